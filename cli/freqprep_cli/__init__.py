@@ -1,0 +1,1 @@
+"""The ``freqprep`` command: one module a subcommand, each of which parses, calls and prints."""

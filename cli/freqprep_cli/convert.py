@@ -1,0 +1,221 @@
+"""``freqprep convert``."""
+
+from __future__ import annotations
+
+import enum
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from freqprep.convert import Request
+from freqprep.convert import convert as run_conversion
+from freqprep.errors import UsageError
+from freqprep.estimate import Estimate, estimate, free_bytes
+from freqprep.reports import rejects_path
+from freqprep.store.summary import SplitSummary
+from freqprep_cli.output import counts, print_json, table
+from freqprep_cli.output import size as size_text
+
+EXIT_TOO_MANY_REJECTS = 3
+
+
+class Kind(enum.StrEnum):
+    """Kinds of source."""
+
+    imagefolder = "imagefolder"
+    imagenet = "imagenet"
+    coco = "coco"
+
+
+class GeometryKind(enum.StrEnum):
+    """Geometries."""
+
+    fit = "fit"
+    crop = "crop"
+
+
+class Precision(enum.StrEnum):
+    """Precisions."""
+
+    int8 = "int8"
+    int16 = "int16"
+
+
+class Orientation(enum.StrEnum):
+    """What to do with an EXIF orientation."""
+
+    apply = "apply"
+    keep = "keep"
+
+
+def convert(
+    kind: Annotated[Kind, typer.Argument(help="Kind of source.", metavar="KIND")],
+    source: Annotated[Path, typer.Argument(help="The data set's top folder.", metavar="SOURCE")],
+    store: Annotated[Path, typer.Argument(help="The store to make.", metavar="STORE")],
+    split: Annotated[
+        str | None,
+        typer.Option(
+            help="Only this split, or a name for a source without splits.", metavar="NAME"
+        ),
+    ] = None,
+    size: Annotated[
+        int | None,
+        typer.Option(help="Cap of the long side (fit; 512, coco 640) or side of the crop (448)."),
+    ] = None,
+    geometry: Annotated[
+        GeometryKind, typer.Option(help="fit: whole image. crop: short side to --resize, centre.")
+    ] = GeometryKind.fit,
+    resize: Annotated[
+        int | None, typer.Option(help="Short side before the crop; 8/7 of --size by default.")
+    ] = None,
+    precision: Annotated[
+        Precision, typer.Option(help="int8: steps 8 and 4. int16: step 1, twice the bytes.")
+    ] = Precision.int8,
+    orientation: Annotated[
+        Orientation, typer.Option(help="EXIF orientation: apply it, or keep the stored pixels.")
+    ] = Orientation.apply,
+    jobs: Annotated[int | None, typer.Option(help="Worker processes; one a core.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the row permutation.")] = 0,
+    classes: Annotated[
+        Path | None,
+        typer.Option(help="Text file with one class id a line, in label order.", metavar="FILE"),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where a run stopped.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the splits that are there.")
+    ] = False,
+    retry_rejected: Annotated[
+        bool, typer.Option("--retry-rejected", help="Try rejected images of finished splits again.")
+    ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Estimate bytes, files, memory and time; write nothing."),
+    ] = False,
+    max_failures: Annotated[
+        int, typer.Option(help="Exit with 3 where more images than this were rejected.", min=0)
+    ] = 0,
+    json: Annotated[bool, typer.Option("--json", help="Print a summary as JSON.")] = False,
+) -> None:
+    """Convert images to a store of frequency channels.
+
+    KIND is imagefolder (one folder a class), imagenet (folders, Kaggle or the original archives)
+    or coco (images with annotations/instances_*.json).
+
+    Example: freqprep convert imagefolder photos photos.zarr
+    """
+    request = Request(
+        kind=kind.value,
+        source=source,
+        store=store,
+        split=split,
+        size=size,
+        resize=resize,
+        geometry=geometry.value,
+        precision=precision.value,
+        orientation=orientation.value,
+        jobs=jobs,
+        seed=seed,
+        classes=None if classes is None else read_classes(classes, kind),
+        resume=resume,
+        overwrite=overwrite,
+        retry_rejected=retry_rejected,
+    )
+    if dry_run:
+        _report_estimate(request, estimate(request), json)
+        return
+    began = time.monotonic()
+    try:
+        summaries = run_conversion(request)
+    except KeyboardInterrupt:
+        typer.echo("\ninterrupted; run the same command with --resume to go on", err=True)
+        raise
+    seconds = time.monotonic() - began
+    rejected = sum(summary.rejected for summary in summaries.values())
+    if json:
+        document: dict[str, Any] = {
+            "store": str(store),
+            "seconds": round(seconds, 3),
+            "rejected": rejected,
+            "splits": {name: summary.to_dict() for name, summary in summaries.items()},
+        }
+        print_json(document)
+    else:
+        for summary in summaries.values():
+            typer.echo(describe(summary))
+    for name, summary in summaries.items():
+        if summary.rejected:
+            where = rejects_path(store, name)
+            typer.echo(f"{summary.rejected} rejected images of {name}: see {where}", err=True)
+    if rejected > max_failures:
+        sys.exit(EXIT_TOO_MANY_REJECTS)
+
+
+def read_classes(path: Path, kind: Kind) -> tuple[str | int, ...]:
+    """Class ids from a text file, one a line; COCO's are whole numbers."""
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+        ids = [line for line in lines if line]
+        return tuple(int(line) for line in ids) if kind is Kind.coco else tuple(ids)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"--classes {path} cannot be read: {error}") from None
+
+
+def describe(summary: SplitSummary) -> str:
+    """A split's numbers for people."""
+    source = summary.source_bytes_per_image or 1
+    stored, published = summary.stored_bytes_per_image, summary.published_24_bytes_per_image
+    rows = [
+        ("images", f"{summary.images} ({summary.valid} valid, {summary.rejected} rejected)"),
+        ("rejected", counts(summary.rejected_by_reason)),
+        ("classes", str(summary.classes)),
+        ("geometry", _geometry(summary)),
+        ("source", f"{size_text(source)} an image ({size_text(summary.source_bytes)})"),
+        ("all 192 channels", f"{size_text(stored)} an image, {stored / source:.2f}x the source"),
+        ("published 24", f"{size_text(published)} an image, {published / source:.2f}x the source"),
+        ("luma PSNR", _psnr(summary)),
+        ("saturated codes", f"{summary.saturated} ({summary.saturated_share:.1e} of all)"),
+        ("files", f"{summary.files} ({summary.shards} shards, {size_text(summary.stored_bytes)})"),
+        ("content id", summary.content_id),
+    ]
+    return f"{summary.split} ({summary.source_kind}, {summary.source_split})\n{table(rows)}"
+
+
+def _geometry(summary: SplitSummary) -> str:
+    geometry = summary.geometry
+    shape = f"{geometry['kind']} {geometry['size']}, grid {summary.grid[0]}x{summary.grid[1]}"
+    capped = f"; {summary.capped} images were larger" if summary.capped else ""
+    if summary.capped * 2 > summary.valid and geometry["kind"] == "fit":
+        capped += ": a larger --size keeps more of them"
+    return f"{shape}, {summary.precision}{capped}"
+
+
+def _psnr(summary: SplitSummary) -> str:
+    if summary.psnr_luma_pooled is None or summary.psnr_luma_worst is None:
+        return "no error" if summary.valid else "no images"
+    key = ascii(summary.psnr_luma_worst_key)
+    return f"{summary.psnr_luma_pooled:.1f} dB, worst {summary.psnr_luma_worst:.1f} dB ({key})"
+
+
+def _report_estimate(request: Request, estimates: dict[str, Estimate], json: bool) -> None:
+    free = free_bytes(request.store)
+    needed = sum(one.stored_bytes for one in estimates.values())
+    if json:
+        splits = {name: one.to_dict() for name, one in estimates.items()}
+        print_json({"dry_run": True, "free_bytes": free, "splits": splits})
+    for name, one in estimates.items():
+        if not json:
+            rows = [
+                ("images", f"{one.images} in {one.classes} classes"),
+                ("ignored", counts(one.ignored)),
+                ("store", f"{size_text(one.stored_bytes)} (source {size_text(one.source_bytes)})"),
+                ("files", f"{one.files} ({one.shards} shards)"),
+                ("memory", f"at most {size_text(one.memory_bytes)} for {request.workers} jobs"),
+                ("time", f"{one.minutes:.1f} minutes"),
+                ("sample", f"{one.sampled} images, rejected: {counts(one.rejected_in_sample)}"),
+            ]
+            typer.echo(f"{name}\n{table(rows)}")
+    if needed > free:
+        typer.echo(f"warning: {size_text(needed)} needed, {size_text(free)} free", err=True)

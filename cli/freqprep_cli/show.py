@@ -1,0 +1,53 @@
+"""``freqprep show``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from PIL import Image
+
+from freqprep.contact_sheet import contact_sheet
+from freqprep.spectrum.channels import channels as select
+from freqprep.store.reader import find_row, open_store
+
+
+def show(
+    store: Annotated[Path, typer.Argument(help="The store.", metavar="STORE")],
+    row: Annotated[str, typer.Argument(help="Row number, or an image's key.", metavar="ROW")],
+    split: Annotated[
+        str | None, typer.Option(help="Split; needed where there are several.", metavar="S")
+    ] = None,
+    channels: Annotated[
+        str, typer.Option(help="Selection to rebuild from: square-24, y_0_0,cb_0_0, ...")
+    ] = "all",
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="PNG file to write.", metavar="FILE")
+    ] = Path("row.png"),
+    sheet: Annotated[
+        Path | None,
+        typer.Option(help="Also write the chosen channels as a contact sheet.", metavar="FILE"),
+    ] = None,
+) -> None:
+    """Rebuild one image from any channels, as a PNG file.
+
+    Example: freqprep show photos.zarr 0 --channels square-24 -o row.png --sheet channels.png
+    """
+    selection = select(channels)
+    chosen = open_store(store).only(split)
+    number = find_row(chosen, row)
+    picture = chosen.image(number, selection)
+    Image.fromarray(picture).save(output, format="PNG")
+    written = [str(output)]
+    if sheet is not None:
+        coefficients = chosen.read([number], selection)[0]
+        Image.fromarray(contact_sheet(coefficients, selection)).save(sheet, format="PNG")
+        written.append(str(sheet))
+    label = int(chosen.labels[number])
+    name = f", class {chosen.attributes.class_names[label]}" if label >= 0 else ""
+    height, width = picture.shape[:2]
+    typer.echo(
+        f"row {number}, {ascii(chosen.keys[number])}{name}: {width}x{height} pixels "
+        f"from {len(selection)} of 192 channels -> {' and '.join(written)}"
+    )

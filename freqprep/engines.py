@@ -1,0 +1,69 @@
+"""Where the work of a conversion runs. Local processes today; clusters plug in here."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
+
+import joblib
+from joblib.externals.loky import get_reusable_executor
+from joblib.externals.loky.process_executor import TerminatedWorkerError
+from threadpoolctl import threadpool_limits
+
+from freqprep.errors import WorkerDiedError
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+
+def default_jobs() -> int:
+    """Processor cores that this process may use."""
+    return int(joblib.cpu_count())
+
+
+def run(function: Callable[[Task], Result], tasks: Iterable[Task], jobs: int) -> Iterator[Result]:
+    """Apply a function to each task, in parallel; results come as they are ready.
+
+    Parameters
+    ----------
+    function : callable
+        Picklable. Each call runs on one core.
+    tasks : iterable
+        Consumed as workers become free, at most two tasks a worker ahead.
+    jobs : int
+        Worker processes; with 1 the calling process does the work.
+
+    Yields
+    ------
+    Result
+        In any order.
+
+    Raises
+    ------
+    WorkerDiedError
+        A worker process was killed. Errors of ``function`` are raised as they are.
+    """
+    pool = joblib.Parallel(
+        n_jobs=jobs, backend="loky", batch_size=1, return_as="generator_unordered", max_nbytes=None
+    )
+    try:
+        yield from pool(joblib.delayed(_on_one_core)(function, task) for task in tasks)
+    except TerminatedWorkerError:
+        raise WorkerDiedError(
+            "a worker process was killed, most likely for want of memory",
+            "run again with --resume and fewer --jobs",
+        ) from None
+    except BaseException:
+        if jobs > 1:  # an interrupt must not wait for the tasks under way
+            get_reusable_executor().shutdown(wait=False, kill_workers=True)
+        raise
+
+
+def _on_one_core(function: Callable[[Task], Result], task: Task) -> Result:
+    if multiprocessing.parent_process() is not None:
+        # Ctrl-C reaches the whole process group; only the main process answers it.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with threadpool_limits(limits=1):
+        return function(task)

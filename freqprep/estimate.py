@@ -1,0 +1,118 @@
+"""``convert --dry-run``: what a conversion will take, from a sample, writing nothing."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections import Counter
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from freqprep.convert import Request, class_list, discover, plan_split, refuse_existing
+from freqprep.encoding import Encoder
+from freqprep.errors import ImageDefect
+from freqprep.shard_task import Files
+from freqprep.spectrum.channels import CHANNELS
+from freqprep.store import shard
+from freqprep.store.manifest import GROUP_DOCUMENT
+from freqprep.store.plan import Plan, estimated_bytes, memory_bound
+from freqprep.store.writer import Build
+
+_SAMPLE = 64
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What one split will take.
+
+    Attributes
+    ----------
+    images, shards, files, classes : int
+    stored_bytes : int
+        Of the finished split.
+    source_bytes : int
+    minutes : float
+    memory_bytes : int
+        Upper bound over all processes.
+    sampled : int
+        Images the estimate rests on.
+    rejected_in_sample : dict of str to int
+    ignored : dict of str to int
+        What lies in the source and is not an image of the split.
+    """
+
+    images: int
+    shards: int
+    files: int
+    classes: int
+    stored_bytes: int
+    source_bytes: int
+    minutes: float
+    memory_bytes: int
+    sampled: int
+    rejected_in_sample: dict[str, int]
+    ignored: dict[str, int]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON data."""
+        return asdict(self)
+
+
+def estimate(request: Request) -> dict[str, Estimate]:
+    """Estimate every split that `freqprep.convert.convert` would make; errors are the same."""
+    found = discover(request)
+    if (request.store / GROUP_DOCUMENT).is_file():
+        refuse_existing(request, {name: Build(request.store, name) for name in found.listings})
+        classes = class_list(request, found, set(found.listings))
+    else:
+        classes = found.classes
+    return {
+        name: _estimate(
+            plan_split(request, request.encoding, listing, found.classes, classes),
+            request.source,
+            request.workers,
+        )
+        for name, listing in found.listings.items()
+    }
+
+
+def free_bytes(store: Path) -> int:
+    """Free space where the store will be."""
+    place = store.absolute()
+    while not place.exists():
+        place = place.parent
+    return shutil.disk_usage(place).free
+
+
+def _estimate(plan: Plan, source: Path, jobs: int) -> Estimate:
+    encoding = plan.attributes.encoding
+    rows = np.unique(np.linspace(0, len(plan.rows) - 1, _SAMPLE).astype(int))
+    files = Files.of_rows(source, plan, rows)
+    codes = np.zeros((CHANNELS, len(rows), *encoding.geometry.grid), encoding.dtype)
+    encoder, reasons = Encoder(encoding), Counter[str]()
+    began = time.process_time()
+    for index in range(len(rows)):
+        try:
+            files.encode(index, encoder, codes[:, index])
+        except ImageDefect as defect:
+            reasons[defect.reason] += 1
+    sampled_bytes = sum(len(part) for part in shard.encode(codes))
+    seconds = (time.process_time() - began) / len(rows)
+    jobs = min(jobs, plan.shards)
+    small_files = 2 + 2 * 30
+    return Estimate(
+        images=len(plan.rows),
+        shards=plan.shards,
+        files=plan.shards + small_files,
+        classes=len(plan.attributes.class_ids),
+        stored_bytes=estimated_bytes(len(plan.rows), sampled_bytes / len(rows)),
+        source_bytes=int(plan.rows.files.length.sum()),
+        minutes=seconds * len(plan.rows) / jobs / 60,
+        memory_bytes=memory_bound(encoding, jobs, len(plan.rows)),
+        sampled=len(rows),
+        rejected_in_sample=dict(sorted(reasons.items())),
+        ignored=plan.rows.ignored,
+    )

@@ -1,0 +1,248 @@
+"""Bytes of an image file to YCbCr pixels, or a named defect.
+
+What is decided here, and nowhere else:
+
+* the content decides what a file is, never its name;
+* a JPEG's own YCbCr is taken as it is; every other image goes through RGB, then JFIF YCbCr;
+* the EXIF orientation is applied, or the stored pixels kept, or whichever fits a stated size;
+* grey images keep one plane: their chroma is 128 everywhere;
+* transparent pixels are laid over white; 16-bit grey is divided by 257; ICC profiles are ignored,
+  as torchvision and the published training code ignore them;
+* of an animation or a multi-picture file the first frame is taken, and that is noted.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from freqprep import jpeg
+from freqprep.errors import ImageDefect
+from freqprep.geometry import Placement
+from freqprep.spectrum.color import rgb_to_ycbcr
+
+MAX_PIXELS = 100_000_000
+"""Images with more pixels are refused from their header, and so are larger resized ones."""
+
+MAX_FILE_BYTES = 256 * 2**20
+"""Files with more bytes are refused unread."""
+
+REASONS = {
+    "missing": "listed, but not there",
+    "not_a_file": "a directory, FIFO, socket or device",
+    "unreadable": "the system refused to read it",
+    "empty": "no bytes",
+    "not_an_image": "not in a format that is read",
+    "too_large": "more pixels, scans or bytes than the limits allow",
+    "corrupt": "damaged or cut off",
+    "unsupported": "a kind of pixel or of JPEG that is not read",
+    "size_mismatch": "not of the size that its annotation states",
+}
+"""Reason word of a rejected image -> what it means."""
+
+_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "JPEG2000", "AVIF")
+_RGB_COMPONENT_IDS = (ord("R"), ord("G"), ord("B"))
+_EXIF_ORIENTATION = 0x0112
+_TRANSPOSE = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_INVERSE = {6: 8, 8: 6}
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A decoded image.
+
+    Attributes
+    ----------
+    image : PIL.Image.Image
+        Mode ``L`` (luma only) or ``YCbCr``, the orientation dealt with.
+    orientation : int
+        EXIF orientation that was applied, 1..8; 1 changes nothing.
+    note : str
+        What a person should know about a converted file; mostly empty.
+    """
+
+    image: Image.Image
+    orientation: int
+    note: str = ""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return self.image.height, self.image.width
+
+
+def decode(
+    data: bytes, orientation: str = "apply", stated_size: tuple[int, int] | None = None
+) -> Decoded:
+    """Decode the bytes of an image file.
+
+    Parameters
+    ----------
+    data : bytes
+        The whole file.
+    orientation : {"apply", "keep"}
+        Apply the EXIF orientation, or keep the pixels as stored.
+    stated_size : tuple of int, optional
+        Height and width that an annotation states, for the pixels its boxes are in. Then the
+        stored pixels are kept where they have this size, else the orientation is applied.
+
+    Raises
+    ------
+    ImageDefect
+        The file cannot be converted; ``reason`` is one of `REASONS`.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about metadata; what matters here becomes a defect
+        try:
+            return _decode(data, orientation, stated_size)
+        except ImageDefect:
+            raise
+        except Image.DecompressionBombError as error:
+            raise ImageDefect("too_large", str(error)) from None
+        except MemoryError:
+            raise ImageDefect("too_large", "decoding ran out of memory") from None
+        except Exception as error:
+            # Pillow's plugins raise many types on hostile files; each is this file's defect.
+            raise ImageDefect("corrupt", f"{type(error).__name__}: {error}") from None
+
+
+def place_pixels(decoded: Decoded, place: Placement) -> np.ndarray:
+    """Resize and cut a decoded image.
+
+    Pillow's antialiased BILINEAR filter, on the YCbCr planes.
+
+    Returns
+    -------
+    ndarray of uint8, shape (h, w, 1) or (h, w, 3)
+        Y, Cb and Cr; only Y for a grey image. h and w are ``place.size``.
+
+    Raises
+    ------
+    ImageDefect
+        ``too_large``: so elongated that the resized image has more than `MAX_PIXELS`.
+    """
+    image = decoded.image
+    height, width = place.resized
+    if height * width > MAX_PIXELS:
+        raise ImageDefect("too_large", f"{width} x {height} pixels after resizing")
+    if (width, height) != image.size:
+        image = image.resize((width, height), Image.Resampling.BILINEAR)
+    rows = slice(place.top, place.top + place.size[0])
+    columns = slice(place.left, place.left + place.size[1])
+    pixels = np.asarray(image)[rows, columns]
+    return pixels[..., None] if pixels.ndim == 2 else pixels
+
+
+def _decode(data: bytes, orientation: str, stated_size: tuple[int, int] | None) -> Decoded:
+    if not data:
+        raise ImageDefect("empty", "0 bytes")
+    header = jpeg.read_header(data) if data.startswith(jpeg.SIGNATURE) else None
+    if header is not None:
+        jpeg.check_process(header)
+    try:
+        image = Image.open(io.BytesIO(data), formats=_FORMATS)
+    except Image.UnidentifiedImageError:
+        if header is not None:
+            raise ImageDefect("corrupt", "a JPEG whose header cannot be read") from None
+        start = data[:16].hex(" ")
+        raise ImageDefect("not_an_image", f"{len(data)} bytes that start with {start}") from None
+    pixels = image.width * image.height
+    if pixels > MAX_PIXELS:
+        detail = f"{image.width} x {image.height} pixels, more than {MAX_PIXELS}"
+        raise ImageDefect("too_large", detail)
+    turned_already = 1
+    if image.format == "TIFF":  # Pillow turns TIFF files on loading, and forgets by how much
+        turned_already = _exif_orientation(image)
+    note = _frames_note(image)
+    if header is not None:
+        jpeg.check_scans(header, data, pixels)
+        loaded = _load_jpeg(image, header, data)
+        jpeg.judge(header, data)
+    else:
+        loaded = _to_ycbcr(image)
+    # After loading: asked earlier, a PNG would load here and hide its damage in the except below.
+    exif = turned_already if image.format == "TIFF" else _exif_orientation(image)
+    return _orient(loaded, exif, turned_already, orientation, stated_size, note)
+
+
+def _exif_orientation(image: Image.Image) -> int:
+    try:
+        value = image.getexif().get(_EXIF_ORIENTATION, 1)
+    except Exception:  # a broken EXIF block says nothing about the pixels
+        return 1
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def _frames_note(image: Image.Image) -> str:
+    if not getattr(image, "is_animated", False):
+        return ""
+    return f"first of {getattr(image, 'n_frames', 'several')} frames ({image.format})"
+
+
+def _load_jpeg(image: Image.Image, header: jpeg.Header, data: bytes) -> Image.Image:
+    adobe_rgb = image.info.get("adobe_transform") == 0
+    ids = header.component_ids
+    if image.mode == "RGB" and not adobe_rgb and ids != _RGB_COMPONENT_IDS:
+        try:
+            image.draft("YCbCr", None)
+            image.load()
+            return image
+        except OSError:  # libjpeg saw another colour space than we did: go through RGB
+            image = Image.open(io.BytesIO(data), formats=("JPEG",))
+    return _to_ycbcr(image)
+
+
+def _to_ycbcr(image: Image.Image) -> Image.Image:
+    """Load and convert any mode to ``L`` or ``YCbCr``."""
+    image.load()
+    if image.mode in ("1", "L") and "transparency" not in image.info:
+        return image.convert("L")
+    if image.mode.startswith("I;16"):
+        grey = np.asarray(image).astype(np.uint32)
+        return Image.fromarray(((grey + 128) // 257).astype(np.uint8))
+    if image.mode in ("I", "F"):
+        raise ImageDefect("unsupported", f"{image.mode} pixels have no agreed range")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image)
+    rgb = np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
+    return Image.frombytes("YCbCr", image.size, rgb_to_ycbcr(rgb).tobytes())
+
+
+def _orient(
+    image: Image.Image,
+    exif: int,
+    turned_already: int,
+    orientation: str,
+    stated_size: tuple[int, int] | None,
+    note: str,
+) -> Decoded:
+    if turned_already != 1:
+        image = image.transpose(_TRANSPOSE[_INVERSE.get(turned_already, turned_already)])
+    wanted = exif if orientation == "apply" else 1
+    if stated_size is not None:
+        stored = (image.height, image.width)
+        turned = stored[::-1] if exif >= 5 else stored
+        if stated_size not in (stored, turned):
+            shape = f"{image.width} x {image.height}"
+            detail = (
+                f"{shape} pixels, but the annotation states {stated_size[1]} x {stated_size[0]}"
+            )
+            raise ImageDefect("size_mismatch", detail)
+        wanted = 1 if stated_size == stored else exif
+    if wanted != 1:
+        image = image.transpose(_TRANSPOSE[wanted])
+    return Decoded(image, wanted, note)

@@ -1,0 +1,150 @@
+"""Annotated objects moved into the stored image's pixels: boxes, areas and masks.
+
+Masks are COCO run-length strings (pycocotools' compressed counts) of the stored image. Polygons
+are moved first and rasterised after, by COCO's own code, so at scale 1 they are exactly COCO's
+masks; run lengths are resampled to the nearest pixel. The source's own annotation is stored
+beside, so that nothing is lost where the image was resized.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+from pycocotools import mask as coco_mask
+
+from freqprep.geometry import Geometry, Placement, boxes_to_stored
+from freqprep.ragged import Ragged
+from freqprep.sources.listing import Objects
+
+_FARTHEST = 2.0
+"""Polygon points further outside than this many image sides are damage, not annotation."""
+
+
+def stored_objects(
+    objects: Objects, stated_sizes: np.ndarray, geometry: Geometry
+) -> dict[str, np.ndarray]:
+    """Box, area and mask arrays of a split.
+
+    Parameters
+    ----------
+    objects : Objects
+        In row order, in source pixels.
+    stated_sizes : ndarray of int32, shape (n, 2)
+        Height and width of each source image.
+    geometry : Geometry
+
+    Returns
+    -------
+    dict of str to ndarray
+        ``box``, ``area``, ``mask`` and ``mask_offset`` of docs/format.md. An object without a
+        usable segmentation has an empty mask.
+    """
+    box, area, masks = objects.box.copy(), objects.area.copy(), []
+    for row, (height, width) in enumerate(stated_sizes.tolist()):
+        mine = slice(int(objects.offsets[row]), int(objects.offsets[row + 1]))
+        if mine.start == mine.stop:
+            continue
+        place = geometry.place(height, width)
+        box[mine] = boxes_to_stored(objects.box[mine], (height, width), place)
+        area[mine] *= (place.resized[0] / height) * (place.resized[1] / width)
+        for number in range(mine.start, mine.stop):
+            annotation = json.loads(objects.annotation.bytes_at(number))
+            masks.append(stored_mask(annotation.get("segmentation"), (height, width), place))
+    packed = Ragged.of_bytes(masks)
+    return {"box": box, "area": area, "mask": packed.values, "mask_offset": packed.offsets}
+
+
+def stored_mask(segmentation: Any, source: tuple[int, int], place: Placement) -> bytes:
+    """The mask of one object in the stored image.
+
+    Parameters
+    ----------
+    segmentation : list of polygons, or run-length dict, or None
+        As COCO has it.
+    source : tuple of int
+        Height and width of the source image.
+    place : Placement
+
+    Returns
+    -------
+    bytes
+        COCO's compressed counts for a mask of ``place.size``; empty where there is no usable
+        segmentation.
+    """
+    if isinstance(segmentation, list):
+        return _polygons_mask(segmentation, source, place)
+    if isinstance(segmentation, dict):
+        return _runs_mask(segmentation, source, place)
+    return b""
+
+
+def _polygons_mask(polygons: list[Any], source: tuple[int, int], place: Placement) -> bytes:
+    height, width = source
+    down, right = place.resized[0] / height, place.resized[1] / width
+    limit = _FARTHEST * max(source)
+    moved = []
+    for polygon in polygons:
+        try:
+            points = np.asarray(polygon, np.float64)
+        except (TypeError, ValueError):
+            return b""
+        whole = points.ndim == 1 and points.size >= 6 and points.size % 2 == 0
+        if not whole or not np.all(np.abs(points) <= limit):
+            return b""
+        points = points.reshape(-1, 2) * (right, down) - (place.left, place.top)
+        moved.append(points.ravel().tolist())
+    if not moved:
+        return b""
+    parts = coco_mask.frPyObjects(moved, *place.size)
+    return bytes(coco_mask.merge(parts)["counts"])
+
+
+def _runs_mask(runs: dict[str, Any], source: tuple[int, int], place: Placement) -> bytes:
+    counts = runs.get("counts")
+    if isinstance(counts, str):
+        counts = _decompress(counts.encode("ascii", "replace"))
+    if not _covers(counts, source[0] * source[1]):
+        return b""
+    rle = coco_mask.frPyObjects({"size": list(source), "counts": counts}, *source)
+    if place.resized == source and place.size == source:
+        return bytes(rle["counts"])
+    mask = coco_mask.decode(rle)
+    rows = _nearest(source[0], place.resized[0], place.top, place.size[0])
+    columns = _nearest(source[1], place.resized[1], place.left, place.size[1])
+    return bytes(coco_mask.encode(np.asfortranarray(mask[np.ix_(rows, columns)]))["counts"])
+
+
+def _nearest(source: int, resized: int, first: int, count: int) -> np.ndarray:
+    """Source index whose centre is nearest to each stored pixel's centre."""
+    centre = (first + np.arange(count) + 0.5) * source / resized
+    return np.clip(np.floor(centre).astype(np.int64), 0, source - 1)
+
+
+def _covers(counts: Any, pixels: int) -> bool:
+    """Whether run lengths are whole, not negative, and add up to the image."""
+    if not isinstance(counts, list):
+        return False
+    return all(type(n) is int and n >= 0 for n in counts) and sum(counts) == pixels
+
+
+def _decompress(text: bytes) -> list[int]:
+    """Run lengths from COCO's compressed counts; checked before its C code sees them.
+
+    Five bits a character from 48 on, bit 5 = more follow, sign-extended, each from the third on
+    a difference to the one two before.
+    """
+    counts: list[int] = []
+    value = shift = 0
+    for character in text:
+        digit = character - 48
+        value |= (digit & 0x1F) << shift
+        shift += 5
+        if digit & 0x20:
+            continue
+        if digit & 0x10:
+            value -= 1 << shift
+        counts.append(value + (counts[-2] if len(counts) > 2 else 0))
+        value = shift = 0
+    return counts

@@ -1,0 +1,74 @@
+"""Rows of different lengths as two flat arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Ragged:
+    """A sequence of one-dimensional rows, flat.
+
+    Attributes
+    ----------
+    values : ndarray, shape (total, ...)
+        All rows, one after the other.
+    offsets : ndarray of int64, shape (rows + 1,)
+        Row ``i`` is ``values[offsets[i]:offsets[i + 1]]``; rising from 0 to ``len(values)``.
+    """
+
+    values: np.ndarray
+    offsets: np.ndarray
+
+    @classmethod
+    def of_bytes(cls, rows: Iterable[bytes]) -> Ragged:
+        """Pack byte strings; ``values`` is uint8."""
+        rows = list(rows)
+        offsets = _offsets([len(row) for row in rows])
+        return cls(np.frombuffer(b"".join(rows), dtype=np.uint8), offsets)
+
+    @classmethod
+    def of_lengths(cls, values: np.ndarray, lengths: Iterable[int]) -> Ragged:
+        """Cut flat ``values`` into rows of the given lengths."""
+        ragged = cls(values, _offsets(lengths))
+        if ragged.offsets[-1] != len(values):
+            raise ValueError(
+                f"row lengths add up to {ragged.offsets[-1]}, but there are {len(values)} values"
+            )
+        return ragged
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, row: int) -> np.ndarray:
+        if not -len(self) <= row < len(self):
+            raise IndexError(f"row {row} is outside 0..{len(self) - 1}")
+        row %= len(self)
+        return self.values[self.offsets[row] : self.offsets[row + 1]]
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return (self[row] for row in range(len(self)))
+
+    def bytes_at(self, row: int) -> bytes:
+        """Row ``row`` as ``bytes`` (for uint8 values)."""
+        return self[row].tobytes()
+
+    def take(self, rows: np.ndarray) -> Ragged:
+        """The given rows, in the given order, as a new ``Ragged`` (of one-dimensional values)."""
+        rows = np.asarray(rows, dtype=np.int64)
+        width = self.values.itemsize
+        # Byte slices, not an index array: that would take 8 bytes for each byte of a long text.
+        data = memoryview(self.values.tobytes())
+        starts, stops = self.offsets[:-1][rows] * width, self.offsets[1:][rows] * width
+        pieces = zip(starts.tolist(), stops.tolist(), strict=True)
+        taken = b"".join(data[start:stop] for start, stop in pieces)
+        lengths = np.diff(self.offsets)[rows]
+        return Ragged(np.frombuffer(taken, self.values.dtype), _offsets(lengths))
+
+
+def _offsets(lengths: Iterable[int]) -> np.ndarray:
+    lengths = np.asarray(lengths if isinstance(lengths, np.ndarray) else list(lengths), np.int64)
+    return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])

@@ -1,0 +1,140 @@
+"""Where the images inside tar archives are, without unpacking them."""
+
+from __future__ import annotations
+
+import os
+import tarfile
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from freqprep.errors import SourceError
+from freqprep.sources.by_class import Image
+from freqprep.sources.files import open_regular, shown
+from freqprep.sources.folders import (
+    SNIFFED,
+    is_hidden,
+    is_named_image,
+    looks_like_image,
+    not_an_image,
+)
+
+_WHOLE_AGAIN = "the archive is damaged or cut off: fetch it again"
+
+
+class Span(NamedTuple):
+    """A run of bytes in an archive: all of it, or a member that is a tar itself."""
+
+    archive: bytes
+    start: int
+    length: int
+
+
+class Member(NamedTuple):
+    """A regular file in an archive: its name and where its bytes are in the outermost file."""
+
+    name: bytes
+    start: int
+    length: int
+
+
+def whole(root: Path, archive: bytes) -> Span:
+    """The span of a whole archive; ``archive`` is relative to ``root``."""
+    with open_regular(os.path.join(os.fsencode(root), archive)) as file:
+        return Span(archive, 0, os.fstat(file.fileno()).st_size)
+
+
+def members(root: Path, span: Span, ignored: Counter[str]) -> list[Member]:
+    """Regular files of an uncompressed tar; of several with one name only the last counts.
+
+    Raises
+    ------
+    SourceError
+        The archive cannot be read, or is not a whole tar.
+    """
+    with open_regular(os.path.join(os.fsencode(root), span.archive)) as file:
+        return _members(file, span, ignored)
+
+
+def images(root: Path, span: Span, ignored: Counter[str], folder: bytes = b"") -> list[Image]:
+    """Every image in an uncompressed tar, in no particular order.
+
+    Parameters
+    ----------
+    root : Path
+        The source.
+    span : Span
+        The tar.
+    ignored : Counter
+        Counts what is not an image, by a description.
+    folder : bytes
+        Leading folder that keys leave out, where a member has it.
+
+    Raises
+    ------
+    SourceError
+        The archive cannot be read, or is not a whole tar.
+    """
+    found = []
+    with open_regular(os.path.join(os.fsencode(root), span.archive)) as file:
+        mtime_ns = os.fstat(file.fileno()).st_mtime_ns
+        for name, start, length in _members(file, span, ignored):
+            key = name.removeprefix(folder + b"/")
+            if any(map(is_hidden, key.split(b"/"))):
+                ignored["hidden or system file"] += 1
+            elif is_named_image(key) or looks_like_image(_head(file, start, length)):
+                found.append(Image(key, span.archive, start, length, mtime_ns))
+            else:
+                ignored[not_an_image(key)] += 1
+    return found
+
+
+def _head(file: BinaryIO, start: int, length: int) -> bytes:
+    file.seek(start)
+    return file.read(min(SNIFFED, length))
+
+
+def _members(file: BinaryIO, span: Span, ignored: Counter[str]) -> list[Member]:
+    found: dict[bytes, Member] = {}
+    for info in _headers(file, span):
+        name = info.name.encode("utf-8", "surrogateescape").removeprefix(b"./").lstrip(b"/")
+        if info.isreg() and not info.issparse():
+            found[name] = Member(name, info.offset_data, info.size)
+        elif not info.isdir():
+            ignored["not a regular file in an archive"] += 1
+    return list(found.values())
+
+
+def _headers(file: BinaryIO, span: Span) -> Iterator[tarfile.TarInfo]:
+    # tarfile takes a damaged header for the end of the archive and stops without a word, so
+    # what it stopped at is looked at here.
+    end = span.start + span.length
+    last = ""
+    file.seek(span.start)
+    try:
+        with tarfile.open(fileobj=file, mode="r:", encoding="utf-8") as tar:
+            for info in tar:
+                last = f" after {info.name!r}"
+                if info.isreg() and info.offset_data + info.size > end:
+                    raise SourceError(
+                        f"{_where(span)}: the member {info.name!r} needs bytes up to"
+                        f" {info.offset_data + info.size}, but there are {end}",
+                        _WHOLE_AGAIN,
+                    )
+                yield info
+            stopped = tar.offset
+    except (tarfile.TarError, OSError) as error:
+        raise SourceError(
+            f"{_where(span)}: not a whole tar{last}: {error}", _WHOLE_AGAIN
+        ) from error
+    file.seek(stopped)
+    if stopped + tarfile.BLOCKSIZE > end or any(file.read(tarfile.BLOCKSIZE)):
+        raise SourceError(
+            f"{_where(span)}: no member header and no end of archive at byte {stopped}{last}",
+            _WHOLE_AGAIN,
+        )
+
+
+def _where(span: Span) -> str:
+    return f"{shown(span.archive)} at byte {span.start}" if span.start else shown(span.archive)

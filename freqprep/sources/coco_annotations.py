@@ -1,0 +1,306 @@
+"""One COCO annotation file (``instances_*.json``) as columns, checked."""
+
+from __future__ import annotations
+
+import json
+import math
+from array import array
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+
+from freqprep.errors import SourceError
+from freqprep.sources.coco_json import Take, read_arrays
+from freqprep.sources.files import open_regular
+
+_LARGEST_SIDE = 2**31 - 1
+_REMEDY = "correct the annotation file, or fetch it again"
+
+
+@dataclass(frozen=True)
+class Annotations:
+    """What an annotation file says: ``n`` images, ``m`` objects, both in the file's order.
+
+    Attributes
+    ----------
+    categories : dict of int to str
+        Id -> name.
+    image_id : ndarray of int64, shape (n,)
+        Unique.
+    file_name : list of bytes
+        Unique relative paths that stay inside the image folder.
+    size : ndarray of int32, shape (n, 2)
+        Height and width; positive.
+    object_image : ndarray of int64, shape (m,)
+        An id, not always one of ``image_id``.
+    category : ndarray of int64, shape (m,)
+        An id, always one of the file's categories.
+    box : ndarray of float64, shape (m, 4)
+    area : ndarray of float64, shape (m,)
+    iscrowd : ndarray of bool, shape (m,)
+    annotation_id : ndarray of int64, shape (m,)
+        Unique.
+    annotation : list of bytes
+        Each object as compact JSON.
+    """
+
+    categories: dict[int, str]
+    image_id: np.ndarray
+    file_name: list[bytes]
+    size: np.ndarray
+    object_image: np.ndarray
+    category: np.ndarray
+    box: np.ndarray
+    area: np.ndarray
+    iscrowd: np.ndarray
+    annotation_id: np.ndarray
+    annotation: list[bytes]
+
+
+def read_categories(path: Path) -> dict[int, str]:
+    """Category id -> name.
+
+    Raises
+    ------
+    SourceError
+        The file cannot be read, is not JSON, or its categories are missing or malformed.
+    """
+    reader = _Reader(path)
+    _read(path, {"categories": reader.take_category})
+    return reader.categories
+
+
+def read_annotations(path: Path) -> Annotations:
+    """All columns of one annotation file.
+
+    Raises
+    ------
+    SourceError
+        The file cannot be read, is not JSON, or says something that cannot be: the text names
+        the entry and the value.
+    """
+    reader = _Reader(path)
+    _read(
+        path,
+        {
+            "images": reader.take_image,
+            "annotations": reader.take_annotation,
+            "categories": reader.take_category,
+        },
+    )
+    return reader.columns()
+
+
+def _read(path: Path, take: Mapping[str, Take]) -> None:
+    with open_regular(bytes(path)) as file:
+        data = file.read()
+    try:
+        text = data.decode("utf-8-sig")
+        del data  # half a gigabyte that nobody needs during the parse
+        missing = sorted(take.keys() - read_arrays(text, take))
+    except UnicodeDecodeError as error:
+        raise SourceError(f"{path} is not UTF-8 at byte {error.start}", _REMEDY) from error
+    except json.JSONDecodeError as error:
+        raise SourceError(
+            f"{path} is not a whole annotation file: {error.msg} at line {error.lineno}, column"
+            f" {error.colno}",
+            _REMEDY,
+        ) from error
+    if missing:
+        raise SourceError(f"{path} has no {' and no '.join(map(repr, missing))}", _REMEDY)
+
+
+class _Reader:
+    """Checks entries as they come and gathers them in columns."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.categories: dict[int, str] = {}
+        self.image_id = array("q")
+        self.file_name: list[bytes] = []
+        self.size = array("q")
+        self.object_image = array("q")
+        self.category = array("q")
+        self.box = array("d")
+        self.area = array("d")
+        self.iscrowd = array("b")
+        self.annotation_id = array("q")
+        self.annotation: list[bytes] = []
+        # Row among the objects, height and width of each run-length mask, checked at the end:
+        # the images may follow the annotations in the file.
+        self.masks = array("q")
+
+    def fail(self, what: str) -> NoReturn:
+        raise SourceError(f"{self.path}: {what}", _REMEDY)
+
+    def integer(self, entry: Any, key: str, kind: str, number: int) -> int:
+        value = entry.get(key) if isinstance(entry, dict) else None
+        if type(value) is not int or not -(2**63) <= value < 2**63:
+            self.fail(
+                f"{kind} number {number} (id {_id(entry)}) has {key} = {_brief(value)}, not an"
+                " integer of 64 bits"
+            )
+        return value
+
+    def take_category(self, entry: Any) -> None:
+        number = len(self.categories)
+        id_ = self.integer(entry, "id", "category", number)
+        name = entry.get("name")
+        if not isinstance(name, str):
+            self.fail(f"category number {number} (id {id_}) has name = {_brief(name)}, not a text")
+        if id_ in self.categories:
+            self.fail(f"two categories have the id {id_}: {self.categories[id_]!r} and {name!r}")
+        self.categories[id_] = name
+
+    def take_image(self, entry: Any) -> None:
+        number = len(self.image_id)
+        id_ = self.integer(entry, "id", "image", number)
+        for key in ("height", "width"):
+            side = self.integer(entry, key, "image", number)
+            if not 0 < side <= _LARGEST_SIDE:
+                self.fail(f"image number {number} (id {id_}) has {key} = {side}, not a size")
+            self.size.append(side)
+        self.image_id.append(id_)
+        self.file_name.append(self.inside(entry.get("file_name"), f"image number {number}"))
+
+    def inside(self, name: Any, where: str) -> bytes:
+        """A file name as bytes, if it leads to a file inside the image folder."""
+        if not isinstance(name, str) or name in ("", ".") or "\0" in name:
+            self.fail(f"{where} has file_name = {_brief(name)}, not the name of a file")
+        if name.startswith("/") or ".." in name.split("/"):
+            self.fail(f"{where} has file_name = {_brief(name)}, which leaves the image folder")
+        try:
+            return name.encode("utf-8", "surrogateescape")
+        except UnicodeEncodeError:
+            self.fail(f"{where} has file_name = {_brief(name)}, which is not Unicode text")
+
+    def take_annotation(self, entry: Any) -> None:
+        number = len(self.annotation)
+        id_ = self.integer(entry, "id", "annotation", number)
+        self.object_image.append(self.integer(entry, "image_id", "annotation", number))
+        self.category.append(self.integer(entry, "category_id", "annotation", number))
+        self.annotation_id.append(id_)
+        where = f"annotation number {number} (id {id_})"
+        box = entry.get("bbox")
+        if not isinstance(box, list) or len(box) != 4 or not all(map(_is_finite, box)):
+            self.fail(f"{where} has bbox = {_brief(box)}, not four finite numbers")
+        self.box.extend(box)
+        area = entry.get("area", box[2] * box[3])
+        if not _is_finite(area):
+            self.fail(f"{where} has area = {_brief(area)}, not a finite number")
+        self.area.append(area)
+        iscrowd = entry.get("iscrowd", 0)
+        if iscrowd not in (0, 1):
+            self.fail(f"{where} has iscrowd = {_brief(iscrowd)}, not 0 or 1")
+        self.iscrowd.append(int(iscrowd))
+        self.take_mask(entry.get("segmentation"), number, where)
+        try:
+            text = json.dumps(entry, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+        except ValueError:
+            self.fail(f"{where} holds a number beyond the range of a double")
+        self.annotation.append(text.encode("ascii"))
+
+    def take_mask(self, segmentation: Any, number: int, where: str) -> None:
+        if not isinstance(segmentation, dict):
+            return
+        size = segmentation.get("size")
+        if not isinstance(size, list) or [type(side) for side in size] != [int, int]:
+            self.fail(f"{where} has a mask of size {_brief(size)}, not [height, width]")
+        if not all(0 < side <= _LARGEST_SIDE for side in size):
+            self.fail(f"{where} has a mask of size {_brief(size)}, which no image has")
+        self.masks.extend([number, *size])
+
+    def columns(self) -> Annotations:
+        columns = Annotations(
+            categories=self.categories,
+            image_id=np.array(self.image_id, np.int64),
+            file_name=self.file_name,
+            size=np.array(self.size, np.int32).reshape(-1, 2),
+            object_image=np.array(self.object_image, np.int64),
+            category=np.array(self.category, np.int64),
+            box=np.array(self.box, np.float64).reshape(-1, 4),
+            area=np.array(self.area, np.float64),
+            iscrowd=np.array(self.iscrowd, bool),
+            annotation_id=np.array(self.annotation_id, np.int64),
+            annotation=self.annotation,
+        )
+        if len(columns.image_id) == 0:
+            self.fail("it lists no images")
+        self.check_unique("images", "id", columns.image_id)
+        self.check_unique("images", "file_name", np.array(self.file_name, object))
+        self.check_unique("annotations", "id", columns.annotation_id)
+        self.check_categories(columns)
+        self.check_masks(columns)
+        return columns
+
+    def check_unique(self, kind: str, key: str, values: np.ndarray) -> None:
+        in_order = np.sort(values)
+        twice = in_order[1:][in_order[1:] == in_order[:-1]]
+        if len(twice):
+            self.fail(f"{len(twice)} {kind} repeat the {key} of another, first {twice[0]}")
+
+    def check_categories(self, columns: Annotations) -> None:
+        known = np.isin(columns.category, np.array(list(self.categories), np.int64))
+        if not known.all():
+            number = int(np.argmin(known))
+            self.fail(
+                f"annotation number {number} (id {columns.annotation_id[number]}) has category_id"
+                f" = {columns.category[number]}, which is none of the {len(self.categories)}"
+                " categories"
+            )
+
+    def check_masks(self, columns: Annotations) -> None:
+        masks = np.array(self.masks, np.int64).reshape(-1, 3)
+        row, listed = rows_of(columns.image_id, columns.object_image[masks[:, 0]])
+        wrong = listed & (masks[:, 1:] != columns.size[row]).any(axis=1)
+        if wrong.any():
+            number, height, width = masks[np.argmax(wrong)]
+            self.fail(
+                f"annotation number {number} (id {columns.annotation_id[number]}) has a mask of"
+                f" size [{height}, {width}], but its image has"
+                f" {columns.size[row[np.argmax(wrong)]].tolist()}"
+            )
+
+
+def rows_of(ids: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where each of ``wanted`` is in ``ids``.
+
+    Parameters
+    ----------
+    ids : ndarray of int64, shape (n,)
+        Unique, in any order.
+    wanted : ndarray of int64, shape (m,)
+
+    Returns
+    -------
+    row : ndarray of int64, shape (m,)
+        Row in ``ids``; any row where it is not there.
+    found : ndarray of bool, shape (m,)
+        Whether it is there.
+    """
+    if len(ids) == 0:
+        return np.zeros(len(wanted), np.int64), np.zeros(len(wanted), bool)
+    order = np.argsort(ids)
+    row = order[np.minimum(np.searchsorted(ids, wanted, sorter=order), len(ids) - 1)]
+    return row, ids[row] == wanted
+
+
+def _is_finite(value: Any) -> bool:
+    if type(value) not in (int, float):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer beyond the range of a double
+        return False
+
+
+def _id(entry: Any) -> str:
+    return _brief(entry.get("id")) if isinstance(entry, dict) else f"none in {_brief(entry)}"
+
+
+def _brief(value: Any) -> str:
+    text = "missing" if value is None else repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."

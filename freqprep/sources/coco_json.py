@@ -1,0 +1,100 @@
+"""Read the top-level arrays of a large JSON object one element at a time.
+
+The annotations of COCO's train2017 are 450 MB of text and several gigabytes as Python objects;
+one element at a time they take hardly more than the text.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+_SPACE = re.compile(r"[ \t\n\r]*")
+
+Take = Callable[[Any], None]
+"""What to do with an element of an array."""
+
+
+class _NotANumber(ValueError):
+    """``NaN`` or ``Infinity``, which Python's parser knows and JSON does not."""
+
+
+def _refuse(constant: str) -> None:
+    raise _NotANumber(f"{constant} is not a number in JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse)
+
+
+def read_arrays(text: str, take: Mapping[str, Take]) -> set[str]:
+    """Hand each element of the named top-level arrays to its function, in the text's order.
+
+    Parameters
+    ----------
+    text : str
+        All of the JSON.
+    take : mapping of str to callable
+        Key of the top-level object -> function of one element. Other keys are skipped.
+
+    Returns
+    -------
+    set of str
+        Keys of the top-level object.
+
+    Raises
+    ------
+    json.JSONDecodeError
+        The text is not JSON, its top level is not an object, or what a named key holds is not
+        an array.
+    """
+    keys: set[str] = set()
+    at = _expect(text, _skip(text, 0), "{", "an object at the top level")
+    if text[at : at + 1] != "}":
+        while True:
+            key, start = _decode(text, at)
+            if not isinstance(key, str) or key in keys:
+                raise json.JSONDecodeError(f"{key!r} is not a new key", text, at)
+            keys.add(key)
+            at = _expect(text, start, ":", "':'")
+            at = _read_array(text, at, key, take[key]) if key in take else _decode(text, at)[1]
+            if text[at : at + 1] != ",":
+                break
+            at = _skip(text, at + 1)
+    at = _expect(text, at, "}", "',' or '}'")
+    if at != len(text):
+        raise json.JSONDecodeError("Extra data", text, at)
+    return keys
+
+
+def _read_array(text: str, at: int, key: str, take: Take) -> int:
+    at = _expect(text, at, "[", f"an array as {key!r}")
+    if text[at : at + 1] == "]":
+        return _skip(text, at + 1)
+    while True:
+        element, at = _decode(text, at)
+        take(element)
+        if text[at : at + 1] != ",":
+            return _expect(text, at, "]", "',' or ']'")
+        at = _skip(text, at + 1)
+
+
+def _decode(text: str, at: int) -> tuple[Any, int]:
+    try:
+        value, end = _DECODER.raw_decode(text, at)
+    except json.JSONDecodeError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise json.JSONDecodeError(f"in the value that starts here: {error}", text, at) from error
+    return value, _skip(text, end)
+
+
+def _expect(text: str, at: int, letter: str, what: str) -> int:
+    if text[at : at + 1] != letter:
+        raise json.JSONDecodeError(f"expecting {what}", text, at)
+    return _skip(text, at + 1)
+
+
+def _skip(text: str, at: int) -> int:
+    return _SPACE.match(text, at).end()  # type: ignore[union-attr]  # matches everywhere

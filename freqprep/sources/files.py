@@ -1,0 +1,158 @@
+"""Bytes of source files, read so that nothing but a regular file is ever waited for."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+from typing import BinaryIO
+
+from freqprep.errors import ImageDefect, SourceChangedError, SourceError
+from freqprep.sources.listing import WHOLE_FILE, class_text
+
+_KINDS = {
+    stat.S_IFDIR: "directory",
+    stat.S_IFIFO: "FIFO",
+    stat.S_IFSOCK: "socket",
+    stat.S_IFCHR: "character device",
+    stat.S_IFBLK: "block device",
+}
+
+# A FIFO without a writer would block open() for ever; O_NONBLOCK returns at once and changes
+# nothing for regular files.
+_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+def kind(mode: int) -> str:
+    """Word for a file that is not a regular one, from its ``st_mode``."""
+    return _KINDS.get(stat.S_IFMT(mode), "special file")
+
+
+def shown(path: bytes) -> str:
+    """A path for a message: on one line, whatever bytes it has."""
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
+        for letter in class_text(path)
+    )
+
+
+def open_regular(path: bytes) -> BinaryIO:
+    """Open a regular file for reading.
+
+    Raises
+    ------
+    SourceError
+        It cannot be opened, or is not a regular file.
+    """
+    try:
+        fd = os.open(path, _FLAGS)
+    except OSError as error:
+        raise SourceError(
+            f"cannot read {shown(path)}: {error.strerror}", "check the file and its permissions"
+        ) from error
+    mode = os.fstat(fd).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(fd)
+        raise SourceError(f"{shown(path)} is a {kind(mode)}, not a file", "remove or replace it")
+    return os.fdopen(fd, "rb")
+
+
+def read_image_bytes(
+    root: Path, path: bytes, offset: int, length: int, mtime_ns: int, limit: int
+) -> bytes:
+    """All bytes of one image, if the file still is what the listing says.
+
+    Parameters
+    ----------
+    root : Path
+        The source.
+    path : bytes
+        File (or archive), relative to ``root``.
+    offset : int
+        First byte inside the archive, or ``WHOLE_FILE``.
+    length : int
+        Bytes of the image; 0 where the file was absent.
+    mtime_ns : int
+        Time of last change of the file or archive in ns; 0 where it was absent.
+    limit : int
+        Longest image that is read, in bytes.
+
+    Returns
+    -------
+    bytes
+        Exactly ``length`` of them.
+
+    Raises
+    ------
+    ImageDefect
+        ``missing``, ``unreadable``, ``not_a_file``, ``too_large`` or ``empty``.
+    SourceChangedError
+        The file is no longer the one that was listed.
+    """
+    full = os.path.join(os.fsencode(root), path)
+    listed = (length, mtime_ns) != (0, 0)
+    try:
+        fd = os.open(full, _FLAGS)
+    except OSError as error:
+        raise _open_failure(full, error, listed) from error
+    try:
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
+            raise _special_file(full, status.st_mode, listed)
+        _check_unchanged(full, status, offset, length, mtime_ns)
+        if length > limit:
+            raise ImageDefect("too_large", f"{length} bytes; at most {limit} are read")
+        if length == 0:
+            raise ImageDefect("empty", "0 bytes")
+        return _read(fd, full, max(offset, 0), length)
+    finally:
+        os.close(fd)
+
+
+def _open_failure(full: bytes, error: OSError, listed: bool) -> Exception:
+    if error.errno in (errno.ENOENT, errno.ENOTDIR):
+        # A disk that went away must stop the run, not reject every image on it.
+        return _changed(full, "is gone") if listed else ImageDefect("missing", "no such file")
+    if error.errno == errno.ENXIO:
+        return _special_file(full, os.stat(full).st_mode, listed)
+    return ImageDefect("unreadable", error.strerror or str(error))
+
+
+def _special_file(full: bytes, mode: int, listed: bool) -> Exception:
+    if listed:
+        return _changed(full, f"is now a {kind(mode)}")
+    return ImageDefect("not_a_file", f"is a {kind(mode)}")
+
+
+def _check_unchanged(
+    full: bytes, status: os.stat_result, offset: int, length: int, mtime_ns: int
+) -> None:
+    if status.st_mtime_ns != mtime_ns:
+        raise _changed(full, f"was last changed at {mtime_ns} ns, now at {status.st_mtime_ns} ns")
+    if offset == WHOLE_FILE and status.st_size != length:
+        raise _changed(full, f"had {length} bytes, now {status.st_size}")
+    if offset != WHOLE_FILE and status.st_size < offset + length:
+        raise _changed(full, f"had {offset + length} bytes or more, now {status.st_size}")
+
+
+def _changed(full: bytes, what: str) -> SourceChangedError:
+    return SourceChangedError(
+        f"{shown(full)} is not what the conversion was planned with: it {what}",
+        "restore it, or convert again with --overwrite",
+    )
+
+
+def _read(fd: int, full: bytes, start: int, length: int) -> bytes:
+    parts = []
+    done = 0
+    while done < length:
+        try:
+            part = os.pread(fd, length - done, start + done)
+        except OSError as error:
+            raise ImageDefect("unreadable", error.strerror or str(error)) from error
+        if not part:
+            raise _changed(full, f"ends after {start + done} bytes")
+        parts.append(part)
+        done += len(part)
+    return b"".join(parts)

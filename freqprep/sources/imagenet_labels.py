@@ -1,0 +1,176 @@
+"""Labels of ImageNet's validation images, which lie in one folder or archive without classes."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import re
+import tarfile
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+from scipy.io import loadmat
+
+from freqprep.errors import SourceError
+from freqprep.sources.files import open_regular, shown
+
+WNID = re.compile(rb"n\d{8}")
+"""A class's id in ImageNet: n and the eight digits of its WordNet synset."""
+
+LABEL_FILES = (
+    "LOC_val_solution.csv (Kaggle) or ILSVRC2012_devkit_t12.tar.gz (image-net.org), packed or as a"
+    " folder"
+)
+"""What gives the labels, for messages."""
+
+LabelImages = Callable[[Sequence[bytes]], list[bytes]]
+"""File names of all validation images, sorted -> the wnid of each."""
+
+_SOLUTION = "LOC_val_solution.csv"
+_DEVKIT = "ILSVRC2012_devkit_t12"
+_TRUTH = "ILSVRC2012_validation_ground_truth.txt"
+_META = "meta.mat"
+_NUMBER = re.compile(rb"ILSVRC2012_val_(\d{8})\.")
+
+
+def find_labels(root: Path) -> LabelImages | None:
+    """The labels that lie in the source, or None.
+
+    Kaggle's table is looked for first: in ``root``, or beside ``ILSVRC`` where ``root`` is that
+    folder. Then the devkit's ground truth, in ``root``.
+
+    Raises
+    ------
+    SourceError
+        They are there, but damaged.
+    """
+    for folder in [root, root / "..", root / "ILSVRC"]:
+        path = folder / _SOLUTION
+        # The folder above belongs to the source only in Kaggle's layout.
+        if path.is_file() and (folder != root / ".." or (root / "Data" / "CLS-LOC").is_dir()):
+            return partial(_by_name, path, _solution(path))
+    files = _devkit(root)
+    if files is None:
+        return None
+    wnids = _ground_truth(files[_TRUTH], _wnid_of_id(files[_META]))
+    return partial(_by_number, wnids)
+
+
+def _solution(path: Path) -> dict[bytes, bytes]:
+    with open_regular(bytes(path)) as file:
+        text = file.read().decode("utf-8-sig", "replace")
+    reader = csv.DictReader(io.StringIO(text))
+    if not {"ImageId", "PredictionString"} <= set(reader.fieldnames or ()):
+        raise SourceError(
+            f"{path} has the columns {reader.fieldnames}, not ImageId and PredictionString",
+            "fetch it again",
+        )
+    wnids = {}
+    for row in reader:
+        # One object after the other: wnid and four corners; all of an image are of one class.
+        wnid = (row["PredictionString"] or "").partition(" ")[0].encode()
+        if not WNID.fullmatch(wnid):
+            raise SourceError(
+                f"{path}, line {reader.line_num}: {row['PredictionString']!r} does not begin"
+                " with a wnid such as n01440764",
+                "fetch it again",
+            )
+        wnids[row["ImageId"].encode()] = wnid
+    return wnids
+
+
+def _by_name(path: Path, wnids: Mapping[bytes, bytes], names: Sequence[bytes]) -> list[bytes]:
+    unknown = [name for name in names if _stem(name) not in wnids]
+    if unknown:
+        raise SourceError(
+            f"{path} has no label for {len(unknown)} of {len(names)} validation images, the first"
+            f" of them {shown(unknown[0])}",
+            "remove what is not a validation image, or fetch the file again",
+        )
+    return [wnids[_stem(name)] for name in names]
+
+
+def _stem(name: bytes) -> bytes:
+    return name.rpartition(b".")[0] or name
+
+
+def _devkit(root: Path) -> dict[str, bytes] | None:
+    for folder in [root / _DEVKIT / "data", root / _DEVKIT, root]:
+        if (folder / _TRUTH).is_file():
+            files = {}
+            for name in (_TRUTH, _META):
+                with open_regular(bytes(folder / name)) as file:
+                    files[name] = file.read()
+            return files
+    packed = root / f"{_DEVKIT}.tar.gz"
+    return _unpacked_devkit(packed) if packed.is_file() else None
+
+
+def _unpacked_devkit(path: Path) -> dict[str, bytes]:
+    files = {}
+    try:
+        with open_regular(bytes(path)) as packed:
+            unpacked = io.BytesIO(gzip.decompress(packed.read()))
+        with tarfile.open(fileobj=unpacked, mode="r:") as tar:
+            for info in tar:
+                name = info.name.rpartition("/")[2]
+                if name in (_TRUTH, _META) and (content := tar.extractfile(info)):
+                    files[name] = content.read()
+    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
+        raise SourceError(f"{path} is damaged or cut off: {error}", "fetch it again") from error
+    for name in (_TRUTH, _META):
+        if name not in files:
+            raise SourceError(f"{path} holds no {name}", "fetch it again")
+    return files
+
+
+def _wnid_of_id(meta: bytes) -> dict[int, bytes]:
+    # The ids are not in the order of the wnids; meta.mat is the only place that pairs them.
+    try:
+        synsets = loadmat(io.BytesIO(meta), squeeze_me=True)["synsets"].reshape(-1)
+        return {
+            int(row["ILSVRC2012_ID"]): str(row["WNID"]).encode("utf-8", "replace")
+            for row in synsets
+        }
+    except Exception as error:
+        # scipy raises many types on damaged files, and none of its own.
+        raise SourceError(
+            f"the devkit's {_META} cannot be read: {type(error).__name__}: {error}",
+            f"fetch {_DEVKIT}.tar.gz again",
+        ) from error
+
+
+def _ground_truth(text: bytes, wnid_of_id: Mapping[int, bytes]) -> list[bytes]:
+    wnids = []
+    for number, line in enumerate(text.split(), start=1):
+        wnid = wnid_of_id.get(int(line)) if line.isdigit() else None
+        if wnid is None or not WNID.fullmatch(wnid):
+            raise SourceError(
+                f"{_TRUTH}, line {number}: {shown(line[:40])} is not the id of a class in {_META}",
+                f"fetch {_DEVKIT}.tar.gz again",
+            )
+        wnids.append(wnid)
+    return wnids
+
+
+def _by_number(wnids: Sequence[bytes], names: Sequence[bytes]) -> list[bytes]:
+    matches = [_NUMBER.match(name) for name in names]
+    numbers = [int(match[1]) for match in matches if match]
+    if len(numbers) < len(names):
+        if len(names) != len(wnids):
+            raise SourceError(
+                f"{len(names)} validation images, but {len(wnids)} lines in {_TRUTH}, and not"
+                " all names are like ILSVRC2012_val_00000001.JPEG",
+                "keep the original names, and only validation images",
+            )
+        numbers = list(range(1, len(names) + 1))
+    for number, name in zip(numbers, names, strict=True):
+        if not 1 <= number <= len(wnids):
+            raise SourceError(
+                f"validation image {shown(name)} has no line in {_TRUTH}, which has {len(wnids)}",
+                f"remove it, or fetch {_DEVKIT}.tar.gz again",
+            )
+    return [wnids[number - 1] for number in numbers]

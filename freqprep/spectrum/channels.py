@@ -1,0 +1,233 @@
+"""Names, orders and selections of the 192 frequency channels.
+
+A channel is ``y_v_h``, ``cb_v_h`` or ``cr_v_h`` (v vertical, h horizontal frequency). Its raster
+index is ``64 * component + 8 * v + h``. The API always speaks raster order; the store keeps
+channels in `STORED_ORDER`, in which every published selection is exactly three ranges.
+
+Published selections: Xu et al., "Learning in the Frequency Domain", CVPR 2020 and its code.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from freqprep.errors import UnknownChannelError
+from freqprep.spectrum import BLOCK, COMPONENTS, FREQUENCIES
+
+CHANNELS = len(COMPONENTS) * FREQUENCIES
+"""Channels in all: 192."""
+
+NAMES = tuple(f"{c}_{v}_{h}" for c in COMPONENTS for v in range(BLOCK) for h in range(BLOCK))
+"""Channel names in raster order."""
+
+_INDEX = {name: index for index, name in enumerate(NAMES)}
+
+
+def _zigzag() -> tuple[int, ...]:
+    def key(k: int) -> tuple[int, int]:
+        v, h = divmod(k, BLOCK)
+        return v + h, (v if (v + h) % 2 else h)
+
+    return tuple(sorted(range(FREQUENCIES), key=key))
+
+
+ZIGZAG = _zigzag()
+"""Raster index of each frequency in the zigzag order of ITU-T T.81, figure A.6."""
+
+
+def _spans(*spans: tuple[int, int]) -> tuple[int, ...]:
+    return tuple(k for first, last in spans for k in range(first, last + 1))
+
+
+_SQUARE_2 = (0, 1, 8, 9)
+_PAPER: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
+    # name -> frequencies of luma; of each chroma component
+    "paper-6": (_SQUARE_2, (0,)),
+    "square-24": (_spans((0, 3), (8, 11), (16, 19), (24, 27)), _SQUARE_2),
+    "learned-24": ((0, 1, 2, 3, 4, 5, 8, 9, 10, 16, 17, 18, 24, 32), (0, 1, 3, 8, 24)),
+    "paper-32": (_spans((0, 4), (8, 12), (16, 20), (24, 27), (32, 34)), (0, 1, 2, 8, 9)),
+    "paper-48": (
+        _spans((0, 5), (8, 13), (16, 21), (24, 29), (32, 35), (40, 43)),
+        (0, 1, 2, 8, 9, 10, 16, 17),
+    ),
+    "paper-64": (
+        _spans((0, 6), (8, 14), (16, 21), (24, 29), (32, 37), (40, 45), (48, 53)),
+        (0, 1, 2, 8, 9, 10, 16, 17, 24, 25),
+    ),
+}
+_NESTED = ("paper-6", "square-24", "paper-32", "paper-48", "paper-64")
+
+
+def _stored_order() -> tuple[int, ...]:
+    order: list[int] = []
+    for component in range(len(COMPONENTS)):
+        kept: list[int] = []
+        rings = [_PAPER[name][min(component, 1)] for name in _NESTED] + [ZIGZAG]
+        for ring in rings:
+            kept += [k for k in ZIGZAG if k in ring and k not in kept]
+        order += [component * FREQUENCIES + k for k in kept]
+    return tuple(order)
+
+
+STORED_ORDER = _stored_order()
+"""Raster index of each stored channel: the nested published sets, zigzag inside each ring."""
+
+STORED_POSITION = tuple(int(p) for p in np.argsort(STORED_ORDER))
+"""Stored position of each raster index."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Chosen channels, in the order asked for.
+
+    Attributes
+    ----------
+    indices : tuple of int
+        Raster indices, 0..191, no repeats.
+    name : str
+        How the selection was asked for.
+    """
+
+    indices: tuple[int, ...]
+    name: str = ""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Channel names, in the same order."""
+        return tuple(NAMES[index] for index in self.indices)
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+
+def square(side: int) -> tuple[int, ...]:
+    """Frequencies of one component with v < side and h < side, in raster order."""
+    _check(0 <= side <= BLOCK, f"a square of side {side}: sides go from 0 to {BLOCK}")
+    return tuple(BLOCK * v + h for v in range(side) for h in range(side))
+
+
+def lowest(count: int) -> tuple[int, ...]:
+    """The first ``count`` frequencies of one component in zigzag order, sorted to raster."""
+    _check(0 <= count <= FREQUENCIES, f"{count} frequencies: a component has {FREQUENCIES}")
+    return tuple(sorted(ZIGZAG[:count]))
+
+
+def combine(luma: Iterable[int], cb: Iterable[int], cr: Iterable[int]) -> tuple[int, ...]:
+    """Raster channel indices from the frequencies of each component."""
+    per_component = (luma, cb, cr)
+    return tuple(c * FREQUENCIES + k for c, ks in enumerate(per_component) for k in ks)
+
+
+def square_split(luma: int, chroma: int) -> Selection:
+    """Squares of side ``luma`` and, in Cb and Cr each, of side ``chroma``."""
+    indices = combine(square(luma), square(chroma), square(chroma))
+    return Selection(indices, f"square {luma}x{luma} + 2 x {chroma}x{chroma}")
+
+
+def triangle_split(luma: int, chroma: int) -> Selection:
+    """Lowest v + h first (zigzag breaks ties): ``luma`` channels, and ``chroma`` in Cb and Cr."""
+    return Selection(combine(lowest(luma), lowest(chroma), lowest(chroma)), f"{luma}+2x{chroma}")
+
+
+def triangle(count: int) -> Selection:
+    """``triangle-N``: N channels, two thirds luma as in the published 24 (16 + 4 + 4).
+
+    The chroma components get ``round(N / 6)`` channels each (at most 64), luma the rest.
+    """
+    _check(1 <= count <= CHANNELS, f"triangle-{count}: N goes from 1 to {CHANNELS}")
+    chroma = min((count + 3) // 6, FREQUENCIES)
+    chroma = max(chroma, -(-(count - FREQUENCIES) // 2))
+    selection = triangle_split(count - 2 * chroma, chroma)
+    return Selection(selection.indices, f"triangle-{count}")
+
+
+def zigzag(luma: int, cb: int, cr: int) -> Selection:
+    """``zigzag-Y+Cb+Cr``: the first so many channels of each component in zigzag order."""
+    name = f"zigzag-{luma}+{cb}+{cr}"
+    return Selection(combine(lowest(luma), lowest(cb), lowest(cr)), name)
+
+
+def published(name: str) -> Selection:
+    """A published selection by name, in raster order."""
+    luma, chroma = _PAPER[name]
+    return Selection(combine(luma, chroma, chroma), name)
+
+
+def channels(selection: str | int | Sequence[int | str] | Selection) -> Selection:
+    """Resolve what a user writes into channels.
+
+    Parameters
+    ----------
+    selection : str, sequence or Selection
+        ``paper-6``, ``square-24``, ``learned-24``, ``paper-32``, ``paper-48``, ``paper-64``,
+        ``all``, ``triangle-N``, ``zigzag-Y+Cb+Cr``; channel names with commas
+        (``y_0_0,cb_0_0``); or a sequence of raster indices or channel names.
+
+    Returns
+    -------
+    Selection
+
+    Raises
+    ------
+    UnknownChannelError
+        The name, a channel or an index does not exist, or a channel is repeated.
+    """
+    if isinstance(selection, Selection):
+        return selection
+    if not isinstance(selection, str):
+        items = [selection] if isinstance(selection, int) else list(selection)
+        return _checked(tuple(_index(item) for item in items), "explicit channels")
+    text = selection.strip()
+    if text in _PAPER:
+        return published(text)
+    if text == "all":
+        return Selection(tuple(range(CHANNELS)), "all")
+    if match := re.fullmatch(r"triangle-(\d{1,4})", text):
+        return triangle(int(match[1]))
+    if match := re.fullmatch(r"zigzag-(\d{1,4})\+(\d{1,4})\+(\d{1,4})", text):
+        return _checked(zigzag(*(int(n) for n in match.groups())).indices, text)
+    return _checked(tuple(_index(part.strip()) for part in text.split(",")), text)
+
+
+def ranges(positions: Iterable[int]) -> list[tuple[int, int]]:
+    """Merge positions into maximal runs ``(first, stop)``, rising."""
+    runs: list[tuple[int, int]] = []
+    for position in sorted(set(positions)):
+        if runs and runs[-1][1] == position:
+            runs[-1] = (runs[-1][0], position + 1)
+        else:
+            runs.append((position, position + 1))
+    return runs
+
+
+def _index(item: int | str | np.integer) -> int:
+    if isinstance(item, str):
+        if item in _INDEX:
+            return _INDEX[item]
+        known = ", ".join([*_PAPER, "all", "triangle-N", "zigzag-Y+Cb+Cr"])
+        raise UnknownChannelError(
+            f"unknown channel or selection {item!r}",
+            f"known selections: {known}; or channels by name, y_0_0 to cr_7_7, with commas",
+        )
+    if isinstance(item, bool) or int(item) != item or not 0 <= item < CHANNELS:
+        raise UnknownChannelError(
+            f"channel index {item!r} is not a whole number in 0..{CHANNELS - 1}",
+            "use raster indices: Y then Cb then Cr, 8 * v + h inside each",
+        )
+    return int(item)
+
+
+def _checked(indices: tuple[int, ...], name: str) -> Selection:
+    repeated = sorted({NAMES[i] for i in indices if indices.count(i) > 1})
+    _check(not repeated, f"channels asked for twice: {', '.join(repeated)}")
+    _check(bool(indices), f"the selection {name!r} is empty")
+    return Selection(indices, name)
+
+
+def _check(condition: bool, message: str) -> None:
+    if not condition:
+        raise UnknownChannelError(message)

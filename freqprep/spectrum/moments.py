@@ -1,0 +1,112 @@
+"""First and second moments of codes, as integer sums: exact, so merging them is exact too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+_EXACT_FLOAT32 = 2**24
+_SHORTEST_RUN = 64
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Sums over the blocks that hold a valid pixel.
+
+    Attributes
+    ----------
+    count : int
+        Blocks; the same for every channel.
+    total : ndarray of int64, shape (channels,)
+        Sum of codes.
+    total_squares : ndarray of int64, shape (channels,)
+        Sum of squared codes.
+    """
+
+    count: int
+    total: np.ndarray
+    total_squares: np.ndarray
+
+    @classmethod
+    def zero(cls, channels: int) -> Moments:
+        """The moments of nothing."""
+        return cls(0, np.zeros(channels, np.int64), np.zeros(channels, np.int64))
+
+    @classmethod
+    def of(cls, codes: np.ndarray, largest: int) -> Moments:
+        """Moments of codes.
+
+        Parameters
+        ----------
+        codes : ndarray, shape (channels, rows, columns)
+            Whole numbers of any real dtype.
+        largest : int
+            Bound of their absolute values: 128 for int8, 32768 for int16.
+        """
+        flat = codes.reshape(codes.shape[0], -1)
+        total = exact_sums(flat, largest).astype(np.int64)
+        return cls(flat.shape[1], total, exact_squared_sums(flat, largest).astype(np.int64))
+
+    def __add__(self, other: Moments) -> Moments:
+        return Moments(
+            self.count + other.count,
+            self.total + other.total,
+            self.total_squares + other.total_squares,
+        )
+
+    def __sub__(self, other: Moments) -> Moments:
+        return Moments(
+            self.count - other.count,
+            self.total - other.total,
+            self.total_squares - other.total_squares,
+        )
+
+    def mean(self, steps: np.ndarray) -> np.ndarray:
+        """Mean coefficient of each channel, float64; ``steps`` of shape (channels,)."""
+        return self.total / max(self.count, 1) * steps
+
+    def std(self, steps: np.ndarray) -> np.ndarray:
+        """Standard deviation of the coefficients of each channel, float64."""
+        count = max(self.count, 1)
+        variance = self.total_squares / count - (self.total / count) ** 2
+        return np.sqrt(np.maximum(variance, 0)) * steps
+
+
+def exact_sums(values: np.ndarray, largest: int) -> np.ndarray:
+    """Sum of whole numbers per channel, exact in any order of adding.
+
+    Parameters
+    ----------
+    values : ndarray, shape (channels, blocks)
+    largest : int
+        Bound of their absolute values.
+
+    Returns
+    -------
+    ndarray of float64, shape (channels,)
+    """
+    return _sum_runs(values, largest, lambda run: run @ np.ones(run.shape[-1], run.dtype))
+
+
+def exact_squared_sums(values: np.ndarray, largest: int) -> np.ndarray:
+    """Sum of squared whole numbers per channel, exact; as `exact_sums`."""
+    return _sum_runs(values, largest**2, lambda run: np.vecdot(run, run))
+
+
+def _sum_runs(
+    values: np.ndarray, largest_term: int, add: Callable[[np.ndarray], np.ndarray]
+) -> np.ndarray:
+    """Add in float32 within runs that stay below 2**24, where it is exact; then in float64."""
+    channels, blocks = values.shape
+    run = _EXACT_FLOAT32 // largest_term
+    if run < _SHORTEST_RUN:
+        return add(values.astype(np.float64))
+    values = values.astype(np.float32, copy=False)
+    whole = blocks // run * run
+    total = add(values[:, whole:]).astype(np.float64)
+    if whole:
+        runs = values[:, :whole].reshape(channels, -1, run)
+        total += add(runs).astype(np.float64).sum(axis=1)
+    return total

@@ -1,0 +1,39 @@
+"""The last decoded chunks, up to a number of bytes."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import numpy as np
+
+DEFAULT_BYTES = 256 * 2**20
+
+
+class ChunkCache:
+    """Least recently used chunks go first.
+
+    Parameters
+    ----------
+    limit : int
+        Bytes of decoded chunks to keep.
+    """
+
+    def __init__(self, limit: int = DEFAULT_BYTES) -> None:
+        self._limit = limit
+        self._held = 0
+        self._chunks: OrderedDict[tuple[int, int], np.ndarray] = OrderedDict()
+
+    def get(self, key: tuple[int, int]) -> np.ndarray | None:
+        """The chunk of (shard, stored position), if it is still here."""
+        chunk = self._chunks.get(key)
+        if chunk is not None:
+            self._chunks.move_to_end(key)
+        return chunk
+
+    def put(self, key: tuple[int, int], chunk: np.ndarray) -> None:
+        """Keep a chunk; nothing larger than the limit is kept."""
+        self._chunks[key] = chunk
+        self._held += chunk.nbytes
+        while self._held > self._limit:
+            _, dropped = self._chunks.popitem(last=False)
+            self._held -= dropped.nbytes

@@ -1,0 +1,136 @@
+"""The manifest: every file of a finished split with its length and hash, and its attributes.
+
+The split's content id is the SHA-256 of the manifest's bytes. The group's own ``zarr.json``
+carries that id, so it cannot be hashed in the manifest; instead the manifest holds its attributes,
+and the file must be exactly what follows from them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from freqprep.errors import CorruptStoreError, StoreError
+from freqprep.store.schema import check_format
+
+MANIFEST = "manifest.json"
+GROUP_DOCUMENT = "zarr.json"
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """One file: its length in bytes and its SHA-256 in hexadecimal."""
+
+    file_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """All files of a split but the group's document and the manifest itself.
+
+    Attributes
+    ----------
+    attributes : dict
+        Of the split's group, without the content id.
+    files : dict of str to FileEntry
+        By path relative to the split, with forward slashes, sorted.
+    """
+
+    attributes: dict[str, Any]
+    files: dict[str, FileEntry]
+
+    def to_bytes(self) -> bytes:
+        """The file's bytes: JSON, one line a file."""
+        lines = [
+            f"{json.dumps(path)}: {json.dumps([entry.file_bytes, entry.sha256])}"
+            for path, entry in sorted(self.files.items())
+        ]
+        attributes = json.dumps(self.attributes, indent=1)
+        files = ",\n".join(lines)
+        return f'{{"attributes": {attributes},\n"files": {{\n{files}\n}}}}\n'.encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes, where: Path) -> Manifest:
+        """From what `to_bytes` gave; ``where`` is named in errors."""
+        try:
+            document = json.loads(data)
+            check_format(document["attributes"])
+            files = {
+                str(path): FileEntry(int(entry[0]), str(entry[1]))
+                for path, entry in document["files"].items()
+            }
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+            raise CorruptStoreError(
+                f"the manifest {where} is damaged ({error!r})", "restore it from a copy"
+            ) from None
+        for path in files:
+            parts = path.split("/")
+            if path.startswith("/") or ".." in parts or "" in parts:
+                raise CorruptStoreError(f"the manifest {where} lists a path outside: {path!r}")
+        return cls(document["attributes"], files)
+
+
+def content_id(manifest_bytes: bytes) -> str:
+    """SHA-256 of a manifest's bytes, in hexadecimal."""
+    return hashlib.sha256(manifest_bytes).hexdigest()
+
+
+def read_manifest(split_folder: Path) -> tuple[Manifest, str]:
+    """The manifest of a finished split and the split's content id."""
+    path = split_folder / MANIFEST
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise StoreError(
+            f"{split_folder} has no {MANIFEST}", "it is not a finished split of a freqprep store"
+        ) from None
+    return Manifest.from_bytes(data, path), content_id(data)
+
+
+def hash_file(path: Path) -> FileEntry:
+    """Length and SHA-256 of a file, read in pieces."""
+    with open(path, "rb") as file:
+        digest = hashlib.file_digest(file, "sha256")
+        return FileEntry(file.tell(), digest.hexdigest())
+
+
+def walk_files(folder: Path) -> Iterator[str]:
+    """Paths of all files under a folder, relative, with forward slashes; links not followed."""
+    for parent, folders, names in os.walk(folder):
+        folders.sort()
+        for name in sorted(names):
+            yield (Path(parent) / name).relative_to(folder).as_posix()
+
+
+def group_document(manifest: Manifest, identity: str, split_folder: Path) -> bytes:
+    """The bytes of a split's ``zarr.json``: attributes, content id, and all arrays' metadata.
+
+    The arrays' documents are repeated inside (Zarr's inline consolidated metadata), so that a
+    reader opens the split with one request and never lists the folder.
+    """
+    names = sorted(
+        path.removesuffix(f"/{GROUP_DOCUMENT}")
+        for path in manifest.files
+        if path.count("/") == 1 and path.endswith(f"/{GROUP_DOCUMENT}")
+    )
+    arrays = {name: _document(split_folder / name / GROUP_DOCUMENT) for name in names}
+    document = {
+        "attributes": {**manifest.attributes, "content_id": identity},
+        "zarr_format": 3,
+        "consolidated_metadata": {"kind": "inline", "must_understand": False, "metadata": arrays},
+        "node_type": "group",
+    }
+    return (json.dumps(document, indent=1) + "\n").encode()
+
+
+def _document(path: Path) -> Any:
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise CorruptStoreError(f"{path} cannot be read: {error}") from None

@@ -1,0 +1,203 @@
+"""The plan of a split: every row, shard and file, fixed before work starts. Pure.
+
+A plan is also what ``--resume`` goes by: it is kept beside the unfinished shards, so that a
+resumed conversion works from the same rows even where the source has gained files meanwhile.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from freqprep.errors import CorruptStoreError, UsageError
+from freqprep.ragged import Ragged
+from freqprep.sources.listing import FileTable, Listing, Objects
+from freqprep.spectrum.channels import CHANNELS
+from freqprep.store.schema import ROWS_PER_SHARD, Encoding, SplitAttributes
+
+_IMAGE_MEMORY = 650 * 2**20
+_BASE_MEMORY = 150 * 2**20
+_ROW_MEMORY = 300
+LARGEST_SEED = 2**32 - 1
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All rows of one split, in stored order, and how to encode them.
+
+    Attributes
+    ----------
+    attributes : SplitAttributes
+        Of the split to be; ``rejected`` is not known yet and 0.
+    rows : Listing
+        The source's listing in row order.
+    listing_index : ndarray of int64, shape (images,)
+        Place of each row in the source's own order.
+    """
+
+    attributes: SplitAttributes
+    rows: Listing
+    listing_index: np.ndarray
+
+    @property
+    def shards(self) -> int:
+        """Number of shards, which is the number of shard files."""
+        return shard_count(len(self.rows))
+
+    def shard_rows(self, shard: int) -> range:
+        """Rows of one shard."""
+        return range(
+            shard * ROWS_PER_SHARD, min((shard + 1) * ROWS_PER_SHARD, self.attributes.images)
+        )
+
+
+def make_plan(listing: Listing, attributes: SplitAttributes) -> Plan:
+    """Permute a listing into rows.
+
+    Rows are ``numpy.random.RandomState(seed).permutation(images)`` of the listing: a generator
+    whose stream NumPy has frozen. Readers take whole shards, so each shard must be a fair sample.
+    """
+    order = permutation(len(listing), attributes.seed)
+    return Plan(attributes, reorder(listing, order), order)
+
+
+def permutation(images: int, seed: int) -> np.ndarray:
+    """Listing index of each row, int64, shape (images,)."""
+    if not 0 <= seed <= LARGEST_SEED:
+        raise UsageError(f"seed {seed} cannot be used", f"use 0 to {LARGEST_SEED}")
+    return np.random.RandomState(seed).permutation(images).astype(np.int64)
+
+
+def shard_count(images: int) -> int:
+    """Shards that hold so many images."""
+    return -(-images // ROWS_PER_SHARD)
+
+
+def memory_bound(encoding: Encoding, jobs: int, images: int) -> int:
+    """Upper bound of the memory of a conversion in bytes.
+
+    Each job holds the codes of one shard, one decoded image of the largest size allowed and the
+    libraries; the main process holds the plan. Only the last grows with the data set, by about
+    300 bytes an image.
+    """
+    shard = int(np.prod(encoding.shard_shape)) * encoding.dtype.itemsize
+    return jobs * (shard + _IMAGE_MEMORY + _BASE_MEMORY) + _BASE_MEMORY + images * _ROW_MEMORY
+
+
+def reorder(listing: Listing, rows: np.ndarray) -> Listing:
+    """The listing with its images in another order."""
+    files = listing.files
+    objects = listing.objects
+    return dataclasses.replace(
+        listing,
+        keys=listing.keys.take(rows),
+        labels=listing.labels[rows],
+        files=FileTable(
+            files.paths.take(rows), files.offset[rows], files.length[rows], files.mtime_ns[rows]
+        ),
+        image_ids=None if listing.image_ids is None else listing.image_ids[rows],
+        stated_sizes=None if listing.stated_sizes is None else listing.stated_sizes[rows],
+        objects=None if objects is None else _reorder_objects(objects, rows),
+    )
+
+
+def _reorder_objects(objects: Objects, rows: np.ndarray) -> Objects:
+    every = Ragged(np.arange(len(objects.box)), objects.offsets).take(rows)
+    kept = every.values
+    return Objects(
+        offsets=every.offsets,
+        box=objects.box[kept],
+        label=objects.label[kept],
+        area=objects.area[kept],
+        iscrowd=objects.iscrowd[kept],
+        annotation_id=objects.annotation_id[kept],
+        annotation=objects.annotation.take(kept),
+    )
+
+
+def save_plan(plan: Plan, folder: Path) -> None:
+    """Write a plan as ``plan.npz`` and then ``plan.json``, whose presence makes it valid."""
+    rows = plan.rows
+    arrays: dict[str, Any] = {
+        "listing_index": plan.listing_index,
+        "labels": rows.labels,
+        "offset": rows.files.offset,
+        "length": rows.files.length,
+        "mtime_ns": rows.files.mtime_ns,
+        **_packed("keys", rows.keys),
+        **_packed("paths", rows.files.paths),
+    }
+    if rows.image_ids is not None:
+        arrays["image_ids"] = rows.image_ids
+    if rows.stated_sizes is not None:
+        arrays["stated_sizes"] = rows.stated_sizes
+    if rows.objects is not None:
+        fields = {f.name: getattr(rows.objects, f.name) for f in dataclasses.fields(Objects)}
+        arrays |= _packed("objects.annotation", fields.pop("annotation"))
+        arrays |= {f"objects.{name}": value for name, value in fields.items()}
+    np.savez(folder / "plan.npz", **arrays)
+    header = {"attributes": plan.attributes.to_dict(), "ignored": rows.ignored}
+    (folder / "plan.json.tmp").write_text(json.dumps(header, indent=1) + "\n")
+    os.replace(folder / "plan.json.tmp", folder / "plan.json")
+
+
+def load_plan(folder: Path) -> Plan:
+    """Read what `save_plan` wrote.
+
+    Raises
+    ------
+    CorruptStoreError
+        The plan is missing or damaged, so the conversion cannot be resumed.
+    """
+    try:
+        header = json.loads((folder / "plan.json").read_text())
+        attributes = SplitAttributes.from_dict(header["attributes"])
+        with np.load(folder / "plan.npz", allow_pickle=False) as archive:
+            data = {name: archive[name] for name in archive.files}
+        rows = Listing(
+            name=attributes.split,
+            source_name=attributes.source_split,
+            keys=_unpacked("keys", data),
+            labels=data["labels"],
+            files=FileTable(
+                _unpacked("paths", data), data["offset"], data["length"], data["mtime_ns"]
+            ),
+            image_ids=data.get("image_ids"),
+            stated_sizes=data.get("stated_sizes"),
+            objects=_load_objects(data),
+            ignored=header["ignored"],
+        )
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile, EOFError) as error:
+        raise CorruptStoreError(
+            f"the plan in {folder} cannot be read ({error})", "start over with --overwrite"
+        ) from None
+    return Plan(attributes, rows, data["listing_index"])
+
+
+def _load_objects(data: dict[str, np.ndarray]) -> Objects | None:
+    if "objects.offsets" not in data:
+        return None
+    names = [f.name for f in dataclasses.fields(Objects) if f.name != "annotation"]
+    fields = {name: data[f"objects.{name}"] for name in names}
+    return Objects(**fields, annotation=_unpacked("objects.annotation", data))
+
+
+def _packed(name: str, ragged: Ragged) -> dict[str, np.ndarray]:
+    return {f"{name}.values": ragged.values, f"{name}.offsets": ragged.offsets}
+
+
+def _unpacked(name: str, data: dict[str, np.ndarray]) -> Ragged:
+    return Ragged(data[f"{name}.values"], data[f"{name}.offsets"])
+
+
+def estimated_bytes(images: int, bytes_per_image: float) -> int:
+    """Bytes of a finished split: its shards, their indexes and about 250 bytes a row beside."""
+    index = shard_count(images) * (CHANNELS * 16 + 4)
+    return int(images * (bytes_per_image + 250)) + index

@@ -1,0 +1,238 @@
+"""What a split holds: its attributes and its arrays, as plain data."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from freqprep.errors import CorruptStoreError, FormatVersionError
+from freqprep.geometry import Geometry
+from freqprep.spectrum.channels import CHANNELS, NAMES, STORED_ORDER
+from freqprep.spectrum.quantization import PRECISIONS, step_table
+
+FORMAT_NAME = "freqprep"
+FORMAT_VERSION = "1.0"
+ROWS_PER_SHARD = 128
+"""Images in one shard; a chunk holds one channel of all of them."""
+
+COEFFICIENTS = "coefficients"
+
+_VERSIONED_LIBRARIES = ("numcodecs", "pillow", "simplejpeg", "zarr")
+
+_TRANSFORM = {
+    "color": "JFIF YCbCr, full range",
+    "dct": "orthonormal 8x8 DCT-II of pixels minus 128, matrix rounded to multiples of 2**-14",
+    "block": 8,
+    "value": "code * step",
+}
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """Everything that decides the codes of an image.
+
+    Attributes
+    ----------
+    geometry : Geometry
+    precision : {"int8", "int16"}
+    """
+
+    geometry: Geometry
+    precision: str
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Integer dtype of the codes."""
+        return PRECISIONS[self.precision]
+
+    @property
+    def stored_steps(self) -> np.ndarray:
+        """Quantization step of each channel in stored order, float32, shape (192,)."""
+        return step_table(self.precision)[list(STORED_ORDER)]
+
+    @property
+    def shard_shape(self) -> tuple[int, int, int, int]:
+        """Images, channels, rows and columns of a shard."""
+        return (ROWS_PER_SHARD, CHANNELS, *self.geometry.grid)
+
+    @property
+    def chunk_shape(self) -> tuple[int, int, int, int]:
+        """Images, channels, rows and columns of a chunk."""
+        return (ROWS_PER_SHARD, 1, *self.geometry.grid)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON data."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Encoding:
+        """From JSON data."""
+        return cls(Geometry(**data["geometry"]), data["precision"])
+
+
+@dataclass(frozen=True)
+class SplitAttributes:
+    """The attributes of a split's group, without its content id.
+
+    Attributes
+    ----------
+    split, source_split : str
+        Name in the store, and in the source.
+    source_kind : str
+        ``imagefolder``, ``imagenet`` or ``coco``.
+    images, rejected : int
+        Rows in all, and rows without an image.
+    encoding : Encoding
+    seed : int
+        Of the row permutation.
+    class_ids : tuple of str or int
+    class_names : tuple of str
+    versions : dict of str to str
+        Libraries that decide the bytes.
+    """
+
+    split: str
+    source_split: str
+    source_kind: str
+    images: int
+    rejected: int
+    encoding: Encoding
+    seed: int
+    class_ids: tuple[str | int, ...]
+    class_names: tuple[str, ...]
+    versions: dict[str, str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As the JSON data stored in the group's attributes."""
+        return {
+            "format": FORMAT_NAME,
+            "format_version": FORMAT_VERSION,
+            "split": self.split,
+            "source_split": self.source_split,
+            "source_kind": self.source_kind,
+            "images": self.images,
+            "rejected": self.rejected,
+            "transform": _TRANSFORM,
+            "channels": [NAMES[index] for index in STORED_ORDER],
+            "geometry": dataclasses.asdict(self.encoding.geometry),
+            "quantization": {"precision": self.encoding.precision},
+            "order": {"seed": self.seed, "rule": "numpy.random.RandomState(seed).permutation"},
+            "classes": {"ids": list(self.class_ids), "names": list(self.class_names)},
+            "versions": self.versions,
+        }
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> SplitAttributes:
+        """From stored attributes.
+
+        Raises
+        ------
+        FormatVersionError
+            Not a freqprep split, or of a format that is not read.
+        CorruptStoreError
+            An attribute is missing or malformed.
+        """
+        check_format(data)
+        try:
+            encoding = Encoding(
+                Geometry(**data["geometry"]), str(data["quantization"]["precision"])
+            )
+            if data["channels"] != [NAMES[index] for index in STORED_ORDER]:
+                raise ValueError("the channel order is not that of format 1.0")
+            step_table(encoding.precision)
+            return cls(
+                split=str(data["split"]),
+                source_split=str(data["source_split"]),
+                source_kind=str(data["source_kind"]),
+                images=int(data["images"]),
+                rejected=int(data["rejected"]),
+                encoding=encoding,
+                seed=int(data["order"]["seed"]),
+                class_ids=tuple(data["classes"]["ids"]),
+                class_names=tuple(data["classes"]["names"]),
+                versions=dict(data["versions"]),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise CorruptStoreError(f"the split's attributes are malformed: {error!r}") from None
+
+
+def check_format(data: dict[str, Any]) -> None:
+    """Refuse attributes of another format, another major version or a newer minor one."""
+    if data.get("format") != FORMAT_NAME:
+        raise FormatVersionError(
+            f"not a freqprep store: attribute format is {data.get('format')!r}",
+            "make one with `freqprep convert`",
+        )
+    stored = str(data.get("format_version"))
+    major, _, minor = stored.partition(".")
+    ours = FORMAT_VERSION.split(".")
+    if major != ours[0] or not minor.isdigit() or int(minor) > int(ours[1]):
+        raise FormatVersionError(
+            f"the store has format {stored}, this freqprep reads up to {FORMAT_VERSION}",
+            "install a newer freqprep",
+        )
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of freqprep and of the libraries that decide the stored bytes."""
+    names = ("freqprep", *_VERSIONED_LIBRARIES)
+    return {name: importlib.metadata.version(name) for name in names}
+
+
+@dataclass(frozen=True)
+class ArraySpec:
+    """One small array of a split.
+
+    Attributes
+    ----------
+    dtype : str
+    dimensions : tuple of str
+        Dimension names; arrays that share a name share that length.
+    """
+
+    dtype: str
+    dimensions: tuple[str, ...]
+
+
+def _ragged(name: str, per: str) -> dict[str, ArraySpec]:
+    return {
+        name: ArraySpec("uint8", (f"{name}_byte",)),
+        f"{name}_offset": ArraySpec("int64", (f"{per}_edge",)),
+    }
+
+
+IMAGE_ARRAYS: dict[str, ArraySpec] = {
+    "step": ArraySpec("float32", ("channel",)),
+    "moment_total": ArraySpec("int64", ("channel",)),
+    "moment_total_squares": ArraySpec("int64", ("channel",)),
+    "label": ArraySpec("int64", ("image",)),
+    "valid": ArraySpec("bool", ("image",)),
+    "size": ArraySpec("int32", ("image", "side")),
+    "source_size": ArraySpec("int32", ("image", "side")),
+    "orientation": ArraySpec("uint8", ("image",)),
+    "source_bytes": ArraySpec("int64", ("image",)),
+    "saturated": ArraySpec("int32", ("image",)),
+    "squared_error": ArraySpec("float64", ("image", "component")),
+    "listing_index": ArraySpec("int64", ("image",)),
+    **_ragged("key", "image"),
+    **_ragged("defect", "image"),
+    **_ragged("note", "image"),
+}
+"""Arrays of every split, beside the coefficients. ``docs/format.md`` says what each holds."""
+
+OBJECT_ARRAYS: dict[str, ArraySpec] = {
+    "image_id": ArraySpec("int64", ("image",)),
+    "object_offset": ArraySpec("int64", ("image_edge",)),
+    "box": ArraySpec("float64", ("object", "box_side")),
+    "object_label": ArraySpec("int64", ("object",)),
+    "area": ArraySpec("float64", ("object",)),
+    "iscrowd": ArraySpec("bool", ("object",)),
+    "annotation_id": ArraySpec("int64", ("object",)),
+    **_ragged("mask", "object"),
+    **_ragged("annotation", "object"),
+}
+"""Further arrays of a split with annotated objects."""

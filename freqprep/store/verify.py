@@ -1,0 +1,234 @@
+"""Checking a store: every file's hash, every chunk, the moments, and that nothing is odd."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from freqprep import engines
+from freqprep.errors import FreqprepError
+from freqprep.progress import Progress
+from freqprep.ragged import Ragged
+from freqprep.spectrum import BLOCK
+from freqprep.spectrum.channels import CHANNELS
+from freqprep.spectrum.moments import Moments
+from freqprep.store.layout import PARTIAL_PREFIX, REPLACED_PREFIX, root_document, shard_path
+from freqprep.store.manifest import (
+    GROUP_DOCUMENT,
+    MANIFEST,
+    group_document,
+    hash_file,
+    walk_files,
+)
+from freqprep.store.plan import permutation
+from freqprep.store.reader import Split, open_store
+from freqprep.store.schema import ROWS_PER_SHARD
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is not as it should be.
+
+    Attributes
+    ----------
+    where : str
+        Path inside the store.
+    what : str
+    """
+
+    where: str
+    what: str
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What was checked, and what was found.
+
+    Attributes
+    ----------
+    splits, files, chunks, images : int
+    problems : tuple of Problem
+        Empty where the store is whole.
+    """
+
+    splits: int
+    files: int
+    chunks: int
+    images: int
+    problems: tuple[Problem, ...]
+
+
+def verify(path: Path, jobs: int | None = None) -> Verified:
+    """Check all finished splits of a store.
+
+    Parameters
+    ----------
+    path : Path
+    jobs : int, optional
+        Worker processes; one a core by default.
+
+    Raises
+    ------
+    StoreError
+        There is no store to check.
+    """
+    problems: list[Problem] = []
+    files = chunks = images = 0
+    store = open_store(path)
+    problems += _root_problems(path, set(store))
+    for name in store:
+        try:
+            split = store[name]
+        except FreqprepError as error:
+            problems.append(Problem(name, str(error)))
+            continue
+        problems += (
+            Problem(f"{name}/{found.where}".rstrip("/"), found.what)
+            for found in _split_problems(split, jobs or engines.default_jobs())
+        )
+        files += len(split.manifest.files) + 2
+        chunks += split.shards * CHANNELS
+        images += len(split)
+    return Verified(len(store), files, chunks, images, tuple(problems))
+
+
+def shard_moments(split: Split, shard: int) -> Moments:
+    """Moments of one shard, from its codes; stored order."""
+    return _decode_shard(split, shard)[0]
+
+
+def _root_problems(path: Path, splits: set[str]) -> Iterator[Problem]:
+    if (path / GROUP_DOCUMENT).read_bytes() != root_document():
+        yield Problem(GROUP_DOCUMENT, "is not what was written")
+    for entry in sorted(path.iterdir()):
+        unfinished = entry.name.startswith((PARTIAL_PREFIX, REPLACED_PREFIX))
+        if entry.name != GROUP_DOCUMENT and entry.name not in splits and not unfinished:
+            lost = "is a split without a manifest" if (entry / GROUP_DOCUMENT).exists() else ""
+            yield Problem(entry.name, lost or "does not belong to the store")
+
+
+def _split_problems(split: Split, jobs: int) -> Iterator[Problem]:
+    listed = set(split.manifest.files)
+    there = set(walk_files(split.path))
+    yield from (Problem(name, "is missing") for name in sorted(listed - there))
+    extra = there - listed - {MANIFEST, GROUP_DOCUMENT}
+    yield from (Problem(name, "is not in the manifest") for name in sorted(extra))
+    try:
+        document = group_document(split.manifest, split.content_id, split.path)
+        if (split.path / GROUP_DOCUMENT).read_bytes() != document:
+            yield Problem(GROUP_DOCUMENT, "is not what the manifest says")
+    except FreqprepError as error:
+        yield Problem(GROUP_DOCUMENT, str(error))
+    shards = [shard_path(Path(), shard).as_posix() for shard in range(split.shards)]
+    unlisted = (name for name in shards if name not in listed)
+    yield from (Problem(name, "is a shard that the manifest does not list") for name in unlisted)
+    damaged = False
+    for name in sorted((listed & there) - set(shards)):
+        if hash_file(split.path / name) != split.manifest.files[name]:
+            damaged = True
+            yield Problem(name, "its hash is not the one in the manifest")
+    if damaged:
+        return  # the arrays that the shards are checked against cannot be trusted
+    try:
+        yield from _array_problems(split)
+        yield from _shards_problems(
+            split, [s for s, n in enumerate(shards) if n in listed & there], jobs
+        )
+    except FreqprepError as error:
+        yield Problem("", str(error))
+
+
+def _array_problems(split: Split) -> Iterator[Problem]:
+    attributes = split.attributes
+    if int((~split.valid).sum()) != attributes.rejected:
+        yield Problem("valid", f"does not mask {attributes.rejected} rejected rows")
+    if not np.array_equal(split.array("step"), attributes.encoding.stored_steps):
+        yield Problem("step", "is not the table of the precision")
+    if not np.array_equal(split.array("listing_index"), permutation(len(split), attributes.seed)):
+        yield Problem("listing_index", "is not the permutation of the seed")
+    if (
+        split.labels.max(initial=-1) >= len(attributes.class_ids)
+        or split.labels.min(initial=0) < -1
+    ):
+        yield Problem("label", "has a class that does not exist")
+    grid = attributes.encoding.geometry.grid
+    sizes = split.sizes
+    if (sizes[split.valid] < 1).any() or (sizes > np.multiply(grid, 8)).any():
+        yield Problem("size", "has an image that does not fit the grid")
+    if (sizes[~split.valid] != 0).any():
+        yield Problem("size", "has a size for a rejected row")
+    for name in ("key", "defect", "note"):
+        if not _well_formed(split.ragged(name), len(split)):
+            yield Problem(f"{name}_offset", f"does not cut {name} into {len(split)} rows")
+    if len(set(split.keys)) != len(split):
+        yield Problem("key", "is not unique")
+
+
+def _well_formed(ragged: Ragged, rows: int) -> bool:
+    offsets = ragged.offsets
+    rising = offsets[0] == 0 and (np.diff(offsets) >= 0).all()
+    return len(ragged) == rows and bool(rising) and offsets[-1] == len(ragged.values)
+
+
+def _shards_problems(split: Split, shards: list[int], jobs: int) -> Iterator[Problem]:
+    total = Moments.zero(CHANNELS)
+    clean = len(shards) == split.shards
+    tasks = ((split.path, shard) for shard in shards)
+    workers = max(1, min(jobs, len(shards)))
+    with Progress(f"verify {split.attributes.split}", split.shards, unit="shard") as progress:
+        for shard, moments, found in engines.run(_check_shard, tasks, workers):
+            progress.update(1)
+            clean &= moments is not None
+            total += moments or Moments.zero(CHANNELS)
+            yield from (Problem(shard_path(Path(), shard).as_posix(), what) for what in found)
+    stored = split.stored_moments
+    same = np.array_equal(total.total, stored.total) and np.array_equal(
+        total.total_squares, stored.total_squares
+    )
+    if clean and not same:
+        yield Problem("moment_total", "is not the sum over the shards")
+
+
+def _check_shard(task: tuple[Path, int]) -> tuple[int, Moments | None, list[str]]:
+    """Check one shard, in a worker: its number, its moments if it decodes, what is wrong."""
+    path, shard = task
+    split = Split(path)
+    found = []
+    moments = None
+    if hash_file(shard_path(path, shard)) != split.shard_entry(shard):
+        found.append("its hash is not the one in the manifest")
+    try:
+        moments, stray = _decode_shard(split, shard)
+        if stray:
+            found.append("has codes outside the valid blocks of its images")
+    except FreqprepError as error:
+        found.append(str(error))
+    return shard, moments, found
+
+
+def _decode_shard(split: Split, shard: int) -> tuple[Moments, bool]:
+    """Moments of a shard's codes, and whether one outside the valid blocks is not zero."""
+    mine = slice(shard * ROWS_PER_SHARD, (shard + 1) * ROWS_PER_SHARD)
+    sizes = np.zeros((ROWS_PER_SHARD, 2), np.int64)
+    sizes[: len(split.sizes[mine])] = split.sizes[mine]
+    rows, columns = (-(-side // BLOCK) for side in sizes.T)
+    grid = split.attributes.encoding.geometry.grid
+    inside = (np.arange(grid[0])[:, None] < rows[:, None, None]) & (
+        np.arange(grid[1]) < columns[:, None, None]
+    )
+    bound = -int(np.iinfo(split.attributes.encoding.dtype).min)
+    totals = np.zeros((2, CHANNELS), np.int64)
+    stray = False
+
+    def take(position: int, codes: np.ndarray) -> None:
+        nonlocal stray
+        one = Moments.of(codes.reshape(1, ROWS_PER_SHARD, -1), bound)
+        totals[:, position] = one.total[0], one.total_squares[0]
+        stray |= bool(codes[~inside].any())
+
+    with split.open_shard(shard) as file:
+        file.read(range(CHANNELS), take)
+    return Moments(int((rows * columns).sum()), *totals), stray
