@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections import Counter
 from dataclasses import asdict, dataclass
@@ -11,17 +10,19 @@ from typing import Any
 
 import numpy as np
 
-from freqprep.convert import Request, class_list, discover, plan_split, refuse_existing
 from freqprep.encoding import Encoder
 from freqprep.errors import ImageDefect
+from freqprep.planning import class_list, discover, pending, plan_split, refuse_existing
+from freqprep.request import Request
 from freqprep.shard_task import Files
 from freqprep.spectrum.channels import CHANNELS
 from freqprep.store import shard
-from freqprep.store.manifest import GROUP_DOCUMENT
 from freqprep.store.plan import Plan, estimated_bytes, memory_bound
-from freqprep.store.writer import Build
+from freqprep.store.schema import IMAGE_ARRAYS, OBJECT_ARRAYS
+from freqprep.store.writer import Build, is_root
 
 _SAMPLE = 64
+_OTHER_FILES = 3  # documents of the group and of the coefficients, manifest
 
 
 @dataclass(frozen=True)
@@ -64,27 +65,19 @@ class Estimate:
 def estimate(request: Request) -> dict[str, Estimate]:
     """Estimate every split that `freqprep.convert.convert` would make; errors are the same."""
     found = discover(request)
-    if (request.store / GROUP_DOCUMENT).is_file():
-        refuse_existing(request, {name: Build(request.store, name) for name in found.listings})
-        classes = class_list(request, found, set(found.listings))
-    else:
-        classes = found.classes
+    is_root(request.store)
+    builds = {name: Build(request.store, name) for name in found.listings}
+    refuse_existing(request, builds)
+    todo = pending(request, builds)
+    classes = class_list(request, found, set(todo))
     return {
         name: _estimate(
-            plan_split(request, request.encoding, listing, found.classes, classes),
+            plan_split(request, found.listings[name], found.classes, classes),
             request.source,
             request.workers,
         )
-        for name, listing in found.listings.items()
+        for name in todo
     }
-
-
-def free_bytes(store: Path) -> int:
-    """Free space where the store will be."""
-    place = store.absolute()
-    while not place.exists():
-        place = place.parent
-    return shutil.disk_usage(place).free
 
 
 def _estimate(plan: Plan, source: Path, jobs: int) -> Estimate:
@@ -102,11 +95,11 @@ def _estimate(plan: Plan, source: Path, jobs: int) -> Estimate:
     sampled_bytes = sum(len(part) for part in shard.encode(codes))
     seconds = (time.process_time() - began) / len(rows)
     jobs = min(jobs, plan.shards)
-    small_files = 2 + 2 * 30
+    arrays = len(IMAGE_ARRAYS) + (len(OBJECT_ARRAYS) if plan.rows.objects is not None else 0)
     return Estimate(
         images=len(plan.rows),
         shards=plan.shards,
-        files=plan.shards + small_files,
+        files=plan.shards + 2 * arrays + _OTHER_FILES,
         classes=len(plan.attributes.class_ids),
         stored_bytes=estimated_bytes(len(plan.rows), sampled_bytes / len(rows)),
         source_bytes=int(plan.rows.files.length.sum()),

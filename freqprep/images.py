@@ -209,7 +209,8 @@ def _to_ycbcr(image: Image.Image) -> Image.Image:
     image.load()
     if image.mode in ("1", "L") and "transparency" not in image.info:
         return image.convert("L")
-    if image.mode.startswith("I;16"):
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM"):
+        # Pillow gives PGM files of more than 8 bits as I, scaled to 0..65535.
         grey = np.asarray(image).astype(np.uint32)
         return Image.fromarray(((grey + 128) // 257).astype(np.uint8))
     if image.mode in ("I", "F"):

@@ -73,7 +73,10 @@ def _plan_of(split: Split, source: Path) -> Plan:
             "name the folder that the store was made from",
         )
     plan = make_plan(listing, attributes)
-    if not np.array_equal(plan.rows.keys.values, split.array("key")):
+    keys, stored = plan.rows.keys, split.ragged("key")
+    if not np.array_equal(keys.values, stored.values) or not np.array_equal(
+        keys.offsets, stored.offsets
+    ):
         raise SourceError(
             f"{source} lists other images of {attributes.split} than the store has",
             "name the folder that the store was made from",

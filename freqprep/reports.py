@@ -14,17 +14,18 @@ from typing import Any
 
 import numpy as np
 
+from freqprep.store.layout import beside
 from freqprep.store.reader import Split
 
 
 def log_path(store: Path) -> Path:
     """The log beside a store, JSON lines."""
-    return store.with_name(f"{store.name}.log")
+    return beside(store, ".log")
 
 
 def rejects_path(store: Path, split: str) -> Path:
     """The list of a split's rejected images beside a store, JSON lines."""
-    return store.with_name(f"{store.name}.rejected-{split}.jsonl")
+    return beside(store, f".rejected-{split}.jsonl")
 
 
 def append_log(store: Path, entry: Mapping[str, Any]) -> None:

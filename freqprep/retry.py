@@ -46,14 +46,14 @@ def prepare_retry(build: Build, split: Split, listing: Listing) -> None:
     """
     plan = _plan_again(split, listing)
     bad = {row // ROWS_PER_SHARD for row in np.flatnonzero(~split.valid).tolist()}
-    build.start()
+    build.discard()
+    carried = build.carry_over()
     with Journal(build.journal_path) as journal:
         for result in _carried(split, plan, bad):
-            _link(
-                shard_path(split.path, result.shard), shard_path(build.split_folder, result.shard)
-            )
+            _link(shard_path(split.path, result.shard), shard_path(carried, result.shard))
             journal.append(result)
     save_plan(plan, build.folder)
+    build.start_with(carried)
 
 
 def _plan_again(split: Split, listing: Listing) -> Plan:
@@ -74,12 +74,27 @@ def _plan_again(split: Split, listing: Listing) -> Plan:
     )
     if not same:
         raise SourceChangedError("the source lists other images than the split holds", remedy)
+    if not _same_annotations(plan.rows, split):
+        raise SourceChangedError("the source has other annotations than the split holds", remedy)
     changed = split.valid & (plan.rows.files.length != split.array("source_bytes"))
     if changed.any():
         key = split.keys[int(np.flatnonzero(changed)[0])]
         raise SourceChangedError(f"{key!r} has another length than when it was converted", remedy)
     # Labels and annotations are those of the split: the classes were fixed by its first run.
     return dataclasses.replace(plan, rows=_stored_labels(plan.rows, split))
+
+
+def _same_annotations(rows: Listing, split: Split) -> bool:
+    if rows.objects is None or rows.image_ids is None:
+        return True
+    stored = split.ragged("annotation")
+    annotation = rows.objects.annotation
+    return (
+        np.array_equal(rows.image_ids, split.array("image_id"))
+        and np.array_equal(rows.objects.offsets, split.array("object_offset"))
+        and np.array_equal(annotation.values, stored.values)
+        and np.array_equal(annotation.offsets, stored.offsets)
+    )
 
 
 def _stored_labels(rows: Listing, split: Split) -> Listing:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
+from freqprep.allocation import keep_freed_memory
 from freqprep.encoding import EncodedImage, Encoder
 from freqprep.errors import ImageDefect
 from freqprep.images import MAX_FILE_BYTES
@@ -103,8 +105,8 @@ class ShardTask:
 
 def convert_shard(task: ShardTask) -> ShardResult:
     """Make one shard. An image that cannot be converted leaves zeros and its reason."""
-    grid = task.encoding.geometry.grid
-    codes = np.zeros((CHANNELS, ROWS_PER_SHARD, *grid), task.encoding.dtype)
+    codes = _shard_buffer(task.encoding)
+    codes.fill(0)
     rows = RowResults.empty(len(task.files))
     rows.source_bytes[:] = task.files.table.length
     moments = Moments.zero(CHANNELS)
@@ -123,6 +125,13 @@ def convert_shard(task: ShardTask) -> ShardResult:
             notes[row] = image.note
     entry = write_shard(task.split_folder, task.shard, codes, task.aside)
     return ShardResult(task.shard, entry.sha256, entry.file_bytes, rows, moments, defects, notes)
+
+
+@lru_cache(maxsize=1)
+def _shard_buffer(encoding: Encoding) -> np.ndarray:
+    """The codes of one shard, channels first: one buffer a process, used for every shard."""
+    keep_freed_memory()
+    return np.empty((CHANNELS, ROWS_PER_SHARD, *encoding.geometry.grid), encoding.dtype)
 
 
 def _fill(rows: RowResults, index: int, image: EncodedImage) -> None:

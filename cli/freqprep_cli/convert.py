@@ -13,10 +13,11 @@ import typer
 from freqprep.convert import Request
 from freqprep.convert import convert as run_conversion
 from freqprep.errors import UsageError
-from freqprep.estimate import Estimate, estimate, free_bytes
+from freqprep.estimate import Estimate, estimate
 from freqprep.reports import rejects_path
+from freqprep.store.disk import free_bytes
 from freqprep.store.summary import SplitSummary
-from freqprep_cli.output import counts, print_json, table
+from freqprep_cli.output import counts, duration, place, plural, print_json, table
 from freqprep_cli.output import size as size_text
 
 EXIT_TOO_MANY_REJECTS = 3
@@ -77,7 +78,9 @@ def convert(
     orientation: Annotated[
         Orientation, typer.Option(help="EXIF orientation: apply it, or keep the stored pixels.")
     ] = Orientation.apply,
-    jobs: Annotated[int | None, typer.Option(help="Worker processes; one a core.")] = None,
+    jobs: Annotated[
+        int | None, typer.Option(help="Worker processes; one a core by default.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the row permutation.")] = 0,
     classes: Annotated[
         Path | None,
@@ -147,8 +150,9 @@ def convert(
             typer.echo(describe(summary))
     for name, summary in summaries.items():
         if summary.rejected:
-            where = rejects_path(store, name)
-            typer.echo(f"{summary.rejected} rejected images of {name}: see {where}", err=True)
+            where = place(rejects_path(store, name))
+            rejects = plural(summary.rejected, "rejected image")
+            typer.echo(f"{rejects} of {name}: see {where}", err=True)
     if rejected > max_failures:
         sys.exit(EXIT_TOO_MANY_REJECTS)
 
@@ -167,6 +171,7 @@ def describe(summary: SplitSummary) -> str:
     """A split's numbers for people."""
     source = summary.source_bytes_per_image or 1
     stored, published = summary.stored_bytes_per_image, summary.published_24_bytes_per_image
+    shards = plural(summary.shards, "shard")
     rows = [
         ("images", f"{summary.images} ({summary.valid} valid, {summary.rejected} rejected)"),
         ("rejected", counts(summary.rejected_by_reason)),
@@ -176,8 +181,8 @@ def describe(summary: SplitSummary) -> str:
         ("all 192 channels", f"{size_text(stored)} an image, {stored / source:.2f}x the source"),
         ("published 24", f"{size_text(published)} an image, {published / source:.2f}x the source"),
         ("luma PSNR", _psnr(summary)),
-        ("saturated codes", f"{summary.saturated} ({summary.saturated_share:.1e} of all)"),
-        ("files", f"{summary.files} ({summary.shards} shards, {size_text(summary.stored_bytes)})"),
+        ("saturated codes", _saturated(summary)),
+        ("files", f"{summary.files} ({shards}, {size_text(summary.stored_bytes)})"),
         ("content id", summary.content_id),
     ]
     return f"{summary.split} ({summary.source_kind}, {summary.source_split})\n{table(rows)}"
@@ -186,10 +191,16 @@ def describe(summary: SplitSummary) -> str:
 def _geometry(summary: SplitSummary) -> str:
     geometry = summary.geometry
     shape = f"{geometry['kind']} {geometry['size']}, grid {summary.grid[0]}x{summary.grid[1]}"
-    capped = f"; {summary.capped} images were larger" if summary.capped else ""
+    larger = f"{plural(summary.capped, 'image')} {'was' if summary.capped == 1 else 'were'} larger"
+    capped = f"; {larger}" if summary.capped else ""
     if summary.capped * 2 > summary.valid and geometry["kind"] == "fit":
         capped += ": a larger --size keeps more of them"
     return f"{shape}, {summary.precision}{capped}"
+
+
+def _saturated(summary: SplitSummary) -> str:
+    share = f" ({summary.saturated_share:.1e} of all)" if summary.saturated else ""
+    return f"{summary.saturated}{share}"
 
 
 def _psnr(summary: SplitSummary) -> str:
@@ -207,13 +218,14 @@ def _report_estimate(request: Request, estimates: dict[str, Estimate], json: boo
         print_json({"dry_run": True, "free_bytes": free, "splits": splits})
     for name, one in estimates.items():
         if not json:
+            jobs = plural(min(request.workers, one.shards), "job")
             rows = [
                 ("images", f"{one.images} in {one.classes} classes"),
                 ("ignored", counts(one.ignored)),
                 ("store", f"{size_text(one.stored_bytes)} (source {size_text(one.source_bytes)})"),
-                ("files", f"{one.files} ({one.shards} shards)"),
-                ("memory", f"at most {size_text(one.memory_bytes)} for {request.workers} jobs"),
-                ("time", f"{one.minutes:.1f} minutes"),
+                ("files", f"{one.files} ({plural(one.shards, 'shard')})"),
+                ("memory", f"at most {size_text(one.memory_bytes)} for {jobs}"),
+                ("time", f"about {duration(one.minutes)}"),
                 ("sample", f"{one.sampled} images, rejected: {counts(one.rejected_in_sample)}"),
             ]
             typer.echo(f"{name}\n{table(rows)}")

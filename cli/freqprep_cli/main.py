@@ -57,7 +57,7 @@ def _as_interrupt(_signal: int, _frame: FrameType | None) -> None:
 
 
 def _fail(message: str, code: int) -> None:
-    print(message, file=sys.stderr)
+    print(message.replace("\n", "\\n"), file=sys.stderr)
     sys.exit(code)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -33,3 +34,21 @@ def table(rows: Iterable[tuple[str, str]]) -> str:
 def counts(numbers: dict[str, int]) -> str:
     """``3 empty, 1 corrupt``, or ``none``."""
     return ", ".join(f"{count} {name}" for name, count in numbers.items()) or "none"
+
+
+def plural(count: int, noun: str) -> str:
+    """``1 shard``, ``2 shards``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def duration(minutes: float) -> str:
+    """Seconds below two minutes, hours from two hours on, minutes between."""
+    if minutes < 2:
+        return plural(max(round(minutes * 60), 1), "second")
+    return f"{minutes:.0f} minutes" if minutes < 120 else f"{minutes / 60:.1f} hours"
+
+
+def place(path: Path) -> str:
+    """A path as one would type it here."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)

@@ -2,7 +2,8 @@
 
 A channel is ``y_v_h``, ``cb_v_h`` or ``cr_v_h`` (v vertical, h horizontal frequency). Its raster
 index is ``64 * component + 8 * v + h``. The API always speaks raster order; the store keeps
-channels in `STORED_ORDER`, in which every published selection is exactly three ranges.
+channels in `STORED_ORDER`, in which each of the nested published selections (6, 24, 32, 48, 64)
+is exactly three ranges.
 
 Published selections: Xu et al., "Learning in the Frequency Domain", CVPR 2020 and its code.
 """
@@ -60,6 +61,11 @@ _PAPER: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
     ),
 }
 _NESTED = ("paper-6", "square-24", "paper-32", "paper-48", "paper-64")
+_REMEDY = (
+    f"known selections: {', '.join([*_PAPER, 'all', 'triangle-N', 'zigzag-Y+Cb+Cr'])}; or channels"
+    " by name, y_0_0 to cr_7_7, with commas; or by raster index, Y then Cb then Cr, 8 * v + h"
+    " inside each"
+)
 
 
 def _stored_order() -> tuple[int, ...]:
@@ -179,7 +185,7 @@ def channels(selection: str | int | Sequence[int | str] | Selection) -> Selectio
     if isinstance(selection, Selection):
         return selection
     if not isinstance(selection, str):
-        items = [selection] if isinstance(selection, int) else list(selection)
+        items = [selection] if isinstance(selection, (int, np.integer)) else list(selection)
         return _checked(tuple(_index(item) for item in items), "explicit channels")
     text = selection.strip()
     if text in _PAPER:
@@ -206,18 +212,11 @@ def ranges(positions: Iterable[int]) -> list[tuple[int, int]]:
 
 def _index(item: int | str | np.integer) -> int:
     if isinstance(item, str):
-        if item in _INDEX:
-            return _INDEX[item]
-        known = ", ".join([*_PAPER, "all", "triangle-N", "zigzag-Y+Cb+Cr"])
-        raise UnknownChannelError(
-            f"unknown channel or selection {item!r}",
-            f"known selections: {known}; or channels by name, y_0_0 to cr_7_7, with commas",
-        )
-    if isinstance(item, bool) or int(item) != item or not 0 <= item < CHANNELS:
-        raise UnknownChannelError(
-            f"channel index {item!r} is not a whole number in 0..{CHANNELS - 1}",
-            "use raster indices: Y then Cb then Cr, 8 * v + h inside each",
-        )
+        _check(item in _INDEX, f"unknown channel or selection {item!r}")
+        return _INDEX[item]
+    whole = isinstance(item, (int, np.integer)) and not isinstance(item, bool)
+    in_range = whole and 0 <= item < CHANNELS
+    _check(in_range, f"channel index {item!r} is not a whole number in 0..{CHANNELS - 1}")
     return int(item)
 
 
@@ -230,4 +229,4 @@ def _checked(indices: tuple[int, ...], name: str) -> Selection:
 
 def _check(condition: bool, message: str) -> None:
     if not condition:
-        raise UnknownChannelError(message)
+        raise UnknownChannelError(message, _REMEDY)

@@ -4,7 +4,7 @@ The 64x64 matrix is the Kronecker square of the 8-point orthonormal DCT-II (Ahme
 Rao, 1974), rounded to multiples of 2**-14. Pixels minus 128 are integers of at most 8 bits, so
 every product and every partial sum is a multiple of 2**-14 below 2**10: float32 holds them all
 exactly. The result is then the same to the bit on every processor, BLAS library and thread count,
-at the cost of a rounding error of 0.0017 RMS.
+at the cost of a rounding error of about 0.002 RMS.
 
 A basis function is even or odd along each axis, and stays so when rounded. `ForwardDCT` folds the
 blocks accordingly (sums and differences of mirrored pixels: small integers, exact) and needs four

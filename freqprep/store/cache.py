@@ -32,6 +32,8 @@ class ChunkCache:
 
     def put(self, key: tuple[int, int], chunk: np.ndarray) -> None:
         """Keep a chunk; nothing larger than the limit is kept."""
+        if (known := self._chunks.pop(key, None)) is not None:
+            self._held -= known.nbytes
         self._chunks[key] = chunk
         self._held += chunk.nbytes
         while self._held > self._limit:

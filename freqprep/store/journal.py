@@ -155,6 +155,20 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self.finished: dict[int, ShardResult] = {}
         self._file = open(path, "a+b")  # noqa: SIM115 - closed by __exit__
+        try:
+            self._file.truncate(self._read_whole_lines(path))
+        except BaseException:
+            self._file.close()
+            raise
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def _read_whole_lines(self, path: Path) -> int:
+        """Take in the lines that are whole; their length in bytes."""
         self._file.seek(0)
         whole = 0
         for number, line in enumerate(self._file, start=1):
@@ -162,20 +176,14 @@ class Journal:
                 break
             try:
                 result = ShardResult.from_json(json.loads(line))
-            except (ValueError, KeyError, TypeError) as error:
+            except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
                 raise CorruptStoreError(
                     f"line {number} of the journal {path} is damaged ({error})",
                     "start over with --overwrite",
                 ) from None
             self.finished[result.shard] = result
             whole += len(line)
-        self._file.truncate(whole)
-
-    def __enter__(self) -> Journal:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
+        return whole
 
     def append(self, result: ShardResult) -> None:
         """Record a finished shard; on return it is on disk."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
+from freqprep.errors import UsageError
 from freqprep.store.schema import COEFFICIENTS, FORMAT_NAME, FORMAT_VERSION
 
 PARTIAL_PREFIX = ".partial-"
@@ -17,6 +19,14 @@ REPLACED_PREFIX = ".replaced-"
 def shard_path(split_folder: Path, shard: int) -> Path:
     """Where a shard's file is."""
     return split_folder / COEFFICIENTS / "c" / str(shard) / "0" / "0" / "0"
+
+
+def beside(store: Path, suffix: str) -> Path:
+    """A path beside a store, named after it: locks, logs and lists are no part of the store."""
+    full = Path(os.path.abspath(store))
+    if not full.name:
+        raise UsageError(f"{store} cannot be a store", "name a folder to be made")
+    return full.with_name(full.name + suffix)
 
 
 def root_document() -> bytes:

@@ -93,6 +93,21 @@ def read_manifest(split_folder: Path) -> tuple[Manifest, str]:
     return Manifest.from_bytes(data, path), content_id(data)
 
 
+def read_group_attributes(folder: Path) -> dict[str, Any]:
+    """Attributes of the Zarr group in a folder.
+
+    Raises
+    ------
+    CorruptStoreError
+        Its document cannot be read, or is not a group's.
+    """
+    document = _document(folder / GROUP_DOCUMENT)
+    if not isinstance(document, dict) or document.get("node_type") != "group":
+        raise CorruptStoreError(f"{folder / GROUP_DOCUMENT} is not the document of a Zarr group")
+    attributes = document.get("attributes")
+    return attributes if isinstance(attributes, dict) else {}
+
+
 def hash_file(path: Path) -> FileEntry:
     """Length and SHA-256 of a file, read in pieces."""
     with open(path, "rb") as file:

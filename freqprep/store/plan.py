@@ -20,11 +20,12 @@ from freqprep.errors import CorruptStoreError, UsageError
 from freqprep.ragged import Ragged
 from freqprep.sources.listing import FileTable, Listing, Objects
 from freqprep.spectrum.channels import CHANNELS
+from freqprep.store.disk import sync_file, sync_folder
 from freqprep.store.schema import ROWS_PER_SHARD, Encoding, SplitAttributes
 
 _IMAGE_MEMORY = 650 * 2**20
 _BASE_MEMORY = 150 * 2**20
-_ROW_MEMORY = 300
+_ROW_MEMORY = 600
 LARGEST_SEED = 2**32 - 1
 
 
@@ -84,8 +85,8 @@ def memory_bound(encoding: Encoding, jobs: int, images: int) -> int:
     """Upper bound of the memory of a conversion in bytes.
 
     Each job holds the codes of one shard, one decoded image of the largest size allowed and the
-    libraries; the main process holds the plan. Only the last grows with the data set, by about
-    300 bytes an image.
+    libraries; the main process holds the plan and the results. Only that grows with the data set:
+    by about 600 bytes an image (COCO: and by the bytes of its annotations).
     """
     shard = int(np.prod(encoding.shard_shape)) * encoding.dtype.itemsize
     return jobs * (shard + _IMAGE_MEMORY + _BASE_MEMORY) + _BASE_MEMORY + images * _ROW_MEMORY
@@ -143,9 +144,13 @@ def save_plan(plan: Plan, folder: Path) -> None:
         arrays |= _packed("objects.annotation", fields.pop("annotation"))
         arrays |= {f"objects.{name}": value for name, value in fields.items()}
     np.savez(folder / "plan.npz", **arrays)
+    sync_file(folder / "plan.npz")
     header = {"attributes": plan.attributes.to_dict(), "ignored": rows.ignored}
-    (folder / "plan.json.tmp").write_text(json.dumps(header, indent=1) + "\n")
-    os.replace(folder / "plan.json.tmp", folder / "plan.json")
+    aside = folder / "plan.json.tmp"
+    aside.write_text(json.dumps(header, indent=1) + "\n")
+    sync_file(aside)
+    os.replace(aside, folder / "plan.json")
+    sync_folder(folder)
 
 
 def load_plan(folder: Path) -> Plan:
@@ -156,9 +161,8 @@ def load_plan(folder: Path) -> Plan:
     CorruptStoreError
         The plan is missing or damaged, so the conversion cannot be resumed.
     """
+    attributes, ignored = _load_header(folder)
     try:
-        header = json.loads((folder / "plan.json").read_text())
-        attributes = SplitAttributes.from_dict(header["attributes"])
         with np.load(folder / "plan.npz", allow_pickle=False) as archive:
             data = {name: archive[name] for name in archive.files}
         rows = Listing(
@@ -172,13 +176,30 @@ def load_plan(folder: Path) -> Plan:
             image_ids=data.get("image_ids"),
             stated_sizes=data.get("stated_sizes"),
             objects=_load_objects(data),
-            ignored=header["ignored"],
+            ignored=ignored,
         )
+        return Plan(attributes, rows, data["listing_index"])
     except (OSError, KeyError, ValueError, zipfile.BadZipFile, EOFError) as error:
-        raise CorruptStoreError(
-            f"the plan in {folder} cannot be read ({error})", "start over with --overwrite"
-        ) from None
-    return Plan(attributes, rows, data["listing_index"])
+        raise _unreadable(folder, error) from None
+
+
+def load_attributes(folder: Path) -> SplitAttributes:
+    """The attributes of a saved plan, without its rows; errors as in `load_plan`."""
+    return _load_header(folder)[0]
+
+
+def _load_header(folder: Path) -> tuple[SplitAttributes, dict[str, int]]:
+    try:
+        header = json.loads((folder / "plan.json").read_text())
+        return SplitAttributes.from_dict(header["attributes"]), dict(header["ignored"])
+    except (OSError, KeyError, ValueError, TypeError) as error:
+        raise _unreadable(folder, error) from None
+
+
+def _unreadable(folder: Path, error: Exception) -> CorruptStoreError:
+    return CorruptStoreError(
+        f"the plan in {folder} cannot be read ({error})", "start over with --overwrite"
+    )
 
 
 def _load_objects(data: dict[str, np.ndarray]) -> Objects | None:

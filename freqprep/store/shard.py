@@ -29,7 +29,7 @@ INDEX_BYTES = CHANNELS * _ENTRY_BYTES + _CHECKSUM_BYTES
 """Length of a shard's index with its checksum."""
 
 
-def _checksum(data: bytes) -> bytes:
+def _checksum(data: bytes | np.ndarray) -> bytes:
     return google_crc32c.value(data).to_bytes(_CHECKSUM_BYTES, "little")
 
 
@@ -56,6 +56,17 @@ def encode(codes: np.ndarray) -> Iterator[bytes]:
         yield chunk
     index = entries.tobytes()
     yield index + _checksum(index)
+
+
+def _content_bytes(frame: np.ndarray) -> int:
+    """Length of what a zstd frame holds, by its header (RFC 8878, 3.1.1.1); -1 if not stated."""
+    descriptor = int(frame[4]) if len(frame) > 4 else 0
+    one_segment = descriptor >> 5 & 1
+    start = 5 + (not one_segment) + (0, 1, 2, 4)[descriptor & 3]
+    width = (one_segment, 2, 4, 8)[descriptor >> 6]
+    if width == 0 or len(frame) < start + width:
+        return -1
+    return int.from_bytes(frame[start : start + width].tobytes(), "little") + 256 * (width == 2)
 
 
 class ShardFile:
@@ -111,31 +122,44 @@ class ShardFile:
         """Bytes of each chunk in stored order, checksum included; int64, shape (192,)."""
         return self._entries[:, 1].copy()
 
-    def read(self, positions: Sequence[int], take: Callable[[int, np.ndarray], None]) -> None:
+    def chunk_frame(self, position: int) -> bytes:
+        """The zstd frame of one chunk, without its checksum; not checked."""
+        offset, length = (int(n) for n in self._entries[position])
+        return self._pread(length - _CHECKSUM_BYTES, offset)
+
+    def read(
+        self, positions: Sequence[int], into: Callable[[int], np.ndarray]
+    ) -> Iterator[tuple[int, np.ndarray]]:
         """Decode the chunks at some stored positions; adjacent ones in one read.
 
         Parameters
         ----------
         positions : sequence of int
             Stored positions of channels, 0..191.
-        take : callable
-            Called with each position and its codes, of shape ``chunk_shape``. The array is
-            reused: copy what is to be kept.
+        into : callable
+            Gives the array to decode a position's chunk into: contiguous, of the chunk's shape.
+
+        Yields
+        ------
+        int, ndarray
+            Each position, rising, and the array just filled.
         """
-        scratch = np.empty(self._chunk_shape, self._dtype)
         for first, stop in ranges(positions):
             begin = int(self._entries[first, 0])
             end = int(self._entries[stop - 1].sum())
-            data = memoryview(self._pread(end - begin, begin))
+            data = np.frombuffer(self._pread(end - begin, begin), np.uint8)
             for position in range(first, stop):
                 offset, length = (int(n) for n in self._entries[position])
-                self._decode(position, data[offset - begin : offset - begin + length], scratch)
-                take(position, scratch)
+                target = into(position)
+                self._decode(position, data[offset - begin : offset - begin + length], target)
+                yield position, target
 
-    def _decode(self, position: int, chunk: memoryview, out: np.ndarray) -> None:
-        frame = bytes(chunk[:-_CHECKSUM_BYTES])
-        if _checksum(frame) != chunk[-_CHECKSUM_BYTES:]:
+    def _decode(self, position: int, chunk: np.ndarray, out: np.ndarray) -> None:
+        frame = chunk[:-_CHECKSUM_BYTES]
+        if _checksum(frame) != chunk[-_CHECKSUM_BYTES:].tobytes():
             raise self._corrupt(f"the checksum of stored channel {position} does not match")
+        if _content_bytes(frame) != out.nbytes:  # a shorter one would leave the rest of `out`
+            raise self._corrupt(f"stored channel {position} is not of its chunk's length")
         try:
             zstd.decompress(frame, out)
         except (RuntimeError, ValueError) as error:

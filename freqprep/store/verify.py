@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ from freqprep.store.manifest import (
 )
 from freqprep.store.plan import permutation
 from freqprep.store.reader import Split, open_store
-from freqprep.store.schema import ROWS_PER_SHARD
+from freqprep.store.schema import IMAGE_ARRAYS, OBJECT_ARRAYS, ROWS_PER_SHARD
 
 
 @dataclass(frozen=True)
@@ -133,12 +134,36 @@ def _split_problems(split: Split, jobs: int) -> Iterator[Problem]:
     if damaged:
         return  # the arrays that the shards are checked against cannot be trusted
     try:
+        if misshapen := list(_shape_problems(split)):
+            yield from misshapen
+            return
         yield from _array_problems(split)
         yield from _shards_problems(
             split, [s for s, n in enumerate(shards) if n in listed & there], jobs
         )
     except FreqprepError as error:
         yield Problem("", str(error))
+
+
+def _shape_problems(split: Split) -> Iterator[Problem]:
+    """Arrays that are absent, or whose lengths do not agree: dimensions of one name are equal."""
+    known = {"image": len(split), "image_edge": len(split) + 1, "channel": CHANNELS}
+    specs = dict(IMAGE_ARRAYS)
+    if any(f"{name}/{GROUP_DOCUMENT}" in split.manifest.files for name in OBJECT_ARRAYS):
+        specs |= OBJECT_ARRAYS
+    for name, spec in specs.items():
+        if f"{name}/{GROUP_DOCUMENT}" not in split.manifest.files:
+            yield Problem(name, "is not there")
+            continue
+        array = split.array(name)
+        if array.dtype != spec.dtype or array.ndim != len(spec.dimensions):
+            yield Problem(name, f"is not of {spec.dtype} over {', '.join(spec.dimensions)}")
+            continue
+        for dimension, length in zip(spec.dimensions, array.shape, strict=True):
+            if known.setdefault(dimension, length) != length:
+                yield Problem(name, f"has {length} along {dimension}, not {known[dimension]}")
+    if known.get("object_edge", 1) != known.get("object", 0) + 1:
+        yield Problem("mask_offset", "does not have one entry more than there are objects")
 
 
 def _array_problems(split: Split) -> Iterator[Problem]:
@@ -161,22 +186,34 @@ def _array_problems(split: Split) -> Iterator[Problem]:
     if (sizes[~split.valid] != 0).any():
         yield Problem("size", "has a size for a rejected row")
     for name in ("key", "defect", "note"):
-        if not _well_formed(split.ragged(name), len(split)):
+        if not _well_formed(split.ragged(name)):
             yield Problem(f"{name}_offset", f"does not cut {name} into {len(split)} rows")
+    if f"box/{GROUP_DOCUMENT}" in split.manifest.files:
+        yield from _object_problems(split)
     if len(set(split.keys)) != len(split):
         yield Problem("key", "is not unique")
 
 
-def _well_formed(ragged: Ragged, rows: int) -> bool:
+def _object_problems(split: Split) -> Iterator[Problem]:
+    labels, box = split.array("object_label"), split.array("box")
+    if labels.min(initial=0) < 0 or labels.max(initial=-1) >= len(split.attributes.class_ids):
+        yield Problem("object_label", "has a class that does not exist")
+    for name, offset in (("box", "object"), ("mask", "mask"), ("annotation", "annotation")):
+        values = box if name == "box" else split.array(name)
+        if not _well_formed(Ragged(values, split.array(f"{offset}_offset"))):
+            yield Problem(f"{offset}_offset", f"does not cut {name} into rows")
+
+
+def _well_formed(ragged: Ragged) -> bool:
     offsets = ragged.offsets
     rising = offsets[0] == 0 and (np.diff(offsets) >= 0).all()
-    return len(ragged) == rows and bool(rising) and offsets[-1] == len(ragged.values)
+    return bool(rising) and offsets[-1] == len(ragged.values)
 
 
 def _shards_problems(split: Split, shards: list[int], jobs: int) -> Iterator[Problem]:
     total = Moments.zero(CHANNELS)
     clean = len(shards) == split.shards
-    tasks = ((split.path, shard) for shard in shards)
+    tasks = ((split.path, shard, split.content_id) for shard in shards)
     workers = max(1, min(jobs, len(shards)))
     with Progress(f"verify {split.attributes.split}", split.shards, unit="shard") as progress:
         for shard, moments, found in engines.run(_check_shard, tasks, workers):
@@ -192,10 +229,16 @@ def _shards_problems(split: Split, shards: list[int], jobs: int) -> Iterator[Pro
         yield Problem("moment_total", "is not the sum over the shards")
 
 
-def _check_shard(task: tuple[Path, int]) -> tuple[int, Moments | None, list[str]]:
+@lru_cache(maxsize=1)
+def _opened(path: Path, identity: str) -> Split:
+    """The split, opened once a worker: its manifest and sizes are long for a large split."""
+    return Split(path)
+
+
+def _check_shard(task: tuple[Path, int, str]) -> tuple[int, Moments | None, list[str]]:
     """Check one shard, in a worker: its number, its moments if it decodes, what is wrong."""
-    path, shard = task
-    split = Split(path)
+    path, shard, identity = task
+    split = _opened(path, identity)
     found = []
     moments = None
     if hash_file(shard_path(path, shard)) != split.shard_entry(shard):
@@ -222,13 +265,10 @@ def _decode_shard(split: Split, shard: int) -> tuple[Moments, bool]:
     bound = -int(np.iinfo(split.attributes.encoding.dtype).min)
     totals = np.zeros((2, CHANNELS), np.int64)
     stray = False
-
-    def take(position: int, codes: np.ndarray) -> None:
-        nonlocal stray
-        one = Moments.of(codes.reshape(1, ROWS_PER_SHARD, -1), bound)
-        totals[:, position] = one.total[0], one.total_squares[0]
-        stray |= bool(codes[~inside].any())
-
+    scratch = np.empty((ROWS_PER_SHARD, *grid), split.attributes.encoding.dtype)
     with split.open_shard(shard) as file:
-        file.read(range(CHANNELS), take)
+        for position, codes in file.read(range(CHANNELS), lambda _: scratch):
+            one = Moments.of(codes.reshape(1, ROWS_PER_SHARD, -1), bound)
+            totals[:, position] = one.total[0], one.total_squares[0]
+            stray |= bool(codes[~inside].any())
     return Moments(int((rows * columns).sum()), *totals), stray

@@ -14,14 +14,10 @@ which ``--resume`` comes to the same bytes.
 from __future__ import annotations
 
 import contextlib
-import errno
-import fcntl
-import hashlib
 import os
 import shutil
-import socket
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -29,8 +25,9 @@ import zarr
 from zarr.codecs import Crc32cCodec, ZstdCodec
 from zarr.storage import LocalStore
 
-from freqprep.errors import CorruptStoreError, DiskFullError, StoreLockedError, UsageError
+from freqprep.errors import CorruptStoreError, UsageError
 from freqprep.store import shard as shard_bytes
+from freqprep.store.disk import full_disk_named, sync_file, sync_folder, write_parts
 from freqprep.store.layout import PARTIAL_PREFIX, REPLACED_PREFIX, root_document, shard_path
 from freqprep.store.manifest import (
     GROUP_DOCUMENT,
@@ -49,85 +46,8 @@ from freqprep.store.schema import (
     SplitAttributes,
 )
 
+_NEW_ROOT = ".zarr.json.new"
 _SMALL_CHUNK_ROWS = 2**20
-_DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-
-
-@contextlib.contextmanager
-def full_disk_named(where: Path) -> Iterator[None]:
-    """Turn the system's "no space", "quota" and "file too large" into `DiskFullError`."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in _DISK_FULL:
-            raise
-        free = shutil.disk_usage(where if where.exists() else where.parent).free
-        raise DiskFullError(
-            f"{error.strerror} while writing to {where} ({free / 1e6:.0f} MB free)",
-            "make room and run the same command with --resume",
-        ) from None
-
-
-@contextlib.contextmanager
-def store_lock(store: Path) -> Iterator[None]:
-    """Hold the store's lock, ``<store>.lock`` beside it, for as long as the block runs.
-
-    Raises
-    ------
-    StoreLockedError
-        Another process holds it.
-    """
-    path = store.with_name(store.name + ".lock")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            holder = os.pread(descriptor, 200, 0).decode("utf-8", "replace").strip()
-            os.close(descriptor)
-            raise StoreLockedError(
-                f"another conversion is writing to {store} ({holder or 'unknown process'})",
-                "wait for it, or stop it, and run again",
-            ) from None
-        # The holder before us removed the file before letting go: then ours is nobody's lock.
-        if os.path.exists(path) and os.path.samestat(os.fstat(descriptor), os.stat(path)):
-            break
-        os.close(descriptor)
-    try:
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
-        yield
-    finally:
-        path.unlink(missing_ok=True)
-        os.close(descriptor)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the folder's names durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def write_parts(path: Path, parts: Iterable[bytes], aside: Path) -> FileEntry:
-    """Write a file aside, sync it, rename it into place; return its length and hash."""
-    digest = hashlib.sha256()
-    written = 0
-    descriptor, name = tempfile.mkstemp(dir=aside)
-    with os.fdopen(descriptor, "wb") as file:
-        os.fchmod(descriptor, 0o666 & ~_umask())
-        for part in parts:
-            file.write(part)
-            digest.update(part)
-            written += len(part)
-        file.flush()
-        os.fsync(descriptor)
-    os.rename(name, path)
-    sync_folder(path.parent)
-    return FileEntry(written, digest.hexdigest())
 
 
 def write_shard(split_folder: Path, index: int, codes: np.ndarray, aside: Path) -> FileEntry:
@@ -175,11 +95,13 @@ class Build:
         """Whether there is an unfinished split with a plan to resume."""
         return (self.folder / "plan.json").is_file()
 
+    def begun(self) -> bool:
+        """Whether there is an unfinished split, be it without a plan yet."""
+        return self.split_folder.is_dir()
+
     def start(self) -> None:
-        """Make the folders; what an earlier build left unfinished is removed."""
-        with full_disk_named(self.store):
-            self.discard()
-            self.split_folder.mkdir(parents=True)
+        """Make the folders; call `discard` before."""
+        self.split_folder.mkdir(parents=True)
 
     def discard(self) -> None:
         """Remove the unfinished split."""
@@ -208,6 +130,20 @@ class Build:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
+    def carry_over(self) -> Path:
+        """A folder in the build for shards that are done; `start_with` takes them over.
+
+        Until then the build has not begun: a kill leaves the finished split as it is.
+        """
+        folder = self.folder / "carried"
+        folder.mkdir(parents=True)
+        return folder
+
+    def start_with(self, carried: Path) -> None:
+        """Begin with the shards that `carry_over` was filled with."""
+        os.rename(carried, self.split_folder)
+        sync_folder(self.folder)
+
     def publish(
         self,
         attributes: SplitAttributes,
@@ -234,20 +170,19 @@ class Build:
         str
             The content id.
         """
-        with full_disk_named(self.store):
-            self._check_shards(shards)
-            self._remove_small_files(shards)
-            _write_arrays(self.split_folder, attributes, arrays, specs)
-            small = set(walk_files(self.split_folder)) - set(shards) - {GROUP_DOCUMENT}
-            files = dict(shards) | {path: hash_file(self.split_folder / path) for path in small}
-            manifest = Manifest(attributes.to_dict(), files)
-            data = manifest.to_bytes()
-            identity = content_id(data)
-            write_parts(self.split_folder / MANIFEST, [data], aside)
-            document = group_document(manifest, identity, self.split_folder)
-            write_parts(self.split_folder / GROUP_DOCUMENT, [document], aside)
-            _sync_tree(self.split_folder, set(shards))
-            self._swap_in()
+        self._check_shards(shards)
+        self._remove_small_files(shards)
+        _write_arrays(self.split_folder, attributes, arrays, specs)
+        small = set(walk_files(self.split_folder)) - set(shards) - {GROUP_DOCUMENT}
+        files = dict(shards) | {path: hash_file(self.split_folder / path) for path in small}
+        manifest = Manifest(attributes.to_dict(), files)
+        data = manifest.to_bytes()
+        identity = content_id(data)
+        write_parts(self.split_folder / MANIFEST, [data], aside)
+        document = group_document(manifest, identity, self.split_folder)
+        write_parts(self.split_folder / GROUP_DOCUMENT, [document], aside)
+        _sync_tree(self.split_folder, set(shards))
+        self._swap_in()
         return identity
 
     def _check_shards(self, shards: Mapping[str, FileEntry]) -> None:
@@ -286,18 +221,34 @@ def open_or_create_root(store: Path) -> None:
     UsageError
         The path holds something that is not a freqprep store.
     """
-    document = root_document()
-    path = store / GROUP_DOCUMENT
-    if path.is_file() and path.read_bytes() == document:
+    if is_root(store):
         return
-    if store.exists() and (not store.is_dir() or any(store.iterdir())):
+    store.mkdir(parents=True, exist_ok=True)
+    aside = store / _NEW_ROOT
+    aside.write_bytes(root_document())
+    sync_file(aside)
+    os.rename(aside, store / GROUP_DOCUMENT)
+    sync_folder(store)
+
+
+def is_root(store: Path) -> bool:
+    """Whether the path is a store of this format; False where one can be made there.
+
+    Raises
+    ------
+    UsageError
+        The path holds something that is not a freqprep store.
+    """
+    path = store / GROUP_DOCUMENT
+    if path.is_file() and path.read_bytes() == root_document():
+        return True
+    begun = [_NEW_ROOT]  # by a run that was killed before anything else
+    if os.path.lexists(store) and (not store.is_dir() or os.listdir(store) not in ([], begun)):
         raise UsageError(
             f"{store} exists and is not a freqprep store",
             "name a new path; nothing there was touched",
         )
-    with full_disk_named(store):
-        store.mkdir(parents=True, exist_ok=True)
-        write_parts(path, [document], store)
+    return False
 
 
 def _write_arrays(
@@ -343,16 +294,8 @@ def _create_coefficients(store: LocalStore, encoding: Encoding, images: int) -> 
 def _sync_tree(folder: Path, already: set[str]) -> None:
     for path in walk_files(folder):
         if path not in already:
-            descriptor = os.open(folder / path, os.O_RDONLY)
-            os.fsync(descriptor)
-            os.close(descriptor)
+            sync_file(folder / path)
     for child in folder.iterdir():
         if child.is_dir():
             sync_folder(child)
     sync_folder(folder)
-
-
-def _umask() -> int:
-    value = os.umask(0)
-    os.umask(value)
-    return value

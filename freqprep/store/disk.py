@@ -1,0 +1,81 @@
+"""Files that are whole or not there, also after a power cut; and a full disk by its name."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from freqprep.errors import DiskFullError
+from freqprep.store.manifest import FileEntry
+
+_DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+@contextlib.contextmanager
+def full_disk_named(where: Path) -> Iterator[None]:
+    """Turn the system's "no space", "quota" and "file too large" into `DiskFullError`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _DISK_FULL:
+            raise
+        raise DiskFullError(
+            f"{error.strerror} while writing to {where} ({free_bytes(where) / 1e6:.0f} MB free)",
+            "make room and run the same command with --resume",
+        ) from None
+
+
+def free_bytes(path: Path) -> int:
+    """Free space of the disk where a path is or will be."""
+    place = Path(os.path.abspath(path))
+    while not place.exists():
+        place = place.parent
+    return shutil.disk_usage(place).free
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the folder's names durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_file(path: Path) -> None:
+    """Make a file's content durable."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_parts(path: Path, parts: Iterable[bytes], aside: Path) -> FileEntry:
+    """Write a file aside, sync it, rename it into place; return its length and hash."""
+    digest = hashlib.sha256()
+    written = 0
+    descriptor, name = tempfile.mkstemp(dir=aside)
+    with os.fdopen(descriptor, "wb") as file:
+        os.fchmod(descriptor, 0o666 & ~_umask())
+        for part in parts:
+            file.write(part)
+            digest.update(part)
+            written += len(part)
+        file.flush()
+        os.fsync(descriptor)
+    os.rename(name, path)
+    sync_folder(path.parent)
+    return FileEntry(written, digest.hexdigest())
+
+
+def _umask() -> int:
+    value = os.umask(0)
+    os.umask(value)
+    return value

@@ -1,0 +1,48 @@
+"""Run the benchmarks: ``python -m tests.benchmarks [NAME ...] [--json FILE]``.
+
+Each prints a table; ratios are taken within one run, because absolute figures drift with the
+machine. They need ../shared/data beside the project and about 2 GB in the temporary folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.benchmarks import conversion, fidelity, layouts, memory, reading, scale
+
+DATA = Path(__file__).resolve().parents[2].parent / "shared/data"
+BENCHMARKS = {
+    "fidelity": fidelity.run,
+    "conversion": conversion.run,
+    "reading": reading.run,
+    "layouts": layouts.run,
+    "memory": memory.run,
+    "scale": scale.run,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
+    parser.add_argument("--json", type=Path, help="also write all figures to this file")
+    arguments = parser.parse_args()
+    if unknown := set(arguments.names) - set(BENCHMARKS):
+        parser.error(f"no benchmark {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
+    if not DATA.is_dir():
+        sys.exit(f"the benchmarks need real images in {DATA}")
+    figures: dict[str, object] = {"machine": f"{platform.processor()} {platform.platform()}"}
+    for name in arguments.names or BENCHMARKS:
+        print(f"\n== {name}", flush=True)
+        with tempfile.TemporaryDirectory(prefix="freqprep-bench-") as folder:
+            figures[name] = BENCHMARKS[name](DATA, Path(folder))
+    if arguments.json:
+        arguments.json.write_text(json.dumps(figures, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

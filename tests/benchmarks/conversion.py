@@ -1,0 +1,90 @@
+"""Conversion: processor time against Pillow's bare decode, and two jobs against one."""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from freqprep import engines
+from freqprep.planning import discover, plan_split
+from freqprep.request import Request
+from freqprep.shard_task import Files, ShardTask, convert_shard
+from tests.benchmarks.replicas import replicate
+from tests.benchmarks.table import show
+
+_ROUNDS = 3
+_DECODE = """
+import sys
+from pathlib import Path
+from PIL import Image
+for path in Path(sys.argv[1]).rglob("*.JPEG"):
+    with Image.open(path) as image:
+        image.load()
+"""
+
+
+def run(data: Path, folder: Path) -> dict[str, object]:
+    source = replicate(data / "imagenet", folder / "source")
+    images = sum(1 for _ in source.rglob("*.JPEG"))
+    bare, whole = [], []
+    for round_number in range(_ROUNDS):  # in turn, so that both meet the same machine
+        bare.append(_cpu_seconds([sys.executable, "-c", _DECODE, str(source)]))
+        store = folder / f"{round_number}.zarr"
+        command = [sys.executable, "-m", "freqprep_cli.main", "convert", "imagenet"]
+        whole.append(_cpu_seconds([*command, str(source), str(store), "--jobs", "1"]))
+    ratios = sorted(w / b for w, b in zip(whole, bare, strict=True))
+    rates = {jobs: _rate(source, folder / f"jobs{jobs}", jobs) for jobs in (1, 2)}
+    show(
+        ("what", "CPU ms an image", "images/s, wall"),
+        [
+            ("Pillow bare decode", min(bare) / images * 1e3, ""),
+            ("freqprep convert, all of it", min(whole) / images * 1e3, ""),
+            ("convert, 1 job, after start-up", "", rates[1]),
+            ("convert, 2 jobs, after start-up", "", rates[2]),
+        ],
+    )
+    print(f"convert / bare decode, CPU: {ratios[0]:.2f} {ratios[1]:.2f} {ratios[2]:.2f} (aim 3.5)")
+    print(f"2 jobs / 1 job: {rates[2] / rates[1]:.2f} (aim 1.8)")
+    return {"images": images, "cpu_ratios": ratios, "jobs_ratio": rates[2] / rates[1]}
+
+
+def _cpu_seconds(command: list[str]) -> float:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(
+        command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ
+    )
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def _rate(source: Path, folder: Path, jobs: int) -> float:
+    """Images a second between the first results of all jobs and the last."""
+    aside = folder / "aside"
+    aside.mkdir(parents=True)
+    request = Request("imagenet", source, folder / "unused.zarr")
+    found = discover(request)
+    listing = found.listings["train"]
+    plan = plan_split(request, listing, found.classes, found.classes)
+    tasks = (
+        ShardTask(
+            shard,
+            plan.shard_rows(shard).start,
+            Files.of_rows(source, plan, plan.shard_rows(shard)),
+            request.encoding,
+            folder / "split",
+            aside,
+        )
+        for shard in range(plan.shards)
+    )
+    began, images = 0.0, 0
+    for number, result in enumerate(engines.run(convert_shard, tasks, jobs), start=1):
+        if number <= jobs:
+            began = time.monotonic()
+        else:
+            images += len(result.rows.valid)
+        ended = time.monotonic()
+    return images / (ended - began)

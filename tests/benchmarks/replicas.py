@@ -1,0 +1,19 @@
+"""Many images from few: the same files under many names."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+COPIES = 26
+"""Of 200 images: 5,200 images, 41 shards."""
+
+
+def replicate(source: Path, target: Path, copies: int = COPIES) -> Path:
+    """Copy every image of a class-folder tree ``copies`` times, each a file of its own."""
+    for file in sorted(source.rglob("*.JPEG")):
+        folder = target / file.parent.relative_to(source)
+        folder.mkdir(parents=True, exist_ok=True)
+        for copy in range(copies):
+            shutil.copy(file, folder / f"{copy:03}-{file.name}")
+    return target

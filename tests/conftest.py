@@ -1,0 +1,41 @@
+"""Shared fixtures: real data where it is there, a synthetic folder, and stores made of it."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).resolve().parent
+sys.path.insert(0, str(TESTS / "sources"))  # the builders of ImageNet's forms
+
+import synthetic  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """Real images beside the project."""
+    folder = TESTS.parents[1] / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"no real data: {folder} is not there")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """160 training images and 24 for validation in 3 classes; 5 of each cannot be converted."""
+    root = tmp_path_factory.mktemp("source")
+    return synthetic.image_folder(root, {"train": 160, "val": 24}, corrupt=5)
+
+
+@pytest.fixture(scope="session")
+def store(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder `source` as int8, fit to 32 pixels: two shards and one. Read only."""
+    return synthetic.make(source, tmp_path_factory.mktemp("store") / "fit.zarr")
+
+
+@pytest.fixture(scope="session")
+def crop_store(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder `source` as int16, cropped to 24 pixels. Read only."""
+    folder = tmp_path_factory.mktemp("store")
+    options = {"geometry": "crop", "size": 24, "resize": 27, "precision": "int16"}
+    return synthetic.make(source, folder / "crop.zarr", **options)

@@ -1,0 +1,155 @@
+"""Tiny image folders and stores, the command in a subprocess, and stores damaged on purpose."""
+
+import hashlib
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from freqprep.convert import Request, convert
+from freqprep.store.manifest import (
+    GROUP_DOCUMENT,
+    MANIFEST,
+    Manifest,
+    content_id,
+    group_document,
+    hash_file,
+    read_manifest,
+    walk_files,
+)
+
+CLASSES = ("apple", "brick", "cloud")
+
+
+def pixels(seed: int, height: int = 20, width: int = 30) -> np.ndarray:
+    """Smooth colours and some noise: codes of every frequency."""
+    rng = np.random.default_rng(seed)
+    smooth = Image.fromarray(rng.integers(0, 256, (3, 3, 3), dtype=np.uint8))
+    smooth = np.asarray(smooth.resize((width, height), Image.Resampling.BILINEAR), np.int16)
+    noise = rng.integers(-12, 13, smooth.shape)
+    return np.clip(smooth + noise, 0, 255).astype(np.uint8)
+
+
+def encoded(image: np.ndarray, form: str = "JPEG", **options) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, form, **options)
+    return buffer.getvalue()
+
+
+def picture(seed: int) -> bytes:
+    """A JPEG, or now and then a PNG or a grey one, of a size that depends on the seed."""
+    image = pixels(seed, 17 + seed % 19, 40 - seed % 23)
+    if seed % 7 == 3:
+        return encoded(image, "PNG")
+    if seed % 7 == 5:
+        return encoded(image[..., 0], quality=85)
+    return encoded(image, quality=80)
+
+
+def broken(seed: int) -> bytes:
+    """Bytes that cannot be converted, of one kind or another."""
+    whole = encoded(pixels(seed, 40, 40))
+    return (b"", b"not an image at all", whole[: len(whole) // 2], whole[:40])[seed % 4]
+
+
+def image_folder(root: Path, splits: Mapping[str, int], corrupt: int = 0) -> Path:
+    """``root/split/class/name.jpg``; of each split's images the last ``corrupt`` are broken."""
+    for number, (split, count) in enumerate(splits.items()):
+        for index in range(count):
+            folder = root / split / CLASSES[index % len(CLASSES)]
+            folder.mkdir(parents=True, exist_ok=True)
+            seed = 10_000 * number + index
+            data = broken(index) if index >= count - corrupt else picture(seed)
+            (folder / f"{index:05}.jpg").write_bytes(data)
+    return root
+
+
+def make(source: Path, store: Path, **options) -> Path:
+    """Convert in this process, at size 32 unless another is asked for."""
+    options = {"kind": "imagefolder", "size": 32, "jobs": 1} | options
+    convert(Request(source=source, store=store, **options))
+    return store
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file under a folder, by its relative path."""
+    return {name: (folder / name).read_bytes() for name in walk_files(folder)}
+
+
+def digest(folder: Path) -> str:
+    """A hash of every file's path and bytes."""
+    total = hashlib.sha256()
+    for name, data in contents(folder).items():
+        total.update(f"{name}\0{len(data)}\0".encode())
+        total.update(data)
+    return total.hexdigest()
+
+
+def command(*arguments: str | Path | bytes) -> list[str | bytes]:
+    """The command line of ``freqprep`` with this interpreter."""
+    program = "from freqprep_cli.main import main; main()"
+    words = [os.fspath(argument) for argument in arguments]
+    return [sys.executable, "-c", program, *words]
+
+
+def freqprep(*arguments: str | Path | bytes, **options) -> subprocess.CompletedProcess[str]:
+    """Run the command; its exit code, stdout and stderr."""
+    options["env"] = {**os.environ, "PYTHONWARNINGS": "default", **options.get("env", {})}
+    return subprocess.run(
+        command(*arguments),
+        capture_output=True,
+        text=True,
+        errors="surrogateescape",
+        timeout=300,
+        check=False,
+        **options,
+    )
+
+
+def freqprep_json(*arguments: str | Path | bytes, code: int = 0, **options) -> dict:
+    """Run the command with --json: the one object on stdout."""
+    done = freqprep(*arguments, "--json", **options)
+    assert done.returncode == code, done.stderr
+    return json.loads(done.stdout)
+
+
+def reseal(split: Path) -> str:
+    """Make manifest and group document fit the files as they are now; the new content id."""
+    manifest, _ = read_manifest(split)
+    names = [name for name in walk_files(split) if name not in (MANIFEST, GROUP_DOCUMENT)]
+    return write_manifest(
+        split, Manifest(manifest.attributes, {name: hash_file(split / name) for name in names})
+    )
+
+
+def write_manifest(split: Path, manifest: Manifest) -> str:
+    data = manifest.to_bytes()
+    identity = content_id(data)
+    (split / MANIFEST).write_bytes(data)
+    (split / GROUP_DOCUMENT).write_bytes(group_document(manifest, identity, split))
+    return identity
+
+
+def flip(path: Path, bit: int) -> None:
+    """Flip one bit of a file."""
+    data = bytearray(path.read_bytes())
+    data[bit // 8] ^= 1 << bit % 8
+    path.write_bytes(data)
+
+
+def copies(store: Path, folder: Path) -> Iterator[Path]:
+    """Fresh copies of a store, one after the other, each removed when the next is asked for."""
+    number = 0
+    while True:
+        copy = folder / f"copy-{number}.zarr"
+        shutil.copytree(store, copy)
+        yield copy
+        shutil.rmtree(copy)
+        number += 1

@@ -1,0 +1,183 @@
+"""The documentation against the code: what it lists, links, shows and claims to run."""
+
+import os
+import re
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import freqprep
+from freqprep.images import REASONS
+from freqprep.spectrum.channels import NAMES, STORED_ORDER
+from freqprep.store.schema import IMAGE_ARRAYS, OBJECT_ARRAYS, ROWS_PER_SHARD
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(DOCS.glob("*.md"))]
+REFERENCE = runpy.run_path(str(DOCS / "cli_reference.py"))
+
+
+def snippets(page: Path) -> list[str]:
+    """Python code in a page."""
+    return re.findall(r"^```python\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
+
+
+SNIPPETS = [
+    pytest.param(code, id=f"{page.stem}-{number}")
+    for page in PAGES
+    for number, code in enumerate(snippets(page))
+]
+
+
+def prose(page: Path) -> str:
+    """A page without its code."""
+    return re.sub(r"^```.*?^```", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+
+
+def anchors(page: Path) -> set[str]:
+    """Anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", prose(page), re.MULTILINE)
+    words = (re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings)
+    return {text.replace(" ", "-") for text in words}
+
+
+def section(page: Path, heading: str) -> str:
+    """What stands below a second-level heading."""
+    return page.read_text().split(f"\n## {heading}\n")[1].split("\n## ")[0]
+
+
+def test_command_reference_is_current():
+    check = [sys.executable, DOCS / "cli_reference.py", "--check"]
+    finished = subprocess.run(check, capture_output=True, text=True)
+    assert finished.returncode == 0, finished.stderr
+
+
+def test_reference_check_fails_where_it_is_stale(tmp_path, capsys):
+    main = REFERENCE["main"]
+    main.__globals__["PATH"] = stale = tmp_path / "cli.md"
+    assert main(["--check"]) == 1
+    assert main([]) == 0
+    assert main(["--check"]) == 0
+    stale.write_text(stale.read_text() + "more\n")
+    assert main(["--check"]) == 1
+    assert "make docs" in capsys.readouterr().err
+    assert main(["--chekc"]) == 2
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
+        if re.match(r"https?://", target):
+            continue
+        path, _, anchor = target.partition("#")
+        linked = (page.parent / path).resolve() if path else page
+        assert linked.exists(), f"{page.name} links to {target}"
+        assert linked.is_relative_to(ROOT), f"{page.name} links out of the project: {target}"
+        if anchor:
+            assert anchor in anchors(linked), f"{page.name} links to {target}"
+
+
+@pytest.mark.parametrize("command", REFERENCE["commands"]())
+def test_commands_are_documented(command):
+    for page in (ROOT / "README.md", DOCS / "how-to.md", DOCS / "cli.md"):
+        assert f"freqprep {command}" in page.read_text(), f"{page.name} leaves out {command}"
+
+
+@pytest.mark.parametrize("code", SNIPPETS)
+def test_snippets_compile(code):
+    compile(code, "snippet", "exec")
+
+
+@pytest.mark.parametrize("code", [p for p in SNIPPETS if '"photos.zarr' in p.values[0]])
+def test_snippets_run(code, store, tmp_path, monkeypatch):
+    (tmp_path / "photos.zarr").symlink_to(store)
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, "snippet", "exec"), {})
+
+
+def test_format_lists_exactly_the_arrays_of_the_schema():
+    row = r"^\| `(\w+)` \| ([\w ]+) \| ([\w, ]+) \|"
+    rows = re.findall(row, section(DOCS / "format.md", "Arrays"), re.MULTILINE)
+    listed = {name: (dtype, tuple(dims.split(", "))) for name, dtype, dims in rows}
+    assert len(listed) == len(rows)
+    assert listed.pop("coefficients") == ("int8 or int16", ("image", "channel", "row", "column"))
+    specs = IMAGE_ARRAYS | OBJECT_ARRAYS
+    assert listed == {name: (spec.dtype, spec.dimensions) for name, spec in specs.items()}
+
+
+def test_format_lists_the_stored_order():
+    text = section(DOCS / "format.md", "Channels and their order")
+    listed = re.findall(r"\b(?:y|cb|cr)_[0-7]_[0-7]\b", text.split("```")[1])
+    assert listed == [NAMES[index] for index in STORED_ORDER]
+
+
+def test_format_lists_the_reasons():
+    text = section(DOCS / "format.md", "Rows: order, keys, rejects")
+    listed = re.findall(r"`(\w+)`", text.partition("is one of")[2])
+    assert listed == list(REASONS)
+
+
+def test_how_to_lists_the_reasons_and_their_meaning():
+    rows = re.findall(
+        r"^\| `(\w+)` \| (.*?) \|", section(DOCS / "how-to.md", "Deal with rejected images"), re.M
+    )
+    assert dict(rows) == REASONS
+
+
+@pytest.mark.parametrize("fixture", ["store", "crop_store"])
+def test_the_reader_of_the_format_page_reads_what_ours_reads(fixture, request):
+    (code,) = (c for c in snippets(DOCS / "format.md") if "def read_channel" in c)
+    page: dict = {}
+    exec(compile(code, "format.md", "exec"), page)
+    for split in freqprep.open_store(request.getfixturevalue(fixture)).values():
+        for shard in range(split.shards):
+            rows = range(shard * ROWS_PER_SHARD, min((shard + 1) * ROWS_PER_SHARD, len(split)))
+            valid = split.valid[rows.start : rows.stop]
+            for name in ("y_0_0", "y_3_1", "cb_0_1", "cr_7_7"):
+                theirs = np.array(page["read_channel"](split.path, shard, name))
+                assert len(theirs) == len(rows)
+                assert not theirs[~valid].any()
+                ours = split.read(np.array(rows)[valid], [name])[:, 0]
+                np.testing.assert_array_equal(theirs[valid], ours)
+
+
+def test_the_reader_of_the_format_page_notices_damage(store, tmp_path):
+    (code,) = (c for c in snippets(DOCS / "format.md") if "def read_channel" in c)
+    page: dict = {}
+    exec(compile(code, "format.md", "exec"), page)
+    assert page["crc32c"](b"123456789") == 0xE3069283  # the published check value
+    shard = tmp_path / "coefficients/c/0/0/0/0"
+    shard.parent.mkdir(parents=True)
+    data = bytearray((store / "val" / "coefficients/c/0/0/0/0").read_bytes())
+    data[10] ^= 1
+    shard.write_bytes(data)
+    (tmp_path / "manifest.json").write_bytes((store / "val" / "manifest.json").read_bytes())
+    with pytest.raises(ValueError, match="checksum"):
+        page["read_channel"](tmp_path, 0, "y_0_0")
+
+
+def test_the_demo_prints_what_the_readme_shows_and_runs_again(tmp_path):
+    pytest.importorskip("skimage")
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    shown = [
+        subprocess.run(
+            [sys.executable, DOCS / "demo.py", "demo"],
+            cwd=tmp_path,
+            env={**os.environ, "PATH": path},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=True,
+        ).stdout
+        for _ in range(2)
+    ]
+    assert shown[0] == shown[1]
+    readme = (ROOT / "README.md").read_text()
+    (block,) = (b for b in readme.split("\n```\n") if b.startswith("16 photographs"))
+    # The content id depends on the versions of the libraries.
+    for line in shown[0].strip().splitlines():
+        assert line in block.splitlines() or line.startswith("  content id"), line

@@ -1,0 +1,387 @@
+"""Bytes to YCbCr pixels: every mode and orientation, and a named defect for everything else."""
+
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from freqprep import images
+from freqprep.errors import ImageDefect
+from freqprep.geometry import Geometry
+from freqprep.images import MAX_PIXELS, REASONS, Decoded, decode, place_pixels
+from freqprep.spectrum.color import rgb_to_ycbcr
+
+repeatable = settings(derandomize=True, deadline=None, max_examples=300)
+
+ORIENTATION = 0x0112
+HEIGHT, WIDTH = 24, 40
+
+
+def picture() -> np.ndarray:
+    """RGB, smooth, with a direction."""
+    y, x = np.mgrid[:HEIGHT, :WIDTH]
+    return np.stack([6 * x, 10 * y, 255 - 3 * x - 4 * y], axis=-1).clip(0, 255).astype(np.uint8)
+
+
+def saved(image: Image.Image | np.ndarray, file_format: str = "PNG", **options: Any) -> bytes:
+    if isinstance(image, np.ndarray):
+        image = Image.fromarray(image)
+    buffer = io.BytesIO()
+    image.save(buffer, file_format, **options)
+    return buffer.getvalue()
+
+
+def pixels(decoded: Decoded) -> np.ndarray:
+    return np.asarray(decoded.image)
+
+
+def defect(data: bytes, **options: Any) -> ImageDefect:
+    with pytest.raises(ImageDefect) as error:
+        decode(data, **options)
+    assert error.value.reason in REASONS
+    assert error.value.detail
+    return error.value
+
+
+def as_grey(decoded: Decoded) -> np.ndarray:
+    """Luma, after a check that there is no colour."""
+    data = pixels(decoded)
+    if decoded.image.mode == "YCbCr":
+        assert (data[..., 1:] == 128).all()
+        return data[..., 0]
+    assert decoded.image.mode == "L"
+    return data
+
+
+@pytest.mark.parametrize(
+    ("file_format", "options"),
+    [
+        *[("PNG", {}), ("BMP", {}), ("PPM", {}), ("JPEG2000", {}), ("WEBP", {"lossless": True})],
+        *[("TIFF", {}), ("TIFF", {"compression": "tiff_lzw"})],
+    ],
+)
+def test_colour_of_a_lossless_format_is_jfif_ycbcr(file_format, options):
+    decoded = decode(saved(picture(), file_format, **options))
+    assert (decoded.image.mode, decoded.size) == ("YCbCr", (HEIGHT, WIDTH))
+    assert (decoded.orientation, decoded.note) == (1, "")
+    np.testing.assert_array_equal(pixels(decoded), rgb_to_ycbcr(picture()))
+
+
+@pytest.mark.parametrize("subsampling", [0, 1, 2])
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_jpegs_own_ycbcr_is_taken_as_it_is(subsampling, progressive):
+    options = {"subsampling": subsampling, "progressive": progressive, "quality": 90}
+    data = saved(picture(), "JPEG", **options)
+    reference = Image.open(io.BytesIO(data))
+    reference.draft("YCbCr", None)
+    decoded = decode(data)
+    assert decoded.image.mode == "YCbCr"
+    np.testing.assert_array_equal(pixels(decoded), np.asarray(reference))
+
+
+@pytest.mark.parametrize("file_format", ["PNG", "BMP", "PPM", "TIFF", "JPEG2000"])
+def test_grey_keeps_one_plane(file_format):
+    grey = picture()[..., 0]
+    decoded = decode(saved(grey, file_format))
+    assert decoded.image.mode == "L"
+    np.testing.assert_array_equal(pixels(decoded), grey)
+
+
+def test_a_grey_jpeg_keeps_one_plane():
+    data = saved(picture()[..., 0], "JPEG")
+    decoded = decode(data)
+    assert decoded.image.mode == "L"
+    np.testing.assert_array_equal(pixels(decoded), np.asarray(Image.open(io.BytesIO(data))))
+
+
+@pytest.mark.parametrize("file_format", ["PNG", "BMP", "PPM", "TIFF"])
+def test_one_bit_is_black_and_white(file_format):
+    bits = picture()[..., 0] > 100
+    decoded = decode(saved(Image.fromarray(bits), file_format))
+    np.testing.assert_array_equal(pixels(decoded), bits * 255)
+
+
+@pytest.mark.parametrize("file_format", ["PNG", "GIF", "TIFF", "BMP"])
+def test_a_palette_is_looked_up(file_format):
+    indexed = Image.fromarray(picture()).quantize(16)
+    decoded = decode(saved(indexed, file_format))
+    expected = rgb_to_ycbcr(np.asarray(indexed.convert("RGB")))
+    np.testing.assert_array_equal(pixels(decoded), expected)
+
+
+def over_white(colour: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    part = alpha[..., None].astype(np.float64) / 255
+    return colour * part + 255 * (1 - part)
+
+
+@pytest.mark.parametrize("file_format", ["PNG", "TIFF", "JPEG2000"])
+def test_transparent_pixels_lie_over_white(file_format):
+    alpha = np.tile(np.linspace(0, 255, WIDTH).round().astype(np.uint8), (HEIGHT, 1))
+    decoded = decode(saved(np.dstack([picture(), alpha]), file_format))
+    expected = rgb_to_ycbcr(np.rint(over_white(picture(), alpha)).astype(np.uint8))
+    # Compositing rounds, and so does YCbCr.
+    assert np.abs(pixels(decoded).astype(int) - expected).max() <= 2
+    assert (pixels(decoded)[alpha == 0] == (255, 128, 128)).all()
+    np.testing.assert_array_equal(pixels(decoded)[:, -1], rgb_to_ycbcr(picture())[:, -1])
+
+
+@pytest.mark.parametrize("file_format", ["PNG", "TIFF"])
+def test_transparent_grey_lies_over_white(file_format):
+    alpha = np.tile(np.array([0, 255], np.uint8), (HEIGHT, WIDTH // 2))
+    grey = picture()[..., 0]
+    image = Image.merge("LA", [Image.fromarray(grey), Image.fromarray(alpha)])
+    expected = np.where(alpha == 255, grey, 255)
+    np.testing.assert_array_equal(as_grey(decode(saved(image, file_format))), expected)
+
+
+@pytest.mark.parametrize("mode", ["L", "P"])
+def test_a_transparent_value_lies_over_white(mode):
+    values = np.tile(np.arange(8, dtype=np.uint8), (HEIGHT, 5))
+    image = Image.fromarray(values)
+    if mode == "P":
+        image.putpalette([level for value in range(256) for level in (value, value, value)])
+    expected = np.where(values == 3, 255, values)
+    np.testing.assert_array_equal(as_grey(decode(saved(image, transparency=3))), expected)
+
+
+def test_a_palette_with_alpha_lies_over_white():
+    values = np.tile(np.arange(8, dtype=np.uint8), (HEIGHT, 5))
+    image = Image.fromarray(values)
+    image.putpalette([level for value in range(256) for level in (value, value, value)])
+    image = image.convert("PA")
+    image.putalpha(Image.fromarray(np.where(values == 3, 0, 255).astype(np.uint8)))
+    assert image.mode == "PA"
+    expected = np.where(values == 3, 255, values)
+    np.testing.assert_array_equal(as_grey(decode(saved(image, "TIFF"))), expected)
+
+
+@pytest.mark.parametrize("file_format", ["JPEG", "TIFF"])
+def test_cmyk_goes_through_rgb(file_format):
+    flat = np.full((16, 16, 3), (200, 60, 20), np.uint8)
+    options = {"quality": 100} if file_format == "JPEG" else {}
+    decoded = decode(saved(Image.fromarray(flat).convert("CMYK"), file_format, **options))
+    assert decoded.image.mode == "YCbCr"
+    assert np.abs(pixels(decoded).astype(int) - rgb_to_ycbcr(flat)).max() <= 3
+
+
+def test_an_rgb_jpeg_goes_through_rgb():
+    data = saved(picture(), "JPEG", quality=95, keep_rgb=True)
+    rgb = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+    np.testing.assert_array_equal(pixels(decode(data)), rgb_to_ycbcr(rgb))
+
+
+@pytest.mark.parametrize("file_format", ["PNG", "TIFF", "PPM"])
+def test_16_bit_grey_is_divided_by_257(file_format):
+    values = np.array([0, 1, 128, 129, 256, 257, 1000, 32767, 32768, 65406, 65407, 65535])
+    image = Image.fromarray(np.tile(values.astype(np.uint16), (9, 1)))
+    assert image.mode == "I;16"
+    expected = np.floor(values / 257 + 0.5)
+    decoded = decode(saved(image, file_format))
+    np.testing.assert_array_equal(as_grey(decoded), np.tile(expected, (9, 1)))
+
+
+def test_every_8_bit_value_survives_16_bits():
+    values = np.arange(256, dtype=np.uint16).reshape(16, 16)
+    np.testing.assert_array_equal(as_grey(decode(saved(values * 257))), values)
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.float32])
+def test_pixels_without_a_range_are_refused(dtype):
+    assert defect(saved(picture()[..., 0].astype(dtype), "TIFF")).reason == "unsupported"
+
+
+@pytest.mark.parametrize("file_format", ["GIF", "PNG", "WEBP", "TIFF"])
+def test_the_first_frame_of_an_animation_is_taken_and_noted(file_format):
+    frames = [Image.fromarray(picture() // part) for part in (1, 2, 3)]
+    options = {"lossless": True} if file_format == "WEBP" else {}
+    data = saved(frames[0], file_format, save_all=True, append_images=frames[1:], **options)
+    decoded = decode(data)
+    first = Image.open(io.BytesIO(data)).convert("RGB")
+    np.testing.assert_array_equal(pixels(decoded), rgb_to_ycbcr(np.asarray(first)))
+    assert decoded.note == f"first of 3 frames ({file_format})"
+
+
+def turned(upright: np.ndarray, orientation: int) -> np.ndarray:
+    """The stored pixels whose EXIF orientation makes them upright."""
+    return {
+        1: upright,
+        2: upright[:, ::-1],
+        3: upright[::-1, ::-1],
+        4: upright[::-1],
+        5: upright.swapaxes(0, 1),
+        6: np.rot90(upright, 1),
+        7: upright[::-1, ::-1].swapaxes(0, 1),
+        8: np.rot90(upright, -1),
+    }[orientation]
+
+
+def oriented(stored: np.ndarray, orientation: int, file_format: str, **options: Any) -> bytes:
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    return saved(np.ascontiguousarray(stored), file_format, exif=exif, **options)
+
+
+CARRIERS = [
+    ("PNG", {}),
+    ("TIFF", {}),
+    ("TIFF", {"compression": "tiff_lzw"}),
+    ("WEBP", {"lossless": True}),
+    ("JPEG", {"quality": 100, "subsampling": 0}),
+    ("JPEG", {"quality": 100, "progressive": True}),
+]
+
+
+def flat_blocks() -> np.ndarray:
+    """Grey, one value in each 8x8 block: lossless even as a JPEG."""
+    values = np.arange(15, dtype=np.uint8).reshape(3, 5) * 16 + 8
+    return np.kron(values, np.ones((8, 8), np.uint8))
+
+
+@pytest.mark.parametrize(("file_format", "options"), CARRIERS)
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_eight_orientations_give_one_upright_picture(file_format, options, orientation):
+    upright = flat_blocks()
+    stored = turned(upright, orientation)
+    data = oriented(np.dstack([stored] * 3), orientation, file_format, **options)
+    decoded = decode(data, "apply")
+    assert decoded.orientation == orientation
+    np.testing.assert_array_equal(as_grey(decoded), upright)
+    kept = decode(data, "keep")
+    assert kept.orientation == 1
+    np.testing.assert_array_equal(as_grey(kept), stored)
+
+
+@pytest.mark.parametrize(("file_format", "options"), CARRIERS)
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("asked", ["apply", "keep"])
+def test_a_stated_size_decides_the_orientation(file_format, options, orientation, asked):
+    upright = flat_blocks()
+    stored = turned(upright, orientation)
+    data = oriented(stored, orientation, file_format, **options)
+    as_stored = decode(data, asked, stored.shape)
+    assert as_stored.orientation == 1
+    np.testing.assert_array_equal(as_grey(as_stored), stored)
+    if upright.shape != stored.shape:
+        as_shown = decode(data, asked, upright.shape)
+        assert as_shown.orientation == orientation
+        np.testing.assert_array_equal(as_grey(as_shown), upright)
+    neither = defect(data, orientation=asked, stated_size=(24, 41))
+    assert neither.reason == "size_mismatch"
+    assert "41 x 24" in neither.detail
+
+
+@pytest.mark.parametrize("orientation", [0, 9, 65535])
+def test_an_orientation_that_does_not_exist_changes_nothing(orientation):
+    decoded = decode(oriented(picture(), orientation, "PNG"))
+    assert decoded.orientation == 1
+    np.testing.assert_array_equal(pixels(decoded), rgb_to_ycbcr(picture()))
+
+
+def test_a_broken_exif_block_changes_nothing():
+    for exif in (b"Exif\0\0", b"Exif\0\0MM\0\x2a\xff\xff\xff\xff", b"Exif\0\0garbage"):
+        assert decode(saved(picture(), "JPEG", exif=exif)).orientation == 1
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "empty"),
+        (b"\0", "not_an_image"),
+        (b"hello, I am text\n" * 9, "not_an_image"),
+        (b"%PDF-1.7\n", "not_an_image"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not_an_image"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not_an_image"),
+        (b"\xff\xd8\xff", "corrupt"),
+        (b"\xff\xd8\xff\xd9", "corrupt"),
+        (b"\x89PNG\r\n\x1a\n", "not_an_image"),
+    ],
+)
+def test_what_is_no_image_is_named(data, reason):
+    assert defect(data).reason == reason
+
+
+def test_the_pixel_cap_is_checked_before_decoding(monkeypatch):
+    data = saved(picture())
+    monkeypatch.setattr(images, "MAX_PIXELS", HEIGHT * WIDTH)
+    decode(data)
+    monkeypatch.setattr(images, "MAX_PIXELS", HEIGHT * WIDTH - 1)
+    monkeypatch.setattr(images, "_to_ycbcr", pytest.fail)
+    assert defect(data).reason == "too_large"
+
+
+def test_a_bomb_is_refused_from_its_header():
+    header = bytearray(saved(np.zeros((8, 8), np.uint8), "BMP"))
+    header[18:22] = (MAX_PIXELS + 1).to_bytes(4, "little")
+    header[22:26] = (1).to_bytes(4, "little")
+    assert defect(bytes(header)).reason == "too_large"
+    header[18:22] = (2**30).to_bytes(4, "little")
+    assert defect(bytes(header)).reason == "too_large"
+
+
+def test_running_out_of_memory_is_a_defect(monkeypatch):
+    def exhaust(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(images, "_to_ycbcr", exhaust)
+    assert defect(saved(picture())).reason == "too_large"
+
+
+@pytest.mark.parametrize("file_format", ["PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "JPEG2000"])
+def test_a_cut_file_is_refused(file_format):
+    rng = np.random.default_rng(5)
+    data = saved(rng.integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8), file_format)
+    for length in range(1, len(data) - 16, 61):
+        assert defect(data[:length]).reason in ("corrupt", "not_an_image")
+
+
+SMALL = [
+    saved(picture(), "JPEG"),
+    saved(picture(), "JPEG", progressive=True),
+    saved(picture(), "PNG"),
+    saved(Image.fromarray(picture()).quantize(8), "PNG", transparency=1),
+]
+
+
+@repeatable
+@given(st.sampled_from(SMALL), st.data())
+def test_damage_is_decoded_or_named_and_nothing_else(data, draw):
+    damaged = bytearray(data)
+    for _ in range(draw.draw(st.integers(1, 4))):
+        damaged[draw.draw(st.integers(0, len(damaged) - 1))] = draw.draw(st.integers(0, 255))
+    if draw.draw(st.booleans()):
+        del damaged[draw.draw(st.integers(0, len(damaged))) :]
+    try:
+        decoded = decode(bytes(damaged))
+    except ImageDefect as error:
+        assert error.reason in REASONS
+    else:
+        assert decoded.image.mode in ("L", "YCbCr")
+        assert pixels(decoded).shape[:2] == decoded.size
+
+
+def test_placing_at_full_size_changes_no_pixel():
+    decoded = decode(saved(picture()))
+    place = Geometry("fit", 64, None, "apply").place(*decoded.size)
+    np.testing.assert_array_equal(place_pixels(decoded, place), rgb_to_ycbcr(picture()))
+    grey = decode(saved(picture()[..., 0]))
+    np.testing.assert_array_equal(place_pixels(grey, place), picture()[..., :1])
+
+
+def test_placing_resizes_then_cuts():
+    decoded = decode(saved(picture()))
+    place = Geometry("crop", 16, 20, "apply").place(*decoded.size)
+    resized = decoded.image.resize((33, 20), Image.Resampling.BILINEAR)
+    expected = np.asarray(resized.crop((8, 2, 24, 18)))
+    np.testing.assert_array_equal(place_pixels(decoded, place), expected)
+
+
+def test_an_image_too_elongated_to_resize_is_named():
+    decoded = decode(saved(np.zeros((1, 4000), np.uint8)))
+    place = Geometry("crop", 448, 512, "apply").place(*decoded.size)
+    with pytest.raises(ImageDefect) as error:
+        place_pixels(decoded, place)
+    assert error.value.reason == "too_large"
