@@ -35,9 +35,9 @@ class EncodedImage:
         EXIF orientation that was applied.
     saturated : int
         Codes that were clipped.
-    squared_error : tuple of float
-        Of Y, Cb and Cr: sum of squared differences between coefficients and code * step.
-        By Parseval this is also the squared error of the pixels of the same blocks.
+    luma_squared_error : float
+        Sum of squared differences between Y's coefficients and code * step. By Parseval this is
+        also the squared error of the pixels of the same blocks.
     moments : Moments
         In stored channel order.
     note : str
@@ -47,7 +47,7 @@ class EncodedImage:
     source_size: tuple[int, int]
     orientation: int
     saturated: int
-    squared_error: tuple[float, float, float]
+    luma_squared_error: float
     moments: Moments
     note: str
 
@@ -93,7 +93,7 @@ class Encoder:
         decoded = decode(data, geometry.orientation, stated_size)
         place = geometry.place(*decoded.size)
         total = np.zeros((2, len(STORED_POSITION)), np.int64)
-        errors = [0.0, 0.0, 0.0]
+        luma_squared_error = 0.0
         saturated = 0
         pixels = pad_to_blocks(place_pixels(decoded, place))
         for component in range(pixels.shape[2]):
@@ -104,14 +104,15 @@ class Encoder:
             out[positions, :rows, :columns] = codes
             moments = Moments.of(codes, self._largest)
             total[:, positions] = moments.total, moments.total_squares
-            errors[component] = self._squared_error(scaled, codes, clipped)
+            if component == 0:
+                luma_squared_error = self._squared_error(scaled, codes, clipped)
             saturated += clipped
         return EncodedImage(
             size=place.size,
             source_size=decoded.size,
             orientation=decoded.orientation,
             saturated=saturated,
-            squared_error=(errors[0], errors[1], errors[2]),
+            luma_squared_error=luma_squared_error,
             moments=Moments(rows * columns, *total),
             note=decoded.note,
         )

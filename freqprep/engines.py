@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
+import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from typing import TypeVar
 
 import joblib
@@ -13,6 +17,8 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 from threadpoolctl import threadpool_limits
 
 from freqprep.errors import WorkerDiedError
+
+_SECONDS_BETWEEN_LOOKS = 1.0
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -61,9 +67,23 @@ def run(function: Callable[[Task], Result], tasks: Iterable[Task], jobs: int) ->
         raise
 
 
+@cache
+def _be_a_worker(head: int | None) -> None:
+    """Set up a worker process, once."""
+    # Ctrl-C reaches the whole process group; only the main process answers it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=(head,), daemon=True).start()
+
+
+def _end_with(head: int | None) -> None:
+    """End this process soon after the main process is gone; loky's would wait 5 minutes."""
+    while os.getppid() == head:
+        time.sleep(_SECONDS_BETWEEN_LOOKS)
+    os._exit(1)
+
+
 def _on_one_core(function: Callable[[Task], Result], task: Task) -> Result:
-    if multiprocessing.parent_process() is not None:
-        # Ctrl-C reaches the whole process group; only the main process answers it.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if (head := multiprocessing.parent_process()) is not None:
+        _be_a_worker(head.pid)
     with threadpool_limits(limits=1):
         return function(task)

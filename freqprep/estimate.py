@@ -18,10 +18,9 @@ from freqprep.shard_task import Files
 from freqprep.spectrum.channels import CHANNELS
 from freqprep.store import shard
 from freqprep.store.plan import Plan, estimated_bytes, memory_bound
-from freqprep.store.schema import IMAGE_ARRAYS, OBJECT_ARRAYS
+from freqprep.store.schema import IMAGE_ARRAYS, OBJECT_ARRAYS, ROWS_PER_SHARD
 from freqprep.store.writer import Build, is_root
 
-_SAMPLE = 64
 _OTHER_FILES = 3  # documents of the group and of the coefficients, manifest
 
 
@@ -82,7 +81,8 @@ def estimate(request: Request) -> dict[str, Estimate]:
 
 def _estimate(plan: Plan, source: Path, jobs: int) -> Estimate:
     encoding = plan.attributes.encoding
-    rows = np.unique(np.linspace(0, len(plan.rows) - 1, _SAMPLE).astype(int))
+    # As many as a shard holds: chunks of fewer images compress less.
+    rows = np.unique(np.linspace(0, len(plan.rows) - 1, ROWS_PER_SHARD).astype(int))
     files = Files.of_rows(source, plan, rows)
     codes = np.zeros((CHANNELS, len(rows), *encoding.geometry.grid), encoding.dtype)
     encoder, reasons = Encoder(encoding), Counter[str]()

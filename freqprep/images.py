@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,8 +46,10 @@ REASONS = {
 """Reason word of a rejected image -> what it means."""
 
 _FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "JPEG2000", "AVIF")
+_SIGNATURES = {b"\xff\xd8": "JPEG", b"\x89PNG\r\n\x1a\n": "PNG", b"GIF8": "GIF"}
 _RGB_COMPONENT_IDS = (ord("R"), ord("G"), ord("B"))
 _EXIF_ORIENTATION = 0x0112
+_BAND_PIXELS = 2**20
 _TRANSPOSE = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -154,8 +157,9 @@ def _decode(data: bytes, orientation: str, stated_size: tuple[int, int] | None) 
     try:
         image = Image.open(io.BytesIO(data), formats=_FORMATS)
     except Image.UnidentifiedImageError:
-        if header is not None:
-            raise ImageDefect("corrupt", "a JPEG whose header cannot be read") from None
+        for signature, name in _SIGNATURES.items():
+            if data.startswith(signature):
+                raise ImageDefect("corrupt", f"a {name} whose header cannot be read") from None
         start = data[:16].hex(" ")
         raise ImageDefect("not_an_image", f"{len(data)} bytes that start with {start}") from None
     pixels = image.width * image.height
@@ -165,6 +169,8 @@ def _decode(data: bytes, orientation: str, stated_size: tuple[int, int] | None) 
     turned_already = 1
     if image.format == "TIFF":  # Pillow turns TIFF files on loading, and forgets by how much
         turned_already = _exif_orientation(image)
+    if "jpeg" in str(image.info.get("compression", "")):
+        raise ImageDefect("unsupported", "JPEG inside TIFF: damage to it would go unseen")
     note = _frames_note(image)
     if header is not None:
         jpeg.check_scans(header, data, pixels)
@@ -211,16 +217,34 @@ def _to_ycbcr(image: Image.Image) -> Image.Image:
         return image.convert("L")
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM"):
         # Pillow gives PGM files of more than 8 bits as I, scaled to 0..65535.
-        grey = np.asarray(image).astype(np.uint32)
-        return Image.fromarray(((grey + 128) // 257).astype(np.uint8))
+        return _in_bands(image, "L", _from_grey16)
     if image.mode in ("I", "F"):
         raise ImageDefect("unsupported", f"{image.mode} pixels have no agreed range")
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image)
-    rgb = np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
-    return Image.frombytes("YCbCr", image.size, rgb_to_ycbcr(rgb).tobytes())
+    return _in_bands(image, "YCbCr", _from_colour)
+
+
+def _in_bands(
+    image: Image.Image, mode: str, convert: Callable[[Image.Image], np.ndarray]
+) -> Image.Image:
+    """Convert some rows at a time: of a large image the arithmetic takes many times the bytes."""
+    converted = Image.new(mode, image.size)
+    rows = max(1, _BAND_PIXELS // image.width)
+    for top in range(0, image.height, rows):
+        band = image.crop((0, top, image.width, min(top + rows, image.height)))
+        pixels = convert(band).tobytes()
+        converted.paste(Image.frombytes(mode, band.size, pixels), (0, top))
+    return converted
+
+
+def _from_grey16(band: Image.Image) -> np.ndarray:
+    return ((np.asarray(band).astype(np.uint32) + 128) // 257).astype(np.uint8)
+
+
+def _from_colour(band: Image.Image) -> np.ndarray:
+    if band.has_transparency_data:
+        band = band.convert("RGBA")
+        band = Image.alpha_composite(Image.new("RGBA", band.size, "white"), band)
+    return rgb_to_ycbcr(np.asarray(band if band.mode == "RGB" else band.convert("RGB")))
 
 
 def _orient(

@@ -20,7 +20,7 @@ from freqprep.errors import ImageDefect
 SIGNATURE = b"\xff\xd8\xff"
 """First bytes of every JPEG file."""
 
-TRAILER_NOISE = 64
+TRAILER_NOISE = 16
 """Bytes tolerated between the last scan's data and the end marker."""
 
 MAX_SCANS = 100

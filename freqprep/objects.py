@@ -9,17 +9,25 @@ beside, so that nothing is lost where the image was resized.
 from __future__ import annotations
 
 import json
-from typing import Any
+import math
+from typing import Any, TypeGuard
 
 import numpy as np
 from pycocotools import mask as coco_mask
 
 from freqprep.geometry import Geometry, Placement, boxes_to_stored
+from freqprep.images import MAX_PIXELS
 from freqprep.ragged import Ragged
 from freqprep.sources.listing import Objects
 
 _FARTHEST = 2.0
 """Polygon points further outside than this many image sides are damage, not annotation."""
+
+_LONGEST_OUTLINE = 1_000_000.0
+"""Outlines of more pixels are damage: COCO's code takes 40 bytes a pixel and checks no memory."""
+
+_MOST_COUNT_BITS = 60
+"""Longer numbers in compressed counts are damage: an image has fewer pixels."""
 
 
 def stored_objects(
@@ -73,6 +81,8 @@ def stored_mask(segmentation: Any, source: tuple[int, int], place: Placement) ->
         COCO's compressed counts for a mask of ``place.size``; empty where there is no usable
         segmentation.
     """
+    if max(math.prod(source), math.prod(place.resized)) > MAX_PIXELS:
+        return b""  # such an image is refused, too
     if isinstance(segmentation, list):
         return _polygons_mask(segmentation, source, place)
     if isinstance(segmentation, dict):
@@ -85,17 +95,19 @@ def _polygons_mask(polygons: list[Any], source: tuple[int, int], place: Placemen
     down, right = place.resized[0] / height, place.resized[1] / width
     limit = _FARTHEST * max(source)
     moved = []
+    outline = 0.0
     for polygon in polygons:
         try:
             points = np.asarray(polygon, np.float64)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             return b""
         whole = points.ndim == 1 and points.size >= 6 and points.size % 2 == 0
         if not whole or not np.all(np.abs(points) <= limit):
             return b""
         points = points.reshape(-1, 2) * (right, down) - (place.left, place.top)
+        outline += float(np.abs(points - np.roll(points, 1, axis=0)).sum())
         moved.append(points.ravel().tolist())
-    if not moved:
+    if not moved or outline > _LONGEST_OUTLINE:
         return b""
     parts = coco_mask.frPyObjects(moved, *place.size)
     return bytes(coco_mask.merge(parts)["counts"])
@@ -107,10 +119,11 @@ def _runs_mask(runs: dict[str, Any], source: tuple[int, int], place: Placement) 
         counts = _decompress(counts.encode("ascii", "replace"))
     if not _covers(counts, source[0] * source[1]):
         return b""
-    rle = coco_mask.frPyObjects({"size": list(source), "counts": counts}, *source)
     if place.resized == source and place.size == source:
+        rle = coco_mask.frPyObjects({"size": list(source), "counts": counts}, *source)
         return bytes(rle["counts"])
-    mask = coco_mask.decode(rle)
+    inside = np.arange(len(counts)).astype(np.uint8) & 1  # runs of 0 and 1 in turn, by columns
+    mask = np.repeat(inside, counts).reshape(source, order="F")
     rows = _nearest(source[0], place.resized[0], place.top, place.size[0])
     columns = _nearest(source[1], place.resized[1], place.left, place.size[1])
     return bytes(coco_mask.encode(np.asfortranarray(mask[np.ix_(rows, columns)]))["counts"])
@@ -122,18 +135,19 @@ def _nearest(source: int, resized: int, first: int, count: int) -> np.ndarray:
     return np.clip(np.floor(centre).astype(np.int64), 0, source - 1)
 
 
-def _covers(counts: Any, pixels: int) -> bool:
+def _covers(counts: Any, pixels: int) -> TypeGuard[list[int]]:
     """Whether run lengths are whole, not negative, and add up to the image."""
     if not isinstance(counts, list):
         return False
     return all(type(n) is int and n >= 0 for n in counts) and sum(counts) == pixels
 
 
-def _decompress(text: bytes) -> list[int]:
+def _decompress(text: bytes) -> list[int] | None:
     """Run lengths from COCO's compressed counts; checked before its C code sees them.
 
-    Five bits a character from 48 on, bit 5 = more follow, sign-extended, each from the third on
-    a difference to the one two before.
+    Five bits a character from 48 on, bit 5 = more follow, sign-extended, each from the fourth on
+    a difference to the one two before. None where the text ends inside a number, or a number is
+    longer than any image needs.
     """
     counts: list[int] = []
     value = shift = 0
@@ -141,10 +155,12 @@ def _decompress(text: bytes) -> list[int]:
         digit = character - 48
         value |= (digit & 0x1F) << shift
         shift += 5
+        if shift > _MOST_COUNT_BITS:
+            return None
         if digit & 0x20:
             continue
         if digit & 0x10:
             value -= 1 << shift
         counts.append(value + (counts[-2] if len(counts) > 2 else 0))
         value = shift = 0
-    return counts
+    return counts if shift == 0 else None

@@ -9,6 +9,7 @@ from freqprep import engines
 from freqprep.errors import UsageError
 from freqprep.geometry import Geometry
 from freqprep.sources import SOURCES
+from freqprep.spectrum.quantization import PRECISIONS
 from freqprep.store.plan import LARGEST_SEED
 from freqprep.store.schema import Encoding
 
@@ -72,6 +73,9 @@ class Request:
             )
         if self.jobs is not None and self.jobs < 1:
             raise UsageError(f"{self.jobs} jobs cannot work", "use 1 or more")
+        if self.precision not in PRECISIONS:
+            known = ", ".join(PRECISIONS)
+            raise UsageError(f"unknown precision {self.precision!r}", f"use {known}")
         if not 0 <= self.seed <= LARGEST_SEED:
             raise UsageError(f"seed {self.seed} cannot be used", f"use 0 to {LARGEST_SEED}")
         if self.classes is not None and len(set(self.classes)) != len(self.classes):

@@ -75,7 +75,7 @@ def test_crop_is_torchvisions_resize_and_centre_crop(height, width, size, more):
     assert short_side_size(height, width, resize) == expected
     place = crop(size, resize).place(height, width)
     assert place.resized == expected
-    assert (place.top, place.left) == tuple(int(round((side - size) / 2.0)) for side in expected)
+    assert (place.top, place.left) == tuple(round((side - size) / 2.0) for side in expected)
     assert place.size == (size, size)
     assert 0 <= place.top <= expected[0] - size
     assert 0 <= place.left <= expected[1] - size

@@ -1,60 +1,21 @@
 """Bytes to YCbCr pixels: every mode and orientation, and a named defect for everything else."""
 
 import io
-from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pictures import HEIGHT, WIDTH, as_grey, defect, picture, pixels, saved
 from PIL import Image
 
 from freqprep import images
 from freqprep.errors import ImageDefect
 from freqprep.geometry import Geometry
-from freqprep.images import MAX_PIXELS, REASONS, Decoded, decode, place_pixels
+from freqprep.images import MAX_PIXELS, REASONS, decode, place_pixels
 from freqprep.spectrum.color import rgb_to_ycbcr
 
 repeatable = settings(derandomize=True, deadline=None, max_examples=300)
-
-ORIENTATION = 0x0112
-HEIGHT, WIDTH = 24, 40
-
-
-def picture() -> np.ndarray:
-    """RGB, smooth, with a direction."""
-    y, x = np.mgrid[:HEIGHT, :WIDTH]
-    return np.stack([6 * x, 10 * y, 255 - 3 * x - 4 * y], axis=-1).clip(0, 255).astype(np.uint8)
-
-
-def saved(image: Image.Image | np.ndarray, file_format: str = "PNG", **options: Any) -> bytes:
-    if isinstance(image, np.ndarray):
-        image = Image.fromarray(image)
-    buffer = io.BytesIO()
-    image.save(buffer, file_format, **options)
-    return buffer.getvalue()
-
-
-def pixels(decoded: Decoded) -> np.ndarray:
-    return np.asarray(decoded.image)
-
-
-def defect(data: bytes, **options: Any) -> ImageDefect:
-    with pytest.raises(ImageDefect) as error:
-        decode(data, **options)
-    assert error.value.reason in REASONS
-    assert error.value.detail
-    return error.value
-
-
-def as_grey(decoded: Decoded) -> np.ndarray:
-    """Luma, after a check that there is no colour."""
-    data = pixels(decoded)
-    if decoded.image.mode == "YCbCr":
-        assert (data[..., 1:] == 128).all()
-        return data[..., 0]
-    assert decoded.image.mode == "L"
-    return data
 
 
 @pytest.mark.parametrize(
@@ -189,6 +150,21 @@ def test_every_8_bit_value_survives_16_bits():
     np.testing.assert_array_equal(as_grey(decode(saved(values * 257))), values)
 
 
+@pytest.mark.parametrize("band", [1, WIDTH, 3 * WIDTH + 1, 7 * WIDTH])
+def test_bands_of_rows_change_no_pixel(band, monkeypatch):
+    alpha = np.tile(np.arange(0, 240, 6, dtype=np.uint8), (HEIGHT, 1))
+    indexed = Image.fromarray(picture()).quantize(8)
+    files = [
+        *[saved(picture()), saved(np.dstack([picture(), alpha])), saved(indexed, transparency=2)],
+        saved(picture()[..., 0].astype(np.uint16) * 250),
+        saved(picture(), "JPEG", keep_rgb=True),
+    ]
+    whole = [pixels(decode(data)) for data in files]
+    monkeypatch.setattr(images, "_BAND_PIXELS", band)
+    for data, expected in zip(files, whole, strict=True):
+        np.testing.assert_array_equal(pixels(decode(data)), expected)
+
+
 @pytest.mark.parametrize("dtype", [np.int32, np.float32])
 def test_pixels_without_a_range_are_refused(dtype):
     assert defect(saved(picture()[..., 0].astype(dtype), "TIFF")).reason == "unsupported"
@@ -205,87 +181,6 @@ def test_the_first_frame_of_an_animation_is_taken_and_noted(file_format):
     assert decoded.note == f"first of 3 frames ({file_format})"
 
 
-def turned(upright: np.ndarray, orientation: int) -> np.ndarray:
-    """The stored pixels whose EXIF orientation makes them upright."""
-    return {
-        1: upright,
-        2: upright[:, ::-1],
-        3: upright[::-1, ::-1],
-        4: upright[::-1],
-        5: upright.swapaxes(0, 1),
-        6: np.rot90(upright, 1),
-        7: upright[::-1, ::-1].swapaxes(0, 1),
-        8: np.rot90(upright, -1),
-    }[orientation]
-
-
-def oriented(stored: np.ndarray, orientation: int, file_format: str, **options: Any) -> bytes:
-    exif = Image.Exif()
-    exif[ORIENTATION] = orientation
-    return saved(np.ascontiguousarray(stored), file_format, exif=exif, **options)
-
-
-CARRIERS = [
-    ("PNG", {}),
-    ("TIFF", {}),
-    ("TIFF", {"compression": "tiff_lzw"}),
-    ("WEBP", {"lossless": True}),
-    ("JPEG", {"quality": 100, "subsampling": 0}),
-    ("JPEG", {"quality": 100, "progressive": True}),
-]
-
-
-def flat_blocks() -> np.ndarray:
-    """Grey, one value in each 8x8 block: lossless even as a JPEG."""
-    values = np.arange(15, dtype=np.uint8).reshape(3, 5) * 16 + 8
-    return np.kron(values, np.ones((8, 8), np.uint8))
-
-
-@pytest.mark.parametrize(("file_format", "options"), CARRIERS)
-@pytest.mark.parametrize("orientation", range(1, 9))
-def test_eight_orientations_give_one_upright_picture(file_format, options, orientation):
-    upright = flat_blocks()
-    stored = turned(upright, orientation)
-    data = oriented(np.dstack([stored] * 3), orientation, file_format, **options)
-    decoded = decode(data, "apply")
-    assert decoded.orientation == orientation
-    np.testing.assert_array_equal(as_grey(decoded), upright)
-    kept = decode(data, "keep")
-    assert kept.orientation == 1
-    np.testing.assert_array_equal(as_grey(kept), stored)
-
-
-@pytest.mark.parametrize(("file_format", "options"), CARRIERS)
-@pytest.mark.parametrize("orientation", range(1, 9))
-@pytest.mark.parametrize("asked", ["apply", "keep"])
-def test_a_stated_size_decides_the_orientation(file_format, options, orientation, asked):
-    upright = flat_blocks()
-    stored = turned(upright, orientation)
-    data = oriented(stored, orientation, file_format, **options)
-    as_stored = decode(data, asked, stored.shape)
-    assert as_stored.orientation == 1
-    np.testing.assert_array_equal(as_grey(as_stored), stored)
-    if upright.shape != stored.shape:
-        as_shown = decode(data, asked, upright.shape)
-        assert as_shown.orientation == orientation
-        np.testing.assert_array_equal(as_grey(as_shown), upright)
-    neither = defect(data, orientation=asked, stated_size=(24, 41))
-    assert neither.reason == "size_mismatch"
-    assert "41 x 24" in neither.detail
-
-
-@pytest.mark.parametrize("orientation", [0, 9, 65535])
-def test_an_orientation_that_does_not_exist_changes_nothing(orientation):
-    decoded = decode(oriented(picture(), orientation, "PNG"))
-    assert decoded.orientation == 1
-    np.testing.assert_array_equal(pixels(decoded), rgb_to_ycbcr(picture()))
-
-
-def test_a_broken_exif_block_changes_nothing():
-    for exif in (b"Exif\0\0", b"Exif\0\0MM\0\x2a\xff\xff\xff\xff", b"Exif\0\0garbage"):
-        assert decode(saved(picture(), "JPEG", exif=exif)).orientation == 1
-
-
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
@@ -297,7 +192,11 @@ def test_a_broken_exif_block_changes_nothing():
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not_an_image"),
         (b"\xff\xd8\xff", "corrupt"),
         (b"\xff\xd8\xff\xd9", "corrupt"),
-        (b"\x89PNG\r\n\x1a\n", "not_an_image"),
+        (b"\xff\xd8\xfe\xe0\0\x10JFIF", "corrupt"),
+        (b"\x89PNG\r\n\x1a\n", "corrupt"),
+        (b"GIF89a", "corrupt"),
+        (b"RIFF\x24\0\0\0WAVEfmt ", "not_an_image"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0", "not_an_image"),
     ],
 )
 def test_what_is_no_image_is_named(data, reason):
@@ -385,3 +284,11 @@ def test_an_image_too_elongated_to_resize_is_named():
     with pytest.raises(ImageDefect) as error:
         place_pixels(decoded, place)
     assert error.value.reason == "too_large"
+
+
+def test_jpeg_inside_tiff_is_refused_because_its_damage_goes_unseen():
+    buffer = io.BytesIO()
+    Image.new("RGB", (64, 64), "red").save(buffer, "TIFF", compression="jpeg")
+    with pytest.raises(ImageDefect) as error:
+        decode(buffer.getvalue())
+    assert error.value.reason == "unsupported"

@@ -118,7 +118,7 @@ def test_killed_twenty_times_at_random_moments(many, expected, tmp_path):
                     kill = dice.choice([os.killpg, os.killpg, os.kill])
                     kill(process.pid, signal.SIGKILL)
                     kills += 1
-                output, errors = process.communicate()
+                _, errors = process.communicate()
             whole = process.returncode != -signal.SIGKILL
             if whole:
                 # Exit code 3: finished, with rejected images.

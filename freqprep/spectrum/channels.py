@@ -163,7 +163,7 @@ def published(name: str) -> Selection:
     return Selection(combine(luma, chroma, chroma), name)
 
 
-def channels(selection: str | int | Sequence[int | str] | Selection) -> Selection:
+def channels(selection: str | Sequence[int | str] | Selection) -> Selection:
     """Resolve what a user writes into channels.
 
     Parameters
@@ -185,8 +185,9 @@ def channels(selection: str | int | Sequence[int | str] | Selection) -> Selectio
     if isinstance(selection, Selection):
         return selection
     if not isinstance(selection, str):
-        items = [selection] if isinstance(selection, (int, np.integer)) else list(selection)
-        return _checked(tuple(_index(item) for item in items), "explicit channels")
+        if not isinstance(selection, Iterable):
+            raise UnknownChannelError(f"{selection!r} names no channels: give a list", _REMEDY)
+        return _checked(tuple(_index(item) for item in selection), "explicit channels")
     text = selection.strip()
     if text in _PAPER:
         return published(text)
@@ -215,7 +216,7 @@ def _index(item: int | str | np.integer) -> int:
         _check(item in _INDEX, f"unknown channel or selection {item!r}")
         return _INDEX[item]
     whole = isinstance(item, (int, np.integer)) and not isinstance(item, bool)
-    in_range = whole and 0 <= item < CHANNELS
+    in_range = whole and 0 <= int(item) < CHANNELS
     _check(in_range, f"channel index {item!r} is not a whole number in 0..{CHANNELS - 1}")
     return int(item)
 

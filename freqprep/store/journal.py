@@ -25,7 +25,7 @@ _ROW_COLUMNS: dict[str, tuple[str, tuple[int, ...]]] = {
     "orientation": ("uint8", ()),
     "source_bytes": ("int64", ()),
     "saturated": ("int32", ()),
-    "squared_error": ("float64", (3,)),
+    "luma_squared_error": ("float64", ()),
 }
 
 
@@ -44,8 +44,8 @@ class RowResults:
         Bytes of the source file.
     saturated : ndarray of int32, shape (rows,)
         Codes that were clipped.
-    squared_error : ndarray of float64, shape (rows, 3)
-        Sum of squared quantization errors of Y, Cb and Cr over the blocks with a valid pixel.
+    luma_squared_error : ndarray of float64, shape (rows,)
+        Sum of squared quantization errors of Y over the blocks with a valid pixel.
     """
 
     valid: np.ndarray
@@ -54,7 +54,7 @@ class RowResults:
     orientation: np.ndarray
     source_bytes: np.ndarray
     saturated: np.ndarray
-    squared_error: np.ndarray
+    luma_squared_error: np.ndarray
 
     @classmethod
     def empty(cls, rows: int) -> RowResults:

@@ -19,12 +19,13 @@ import numpy as np
 from freqprep.errors import CorruptStoreError, UsageError
 from freqprep.ragged import Ragged
 from freqprep.sources.listing import FileTable, Listing, Objects
-from freqprep.spectrum.channels import CHANNELS
 from freqprep.store.disk import sync_file, sync_folder
 from freqprep.store.schema import ROWS_PER_SHARD, Encoding, SplitAttributes
 
-_IMAGE_MEMORY = 650 * 2**20
+_IMAGE_MEMORY = 1400 * 2**20  # 980 MB for a progressive JPEG of 100 Mpx, and its file
 _BASE_MEMORY = 150 * 2**20
+_DOCUMENT_BYTES = 45_000
+_SMALL_BYTES_PER_IMAGE = 60
 _ROW_MEMORY = 600
 LARGEST_SEED = 2**32 - 1
 
@@ -163,7 +164,10 @@ def load_plan(folder: Path) -> Plan:
     """
     attributes, ignored = _load_header(folder)
     try:
-        with np.load(folder / "plan.npz", allow_pickle=False) as archive:
+        with (
+            open(folder / "plan.npz", "rb") as file,
+            np.load(file, allow_pickle=False) as archive,
+        ):
             data = {name: archive[name] for name in archive.files}
         rows = Listing(
             name=attributes.split,
@@ -218,7 +222,7 @@ def _unpacked(name: str, data: dict[str, np.ndarray]) -> Ragged:
     return Ragged(data[f"{name}.values"], data[f"{name}.offsets"])
 
 
-def estimated_bytes(images: int, bytes_per_image: float) -> int:
-    """Bytes of a finished split: its shards, their indexes and about 250 bytes a row beside."""
-    index = shard_count(images) * (CHANNELS * 16 + 4)
-    return int(images * (bytes_per_image + 250)) + index
+def estimated_bytes(images: int, shard_bytes_per_image: float) -> int:
+    """Bytes of a finished split: its shards, and the documents and small arrays beside them."""
+    beside = _DOCUMENT_BYTES + images * _SMALL_BYTES_PER_IMAGE
+    return int(images * shard_bytes_per_image) + beside

@@ -216,7 +216,7 @@ IMAGE_ARRAYS: dict[str, ArraySpec] = {
     "orientation": ArraySpec("uint8", ("image",)),
     "source_bytes": ArraySpec("int64", ("image",)),
     "saturated": ArraySpec("int32", ("image",)),
-    "squared_error": ArraySpec("float64", ("image", "component")),
+    "luma_squared_error": ArraySpec("float64", ("image",)),
     "listing_index": ArraySpec("int64", ("image",)),
     **_ragged("key", "image"),
     **_ragged("defect", "image"),

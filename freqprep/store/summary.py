@@ -128,7 +128,7 @@ def _luma_psnr(split: Split) -> tuple[float | None, float | None, int | None]:
     rows = np.flatnonzero(split.valid)
     if not rows.size:
         return None, None, None
-    error = split.array("squared_error")[rows, 0]
+    error = split.array("luma_squared_error")[rows]
     pixels = split.blocks[rows] * FREQUENCIES
     each = psnr(error, pixels)
     worst = int(each.argmin())

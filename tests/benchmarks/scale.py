@@ -116,7 +116,7 @@ def _publish(folder: Path, build: Build, plan: object) -> None:
         path.parent.mkdir(parents=True)
         path.touch()
         shards[path.relative_to(build.split_folder).as_posix()] = FileEntry(0, "0" * 64)
-    ones = {"image": IMAGES, "image_edge": IMAGES + 1, "channel": 192, "side": 2, "component": 3}
+    ones = {"image": IMAGES, "image_edge": IMAGES + 1, "channel": 192, "side": 2}
     arrays = {
         name: np.ones([ones.get(d, 8) for d in spec.dimensions], spec.dtype)
         for name, spec in IMAGE_ARRAYS.items()

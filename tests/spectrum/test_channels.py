@@ -1,5 +1,7 @@
 """Channel names, orders and selections, against the published lists written out."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -224,8 +226,11 @@ def test_explicit_channels_keep_their_order(indices):
     assert channels(channels(indices)).indices == tuple(indices)
 
 
-def test_one_index_is_one_channel():
-    assert channels(65).names == channels(np.int64(65)).names == ("cb_0_1",)
+@pytest.mark.parametrize("bare", [24, np.int64(24), None, 1.5])
+def test_a_bare_number_is_no_selection(bare):
+    with pytest.raises(UnknownChannelError, match="give a list"):
+        channels(bare)
+    assert channels([np.int64(65)]).names == ("cb_0_1",)
 
 
 def test_space_around_names_is_passed_over():
@@ -260,4 +265,4 @@ def test_channels_asked_for_twice_are_named():
 def test_ranges_cover_exactly_and_do_not_touch(positions):
     runs = ranges(positions)
     assert [p for first, stop in runs for p in range(first, stop)] == sorted(positions)
-    assert all(stop < following for (_, stop), (following, _) in zip(runs, runs[1:], strict=False))
+    assert all(stop < following for (_, stop), (following, _) in pairwise(runs))

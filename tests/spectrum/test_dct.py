@@ -193,7 +193,7 @@ def test_the_inverse_is_scipys(seed, rows, columns):
 def test_dc_is_eight_times_the_mean_less_128(plane):
     expected = 8 * (blocks_of(plane).mean(axis=(2, 3)) - 128)
     np.testing.assert_array_equal(forward(plane)[0], expected)
-    assert -1024 <= expected.min() and expected.max() <= 1016
+    assert expected.min() >= -1024 and expected.max() <= 1016
 
 
 @pytest.mark.parametrize(("value", "dc"), [(0, -1024), (128, 0), (255, 1016)])

@@ -1,0 +1,50 @@
+"""Small made-up pictures, their files, and what they decode to."""
+
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from freqprep.errors import ImageDefect
+from freqprep.images import REASONS, Decoded, decode
+
+HEIGHT, WIDTH = 24, 40
+"""Of `picture`."""
+
+
+def picture() -> np.ndarray:
+    """RGB, smooth, with a direction."""
+    y, x = np.mgrid[:HEIGHT, :WIDTH]
+    return np.stack([6 * x, 10 * y, 255 - 3 * x - 4 * y], axis=-1).clip(0, 255).astype(np.uint8)
+
+
+def saved(image: Image.Image | np.ndarray, file_format: str = "PNG", **options: Any) -> bytes:
+    if isinstance(image, np.ndarray):
+        image = Image.fromarray(image)
+    buffer = io.BytesIO()
+    image.save(buffer, file_format, **options)
+    return buffer.getvalue()
+
+
+def pixels(decoded: Decoded) -> np.ndarray:
+    return np.asarray(decoded.image)
+
+
+def defect(data: bytes, **options: Any) -> ImageDefect:
+    with pytest.raises(ImageDefect) as error:
+        decode(data, **options)
+    assert error.value.reason in REASONS
+    assert error.value.detail
+    return error.value
+
+
+def as_grey(decoded: Decoded) -> np.ndarray:
+    """Luma, after a check that there is no colour."""
+    data = pixels(decoded)
+    if decoded.image.mode == "YCbCr":
+        assert (data[..., 1:] == 128).all()
+        return data[..., 0]
+    assert decoded.image.mode == "L"
+    return data

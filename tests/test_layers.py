@@ -1,0 +1,124 @@
+"""Imports go one way, nothing needs torch, and no file grows beyond reading."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = (ROOT / "freqprep", ROOT / "cli" / "freqprep_cli")
+LARGEST = 350
+
+# From the bottom up; a module may import those of lower layers and of its own. The longest
+# prefix counts.
+LAYERS = [
+    ["freqprep.errors"],
+    ["freqprep.ragged", "freqprep.spectrum"],
+    ["freqprep.geometry", "freqprep.jpeg", "freqprep.progress", "freqprep.engines"],
+    ["freqprep.images", "freqprep.sources", "freqprep.contact_sheet"],
+    ["freqprep.objects"],
+    ["freqprep.store"],
+    ["freqprep.encoding", "freqprep.reports", "freqprep.request"],
+    ["freqprep.shard_task", "freqprep.planning", "freqprep.retry"],
+    ["freqprep.convert", "freqprep.estimate", "freqprep.recheck"],
+    ["freqprep"],
+    ["freqprep_cli"],
+]
+RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
+
+FILES = sorted(path for package in PACKAGES for path in package.rglob("*.py"))
+ALL = [*FILES, *sorted((ROOT / "tests").rglob("*.py")), *sorted((ROOT / "docs").rglob("*.py"))]
+
+
+def module(path: Path) -> str:
+    base = ROOT / "cli" if "freqprep_cli" in path.parts else ROOT
+    parts = path.relative_to(base).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def rank(name: str) -> int:
+    parts = name.split(".")
+    prefixes = (".".join(parts[:length]) for length in range(len(parts), 0, -1))
+    return next(RANK[prefix] for prefix in prefixes if prefix in RANK)
+
+
+MODULES = {module(path): path for path in FILES}
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Modules that a file imports, at any depth of its code."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} imports relatively"
+            assert node.module is not None
+            inside = [f"{node.module}.{alias.name}" for alias in node.names]
+            modules = [name for name in inside if name in MODULES]
+            yield from modules
+            if len(modules) < len(inside):
+                yield node.module
+
+
+def ours(path: Path) -> set[str]:
+    return {name for name in imports(path) if name.split(".")[0] in ("freqprep", "freqprep_cli")}
+
+
+def test_every_module_has_a_layer_and_every_layer_a_module():
+    explicit = {name for name in RANK if name != "freqprep"}
+    for name in MODULES:
+        assert name == "freqprep" or any(
+            name == layer or name.startswith(f"{layer}.") for layer in explicit
+        ), f"give {name} a layer"
+    assert explicit <= {*MODULES}
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_imports_point_downwards(name):
+    for imported in ours(MODULES[name]):
+        assert imported in MODULES, f"{name} imports {imported}"
+        assert rank(imported) <= rank(name), f"{name} imports {imported}, which is above it"
+
+
+def test_no_imports_in_a_circle():
+    graph = {name: ours(path) for name, path in MODULES.items()}
+    done: set[str] = set()
+
+    def visit(name: str, trail: tuple[str, ...]) -> None:
+        assert name not in trail, f"a circle: {' -> '.join([*trail, name])}"
+        if name not in done:
+            for imported in sorted(graph[name]):
+                visit(imported, (*trail, name))
+            done.add(name)
+
+    for name in graph:
+        visit(name, ())
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_nothing_imports_torch(name):
+    assert not {"torch", "torchvision"} & {i.split(".")[0] for i in imports(MODULES[name])}
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if name.startswith("freqprep.spectrum")])
+def test_the_frequency_domain_is_pure_numpy(name):
+    allowed = {"__future__", "numpy", "freqprep", "dataclasses", "functools", "collections"}
+    allowed |= {"re", "math", "typing", "itertools"}
+    assert {imported.split(".")[0] for imported in imports(MODULES[name])} <= allowed
+
+
+def test_modules_are_named_for_what_they_do():
+    vague = {"utils", "util", "common", "helpers", "helper", "misc", "base", "core", "tools"}
+    assert not [path for path in ALL if path.stem in vague or path.parent.name in vague]
+
+
+def test_no_file_is_too_long_to_read():
+    lengths = {path: path.read_text().count("\n") for path in ALL}
+    assert {str(path): n for path, n in lengths.items() if n > LARGEST} == {}
+
+
+def test_test_files_have_names_of_their_own():
+    names = [path.name for path in (ROOT / "tests").rglob("*.py") if path.stem != "__init__"]
+    names = [name for name in names if name.startswith("test_")]
+    assert len(names) == len(set(names))
