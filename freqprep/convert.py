@@ -25,7 +25,7 @@ from freqprep.planning import (
     plan_split,
     refuse_existing,
 )
-from freqprep.progress import Progress
+from freqprep.progress import Progress, say
 from freqprep.ragged import Ragged
 from freqprep.reports import append_log, write_rejects
 from freqprep.request import Request
@@ -68,6 +68,7 @@ def convert(request: Request) -> dict[str, SplitSummary]:
     SourceError, StoreError
         See `freqprep.errors`. What was finished until then stays, for ``resume``.
     """
+    say(f"listing {request.source}")
     found = discover(request)
     with store_lock(request.store), full_disk_named(request.store):
         is_root(request.store)
@@ -122,6 +123,11 @@ def _convert_split(request: Request, build: Build) -> None:
         already = sum(len(plan.shard_rows(shard)) for shard in journal.finished)
         tasks = _tasks(request, plan, build, aside, set(journal.finished))
         jobs = max(1, min(request.workers, plan.shards - len(journal.finished)))
+        bound = memory_bound(plan.attributes.encoding, jobs, len(plan.rows))
+        say(
+            f"{plan.attributes.split}: {len(plan.rows)} images, {plan.shards} shards, "
+            f"{len(journal.finished)} of them done; {jobs} jobs, at most {bound / 1e9:.1f} GB"
+        )
         with Progress(plan.attributes.split, len(plan.rows), already) as progress:
             for result in engines.run(convert_shard, tasks, jobs):
                 journal.append(result)
@@ -136,7 +142,7 @@ def _convert_split(request: Request, build: Build) -> None:
             "source": str(request.source.resolve()),
             "host": platform.node(),
             "jobs": request.workers,
-            "memory_bound": memory_bound(plan.attributes.encoding, jobs, len(plan.rows)),
+            "memory_bound": bound,
             "images": len(plan.rows) - already,
             "seconds": round(seconds, 3),
             "ignored": plan.rows.ignored,

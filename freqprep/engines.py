@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from typing import TypeVar
@@ -54,24 +56,43 @@ def run(function: Callable[[Task], Result], tasks: Iterable[Task], jobs: int) ->
     pool = joblib.Parallel(
         n_jobs=jobs, backend="loky", batch_size=1, return_as="generator_unordered", max_nbytes=None
     )
+    results = None
     try:
-        yield from pool(joblib.delayed(_on_one_core)(function, task) for task in tasks)
+        with _signals_held():  # this starts the workers
+            results = pool(joblib.delayed(_on_one_core)(function, task) for task in tasks)
+        for result in results:  # noqa: UP028 - it is closed below, in its own way
+            yield result
     except TerminatedWorkerError:
         raise WorkerDiedError(
             "a worker process was killed, most likely for want of memory",
             "run again with --resume and fewer --jobs",
         ) from None
     except BaseException:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that tasks under way are lost
+            if results is not None:
+                results.close()
         if jobs > 1:  # an interrupt must not wait for the tasks under way
             get_reusable_executor().shutdown(wait=False, kill_workers=True)
         raise
 
 
+@contextlib.contextmanager
+def _signals_held() -> Iterator[None]:
+    """Hold SIGINT and SIGTERM back, here for the block and in processes begun in it for ever.
+
+    Ctrl-C reaches the whole process group, but only the main process shall answer it.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 @cache
 def _be_a_worker(head: int | None) -> None:
     """Set up a worker process, once."""
-    # Ctrl-C reaches the whole process group; only the main process answers it.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with, args=(head,), daemon=True).start()
 
 

@@ -47,17 +47,17 @@ REASONS = {
 
 _FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "JPEG2000", "AVIF")
 _SIGNATURES = {b"\xff\xd8": "JPEG", b"\x89PNG\r\n\x1a\n": "PNG", b"GIF8": "GIF"}
-_RGB_COMPONENT_IDS = (ord("R"), ord("G"), ord("B"))
 _EXIF_ORIENTATION = 0x0112
 _BAND_PIXELS = 2**20
-_TRANSPOSE = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
+_TURNS = {  # orientation -> transposed, rows mirrored, columns mirrored
+    1: (False, False, False),
+    2: (False, False, True),
+    3: (False, True, True),
+    4: (False, True, False),
+    5: (True, False, False),
+    6: (True, False, True),
+    7: (True, True, True),
+    8: (True, True, False),
 }
 _INVERSE = {6: 8, 8: 6}
 
@@ -68,22 +68,22 @@ class Decoded:
 
     Attributes
     ----------
-    image : PIL.Image.Image
-        Mode ``L`` (luma only) or ``YCbCr``, the orientation dealt with.
+    pixels : ndarray of uint8, shape (h, w, 1) or (h, w, 3)
+        Y, Cb and Cr, the orientation dealt with; only Y for a grey image. Any strides.
     orientation : int
         EXIF orientation that was applied, 1..8; 1 changes nothing.
     note : str
         What a person should know about a converted file; mostly empty.
     """
 
-    image: Image.Image
+    pixels: np.ndarray
     orientation: int
     note: str = ""
 
     @property
     def size(self) -> tuple[int, int]:
         """Height and width in pixels."""
-        return self.image.height, self.image.width
+        return self.pixels.shape[0], self.pixels.shape[1]
 
 
 def decode(
@@ -136,15 +136,24 @@ def place_pixels(decoded: Decoded, place: Placement) -> np.ndarray:
     ImageDefect
         ``too_large``: so elongated that the resized image has more than `MAX_PIXELS`.
     """
-    image = decoded.image
+    pixels = decoded.pixels
     height, width = place.resized
     if height * width > MAX_PIXELS:
         raise ImageDefect("too_large", f"{width} x {height} pixels after resizing")
-    if (width, height) != image.size:
-        image = image.resize((width, height), Image.Resampling.BILINEAR)
-    rows = slice(place.top, place.top + place.size[0])
-    columns = slice(place.left, place.left + place.size[1])
-    pixels = np.asarray(image)[rows, columns]
+    if place.resized != decoded.size:
+        resized = _to_pillow(pixels).resize((width, height), Image.Resampling.BILINEAR)
+        pixels = _to_array(resized)
+    return pixels[place.top : place.top + place.size[0], place.left : place.left + place.size[1]]
+
+
+def _to_pillow(pixels: np.ndarray) -> Image.Image:
+    mode = "L" if pixels.shape[2] == 1 else "YCbCr"
+    data = np.ascontiguousarray(pixels).data
+    return Image.frombytes(mode, (pixels.shape[1], pixels.shape[0]), data)
+
+
+def _to_array(image: Image.Image) -> np.ndarray:
+    pixels = np.asarray(image)
     return pixels[..., None] if pixels.ndim == 2 else pixels
 
 
@@ -175,7 +184,6 @@ def _decode(data: bytes, orientation: str, stated_size: tuple[int, int] | None) 
     if header is not None:
         jpeg.check_scans(header, data, pixels)
         loaded = _load_jpeg(image, header, data)
-        jpeg.judge(header, data)
     else:
         loaded = _to_ycbcr(image)
     # After loading: asked earlier, a PNG would load here and hide its damage in the except below.
@@ -197,43 +205,43 @@ def _frames_note(image: Image.Image) -> str:
     return f"first of {getattr(image, 'n_frames', 'several')} frames ({image.format})"
 
 
-def _load_jpeg(image: Image.Image, header: jpeg.Header, data: bytes) -> Image.Image:
-    adobe_rgb = image.info.get("adobe_transform") == 0
-    ids = header.component_ids
-    if image.mode == "RGB" and not adobe_rgb and ids != _RGB_COMPONENT_IDS:
-        try:
-            image.draft("YCbCr", None)
-            image.load()
-            return image
-        except OSError:  # libjpeg saw another colour space than we did: go through RGB
-            image = Image.open(io.BytesIO(data), formats=("JPEG",))
-    return _to_ycbcr(image)
+def _load_jpeg(image: Image.Image, header: jpeg.Header, data: bytes) -> np.ndarray:
+    components = jpeg.decode(header, data)
+    if components is None:
+        loaded = _to_ycbcr(image)
+        jpeg.judge(header, data)
+        return loaded
+    if components.shape[:2] != (image.height, image.width):
+        raise ImageDefect("corrupt", "the headers disagree about the size")
+    if components.shape[2] == 3 and jpeg.is_rgb(header):
+        return rgb_to_ycbcr(components)
+    return components
 
 
-def _to_ycbcr(image: Image.Image) -> Image.Image:
-    """Load and convert any mode to ``L`` or ``YCbCr``."""
+def _to_ycbcr(image: Image.Image) -> np.ndarray:
+    """Load and convert any mode."""
     image.load()
     if image.mode in ("1", "L") and "transparency" not in image.info:
-        return image.convert("L")
+        return np.asarray(image.convert("L"))[..., None]
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM"):
         # Pillow gives PGM files of more than 8 bits as I, scaled to 0..65535.
-        return _in_bands(image, "L", _from_grey16)
+        return _in_bands(image, 1, _from_grey16)
     if image.mode in ("I", "F"):
         raise ImageDefect("unsupported", f"{image.mode} pixels have no agreed range")
-    return _in_bands(image, "YCbCr", _from_colour)
+    return _in_bands(image, 3, _from_colour)
 
 
 def _in_bands(
-    image: Image.Image, mode: str, convert: Callable[[Image.Image], np.ndarray]
-) -> Image.Image:
+    image: Image.Image, components: int, convert: Callable[[Image.Image], np.ndarray]
+) -> np.ndarray:
     """Convert some rows at a time: of a large image the arithmetic takes many times the bytes."""
-    converted = Image.new(mode, image.size)
+    pixels = np.empty((image.height, image.width, components), np.uint8)
     rows = max(1, _BAND_PIXELS // image.width)
     for top in range(0, image.height, rows):
-        band = image.crop((0, top, image.width, min(top + rows, image.height)))
-        pixels = convert(band).tobytes()
-        converted.paste(Image.frombytes(mode, band.size, pixels), (0, top))
-    return converted
+        bottom = min(top + rows, image.height)
+        band = convert(image.crop((0, top, image.width, bottom)))
+        pixels[top:bottom] = band.reshape(bottom - top, image.width, components)
+    return pixels
 
 
 def _from_grey16(band: Image.Image) -> np.ndarray:
@@ -248,7 +256,7 @@ def _from_colour(band: Image.Image) -> np.ndarray:
 
 
 def _orient(
-    image: Image.Image,
+    pixels: np.ndarray,
     exif: int,
     turned_already: int,
     orientation: str,
@@ -256,18 +264,23 @@ def _orient(
     note: str,
 ) -> Decoded:
     if turned_already != 1:
-        image = image.transpose(_TRANSPOSE[_INVERSE.get(turned_already, turned_already)])
+        pixels = _turn(pixels, _INVERSE.get(turned_already, turned_already))
     wanted = exif if orientation == "apply" else 1
     if stated_size is not None:
-        stored = (image.height, image.width)
+        stored = pixels.shape[:2]
         turned = stored[::-1] if exif >= 5 else stored
         if stated_size not in (stored, turned):
-            shape = f"{image.width} x {image.height}"
             detail = (
-                f"{shape} pixels, but the annotation states {stated_size[1]} x {stated_size[0]}"
+                f"{stored[1]} x {stored[0]} pixels, "
+                f"but the annotation states {stated_size[1]} x {stated_size[0]}"
             )
             raise ImageDefect("size_mismatch", detail)
         wanted = 1 if stated_size == stored else exif
-    if wanted != 1:
-        image = image.transpose(_TRANSPOSE[wanted])
-    return Decoded(image, wanted, note)
+    return Decoded(_turn(pixels, wanted), wanted, note)
+
+
+def _turn(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """Apply an EXIF orientation: transpose, then mirror rows or columns."""
+    transpose, rows, columns = _TURNS[orientation]
+    pixels = pixels.swapaxes(0, 1) if transpose else pixels
+    return pixels[:: -1 if rows else 1, :: -1 if columns else 1]

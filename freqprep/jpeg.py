@@ -1,11 +1,15 @@
-"""A strict judge for JPEG files.
+"""Decoding JPEG files strictly, and without converting their colours.
 
 Pillow loads a JPEG whose scan data is damaged without a word: libjpeg warns, fills with grey and
-goes on, and Pillow drops the warnings. Here the file is decoded once more at 1/8 size by
-simplejpeg (libjpeg-turbo), which can be told to stop at the first warning. About 0.8 ms an image.
+goes on, and Pillow drops the warnings. simplejpeg (libjpeg-turbo) can be told to stop at the
+first warning. It gives RGB or grey only; but libjpeg hands the components of a file out as they
+are when an Adobe segment says that they are RGB already. So the decoder is given the file with
+such a header: one decoding, strict, with the file's own Y, Cb and Cr, to the bit those of
+Pillow's ``draft("YCbCr")``.
 
-Noise around the picture is harmless and accepted: stray bytes or odd segments in the header, and
-up to `TRAILER_NOISE` stray bytes between the last scan's data and the end marker.
+The new header has only what the picture needs, which takes away noise that is harmless: stray
+bytes and odd segments. Up to `TRAILER_NOISE` stray bytes between the last scan's data and the end
+marker are accepted, too.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+import numpy as np
 import simplejpeg
 
 from freqprep.errors import ImageDefect
@@ -37,7 +42,8 @@ _DECODABLE_FRAMES = {0xC0, 0xC1, 0xC2, 0xC9, 0xCA}
 _SEQUENTIAL_FRAMES = {0xC0, 0xC1, 0xC9}
 _STANDALONE = {0x01, *range(0xD0, 0xD9)}
 _PICTURE_SEGMENTS = {*_FRAMES, _DHT, _DAC, 0xDB, 0xDD}  # with quantization and restart interval
-_ADOBE = 0xEE
+_JFIF, _ADOBE = 0xE0, 0xEE
+_RGB_COMPONENT_IDS = (ord("R"), ord("G"), ord("B"))
 
 
 @dataclass(frozen=True)
@@ -129,8 +135,19 @@ def check_scans(header: Header, data: bytes, pixels: int) -> None:
         raise ImageDefect("too_large", f"{scans} scans over {pixels} pixels")
 
 
-def judge(header: Header, data: bytes) -> None:
-    """Refuse a JPEG whose scan data is not whole.
+def is_rgb(header: Header) -> bool:
+    """Whether libjpeg takes three components for R, G and B, by its own rules."""
+    markers = dict(header.segments)
+    if len(markers.get(_JFIF, b"")) >= 14 and markers[_JFIF].startswith(b"JFIF\0"):
+        return False
+    adobe = markers.get(_ADOBE, b"")
+    if len(adobe) >= 12 and adobe.startswith(b"Adobe"):
+        return adobe[11] == 0
+    return header.component_ids == _RGB_COMPONENT_IDS
+
+
+def decode(header: Header, data: bytes) -> np.ndarray | None:
+    """Decode the components of a grey or three-component JPEG as they are.
 
     Parameters
     ----------
@@ -139,36 +156,54 @@ def judge(header: Header, data: bytes) -> None:
     data : bytes
         The file.
 
+    Returns
+    -------
+    ndarray of uint8, shape (h, w, 1) or (h, w, 3), or None
+        None for what TurboJPEG has no name for: another number of components, or an unusual
+        sampling of them.
+
     Raises
     ------
     ImageDefect
         ``corrupt``, with libjpeg's own words.
     """
-    if (complaint := _complaint(data)) is None:
-        return
-    # The first complaint hides those that follow: take the header's noise away and look again.
-    if (complaint := _complaint(_without_noise(header, data))) is not None:
-        raise ImageDefect("corrupt", complaint)
+    colour = {1: "GRAY", 3: "RGB"}.get(len(header.component_ids))
+    if colour is None:
+        return None
+    return _strictly(_picture(header, data, _ADOBE_RGB if colour == "RGB" else b""), colour)
 
 
-def _complaint(data: bytes) -> str | None:
+def judge(header: Header, data: bytes) -> None:
+    """Refuse a file that `decode` does not take, but whose scan data is not whole.
+
+    It is decoded to grey at 1/8 size, and that is dropped. Parameters and errors as in `decode`.
+    """
+    adobe = next((body for marker, body in header.segments if marker == _ADOBE), b"")
+    segment = _segment(_ADOBE, adobe) if len(adobe) >= 12 else b""
+    _strictly(_picture(header, data, segment), "GRAY", min_height=1, min_width=1, min_factor=8)
+
+
+def _strictly(data: bytes, colour: str, **size: int) -> np.ndarray | None:
     try:
-        simplejpeg.decode_jpeg(data, "GRAY", min_height=1, min_width=1, min_factor=8, strict=True)
+        return simplejpeg.decode_jpeg(data, colour, strict=True, **size)
     except ValueError as error:
-        text = str(error)
-        noise = re.search(r"(\d+) extraneous bytes before marker 0xd9", text)
-        if noise and int(noise[1]) <= TRAILER_NOISE:
-            return None
-        if "subsampling" in text:  # a layout that TurboJPEG has no name for, so it cannot judge
-            return None
-        return text
-    return None
+        complaint = str(error)
+    if "subsampling" in complaint:
+        return None
+    noise = re.search(r"(\d+) extraneous bytes before marker 0xd9", complaint)
+    if noise is None or int(noise[1]) > TRAILER_NOISE:
+        raise ImageDefect("corrupt", complaint)
+    return simplejpeg.decode_jpeg(data, colour, strict=False, **size)
 
 
-def _without_noise(header: Header, data: bytes) -> bytes:
-    segments = b"".join(
-        bytes((0xFF, marker)) + (len(body) + 2).to_bytes(2, "big") + body
-        for marker, body in header.segments
-        if marker in _PICTURE_SEGMENTS or (marker == _ADOBE and len(body) >= 12)
-    )
-    return bytes((0xFF, _SOI)) + segments + data[header.scan :]
+def _picture(header: Header, data: bytes, adobe: bytes) -> bytes:
+    """The file with nothing before its first scan but what the picture needs."""
+    segments = (_segment(m, body) for m, body in header.segments if m in _PICTURE_SEGMENTS)
+    return b"".join((bytes((0xFF, _SOI)), adobe, *segments, data[header.scan :]))
+
+
+def _segment(marker: int, body: bytes) -> bytes:
+    return bytes((0xFF, marker)) + (len(body) + 2).to_bytes(2, "big") + body
+
+
+_ADOBE_RGB = _segment(_ADOBE, b"Adobe" + bytes((0, 100, 0, 0, 0, 0, 0)))

@@ -17,6 +17,7 @@ from pycocotools import mask as coco_mask
 
 from freqprep.geometry import Geometry, Placement, boxes_to_stored
 from freqprep.images import MAX_PIXELS
+from freqprep.progress import Progress
 from freqprep.ragged import Ragged
 from freqprep.sources.listing import Objects
 
@@ -50,16 +51,16 @@ def stored_objects(
         usable segmentation has an empty mask.
     """
     box, area, masks = objects.box.copy(), objects.area.copy(), []
-    for row, (height, width) in enumerate(stated_sizes.tolist()):
-        mine = slice(int(objects.offsets[row]), int(objects.offsets[row + 1]))
-        if mine.start == mine.stop:
-            continue
-        place = geometry.place(height, width)
-        box[mine] = boxes_to_stored(objects.box[mine], (height, width), place)
-        area[mine] *= (place.resized[0] / height) * (place.resized[1] / width)
-        for number in range(mine.start, mine.stop):
-            annotation = json.loads(objects.annotation.bytes_at(number))
-            masks.append(stored_mask(annotation.get("segmentation"), (height, width), place))
+    with Progress("masks", len(stated_sizes)) as progress:
+        for row, (height, width) in enumerate(stated_sizes.tolist()):
+            mine = slice(int(objects.offsets[row]), int(objects.offsets[row + 1]))
+            place = geometry.place(height, width)
+            box[mine] = boxes_to_stored(objects.box[mine], (height, width), place)
+            area[mine] *= (place.resized[0] / height) * (place.resized[1] / width)
+            for number in range(mine.start, mine.stop):
+                annotation = json.loads(objects.annotation.bytes_at(number))
+                masks.append(stored_mask(annotation.get("segmentation"), (height, width), place))
+            progress.update(1)
     packed = Ragged.of_bytes(masks)
     return {"box": box, "area": area, "mask": packed.values, "mask_offset": packed.offsets}
 

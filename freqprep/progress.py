@@ -11,6 +11,11 @@ from tqdm import tqdm
 _SECONDS_BETWEEN_LINES = 10.0
 
 
+def say(message: str) -> None:
+    """One line about what is going on."""
+    print(message, file=sys.stderr, flush=True)
+
+
 class Progress:
     """Counts items with rate and time left.
 
@@ -60,11 +65,9 @@ class Progress:
     def _line(self) -> None:
         rate = (self._done - self._before) / max(time.monotonic() - self._start, 1e-9)
         left = (self._total - self._done) / rate if rate else float("inf")
-        print(
+        say(
             f"{self._what}: {self._done}/{self._total} {self._unit}s, {rate:.1f}/s, "
-            f"{_duration(left)} left",
-            file=sys.stderr,
-            flush=True,
+            f"{_duration(left)} left"
         )
 
 

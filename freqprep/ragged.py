@@ -61,7 +61,7 @@ class Ragged:
         rows = np.asarray(rows, dtype=np.int64)
         width = self.values.itemsize
         # Byte slices, not an index array: that would take 8 bytes for each byte of a long text.
-        data = memoryview(self.values.tobytes())
+        data = np.ascontiguousarray(self.values).view(np.uint8).data
         starts, stops = self.offsets[:-1][rows] * width, self.offsets[1:][rows] * width
         pieces = zip(starts.tolist(), stops.tolist(), strict=True)
         taken = b"".join(data[start:stop] for start, stop in pieces)

@@ -29,7 +29,8 @@ def saved(image: Image.Image | np.ndarray, file_format: str = "PNG", **options: 
 
 
 def pixels(decoded: Decoded) -> np.ndarray:
-    return np.asarray(decoded.image)
+    """As Pillow gives them: (h, w, 3), or (h, w) for grey."""
+    return decoded.pixels[..., 0] if decoded.pixels.shape[2] == 1 else decoded.pixels
 
 
 def defect(data: bytes, **options: Any) -> ImageDefect:
@@ -43,8 +44,8 @@ def defect(data: bytes, **options: Any) -> ImageDefect:
 def as_grey(decoded: Decoded) -> np.ndarray:
     """Luma, after a check that there is no colour."""
     data = pixels(decoded)
-    if decoded.image.mode == "YCbCr":
+    if decoded.pixels.shape[2] == 3:
         assert (data[..., 1:] == 128).all()
         return data[..., 0]
-    assert decoded.image.mode == "L"
+    assert decoded.pixels.shape[2] == 1
     return data

@@ -27,7 +27,7 @@ repeatable = settings(derandomize=True, deadline=None, max_examples=300)
 )
 def test_colour_of_a_lossless_format_is_jfif_ycbcr(file_format, options):
     decoded = decode(saved(picture(), file_format, **options))
-    assert (decoded.image.mode, decoded.size) == ("YCbCr", (HEIGHT, WIDTH))
+    assert decoded.pixels.shape == (HEIGHT, WIDTH, 3)
     assert (decoded.orientation, decoded.note) == (1, "")
     np.testing.assert_array_equal(pixels(decoded), rgb_to_ycbcr(picture()))
 
@@ -40,7 +40,7 @@ def test_a_jpegs_own_ycbcr_is_taken_as_it_is(subsampling, progressive):
     reference = Image.open(io.BytesIO(data))
     reference.draft("YCbCr", None)
     decoded = decode(data)
-    assert decoded.image.mode == "YCbCr"
+    assert decoded.pixels.shape[2] == 3
     np.testing.assert_array_equal(pixels(decoded), np.asarray(reference))
 
 
@@ -48,14 +48,14 @@ def test_a_jpegs_own_ycbcr_is_taken_as_it_is(subsampling, progressive):
 def test_grey_keeps_one_plane(file_format):
     grey = picture()[..., 0]
     decoded = decode(saved(grey, file_format))
-    assert decoded.image.mode == "L"
+    assert decoded.pixels.shape[2] == 1
     np.testing.assert_array_equal(pixels(decoded), grey)
 
 
 def test_a_grey_jpeg_keeps_one_plane():
     data = saved(picture()[..., 0], "JPEG")
     decoded = decode(data)
-    assert decoded.image.mode == "L"
+    assert decoded.pixels.shape[2] == 1
     np.testing.assert_array_equal(pixels(decoded), np.asarray(Image.open(io.BytesIO(data))))
 
 
@@ -125,7 +125,7 @@ def test_cmyk_goes_through_rgb(file_format):
     flat = np.full((16, 16, 3), (200, 60, 20), np.uint8)
     options = {"quality": 100} if file_format == "JPEG" else {}
     decoded = decode(saved(Image.fromarray(flat).convert("CMYK"), file_format, **options))
-    assert decoded.image.mode == "YCbCr"
+    assert decoded.pixels.shape[2] == 3
     assert np.abs(pixels(decoded).astype(int) - rgb_to_ycbcr(flat)).max() <= 3
 
 
@@ -258,7 +258,7 @@ def test_damage_is_decoded_or_named_and_nothing_else(data, draw):
     except ImageDefect as error:
         assert error.reason in REASONS
     else:
-        assert decoded.image.mode in ("L", "YCbCr")
+        assert decoded.pixels.shape[2] in (1, 3)
         assert pixels(decoded).shape[:2] == decoded.size
 
 
@@ -273,7 +273,8 @@ def test_placing_at_full_size_changes_no_pixel():
 def test_placing_resizes_then_cuts():
     decoded = decode(saved(picture()))
     place = Geometry("crop", 16, 20, "apply").place(*decoded.size)
-    resized = decoded.image.resize((33, 20), Image.Resampling.BILINEAR)
+    decoded_image = Image.frombytes("YCbCr", (WIDTH, HEIGHT), decoded.pixels.tobytes())
+    resized = decoded_image.resize((33, 20), Image.Resampling.BILINEAR)
     expected = np.asarray(resized.crop((8, 2, 24, 18)))
     np.testing.assert_array_equal(place_pixels(decoded, place), expected)
 

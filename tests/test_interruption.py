@@ -111,7 +111,7 @@ def test_killed_twenty_times_at_random_moments(many, expected, tmp_path):
         options: list[str] = []
         whole = False
         while not whole:
-            jobs = dice.choice([1, 2])
+            jobs = dice.choice([1, 1, 2])
             with conversion(many, store, jobs, *options) as process:
                 if wait_for_changes(process, store / ".partial-train", dice.randrange(1, 60)):
                     # Often the whole group, sometimes its head alone: the workers are orphans.
@@ -132,21 +132,25 @@ def test_killed_twenty_times_at_random_moments(many, expected, tmp_path):
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
-@pytest.mark.parametrize("send", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_is_exit_130_and_resumable(many, expected, tmp_path, jobs, send):
+@pytest.mark.parametrize(
+    ("deliver", "send"),
+    [(os.killpg, signal.SIGINT), (os.kill, signal.SIGTERM), (os.killpg, signal.SIGTERM)],
+)
+def test_an_interrupt_is_exit_130_and_resumable(many, expected, tmp_path, jobs, deliver, send):
     store = tmp_path / "out.zarr"
     with conversion(many, store, jobs) as process:
-        wait_for_a_shard(process, store)
-        if send == signal.SIGINT:  # a terminal's Ctrl-C reaches the whole group
-            os.killpg(process.pid, send)
-        else:
-            os.kill(process.pid, send)
+        wait_until(process, (store / ".partial-train/plan.json").exists)
+        if send == signal.SIGTERM:  # else already while the workers start
+            wait_for_a_shard(process, store)
+        # A terminal's Ctrl-C reaches the whole group, a batch system's SIGTERM often does.
+        deliver(process.pid, send)
         output, errors = process.communicate()
     assert process.returncode == 130, errors
     assert "--resume" in errors and "Traceback" not in errors
     assert output == ""
     assert not list(freqprep.open_store(store))
     assert not list((store / ".partial-train").glob("tmp-*"))
+    assert [line for line in errors.splitlines() if line.startswith("  ")] == []
     assert not store.with_name("out.zarr.lock").exists()
     resume(many, store)
     assert synthetic.digest(store) == expected

@@ -93,10 +93,10 @@ NOISE = {
 @pytest.mark.parametrize("name", ["baseline", "progressive", "grey"])
 def test_noise_in_the_header_is_passed_over(name, noise):
     segments, rest = split(FILES[name])
-    reference = np.asarray(decode(FILES[name]).image)
+    reference = decode(FILES[name]).pixels
     for place in (1, len(segments)):  # after JFIF's own segment; before the scan
         noisy = SOI + b"".join([*segments[:place], noise, *segments[place:]]) + rest
-        np.testing.assert_array_equal(np.asarray(decode(noisy).image), reference)
+        np.testing.assert_array_equal(decode(noisy).pixels, reference)
 
 
 @pytest.mark.parametrize("name", ["baseline", "progressive", "grey"])
@@ -108,9 +108,9 @@ def test_damage_is_seen_behind_noise_in_the_header(name):
 
 @pytest.mark.parametrize("name", FILES)
 def test_bytes_after_the_end_are_passed_over(name):
-    reference = np.asarray(decode(FILES[name]).image)
+    reference = decode(FILES[name]).pixels
     for tail in (b"\0" * 1000, b"trailing", FILES["baseline"]):
-        np.testing.assert_array_equal(np.asarray(decode(FILES[name] + tail).image), reference)
+        np.testing.assert_array_equal(decode(FILES[name] + tail).pixels, reference)
 
 
 def test_little_noise_before_the_end_marker_is_passed_over_and_much_is_not():

@@ -116,13 +116,13 @@ def test_a_second_frame_is_never_decoded(first, hiding, decoders):
 def test_a_lossless_frame_after_the_first_scan_is_refused_or_unread(name):
     segments, rest = split(FILES[name])
     whole = SOI + b"".join(segments) + rest
-    reference = np.asarray(decode(whole).image)
+    reference = decode(whole).pixels
     lossless = frame(0xC3) + segment(0xDA, b"\x03\x01\x00\x02\x11\x03\x11\x01\x00\x00") + b"\x12"
     inside = whole[: len(whole) // 2] + lossless + whole[len(whole) // 2 :]
     at_the_end = whole[:-2] + lossless + EOI
     assert reason(inside) == reason(at_the_end) == "corrupt"
     after = whole + SOI + lossless + EOI
-    np.testing.assert_array_equal(np.asarray(decode(after).image), reference)
+    np.testing.assert_array_equal(decode(after).pixels, reference)
 
 
 def test_a_lossless_frame_after_an_early_end_is_not_read(decoders):

@@ -15,7 +15,13 @@ LARGEST = 350
 LAYERS = [
     ["freqprep.errors"],
     ["freqprep.ragged", "freqprep.spectrum"],
-    ["freqprep.geometry", "freqprep.jpeg", "freqprep.progress", "freqprep.engines"],
+    [
+        "freqprep.allocation",
+        "freqprep.geometry",
+        "freqprep.jpeg",
+        "freqprep.progress",
+        "freqprep.engines",
+    ],
     ["freqprep.images", "freqprep.sources", "freqprep.contact_sheet"],
     ["freqprep.objects"],
     ["freqprep.store"],

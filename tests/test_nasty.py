@@ -135,7 +135,7 @@ def decoded(name: str) -> Decoded:
 
 
 def pixels(name: str) -> np.ndarray:
-    return np.asarray(decoded(name).image).astype(np.int64)
+    return decoded(name).pixels.astype(np.int64)
 
 
 def manifest() -> dict[str, str]:
@@ -156,7 +156,7 @@ def test_every_file_gets_its_outcome(name, outcome):
     result = decoded(name)
     assert (*result.size, result.orientation) == outcome
     assert result.note == NOTES.get(name, "")
-    assert result.image.mode in ("L", "YCbCr")
+    assert result.pixels.shape[2] in (1, 3)
 
 
 def test_the_table_has_every_file():
@@ -186,14 +186,14 @@ def test_a_turned_picture_stands_upright():
         stored = np.asarray(image)
     np.testing.assert_array_equal(pixels("exif_orient_8.jpg"), np.rot90(stored))
     kept = decode((DATA / "files/exif_orient_8.jpg").read_bytes(), "keep")
-    np.testing.assert_array_equal(np.asarray(kept.image), stored)
+    np.testing.assert_array_equal(kept.pixels, stored)
 
 
 def test_16_bit_grey_keeps_its_range():
     with Image.open(DATA / "files/grey16.png") as image:
         values = np.asarray(image).astype(np.float64)
     assert values.max() > 255
-    np.testing.assert_array_equal(pixels("grey16.png"), np.floor(values / 257 + 0.5))
+    np.testing.assert_array_equal(pixels("grey16.png")[..., 0], np.floor(values / 257 + 0.5))
 
 
 def test_a_png_named_jpeg_is_a_png():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import signal
 import sys
 from types import FrameType
@@ -44,6 +45,8 @@ def options(
 def main() -> None:
     """Run the command line; errors become one line on stderr and an exit code."""
     signal.signal(signal.SIGTERM, _as_interrupt)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # file names may be no text
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         app()
     except FreqprepError as error:

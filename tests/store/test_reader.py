@@ -2,9 +2,7 @@
 
 import builtins
 import io
-import json
 import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,12 +18,7 @@ from PIL import Image
 
 import freqprep
 from freqprep.errors import (
-    CorruptStoreError,
-    FormatVersionError,
-    FreqprepError,
     RejectedRowError,
-    ShardMissingError,
-    StoreError,
     UnknownChannelError,
     UnknownSplitError,
     UsageError,
@@ -264,128 +257,6 @@ def test_keys_are_the_names_bytes_and_all(tmp_path):
             find_row(split, text)
 
 
-def edit(path: Path, change: Callable[[dict], None]) -> None:
-    document = json.loads(path.read_bytes())
-    change(document)
-    path.write_text(json.dumps(document))
-
-
-@pytest.fixture
-def copy(store, tmp_path) -> Path:
-    return Path(shutil.copytree(store, tmp_path / "copy.zarr"))
-
-
-@pytest.mark.parametrize("version", ["1.1", "2.0", "0.9", "one", None, "1", "1.x", 1.0])
-def test_another_format_version_is_refused(copy, version):
-    edit(copy / "zarr.json", lambda d: d["attributes"].update(format_version=version))
-    if version == 1.0:  # the same text
-        assert len(freqprep.open_store(copy)) == 2
-        return
-    with pytest.raises(FormatVersionError, match=str(version)):
-        freqprep.open_store(copy)
-
-
-@pytest.mark.parametrize("version", ["1.1", "2.0"])
-def test_another_format_version_of_a_split_is_refused(copy, version):
-    manifest, _ = synthetic.read_manifest(copy / "train")
-    attributes = {**manifest.attributes, "format_version": version}
-    synthetic.write_manifest(copy / "train", synthetic.Manifest(attributes, manifest.files))
-    with pytest.raises(FormatVersionError, match=version):
-        freqprep.open_store(copy)["train"]
-    assert len(freqprep.open_store(copy)["val"]) == 24
-
-
-def not_ours(folder: Path) -> None:
-    zarr.create_group(folder)
-
-
-def empty(folder: Path) -> None:
-    folder.mkdir()
-
-
-def absent(folder: Path) -> None:
-    pass
-
-
-def a_file(folder: Path) -> None:
-    folder.write_bytes(b"")
-
-
-def an_array(folder: Path) -> None:
-    zarr.create_array(folder, shape=(1,), dtype="int8")
-
-
-def no_json(folder: Path) -> None:
-    folder.mkdir()
-    (folder / "zarr.json").write_bytes(b"\xff{")
-
-
-@pytest.mark.parametrize("make", [not_ours, empty, absent, a_file, an_array, no_json])
-def test_what_is_no_store_is_refused(tmp_path, make):
-    make(tmp_path / "thing")
-    with pytest.raises(StoreError):
-        freqprep.open_store(tmp_path / "thing")
-
-
-def test_a_split_without_a_manifest_is_no_split(copy):
-    (copy / "train/manifest.json").unlink()
-    assert list(freqprep.open_store(copy)) == ["val"]
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda d: d["attributes"].update(content_id="0" * 64),
-        lambda d: d["attributes"].update(seed=1),
-        lambda d: d["attributes"]["classes"]["names"].reverse(),
-        lambda d: d.pop("attributes"),
-        lambda d: d.update(node_type="array"),
-    ],
-)
-def test_a_tampered_group_document_is_refused(copy, change):
-    edit(copy / "train/zarr.json", change)
-    with pytest.raises(CorruptStoreError):
-        freqprep.open_store(copy)["train"]
-
-
-@pytest.mark.parametrize("text", ["", "{}", "[]", "null", '{"attributes": {}, "files": {}}', "{"])
-def test_a_damaged_manifest_is_refused(copy, text):
-    (copy / "train/manifest.json").write_text(text)
-    with pytest.raises((CorruptStoreError, FormatVersionError)):
-        freqprep.open_store(copy)["train"]
-
-
-@pytest.mark.parametrize("name", ["label", "valid", "size", "key", "key_offset", "step"])
-def test_small_arrays_are_never_read_damaged_or_in_part(copy, name):
-    (chunk,) = (path for path in (copy / "train" / name / "c").rglob("*") if path.is_file())
-    whole = chunk.read_bytes()
-    split = freqprep.open_store(copy)["train"]
-    chunk.unlink()
-    with pytest.raises(ShardMissingError, match=name):
-        split.array(name)
-    for damaged in (b"", whole[:-1], whole[:-1] + bytes([whole[-1] ^ 1])):
-        chunk.write_bytes(damaged)
-        with pytest.raises(CorruptStoreError, match=name):
-            split.array(name)
-    chunk.write_bytes(whole)
-    edit(copy / "train" / name / "zarr.json", lambda d: d.update(fill_value=1))
-    with pytest.raises(CorruptStoreError, match=name):
-        split.array(name)
-    with pytest.raises(StoreError, match="no array"):
-        split.array("lab")
-
-
-def test_a_missing_shard_is_an_error_and_the_others_read(copy):
-    split = freqprep.open_store(copy)["train"]
-    shutil.rmtree(copy / "train/coefficients/c/1")
-    good = valid_rows(split)
-    first, second = int(good[0]), int(good[good >= 128][0])
-    split.read([first])
-    with pytest.raises(ShardMissingError):
-        split.read([first, second])
-    assert freqprep.open_store(copy)["train"].content_id == split.content_id
-
-
 def opened_files(monkeypatch, action: Callable[[], object]) -> list[str]:
     """Paths opened while ``action`` runs."""
     seen: list[str] = []
@@ -412,8 +283,3 @@ def test_opening_asks_for_no_shard_and_reading_for_one_shard_once(store, monkeyp
     assert len([path for path in opened if "/coefficients/c/" in path]) == 1
     again = opened_files(monkeypatch, lambda: split.read(rows[::-1], "square-24"))
     assert not [path for path in again if "/coefficients/c/" in path]
-
-
-def test_errors_are_of_one_tree():
-    for error in (RejectedRowError, CorruptStoreError, UnknownSplitError, FormatVersionError):
-        assert issubclass(error, FreqprepError)

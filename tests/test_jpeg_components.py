@@ -1,0 +1,71 @@
+"""The components that come out of a JPEG are its own, to the bit those that Pillow decodes."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from freqprep.images import decode
+from freqprep.spectrum.color import rgb_to_ycbcr
+
+DATA = Path(__file__).resolve().parents[1].parent / "shared/data"
+FOLDERS = ["imagenet/train", "flowers17/val", "coco/val2017"]
+IMAGES_A_FOLDER = 60
+COLOURS = np.random.default_rng(0).integers(0, 256, (45, 61, 3), np.uint8)
+
+
+def by_pillow(data: bytes) -> np.ndarray:
+    """YCbCr as libjpeg has it, before any conversion; grey as one plane."""
+    image = Image.open(io.BytesIO(data))
+    if image.mode == "RGB":
+        image.draft("YCbCr", None)
+    pixels = np.asarray(image)
+    return pixels if pixels.ndim == 3 else pixels[..., None]
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_real_photographs(folder):
+    if not (DATA / folder).is_dir():
+        pytest.skip(f"needs real images in {DATA / folder}")
+    files = [path for path in sorted((DATA / folder).rglob("*")) if path.is_file()]
+    for path in files[:: -(-len(files) // IMAGES_A_FOLDER)]:
+        data = path.read_bytes()
+        np.testing.assert_array_equal(decode(data).pixels, by_pillow(data), err_msg=path.name)
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:2", "4:2:0"])
+@pytest.mark.parametrize("shape", [(45, 61), (1, 1), (8, 8), (17, 3)])
+def test_every_sampling(shape, subsampling, progressive):
+    buffer = io.BytesIO()
+    Image.fromarray(COLOURS[: shape[0], : shape[1]]).save(
+        buffer, "JPEG", quality=90, subsampling=subsampling, progressive=progressive
+    )
+    data = buffer.getvalue()
+    np.testing.assert_array_equal(decode(data).pixels, by_pillow(data))
+
+
+def test_grey():
+    buffer = io.BytesIO()
+    Image.fromarray(COLOURS[..., 0]).save(buffer, "JPEG")
+    data = buffer.getvalue()
+    np.testing.assert_array_equal(decode(data).pixels, by_pillow(data))
+
+
+def test_rgb_components_are_converted():
+    buffer = io.BytesIO()
+    Image.fromarray(COLOURS).save(buffer, "JPEG", quality=95, keep_rgb=True)
+    rgb = np.asarray(Image.open(io.BytesIO(buffer.getvalue())))
+    np.testing.assert_array_equal(decode(buffer.getvalue()).pixels, rgb_to_ycbcr(rgb))
+
+
+def test_a_jfif_segment_makes_components_ycbcr_whatever_adobe_says():
+    buffer = io.BytesIO()
+    Image.fromarray(COLOURS).save(buffer, "JPEG")
+    plain = buffer.getvalue()
+    adobe_rgb = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x00"
+    after_jfif = 2 + 2 + int.from_bytes(plain[4:6], "big")
+    data = plain[:after_jfif] + adobe_rgb + plain[after_jfif:]
+    np.testing.assert_array_equal(decode(data).pixels, by_pillow(plain))
