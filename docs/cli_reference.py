@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 import typer.main
-from freqprep_cli.main import app
+from freqprep_cli.app import app
 
 PATH = Path(__file__).with_name("cli.md")
 WIDTH = 100

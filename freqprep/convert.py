@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import platform
 import time
 from collections.abc import Iterator, Mapping
@@ -32,6 +33,7 @@ from freqprep.request import Request
 from freqprep.retry import prepare_retry
 from freqprep.shard_task import Files, ShardTask, convert_shard
 from freqprep.sources import Discovered
+from freqprep.sources.files import shown
 from freqprep.spectrum.channels import CHANNELS
 from freqprep.spectrum.moments import Moments
 from freqprep.store.disk import full_disk_named
@@ -68,7 +70,7 @@ def convert(request: Request) -> dict[str, SplitSummary]:
     SourceError, StoreError
         See `freqprep.errors`. What was finished until then stays, for ``resume``.
     """
-    say(f"listing {request.source}")
+    say(f"listing {shown(os.fsencode(request.source))}")
     found = discover(request)
     with store_lock(request.store), full_disk_named(request.store):
         is_root(request.store)
@@ -125,8 +127,8 @@ def _convert_split(request: Request, build: Build) -> None:
         jobs = max(1, min(request.workers, plan.shards - len(journal.finished)))
         bound = memory_bound(plan.attributes.encoding, jobs, len(plan.rows))
         say(
-            f"{plan.attributes.split}: {len(plan.rows)} images, {plan.shards} shards, "
-            f"{len(journal.finished)} of them done; {jobs} jobs, at most {bound / 1e9:.1f} GB"
+            f"{plan.attributes.split}: images {len(plan.rows)}, shards {plan.shards} "
+            f"(done {len(journal.finished)}), jobs {jobs}, memory at most {bound / 1e9:.1f} GB"
         )
         with Progress(plan.attributes.split, len(plan.rows), already) as progress:
             for result in engines.run(convert_shard, tasks, jobs):

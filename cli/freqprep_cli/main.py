@@ -1,4 +1,4 @@
-"""Entry point: the subcommands, and what happens to their errors."""
+"""Entry point: signals, and what happens to errors."""
 
 from __future__ import annotations
 
@@ -7,44 +7,23 @@ import signal
 import sys
 from types import FrameType
 
-import typer
-
-from freqprep import __version__
-from freqprep.errors import FreqprepError
-from freqprep_cli import convert, info, show, verify
-
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    help="Images as frequency channels: convert them once, read only the channels you train on.",
-)
-app.command(name="convert", no_args_is_help=True)(convert.convert)
-app.command(name="info", no_args_is_help=True)(info.info)
-app.command(name="show", no_args_is_help=True)(show.show)
-app.command(name="verify", no_args_is_help=True)(verify.verify)
-
-
-def _print_version(asked: bool) -> None:
-    if asked:
-        typer.echo(f"freqprep {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def options(
-    version: bool = typer.Option(
-        False, "--version", is_eager=True, callback=_print_version, help="Print the version."
-    ),
-) -> None:
-    """Options of the command itself."""
+EXIT_INTERRUPTED = 130
 
 
 def main() -> None:
     """Run the command line; errors become one line on stderr and an exit code."""
-    signal.signal(signal.SIGTERM, _as_interrupt)
+    try:
+        signal.signal(signal.SIGTERM, _as_interrupt)
+        _run()
+    except KeyboardInterrupt:
+        sys.exit(EXIT_INTERRUPTED)
+
+
+def _run() -> None:
+    # Imported here, which takes half a second: an interrupt meanwhile is no traceback.
+    from freqprep.errors import FreqprepError
+    from freqprep_cli.app import app
+
     if isinstance(sys.stdout, io.TextIOWrapper):  # file names may be no text
         sys.stdout.reconfigure(errors="backslashreplace")
     try:

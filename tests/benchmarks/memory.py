@@ -14,7 +14,7 @@ from freqprep.store.plan import memory_bound
 from tests.benchmarks.replicas import replicate
 from tests.benchmarks.table import show
 
-_CASES = [(1, 1, ()), (1, 26, ()), (2, 26, ()), (2, 4, ("--size", "1024"))]
+_CASES = [(1, 1, ()), (1, 28, ()), (2, 28, ()), (2, 4, ("--size", "1024"))]
 
 
 def run(data: Path, folder: Path) -> dict[str, object]:

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import synthetic
-from freqprep_cli.main import app, main
+from freqprep_cli.app import app
+from freqprep_cli.main import main
 from PIL import Image
 from synthetic import freqprep as run
 

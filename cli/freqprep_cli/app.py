@@ -1,0 +1,36 @@
+"""The subcommands and the options of the command itself."""
+
+from __future__ import annotations
+
+import typer
+
+from freqprep import __version__
+from freqprep_cli import convert, info, show, verify
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Images as frequency channels: convert them once, read only the channels you train on.",
+)
+app.command(name="convert", no_args_is_help=True)(convert.convert)
+app.command(name="info", no_args_is_help=True)(info.info)
+app.command(name="show", no_args_is_help=True)(show.show)
+app.command(name="verify", no_args_is_help=True)(verify.verify)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"freqprep {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: bool = typer.Option(
+        False, "--version", is_eager=True, callback=_print_version, help="Print the version."
+    ),
+) -> None:
+    """Options of the command itself."""
