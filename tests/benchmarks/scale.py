@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import subprocess
 import sys
 import time
@@ -40,8 +39,8 @@ def measure(folder: Path) -> None:
     def step(name: str, work: Callable[[], object]) -> object:
         began = time.monotonic()
         result = work()
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
-        rows.append((name, time.monotonic() - began, peak))
+        held = psutil.Process().memory_info().rss / 1e6
+        rows.append((name, time.monotonic() - began, held))
         return result
 
     listing = step("make up a listing", _listing)
@@ -54,7 +53,7 @@ def measure(folder: Path) -> None:
     step("load the plan", lambda: load_plan(build.folder))
     step("manifest", lambda: _manifest(attributes))
     step("write and publish all but the shards", lambda: _publish(folder, build, plan))
-    show(("step", "seconds", "peak MB so far"), rows)
+    show(("step", "seconds", "MB held after it"), rows)
     opening = [sys.executable, "-m", "tests.benchmarks.scale", str(folder), "open"]
     subprocess.run(opening, check=True)
 
