@@ -118,12 +118,13 @@ def check_process(header: Header) -> None:
 
 
 def check_scans(header: Header, data: bytes, pixels: int) -> None:
-    """Refuse a file whose scans would take too long to decode.
+    """Refuse a file whose scans would take too long to decode, or do not hold every component.
 
     Raises
     ------
     ImageDefect
-        ``too_large``: more than `MAX_SCANS`, or `MAX_SCANNED_PIXELS`.
+        ``too_large``: more than `MAX_SCANS`, or `MAX_SCANNED_PIXELS`. ``corrupt``: a component
+        without a scan.
     """
     one_scan = header.frame in _SEQUENTIAL_FRAMES and data[header.scan + 4 : header.scan + 5] == (
         bytes([len(header.component_ids)])
@@ -133,6 +134,19 @@ def check_scans(header: Header, data: bytes, pixels: int) -> None:
     scans = data.count(bytes((0xFF, _SOS)), header.scan)
     if scans > MAX_SCANS or scans * pixels > MAX_SCANNED_PIXELS:
         raise ImageDefect("too_large", f"{scans} scans over {pixels} pixels")
+    if missing := set(header.component_ids) - _scanned_components(header, data):
+        raise ImageDefect("corrupt", f"no scan of component {min(missing)}")
+
+
+def _scanned_components(header: Header, data: bytes) -> set[int]:
+    """Components that some scan holds: libjpeg leaves the others grey without a warning."""
+    found: set[int] = set()
+    position = header.scan
+    while position != -1:
+        count = data[position + 4] if position + 4 < len(data) else 0
+        found.update(data[position + 5 : position + 5 + 2 * count : 2])
+        position = data.find(bytes((0xFF, _SOS)), position + 2)
+    return found
 
 
 def is_rgb(header: Header) -> bool:

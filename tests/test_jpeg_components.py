@@ -3,10 +3,12 @@
 import io
 from pathlib import Path
 
+import jpeg_parts
 import numpy as np
 import pytest
 from PIL import Image
 
+from freqprep.errors import ImageDefect
 from freqprep.images import decode
 from freqprep.spectrum.color import rgb_to_ycbcr
 
@@ -69,3 +71,36 @@ def test_a_jfif_segment_makes_components_ycbcr_whatever_adobe_says():
     after_jfif = 2 + 2 + int.from_bytes(plain[4:6], "big")
     data = plain[:after_jfif] + adobe_rgb + plain[after_jfif:]
     np.testing.assert_array_equal(decode(data).pixels, by_pillow(plain))
+
+
+def not_interleaved(planes: list[np.ndarray]) -> bytes:
+    """A JPEG of three components, each in a scan of its own; only as many scans as planes."""
+    parts = []
+    for plane in planes:
+        buffer = io.BytesIO()
+        Image.fromarray(plane).save(buffer, "JPEG", quality=90)
+        parts.append(jpeg_parts.split(buffer.getvalue()))
+    frame_start = b"\xff\xc0"
+    tables = [part for part in parts[0][0] if not part.startswith(frame_start)]
+    (frame,) = (part for part in parts[0][0] if part.startswith(frame_start))
+    components = b"".join(bytes((number, 0x11, 0)) for number in (1, 2, 3))
+    scans = b""
+    for number, (_, rest) in enumerate(parts, start=1):
+        length = 2 + int.from_bytes(rest[2:4], "big")
+        scans += jpeg_parts.segment(0xDA, bytes((1, number, 0, 0, 63, 0))) + rest[length:-2]
+    header = b"".join(tables) + jpeg_parts.segment(0xC0, frame[4:9] + b"\x03" + components)
+    return b"\xff\xd8" + header + scans + b"\xff\xd9"
+
+
+def test_a_component_without_a_scan_is_refused():
+    planes = [np.ascontiguousarray(COLOURS[..., c]) for c in range(3)]
+    whole = decode(not_interleaved(planes))
+    for component, plane in enumerate(planes):
+        buffer = io.BytesIO()
+        Image.fromarray(plane).save(buffer, "JPEG", quality=90)
+        np.testing.assert_array_equal(
+            whole.pixels[..., component], decode(buffer.getvalue()).pixels[..., 0]
+        )
+    for scans in (1, 2):
+        with pytest.raises(ImageDefect, match="no scan of component"):
+            decode(not_interleaved(planes[:scans]))

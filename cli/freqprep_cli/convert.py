@@ -192,10 +192,10 @@ def _geometry(summary: SplitSummary) -> str:
     geometry = summary.geometry
     shape = f"{geometry['kind']} {geometry['size']}, grid {summary.grid[0]}x{summary.grid[1]}"
     larger = f"{plural(summary.capped, 'image')} {'was' if summary.capped == 1 else 'were'} larger"
-    capped = f"; {larger}" if summary.capped else ""
-    if summary.capped * 2 > summary.valid and geometry["kind"] == "fit":
-        capped += ": a larger --size keeps more of them"
-    return f"{shape}, {summary.precision}{capped}"
+    if geometry["kind"] != "fit" or not summary.capped:
+        return f"{shape}, {summary.precision}"
+    remedy = ": a larger --size keeps more of them" if summary.capped * 2 > summary.valid else ""
+    return f"{shape}, {summary.precision}; {larger}{remedy}"
 
 
 def _saturated(summary: SplitSummary) -> str:
