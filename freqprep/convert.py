@@ -95,7 +95,8 @@ def _prepare(
     if request.retry_rejected:
         store = open_store(request.store)
         for name, build in todo.items():
-            prepare_retry(build, store[name], found.listings[name])
+            check_same(request, store[name].attributes, finished=True)
+            prepare_retry(build, store[name], found.listings[name], request.source)
         return
     for name, build in builds.items():
         if name not in todo:
@@ -130,6 +131,9 @@ def _convert_split(request: Request, build: Build) -> None:
             f"{plan.attributes.split}: images {len(plan.rows)}, shards {plan.shards} "
             f"(done {len(journal.finished)}), jobs {jobs}, memory at most {bound / 1e9:.1f} GB"
         )
+        if plan.rows.ignored:
+            ignored = ", ".join(f"{count} {what}" for what, count in plan.rows.ignored.items())
+            say(f"{plan.attributes.split}: not images of this split, ignored: {ignored}")
         with Progress(plan.attributes.split, len(plan.rows), already) as progress:
             for result in engines.run(convert_shard, tasks, jobs):
                 journal.append(result)

@@ -46,7 +46,13 @@ REASONS = {
 """Reason word of a rejected image -> what it means."""
 
 _FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "JPEG2000", "AVIF")
-_SIGNATURES = {b"\xff\xd8": "JPEG", b"\x89PNG\r\n\x1a\n": "PNG", b"GIF8": "GIF"}
+_SIGNATURES = {
+    b"\xff\xd8": "JPEG",
+    b"\x89PNG\r\n\x1a\n": "PNG",
+    b"GIF8": "GIF",
+    b"II*\0": "TIFF",
+    b"MM\0*": "TIFF",
+}
 _EXIF_ORIENTATION = 0x0112
 _BAND_PIXELS = 2**20
 _TURNS = {  # orientation -> transposed, rows mirrored, columns mirrored
@@ -112,8 +118,9 @@ def decode(
             return _decode(data, orientation, stated_size)
         except ImageDefect:
             raise
-        except Image.DecompressionBombError as error:
-            raise ImageDefect("too_large", str(error)) from None
+        except Image.DecompressionBombError:
+            detail = f"by its header more than {MAX_PIXELS} pixels"
+            raise ImageDefect("too_large", detail) from None
         except MemoryError:
             raise ImageDefect("too_large", "decoding ran out of memory") from None
         except Exception as error:
@@ -208,6 +215,8 @@ def _frames_note(image: Image.Image) -> str:
 def _load_jpeg(image: Image.Image, header: jpeg.Header, data: bytes) -> np.ndarray:
     components = jpeg.decode(header, data)
     if components is None:
+        if image.mode == "RGB" and not jpeg.is_rgb(header):
+            image.draft("YCbCr", None)  # Pillow then hands out the file's own components, too
         loaded = _to_ycbcr(image)
         jpeg.judge(header, data)
         return loaded
@@ -221,6 +230,8 @@ def _load_jpeg(image: Image.Image, header: jpeg.Header, data: bytes) -> np.ndarr
 def _to_ycbcr(image: Image.Image) -> np.ndarray:
     """Load and convert any mode."""
     image.load()
+    if image.mode == "YCbCr":
+        return np.asarray(image)
     if image.mode in ("1", "L") and "transparency" not in image.info:
         return np.asarray(image.convert("L"))[..., None]
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM"):

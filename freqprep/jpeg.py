@@ -151,11 +151,13 @@ def _scanned_components(header: Header, data: bytes) -> set[int]:
 
 def is_rgb(header: Header) -> bool:
     """Whether libjpeg takes three components for R, G and B, by its own rules."""
-    markers = dict(header.segments)
-    if len(markers.get(_JFIF, b"")) >= 14 and markers[_JFIF].startswith(b"JFIF\0"):
-        return False
-    adobe = markers.get(_ADOBE, b"")
-    if len(adobe) >= 12 and adobe.startswith(b"Adobe"):
+    adobe = None
+    for marker, body in header.segments:
+        if marker == _JFIF and len(body) >= 14 and body.startswith(b"JFIF\0"):
+            return False
+        if marker == _ADOBE and len(body) >= 12 and body.startswith(b"Adobe"):
+            adobe = body
+    if adobe is not None:
         return adobe[11] == 0
     return header.component_ids == _RGB_COMPONENT_IDS
 

@@ -17,7 +17,7 @@ from pycocotools import mask as coco_mask
 
 from freqprep.geometry import Geometry, Placement, boxes_to_stored
 from freqprep.images import MAX_PIXELS
-from freqprep.progress import Progress
+from freqprep.progress import Progress, say
 from freqprep.ragged import Ragged
 from freqprep.sources.listing import Objects
 
@@ -51,6 +51,7 @@ def stored_objects(
         usable segmentation has an empty mask.
     """
     box, area, masks = objects.box.copy(), objects.area.copy(), []
+    unusable = 0
     with Progress("masks", len(stated_sizes)) as progress:
         for row, (height, width) in enumerate(stated_sizes.tolist()):
             mine = slice(int(objects.offsets[row]), int(objects.offsets[row + 1]))
@@ -58,9 +59,12 @@ def stored_objects(
             box[mine] = boxes_to_stored(objects.box[mine], (height, width), place)
             area[mine] *= (place.resized[0] / height) * (place.resized[1] / width)
             for number in range(mine.start, mine.stop):
-                annotation = json.loads(objects.annotation.bytes_at(number))
-                masks.append(stored_mask(annotation.get("segmentation"), (height, width), place))
+                segmentation = json.loads(objects.annotation.bytes_at(number)).get("segmentation")
+                masks.append(stored_mask(segmentation, (height, width), place))
+                unusable += bool(segmentation) and not masks[-1]
             progress.update(1)
+    if unusable:
+        say(f"{unusable} objects have a segmentation that cannot be used: their mask is empty")
     packed = Ragged.of_bytes(masks)
     return {"box": box, "area": area, "mask": packed.values, "mask_offset": packed.offsets}
 

@@ -157,5 +157,5 @@ def check_same(request: Request, split: SplitAttributes, finished: bool) -> None
         if now != then and not (finished and name == "library versions"):
             raise UsageError(
                 f"the split {split.split} was begun with another {name}: {then}, now {now}",
-                "resume with the same options and libraries, or start over with --overwrite",
+                "give the same options and libraries, or start over with --overwrite",
             )

@@ -54,6 +54,17 @@ def rejected_images(split: Split) -> list[dict[str, Any]]:
     return rejects
 
 
+def noted_images(split: Split) -> list[dict[str, Any]]:
+    """Each image converted with a remark (the first frame of an animation): row, key, note."""
+    notes = split.ragged("note")
+    rows = np.flatnonzero(np.diff(notes.offsets)).tolist()
+    texts = (notes.bytes_at(row).decode("utf-8", "replace") for row in rows)
+    return [
+        {"row": row, "key": ascii(split.keys[row])[1:-1], "note": text}
+        for row, text in zip(rows, texts, strict=True)
+    ]
+
+
 def write_rejects(store: Path, split: Split) -> None:
     """Write a split's rejected images beside the store; without any, no file is left."""
     path = rejects_path(store, split.attributes.split)

@@ -14,9 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
-from freqprep.errors import SourceChangedError, UsageError
+from freqprep.encoding import Encoder
+from freqprep.errors import ImageDefect, SourceChangedError, UsageError
+from freqprep.progress import Progress
+from freqprep.shard_task import Files
 from freqprep.sources import Listing
-from freqprep.spectrum.channels import CHANNELS
+from freqprep.spectrum.channels import CHANNELS, STORED_POSITION
 from freqprep.spectrum.moments import Moments
 from freqprep.store.journal import Journal, RowResults, ShardResult
 from freqprep.store.layout import shard_path
@@ -28,7 +31,7 @@ from freqprep.store.verify import shard_moments
 from freqprep.store.writer import Build
 
 
-def prepare_retry(build: Build, split: Split, listing: Listing) -> None:
+def prepare_retry(build: Build, split: Split, listing: Listing, root: Path) -> None:
     """Fill a build with the split's plan, and with its shards that have no reject.
 
     Parameters
@@ -38,6 +41,8 @@ def prepare_retry(build: Build, split: Split, listing: Listing) -> None:
         The finished split.
     listing : Listing
         The source as it is now.
+    root : Path
+        Its folder.
 
     Raises
     ------
@@ -46,6 +51,7 @@ def prepare_retry(build: Build, split: Split, listing: Listing) -> None:
     """
     plan = _plan_again(split, listing)
     bad = {row // ROWS_PER_SHARD for row in np.flatnonzero(~split.valid).tolist()}
+    _refuse_changed(split, plan, root, bad)
     build.discard()
     carried = build.carry_over()
     with Journal(build.journal_path) as journal:
@@ -54,6 +60,28 @@ def prepare_retry(build: Build, split: Split, listing: Listing) -> None:
             journal.append(result)
     save_plan(plan, build.folder)
     build.start_with(carried)
+
+
+def _refuse_changed(split: Split, plan: Plan, root: Path, shards: set[int]) -> None:
+    """Refuse a source in which a valid row of a shard to be made again has become another image."""
+    encoder = Encoder(split.attributes.encoding)
+    with Progress("check what is kept", len(shards), unit="shard") as progress:
+        for shard in sorted(shards):
+            rows = np.array([row for row in plan.shard_rows(shard) if split.valid[row]], np.int64)
+            files = Files.of_rows(root, plan, rows)
+            for index, row in enumerate(rows.tolist()):
+                stored = split.read_codes([row])[0]
+                again = np.zeros_like(stored)
+                try:
+                    files.encode(index, encoder, again)
+                except ImageDefect:
+                    again[...] = ~stored
+                if not np.array_equal(again[list(STORED_POSITION)], stored):
+                    raise SourceChangedError(
+                        f"{split.keys[row]!r} is no longer the image that was converted",
+                        "restore it, or convert again with --overwrite",
+                    )
+            progress.update(1)
 
 
 def _plan_again(split: Split, listing: Listing) -> Plan:

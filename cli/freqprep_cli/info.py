@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from freqprep.reports import rejected_images
+from freqprep.reports import noted_images, rejected_images
 from freqprep.store.layout import PARTIAL_PREFIX
 from freqprep.store.reader import open_store
 from freqprep.store.summary import summarize
@@ -32,6 +32,7 @@ def info(
     documents: dict[str, Any] = {}
     for name, split in opened.items():
         summary, rejects = summarize(split), rejected_images(split)
+        noted = noted_images(split)
         attributes = split.attributes
         documents[name] = {
             **summary.to_dict(),
@@ -40,12 +41,15 @@ def info(
             "seed": attributes.seed,
             "versions": attributes.versions,
             "rejected_images": rejects,
+            "noted_images": noted,
         }
         if not json:
             typer.echo(describe(summary))
             for reject in rejects[:_REJECTS_SHOWN]:
                 size = f"{reject['bytes']} bytes"
                 typer.echo(f"  rejected: {ascii(reject['key'])}, {size}, {_why(reject)}")
+            for note in noted[:_REJECTS_SHOWN]:
+                typer.echo(f"  note: '{note['key']}', {note['note']}")
             if len(rejects) > _REJECTS_SHOWN:
                 typer.echo(f"  ... and {len(rejects) - _REJECTS_SHOWN} more; --json lists all")
     if json:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from freqprep.errors import CorruptStoreError
+from freqprep.errors import CorruptStoreError, StoreError
 from freqprep.recheck import compare_with_source
 from freqprep.store.verify import verify as check
 from freqprep_cli.output import print_json
@@ -30,6 +30,8 @@ def verify(
     Example: freqprep verify photos.zarr --source photos
     """
     found = check(store)
+    if not found.splits:
+        raise StoreError(f"{store} has no finished split to verify", "see `freqprep info`")
     problems = list(found.problems)
     compared = 0
     if source is not None and not problems:
