@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from freqprep import jpeg
+from freqprep import jpeg, png
 from freqprep.errors import ImageDefect
 from freqprep.geometry import Placement
 from freqprep.spectrum.color import rgb_to_ycbcr
@@ -193,6 +193,8 @@ def _decode(data: bytes, orientation: str, stated_size: tuple[int, int] | None) 
         loaded = _load_jpeg(image, header, data)
     else:
         loaded = _to_ycbcr(image)
+        if image.format == "PNG":
+            png.check_whole(data)
     # After loading: asked earlier, a PNG would load here and hide its damage in the except below.
     exif = turned_already if image.format == "TIFF" else _exif_orientation(image)
     return _orient(loaded, exif, turned_already, orientation, stated_size, note)

@@ -193,3 +193,17 @@ def test_a_retry_from_another_source_is_refused(source, store, tmp_path):
     with pytest.raises(UsageError, match="no finished split"):
         synthetic.make(source, tmp_path / "none.zarr", retry_rejected=True)
     assert not (tmp_path / "none.zarr").exists()
+
+
+def test_a_retry_refuses_a_valid_image_that_was_replaced(source, store, tmp_path):
+    folder, target = tmp_path / "source", tmp_path / "out.zarr"
+    shutil.copytree(source, folder)
+    shutil.copytree(store, target)
+    split = freqprep.open_store(target)["train"]
+    path = folder / "train" / split.keys[int(split.valid.nonzero()[0][0])]
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2] + bytes(len(data) - len(data) // 2))
+    before = synthetic.contents(target)
+    with pytest.raises(SourceChangedError, match="no longer the image"):
+        synthetic.make(folder, target, retry_rejected=True)
+    assert synthetic.contents(target) == before

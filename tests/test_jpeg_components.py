@@ -104,3 +104,22 @@ def test_a_component_without_a_scan_is_refused():
     for scans in (1, 2):
         with pytest.raises(ImageDefect, match="no scan of component"):
             decode(not_interleaved(planes[:scans]))
+
+
+@pytest.mark.parametrize("name", ["sub_cb_ne_cr.jpg", "sub_chroma_higher.jpg", "sub_441.jpg"])
+def test_samplings_that_turbojpeg_has_no_name_for(name):
+    path = DATA / "nasty/files" / name
+    if not path.is_file():
+        pytest.skip(f"needs {path}")
+    np.testing.assert_array_equal(decode(path.read_bytes()).pixels, by_pillow(path.read_bytes()))
+
+
+def test_a_later_app0_does_not_hide_the_jfif_segment():
+    buffer = io.BytesIO()
+    Image.fromarray(COLOURS).save(buffer, "JPEG")
+    plain = buffer.getvalue()
+    after_jfif = 2 + 2 + int.from_bytes(plain[4:6], "big")
+    more = jpeg_parts.segment(0xE0, b"JFXX\0\x13" + bytes(20))
+    more += jpeg_parts.segment(0xEE, b"Adobe" + bytes((0, 100, 0, 0, 0, 0, 0)))
+    data = plain[:after_jfif] + more + plain[after_jfif:]
+    np.testing.assert_array_equal(decode(data).pixels, by_pillow(plain))
