@@ -233,9 +233,9 @@ def _to_ycbcr(image: Image.Image) -> np.ndarray:
     """Load and convert any mode."""
     image.load()
     if image.mode == "YCbCr":
-        return np.asarray(image)
+        return _to_array(image)
     if image.mode in ("1", "L") and "transparency" not in image.info:
-        return np.asarray(image.convert("L"))[..., None]
+        return _to_array(image.convert("L"))
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM"):
         # Pillow gives PGM files of more than 8 bits as I, scaled to 0..65535.
         return _in_bands(image, 1, _from_grey16)

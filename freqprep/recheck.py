@@ -48,7 +48,7 @@ def compare_with_source(store: Path, source: Path, sample: int) -> tuple[int, li
         encoder = Encoder(split.attributes.encoding)
         with Progress(f"compare {name}", len(rows)) as progress:
             for index, row in enumerate(rows.tolist()):
-                what = _difference(split, row, files, index, encoder)
+                what = difference(split, row, files, index, encoder)
                 problems += (
                     [Problem(f"{name} row {row} ({split.keys[row]!r})", what)] if what else []
                 )
@@ -84,7 +84,8 @@ def _plan_of(split: Split, source: Path) -> Plan:
     return plan
 
 
-def _difference(split: Split, row: int, files: Files, index: int, encoder: Encoder) -> str:
+def difference(split: Split, row: int, files: Files, index: int, encoder: Encoder) -> str:
+    """How image ``index`` of ``files``, encoded again, differs from a row; empty if it does not."""
     encoding = split.attributes.encoding
     again = np.zeros((CHANNELS, *encoding.geometry.grid), encoding.dtype)
     try:

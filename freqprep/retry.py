@@ -15,11 +15,12 @@ from pathlib import Path
 import numpy as np
 
 from freqprep.encoding import Encoder
-from freqprep.errors import ImageDefect, SourceChangedError, UsageError
+from freqprep.errors import SourceChangedError, UsageError
 from freqprep.progress import Progress
+from freqprep.recheck import difference
 from freqprep.shard_task import Files
 from freqprep.sources import Listing
-from freqprep.spectrum.channels import CHANNELS, STORED_POSITION
+from freqprep.spectrum.channels import CHANNELS
 from freqprep.spectrum.moments import Moments
 from freqprep.store.journal import Journal, RowResults, ShardResult
 from freqprep.store.layout import shard_path
@@ -70,15 +71,9 @@ def _refuse_changed(split: Split, plan: Plan, root: Path, shards: set[int]) -> N
             rows = np.array([row for row in plan.shard_rows(shard) if split.valid[row]], np.int64)
             files = Files.of_rows(root, plan, rows)
             for index, row in enumerate(rows.tolist()):
-                stored = split.read_codes([row])[0]
-                again = np.zeros_like(stored)
-                try:
-                    files.encode(index, encoder, again)
-                except ImageDefect:
-                    again[...] = ~stored
-                if not np.array_equal(again[list(STORED_POSITION)], stored):
+                if what := difference(split, row, files, index, encoder):
                     raise SourceChangedError(
-                        f"{split.keys[row]!r} is no longer the image that was converted",
+                        f"{split.keys[row]!r} is no longer the image that was converted: {what}",
                         "restore it, or convert again with --overwrite",
                     )
             progress.update(1)

@@ -27,8 +27,8 @@ LAYERS = [
     ["freqprep.objects"],
     ["freqprep.store"],
     ["freqprep.encoding", "freqprep.reports", "freqprep.request"],
-    ["freqprep.shard_task", "freqprep.planning", "freqprep.retry"],
-    ["freqprep.convert", "freqprep.estimate", "freqprep.recheck"],
+    ["freqprep.shard_task", "freqprep.planning", "freqprep.recheck", "freqprep.retry"],
+    ["freqprep.convert", "freqprep.estimate"],
     ["freqprep"],
     ["freqprep_cli"],
 ]
