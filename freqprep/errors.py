@@ -17,7 +17,8 @@
     │   ├── RejectedRowError         (also LookupError)
     │   ├── StoreLockedError
     │   └── DiskFullError            (also OSError)
-    └── WorkerDiedError              exit 1
+    ├── WorkerDiedError              exit 1
+    └── MissingPackageError          exit 1
 
 An error's text says what, the value and where; ``remedy`` is the next thing to do.
 """
@@ -129,3 +130,7 @@ class DiskFullError(StoreError, OSError):
 
 class WorkerDiedError(FreqprepError):
     """A worker process ended without an answer (killed, or out of memory)."""
+
+
+class MissingPackageError(FreqprepError):
+    """An optional package that this needs is not installed; the remedy installs it."""

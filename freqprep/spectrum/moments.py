@@ -92,21 +92,26 @@ def exact_sums(values: np.ndarray, largest: int) -> np.ndarray:
 
 def exact_squared_sums(values: np.ndarray, largest: int) -> np.ndarray:
     """Sum of squared whole numbers per channel, exact; as `exact_sums`."""
-    return _sum_runs(values, largest**2, lambda run: np.vecdot(run, run))
+    return exact_products(values, values, largest)
+
+
+def exact_products(one: np.ndarray, other: np.ndarray, largest: int) -> np.ndarray:
+    """Sum of products of whole numbers per channel, exact; as `exact_sums`."""
+    return _sum_runs(one, largest**2, np.vecdot, other)
 
 
 def _sum_runs(
-    values: np.ndarray, largest_term: int, add: Callable[[np.ndarray], np.ndarray]
+    values: np.ndarray, largest_term: int, add: Callable[..., np.ndarray], *more: np.ndarray
 ) -> np.ndarray:
     """Add in float32 within runs that stay below 2**24, where it is exact; then in float64."""
     channels, blocks = values.shape
     run = _EXACT_FLOAT32 // largest_term
     if run < _SHORTEST_RUN:
-        return add(values.astype(np.float64))
-    values = values.astype(np.float32, copy=False)
+        return add(*(array.astype(np.float64) for array in (values, *more)))
+    arrays = [array.astype(np.float32, copy=False) for array in (values, *more)]
     whole = blocks // run * run
-    total = add(values[:, whole:]).astype(np.float64)
+    total = add(*(array[:, whole:] for array in arrays)).astype(np.float64)
     if whole:
-        runs = values[:, :whole].reshape(channels, -1, run)
-        total += add(runs).astype(np.float64).sum(axis=1)
+        runs = add(*(array[:, :whole].reshape(channels, -1, run) for array in arrays))
+        total += runs.astype(np.float64).sum(axis=1)
     return total

@@ -1,0 +1,147 @@
+"""What a network sees of an image, straight from its coefficients.
+
+The inverse transform, keeping the valid pixels, resizing the short side to 256 (bilinear,
+antialiased) and the central crop of 224 x 224 are linear and act on rows and columns apart. One
+channel's part of the view is then ``down[v] @ coefficients @ across[h].T``: two small products,
+and no picture of full size is ever made.
+
+(The store's own matrix is rounded to multiples of 2**-14 and not quite separable; the view
+differs by some hundredths of a grey level.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+
+import numpy as np
+
+from freqprep.spectrum import BLOCK, COMPONENTS, FREQUENCIES
+from freqprep.spectrum.channels import Selection
+from freqprep.spectrum.color import ycbcr_to_rgb
+from freqprep.spectrum.dct import PIXEL_OFFSET, dct_matrix_1d, grid_of
+from freqprep.store.split import Split
+
+RESIZE = 256
+"""Short side after resizing."""
+
+CROP = 224
+"""Side of the central crop."""
+
+_NEUTRAL = (0.0, 128.0, 128.0)
+
+
+class Views:
+    """Views of some images from any of some selections.
+
+    What all the selections share, or all they have together, is computed once; a selection is
+    then the nearer of the two with a few channels more or less.
+
+    Parameters
+    ----------
+    split : Split
+    rows : ndarray of int64, shape (n,)
+        Valid rows.
+    selections : sequence of Selection
+        All that will be asked for.
+    """
+
+    def __init__(self, split: Split, rows: np.ndarray, selections: Sequence[Selection]) -> None:
+        sets = [frozenset(selection.indices) for selection in selections]
+        self._shared = frozenset.intersection(*sets) if sets else frozenset()
+        self._union = frozenset[int]().union(*sets)
+        self._place = {index: place for place, index in enumerate(sorted(self._union))}
+        self._sizes = [(int(height), int(width)) for height, width in split.sizes[rows]]
+        self._coefficients = split.read(rows, list(self._place)) if self._place else None
+        self._whole: dict[frozenset[int], np.ndarray] = {}
+
+    def rgb(self, selection: Selection) -> np.ndarray:
+        """The views from one of the selections.
+
+        Returns
+        -------
+        ndarray of float32, shape (n, 3, 224, 224)
+            Red, green and blue, clipped to 0..255, not rounded.
+        """
+        asked = frozenset(selection.indices)
+        more, less = asked - self._shared, self._union - asked
+        if len(more) <= len(less):
+            planes = self._all_of(self._shared) + self._render(more)
+        else:
+            planes = self._all_of(self._union) - self._render(less)
+        n = len(planes)
+        rgb = (_to_rgb() @ planes.reshape(n, 3, -1)).reshape(planes.shape)
+        rgb += PIXEL_OFFSET
+        return np.clip(rgb, 0, 255, out=rgb)
+
+    def _all_of(self, indices: frozenset[int]) -> np.ndarray:
+        if indices not in self._whole:
+            self._whole[indices] = self._render(indices)
+        return self._whole[indices]
+
+    def _render(self, indices: Iterable[int]) -> np.ndarray:
+        """Sum of channels' parts of Y - 128, Cb - 128 and Cr - 128, float32 (n, 3, 224, 224)."""
+        planes = np.zeros((len(self._sizes), len(COMPONENTS), CROP, CROP), np.float32)
+        by_row: dict[tuple[int, int], list[int]] = {}
+        for index in sorted(indices):
+            component, frequency = divmod(index, FREQUENCIES)
+            by_row.setdefault((component, frequency // BLOCK), []).append(index)
+        for image, (height, width) in enumerate(self._sizes):
+            down = axis_matrices(height, min(height, width))
+            across = axis_matrices(width, min(height, width))
+            for (component, v), members in by_row.items():
+                part = sum(self._blocks(image, k) @ across[k % BLOCK].T for k in members)
+                planes[image, component] += down[v] @ part
+        return planes
+
+    def _blocks(self, image: int, index: int) -> np.ndarray:
+        assert self._coefficients is not None
+        rows, columns = grid_of(*self._sizes[image])
+        return self._coefficients[image, self._place[index], :rows, :columns]
+
+
+@lru_cache(maxsize=64)
+def axis_matrices(length: int, short: int) -> np.ndarray:
+    """Inverse transform, resize and crop along one axis.
+
+    Parameters
+    ----------
+    length : int
+        Valid pixels along the axis.
+    short : int
+        Valid pixels along the image's shorter axis.
+
+    Returns
+    -------
+    ndarray of float32, shape (8, 224, blocks)
+        For each frequency along the axis, coefficients of the blocks -> pixels of the view.
+    """
+    resized = max(CROP, RESIZE * length // short)
+    first = round((resized - CROP) / 2)
+    resize = resize_matrix(length, resized)[first : first + CROP]
+    blocks, _ = grid_of(length, 1)
+    padded = np.zeros((CROP, blocks * BLOCK))
+    padded[:, :length] = resize
+    by_block = padded.reshape(CROP, blocks, BLOCK)
+    return np.einsum("obp,vp->vob", by_block, dct_matrix_1d()).astype(np.float32)
+
+
+def resize_matrix(length: int, resized: int) -> np.ndarray:
+    """Bilinear resizing with antialiasing, as Pillow's and torch's.
+
+    Returns
+    -------
+    ndarray of float64, shape (resized, length)
+        Rows sum to 1.
+    """
+    scale = length / resized
+    centre = (np.arange(resized)[:, None] + 0.5) * scale
+    distance = np.abs(np.arange(length) + 0.5 - centre) / max(scale, 1.0)
+    weights = np.clip(1 - distance, 0, None)
+    return weights / weights.sum(axis=1, keepdims=True)
+
+
+@lru_cache(maxsize=1)
+def _to_rgb() -> np.ndarray:
+    """Y, Cb, Cr less 128 -> RGB less 128, float32, shape (3, 3)."""
+    return np.ascontiguousarray(ycbcr_to_rgb(np.eye(3) + _NEUTRAL).T, np.float32)

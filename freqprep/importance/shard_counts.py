@@ -1,0 +1,185 @@
+"""Whole-number counts of one shard: what the pass over a split takes from each codes' byte."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from freqprep.errors import CorruptStoreError
+from freqprep.spectrum import BLOCK, FREQUENCIES
+from freqprep.spectrum.channels import CHANNELS, STORED_ORDER, STORED_POSITION
+from freqprep.spectrum.moments import exact_products
+from freqprep.store.schema import ROWS_PER_SHARD
+from freqprep.store.split import Split
+
+GROUPS = 8
+"""Parts of the data that are counted apart, so that halves can be compared."""
+
+LARGEST_CODE = {"int8": 128, "int16": 2048}
+"""Bound of the codes. An 8x8 DCT of pixels in -128..127 stays below 1,400 in magnitude."""
+
+CROSS = ((0, 1), (0, 2), (1, 2))
+"""Pairs of components whose products are summed: Y Cb, Y Cr, Cb Cr."""
+
+
+@dataclass(frozen=True)
+class ShardCounts:
+    """Counts of one shard, channels in raster order; ``G`` groups, ``n`` rows.
+
+    Attributes
+    ----------
+    shard : int
+    histogram : ndarray of int64, shape (G, 192, 2 * largest code)
+        How often each code occurs in blocks that hold a valid pixel; code ``q`` is at
+        ``q + largest``.
+    squares : ndarray of int64, shape (n, 192)
+        Sum of squared codes of each row.
+    cross : ndarray of int64, shape (n, 64, 3)
+        Sum of products of two components' codes at one frequency; pairs as in `CROSS`.
+    chunk_bytes : ndarray of int64, shape (192,)
+        Bytes on disk.
+    object_histogram : ndarray of int64, shape (G, 192, 2 * largest code) or None
+        ``histogram`` over the blocks that a box touches; None where there are no boxes.
+    """
+
+    shard: int
+    histogram: np.ndarray
+    squares: np.ndarray
+    cross: np.ndarray
+    chunk_bytes: np.ndarray
+    object_histogram: np.ndarray | None
+
+
+def count_shard(task: tuple[Path, int, str]) -> ShardCounts:
+    """Count one shard.
+
+    Parameters
+    ----------
+    task : tuple
+        The split's folder, the shard, and the split's content id.
+
+    Raises
+    ------
+    CorruptStoreError
+        A code that no image can have, or the split is no longer the one that was opened.
+    """
+    path, shard, content_id = task
+    split = _open(path, content_id)
+    rows = rows_of(len(split), shard)
+    largest = LARGEST_CODE[split.attributes.encoding.precision]
+    codes, chunk_bytes = _read(split, shard, len(rows))
+    groups = group_edges(len(rows))
+    blocks = np.add.reduceat(np.append(split.blocks[rows], 0), groups[:-1])
+    blocks[np.diff(groups) == 0] = 0
+    inside = _object_blocks(split, rows)
+    histogram = np.zeros((GROUPS, CHANNELS, 2 * largest), np.int64)
+    objects = None if inside is None else np.zeros_like(histogram)
+    for channel in range(CHANNELS):
+        for group, (first, stop) in enumerate(pairwise(groups)):
+            part = codes[channel, first:stop]
+            histogram[group, channel] = _nonzero_histogram(part.reshape(-1), largest)
+            if objects is not None and inside is not None:
+                objects[group, channel] = _histogram(part[inside[first:stop]], largest)
+    histogram[:, :, largest] = blocks[:, None] - histogram.sum(axis=2)
+    if histogram.min(initial=0) < 0:
+        raise CorruptStoreError(
+            f"shard {shard} of {path} has codes outside the valid blocks of its images",
+            "run `freqprep verify` on the store",
+        )
+    flat = codes.reshape(CHANNELS, len(rows), -1)
+    squares, cross = _products(flat, LARGEST_CODE[split.attributes.encoding.precision])
+    return ShardCounts(shard, histogram, squares, cross, chunk_bytes, objects)
+
+
+def rows_of(images: int, shard: int) -> np.ndarray:
+    """Row numbers of a shard."""
+    first = shard * ROWS_PER_SHARD
+    return np.arange(first, min(first + ROWS_PER_SHARD, images))
+
+
+def group_edges(rows: int) -> np.ndarray:
+    """Where the groups of a shard's rows begin and end; rows are permuted, so groups are random.
+
+    Returns
+    -------
+    ndarray of int64, shape (GROUPS + 1,)
+    """
+    return np.arange(GROUPS + 1) * rows // GROUPS
+
+
+@lru_cache(maxsize=1)
+def _open(path: Path, content_id: str) -> Split:
+    split = Split(path)
+    if split.content_id != content_id:
+        raise CorruptStoreError(f"{path} was replaced while it was read", "run the command again")
+    return split
+
+
+def _read(split: Split, shard: int, rows: int) -> tuple[np.ndarray, np.ndarray]:
+    """Codes (192, rows, R, C) in raster order, and the bytes of each chunk."""
+    encoding = split.attributes.encoding
+    images = encoding.chunk_shape[0]
+    codes = np.empty((CHANNELS, images, *encoding.geometry.grid), encoding.dtype)
+    with split.open_shard(shard) as file:
+        for _ in file.read(range(CHANNELS), lambda position: codes[STORED_ORDER[position]]):
+            pass
+        return codes[:, :rows], file.chunk_lengths[list(STORED_POSITION)]
+
+
+def _nonzero_histogram(values: np.ndarray, largest: int) -> np.ndarray:
+    """Counts of codes but of 0. Most codes are 0: eight of them are skipped at once."""
+    per_word = 8 // values.itemsize
+    whole = len(values) // per_word * per_word
+    words = np.ascontiguousarray(values[:whole]).view(np.uint64)
+    counts = _histogram(words[words != 0].view(values.dtype), largest)
+    counts += _histogram(values[whole:], largest)
+    counts[largest] = 0
+    return counts
+
+
+def _histogram(values: np.ndarray, largest: int) -> np.ndarray:
+    if values.dtype == np.int8:  # as bytes -128..-1 are 128..255: half a turn puts them in order
+        return np.roll(np.bincount(values.view(np.uint8), minlength=2 * largest), largest)
+    shifted = values.astype(np.int64) + largest
+    if shifted.size and (shifted.min() < 0 or shifted.max() >= 2 * largest):
+        raise CorruptStoreError(
+            f"a code of {values[np.abs(values.astype(np.int64)).argmax()]}: the transform of an "
+            f"image stays within {largest}",
+            "run `freqprep verify` on the store",
+        )
+    return np.bincount(shifted, minlength=2 * largest)
+
+
+def _products(codes: np.ndarray, largest: int) -> tuple[np.ndarray, np.ndarray]:
+    """Sums of squares (rows, 192) and of products of components (rows, 64, 3), exact."""
+    rows = codes.shape[1]
+    squares = np.empty((rows, CHANNELS), np.int64)
+    cross = np.empty((rows, FREQUENCIES, len(CROSS)), np.int64)
+    for k in range(FREQUENCIES):
+        planes = [codes[c * FREQUENCIES + k].astype(np.float32) for c in range(3)]
+        for c, plane in enumerate(planes):
+            squares[:, c * FREQUENCIES + k] = exact_products(plane, plane, largest)
+        for pair, (a, b) in enumerate(CROSS):
+            cross[:, k, pair] = exact_products(planes[a], planes[b], largest)
+    return squares, cross
+
+
+def _object_blocks(split: Split, rows: np.ndarray) -> np.ndarray | None:
+    """Blocks that a box touches, bool (rows, R, C); None where the split has no boxes."""
+    if "box/zarr.json" not in split.manifest.files:
+        return None
+    offsets, boxes = split.array("object_offset"), split.array("box")
+    inside = np.zeros((len(rows), *split.attributes.encoding.geometry.grid), bool)
+    for i, row in enumerate(rows.tolist()):
+        height, width = split.sizes[row].tolist()
+        for x, y, w, h in boxes[offsets[row] : offsets[row + 1]].tolist():
+            left, right = max(x, 0.0), min(x + w, width)
+            top, bottom = max(y, 0.0), min(y + h, height)
+            if right > left and bottom > top:
+                across = slice(int(left // BLOCK), -int(-right // BLOCK))
+                inside[i, int(top // BLOCK) : -int(-bottom // BLOCK), across] = True
+    return inside

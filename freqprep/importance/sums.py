@@ -1,0 +1,183 @@
+"""Sums over the images of a split, all whole numbers: merging them in any order is exact."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from freqprep.importance.shard_counts import GROUPS, LARGEST_CODE, ShardCounts, group_edges
+from freqprep.importance.visibility import SCALES, scale_of
+from freqprep.spectrum import FREQUENCIES
+from freqprep.spectrum.channels import CHANNELS
+
+ACTIVITY_UNIT = 2.0**-12
+"""Activities are whole multiples of this."""
+
+LEVELS = 16
+"""Levels of activity that are told apart, half an octave of energy each."""
+
+_LEVEL_OF_MEAN = 10
+
+
+@dataclass(frozen=True)
+class Sums:
+    """What is known of a split after one pass; ``G`` groups, channels in raster order.
+
+    The activity of a channel in an image is ``log2(1 + mean squared coefficient)`` over the
+    image's valid blocks, rounded to `ACTIVITY_UNIT`. Its level compares that mean square with the
+    channel's mean over the split, in half octaves; level 10 begins at the mean.
+
+    Attributes
+    ----------
+    images, blocks : ndarray of int64, shape (G,)
+        Valid images, and their blocks of one component.
+    histogram : ndarray of int64, shape (G, 192, 2 * largest code)
+        How often each code occurs.
+    cross : ndarray of int64, shape (G, 64, 3)
+        Sums of products of codes: Y Cb, Y Cr, Cb Cr at each frequency.
+    squares : ndarray of int64, shape (G, SCALES, 192)
+        Sums of squared codes, by the image's scale (`visibility.scale_of`).
+    activity : ndarray of int64, shape (G, 192)
+        Sums of activities, in `ACTIVITY_UNIT`.
+    activity_products : ndarray of int64, shape (G, 192, 192)
+        Sums of products of the activities of two channels.
+    class_images : ndarray of int64, shape (G, K)
+        Images of each class.
+    class_activity : ndarray of int64, shape (G, K, 192)
+        Sums of activities over a class.
+    class_squares : ndarray of int64, shape (G, 192)
+        Sums of squared activities of the images that have a class.
+    class_levels : ndarray of int32, shape (G, K, 192, LEVELS)
+        How many images of a class have each level of activity.
+    object_histogram : ndarray of int64, shape (G, 192, 2 * largest code) or (G, 192, 0)
+        ``histogram`` over the blocks that a box touches.
+    """
+
+    images: np.ndarray
+    blocks: np.ndarray
+    histogram: np.ndarray
+    cross: np.ndarray
+    squares: np.ndarray
+    activity: np.ndarray
+    activity_products: np.ndarray
+    class_images: np.ndarray
+    class_activity: np.ndarray
+    class_squares: np.ndarray
+    class_levels: np.ndarray
+    object_histogram: np.ndarray
+
+    @classmethod
+    def zero(cls, precision: str, classes: int, objects: bool) -> Sums:
+        """The sums of no image.
+
+        Parameters
+        ----------
+        precision : {"int8", "int16"}
+        classes : int
+            Classes of image labels; 0 for images without labels.
+        objects : bool
+            Whether boxes are told from background.
+        """
+        codes = 2 * LARGEST_CODE[precision]
+
+        def zeros(*shape: int) -> np.ndarray:
+            return np.zeros((GROUPS, *shape), np.int64)
+
+        return cls(
+            images=zeros(),
+            blocks=zeros(),
+            histogram=zeros(CHANNELS, codes),
+            cross=zeros(FREQUENCIES, 3),
+            squares=zeros(SCALES, CHANNELS),
+            activity=zeros(CHANNELS),
+            activity_products=zeros(CHANNELS, CHANNELS),
+            class_images=zeros(classes),
+            class_activity=zeros(classes, CHANNELS),
+            class_squares=zeros(CHANNELS),
+            class_levels=np.zeros((GROUPS, classes, CHANNELS, LEVELS), np.int32),
+            object_histogram=zeros(CHANNELS, codes if objects else 0),
+        )
+
+    def __add__(self, other: Sums) -> Sums:
+        return Sums(*(a + b for a, b in zip(self._arrays(), other._arrays(), strict=True)))
+
+    def part(self, groups: Sequence[int]) -> Sums:
+        """The sums of some groups as one group."""
+        chosen = list(groups)
+        return Sums(*(array[chosen].sum(axis=0, keepdims=True) for array in self._arrays()))
+
+    def whole(self) -> Sums:
+        """The sums of all groups as one group."""
+        return self.part(range(len(self.images)))
+
+    def _arrays(self) -> tuple[np.ndarray, ...]:
+        return tuple(getattr(self, field.name) for field in dataclasses.fields(self))
+
+    def add_shard(self, counts: ShardCounts, rows: ShardRows) -> None:
+        """Add a shard's counts in place."""
+        self.histogram[...] += counts.histogram
+        if counts.object_histogram is not None:
+            self.object_histogram[...] += counts.object_histogram
+        activity, level = activity_of(counts.squares, rows)
+        edges = group_edges(len(rows.blocks))
+        for group, (first, stop) in enumerate(pairwise(edges)):
+            take = first + np.flatnonzero(rows.valid[first:stop])
+            self.images[group] += len(take)
+            self.blocks[group] += rows.blocks[take].sum()
+            self.cross[group] += counts.cross[take].sum(axis=0)
+            np.add.at(self.squares[group], scale_of(rows.short_side[take]), counts.squares[take])
+            values = activity[take]
+            self.activity[group] += values.sum(axis=0)
+            # Products are below 2**36: float64 holds the sums of a shard exactly.
+            products = values.T.astype(np.float64) @ values.astype(np.float64)
+            self.activity_products[group] += products.astype(np.int64)
+            if self.class_images.shape[1]:
+                self._add_classes(group, rows.labels[take], values, level[take])
+
+    def _add_classes(
+        self, group: int, labels: np.ndarray, activity: np.ndarray, level: np.ndarray
+    ) -> None:
+        known = labels >= 0
+        labels, activity, level = labels[known], activity[known], level[known]
+        np.add.at(self.class_images[group], labels, 1)
+        np.add.at(self.class_activity[group], labels, activity)
+        self.class_squares[group] += (activity**2).sum(axis=0)
+        channel = np.arange(CHANNELS)
+        np.add.at(self.class_levels[group], (labels[:, None], channel, level), 1)
+
+
+@dataclass(frozen=True)
+class ShardRows:
+    """What is known of a shard's rows beside their codes; ``n`` rows.
+
+    Attributes
+    ----------
+    valid : ndarray of bool, shape (n,)
+    labels, blocks, short_side : ndarray of int64, shape (n,)
+        Blocks of one component; short side of the valid pixels.
+    steps : ndarray of float64, shape (192,)
+        Quantization steps, raster order.
+    mean_square : ndarray of float64, shape (192,)
+        Mean squared coefficient of each channel over the whole split.
+    """
+
+    valid: np.ndarray
+    labels: np.ndarray
+    blocks: np.ndarray
+    short_side: np.ndarray
+    steps: np.ndarray
+    mean_square: np.ndarray
+
+
+def activity_of(squares: np.ndarray, rows: ShardRows) -> tuple[np.ndarray, np.ndarray]:
+    """Activity in `ACTIVITY_UNIT`, and its level, int64 (n, 192) both; see `Sums`."""
+    energy = squares * rows.steps**2 / np.maximum(rows.blocks, 1)[:, None]
+    activity = np.rint(np.log2(1 + energy) / ACTIVITY_UNIT).astype(np.int64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        halves = np.floor(2 * np.log2(energy / rows.mean_square))
+    level = np.nan_to_num(halves, nan=0.0, neginf=-LEVELS, posinf=LEVELS) + _LEVEL_OF_MEAN
+    return activity, np.clip(level, 0, LEVELS - 1).astype(np.int64)

@@ -1,0 +1,77 @@
+"""How much of a frequency is left when a network sees the image at its usual, smaller size.
+
+Networks are evaluated on images resized to a short side of 256. A basis function of the 8x8 DCT
+goes through that antialiased bilinear resize (a triangle filter as wide as an output pixel) as
+through a low pass: what is left of its energy depends on the ratio of sizes alone.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+
+from freqprep.spectrum import BLOCK
+from freqprep.spectrum.dct import dct_matrix_1d
+
+SHORT_SIDE = 256
+"""Short side, in pixels, at which networks are usually evaluated before the 224 crop."""
+
+STEPS_PER_OCTAVE = 8
+_LOWEST = -5 * STEPS_PER_OCTAVE
+SCALES = 8 * STEPS_PER_OCTAVE
+"""Scales that are told apart: 2**-5 to 2**3 in eighths of an octave."""
+
+_BLOCKS = 32
+
+
+def scale_of(short_side: np.ndarray) -> np.ndarray:
+    """Index 0..`SCALES` - 1 of the ratio `SHORT_SIDE` / ``short_side`` (pixels)."""
+    octaves = np.log2(SHORT_SIDE / np.maximum(short_side, 1))
+    return np.clip(np.rint(octaves * STEPS_PER_OCTAVE).astype(np.int64) - _LOWEST, 0, SCALES - 1)
+
+
+@cache
+def transfer() -> np.ndarray:
+    """Share of energy a pixel that a resize leaves of each channel of one component.
+
+    Returns
+    -------
+    ndarray of float64, shape (SCALES, 64)
+        In raster order of frequencies; separable: the product of the vertical and the horizontal.
+    """
+    ratios = 2.0 ** ((np.arange(SCALES) + _LOWEST) / STEPS_PER_OCTAVE)
+    each = np.stack([_transfer_1d(ratio) for ratio in ratios])
+    return (each[:, :, None] * each[:, None, :]).reshape(SCALES, -1)
+
+
+def _transfer_1d(ratio: float) -> np.ndarray:
+    length = _BLOCKS * BLOCK
+    resized = max(1, round(length * ratio))
+    operator = triangle_resize(length, resized)
+    basis = dct_matrix_1d()
+    energy = np.zeros(BLOCK)
+    for block in range(_BLOCKS):
+        energy += ((operator[:, block * BLOCK : (block + 1) * BLOCK] @ basis.T) ** 2).sum(axis=0)
+    return energy / _BLOCKS * length / resized
+
+
+def triangle_resize(length: int, resized: int) -> np.ndarray:
+    """Antialiased bilinear resize of a row of pixels, as a matrix.
+
+    Parameters
+    ----------
+    length, resized : int
+        Pixels before and after.
+
+    Returns
+    -------
+    ndarray of float64, shape (resized, length)
+        Rows add up to 1. A triangle of half width max(1, length / resized) around each centre.
+    """
+    ratio = length / resized
+    half_width = max(1.0, ratio)
+    centres = (np.arange(resized) + 0.5) * ratio
+    distance = np.abs(np.arange(length) + 0.5 - centres[:, None]) / half_width
+    weights = np.maximum(1 - distance, 0)
+    return weights / weights.sum(axis=1, keepdims=True)

@@ -1,0 +1,272 @@
+"""Ordinary networks trained on RGB pixels, read from a file of torchvision's tensor names.
+
+Two conventions, told apart by whether the file has batch norm:
+
+=============  ==========================================  =======================================
+               ``torchvision``                             ``tensorflow``
+=============  ==========================================  =======================================
+file           with batch norm (``running_mean`` ...)      folded: every convolution has a bias
+input          x / 255, less ImageNet's mean, over its     x / 127.5 - 1
+               standard deviation
+padding        ordinary, the same on all sides             "SAME": where the stride is 2, an odd
+                                                           pixel goes to the right and the bottom
+=============  ==========================================  =======================================
+"""
+
+from __future__ import annotations
+
+import pickle
+import warnings
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from freqprep.errors import UsageError
+from freqprep.models.torchvision_ops import import_torchvision
+
+if TYPE_CHECKING:
+    import torch
+
+Style = Literal["torchvision", "tensorflow"]
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+"""Mean of ImageNet's RGB pixels / 255, as torchvision's networks expect."""
+
+IMAGENET_STD = (0.229, 0.224, 0.225)
+"""Standard deviation of the same."""
+
+_FIRST_AND_LAST = {
+    "mobilenet_v2": ("features.0.0.weight", "classifier.1.weight"),
+    "resnet50": ("conv1.weight", "fc.weight"),
+}
+_WRAPPERS = ("model", "state_dict")
+_COUNTER = "num_batches_tracked"
+_SHOWN = 3
+_REMEDY = (
+    "give a .npz, .pt or .pth of torchvision's mobilenet_v2 or resnet50: its state dict, or the"
+    " same with batch norm folded into weights and biases"
+)
+
+
+@dataclass(frozen=True)
+class RGBNetwork:
+    """A trained classifier of RGB images, in evaluation mode on the CPU.
+
+    Attributes
+    ----------
+    architecture : str
+        ``mobilenet_v2`` or ``resnet50``.
+    style : str
+        ``torchvision`` or ``tensorflow``: input and padding, see the module.
+    classes : int
+        Length of its answers.
+    module : torch.nn.Module
+        Takes the normalised input.
+    """
+
+    architecture: str
+    style: Style
+    classes: int
+    module: torch.nn.Module
+
+    def logits(self, rgb: torch.Tensor) -> torch.Tensor:
+        """Answers for images.
+
+        Parameters
+        ----------
+        rgb : Tensor of float32, shape (n, 3, 224, 224)
+            Red, green and blue in 0..255.
+
+        Returns
+        -------
+        Tensor of float32, shape (n, classes)
+        """
+        import torch
+
+        if self.style == "tensorflow":
+            normal = rgb / 127.5 - 1
+        else:
+            mean = 255 * torch.tensor(IMAGENET_MEAN).reshape(3, 1, 1)
+            normal = (rgb - mean) / (255 * torch.tensor(IMAGENET_STD).reshape(3, 1, 1))
+        return self.module(normal.contiguous(memory_format=torch.channels_last))
+
+
+def load_rgb_network(path: str | Path) -> RGBNetwork:
+    """Read a network; architecture, convention and classes follow from its tensors.
+
+    Parameters
+    ----------
+    path : str or Path
+        ``.npz`` of arrays, or a ``.pt`` or ``.pth`` state dict (also under ``model`` or
+        ``state_dict``). Nothing in the file is executed.
+
+    Raises
+    ------
+    UsageError
+        The file cannot be read, or is not one of these networks; the first wrong tensors are
+        named.
+    MissingPackageError
+        torch or torchvision is not installed.
+    """
+    torchvision = import_torchvision()
+    import torch
+
+    path = Path(path)
+    tensors = _read(path)
+    architecture = _architecture(path, tensors)
+    last = tensors[_FIRST_AND_LAST[architecture][1]]
+    if last.ndim != 2:
+        raise _wrong(path, f"its last layer has the shape {tuple(last.shape)}")
+    folded = not any(name.endswith("running_mean") for name in tensors)
+    with torch.device("meta"):  # no memory and no random numbers for what the file replaces
+        build = getattr(torchvision.models, architecture)
+        layers = {"norm_layer": torch.nn.Identity} if folded else {}
+        module = build(weights=None, num_classes=len(last), **layers)
+        if folded:
+            _give_biases(module)
+    _fill(module, path, tensors)
+    if folded:
+        _pad_as_tensorflow(module)
+    module = module.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+    style: Style = "tensorflow" if folded else "torchvision"
+    return RGBNetwork(architecture, style, len(last), module)
+
+
+def _wrong(path: Path, what: str) -> UsageError:
+    return UsageError(f"{path} is not a network that can be used: {what}", _REMEDY)
+
+
+def _read(path: Path) -> dict[str, torch.Tensor]:
+    """Tensors of a file by name; those of real numbers as float32."""
+    import torch
+
+    readers: dict[str, Callable[[Path], dict[str, Any]]] = {
+        ".npz": _read_npz,
+        ".pt": _read_state_dict,
+        ".pth": _read_state_dict,
+    }
+    reader = readers.get(path.suffix.lower())
+    if reader is None:
+        raise _wrong(path, f"unknown kind of file {path.suffix!r}")
+    try:
+        found = reader(path)
+    except (
+        OSError,
+        ValueError,
+        EOFError,
+        KeyError,
+        RuntimeError,
+        zipfile.BadZipFile,
+        pickle.UnpicklingError,
+    ) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise _wrong(path, f"it cannot be read: {reason}") from None
+    strange = [name for name, value in found.items() if not isinstance(value, torch.Tensor)]
+    if strange:
+        raise _wrong(path, f"not tensors: {_some(strange)}")
+    return {name: t.float() if t.is_floating_point() else t for name, t in found.items()}
+
+
+def _read_npz(path: Path) -> dict[str, Any]:
+    import torch
+
+    with np.load(path, allow_pickle=False) as file:
+        if not isinstance(file, np.lib.npyio.NpzFile):
+            raise ValueError("not an archive of arrays")
+        arrays = {name: file[name] for name in file.files}
+    numbers = {name: array for name, array in arrays.items() if array.dtype.kind in "fiu"}
+    return arrays | {name: torch.from_numpy(array) for name, array in numbers.items()}
+
+
+def _read_state_dict(path: Path) -> dict[str, Any]:
+    import torch
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about old pickles: they load, or are refused below
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    for wrapper in _WRAPPERS:
+        if isinstance(found, Mapping) and isinstance(found.get(wrapper), Mapping):
+            found = found[wrapper]
+    if not isinstance(found, Mapping):
+        raise ValueError("not a state dict")
+    return {str(name): value for name, value in found.items()}
+
+
+def _architecture(path: Path, tensors: Mapping[str, torch.Tensor]) -> str:
+    for architecture, names in _FIRST_AND_LAST.items():
+        if all(name in tensors for name in names):
+            return architecture
+    raise _wrong(
+        path,
+        f"of its {len(tensors)} tensors ({_some(list(tensors)) or 'none'}) none are the first and"
+        " last of mobilenet_v2 or of resnet50",
+    )
+
+
+def _fill(module: torch.nn.Module, path: Path, tensors: dict[str, torch.Tensor]) -> None:
+    """Put the tensors in place of the module's own, all of them, each of the right shape."""
+    import torch
+
+    wanted = module.state_dict()
+    # Files may leave out how many batches a norm has seen: it is not used.
+    counters = {name: torch.tensor(0) for name in wanted if name.endswith(_COUNTER)}
+    tensors = counters | tensors
+    wrong = {
+        "missing": [name for name in wanted if name not in tensors],
+        "unknown": [name for name in tensors if name not in wanted],
+        "of another shape": [
+            f"{name} {tuple(tensors[name].shape)} in place of {tuple(wanted[name].shape)}"
+            for name in wanted
+            if name in tensors and tensors[name].shape != wanted[name].shape
+        ],
+        "not of real numbers": [
+            name
+            for name in wanted
+            if name in tensors
+            and wanted[name].is_floating_point()
+            and not tensors[name].is_floating_point()
+        ],
+        "not finite": [name for name, tensor in tensors.items() if not tensor.isfinite().all()],
+    }
+    problems = [f"{what}: {_some(names)}" for what, names in wrong.items() if names]
+    if problems:
+        raise _wrong(path, "; ".join(problems))
+    module.load_state_dict(tensors, assign=True)
+
+
+def _give_biases(module: torch.nn.Module) -> None:
+    import torch
+
+    for conv in module.modules():
+        if isinstance(conv, torch.nn.Conv2d) and conv.bias is None:
+            conv.bias = torch.nn.Parameter(torch.zeros(conv.out_channels))
+
+
+def _pad_as_tensorflow(module: torch.nn.Module) -> None:
+    """Padding "SAME" of the layers of stride 2, for sides that are even (224, 112 ... 14)."""
+    import torch
+
+    for layer in module.modules():
+        if isinstance(layer, torch.nn.MaxPool2d):
+            layer.padding, layer.ceil_mode = 0, True  # what lies outside never counts
+        elif isinstance(layer, torch.nn.Conv2d) and layer.stride == (2, 2):
+            padding = max(int(layer.kernel_size[0]) - 2, 0)
+            before, after = padding // 2, padding - padding // 2
+            layer.padding = (0, 0)
+            layer.register_forward_pre_hook(partial(_pad, (before, after, before, after)))
+
+
+def _pad(sides: tuple[int, ...], _: torch.nn.Module, arguments: tuple[Any, ...]) -> tuple[Any]:
+    import torch
+
+    return (torch.nn.functional.pad(arguments[0], sides),)
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more

@@ -1,0 +1,126 @@
+"""Import torchvision, also where its compiled operators do not load.
+
+torchvision's wheel on the registry is linked against CUDA. With a CPU-only torch its library
+cannot be loaded, and ``import torchvision`` ends with "operator torchvision::nms does not exist".
+Here the missing operators are then defined first. Where the compiled ones load, they are used.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from freqprep.errors import MissingPackageError
+
+if TYPE_CHECKING:
+    import torch
+
+_REMEDY = "pip install 'freqprep[train]'"
+
+
+def import_torchvision() -> ModuleType:
+    """The torchvision module, ready for use; may be called any number of times.
+
+    Raises
+    ------
+    MissingPackageError
+        torch or torchvision is not installed.
+    """
+    for name in ("torch", "torchvision"):
+        if name not in sys.modules and importlib.util.find_spec(name) is None:
+            raise MissingPackageError(f"the package {name} is not installed", _REMEDY)
+    if "torchvision" in sys.modules:
+        return sys.modules["torchvision"]
+    compiled = _load_compiled()
+    if not compiled:
+        _define_operators()
+    torchvision = importlib.import_module("torchvision")
+    if not compiled:
+        # It only asks whether the library was loaded, not whether the operator is there.
+        torchvision.ops.boxes._assert_has_ops = lambda: None
+    return torchvision
+
+
+def nms(boxes: torch.Tensor, scores: torch.Tensor, threshold: float) -> torch.Tensor:
+    """Greedy non-maximum suppression, as torchvision's.
+
+    Parameters
+    ----------
+    boxes : Tensor, shape (n, 4)
+        x1, y1, x2, y2 on the CPU, of any real dtype.
+    scores : Tensor, shape (n,)
+    threshold : float
+        A box is dropped when its intersection over union with a better one is greater.
+
+    Returns
+    -------
+    Tensor of int64, shape (kept,)
+        Indices of the boxes kept, by falling score; equal scores in the order given.
+    """
+    import torch
+
+    if boxes.ndim != 2 or boxes.shape[1] != 4 or scores.shape != boxes.shape[:1]:
+        raise RuntimeError(
+            f"nms takes boxes (n, 4) and scores (n), not {tuple(boxes.shape)} and"
+            f" {tuple(scores.shape)}"
+        )
+    precision = torch.float64 if boxes.dtype == torch.float64 else torch.float32
+    corners = boxes.detach().to(precision).numpy()
+    left = torch.sort(scores.detach(), descending=True, stable=True).indices.numpy()
+    areas = (corners[:, 2] - corners[:, 0]) * (corners[:, 3] - corners[:, 1])
+    kept = []
+    while left.size:
+        best, left = left[0], left[1:]
+        kept.append(best)
+        left = left[~(_overlap(corners, areas, best, left) > threshold)]
+    return torch.from_numpy(np.array(kept, np.int64))
+
+
+def _overlap(
+    corners: np.ndarray, areas: np.ndarray, one: np.integer, others: np.ndarray
+) -> np.ndarray:
+    """Intersection over union of a box with others; NaN where both are empty."""
+    x1, y1, x2, y2 = corners[one]
+    them = corners[others]
+    width = np.maximum(np.minimum(x2, them[:, 2]) - np.maximum(x1, them[:, 0]), 0)
+    height = np.maximum(np.minimum(y2, them[:, 3]) - np.maximum(y1, them[:, 1]), 0)
+    common = width * height
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return common / (areas[one] + areas[others] - common)
+
+
+def _load_compiled() -> bool:
+    """Load torchvision's library of operators, if it loads."""
+    import torch
+
+    spec = importlib.util.find_spec("torchvision")
+    folders = [] if spec is None else spec.submodule_search_locations or []
+    for folder in folders:
+        for path in sorted(Path(folder).glob("_C*")):
+            if path.suffix in (".so", ".pyd"):
+                try:
+                    torch.ops.load_library(str(path))
+                except OSError:
+                    return False
+    return hasattr(torch.ops.torchvision, "nms")
+
+
+@cache
+def _define_operators() -> Any:
+    """Define what ``import torchvision`` asks for; the result keeps the definitions alive."""
+    import torch
+
+    library = torch.library.Library("torchvision", "FRAGMENT")
+    for name in ("nms", "qnms"):
+        if not hasattr(torch.ops.torchvision, name):
+            library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+            if name == "nms":
+                library.impl(name, nms, "CPU")
+    return library
