@@ -8,7 +8,7 @@ import numpy as np
 
 from freqprep import engines
 from freqprep.errors import CorruptStoreError, StoreError
-from freqprep.importance.shard_counts import LARGEST_CODE, count_shard, rows_of
+from freqprep.importance.shard_counts import LARGEST_CODE, count_shard, parts_of, rows_of
 from freqprep.importance.sums import ShardRows, Sums
 from freqprep.progress import Progress
 from freqprep.spectrum.channels import CHANNELS
@@ -74,6 +74,7 @@ def shard_rows(split: Split, shard: int) -> ShardRows:
     steps = split.steps.astype(np.float64)
     moments = split.moments
     return ShardRows(
+        parts=parts_of(len(split), shard),
         valid=split.valid[rows],
         labels=split.labels[rows],
         blocks=split.blocks[rows],

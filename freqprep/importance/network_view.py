@@ -20,6 +20,7 @@ from freqprep.spectrum import BLOCK, COMPONENTS, FREQUENCIES
 from freqprep.spectrum.channels import Selection
 from freqprep.spectrum.color import ycbcr_to_rgb
 from freqprep.spectrum.dct import PIXEL_OFFSET, dct_matrix_1d, grid_of
+from freqprep.spectrum.resizing import resize_matrix
 from freqprep.store.split import Split
 
 RESIZE = 256
@@ -124,21 +125,6 @@ def axis_matrices(length: int, short: int) -> np.ndarray:
     padded[:, :length] = resize
     by_block = padded.reshape(CROP, blocks, BLOCK)
     return np.einsum("obp,vp->vob", by_block, dct_matrix_1d()).astype(np.float32)
-
-
-def resize_matrix(length: int, resized: int) -> np.ndarray:
-    """Bilinear resizing with antialiasing, as Pillow's and torch's.
-
-    Returns
-    -------
-    ndarray of float64, shape (resized, length)
-        Rows sum to 1.
-    """
-    scale = length / resized
-    centre = (np.arange(resized)[:, None] + 0.5) * scale
-    distance = np.abs(np.arange(length) + 0.5 - centre) / max(scale, 1.0)
-    weights = np.clip(1 - distance, 0, None)
-    return weights / weights.sum(axis=1, keepdims=True)
 
 
 @lru_cache(maxsize=1)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
-from freqprep.importance.shard_counts import GROUPS, LARGEST_CODE, ShardCounts, group_edges
+from freqprep.importance.shard_counts import GROUPS, LARGEST_CODE, ShardCounts
 from freqprep.importance.visibility import SCALES, scale_of
 from freqprep.spectrum import FREQUENCIES
 from freqprep.spectrum.channels import CHANNELS
@@ -119,13 +118,12 @@ class Sums:
 
     def add_shard(self, counts: ShardCounts, rows: ShardRows) -> None:
         """Add a shard's counts in place."""
-        self.histogram[...] += counts.histogram
-        if counts.object_histogram is not None:
-            self.object_histogram[...] += counts.object_histogram
         activity, level = activity_of(counts.squares, rows)
-        edges = group_edges(len(rows.blocks))
-        for group, (first, stop) in enumerate(pairwise(edges)):
-            take = first + np.flatnonzero(rows.valid[first:stop])
+        for number, (group, run) in enumerate(rows.parts):
+            self.histogram[group] += counts.histogram[number]
+            if counts.object_histogram is not None:
+                self.object_histogram[group] += counts.object_histogram[number]
+            take = run.start + np.flatnonzero(rows.valid[run])
             self.images[group] += len(take)
             self.blocks[group] += rows.blocks[take].sum()
             self.cross[group] += counts.cross[take].sum(axis=0)
@@ -156,6 +154,8 @@ class ShardRows:
 
     Attributes
     ----------
+    parts : list of (int, slice)
+        As `shard_counts.parts_of`.
     valid : ndarray of bool, shape (n,)
     labels, blocks, short_side : ndarray of int64, shape (n,)
         Blocks of one component; short side of the valid pixels.
@@ -165,6 +165,7 @@ class ShardRows:
         Mean squared coefficient of each channel over the whole split.
     """
 
+    parts: list[tuple[int, slice]]
     valid: np.ndarray
     labels: np.ndarray
     blocks: np.ndarray

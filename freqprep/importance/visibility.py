@@ -13,6 +13,7 @@ import numpy as np
 
 from freqprep.spectrum import BLOCK
 from freqprep.spectrum.dct import dct_matrix_1d
+from freqprep.spectrum.resizing import resize_matrix
 
 SHORT_SIDE = 256
 """Short side, in pixels, at which networks are usually evaluated before the 224 crop."""
@@ -48,30 +49,9 @@ def transfer() -> np.ndarray:
 def _transfer_1d(ratio: float) -> np.ndarray:
     length = _BLOCKS * BLOCK
     resized = max(1, round(length * ratio))
-    operator = triangle_resize(length, resized)
+    operator = resize_matrix(length, resized)
     basis = dct_matrix_1d()
     energy = np.zeros(BLOCK)
     for block in range(_BLOCKS):
         energy += ((operator[:, block * BLOCK : (block + 1) * BLOCK] @ basis.T) ** 2).sum(axis=0)
     return energy / _BLOCKS * length / resized
-
-
-def triangle_resize(length: int, resized: int) -> np.ndarray:
-    """Antialiased bilinear resize of a row of pixels, as a matrix.
-
-    Parameters
-    ----------
-    length, resized : int
-        Pixels before and after.
-
-    Returns
-    -------
-    ndarray of float64, shape (resized, length)
-        Rows add up to 1. A triangle of half width max(1, length / resized) around each centre.
-    """
-    ratio = length / resized
-    half_width = max(1.0, ratio)
-    centres = (np.arange(resized) + 0.5) * ratio
-    distance = np.abs(np.arange(length) + 0.5 - centres[:, None]) / half_width
-    weights = np.maximum(1 - distance, 0)
-    return weights / weights.sum(axis=1, keepdims=True)

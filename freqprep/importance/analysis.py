@@ -1,0 +1,187 @@
+"""What a split says about its channels: all scores, how stable they are, and what they cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from freqprep.errors import UsageError
+from freqprep.importance.collect import Collected, collect
+from freqprep.importance.gain import reconstruction_psnr
+from freqprep.importance.ranking import SCORES, Ranking, Score, bytes_ranking
+from freqprep.importance.redundancy import correlation
+from freqprep.importance.stability import Stability, stabilities
+from freqprep.importance.sums import Sums
+from freqprep.spectrum.channels import Selection
+from freqprep.store.split import Split
+
+DEFAULT_SCORE = "visible"
+"""The score that proposed best; docs/which-channels.md says how that was found."""
+
+DEFAULT_TOP = 24
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What one pass over a split says about its channels.
+
+    Attributes
+    ----------
+    store, split, content_id : str
+    images, rejected, blocks, classes : int
+        Valid images, and their blocks of one component; classes of the split.
+    steps : ndarray of float64, shape (192,)
+        Quantization steps, raster order.
+    sums : Sums
+    channel_bytes : ndarray of float64, shape (192,)
+        Bytes on disk an image of each channel, as measured; raster order.
+    rankings : dict of str to Ranking
+        By the score's name.
+    unavailable : dict of str to str
+        Scores that this split does not have -> why.
+    stability : dict of str to Stability
+        By the score's name; scores that the halves of the data do not have are missing.
+    """
+
+    store: str
+    split: str
+    content_id: str
+    images: int
+    rejected: int
+    blocks: int
+    classes: int
+    steps: np.ndarray
+    sums: Sums
+    channel_bytes: np.ndarray
+    rankings: dict[str, Ranking]
+    unavailable: dict[str, str]
+    stability: dict[str, Stability]
+
+    @cached_property
+    def correlation(self) -> np.ndarray:
+        """Correlation of the channels' activities over images, float64 (192, 192)."""
+        return correlation(self.sums)
+
+    def psnr(self, indices: Iterable[int]) -> float:
+        """PSNR in RGB of images from some channels against all 192; `reconstruction_psnr`."""
+        return reconstruction_psnr(self.sums, self.steps, indices)
+
+    def bytes_of(self, indices: Iterable[int]) -> float:
+        """Bytes on disk an image of some channels."""
+        return float(self.channel_bytes[list(indices)].sum())
+
+    def ranking(self, name: str) -> Ranking:
+        """A ranking by name.
+
+        Raises
+        ------
+        UsageError
+            There is no such score, or this split does not have it.
+        """
+        if name in self.unavailable:
+            raise UsageError(
+                f"the score {name!r} cannot be computed for {self.store} {self.split}:"
+                f" {self.unavailable[name]}",
+                f"use one of: {', '.join(self.rankings)}",
+            )
+        if name not in self.rankings:
+            raise UsageError(f"unknown score {name!r}", f"known scores: {', '.join(self.rankings)}")
+        return self.rankings[name]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A trained network's verdict on a selection.
+
+    Attributes
+    ----------
+    name : str
+    selection : Selection
+    loss : float
+        Mean cross-entropy, nats.
+    accuracy : float
+        Top-1, 0..1.
+    """
+
+    name: str
+    selection: Selection
+    loss: float
+    accuracy: float
+
+
+@dataclass(frozen=True)
+class Findings:
+    """An analysis and what was chosen by it.
+
+    Attributes
+    ----------
+    analysis : Analysis
+    by : str
+        The ranking that the selection was made by.
+    selection : Selection
+    judged : tuple of Judged
+        Empty without a network.
+    network : str
+        Name of the network's file, or empty.
+    sample : int
+        Images that the network was asked about.
+    """
+
+    analysis: Analysis
+    by: str
+    selection: Selection
+    judged: tuple[Judged, ...] = ()
+    network: str = ""
+    sample: int = 0
+
+
+def analyse(split: Split, top: int = DEFAULT_TOP, jobs: int | None = None) -> Analysis:
+    """Read a split once and rank its channels by every score that it has.
+
+    Parameters
+    ----------
+    split : Split
+    top : int
+        Stability is of the choice of so many channels.
+    jobs : int, optional
+        Worker processes; one a core by default.
+
+    Raises
+    ------
+    StoreError, CorruptStoreError
+        See `collect`.
+    """
+    collected = collect(split, jobs)
+    sums, steps = collected.sums, split.steps.astype(np.float64)
+    whole = sums.whole()
+    rankings: dict[str, Ranking] = {}
+    unavailable: dict[str, str] = {}
+    for score in SCORES.values():
+        try:
+            rankings[score.name] = score.ranking(whole, steps)
+        except UsageError as error:
+            unavailable[score.name] = error.message
+    rankings["bytes"] = bytes_ranking(_bytes_an_image(collected))
+    available: list[Score] = [SCORES[name] for name in rankings if name in SCORES]
+    return Analysis(
+        store=str(split.path.parent),
+        split=split.attributes.split,
+        content_id=split.content_id,
+        images=int(split.valid.sum()),
+        rejected=int((~split.valid).sum()),
+        blocks=int(split.blocks.sum()),
+        classes=len(split.attributes.class_ids),
+        steps=steps,
+        sums=sums,
+        channel_bytes=rankings["bytes"].values,
+        rankings=rankings,
+        unavailable=unavailable,
+        stability=stabilities(available, sums, steps, top),
+    )
+
+
+def _bytes_an_image(collected: Collected) -> np.ndarray:
+    return collected.chunk_bytes / int(collected.sums.images.sum())

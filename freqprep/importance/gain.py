@@ -1,0 +1,99 @@
+"""How good an image is from some of its channels: PSNR in RGB, and who improves it most.
+
+The transform is orthonormal, so the squared error of an image that lacks some channels follows
+from the mean products of the coefficients it lacks, those of Y, Cb and Cr at the same frequency
+with one another included. Nothing is clipped or rounded, and the pixels that fill the last
+partial block count as pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from freqprep.importance.scores import rgb_gram
+from freqprep.importance.shard_counts import CROSS
+from freqprep.importance.sums import Sums
+from freqprep.spectrum import COMPONENTS, FREQUENCIES
+from freqprep.spectrum.channels import CHANNELS
+from freqprep.spectrum.fidelity import psnr
+
+_SAMPLES = len(COMPONENTS) * FREQUENCIES
+
+
+def error_products(sums: Sums, steps: np.ndarray) -> np.ndarray:
+    """What the lack of two components' coefficients at one frequency adds to the squared error.
+
+    Returns
+    -------
+    ndarray of float64, shape (64, 3, 3)
+        Per red, green or blue sample. The mean squared error of an image that lacks a set of
+        channels is the sum of the entries with both components lacking.
+    """
+    products = np.zeros((FREQUENCIES, 3, 3))
+    scale = steps.reshape(3, FREQUENCIES).T
+    squares = sums.squares.sum(axis=(0, 1)).reshape(3, FREQUENCIES)
+    cross = sums.cross.sum(axis=0)
+    for c in range(3):
+        products[:, c, c] = squares[c] * scale[:, c] ** 2
+    for pair, (a, b) in enumerate(CROSS):
+        products[:, a, b] = products[:, b, a] = cross[:, pair] * scale[:, a] * scale[:, b]
+    return products * rgb_gram() / (max(int(sums.blocks.sum()), 1) * _SAMPLES)
+
+
+def reconstruction_psnr(sums: Sums, steps: np.ndarray, chosen: Iterable[int]) -> float:
+    """PSNR in RGB of an image made of some channels, against the image of all 192.
+
+    Parameters
+    ----------
+    sums : Sums
+    steps : ndarray of float64, shape (192,)
+    chosen : iterable of int
+        Raster indices.
+
+    Returns
+    -------
+    float
+        dB, of the squared error over all images; infinite for all channels.
+    """
+    products = error_products(sums, steps)
+    lacking = np.ones(CHANNELS, bool)
+    lacking[list(chosen)] = False
+    gone = lacking.reshape(3, FREQUENCIES).T
+    error = np.einsum("kab,ka,kb->", products, gone, gone)
+    return float(psnr(max(error, 0.0), 1))
+
+
+def greedy_gain(sums: Sums, steps: np.ndarray) -> tuple[np.ndarray, tuple[int, ...]]:
+    """Channels in the order in which they improve the image most, and by how many dB each.
+
+    Forward selection: from grey, each time the channel that lowers the squared error in RGB most.
+    Its gain is ``10 log10(error before / error after)``, where both errors include what no channel
+    can repair, the rounding of the codes: ``step**2 / 12`` each (uniform quantization).
+
+    Returns
+    -------
+    ndarray of float64, shape (192,)
+        Gain in dB, raster order.
+    tuple of int
+        Raster indices, first the channel chosen first.
+    """
+    products = error_products(sums, steps)
+    rounding = np.repeat(np.diag(rgb_gram()), FREQUENCIES) @ (steps**2 / 12) / _SAMPLES
+    lacking = np.ones((FREQUENCIES, 3), bool)
+    error = products.sum() + rounding
+    # Without a component c, the terms of c with itself and, twice, with the others go.
+    drop = 2 * products.sum(axis=2) - np.diagonal(products, axis1=1, axis2=2)
+    gains, order = np.zeros(CHANNELS), []
+    for _ in range(CHANNELS):
+        best = int(np.argmax(np.where(lacking, drop, -np.inf)))
+        frequency, component = divmod(best, 3)
+        after = max(error - drop[frequency, component], rounding)
+        index = component * FREQUENCIES + frequency
+        gains[index] = 10 * np.log10(error / after)
+        order.append(index)
+        error = after
+        lacking[frequency, component] = False
+        drop[frequency] -= 2 * products[frequency, component]
+    return gains, tuple(order)

@@ -1,0 +1,103 @@
+"""From a ranking to a selection: the top channels, within a budget of bytes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from freqprep.errors import UsageError
+from freqprep.spectrum.channels import CHANNELS, Selection
+
+_UNITS = {"b": 1.0, "kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12}
+_BUDGET = re.compile(
+    r"(?P<number>[0-9]+(?:\.[0-9]+)?)\s*(?P<unit>[kmgt]?b)"
+    r"\s*(?P<each>(?:/|an?\b|per\b)\s*image)?(?P<all>in all)?",
+    re.IGNORECASE,
+)
+_REMEDY = "write 20KB/image, 60GB (of the whole split), or a selection whose bytes are the limit"
+
+
+def fill(order: Sequence[int], count: int, cost: np.ndarray, limit: float = np.inf) -> list[int]:
+    """Go down a ranking and take each channel that still fits.
+
+    Parameters
+    ----------
+    order : sequence of int
+        Raster indices, the most important first.
+    count : int
+        Take at most so many.
+    cost : ndarray of float64, shape (192,)
+        Bytes an image of each channel, raster order.
+    limit : float
+        Most that the channels taken may cost together, bytes an image.
+
+    Returns
+    -------
+    list of int
+        Raster indices in the order of the ranking; empty where nothing fits.
+    """
+    taken: list[int] = []
+    left = limit
+    for index in order:
+        if len(taken) < count and cost[index] <= left:
+            taken.append(index)
+            left -= cost[index]
+    return taken
+
+
+def parse_budget(text: str, images: int) -> float | None:
+    """Bytes an image of a budget in words.
+
+    Parameters
+    ----------
+    text : str
+        ``20KB/image``, ``20 KB an image``; or for all images together ``60GB``, ``60 GB in all``.
+        Units are decimal.
+    images : int
+        Valid images of the split.
+
+    Returns
+    -------
+    float or None
+        None where the text is no amount (it may name a selection).
+
+    Raises
+    ------
+    UsageError
+        The amount is 0.
+    """
+    match = _BUDGET.fullmatch(text.strip())
+    if match is None or (match["each"] and match["all"]):
+        return None
+    amount = float(match["number"]) * _UNITS[match["unit"].lower()]
+    if amount == 0:
+        raise UsageError(f"a budget of {text.strip()!r} allows no channel", _REMEDY)
+    return amount if match["each"] else amount / max(images, 1)
+
+
+def propose(
+    name: str,
+    order: Sequence[int],
+    count: int,
+    cost: np.ndarray,
+    limit: float = np.inf,
+) -> Selection:
+    """A selection from a ranking; see `fill`.
+
+    Raises
+    ------
+    UsageError
+        The count is not in 1..192, or no channel fits the limit.
+    """
+    if not 1 <= count <= CHANNELS:
+        raise UsageError(f"the top {count} channels", f"there are 1 to {CHANNELS}")
+    taken = fill(order, count, cost, limit)
+    if not taken:
+        raise UsageError(
+            f"a budget of {limit:.0f} bytes an image holds no channel: the smallest takes"
+            f" {cost.min():.0f}",
+            "allow more",
+        )
+    return Selection(tuple(taken), name)

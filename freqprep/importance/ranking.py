@@ -1,0 +1,150 @@
+"""The scores by name, and the order in which each puts the channels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from freqprep.importance import gain, labels, redundancy, scores
+from freqprep.importance.sums import Sums
+
+Values = Callable[[Sums, np.ndarray], np.ndarray]
+Ordered = tuple[np.ndarray, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """The channels in the order of one score.
+
+    Attributes
+    ----------
+    name, unit, meaning : str
+        ``meaning`` is one plain sentence.
+    values : ndarray of float64, shape (192,)
+        Raster order, all finite.
+    order : tuple of int
+        All 192 raster indices, the most important first.
+    """
+
+    name: str
+    unit: str
+    meaning: str
+    values: np.ndarray
+    order: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Score:
+    """One way to rank channels.
+
+    Attributes
+    ----------
+    name, unit, meaning : str
+    rank : callable
+        From `Sums` and steps, float64 (192,), to values in raster order and an order.
+    """
+
+    name: str
+    unit: str
+    meaning: str
+    rank: Callable[[Sums, np.ndarray], Ordered]
+
+    def ranking(self, sums: Sums, steps: np.ndarray) -> Ranking:
+        """Rank the channels; errors as those of the score's function."""
+        return Ranking(self.name, self.unit, self.meaning, *self.rank(sums, steps))
+
+
+def by_size(values: np.ndarray) -> tuple[int, ...]:
+    """Raster indices by falling value; ties go to the lower index."""
+    return tuple(int(index) for index in np.argsort(-values, kind="stable"))
+
+
+def _largest(function: Values, key: Callable[[np.ndarray], np.ndarray] = np.positive) -> Callable:
+    """Rank by the values of a function, the largest ``key(values)`` first."""
+
+    def rank(sums: Sums, steps: np.ndarray) -> Ordered:
+        values = function(sums, steps)
+        return values, by_size(key(values))
+
+    return rank
+
+
+def _mrmr(sums: Sums, steps: np.ndarray) -> Ordered:
+    relevance = labels.label_information(sums, steps)
+    return redundancy.relevance_minus_redundancy(relevance, redundancy.shared_information(sums))
+
+
+_ALL = (
+    Score(
+        "visible",
+        "grey levels squared a block",
+        "energy in RGB that is left when the image is resized to 256 pixels, as networks see it",
+        _largest(scores.visible),
+    ),
+    Score(
+        "gain",
+        "dB",
+        "what the channel adds to the PSNR in RGB when channels are added best first",
+        gain.greedy_gain,
+    ),
+    Score(
+        "energy",
+        "squared coefficient",
+        "mean squared coefficient",
+        _largest(scores.energy),
+    ),
+    Score(
+        "energy_share",
+        "share",
+        "energy over the energy of all 192 channels",
+        _largest(scores.energy_share),
+    ),
+    Score("std", "coefficient", "standard deviation of the coefficients", _largest(scores.std)),
+    Score(
+        "mean",
+        "coefficient",
+        "mean coefficient; ranked by its magnitude",
+        _largest(scores.mean, np.abs),
+    ),
+    Score(
+        "zero_fraction",
+        "share",
+        "share of coefficients stored as 0; the fewest rank first",
+        _largest(scores.zero_fraction, np.negative),
+    ),
+    Score("entropy", "bits", "entropy of the stored codes, bits each", _largest(scores.entropy)),
+    Score(
+        "label_share",
+        "share",
+        "share of the variance of the channel's activity that lies between the labels",
+        _largest(labels.label_share),
+    ),
+    Score(
+        "label_information",
+        "bits",
+        "mutual information of the channel's activity and the label",
+        _largest(labels.label_information),
+    ),
+    Score(
+        "redundancy",
+        "bits",
+        "what the channel's activity shares with each other channel's on average; the least first",
+        _largest(redundancy.redundancy, np.negative),
+    ),
+    Score(
+        "mrmr",
+        "bits",
+        "label_information less what the channel shares with those chosen before it",
+        _mrmr,
+    ),
+)
+SCORES = {score.name: score for score in _ALL}
+"""The scores that follow from the sums of a pass."""
+
+
+def bytes_ranking(channel_bytes: np.ndarray) -> Ranking:
+    """Rank by bytes on disk an image, the most first: what costs most says most."""
+    meaning = "bytes on disk an image, as measured in the store"
+    return Ranking("bytes", "bytes", meaning, channel_bytes, by_size(channel_bytes))

@@ -1,0 +1,110 @@
+"""How far a ranking depends on the images it was made from.
+
+The pass counts eight groups of rows apart, and rows are permuted: any four groups are a random
+half of the data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from freqprep.errors import UsageError
+from freqprep.importance.ranking import Ranking, Score
+from freqprep.importance.shard_counts import GROUPS
+from freqprep.importance.sums import Sums
+
+
+@dataclass(frozen=True)
+class Stability:
+    """Agreement of two halves of the data on a ranking, over the 35 ways to halve eight groups.
+
+    Attributes
+    ----------
+    spearman, spearman_sd : float
+        Rank correlation of the two orders of all 192 channels: mean and standard deviation.
+    overlap, overlap_sd : float
+        Share of the top channels that both halves choose: mean and standard deviation.
+    top : int
+        How many channels the overlap is of.
+    error : ndarray of float64, shape (192,)
+        Standard error of the score of all images, raster order: jackknife over the eight groups,
+        ``sqrt(7 / 8 * sum((without group g - mean of these)**2))`` (Tukey 1958).
+    """
+
+    spearman: float
+    spearman_sd: float
+    overlap: float
+    overlap_sd: float
+    top: int
+    error: np.ndarray
+
+
+_EVERY = tuple(range(GROUPS))
+_HALVES = [half for half in combinations(_EVERY, GROUPS // 2) if 0 in half]
+
+
+def stabilities(
+    scores: Sequence[Score], sums: Sums, steps: np.ndarray, top: int
+) -> dict[str, Stability]:
+    """Stability of each score that every half of the data has.
+
+    Parameters
+    ----------
+    scores : sequence of Score
+    sums : Sums
+        Of eight groups; with a group without images there is no stability.
+    steps : ndarray of float64, shape (192,)
+    top : int
+        Compare the choice of so many channels.
+
+    Returns
+    -------
+    dict of str to Stability
+        By the score's name. A score is missing where a part of the data does not have it, for
+        instance a label score of a half without labels.
+    """
+    if not sums.images.all():
+        return {}
+    agreement: dict[str, list[tuple[float, float]]] = {score.name: [] for score in scores}
+    without: dict[str, list[np.ndarray]] = {score.name: [] for score in scores}
+    for half in _HALVES:
+        one, other = sums.part(half), sums.part(_all_but(half))
+        for score in scores:
+            with suppress(UsageError):
+                first, second = (score.ranking(part, steps) for part in (one, other))
+                agreement[score.name].append(_agreement(first, second, top))
+    for group in _EVERY:
+        part = sums.part(_all_but((group,)))
+        for score in scores:
+            with suppress(UsageError):
+                without[score.name].append(score.ranking(part, steps).values)
+    return {
+        score.name: _stability(agreement[score.name], without[score.name], top)
+        for score in scores
+        if len(agreement[score.name]) == len(_HALVES) and len(without[score.name]) == GROUPS
+    }
+
+
+def _all_but(groups: tuple[int, ...]) -> list[int]:
+    return [group for group in _EVERY if group not in groups]
+
+
+def _stability(
+    agreement: list[tuple[float, float]], without: list[np.ndarray], top: int
+) -> Stability:
+    mean, sd = np.mean(agreement, axis=0), np.std(agreement, axis=0, ddof=1)
+    spread = ((np.stack(without) - np.mean(without, axis=0)) ** 2).sum(axis=0)
+    error = np.sqrt(spread * (GROUPS - 1) / GROUPS)
+    return Stability(float(mean[0]), float(sd[0]), float(mean[1]), float(sd[1]), top, error)
+
+
+def _agreement(one: Ranking, other: Ranking, top: int) -> tuple[float, float]:
+    """Spearman's rank correlation, and the share of the top that is common."""
+    ranks = np.corrcoef(np.argsort(one.order), np.argsort(other.order))
+    common = len(set(one.order[:top]) & set(other.order[:top]))
+    return float(np.asarray(ranks)[0, 1]), common / top
