@@ -9,8 +9,9 @@
 """
 
 from freqprep.errors import FreqprepError
-from freqprep.spectrum.channels import Selection, channels
+from freqprep.spectrum.channels import Selection
 from freqprep.store.reader import Split, Store, open_store
+from freqprep.store.selections import select as channels
 
 __all__ = ["FreqprepError", "Selection", "Split", "Store", "channels", "open_store"]
 __version__ = "0.1.0"

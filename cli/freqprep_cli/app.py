@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from freqprep import __version__
-from freqprep_cli import convert, info, show, verify
+from freqprep_cli import convert, info, show, stats, verify
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -18,6 +18,7 @@ app = typer.Typer(
 app.command(name="convert", no_args_is_help=True)(convert.convert)
 app.command(name="info", no_args_is_help=True)(info.info)
 app.command(name="show", no_args_is_help=True)(show.show)
+app.command(name="stats", no_args_is_help=True)(stats.stats)
 app.command(name="verify", no_args_is_help=True)(verify.verify)
 
 

@@ -10,9 +10,10 @@ import typer
 from freqprep.reports import noted_images, rejected_images
 from freqprep.store.layout import PARTIAL_PREFIX
 from freqprep.store.reader import open_store
+from freqprep.store.selections import problems, saved_documents
 from freqprep.store.summary import summarize
 from freqprep_cli.convert import describe
-from freqprep_cli.output import print_json
+from freqprep_cli.output import plural, print_json
 
 _REJECTS_SHOWN = 20
 
@@ -52,9 +53,23 @@ def info(
                 typer.echo(f"  note: '{note['key']}', {note['note']}")
             if len(rejects) > _REJECTS_SHOWN:
                 typer.echo(f"  ... and {len(rejects) - _REJECTS_SHOWN} more; --json lists all")
+    saved, damaged = saved_documents(store), problems(store)
     if json:
-        print_json({"store": str(store), "unfinished": sorted(unfinished), "splits": documents})
-    elif unfinished:
+        print_json(
+            {
+                "store": str(store),
+                "unfinished": sorted(unfinished),
+                "splits": documents,
+                "selections": saved,
+                "problems": [{"where": where, "what": what} for where, what in damaged],
+            }
+        )
+        return
+    for name, selection in saved.items():
+        typer.echo(f"selection {name}: {plural(len(selection['channels']), 'channel')}")
+    for where, what in damaged:
+        typer.echo(f"problem: {where} {what}")
+    if unfinished:
         typer.echo(f"unfinished (convert --resume): {', '.join(sorted(unfinished))}")
     elif not documents:
         typer.echo("the store has no finished split")

@@ -9,8 +9,8 @@ import typer
 from PIL import Image
 
 from freqprep.contact_sheet import contact_sheet
-from freqprep.spectrum.channels import channels as select
 from freqprep.store.reader import find_row, open_store
+from freqprep.store.selections import select
 
 
 def show(
@@ -20,7 +20,11 @@ def show(
         str | None, typer.Option(help="Split; needed where there are several.", metavar="S")
     ] = None,
     channels: Annotated[
-        str, typer.Option(help="Selection to rebuild from: square-24, y_0_0,cb_0_0, ...")
+        str,
+        typer.Option(
+            help="Selection to rebuild from: a published one (square-24), channels (y_0_0,cb_0_0), "
+            "a count, a saved name or a .json file."
+        ),
     ] = "all",
     output: Annotated[
         Path, typer.Option("--output", "-o", help="PNG file to write.", metavar="FILE")
@@ -34,8 +38,8 @@ def show(
 
     Example: freqprep show photos.zarr 0 --channels square-24 -o row.png --sheet channels.png
     """
-    selection = select(channels)
     chosen = open_store(store).only(split)
+    selection = select(channels, chosen)
     number = find_row(chosen, row)
     picture = chosen.image(number, selection)
     Image.fromarray(picture).save(output, format="PNG")

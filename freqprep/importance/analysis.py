@@ -15,7 +15,6 @@ from freqprep.importance.ranking import SCORES, Ranking, Score, bytes_ranking
 from freqprep.importance.redundancy import correlation
 from freqprep.importance.stability import Stability, stabilities
 from freqprep.importance.sums import Sums
-from freqprep.spectrum.channels import Selection
 from freqprep.store.split import Split
 
 DEFAULT_SCORE = "visible"
@@ -90,52 +89,6 @@ class Analysis:
         if name not in self.rankings:
             raise UsageError(f"unknown score {name!r}", f"known scores: {', '.join(self.rankings)}")
         return self.rankings[name]
-
-
-@dataclass(frozen=True)
-class Judged:
-    """A trained network's verdict on a selection.
-
-    Attributes
-    ----------
-    name : str
-    selection : Selection
-    loss : float
-        Mean cross-entropy, nats.
-    accuracy : float
-        Top-1, 0..1.
-    """
-
-    name: str
-    selection: Selection
-    loss: float
-    accuracy: float
-
-
-@dataclass(frozen=True)
-class Findings:
-    """An analysis and what was chosen by it.
-
-    Attributes
-    ----------
-    analysis : Analysis
-    by : str
-        The ranking that the selection was made by.
-    selection : Selection
-    judged : tuple of Judged
-        Empty without a network.
-    network : str
-        Name of the network's file, or empty.
-    sample : int
-        Images that the network was asked about.
-    """
-
-    analysis: Analysis
-    by: str
-    selection: Selection
-    judged: tuple[Judged, ...] = ()
-    network: str = ""
-    sample: int = 0
 
 
 def analyse(split: Split, top: int = DEFAULT_TOP, jobs: int | None = None) -> Analysis:

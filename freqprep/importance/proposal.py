@@ -16,7 +16,9 @@ _BUDGET = re.compile(
     r"\s*(?P<each>(?:/|an?\b|per\b)\s*image)?(?P<all>in all)?",
     re.IGNORECASE,
 )
-_REMEDY = "write 20KB/image, 60GB (of the whole split), or a selection whose bytes are the limit"
+BUDGET_REMEDY = (
+    "write 20KB/image, 60GB (of the whole split), or a selection whose bytes are the limit"
+)
 
 
 def fill(order: Sequence[int], count: int, cost: np.ndarray, limit: float = np.inf) -> list[int]:
@@ -73,7 +75,7 @@ def parse_budget(text: str, images: int) -> float | None:
         return None
     amount = float(match["number"]) * _UNITS[match["unit"].lower()]
     if amount == 0:
-        raise UsageError(f"a budget of {text.strip()!r} allows no channel", _REMEDY)
+        raise UsageError(f"a budget of {text.strip()!r} allows no channel", BUDGET_REMEDY)
     return amount if match["each"] else amount / max(images, 1)
 
 

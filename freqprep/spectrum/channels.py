@@ -60,6 +60,9 @@ _PAPER: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
         (0, 1, 2, 8, 9, 10, 16, 17, 24, 25),
     ),
 }
+PUBLISHED = tuple(_PAPER)
+"""Names of the published selections."""
+
 _NESTED = ("paper-6", "square-24", "paper-32", "paper-48", "paper-64")
 _REMEDY = (
     f"known selections: {', '.join([*_PAPER, 'all', 'triangle-N', 'zigzag-Y+Cb+Cr'])}; or channels"

@@ -16,7 +16,7 @@ from freqprep.allocation import keep_freed_memory
 from freqprep.errors import CorruptStoreError, RejectedRowError, ShardMissingError, StoreError
 from freqprep.ragged import Ragged
 from freqprep.spectrum import FREQUENCIES
-from freqprep.spectrum.channels import CHANNELS, STORED_POSITION, Selection, channels
+from freqprep.spectrum.channels import CHANNELS, STORED_POSITION, Selection
 from freqprep.spectrum.color import ycbcr_to_rgb
 from freqprep.spectrum.dct import grid_of, inverse
 from freqprep.spectrum.moments import Moments
@@ -33,10 +33,10 @@ from freqprep.store.manifest import (
 )
 from freqprep.store.plan import shard_count
 from freqprep.store.schema import ROWS_PER_SHARD, SplitAttributes
+from freqprep.store.selections import ChannelsLike, select
 from freqprep.store.shard import ShardFile
 
 Rows = int | slice | range | Sequence[int] | np.ndarray
-ChannelsLike = str | Sequence[int | str] | Selection | None
 
 _RESTORE = "restore the split from a copy, or convert again with --overwrite"
 
@@ -169,8 +169,9 @@ class Split:
         rows : int, list, range, slice or array
             Rows, in any order, repeats allowed; negative ones count from the end. A boolean
             array of length ``len(split)`` masks.
-        channels : str, sequence or Selection, optional
-            A selection as `freqprep.channels` takes it; all 192 in raster order by default.
+        channels : str, int, sequence or Selection, optional
+            As `freqprep.channels` takes it, saved names and counts too; all 192 in raster order
+            by default.
 
         Returns
         -------
@@ -188,11 +189,11 @@ class Split:
         """
         indices = self._rows(rows)
         self._refuse_rejected(indices)
-        return self._read(indices, _selection(channels))
+        return self._read(indices, select(channels, self))
 
     def read(self, rows: Rows, channels: ChannelsLike = None) -> np.ndarray:
         """Coefficients: ``read_codes`` times the steps, float32; same parameters and errors."""
-        selection = _selection(channels)
+        selection = select(channels, self)
         codes = self.read_codes(rows, selection)
         return dequantize(codes, self.steps[list(selection.indices)])
 
@@ -204,7 +205,7 @@ class Split:
         ndarray of uint8, shape (h, w, 3)
             RGB.
         """
-        selection = _selection(channels)
+        selection = select(channels, self)
         height, width = (int(n) for n in self.sizes[operator.index(row)])
         grid_rows, grid_columns = grid_of(height, width)
         coefficients = np.zeros((CHANNELS, *self.attributes.encoding.geometry.grid), np.float32)
@@ -308,10 +309,6 @@ class Split:
                 if keep:
                     self._cache.put((shard, position), chunk.copy())
                 yield position, chunk
-
-
-def _selection(given: ChannelsLike) -> Selection:
-    return channels("all" if given is None else given)
 
 
 def _run(indices: np.ndarray) -> Any:

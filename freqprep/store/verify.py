@@ -16,6 +16,7 @@ from freqprep.ragged import Ragged
 from freqprep.spectrum import BLOCK
 from freqprep.spectrum.channels import CHANNELS
 from freqprep.spectrum.moments import Moments
+from freqprep.store import selections
 from freqprep.store.layout import PARTIAL_PREFIX, REPLACED_PREFIX, root_document, shard_path
 from freqprep.store.manifest import (
     GROUP_DOCUMENT,
@@ -80,6 +81,7 @@ def verify(path: Path, jobs: int | None = None) -> Verified:
     files = chunks = images = 0
     store = open_store(path)
     problems += _root_problems(path, set(store))
+    problems += (Problem(where, what) for where, what in selections.problems(path))
     for name in store:
         try:
             split = store[name]
@@ -104,9 +106,10 @@ def shard_moments(split: Split, shard: int) -> Moments:
 def _root_problems(path: Path, splits: set[str]) -> Iterator[Problem]:
     if (path / GROUP_DOCUMENT).read_bytes() != root_document():
         yield Problem(GROUP_DOCUMENT, "is not what was written")
+    ours = {GROUP_DOCUMENT, selections.FOLDER, *splits}
     for entry in sorted(path.iterdir()):
         unfinished = entry.name.startswith((PARTIAL_PREFIX, REPLACED_PREFIX))
-        if entry.name != GROUP_DOCUMENT and entry.name not in splits and not unfinished:
+        if entry.name not in ours and not unfinished:
             lost = "is a split without a manifest" if (entry / GROUP_DOCUMENT).exists() else ""
             yield Problem(entry.name, lost or "does not belong to the store")
 

@@ -1,0 +1,118 @@
+"""``freqprep stats``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from freqprep.errors import UsageError
+from freqprep.importance.analysis import DEFAULT_TOP, analyse
+from freqprep.importance.choice import BEST
+from freqprep.importance.findings import chosen_from, to_document
+from freqprep.importance.inquiry import Inquiry, find, other_split
+from freqprep.progress import say
+from freqprep.spectrum.channels import Selection
+from freqprep.store.reader import open_store
+from freqprep.store.selections import check_name, save_selection, write_selection
+from freqprep_cli.output import print_json
+from freqprep_cli.stats_table import describe
+
+
+def stats(
+    store: Annotated[Path, typer.Argument(help="The store.", metavar="STORE")],
+    split: Annotated[
+        str | None, typer.Option(help="Split; needed where there are several.", metavar="S")
+    ] = None,
+    top: Annotated[int, typer.Option(help="Choose at most so many channels.")] = DEFAULT_TOP,
+    by: Annotated[
+        str,
+        typer.Option(
+            help="Score to choose by: visible, gain, energy, std, mean, zero_fraction, entropy, "
+            "bytes, label_share, label_information, redundancy, mrmr; with --network removal or "
+            "forward; or best: visible within the bytes of the published selection of as many "
+            "channels or, with --network, the candidate that the network does best on.",
+            metavar="SCORE",
+        ),
+    ] = BEST,
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            help="Most bytes that the chosen channels may take: 20KB/image, 60GB for all images, "
+            "or a selection that they shall not exceed."
+        ),
+    ] = None,
+    network: Annotated[
+        Path | None,
+        typer.Option(
+            help="A trained RGB network (.npz, .pt, .pth of torchvision's mobilenet_v2 or "
+            "resnet50) to judge selections by.",
+            metavar="FILE",
+        ),
+    ] = None,
+    sample: Annotated[int, typer.Option(help="Images that the network is shown.")] = 200,
+    scores: Annotated[
+        Path | None,
+        typer.Option(help="One more score, from a JSON file.", metavar="FILE"),
+    ] = None,
+    compare: Annotated[
+        str | None,
+        typer.Option(
+            help="Compare channel by channel with another split, or with another store.",
+            metavar="OTHER",
+        ),
+    ] = None,
+    save: Annotated[
+        str | None,
+        typer.Option(help="Save the chosen channels in the store by this name.", metavar="NAME"),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Save them as a JSON file.", metavar="FILE"),
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="Write a report to look at, one HTML file.", metavar="FILE")
+    ] = None,
+    plots: Annotated[
+        Path | None, typer.Option(help="Write its figures as PNG files.", metavar="DIR")
+    ] = None,
+    jobs: Annotated[int | None, typer.Option(help="Worker processes; one a core.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Say which frequency channels matter, and choose the few worth training on.
+
+    Example: freqprep stats photos.zarr --split train --top 24 --report report.html
+    """
+    if save is not None:
+        check_name(save)
+    if sample < 1:
+        raise UsageError(f"--sample {sample}", "show the network at least one image")
+    if jobs is not None and jobs < 1:
+        raise UsageError(f"--jobs {jobs}", "use at least one worker")
+    opened = open_store(store)
+    chosen_split = opened.only(split)
+    other = None if compare is None else other_split(opened, chosen_split, compare)
+    analysis = analyse(chosen_split, top, jobs)
+    inquiry = Inquiry(top, by, budget, network, sample, scores)
+    against = None if other is None else analyse(other, top, jobs)
+    findings = find(analysis, chosen_split, inquiry, against)
+    indices = findings.choice.selection.indices
+    if save is not None:
+        path = save_selection(store, Selection(indices, save), chosen_from(findings))
+        say(f"saved as {save}: {path}")
+    if output is not None:
+        write_selection(output, Selection(indices, output.stem), chosen_from(findings))
+        say(f"saved: {output}")
+    if report is not None or plots is not None:
+        from freqprep.report import write_plots, write_report
+
+        if report is not None:
+            write_report(findings, chosen_split, report)
+            say(f"report: {report}")
+        if plots is not None:
+            say(f"plots: {len(write_plots(findings, chosen_split, plots))} files in {plots}")
+    if json:
+        print_json(to_document(findings))
+    else:
+        typer.echo(describe(findings))

@@ -1,0 +1,176 @@
+"""How ``freqprep stats`` prints what it found."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from freqprep.importance.analysis import Analysis
+from freqprep.importance.drift import Drift
+from freqprep.importance.findings import Findings, overlap
+from freqprep.spectrum.channels import NAMES, PUBLISHED, Selection, published
+from freqprep_cli.output import plural, size
+
+_MOST_DRIFTED = 12
+
+
+def describe(findings: Findings) -> str:
+    """All of it as text."""
+    parts = [
+        _head(findings),
+        _ranking(findings),
+        _chosen(findings),
+        _candidates(findings),
+        _stability(findings),
+    ]
+    if findings.drift is not None:
+        parts.append(_drift(findings, findings.drift))
+    return "\n\n".join(parts)
+
+
+def _head(findings: Findings) -> str:
+    analysis, choice = findings.analysis, findings.choice
+    rejected = f", {analysis.rejected} rejected left out" if analysis.rejected else ""
+    lines = [
+        f"{analysis.split} of {analysis.store}: {plural(analysis.images, 'image')}{rejected}, "
+        f"{analysis.blocks} blocks a component",
+        f"ranked by {choice.ranking.name}: {choice.ranking.meaning}",
+    ]
+    if math.isfinite(choice.budget.limit):
+        lines.append(f"budget {choice.budget.name}: {size(choice.budget.limit)} an image")
+    return "\n".join(lines)
+
+
+def _ranking(findings: Findings) -> str:
+    analysis, ranking = findings.analysis, findings.choice.ranking
+    chosen = set(findings.choice.selection.indices)
+    last = max((ranking.order.index(index) for index in chosen), default=0)
+    error = analysis.stability.get(ranking.name)
+    share, zero, entropy = (
+        analysis.rankings[name].values for name in ("energy_share", "zero_fraction", "entropy")
+    )
+    rows = []
+    for rank, index in enumerate(ranking.order[: last + 1], start=1):
+        value = f"{ranking.values[index]:.4g}"
+        rows.append(
+            (
+                str(rank),
+                NAMES[index],
+                "*" if index in chosen else "",
+                value if error is None else f"{value} +-{error.error[index]:.2g}",
+                f"{100 * share[index]:.2f} %",
+                f"{100 * zero[index]:.1f} %",
+                f"{entropy[index]:.2f}",
+                size(analysis.channel_bytes[index]),
+                size(analysis.bytes_of(ranking.order[:rank])),
+                _db(analysis.psnr(ranking.order[:rank])),
+            )
+        )
+    heads = ("rank", "channel", "chosen", ranking.name, "energy", "zeros", "bits", "on disk")
+    return columns((*heads, "up to here", "PSNR"), rows)
+
+
+def _chosen(findings: Findings) -> str:
+    analysis, choice = findings.analysis, findings.choice
+    indices = choice.selection.indices
+    every = analysis.channel_bytes.sum()
+    verdict = next((one for one in findings.landmarks if one.name == "chosen"), None)
+    judged = ""
+    if verdict is not None:
+        judged = f"; {findings.network}: cross-entropy {verdict.loss:.3f}, top-1 "
+        judged += f"{100 * verdict.accuracy:.1f} % of {findings.sample} images"
+    return (
+        f"chosen by {choice.by}: {plural(len(indices), 'channel')}, "
+        f"{size(analysis.bytes_of(indices))} an image "
+        f"({100 * analysis.bytes_of(indices) / every:.0f} % of all 192), "
+        f"PSNR {_db(analysis.psnr(indices))} in RGB against all 192{judged}\n"
+        f"{','.join(choice.selection.names)}"
+    )
+
+
+def _candidates(findings: Findings) -> str:
+    """What the other scores and rules would choose, and the published lists."""
+    choice = findings.choice
+    listed = {frozenset(candidate.indices) for candidate in choice.candidates}
+    others = [published(name) for name in PUBLISHED]
+    unlisted = [other for other in others if frozenset(other.indices) not in listed]
+    verdicts = {judged.name: judged for judged in (*findings.landmarks, *choice.judged)}
+    heads = ["selection", "channels", "on disk", "PSNR", "overlap"]
+    heads += ["cross-entropy", "top-1"] if verdicts else []
+    rows = []
+    for selection in (*choice.candidates, *unlisted):
+        row = _candidate(findings.analysis, choice.selection, selection)
+        if verdict := verdicts.get(selection.name):
+            row += [f"{verdict.loss:.3f}", f"{100 * verdict.accuracy:.1f} %"]
+        rows.append(row + [""] * (len(heads) - len(row)))
+    return "within the same count and budget, and the published:\n" + columns(heads, rows)
+
+
+def _candidate(analysis: Analysis, chosen: Selection, selection: Selection) -> list[str]:
+    return [
+        selection.name,
+        str(len(selection)),
+        size(analysis.bytes_of(selection.indices)),
+        _db(analysis.psnr(selection.indices)),
+        f"{100 * overlap(chosen.indices, selection.indices):.0f} %",
+    ]
+
+
+def _stability(findings: Findings) -> str:
+    analysis, name = findings.analysis, findings.choice.ranking.name
+    found = analysis.stability.get(name)
+    if found is None:
+        lines = [f"no halves of the data to compare {name} on"]
+    else:
+        lines = [
+            f"between random halves of the data, {name} agrees to {found.spearman:.3f} "
+            f"+-{found.spearman_sd:.3f} (Spearman) and shares {100 * found.overlap:.0f} "
+            f"+-{100 * found.overlap_sd:.0f} % of the top {found.top}"
+        ]
+    reasons: dict[str, list[str]] = {}
+    for score, reason in analysis.unavailable.items():
+        reasons.setdefault(reason, []).append(score)
+    lines += [f"not computed: {', '.join(names)} ({why})" for why, names in reasons.items()]
+    return "\n".join(lines)
+
+
+def _drift(findings: Findings, drift: Drift) -> str:
+    errors = drift.standard_errors
+    strength = np.abs(drift.level if errors is None else errors)
+    rows = []
+    for index in np.argsort(-strength, kind="stable")[:_MOST_DRIFTED].tolist():
+        rows.append(
+            (
+                NAMES[index],
+                f"{drift.level[index]:+.2f} dB",
+                "" if errors is None else f"{errors[index]:+.1f}",
+                f"{drift.mean_shift[index]:+.3f}",
+                "" if drift.divergence is None else f"{drift.divergence[index]:.4f}",
+                f"{drift.rank_change[index]:+d}",
+            )
+        )
+    heads = ("channel", "energy", "standard errors", "mean shift", "divergence", "rank")
+    return (
+        f"against {drift.other}: Spearman {drift.spearman:.3f}, "
+        f"{100 * drift.overlap:.0f} % of the top shared; the channels that differ most:\n"
+        + columns(heads, rows)
+    )
+
+
+def columns(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table: the first column to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
+    lines = []
+    for row in (heads, *rows):
+        cells = [
+            cell.ljust(width) if number == 0 else cell.rjust(width)
+            for number, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  " + "  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def _db(value: float) -> str:
+    return f"{value:.2f} dB" if math.isfinite(value) else "exact"

@@ -1,0 +1,124 @@
+"""How far the channels of one split differ from those of another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from freqprep.errors import UsageError
+from freqprep.importance.analysis import Analysis
+from freqprep.importance.ranking import Ranking
+
+_ENERGY = "energy"
+
+
+@dataclass(frozen=True)
+class Drift:
+    """The channels of a split against those of another; raster order.
+
+    Attributes
+    ----------
+    other : str
+        The other split.
+    level : ndarray of float64, shape (192,)
+        Energy of the other over the energy here, dB; 0 where both have none, and bounded by
+        +-99 where one has none.
+    standard_errors : ndarray of float64 or None, shape (192,)
+        Difference of the energies over its standard error; None where a split has fewer than eight
+        images.
+    mean_shift : ndarray of float64, shape (192,)
+        Difference of the means over the standard deviation here; 0 where that is 0.
+    divergence : ndarray of float64 or None, shape (192,)
+        Jensen-Shannon divergence of the distributions of codes, bits: 0 the same, 1 disjoint
+        (Lin 1991). None where the splits have different quantization.
+    rank_change : ndarray of int64, shape (192,)
+        Rank in the other less rank here, by the score.
+    spearman : float
+        Correlation of the two orders.
+    overlap : float
+        Share of the top channels that both have.
+    """
+
+    other: str
+    level: np.ndarray
+    standard_errors: np.ndarray | None
+    mean_shift: np.ndarray
+    divergence: np.ndarray | None
+    rank_change: np.ndarray
+    spearman: float
+    overlap: float
+
+
+def drift(here: Analysis, there: Analysis, by: str, top: int) -> Drift:
+    """Compare two splits, channel by channel.
+
+    Parameters
+    ----------
+    here, there : Analysis
+    by : str
+        Score whose ranks are compared; both need it.
+    top : int
+        Overlap is of the choice of so many channels.
+
+    Raises
+    ------
+    UsageError
+        One of the splits does not have the score.
+    """
+    energies = [_values(analysis, _ENERGY) for analysis in (here, there)]
+    means = [_values(analysis, "mean") for analysis in (here, there)]
+    deviation = _values(here, "std")
+    shift = np.divide(
+        means[1] - means[0], deviation, out=np.zeros_like(deviation), where=deviation > 0
+    )
+    one, other = here.ranking(by), there.ranking(by)
+    ranks = [np.argsort(ranking.order) for ranking in (one, other)]
+    return Drift(
+        other=f"{there.store} {there.split}",
+        level=_level(*energies),
+        standard_errors=_standard_errors(here, there, energies[1] - energies[0]),
+        mean_shift=shift,
+        divergence=_divergence(here, there),
+        rank_change=ranks[1] - ranks[0],
+        spearman=float(np.asarray(np.corrcoef(ranks[0], ranks[1]))[0, 1]),
+        overlap=_overlap(one, other, top),
+    )
+
+
+def _values(analysis: Analysis, name: str) -> np.ndarray:
+    return analysis.ranking(name).values
+
+
+def _level(here: np.ndarray, there: np.ndarray) -> np.ndarray:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = 10 * np.log10(there / here)
+    return np.clip(np.nan_to_num(ratio, nan=0.0, posinf=99.0, neginf=-99.0), -99, 99)
+
+
+def _standard_errors(here: Analysis, there: Analysis, difference: np.ndarray) -> np.ndarray | None:
+    if _ENERGY not in here.stability or _ENERGY not in there.stability:
+        return None
+    error = np.hypot(here.stability[_ENERGY].error, there.stability[_ENERGY].error)
+    return np.divide(difference, error, out=np.zeros_like(difference), where=error > 0)
+
+
+def _divergence(here: Analysis, there: Analysis) -> np.ndarray | None:
+    if not np.array_equal(here.steps, there.steps):
+        return None
+    shares = []
+    for analysis in (here, there):
+        histogram = analysis.sums.histogram.sum(axis=0)
+        shares.append(histogram / histogram.sum(axis=1, keepdims=True))
+    middle = _entropy((shares[0] + shares[1]) / 2)
+    return np.maximum(middle - (_entropy(shares[0]) + _entropy(shares[1])) / 2, 0)
+
+
+def _entropy(share: np.ndarray) -> np.ndarray:
+    return -np.sum(share * np.log2(share, out=np.zeros_like(share), where=share > 0), axis=1)
+
+
+def _overlap(one: Ranking, other: Ranking, top: int) -> float:
+    if not 1 <= top <= len(one.order):
+        raise UsageError(f"the top {top} channels", f"there are 1 to {len(one.order)}")
+    return len(set(one.order[:top]) & set(other.order[:top])) / top

@@ -1,0 +1,170 @@
+"""All that ``freqprep stats`` found, and the same as JSON data."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from freqprep.importance.analysis import Analysis
+from freqprep.importance.choice import Choice, Judged
+from freqprep.importance.drift import Drift
+from freqprep.spectrum.channels import NAMES, PUBLISHED, Selection, published
+
+LANDMARKS = (6, 12, 24, 32, 48, 64, 192)
+"""Counts of channels at which a ranking is looked at more closely."""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """An analysis, what was chosen by it, and what a network says.
+
+    Attributes
+    ----------
+    analysis : Analysis
+    choice : Choice
+    landmarks : tuple of Judged
+        The network's verdict on the chosen channels, the top of the ranking at `LANDMARKS`, and
+        the published selections; empty without a network.
+    network : str
+        Name of the network's file, or empty.
+    sample : int
+        Images that the network was asked about.
+    drift : Drift or None
+    """
+
+    analysis: Analysis
+    choice: Choice
+    landmarks: tuple[Judged, ...] = ()
+    network: str = ""
+    sample: int = 0
+    drift: Drift | None = None
+
+
+def landmark_selections(choice: Choice) -> list[Selection]:
+    """The selections that are looked at more closely: chosen, top of the ranking, published."""
+    ranking = choice.ranking
+    tops = [Selection(ranking.order[:count], f"{ranking.name}-{count}") for count in LANDMARKS]
+    chosen = Selection(choice.selection.indices, "chosen")
+    return [chosen, *tops, *map(published, PUBLISHED)]
+
+
+def overlap(one: Iterable[int], other: Iterable[int]) -> float:
+    """Jaccard index of two sets of channels: common over all that occur."""
+    first, second = set(one), set(other)
+    return len(first & second) / max(len(first | second), 1)
+
+
+def to_document(findings: Findings) -> dict[str, Any]:
+    """As JSON data; nothing in it is infinite or not a number."""
+    analysis, choice = findings.analysis, findings.choice
+    indices = choice.selection.indices
+    limit = choice.budget.limit
+    return {
+        "store": analysis.store,
+        "split": analysis.split,
+        "content_id": analysis.content_id,
+        "images": analysis.images,
+        "rejected": analysis.rejected,
+        "blocks": analysis.blocks,
+        "by": choice.by,
+        "budget": choice.budget.name or None,
+        "budget_bytes_per_image": None if math.isinf(limit) else limit,
+        "selection": list(choice.selection.names),
+        **_described(analysis, choice.selection),
+        "candidates": [
+            {"name": candidate.name, "selection": list(candidate.names)}
+            | _described(analysis, candidate)
+            | _verdict(choice.judged, candidate.name)
+            for candidate in choice.candidates
+        ],
+        "published": [
+            {"name": name}
+            | _described(analysis, published(name))
+            | _verdict(findings.landmarks, name)
+            | {"overlap": overlap(indices, published(name).indices)}
+            for name in PUBLISHED
+        ],
+        "landmarks": [
+            {"name": judged.name, "channels": len(judged.selection)}
+            | _described(analysis, judged.selection)
+            | _verdict(findings.landmarks, judged.name)
+            for judged in findings.landmarks
+        ],
+        "network": findings.network or None,
+        "network_images": findings.sample,
+        "scores": {name: _score(findings, name) for name in analysis.rankings},
+        "unavailable": analysis.unavailable,
+        "drift": None if findings.drift is None else _drift(findings.drift),
+    }
+
+
+def chosen_from(findings: Findings) -> dict[str, Any]:
+    """How a selection was made, to be saved with it."""
+    document = to_document(findings)
+    kept = (
+        "split",
+        "content_id",
+        "images",
+        "by",
+        "budget",
+        "bytes_per_image",
+        "psnr_rgb",
+        "network",
+        "network_images",
+    )
+    return {key: document[key] for key in kept}
+
+
+def _described(analysis: Analysis, selection: Selection) -> dict[str, Any]:
+    psnr = analysis.psnr(selection.indices)
+    return {
+        "count": len(selection),
+        "bytes_per_image": analysis.bytes_of(selection.indices),
+        "psnr_rgb": psnr if math.isfinite(psnr) else None,
+    }
+
+
+def _verdict(judged: Iterable[Judged], name: str) -> dict[str, Any]:
+    found = next((verdict for verdict in judged if verdict.name == name), None)
+    return {} if found is None else {"loss": found.loss, "accuracy": found.accuracy}
+
+
+def _score(findings: Findings, name: str) -> dict[str, Any]:
+    ranking = findings.analysis.rankings[name]
+    document: dict[str, Any] = {
+        "unit": ranking.unit,
+        "meaning": ranking.meaning,
+        "values": dict(zip(NAMES, ranking.values.tolist(), strict=True)),
+        "order": [NAMES[index] for index in ranking.order],
+        "stability": None,
+    }
+    if found := findings.analysis.stability.get(name):
+        document["stability"] = {
+            "spearman": found.spearman,
+            "spearman_sd": found.spearman_sd,
+            "top": found.top,
+            "overlap": found.overlap,
+            "overlap_sd": found.overlap_sd,
+            "standard_error": dict(zip(NAMES, found.error.tolist(), strict=True)),
+        }
+    return document
+
+
+def _drift(found: Drift) -> dict[str, Any]:
+    def by_channel(values: np.ndarray | None) -> dict[str, Any] | None:
+        return None if values is None else dict(zip(NAMES, values.tolist(), strict=True))
+
+    return {
+        "other": found.other,
+        "spearman": found.spearman,
+        "overlap": found.overlap,
+        "level_db": by_channel(found.level),
+        "standard_errors": by_channel(found.standard_errors),
+        "mean_shift": by_channel(found.mean_shift),
+        "divergence_bits": by_channel(found.divergence),
+        "rank_change": by_channel(found.rank_change),
+    }

@@ -1,0 +1,95 @@
+"""A trained network as the judge of selections and of single channels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from freqprep.importance.analysis import DEFAULT_SCORE, Analysis
+from freqprep.importance.choice import Budget, Judged
+from freqprep.importance.network import (
+    Network,
+    NetworkSample,
+    evaluate,
+    forward_selection,
+    removal,
+)
+from freqprep.importance.ranking import Ranking, by_size
+from freqprep.models.rgb import load_rgb_network
+from freqprep.spectrum.channels import CHANNELS, Selection
+from freqprep.store.split import Split
+
+REMOVAL = "removal"
+FORWARD = "forward"
+NETWORK_SCORES = (REMOVAL, FORWARD)
+"""Scores that need a network: 193 evaluations of the sample; about ten a chosen channel."""
+
+
+@dataclass(frozen=True)
+class Jury:
+    """A trained network, and the images it is asked about.
+
+    Attributes
+    ----------
+    split : Split
+    network : Network
+    sample : NetworkSample
+    name : str
+        The file's name.
+    """
+
+    split: Split
+    network: Network
+    sample: NetworkSample
+    name: str
+
+    @classmethod
+    def load(cls, split: Split, path: Path, images: int) -> Jury:
+        """Read a network and draw the sample; errors as theirs."""
+        network = load_rgb_network(path)
+        return cls(split, network, NetworkSample.gather(split, network, images=images), path.name)
+
+    def judge(self, selections: Sequence[Selection]) -> tuple[Judged, ...]:
+        """The network's verdict on each selection."""
+        found = evaluate(self.split, self.network, self.sample, selections)
+        return tuple(
+            Judged(selection.name, selection, float(loss), float(accuracy))
+            for selection, loss, accuracy in zip(
+                selections, found.loss, found.accuracy, strict=True
+            )
+        )
+
+    def ranking(self, name: str, analysis: Analysis, top: int, budget: Budget) -> Ranking:
+        """Rank by one of `NETWORK_SCORES`.
+
+        Parameters
+        ----------
+        name : str
+        analysis : Analysis
+        top : int
+            Forward selection ends with so many channels; the others follow in the order of the
+            default score.
+        budget : Budget
+            Forward selection keeps within it.
+        """
+        if name == REMOVAL:
+            change = removal(self.split, self.network, self.sample).loss_change
+            meaning = "what the network's cross-entropy rises by without the channel"
+            return Ranking(REMOVAL, "nats", meaning, change, by_size(change))
+        found = forward_selection(
+            self.split,
+            self.network,
+            self.sample,
+            top,
+            channel_bytes=analysis.channel_bytes,
+            byte_limit=budget.limit,
+        )
+        rest = [k for k in analysis.ranking(DEFAULT_SCORE).order if k not in found.order]
+        values = np.zeros(CHANNELS)
+        nothing = float(evaluate(self.split, self.network, self.sample, [Selection(())]).loss[0])
+        values[list(found.order)] = -np.diff([nothing, *found.losses])
+        meaning = "what the network's cross-entropy falls by when channels are added best first"
+        return Ranking(FORWARD, "nats", meaning, values, (*found.order, *rest))

@@ -1,0 +1,76 @@
+"""Scores from elsewhere, for instance the open probabilities of a trained gate.
+
+A JSON object: ``{"format": "freqprep-scores", "name": "gate", "meaning": "...", "unit": "...",
+"values": {"y_0_0": 0.98, ...}}`` with a finite number for each of the 192 channels; the largest
+rank first.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from freqprep.errors import UsageError
+from freqprep.importance.ranking import Ranking, by_size
+from freqprep.spectrum.channels import NAMES
+
+FORMAT_NAME = "freqprep-scores"
+_MOST_BYTES = 2**20
+_LARGEST = 1e300  # whole numbers of JSON may be too large for a float
+_SHOWN = 3
+
+
+def read_scores(path: Path) -> Ranking:
+    """Rank by the scores in a file.
+
+    Raises
+    ------
+    UsageError
+        The file cannot be read, or lacks a finite number for a channel.
+    """
+    document = _read(path)
+    values, name = document.get("values"), document.get("name")
+    if not isinstance(values, dict) or not isinstance(name, str) or not name:
+        raise _wrong(path, 'it needs a "name" and "values" by channel')
+    missing = [channel for channel in NAMES if not _is_number(values.get(channel))]
+    if missing:
+        raise _wrong(path, f"no finite number for {_some(missing)}")
+    unknown = [str(key) for key in values if key not in NAMES]
+    if unknown:
+        raise _wrong(path, f"not channels: {_some(unknown)}")
+    numbers = np.array([float(values[channel]) for channel in NAMES])
+    unit, meaning = (str(document.get(key, "")) for key in ("unit", "meaning"))
+    return Ranking(name, unit, meaning or f"from {path.name}", numbers, by_size(numbers))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            data = file.read(_MOST_BYTES + 1)
+        document = json.loads(data) if len(data) <= _MOST_BYTES else None
+    except OSError as error:
+        raise _wrong(path, f"it cannot be read: {error.strerror}") from None
+    except (ValueError, RecursionError):
+        raise _wrong(path, "it is not JSON") from None
+    if not isinstance(document, dict) or document.get("format") != FORMAT_NAME:
+        raise _wrong(path, f'it is not an object with "format": "{FORMAT_NAME}"')
+    return document
+
+
+def _is_number(value: object) -> bool:
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        return False
+    return abs(value) < _LARGEST and math.isfinite(value)
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
+
+
+def _wrong(path: Path, what: str) -> UsageError:
+    return UsageError(f"{path} holds no scores: {what}", "docs/how-to.md shows the form")
