@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.benchmarks import conversion, fidelity, layouts, memory, reading, scale
+from tests.benchmarks import conversion, fidelity, layouts, memory, reading, scale, selections
 
 DATA = Path(__file__).resolve().parents[2].parent / "shared/data"
 BENCHMARKS = {
@@ -23,6 +23,7 @@ BENCHMARKS = {
     "layouts": layouts.run,
     "memory": memory.run,
     "scale": scale.run,
+    "selections": selections.run,
 }
 
 

@@ -1,0 +1,52 @@
+"""A trained network's answers for many selections, each asked once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from freqprep.importance.judging import Jury
+from freqprep.importance.network import evaluate
+from freqprep.spectrum.channels import Selection
+from freqprep.store.split import Split
+
+_AT_ONCE = 40
+
+
+class Verdicts:
+    """Cross-entropy and correctness of every image, by the set of channels.
+
+    Parameters
+    ----------
+    split : Split
+        All its images are asked about; rows in the order of the store.
+    weights : Path
+        The network's file.
+    """
+
+    def __init__(self, split: Split, weights: Path) -> None:
+        self.jury = Jury.load(split, weights, len(split))
+        self._known: dict[frozenset[int], tuple[np.ndarray, np.ndarray]] = {}
+
+    def ask(self, selections: Iterable[Sequence[int]]) -> None:
+        """Evaluate those that are not known yet."""
+        wanted = {frozenset(indices) for indices in selections} - set(self._known)
+        new = sorted(map(sorted, wanted))
+        for first in range(0, len(new), _AT_ONCE):
+            part = [Selection(tuple(indices)) for indices in new[first : first + _AT_ONCE]]
+            jury = self.jury
+            found = evaluate(jury.split, jury.network, jury.sample, part)
+            for asked, loss, correct in zip(part, found.cross_entropy, found.correct, strict=True):
+                self._known[frozenset(asked.indices)] = loss, correct
+
+    def loss(self, indices: Sequence[int]) -> np.ndarray:
+        """Cross-entropy of each image, nats."""
+        self.ask([indices])
+        return self._known[frozenset(indices)][0]
+
+    def correct(self, indices: Sequence[int]) -> np.ndarray:
+        """Whether each image's answer is right."""
+        self.ask([indices])
+        return self._known[frozenset(indices)][1]
