@@ -10,6 +10,9 @@ import synthetic
 
 import freqprep
 from freqprep.errors import SourceChangedError, SplitExistsError, UsageError
+from freqprep.spectrum.channels import Selection
+from freqprep.store.selections import FOLDER, save_selection
+from freqprep.store.verify import verify
 
 
 @pytest.fixture
@@ -207,3 +210,28 @@ def test_a_retry_refuses_a_valid_image_that_was_replaced(source, store, tmp_path
     with pytest.raises(SourceChangedError, match="no longer the image"):
         synthetic.make(folder, target, retry_rejected=True)
     assert synthetic.contents(target) == before
+
+
+def test_no_conversion_touches_saved_selections_or_minds_them(monkeypatch, tmp_path):
+    """A split added, overwritten, resumed and retried: as without the selections, to the byte."""
+    small = synthetic.image_folder(tmp_path / "small", {"train": 12, "val": 6}, corrupt=1)
+    plain = synthetic.contents(synthetic.make(small, tmp_path / "plain.zarr"))
+    store = synthetic.make(small, tmp_path / "out.zarr", split="train")
+    save_selection(store, Selection((3, 0), "mine"), {"by": "energy"})
+    saved = synthetic.contents(store / FOLDER)
+
+    def check() -> None:
+        everything = synthetic.contents(store).items()
+        assert synthetic.contents(store / FOLDER) == saved
+        assert plain == {name: data for name, data in everything if not name.startswith(FOLDER)}
+        assert not verify(store, jobs=1).problems
+
+    synthetic.make(small, store, split="val")
+    check()
+    synthetic.make(small, store, overwrite=True)
+    check()
+    begin(monkeypatch, small, store, overwrite=True)
+    synthetic.make(small, store, resume=True)
+    check()
+    synthetic.make(small, store, retry_rejected=True)
+    check()

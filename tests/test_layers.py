@@ -28,6 +28,7 @@ LAYERS = [
     ["freqprep.store"],
     ["freqprep.encoding", "freqprep.reports", "freqprep.request", "freqprep.models"],
     ["freqprep.importance"],
+    ["freqprep.report"],
     ["freqprep.shard_task", "freqprep.planning", "freqprep.recheck", "freqprep.retry"],
     ["freqprep.convert", "freqprep.estimate"],
     ["freqprep"],

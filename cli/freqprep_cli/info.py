@@ -66,7 +66,7 @@ def info(
         )
         return
     for name, selection in saved.items():
-        typer.echo(f"selection {name}: {plural(len(selection['channels']), 'channel')}")
+        typer.echo(f"selection {name}: {_made(selection)}")
     for where, what in damaged:
         typer.echo(f"problem: {where} {what}")
     if unfinished:
@@ -77,3 +77,9 @@ def info(
 
 def _why(reject: dict[str, Any]) -> str:
     return f"{reject['reason']}: {reject['detail']}"
+
+
+def _made(selection: dict[str, Any]) -> str:
+    count = plural(len(selection["channels"]), "channel")
+    score = selection["made_from"].get("by")
+    return f"{count} by {ascii(score)}" if isinstance(score, str) else count

@@ -8,11 +8,13 @@ from typing import Annotated
 import typer
 
 from freqprep.errors import UsageError
-from freqprep.importance.analysis import DEFAULT_TOP, analyse
+from freqprep.importance.analysis import DEFAULT_TOP
 from freqprep.importance.choice import BEST
 from freqprep.importance.findings import chosen_from, to_document
 from freqprep.importance.inquiry import Inquiry, find, other_split
 from freqprep.progress import say
+from freqprep.report import write_plots, write_report
+from freqprep.report.style import check_matplotlib
 from freqprep.spectrum.channels import Selection
 from freqprep.store.reader import open_store
 from freqprep.store.selections import check_name, save_selection, write_selection
@@ -90,13 +92,16 @@ def stats(
         raise UsageError(f"--sample {sample}", "show the network at least one image")
     if jobs is not None and jobs < 1:
         raise UsageError(f"--jobs {jobs}", "use at least one worker")
+    for path in (output, report, plots):
+        if path is not None and not path.absolute().parent.is_dir():
+            raise UsageError(f"{path} cannot be written: its folder is not there", "make it")
+    if report is not None or plots is not None:
+        check_matplotlib()
     opened = open_store(store)
     chosen_split = opened.only(split)
     other = None if compare is None else other_split(opened, chosen_split, compare)
-    analysis = analyse(chosen_split, top, jobs)
     inquiry = Inquiry(top, by, budget, network, sample, scores)
-    against = None if other is None else analyse(other, top, jobs)
-    findings = find(analysis, chosen_split, inquiry, against)
+    findings = find(chosen_split, inquiry, other, jobs)
     indices = findings.choice.selection.indices
     if save is not None:
         path = save_selection(store, Selection(indices, save), chosen_from(findings))
@@ -104,14 +109,11 @@ def stats(
     if output is not None:
         write_selection(output, Selection(indices, output.stem), chosen_from(findings))
         say(f"saved: {output}")
-    if report is not None or plots is not None:
-        from freqprep.report import write_plots, write_report
-
-        if report is not None:
-            write_report(findings, chosen_split, report)
-            say(f"report: {report}")
-        if plots is not None:
-            say(f"plots: {len(write_plots(findings, chosen_split, plots))} files in {plots}")
+    if report is not None:
+        write_report(findings, chosen_split, report)
+        say(f"report: {report}")
+    if plots is not None:
+        say(f"plots: {len(write_plots(findings, chosen_split, plots))} files in {plots}")
     if json:
         print_json(to_document(findings))
     else:

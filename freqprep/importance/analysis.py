@@ -11,7 +11,7 @@ import numpy as np
 from freqprep.errors import UsageError
 from freqprep.importance.collect import Collected, collect
 from freqprep.importance.gain import reconstruction_psnr
-from freqprep.importance.ranking import SCORES, Ranking, Score, bytes_ranking
+from freqprep.importance.ranking import BYTES, SCORES, Ranking, Score, bytes_ranking
 from freqprep.importance.redundancy import correlation
 from freqprep.importance.stability import Stability, stabilities
 from freqprep.importance.sums import Sums
@@ -117,7 +117,7 @@ def analyse(split: Split, top: int = DEFAULT_TOP, jobs: int | None = None) -> An
             rankings[score.name] = score.ranking(whole, steps)
         except UsageError as error:
             unavailable[score.name] = error.message
-    rankings["bytes"] = bytes_ranking(_bytes_an_image(collected))
+    rankings[BYTES] = bytes_ranking(_bytes_an_image(collected))
     available: list[Score] = [SCORES[name] for name in rankings if name in SCORES]
     return Analysis(
         store=str(split.path.parent),
@@ -129,7 +129,7 @@ def analyse(split: Split, top: int = DEFAULT_TOP, jobs: int | None = None) -> An
         classes=len(split.attributes.class_ids),
         steps=steps,
         sums=sums,
-        channel_bytes=rankings["bytes"].values,
+        channel_bytes=rankings[BYTES].values,
         rankings=rankings,
         unavailable=unavailable,
         stability=stabilities(available, sums, steps, top),

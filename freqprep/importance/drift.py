@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from freqprep.errors import UsageError
 from freqprep.importance.analysis import Analysis
 from freqprep.importance.ranking import Ranking
 
@@ -119,6 +118,4 @@ def _entropy(share: np.ndarray) -> np.ndarray:
 
 
 def _overlap(one: Ranking, other: Ranking, top: int) -> float:
-    if not 1 <= top <= len(one.order):
-        raise UsageError(f"the top {top} channels", f"there are 1 to {len(one.order)}")
     return len(set(one.order[:top]) & set(other.order[:top])) / top

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from freqprep.errors import UsageError
-from freqprep.importance.analysis import DEFAULT_SCORE, Analysis
-from freqprep.importance.choice import BEST, budget_of, choose
-from freqprep.importance.drift import drift
+from freqprep.importance.analysis import DEFAULT_SCORE, Analysis, analyse
+from freqprep.importance.choice import BEST, Choice, budget_of, choose
+from freqprep.importance.drift import Drift, drift
 from freqprep.importance.findings import Findings, landmark_selections
 from freqprep.importance.judging import NETWORK_SCORES, Jury
-from freqprep.importance.ranking import Ranking
+from freqprep.importance.proposal import check_count
+from freqprep.importance.ranking import BYTES, SCORES, Ranking
 from freqprep.importance.score_file import read_scores
 from freqprep.store.manifest import MANIFEST
 from freqprep.store.reader import Split, Store, open_store
@@ -47,46 +48,52 @@ class Inquiry:
 
 
 def find(
-    analysis: Analysis, split: Split, inquiry: Inquiry, against: Analysis | None = None
+    split: Split, inquiry: Inquiry, other: Split | None = None, jobs: int | None = None
 ) -> Findings:
-    """Choose channels, ask the network, compare with another split.
+    """Read a split once, rank and choose its channels, ask the network, compare.
+
+    What can be refused is refused before the pass, which takes long for a large split.
 
     Parameters
     ----------
-    analysis : Analysis
-        Of ``split``.
     split : Split
     inquiry : Inquiry
-    against : Analysis, optional
-        Of a split to compare with.
+    other : Split, optional
+        To compare with.
+    jobs : int, optional
+        Worker processes; one a core by default.
 
     Raises
     ------
     UsageError
         The inquiry cannot be met; the text says why.
+    StoreError, CorruptStoreError
+        The split has no valid image, or is damaged.
     MissingPackageError
         A network is asked and torch is not installed.
     """
-    _check(inquiry)
-    budget = budget_of(analysis, split, inquiry.top, inquiry.by, inquiry.budget)
+    given = None if inquiry.scores is None else read_scores(inquiry.scores)
+    _check(inquiry, given)
     jury = None
     if inquiry.network is not None:
         jury = Jury.load(split, inquiry.network, inquiry.sample)
-    if inquiry.scores is not None:
-        analysis = _with(analysis, read_scores(inquiry.scores))
+    analysis = analyse(split, inquiry.top, jobs)
+    compared_with = None if other is None else analyse(other, inquiry.top, jobs)
+    budget = budget_of(analysis, split, inquiry.top, inquiry.by, inquiry.budget)
+    if given is not None:
+        analysis = _with(analysis, given)
     if jury is not None and inquiry.by in NETWORK_SCORES:
         analysis = _with(analysis, jury.ranking(inquiry.by, analysis, inquiry.top, budget))
-    judge = None if jury is None else jury.judge
-    choice = choose(analysis, inquiry.top, inquiry.by, budget, judge)
-    compared = None
-    if against is not None:
-        shared = choice.ranking.name in against.rankings
-        by = choice.ranking.name if shared else DEFAULT_SCORE
-        compared = drift(analysis, against, by, inquiry.top)
+    choice = choose(analysis, inquiry.top, inquiry.by, budget, None if jury is None else jury.judge)
+    found = Findings(analysis, choice, drift=_compared(choice, analysis, compared_with, inquiry))
     if jury is None:
-        return Findings(analysis, choice, drift=compared)
-    landmarks = jury.judge(landmark_selections(choice))
-    return Findings(analysis, choice, landmarks, jury.name, len(jury.sample), compared)
+        return found
+    return dataclasses.replace(
+        found,
+        landmarks=jury.judge(landmark_selections(choice)),
+        network=jury.name,
+        sample=len(jury.sample),
+    )
 
 
 def other_split(store: Store, split: Split, other: str) -> Split:
@@ -114,7 +121,15 @@ def other_split(store: Store, split: Split, other: str) -> Split:
     return there.only(split.attributes.split if split.attributes.split in there else None)
 
 
-def _check(inquiry: Inquiry) -> None:
+def _check(inquiry: Inquiry, given: Ranking | None) -> None:
+    check_count(inquiry.top)
+    ours = (*SCORES, BYTES)
+    known = (*ours, *NETWORK_SCORES, BEST)
+    if given is not None and given.name in known:
+        raise UsageError(f"there is a score {given.name!r} already", "give it another name")
+    names = [*known, *([] if given is None else [given.name])]
+    if inquiry.by not in names:
+        raise UsageError(f"unknown score {inquiry.by!r}", f"known scores: {', '.join(names)}")
     if inquiry.by in NETWORK_SCORES and inquiry.network is None:
         raise UsageError(
             f"the score {inquiry.by!r} asks a trained network", "name its file with --network"
@@ -123,7 +138,15 @@ def _check(inquiry: Inquiry) -> None:
 
 def _with(analysis: Analysis, ranking: Ranking) -> Analysis:
     """The analysis with one more ranking."""
-    if ranking.name in (*analysis.rankings, *analysis.unavailable, BEST):
-        raise UsageError(f"there is a score {ranking.name!r} already", "give it another name")
     rankings = {**analysis.rankings, ranking.name: ranking}
     return dataclasses.replace(analysis, rankings=rankings)
+
+
+def _compared(
+    choice: Choice, analysis: Analysis, other: Analysis | None, inquiry: Inquiry
+) -> Drift | None:
+    if other is None:
+        return None
+    shared = choice.ranking.name in other.rankings
+    by = choice.ranking.name if shared else DEFAULT_SCORE
+    return drift(analysis, other, by, inquiry.top)

@@ -93,8 +93,7 @@ def propose(
     UsageError
         The count is not in 1..192, or no channel fits the limit.
     """
-    if not 1 <= count <= CHANNELS:
-        raise UsageError(f"the top {count} channels", f"there are 1 to {CHANNELS}")
+    check_count(count)
     taken = fill(order, count, cost, limit)
     if not taken:
         raise UsageError(
@@ -103,3 +102,9 @@ def propose(
             "allow more",
         )
     return Selection(tuple(taken), name)
+
+
+def check_count(count: int) -> None:
+    """Refuse a count of channels that is not in 1..192."""
+    if not 1 <= count <= CHANNELS:
+        raise UsageError(f"the top {count} channels", f"choose 1 to {CHANNELS}")

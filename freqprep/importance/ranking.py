@@ -144,7 +144,11 @@ SCORES = {score.name: score for score in _ALL}
 """The scores that follow from the sums of a pass."""
 
 
+BYTES = "bytes"
+"""A score that does not follow from the sums, but from the files."""
+
+
 def bytes_ranking(channel_bytes: np.ndarray) -> Ranking:
     """Rank by bytes on disk an image, the most first: what costs most says most."""
     meaning = "bytes on disk an image, as measured in the store"
-    return Ranking("bytes", "bytes", meaning, channel_bytes, by_size(channel_bytes))
+    return Ranking(BYTES, "bytes", meaning, channel_bytes, by_size(channel_bytes))

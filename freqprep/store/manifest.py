@@ -93,6 +93,24 @@ def read_manifest(split_folder: Path) -> tuple[Manifest, str]:
     return Manifest.from_bytes(data, path), content_id(data)
 
 
+def check_root(store: Path) -> None:
+    """Refuse a folder that is not a store of ours.
+
+    Raises
+    ------
+    StoreError
+        There is no store, or it is not one of ours.
+    FormatVersionError
+        Its format is newer than this freqprep, or of another major version.
+    """
+    if not (store / GROUP_DOCUMENT).is_file():
+        raise StoreError(
+            f"{store} is not a store (it has no {GROUP_DOCUMENT})",
+            "make one with `freqprep convert`",
+        )
+    check_format(read_group_attributes(store))
+
+
 def read_group_attributes(folder: Path) -> dict[str, Any]:
     """Attributes of the Zarr group in a folder.
 

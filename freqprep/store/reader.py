@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from freqprep.errors import StoreError, UnknownSplitError, UsageError
+from freqprep.errors import UnknownSplitError, UsageError
 from freqprep.store.keys import Keys
-from freqprep.store.manifest import GROUP_DOCUMENT, MANIFEST, read_group_attributes
-from freqprep.store.schema import check_format
+from freqprep.store.layout import PARTIAL_PREFIX
+from freqprep.store.manifest import MANIFEST, check_root
 from freqprep.store.split import Split
 
 __all__ = ["Keys", "Split", "Store", "find_row", "open_store"]
@@ -42,20 +42,15 @@ class Store(Mapping[str, "Split"]):
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        if not (path / GROUP_DOCUMENT).is_file():
-            raise StoreError(
-                f"{path} is not a store (it has no {GROUP_DOCUMENT})",
-                "make one with `freqprep convert`",
-            )
-        check_format(read_group_attributes(path))
+        check_root(path)
         names = sorted(child.parent.name for child in path.glob(f"[!.]*/{MANIFEST}"))
         self._splits: dict[str, Split | None] = dict.fromkeys(names)
 
     def __getitem__(self, name: str) -> Split:
         if name not in self._splits:
-            known = ", ".join(self._splits) or "none"
             raise UnknownSplitError(
-                f"{self.path} has no finished split {name!r}", f"it has: {known}"
+                f"{self.path} has no finished split {name!r}{self._being_written()}",
+                f"it has: {', '.join(self._splits) or 'none'}",
             )
         split = self._splits[name]
         if split is None:
@@ -65,9 +60,19 @@ class Store(Mapping[str, "Split"]):
     def only(self, name: str | None) -> Split:
         """The named split, or the single one where no name is given."""
         if name is None and len(self) != 1:
-            known = ", ".join(self._splits) or "none"
-            raise UsageError(f"{self.path} has {len(self)} splits", f"name one of: {known}")
+            raise UsageError(
+                f"{self.path} has {len(self)} splits{self._being_written()}",
+                f"name one of: {', '.join(self._splits)}" if self._splits else "",
+            )
         return self[next(iter(self)) if name is None else name]
+
+    def _being_written(self) -> str:
+        """A remark about splits that are not finished."""
+        folders = sorted(self.path.glob(f"{PARTIAL_PREFIX}*"))
+        names = ", ".join(folder.name[len(PARTIAL_PREFIX) :] for folder in folders)
+        if not names:
+            return ""
+        return f" ({names} is still being written, or was cut off: `freqprep convert --resume`)"
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._splits)

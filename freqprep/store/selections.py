@@ -1,13 +1,14 @@
-"""Selections as files, by name in a store, and everything that names channels.
+"""Everything that names channels: rules, counts, files, and names saved in a store.
 
-A saved selection is a small JSON file, anywhere or in ``STORE/.selections``. It is no part of any
-split: content ids do not depend on it.
+A store keeps its selections in ``STORE/.selections``, one file each. They are no part of any
+split: content ids do not depend on them.
 """
 
 from __future__ import annotations
 
-import json
+import contextlib
 import operator
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,24 +16,36 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from freqprep.errors import FormatVersionError, StoreError, UnknownChannelError, UsageError
+from freqprep.errors import StoreError, UnknownChannelError, UsageError
 from freqprep.spectrum.channels import CHANNELS, NAMES, PUBLISHED, Selection, channels
 from freqprep.spectrum.moments import Moments
-from freqprep.store.disk import full_disk_named, sync_folder, write_parts
+from freqprep.store.disk import full_disk_named, sync_folder
+from freqprep.store.layout import PARTIAL_PREFIX
+from freqprep.store.manifest import check_root
+from freqprep.store.selection_file import SUFFIX, read_document, read_selection, write_selection
+
+__all__ = [
+    "FOLDER",
+    "ChannelsLike",
+    "check_name",
+    "problems",
+    "read_selection",
+    "save_selection",
+    "saved_documents",
+    "saved_selections",
+    "select",
+    "write_selection",
+]
 
 FOLDER = ".selections"
 """Where a store keeps its selections."""
 
-FORMAT_NAME = "freqprep-selection"
-FORMAT_VERSION = "1.0"
-
-ChannelsLike = str | int | Sequence[int | str] | Selection | None
+ChannelsLike = str | int | Path | Sequence[int | str] | Selection | None
 """All that `select` takes."""
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
-_RULE = re.compile(r"(triangle|zigzag)-.*")
-_SUFFIX = ".json"
-_MOST_BYTES = 2**20
+_COUNT = re.compile(r"[0-9]{1,9}")
+_RULES = ("triangle-", "zigzag-")
 
 
 class HasEnergies(Protocol):
@@ -49,16 +62,18 @@ class HasEnergies(Protocol):
         """Quantization steps in raster order."""
 
 
-def select(given: ChannelsLike, split: HasEnergies | None = None) -> Selection:
+def select(selection: ChannelsLike, split: HasEnergies | None = None) -> Selection:
     """Resolve everything that names channels.
 
     Parameters
     ----------
-    given : str, int, sequence, Selection or None
-        What `freqprep.spectrum.channels.channels` takes; besides
-
-        - a count N, as a number or its digits: the N channels of the most energy in the split;
-        - the path of a selection's file, ending in ``.json``;
+    selection : str, int, Path, sequence, Selection or None
+        - ``paper-6``, ``square-24``, ``learned-24``, ``paper-32``, ``paper-48``, ``paper-64``,
+          ``all``, ``triangle-N`` or ``zigzag-Y+Cb+Cr``;
+        - channel names with commas (``y_0_0,cb_0_0``), or a sequence of names or raster indices;
+        - a count N, as a number or its digits: the N channels of the most energy in the split,
+          the largest first;
+        - the path of a selection's file, which ends in ``.json``;
         - the name of a selection saved in the split's store;
         - None: all 192.
     split : Split, optional
@@ -77,30 +92,22 @@ def select(given: ChannelsLike, split: HasEnergies | None = None) -> Selection:
     StoreError
         A selection's file is missing, damaged or of a newer format.
     """
-    if isinstance(given, Selection):
-        return given
-    if given is None:
+    if isinstance(selection, Selection):
+        return selection
+    if selection is None:
         return channels("all")
-    if isinstance(given, (int, np.integer)):
-        return _most_energy(operator.index(given), split)
-    if not isinstance(given, str):
-        return channels(given)
-    text = given.strip()
-    if re.fullmatch(r"[0-9]{1,9}", text):
+    if isinstance(selection, Path):
+        return read_selection(selection)
+    if isinstance(selection, (int, np.integer)) and not isinstance(selection, bool):
+        return _most_energy(operator.index(selection), split)
+    if not isinstance(selection, str):
+        return channels(selection)  # type: ignore[arg-type]  # refuses bool by name
+    text = selection.strip()
+    if _COUNT.fullmatch(text):
         return _most_energy(int(text), split)
-    if text.endswith(_SUFFIX):
+    if text.endswith(SUFFIX):
         return read_selection(Path(text))
-    if split is None:
-        return channels(text)
-    store = split.path.parent
-    if _NAME.fullmatch(text) and _path(store, text).is_file():
-        return read_selection(_path(store, text))
-    try:
-        return channels(text)
-    except UnknownChannelError as error:
-        saved = ", ".join(saved_names(store))
-        also = f"; saved in {store}: {saved}" if saved else ""
-        raise UnknownChannelError(error.message, f"{error.remedy}{also}") from None
+    return _named(text, split)
 
 
 def save_selection(store: Path, selection: Selection, made_from: Mapping[str, Any]) -> Path:
@@ -110,137 +117,119 @@ def save_selection(store: Path, selection: Selection, made_from: Mapping[str, An
     ----------
     store : Path
     selection : Selection
-        Its name: a letter, then letters, digits, ``_``, ``.`` and ``-``, at most 64; not that of
-        a channel, a rule or a published selection.
+        Its name is as `check_name` wants it.
     made_from : mapping
         How it was chosen, as JSON data.
+
+    Returns
+    -------
+    Path
+        The file.
 
     Raises
     ------
     UsageError
-        The name cannot be used.
+        The name cannot be used, or the data is not what JSON holds.
+    StoreError
+        There is no store.
     """
     check_name(selection.name)
+    check_root(store)
     folder = store / FOLDER
-    with full_disk_named(folder):
+    with full_disk_named(store), contextlib.suppress(FileExistsError):  # a file, refused below
         folder.mkdir(exist_ok=True)
-        sync_folder(store)
     path = _path(store, selection.name)
     write_selection(path, selection, made_from)
+    sync_folder(store)
     return path
 
 
 def check_name(name: str) -> None:
-    """Refuse a name that means something else, or cannot be a file's."""
-    if not _NAME.fullmatch(name):
-        raise UsageError(
-            f"{name!r} cannot be the name of a selection",
-            "use a letter, then up to 63 letters, digits, '_', '.' and '-'",
-        )
-    if name in (*PUBLISHED, *NAMES, "all") or _RULE.fullmatch(name) or name.endswith(_SUFFIX):
-        raise UsageError(f"{name!r} already means something else", "choose another name")
-
-
-def write_selection(path: Path, selection: Selection, made_from: Mapping[str, Any]) -> None:
-    """Write a selection's file, whole or not at all."""
-    document = {
-        "format": FORMAT_NAME,
-        "format_version": FORMAT_VERSION,
-        "name": selection.name,
-        "channels": list(selection.names),
-        "made_from": dict(made_from),
-    }
-    text = json.dumps(document, indent=1, allow_nan=False) + "\n"
-    with full_disk_named(path.parent):
-        write_parts(path, [text.encode()], aside=path.parent)
-
-
-def read_selection(path: Path) -> Selection:
-    """The selection in a file.
+    """Refuse a name that means something else, or cannot be a file's.
 
     Raises
     ------
-    StoreError
-        The file is missing, too large, or not what `write_selection` writes.
-    FormatVersionError
-        It is of a newer format.
+    UsageError
+        The text says why.
     """
-    return _selection(path, read_document(path))
-
-
-def read_document(path: Path) -> dict[str, Any]:
-    """A selection's file as JSON data; its format is checked, its channels are not."""
-    try:
-        with path.open("rb") as file:
-            data = file.read(_MOST_BYTES + 1)
-    except OSError as error:
-        raise StoreError(
-            f"the selection {path} cannot be read: {error.strerror}",
-            "save one with `freqprep stats -o FILE`",
-        ) from None
-    if len(data) > _MOST_BYTES:
-        raise _wrong(path, f"it has more than {_MOST_BYTES} bytes")
-    try:
-        document = json.loads(data)
-    except (ValueError, RecursionError):
-        raise _wrong(path, "it is not JSON") from None
-    if not isinstance(document, dict) or document.get("format") != FORMAT_NAME:
-        raise _wrong(path, f'it is not an object with "format": "{FORMAT_NAME}"')
-    version = str(document.get("format_version"))
-    major, _, minor = version.partition(".")
-    ours = FORMAT_VERSION.split(".")
-    if major != ours[0] or not re.fullmatch("[0-9]{1,9}", minor) or int(minor) > int(ours[1]):
-        raise FormatVersionError(
-            f"{path} has format {version}, this freqprep reads up to {FORMAT_VERSION}",
-            "install a newer freqprep",
+    if why := _refusal(name):
+        raise UsageError(
+            f"{name!r} cannot be the name of a saved selection: it {why}", "choose another name"
         )
-    return document
 
 
-def _selection(path: Path, document: Mapping[str, Any]) -> Selection:
-    names, name = document.get("channels"), document.get("name")
-    if not isinstance(names, list) or not all(isinstance(item, str) for item in names):
-        raise _wrong(path, '"channels" is not a list of names')
-    if not isinstance(name, str):
-        raise _wrong(path, '"name" is no text')
-    try:
-        return Selection(channels(names).indices, name)
-    except UnknownChannelError as error:
-        raise _wrong(path, error.message) from None
-
-
-def saved_names(store: Path) -> list[str]:
-    """Names of the selections in a store, sorted; whether they can be read is another matter."""
-    files = (store / FOLDER).glob(f"*{_SUFFIX}")
-    return sorted(path.stem for path in files if _NAME.fullmatch(path.stem))
+def saved_selections(store: Path) -> dict[str, Selection]:
+    """Name -> selection of each file in a store that has none of the `problems`."""
+    return {name: read_selection(_path(store, name)) for name in saved_documents(store)}
 
 
 def saved_documents(store: Path) -> dict[str, dict[str, Any]]:
-    """Name -> file as JSON data of each selection in a store but those with `problems`."""
-    damaged = {where for where, _ in problems(store)}
-    good = (name for name in saved_names(store) if f"{FOLDER}/{name}{_SUFFIX}" not in damaged)
-    return {name: read_document(_path(store, name)) for name in good}
+    """Like `saved_selections`, with all that is in the files, as JSON data."""
+    good = [path for path in _entries(store) if not _problem(path)]
+    return {path.stem: read_document(path) for path in good}
 
 
 def problems(store: Path) -> list[tuple[str, str]]:
     """What is wrong in a store's folder of selections: path inside the store, and what."""
-    found = []
+    if os.path.lexists(store / FOLDER) and not (store / FOLDER).is_dir():
+        return [(FOLDER, "is not a folder")]
+    found = ((f"{FOLDER}/{path.name}", _problem(path)) for path in _entries(store))
+    return [(where, what) for where, what in found if what]
+
+
+def _entries(store: Path) -> list[Path]:
+    """What lies in the folder of selections, but for files being written."""
     folder = store / FOLDER
-    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
-        where = f"{FOLDER}/{path.name}"
-        if path.suffix != _SUFFIX or not _NAME.fullmatch(path.stem):
-            found.append((where, "is not a selection"))
-            continue
-        try:
-            if read_selection(path).name != path.stem:
-                found.append((where, "does not have the name that is in it"))
-        except StoreError as error:
-            found.append((where, error.message))
-    return found
+    names = sorted(os.listdir(folder)) if folder.is_dir() else []
+    return [folder / name for name in names if not name.startswith(PARTIAL_PREFIX)]
+
+
+def _problem(path: Path) -> str:
+    """What is wrong with an entry of the folder; empty where nothing is."""
+    if path.suffix != SUFFIX or not path.is_file():
+        return "is not a selection"
+    if why := _refusal(path.stem):
+        return f"cannot be asked for by its name, which {why}"
+    try:
+        name = read_selection(path).name
+    except StoreError as error:
+        return error.message
+    return "" if name == path.stem else f"holds a selection of another name: {name[:64]!r}"
+
+
+def _refusal(name: str) -> str:
+    """Why a selection cannot have a name; empty where it can."""
+    if name in PUBLISHED or name == "all":
+        return "is a published selection"
+    if name in NAMES:
+        return "is a channel"
+    if name.startswith(_RULES):
+        return "reads like a rule (triangle-N, zigzag-Y+Cb+Cr)"
+    if not _NAME.fullmatch(name):
+        return "is not a letter and then at most 63 letters, digits, '_', '.' and '-'"
+    return f"reads like a file, ending in {SUFFIX}" if name.endswith(SUFFIX) else ""
 
 
 def _path(store: Path, name: str) -> Path:
-    return store / FOLDER / f"{name}{_SUFFIX}"
+    return store / FOLDER / f"{name}{SUFFIX}"
+
+
+def _named(text: str, split: HasEnergies | None) -> Selection:
+    """What is known by a name, and only then what was saved by it: no file hides a rule."""
+    try:
+        return channels(text)
+    except UnknownChannelError as error:
+        unknown = error
+    if split is None:
+        also = "a name saved in a store needs the split as well"
+    else:
+        store = split.path.parent
+        if not _refusal(text) and _path(store, text).is_file():
+            return read_selection(_path(store, text))
+        names = [path.stem for path in _entries(store) if path.suffix == SUFFIX]
+        saved = ", ".join(name for name in names if not _refusal(name))
+        also = f"saved in {store}: {saved or 'none'}"
+    raise UnknownChannelError(unknown.message, f"{unknown.remedy}; {also}")
 
 
 def _most_energy(count: int, split: HasEnergies | None) -> Selection:
@@ -255,9 +244,3 @@ def _most_energy(count: int, split: HasEnergies | None) -> Selection:
     energy = split.moments.total_squares * split.steps.astype(np.float64) ** 2
     order = np.argsort(-energy, kind="stable")[:count]
     return Selection(tuple(int(index) for index in order), str(count))
-
-
-def _wrong(path: Path, what: str) -> StoreError:
-    return StoreError(
-        f"{path} is not a saved selection: {what}", "save it again with `freqprep stats`"
-    )

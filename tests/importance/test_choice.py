@@ -154,7 +154,7 @@ def test_unknown_scores_are_named_with_the_known(analysis, split):
     with pytest.raises(UsageError, match=r"unknown score 'loudness'.*visible.*energy"):
         choose(analysis, 24, "loudness", Budget())
     with pytest.raises(UsageError, match="--network"):
-        find(analysis, split, Inquiry(24, "removal"))
+        find(split, Inquiry(24, "removal"))
     lacking = dataclasses.replace(
         analysis,
         rankings={"energy": analysis.rankings["energy"]},
@@ -255,7 +255,7 @@ def test_scores_from_a_file(analysis, split, tmp_path):
     path = tmp_path / "gate.json"
     path.write_text(json.dumps(gate(unit="probability", meaning="open")))
     assert read_scores(path).order == tuple(reversed(range(CHANNELS)))
-    found = find(analysis, split, Inquiry(3, "gate", scores=path))
+    found = find(split, Inquiry(3, "gate", scores=path))
     assert found.choice.selection.names == ("cr_7_7", "cr_7_6", "cr_7_5")
 
 
@@ -289,7 +289,7 @@ def test_a_score_must_not_hide_ours(analysis, split, tmp_path):
     path = tmp_path / "x.json"
     path.write_text(json.dumps(gate(name="energy")))
     with pytest.raises(UsageError, match="there is a score 'energy' already"):
-        find(analysis, split, Inquiry(24, scores=path))
+        find(split, Inquiry(24, scores=path))
 
 
 @settings(max_examples=20)
@@ -301,7 +301,7 @@ def test_overlap_is_symmetric_and_one_for_the_same(one, other):
 
 
 def test_the_document_is_json_without_nan(analysis, split):
-    found = find(analysis, split, Inquiry(192, "energy"), analysis)
+    found = find(split, Inquiry(192, "energy"), split)
     document = json.loads(json.dumps(to_document(found), allow_nan=False))
     assert len(document["selection"]) == 192
     assert document["psnr_rgb"] is None  # exact

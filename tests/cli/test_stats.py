@@ -1,0 +1,186 @@
+"""``freqprep stats``: what it prints, saves and refuses."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import synthetic
+from synthetic import freqprep as run
+
+import freqprep
+from freqprep.spectrum.channels import NAMES, published
+
+
+def strict(text: str) -> dict:
+    """JSON without NaN and infinities."""
+
+    def refuse(word):
+        raise AssertionError(f"{word} in JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+@pytest.fixture(scope="module")
+def document(store):
+    done = run("stats", store, "--split", "train", "--top", "24", "--by", "energy", "--json")
+    assert done.returncode == 0, done.stderr
+    return strict(done.stdout)
+
+
+def test_the_top_by_energy_are_the_channels_of_the_most_energy(document, store):
+    split = freqprep.open_store(store)["train"]
+    valid = np.flatnonzero(split.valid)
+    energy = (split.read(valid).astype(np.float64) ** 2).sum(axis=(0, 2, 3)) / split.blocks.sum()
+    order = np.argsort(-energy, kind="stable")
+    assert document["selection"] == [NAMES[k] for k in order[:24]]
+    found = [document["scores"]["energy"]["values"][name] for name in NAMES]
+    assert np.allclose(found, energy, rtol=1e-5)
+    assert document["images"] == len(valid)
+    assert document["rejected"] == (~split.valid).sum()
+    assert freqprep.channels(24, split).names == tuple(document["selection"])
+
+
+def test_the_document_has_every_score_or_says_why_not(document):
+    listed = set(document["scores"]) | set(document["unavailable"])
+    assert {
+        *("mean", "std", "energy", "energy_share", "zero_fraction", "entropy", "bytes"),
+        *("gain", "visible", "label_share", "label_information", "redundancy", "mrmr"),
+    } == listed
+    assert not document["unavailable"]
+    for score in document["scores"].values():
+        assert sorted(score["order"]) == sorted(NAMES)
+        assert set(score["values"]) == set(NAMES)
+
+
+def test_the_default_is_the_best_within_the_published_bytes(store):
+    found = synthetic.freqprep_json("stats", store, "--split", "train")
+    assert found["by"] == "visible"
+    assert found["budget"] == "square-24"
+    assert found["bytes_per_image"] <= found["budget_bytes_per_image"]
+    named = {one["name"]: one for one in found["published"]}
+    assert found["budget_bytes_per_image"] == named["square-24"]["bytes_per_image"]
+    assert len(found["selection"]) == found["count"] <= 24
+
+
+def test_the_table_for_people(store):
+    done = run("stats", store, "--split", "train", "--top", "6", "--compare", "val")
+    assert done.returncode == 0
+    assert "y_0_0" in done.stdout
+    assert "chosen by visible" in done.stdout
+    assert "against" in done.stdout
+    assert "nan" not in done.stdout
+
+
+def test_a_budget_for_all_images(store):
+    found = synthetic.freqprep_json(
+        "stats", store, "--split", "val", "--top", "192", "--by", "visible", "--budget", "9KB"
+    )
+    images = found["images"]
+    assert found["budget_bytes_per_image"] == pytest.approx(9_000 / images)
+    assert found["bytes_per_image"] * images <= 9_000
+    assert found["count"] < 192
+
+
+def test_saved_in_the_store_and_as_a_file(store, tmp_path):
+    copy = tmp_path / "x.zarr"
+    shutil.copytree(store, copy)
+    before = freqprep.open_store(copy)["train"].content_id
+    chosen = synthetic.freqprep_json(
+        *("stats", copy, "--split", "train", "--top", "9", "--by", "entropy"),
+        *("--save", "mine", "-o", tmp_path / "mine.json"),
+    )["selection"]
+    split = freqprep.open_store(copy)["train"]
+    assert split.content_id == before
+    for given in ("mine", str(tmp_path / "mine.json")):
+        assert list(freqprep.channels(given, split).names) == chosen
+        assert np.array_equal(split.read([0], given), split.read([0], chosen))
+    saved = json.loads((tmp_path / "mine.json").read_text())
+    assert saved["made_from"]["by"] == "entropy"
+    assert saved["made_from"]["content_id"] == before
+    shown = run("show", copy, "0", "--split", "train", "--channels", "mine", cwd=tmp_path)
+    assert "from 9 of 192 channels" in shown.stdout, shown.stderr
+    assert run("verify", copy).returncode == 0
+
+
+def folder(root, images: dict[str, list[bytes]]):
+    for name, files in images.items():
+        (root / name).mkdir(parents=True)
+        for number, data in enumerate(files):
+            (root / name / f"{number}.jpg").write_bytes(data)
+    return root
+
+
+def test_one_class_and_a_class_an_image_say_why_there_is_no_label_signal(tmp_path):
+    pictures = [synthetic.picture(seed) for seed in range(10)]
+    one = synthetic.make(folder(tmp_path / "one", {"a": pictures}), tmp_path / "one.zarr")
+    done = run("stats", one)
+    assert "all 10 labelled images are of one class" in done.stdout
+    refused = run("stats", one, "--by", "label_share")
+    assert refused.returncode == 2
+    assert "one class" in refused.stderr
+    each = {f"c{n}": [data] for n, data in enumerate(pictures)}
+    single = synthetic.make(folder(tmp_path / "each", each), tmp_path / "each.zarr")
+    assert "each of the 10 classes has a single image" in run("stats", single).stdout
+
+
+def test_few_images_have_no_halves(tmp_path):
+    pictures = {"a": [synthetic.picture(1)], "b": [synthetic.picture(2)]}
+    few = synthetic.make(folder(tmp_path / "few", pictures), tmp_path / "few.zarr")
+    document = strict(run("stats", few, "--json").stdout)
+    assert document["scores"]["energy"]["stability"] is None
+    assert "no halves of the data" in run("stats", few).stdout
+
+
+def test_nothing_but_rejects(tmp_path):
+    broken = folder(tmp_path / "broken", {"a": [synthetic.broken(n) for n in range(4)]})
+    store = synthetic.make(broken, tmp_path / "x.zarr")
+    done = run("stats", store)
+    assert done.returncode == 1
+    assert "nothing to count: all 4 images were rejected" in done.stderr
+
+
+def test_a_store_still_being_written(store, tmp_path):
+    copy = tmp_path / "x.zarr"
+    copy.mkdir()
+    shutil.copyfile(store / "zarr.json", copy / "zarr.json")
+    shutil.copytree(store / "train", copy / ".partial-train")
+    done = run("stats", copy, "--split", "train")
+    assert done.returncode == 2
+    assert "is still being written" in done.stderr
+    assert "--resume" in done.stderr
+
+
+REFUSED = {
+    "--by loudness": "unknown score 'loudness'",
+    "--top 0": "the top 0 channels",
+    "--top 193": "the top 193 channels",
+    "--budget lots": "'lots' is no budget",
+    "--budget 1B/image": "holds no channel",
+    "--by forward": "--network",
+    "--network nowhere.npz": "nowhere.npz",
+    "--compare nowhere": "neither a split",
+    "--scores nowhere.json": "nowhere.json",
+    "--save square-24": "square-24",
+    "--save ../x": "../x",
+    "--sample 0": "--sample 0",
+    "--jobs 0": "--jobs 0",
+    "--split test": "no finished split 'test'",
+}
+
+
+@pytest.mark.parametrize(("options", "message"), REFUSED.items())
+def test_what_cannot_be_met(options, message, store):
+    words = [] if "--split" in options else ["--split", "val"]
+    done = run("stats", store, *words, *options.split())
+    assert done.returncode == 2, done.stderr
+    assert message in done.stderr
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+
+
+def test_published_lists_come_with_their_bytes(document):
+    for one in document["published"]:
+        assert one["count"] == len(published(one["name"]))
+        assert one["bytes_per_image"] > 0
+        assert 0 <= one["overlap"] <= 1
