@@ -1,0 +1,72 @@
+"""Three grids of 8x8 frequencies side by side, one a colour component, and marks on them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from freqprep.report.style import Palette
+from freqprep.spectrum import BLOCK, COMPONENTS, FREQUENCIES
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+WIDTH = 330.0
+"""Width of a figure of three grids, points."""
+
+TITLES = ("Y", "Cb", "Cr")
+CHOSEN = "chosen"
+"""Id of the outlines of chosen channels."""
+
+_LEFT, _GAP, _RIGHT, _TOP = 26.0, 14.0, 6.0, 22.0
+SIDE = (WIDTH - _LEFT - _RIGHT - 2 * _GAP) / len(COMPONENTS)
+"""Side of a grid, points."""
+
+BELOW = _TOP + SIDE + 18.0
+"""Where the grids and their ticks end, points from the top."""
+
+_TICKS = range(0, BLOCK, 2)
+_INSET = 0.1
+
+
+def three_grids(figure: Figure, palette: Palette) -> list[Axes]:
+    """Axes for Y, Cb and Cr: vertical frequency down, horizontal across."""
+    width, height = (72 * inches for inches in figure.get_size_inches())
+    grids = []
+    for number, title in enumerate(TITLES):
+        left = _LEFT + number * (SIDE + _GAP)
+        place = (left / width, 1 - (_TOP + SIDE) / height, SIDE / width, SIDE / height)
+        axes = figure.add_axes(place)
+        axes.set(xlim=(-0.5, BLOCK - 0.5), ylim=(BLOCK - 0.5, -0.5))
+        axes.set_facecolor("none")
+        axes.set_title(title, fontsize=11, color=palette.ink, pad=4)
+        axes.set_xticks(_TICKS, [f"{k}" for k in _TICKS], fontsize=9)
+        axes.set_yticks(_TICKS, [f"{k}" for k in _TICKS] if number == 0 else [], fontsize=9)
+        axes.tick_params(length=0, pad=2, colors=palette.muted)
+        for spine in axes.spines.values():
+            spine.set_visible(False)
+        grids.append(axes)
+    grids[0].set_ylabel("v", rotation=0, color=palette.muted, fontsize=10, labelpad=7)
+    grids[2].set_xlabel("h", color=palette.muted, fontsize=10, labelpad=-1)
+    return grids
+
+
+def place_of(index: int) -> tuple[int, int, int]:
+    """Component, vertical and horizontal frequency of a raster index."""
+    component, frequency = divmod(index, FREQUENCIES)
+    return component, *divmod(frequency, BLOCK)
+
+
+def outline(grids: list[Axes], indices: Iterable[int]) -> None:
+    """Outline channels, white on black: seen on every colour."""
+    from matplotlib.patches import Rectangle
+
+    size = 1 - 2 * _INSET
+    for index in sorted(indices):
+        component, v, h = place_of(index)
+        corner = (h - 0.5 + _INSET, v - 0.5 + _INSET)
+        for color, width in (("#000000", 2.4), ("#ffffff", 1.2)):
+            patch = Rectangle(corner, size, size, fill=False, edgecolor=color, linewidth=width)
+            patch.set_gid(f"{CHOSEN}-{index}-{'outer' if width > 2 else 'inner'}")
+            grids[component].add_patch(patch)

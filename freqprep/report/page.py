@@ -1,0 +1,94 @@
+"""The report: one HTML file that asks nothing of any network."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+
+from freqprep.importance.findings import Findings
+from freqprep.progress import Progress
+from freqprep.report import sections
+from freqprep.report.pictures import samples
+from freqprep.report.style import DARK, LIGHT, check_matplotlib, variables
+from freqprep.report.subject import Subject
+from freqprep.report.text import esc
+from freqprep.store.split import Split
+
+_LINKS = (
+    ("scores", "Scores"),
+    ("curves", "Curves"),
+    ("pictures", "Pictures"),
+    ("channels", "Channels"),
+    ("ranking", "Ranking"),
+    ("overlap", "Published"),
+    ("redundancy", "Redundancy"),
+    ("drift", "Other split"),
+)
+
+
+def write_report(findings: Findings, split: Split, path: Path) -> None:
+    """Write what was found as one HTML file.
+
+    Style, script and pictures are inside; the file makes no request and needs no network.
+
+    Parameters
+    ----------
+    findings : Findings
+    split : Split
+        What was analysed.
+    path : Path
+        The file, replaced if it is there.
+
+    Raises
+    ------
+    MissingPackageError
+        matplotlib is not installed.
+    """
+    check_matplotlib()
+    subject = Subject.of(findings)
+    shown = samples(subject, split)
+    steps = (
+        lambda: sections.head(subject),
+        lambda: sections.scores(subject),
+        lambda: sections.curves(subject),
+        lambda: sections.pictures(subject, shown),
+        lambda: sections.channel_gallery(subject, split, shown),
+        lambda: sections.ranking(subject),
+        lambda: sections.overlap(subject),
+        lambda: sections.redundancy(subject),
+        lambda: sections.drift(subject),
+    )
+    parts = []
+    with Progress("report", len(steps), unit="section") as progress:
+        for step in steps:
+            parts.append(step())
+            progress.update(1)
+    path.write_text(_page(subject, parts), encoding="utf-8")
+
+
+def _page(subject: Subject, parts: list[str]) -> str:
+    here = files("freqprep.report")
+    script = (here / "report.js").read_text(encoding="utf-8")
+    style = Template((here / "report.css").read_text(encoding="utf-8")).substitute(
+        light=variables(LIGHT), dark=variables(DARK)
+    )
+    body = "\n".join(parts[1:])
+    links = "".join(
+        f'<a href="#{name}">{title}</a>'
+        for name, title in _LINKS
+        if f'<section id="{name}"' in body
+    )
+    analysis = subject.analysis
+    store = analysis.store.rstrip("/").rsplit("/", 1)[-1]
+    return Template((here / "page.html").read_text(encoding="utf-8")).substitute(
+        title=esc(f"Frequency channels of {store}, {analysis.split}"),
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        script=script,
+        style=style,
+        head=parts[0],
+        links=links,
+        body=body,
+    )

@@ -1,0 +1,170 @@
+"""Sample images rebuilt from some channels, and all channels of an image as small tiles."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from freqprep.progress import Progress
+from freqprep.report.subject import Subject
+from freqprep.spectrum import BLOCK, COMPONENTS, FREQUENCIES
+from freqprep.spectrum.channels import CHANNELS, Selection
+from freqprep.spectrum.dct import grid_of
+from freqprep.spectrum.fidelity import psnr
+from freqprep.store.split import Split
+
+SAMPLES = 3
+LONG_SIDE = 360
+"""Largest side of a picture on the page, pixels."""
+
+_QUALITY = 88
+_TILE = 64
+_GAP = 4
+_FRAME = 3
+_BACKGROUND = (128, 128, 128)
+_OUTLINE = (255, 140, 0)
+_PERCENTILE = 99.0
+_DETAIL_RANK = 0.8
+_SMALLEST_SHARE = 0.5
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """One image from some of its channels.
+
+    Attributes
+    ----------
+    name : str
+        Which channels.
+    selection : Selection
+    pixels : ndarray of uint8, shape (h, w, 3)
+    psnr : float
+        dB, of 8-bit RGB against the image from all 192; infinite where nothing differs.
+    """
+
+    name: str
+    selection: Selection
+    pixels: np.ndarray
+    psnr: float
+
+
+@dataclass(frozen=True)
+class Sample:
+    """An image of the split.
+
+    Attributes
+    ----------
+    row : int
+    key : str
+    rebuilt : tuple of Rebuilt
+        Fewest channels first, all 192 last.
+    """
+
+    row: int
+    key: str
+    rebuilt: tuple[Rebuilt, ...]
+
+
+def sample_rows(split: Split, count: int = SAMPLES) -> list[int]:
+    """Rows spread over the split, of detailed images; the same each time.
+
+    Of each of ``count`` equal parts of the valid rows one that has more detail than four in five
+    others, leaving out small images. Detail is read off the rounding error of the stored
+    image: what is smooth rounds to zeros without error.
+    """
+    valid = np.flatnonzero(split.valid)
+    error = split.array("luma_squared_error").astype(np.float64)
+    rows = []
+    for part in np.array_split(valid, min(count, len(valid))):
+        blocks = split.blocks[part]
+        large = part[blocks >= _SMALLEST_SHARE * blocks.max()]
+        detail = error[large] / split.blocks[large]
+        order = large[np.argsort(detail, kind="stable")]
+        rows.append(int(order[int(_DETAIL_RANK * (len(order) - 1))]))
+    return rows
+
+
+def samples(subject: Subject, split: Split) -> list[Sample]:
+    """The sample images, each from the selections that the subject shows."""
+    rows, shown = sample_rows(split), subject.shown()
+    found = []
+    with Progress("pictures", len(rows) * len(shown), unit="picture") as progress:
+        for row in rows:
+            whole = split.image(row)
+            rebuilt = []
+            for name, selection in shown:
+                everything = len(selection) == CHANNELS
+                pixels = whole if everything else split.image(row, selection)
+                rebuilt.append(Rebuilt(name, selection, pixels, _psnr(pixels, whole)))
+                progress.update(1)
+            found.append(Sample(row, split.keys[row], tuple(rebuilt)))
+    return found
+
+
+def _psnr(one: np.ndarray, other: np.ndarray) -> float:
+    difference = one.astype(np.float64) - other
+    return float(psnr((difference**2).sum(), difference.size))
+
+
+def gallery(split: Split, row: int, chosen: Iterable[int]) -> list[np.ndarray]:
+    """All channels of an image: for each component 8x8 tiles, chosen ones in a frame.
+
+    Grey is zero; white and black are plus and minus the 99th percentile of the channel's
+    magnitude. Vertical frequency goes down, horizontal across.
+
+    Returns
+    -------
+    list of ndarray of uint8, shape (height, width, 3)
+        Y, Cb, Cr.
+    """
+    rows, columns = grid_of(*(int(side) for side in split.sizes[row]))
+    coefficients = split.read([row])[0, :, :rows, :columns]
+    wanted = set(chosen)
+    sheets = []
+    for component in range(len(COMPONENTS)):
+        first = component * FREQUENCIES
+        tiles = [_tile(channel) for channel in coefficients[first : first + FREQUENCIES]]
+        marked = {k for k in range(FREQUENCIES) if first + k in wanted}
+        sheets.append(_sheet(tiles, marked))
+    return sheets
+
+
+def _tile(channel: np.ndarray) -> Image.Image:
+    largest = max(float(np.percentile(np.abs(channel), _PERCENTILE)), 1.0)
+    grey = np.clip(128 + channel / largest * 127, 0, 255).astype(np.uint8)
+    height, width = grey.shape
+    scale = _TILE / max(height, width)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    how = Image.Resampling.NEAREST if scale >= 1 else Image.Resampling.BOX
+    return Image.fromarray(grey).resize(size, how)
+
+
+def _sheet(tiles: list[Image.Image], marked: set[int]) -> np.ndarray:
+    width, height = tiles[0].size
+    across, down = width + 2 * _GAP, height + 2 * _GAP
+    sheet = Image.new("RGB", (BLOCK * across, BLOCK * down), _BACKGROUND)
+    draw = ImageDraw.Draw(sheet)
+    for k, tile in enumerate(tiles):
+        v, h = divmod(k, BLOCK)
+        x, y = h * across, v * down
+        if k in marked:
+            box = (x, y, x + across - 1, y + down - 1)
+            draw.rectangle(box, outline=_OUTLINE, width=_FRAME)
+        sheet.paste(tile, (x + _GAP, y + _GAP))
+    return np.asarray(sheet)
+
+
+def as_jpeg(pixels: np.ndarray, long_side: int = LONG_SIDE) -> tuple[str, int, int]:
+    """An image as a ``data:`` address, not larger than a long side; its width and height."""
+    picture = Image.fromarray(pixels)
+    picture.thumbnail((long_side, long_side), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    # Not optimized: Pillow's buffer for that is too small for noise.
+    picture.save(buffer, "JPEG", quality=_QUALITY, subsampling=0)
+    data = base64.b64encode(buffer.getvalue()).decode()
+    return f"data:image/jpeg;base64,{data}", picture.width, picture.height

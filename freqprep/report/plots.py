@@ -1,0 +1,94 @@
+"""The figures of a report as PNG files."""
+
+from __future__ import annotations
+
+import io
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+from freqprep.importance.findings import Findings
+from freqprep.progress import Progress
+from freqprep.report.figures import every_figure
+from freqprep.report.pictures import Sample, gallery, samples
+from freqprep.report.style import Palette, as_png, check_matplotlib, new_figure
+from freqprep.report.subject import Subject
+from freqprep.report.text import decibel, kilobytes
+from freqprep.spectrum import COMPONENTS
+from freqprep.store.split import Split
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_COLUMNS = 3
+_CELL = 260.0
+_CAPTION = 34.0
+
+
+def write_plots(findings: Findings, split: Split, folder: Path) -> list[Path]:
+    """Write the figures of the report as PNG files, on white.
+
+    Parameters
+    ----------
+    findings : Findings
+    split : Split
+        What was analysed.
+    folder : Path
+        Made where it is missing; files of the same names are replaced.
+
+    Returns
+    -------
+    list of Path
+        ``score-01-visible.png`` and one for each other score, ``curve-psnr.png`` and others,
+        ``overlap-square-24.png`` and others, ``correlation.png``, ``pictures-1.png`` and others,
+        ``channels-y.png``, ``channels-cb.png`` and ``channels-cr.png``.
+
+    Raises
+    ------
+    MissingPackageError
+        matplotlib is not installed.
+    """
+    check_matplotlib()
+    subject = Subject.of(findings)
+    folder.mkdir(parents=True, exist_ok=True)
+    files: dict[str, bytes] = {}
+    figures = list(every_figure(subject))
+    with Progress("plots", len(figures), unit="plot") as progress:
+        for figure in figures:
+            files[figure.name] = as_png(figure.sketch)
+            progress.update(1)
+    shown = samples(subject, split)
+    for number, sample in enumerate(shown, 1):
+        files[f"pictures-{number}"] = as_png(partial(_rebuilt, subject, sample))
+    if shown:
+        sheets = gallery(split, shown[0].row, subject.chosen)
+        for name, sheet in zip(COMPONENTS, sheets, strict=True):
+            buffer = io.BytesIO()
+            Image.fromarray(sheet).save(buffer, "PNG")
+            files[f"channels-{name}"] = buffer.getvalue()
+    paths = []
+    for name, data in files.items():
+        paths.append(folder / f"{name}.png")
+        paths[-1].write_bytes(data)
+    return paths
+
+
+def _rebuilt(subject: Subject, sample: Sample, palette: Palette) -> Figure:
+    """An image from few channels to all."""
+    height, width = sample.rebuilt[0].pixels.shape[:2]
+    down = _CELL * height / width + _CAPTION
+    rows = -(-len(sample.rebuilt) // _COLUMNS)
+    figure = new_figure(_COLUMNS * _CELL, rows * down)
+    for number, rebuilt in enumerate(sample.rebuilt):
+        row, column = divmod(number, _COLUMNS)
+        left, low = column / _COLUMNS, 1 - ((row + 1) * down - 4) / (rows * down)
+        size = (1 / _COLUMNS - 0.01, (down - _CAPTION - 4) / (rows * down))
+        axes = figure.add_axes((left + 0.005, low, *size))
+        axes.imshow(rebuilt.pixels, aspect="auto")
+        axes.set_axis_off()
+        cost = kilobytes(subject.kilobytes(rebuilt.selection.indices))
+        words = f"{rebuilt.name} channels\n{decibel(rebuilt.psnr)}, {cost} an image"
+        axes.set_title(words, fontsize=10, color=palette.ink, pad=4)
+    return figure

@@ -1,0 +1,274 @@
+"""The page's sections with figures, as HTML. Names go through `esc`."""
+
+from __future__ import annotations
+
+import math
+
+from freqprep.report.figures import (
+    Figure,
+    correlation_figure,
+    curve_figures,
+    drift_figure,
+    overlap_figures,
+    score_figures,
+)
+from freqprep.report.heatmaps import BOTH, ONLY_CHOSEN, ONLY_PUBLISHED
+from freqprep.report.pictures import Rebuilt, Sample, as_jpeg, gallery
+from freqprep.report.style import as_svg
+from freqprep.report.subject import Subject
+from freqprep.report.tables import (
+    overlap_table,
+    ranking_table,
+    stability_table,
+    unavailable_table,
+)
+from freqprep.report.text import counted, decibel, esc, kilobytes, percent, whole
+from freqprep.spectrum.channels import CHANNELS
+from freqprep.store.schema import ROWS_PER_SHARD
+from freqprep.store.split import Split
+
+_SHEETS = ("Y (brightness)", "Cb (blue against yellow)", "Cr (red against green)")
+
+
+def head(subject: Subject) -> str:
+    """What was analysed and what was chosen."""
+    analysis, chosen = subject.analysis, subject.selection.indices
+    store = esc(analysis.store.rstrip("/").rsplit("/", 1)[-1])
+    facts = [
+        ("store", esc(analysis.store)),
+        ("split", esc(analysis.split)),
+        ("images", f"{whole(analysis.images)} ({whole(analysis.rejected)} more were rejected)"),
+        ("classes", whole(analysis.classes)),
+        ("blocks", f"{whole(analysis.blocks)} of 8x8 pixels in each component"),
+        ("content id", f"<code>{esc(analysis.content_id)}</code>"),
+    ]
+    if subject.network:
+        asked = f"{esc(subject.network)}, asked about {counted(subject.sample, 'image')}"
+        facts.append(("network", asked))
+    listed = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in facts)
+    names = ",<wbr>".join(subject.selection.names)
+    return f"""<header>
+<h1>Which frequency channels matter</h1>
+<p class="where"><bdi>{store}</bdi>, split <bdi>{esc(analysis.split)}</bdi></p>
+{_verdict(subject)}
+<dl class="tiles">
+{_tile("channels", f"{len(chosen)} of {CHANNELS}")}
+{_tile("on disk, an image", kilobytes(subject.kilobytes(chosen)))}
+{_tile("share of all bytes", percent(subject.byte_share(chosen)))}
+{_tile("PSNR, RGB", decibel(analysis.psnr(chosen)))}{_judged_tile(subject)}
+</dl>
+<div class="names"><h2 id="names-title">The chosen channels</h2>
+<button type="button" id="copy">Copy</button><output id="copied" aria-live="polite"></output>
+<code id="names" tabindex="0" aria-labelledby="names-title">{names}</code>
+<p class="caption">For <code>--channels</code> of freqprep, or <code>freqprep.channels(...)</code>
+in Python.</p></div>
+<div class="about"><details class="facts" open><summary>What was analysed</summary>
+<dl>{listed}</dl></details>
+<aside><p><b>A channel</b> is one frequency of all 8x8 blocks of an image: 64 frequencies of
+brightness (Y) and of two colour differences (Cb, Cr) make 192. <code>y_2_1</code> is Y, vertical
+frequency 2, horizontal frequency 1; <code>y_0_0</code> is the mean brightness of each block.</p>
+<p><b>PSNR</b> says how near two images are, in decibels; higher is nearer. Here it always compares
+an image from some channels with the same image from all 192, in red, green and blue.</p></aside>
+</div>
+</header>"""
+
+
+def _verdict(subject: Subject) -> str:
+    chosen = subject.selection.indices
+    if subject.by in subject.analysis.rankings:
+        how = f"by the score <b>{esc(subject.by)}</b> ({esc(subject.ranking.meaning)})"
+    else:
+        how = f"as <b>{esc(subject.by)}</b>, the best of the candidates"
+    limit = subject.budget.limit
+    within = ""
+    if not math.isinf(limit):
+        within = f" within {kilobytes(limit / 1e3)} an image ({esc(subject.budget.name)})"
+    quality = subject.analysis.psnr(chosen)
+    near = (
+        f"an image from them has a PSNR of {decibel(quality)} against the image from all {CHANNELS}"
+        if math.isfinite(quality)
+        else f"an image from them does not differ from the image from all {CHANNELS}"
+    )
+    return f"""<p class="verdict">{counted(len(chosen), "channel")} chosen {how}{within}. They take
+{kilobytes(subject.kilobytes(chosen))} an image, {percent(subject.byte_share(chosen))} of the bytes
+of all {CHANNELS}, and {near}.</p>"""
+
+
+def _tile(name: str, value: str) -> str:
+    return f"<div><dt>{name}</dt><dd>{value}</dd></div>"
+
+
+def _judged_tile(subject: Subject) -> str:
+    verdict = subject.verdict(subject.selection.indices)
+    if verdict is None:
+        return ""
+    everything = subject.verdict(range(CHANNELS))
+    against = f" <small>{percent(everything.accuracy)} with all</small>" if everything else ""
+    return _tile("network's top-1", f"{percent(verdict.accuracy)}{against}")
+
+
+def scores(subject: Subject) -> str:
+    """A map of each score."""
+    cards = "".join(_card(figure, caption=True) for figure in score_figures(subject))
+    return _section(
+        "scores",
+        "The scores",
+        "Each square is a channel: vertical frequency v goes down, horizontal frequency h across,"
+        " the mean at the top left. Yellow ranks high, dark blue low; where a score has both signs,"
+        " orange is below zero and purple above. Logarithmic scales span a factor of a million at"
+        " most; what is lower has the colour of their end. White squares are the chosen channels."
+        " The first map is of the score that orders the channels in this report.",
+        f'<div class="cards three">{cards}</div>',
+    )
+
+
+def curves(subject: Subject) -> str:
+    """What more channels bring."""
+    cards = "".join(_card(figure, caption=True) for figure in curve_figures(subject))
+    return _section(
+        "curves",
+        "What more channels bring",
+        f"The line takes the channels in the order of <b>{esc(subject.ranking.name)}</b>, the"
+        " most important first. The orange diamond is the chosen selection, the circles are"
+        " selections published elsewhere. A point off the line differs from as many channels by"
+        " the ranking; more PSNR and right answers are better, fewer bytes and nats.",
+        f'<div class="cards two">{cards}</div>',
+        intro_is_html=True,
+    )
+
+
+def pictures(subject: Subject, shown: list[Sample]) -> str:
+    """Sample images from few channels to all."""
+    parts = []
+    for sample in shown:
+        cells = "".join(_picture(subject, sample, rebuilt) for rebuilt in sample.rebuilt)
+        grid = "pictures four" if len(sample.rebuilt) > 2 * 3 else "pictures"
+        title = f"<bdi>{esc(sample.key)}</bdi> <small>row {sample.row}</small>"
+        parts.append(f'<div class="sample"><h3>{title}</h3><div class="{grid}">{cells}</div></div>')
+    return _section(
+        "pictures",
+        "What the network sees",
+        "Images of this split as a network gets them: from the first channels of the ranking, and"
+        " from the chosen ones. The PSNR is of this one image, its 8-bit red, green and blue at"
+        " full size against those of the image from all 192 channels; shown here are smaller"
+        " copies. The KB are the mean of the split: a piece on disk holds one channel of"
+        f" {ROWS_PER_SHARD} images, so a single image has no bytes of its own.",
+        "".join(parts) or "<p>The split has no valid image.</p>",
+    )
+
+
+def _picture(subject: Subject, sample: Sample, rebuilt: Rebuilt) -> str:
+    address, width, height = as_jpeg(rebuilt.pixels)
+    count = len(rebuilt.selection)
+    chosen = frozenset(rebuilt.selection.indices) == subject.chosen
+    cost = kilobytes(subject.kilobytes(rebuilt.selection.indices))
+    quality = f"PSNR {decibel(rebuilt.psnr)}" if math.isfinite(rebuilt.psnr) else "nothing differs"
+    if count == CHANNELS:
+        quality = "the reference"
+    return f"""<figure{' class="chosen"' if chosen else ""}>
+<img src="{address}" width="{width}" height="{height}"
+alt="{esc(sample.key)} from {counted(count, "channel")}">
+<figcaption><b>{rebuilt.name}</b> {quality}, {cost} an image</figcaption></figure>"""
+
+
+def channel_gallery(subject: Subject, split: Split, shown: list[Sample]) -> str:
+    """All channels of the first sample image."""
+    if not shown:
+        return ""
+    sheets = gallery(split, shown[0].row, subject.chosen)
+    figures = []
+    for title, sheet in zip(_SHEETS, sheets, strict=True):
+        address, width, height = as_jpeg(sheet, max(sheet.shape))
+        figures.append(
+            f'<figure class="card"><h3>{title}</h3><img src="{address}" width="{width}"'
+            f' height="{height}" alt="64 channels of {title}"></figure>'
+        )
+    address, width, height = as_jpeg(shown[0].rebuilt[-1].pixels, max(sheets[0].shape))
+    figures.append(
+        f'<figure class="card"><h3>The image</h3><img src="{address}" width="{width}"'
+        f' height="{height}" alt="{esc(shown[0].key)}"></figure>'
+    )
+    return _section(
+        "channels",
+        "All channels of one image",
+        "Each tile is one channel of the first image above, as a network reads it: 1/8 of the"
+        " picture's height and width. Grey is zero; white and black are plus and minus the 99th"
+        " percentile of the channel's magnitude, so faint channels look as strong as others."
+        " Vertical frequency goes down, horizontal across. An orange frame marks the chosen ones.",
+        f'<div class="cards two">{"".join(figures)}</div>',
+    )
+
+
+def ranking(subject: Subject) -> str:
+    """All channels with all scores."""
+    return _section(
+        "ranking",
+        "The ranking",
+        f"All {CHANNELS} channels in the order of {subject.ranking.name}. Click a heading, or press"
+        " Enter on it, to sort by it, once more for the other direction. The error is the standard"
+        " error of the score, from leaving out each of eight groups of images in turn.",
+        ranking_table(subject),
+    )
+
+
+def overlap(subject: Subject) -> str:
+    """The chosen channels against published selections."""
+    cards = "".join(_card(figure) for figure in overlap_figures(subject))
+    key = "".join(
+        f'<span><span class="swatch {kind.replace(" ", "-")}"></span>{kind}</span>'
+        for kind in (BOTH, ONLY_CHOSEN, ONLY_PUBLISHED)
+    )
+    return _section(
+        "overlap",
+        "Against published selections",
+        "Channel lists from the paper Learning in the Frequency Domain (Xu et al., CVPR 2020) and"
+        " its code. Overlap is Jaccard's index: channels in both over channels in either.",
+        f'{overlap_table(subject)}<p class="key">{key}</p><div class="cards three">{cards}</div>',
+    )
+
+
+def redundancy(subject: Subject) -> str:
+    """What channels share, how stable the scores are, what could not be computed."""
+    stable = f'<div class="card"><h3>How stable the scores are</h3>{stability_table(subject)}</div>'
+    beside = f"<div>{stable}{unavailable_table(subject)}</div>"
+    return _section(
+        "redundancy",
+        "Redundancy and stability",
+        "The map shows for each two channels how their activity (how large their coefficients"
+        " are) goes together from image to image. Dark red: where one is strong the other is;"
+        " white: they do not depend on each other. Inside a component, low frequencies come first;"
+        " orange marks at the edges are chosen channels. Of a group that goes together, a few say"
+        " most of what all say.",
+        f'<div class="cards two uneven">{_card(correlation_figure(subject))}{beside}</div>',
+    )
+
+
+def drift(subject: Subject) -> str:
+    """How another split differs, if one was compared."""
+    figure = drift_figure(subject)
+    if subject.drift is None or figure is None:
+        return ""
+    other = esc(subject.drift.other)
+    return _section(
+        "drift",
+        "Against another split",
+        f"Compared with <bdi>{other}</bdi>: the two orders of the channels correlate by"
+        f" {subject.drift.spearman:.3f} (Spearman; 1 is the same order), and the top channels are"
+        f" the same to {percent(subject.drift.overlap)}. The map shows how much stronger (purple)"
+        " or weaker (orange) each channel is there.",
+        f'<div class="cards three">{_card(figure, caption=True)}</div>',
+        intro_is_html=True,
+    )
+
+
+def _section(name: str, title: str, intro: str, body: str, *, intro_is_html: bool = False) -> str:
+    words = intro if intro_is_html else esc(intro)
+    return f"""<section id="{name}" aria-labelledby="{name}-title">
+<h2 id="{name}-title">{title}</h2><p class="intro">{words}</p>
+{body}</section>"""
+
+
+def _card(figure: Figure, *, caption: bool = False) -> str:
+    drawn = as_svg(figure.name, figure.sketch, esc(f"{figure.title}: {figure.reading}"))
+    words = f"<figcaption>{esc(figure.reading)}</figcaption>" if caption else ""
+    return f'<figure class="card"><h3>{esc(figure.title)}</h3>{drawn}{words}</figure>'

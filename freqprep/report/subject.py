@@ -1,0 +1,140 @@
+"""What a report is about: an analysis, the chosen channels, and the numbers that follow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from freqprep.importance.analysis import Analysis
+from freqprep.importance.choice import Budget, Judged
+from freqprep.importance.drift import Drift
+from freqprep.importance.findings import Findings
+from freqprep.importance.ranking import Ranking
+from freqprep.spectrum.channels import CHANNELS, PUBLISHED, Selection, published
+
+SHOWN_COUNTS = (6, 12, 24, 48, 64, CHANNELS)
+"""How many channels the sample pictures are rebuilt from."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Findings, and what the sections ask of them.
+
+    Attributes
+    ----------
+    analysis : Analysis
+    by : str
+        The score that the selection was made by, or the name of a rule or a published list.
+    ranking : Ranking
+        The order that curves and pictures follow.
+    selection : Selection
+        The chosen channels.
+    budget : Budget
+    judged : tuple of Judged
+    network : str
+    sample : int
+    drift : Drift or None
+    """
+
+    analysis: Analysis
+    by: str
+    ranking: Ranking
+    selection: Selection
+    budget: Budget
+    judged: tuple[Judged, ...]
+    network: str
+    sample: int
+    drift: Drift | None
+
+    @classmethod
+    def of(cls, findings: Findings) -> Subject:
+        """Read findings: the only place that knows their form."""
+        choice = findings.choice
+        return cls(
+            findings.analysis,
+            choice.by,
+            choice.ranking,
+            choice.selection,
+            choice.budget,
+            findings.landmarks,
+            findings.network,
+            findings.sample,
+            findings.drift,
+        )
+
+    @cached_property
+    def chosen(self) -> frozenset[int]:
+        """Raster indices of the chosen channels."""
+        return frozenset(self.selection.indices)
+
+    @cached_property
+    def ranks(self) -> np.ndarray:
+        """Rank of each channel in the ranking, 1 the most important; int64 (192,), raster."""
+        ranks = np.empty(CHANNELS, np.int64)
+        ranks[list(self.ranking.order)] = np.arange(1, CHANNELS + 1)
+        return ranks
+
+    @cached_property
+    def rankings(self) -> tuple[Ranking, ...]:
+        """All rankings, the one that was used first."""
+        others = (r for r in self.analysis.rankings.values() if r.name != self.ranking.name)
+        return (self.ranking, *others)
+
+    def top(self, count: int) -> Selection:
+        """The first channels of the ranking."""
+        return Selection(self.ranking.order[:count], f"top {count}")
+
+    def kilobytes(self, indices: Iterable[int]) -> float:
+        """Measured KB (1000 bytes) an image of some channels."""
+        return float(self.analysis.channel_bytes[list(indices)].sum()) / 1e3
+
+    def byte_share(self, indices: Iterable[int]) -> float:
+        """Share of all channels' bytes, 0..1."""
+        everything = self.kilobytes(range(CHANNELS))
+        return self.kilobytes(indices) / everything if everything else 0.0
+
+    @cached_property
+    def energy(self) -> np.ndarray | None:
+        """Each channel's share of the energy, float64 (192,), or None where it is not known."""
+        ranking = self.analysis.rankings.get("energy")
+        if ranking is None or not ranking.values.sum() > 0:
+            return None
+        return ranking.values / ranking.values.sum()
+
+    @staticmethod
+    def published() -> list[tuple[str, Selection]]:
+        """The published selections."""
+        return [(name, published(name)) for name in PUBLISHED]
+
+    def named(self) -> list[tuple[str, Selection]]:
+        """The chosen selection and the published ones, each set of channels once.
+
+        Where a published list is the chosen one, they have one entry that says so.
+        """
+        same = [name for name in PUBLISHED if set(published(name).indices) == self.chosen]
+        label = f"chosen = {same[0]}" if same else "chosen"
+        others = [(name, each) for name, each in self.published() if name not in same]
+        return [(label, self.selection), *others]
+
+    def shown(self) -> list[tuple[str, Selection]]:
+        """What sample pictures are rebuilt from, fewest channels first.
+
+        The first channels of the ranking; the chosen selection takes the place of as many.
+        """
+        shown = {
+            count: (f"the first {count}", self.top(count))
+            for count in SHOWN_COUNTS
+            if count != CHANNELS
+        }
+        shown[len(self.selection)] = (f"the {len(self.selection)} chosen", self.selection)
+        shown[CHANNELS] = (f"all {CHANNELS}", self.top(CHANNELS))
+        return [shown[count] for count in sorted(shown)]
+
+    def verdict(self, indices: Iterable[int]) -> Judged | None:
+        """What the network said about a set of channels."""
+        wanted = frozenset(indices)
+        found = (j for j in self.judged if frozenset(j.selection.indices) == wanted)
+        return next(found, None)
