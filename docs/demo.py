@@ -1,9 +1,9 @@
-"""The demo: real photographs to frequency channels, a look at them, and a check.
+"""The demo: real photographs to frequency channels, a look at them, a check, and a report.
 
 Usage: python docs/demo.py FOLDER
 
-FOLDER is the demo's own: it makes ``photos/``, ``photos.zarr`` and a few PNG files in it, and
-replaces them when run again. The photographs are those that scikit-image's wheel brings along.
+FOLDER is the demo's own: it makes ``photos/``, ``photos.zarr``, a few PNG files and a report in it,
+and replaces them when run again. The photographs are those that scikit-image's wheel brings along.
 """
 
 from __future__ import annotations
@@ -63,8 +63,10 @@ def main(folder: Path) -> None:
     run(f"{chelsea} --channels square-24 -o chelsea-24.png --sheet chelsea-channels.png", folder)
     run(f"{chelsea} --channels paper-6 -o chelsea-6.png", folder)
     run("freqprep verify photos.zarr --source photos", folder)
+    run("freqprep stats photos.zarr --top 24 --report report.html", folder)
 
     print("\nLook at these:")
+    print(f"  {folder}/report.html                which channels matter, in a browser")
     print(f"  {folder}/photos/animal/chelsea.png  the photograph")
     print(f"  {folder}/chelsea-192.png            from all 192 channels")
     print(f"  {folder}/chelsea-24.png             from the published 24")

@@ -46,13 +46,14 @@ def _head(findings: Findings) -> str:
 def _ranking(findings: Findings) -> str:
     analysis, ranking = findings.analysis, findings.choice.ranking
     chosen = set(findings.choice.selection.indices)
-    last = max((ranking.order.index(index) for index in chosen), default=0)
     error = analysis.stability.get(ranking.name)
     share, zero, entropy = (
         analysis.rankings[name].values for name in ("energy_share", "zero_fraction", "entropy")
     )
     rows = []
-    for rank, index in enumerate(ranking.order[: last + 1], start=1):
+    for rank, index in enumerate(ranking.order, start=1):
+        if rank > len(chosen) and index not in chosen:
+            continue
         value = f"{ranking.values[index]:.4g}"
         rows.append(
             (

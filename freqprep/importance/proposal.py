@@ -24,6 +24,9 @@ BUDGET_REMEDY = (
 def fill(order: Sequence[int], count: int, cost: np.ndarray, limit: float = np.inf) -> list[int]:
     """Go down a ranking and take each channel that still fits.
 
+    Only the first ``2 * count`` are looked at: what comes after them would be taken for being
+    small, not for being any good.
+
     Parameters
     ----------
     order : sequence of int
@@ -42,7 +45,7 @@ def fill(order: Sequence[int], count: int, cost: np.ndarray, limit: float = np.i
     """
     taken: list[int] = []
     left = limit
-    for index in order:
+    for index in order[: 2 * count]:
         if len(taken) < count and cost[index] <= left:
             taken.append(index)
             left -= cost[index]
@@ -97,8 +100,8 @@ def propose(
     taken = fill(order, count, cost, limit)
     if not taken:
         raise UsageError(
-            f"a budget of {limit:.0f} bytes an image holds no channel: the smallest takes"
-            f" {cost.min():.0f}",
+            f"a budget of {limit:.0f} bytes an image holds no channel: of the first {2 * count} the"
+            f" smallest takes {cost[list(order[: 2 * count])].min():.0f}",
             "allow more",
         )
     return Selection(tuple(taken), name)

@@ -29,6 +29,7 @@ CROSS = ((0, 1), (0, 2), (1, 2))
 
 
 _WORD = 8
+_ROWS_IN_CACHE = 32
 
 
 @dataclass(frozen=True)
@@ -172,12 +173,16 @@ def _products(codes: np.ndarray, largest: int) -> tuple[np.ndarray, np.ndarray]:
     rows = codes.shape[1]
     squares = np.empty((rows, CHANNELS), np.int64)
     cross = np.empty((rows, FREQUENCIES, len(CROSS)), np.int64)
-    for k in range(FREQUENCIES):
-        planes = [codes[c * FREQUENCIES + k].astype(np.float32) for c in range(3)]
-        for c, plane in enumerate(planes):
-            squares[:, c * FREQUENCIES + k] = exact_products(plane, plane, largest)
-        for pair, (a, b) in enumerate(CROSS):
-            cross[:, k, pair] = exact_products(planes[a], planes[b], largest)
+    by_component = codes.reshape(3, FREQUENCIES, *codes.shape[1:])
+    for first in range(0, rows, _ROWS_IN_CACHE):
+        part = slice(first, first + _ROWS_IN_CACHE)
+        planes = np.empty((3, len(range(rows)[part]), codes.shape[2]), np.float32)
+        for k in range(FREQUENCIES):
+            planes[...] = by_component[:, k, part]
+            for c, plane in enumerate(planes):
+                squares[part, c * FREQUENCIES + k] = exact_products(plane, plane, largest)
+            for pair, (a, b) in enumerate(CROSS):
+                cross[part, k, pair] = exact_products(planes[a], planes[b], largest)
     return squares, cross
 
 

@@ -110,8 +110,8 @@ def _sum_runs(
         return add(*(array.astype(np.float64) for array in (values, *more)))
     arrays = [array.astype(np.float32, copy=False) for array in (values, *more)]
     whole = blocks // run * run
-    total = add(*(array[:, whole:] for array in arrays)).astype(np.float64)
-    if whole:
-        runs = add(*(array[:, :whole].reshape(channels, -1, run) for array in arrays))
-        total += runs.astype(np.float64).sum(axis=1)
+    runs = add(*(array[:, :whole].reshape(channels, -1, run) for array in arrays))
+    total = runs.sum(axis=1, dtype=np.float64)
+    if whole < blocks:
+        total += add(*(array[:, whole:] for array in arrays))
     return total

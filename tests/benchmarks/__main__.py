@@ -13,7 +13,16 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.benchmarks import conversion, fidelity, layouts, memory, reading, scale, selections
+from tests.benchmarks import (
+    conversion,
+    fidelity,
+    layouts,
+    memory,
+    reading,
+    scale,
+    selections,
+    statistics,
+)
 
 DATA = Path(__file__).resolve().parents[2].parent / "shared/data"
 BENCHMARKS = {
@@ -24,6 +33,7 @@ BENCHMARKS = {
     "memory": memory.run,
     "scale": scale.run,
     "selections": selections.run,
+    "statistics": statistics.run,
 }
 
 

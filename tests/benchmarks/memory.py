@@ -23,7 +23,7 @@ def run(data: Path, folder: Path) -> dict[str, object]:
         source = replicate(data / "imagenet", folder / f"source{copies}", copies)
         store = folder / f"{jobs}-{copies}-{len(options)}.zarr"
         command = [sys.executable, "-m", "freqprep_cli.main", "convert", "imagenet"]
-        peak = _peak([*command, str(source), str(store), "--jobs", str(jobs), *options])
+        peak = peak_bytes([*command, str(source), str(store), "--jobs", str(jobs), *options])
         size = int(options[1]) if options else None
         encoding = Request("imagenet", source, store, size=size).encoding
         bound = memory_bound(encoding, jobs, copies * 200)
@@ -32,7 +32,7 @@ def run(data: Path, folder: Path) -> dict[str, object]:
     return {"rows": rows}
 
 
-def _peak(command: list[str]) -> int:
+def peak_bytes(command: list[str]) -> int:
     """Largest sum of the private memory of a command and its children, sampled."""
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         peak = 0

@@ -52,7 +52,8 @@ def test_filling_takes_whatever_fits_in_order(costs, order, count, limit):
     assert len(taken) <= count
     assert cost[taken].sum() <= limit + 1e-9
     assert [k for k in order if k in taken] == taken
-    for place, k in enumerate(order):
+    assert set(taken) <= set(order[: 2 * count])
+    for place, k in enumerate(order[: 2 * count]):
         if k not in taken:  # there was no room when its turn came
             before = [other for other in taken if order.index(other) < place]
             assert len(before) == count or cost[before].sum() + cost[k] > limit - 1e-9
