@@ -18,7 +18,7 @@ $(STAMP): pyproject.toml constraints.txt
 		--constraint constraints.txt --editable '.[demo,test]'
 	@touch $(STAMP)
 
-demo: $(STAMP) ## convert real photographs, look at them, verify the store
+demo: $(STAMP) ## convert real photographs, look at them, verify the store, rank their channels
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python docs/demo.py demo
 
 test: $(STAMP) ## run the tests
@@ -33,7 +33,7 @@ check: $(STAMP) ## ruff, mypy, and the documentation against the code
 docs: $(STAMP) ## write docs/cli.md from the commands' help
 	$(BIN)/python docs/cli_reference.py
 
-bench: $(STAMP) ## run the benchmarks on ../shared/data (about 10 minutes)
+bench: $(STAMP) ## run the benchmarks on ../shared/data (about 40 minutes)
 	$(BIN)/python -m tests.benchmarks
 
 clean: ## remove the virtual environment and the demo

@@ -59,7 +59,8 @@ def run(function: Callable[[Task], Result], tasks: Iterable[Task], jobs: int) ->
     results = None
     try:
         with _signals_held():  # this starts the workers
-            results = pool(joblib.delayed(_on_one_core)(function, task) for task in tasks)
+            folder = os.getcwd()
+            results = pool(joblib.delayed(_on_one_core)(function, task, folder) for task in tasks)
         for result in results:  # noqa: UP028 - it is closed below, in its own way
             yield result
     except TerminatedWorkerError:
@@ -103,8 +104,9 @@ def _end_with(head: int | None) -> None:
     os._exit(1)
 
 
-def _on_one_core(function: Callable[[Task], Result], task: Task) -> Result:
+def _on_one_core(function: Callable[[Task], Result], task: Task, folder: str) -> Result:
     if (head := multiprocessing.parent_process()) is not None:
         _be_a_worker(head.pid)
+        os.chdir(folder)  # workers live on while the main process may go elsewhere
     with threadpool_limits(limits=1):
         return function(task)

@@ -36,7 +36,7 @@ def check_labels(sums: Sums) -> None:
         raise UsageError("the images have neither labels nor boxes", _TOO_FEW)
     classes = int((images > 0).sum())
     if classes == 1:
-        raise UsageError(f"all {images.sum()} labelled images are of one class", _TOO_FEW)
+        raise UsageError(f"all labelled images ({images.sum()}) are of one class", _TOO_FEW)
     if images.max() == 1:
         raise UsageError(f"each of the {classes} classes has a single image", _TOO_FEW)
 

@@ -18,7 +18,7 @@ from synthetic import freqprep as run
 
 import freqprep
 
-COMMANDS = ("convert", "info", "show", "verify")
+COMMANDS = ("convert", "info", "show", "stats", "verify")
 
 
 @pytest.fixture

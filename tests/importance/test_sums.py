@@ -105,6 +105,17 @@ def test_workers_do_not_matter(split, sums):
         assert np.array_equal(one, other)
 
 
+def test_workers_follow_to_another_folder(store, tmp_path, monkeypatch):
+    """They live on between calls; a relative path is one of the main process."""
+    for name in ("one", "other"):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / f"{name}.zarr").symlink_to(store)
+        monkeypatch.chdir(folder)
+        again = collect(open_store(f"{name}.zarr")["train"], 2).sums
+        assert again.images.sum() == open_store(store)["train"].valid.sum()
+
+
 def test_bytes_are_those_of_the_chunks(split):
     collected = collect(split, 1)
     index_bytes = 192 * 16 + 4

