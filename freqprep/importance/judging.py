@@ -19,6 +19,7 @@ from freqprep.importance.network import (
 )
 from freqprep.importance.ranking import Ranking, by_size
 from freqprep.models.rgb import load_rgb_network
+from freqprep.spectrum import COMPONENTS, FREQUENCIES
 from freqprep.spectrum.channels import CHANNELS, Selection
 from freqprep.store.split import Split
 
@@ -26,6 +27,8 @@ REMOVAL = "removal"
 FORWARD = "forward"
 NETWORK_SCORES = (REMOVAL, FORWARD)
 """Scores that need a network: 193 evaluations of the sample; about ten a chosen channel."""
+
+_MEANS = tuple(component * FREQUENCIES for component in range(len(COMPONENTS)))
 
 
 @dataclass(frozen=True)
@@ -70,8 +73,8 @@ class Jury:
         name : str
         analysis : Analysis
         top : int
-            Forward selection ends with so many channels; the others follow in the order of the
-            default score.
+            Forward selection begins with the three means and ends with so many channels; the
+            others follow in the order of the default score.
         budget : Budget
             Forward selection keeps within it.
         """
@@ -79,17 +82,23 @@ class Jury:
             change = removal(self.split, self.network, self.sample).loss_change
             meaning = "what the network's cross-entropy rises by without the channel"
             return Ranking(REMOVAL, "nats", meaning, change, by_size(change))
+        # From grey, a network's first answers say little: images begin with their mean colours.
+        fits = analysis.bytes_of(_MEANS) <= budget.limit
+        start = _MEANS if top > len(_MEANS) and fits else ()
         found = forward_selection(
             self.split,
             self.network,
             self.sample,
-            top,
+            top - len(start),
             channel_bytes=analysis.channel_bytes,
             byte_limit=budget.limit,
+            start=start,
         )
-        rest = [k for k in analysis.ranking(DEFAULT_SCORE).order if k not in found.order]
+        begun = evaluate(self.split, self.network, self.sample, [Selection(()), Selection(start)])
         values = np.zeros(CHANNELS)
-        nothing = float(evaluate(self.split, self.network, self.sample, [Selection(())]).loss[0])
-        values[list(found.order)] = -np.diff([nothing, *found.losses])
+        values[list(found.order)] = -np.diff([begun.loss[1], *found.losses])
+        values[list(start)] = (begun.loss[0] - begun.loss[1]) / len(_MEANS)
+        chosen = (*start, *found.order)
+        rest = [k for k in analysis.ranking(DEFAULT_SCORE).order if k not in chosen]
         meaning = "what the network's cross-entropy falls by when channels are added best first"
-        return Ranking(FORWARD, "nats", meaning, values, (*found.order, *rest))
+        return Ranking(FORWARD, "nats", meaning, values, (*chosen, *rest))
