@@ -12,11 +12,14 @@ from freqprep.importance.analysis import DEFAULT_TOP
 from freqprep.importance.choice import BEST
 from freqprep.importance.findings import chosen_from, to_document
 from freqprep.importance.inquiry import Inquiry, find, other_split
+from freqprep.importance.judging import NETWORK_SCORES
+from freqprep.importance.ranking import BYTES, SCORES
 from freqprep.progress import say
 from freqprep.report import write_plots, write_report
 from freqprep.report.style import check_matplotlib
 from freqprep.spectrum.channels import Selection
 from freqprep.store.reader import open_store
+from freqprep.store.selection_file import SUFFIX
 from freqprep.store.selections import check_name, save_selection, write_selection
 from freqprep_cli.output import print_json
 from freqprep_cli.stats_table import describe
@@ -31,10 +34,10 @@ def stats(
     by: Annotated[
         str,
         typer.Option(
-            help="Score to choose by: visible, gain, energy, std, mean, zero_fraction, entropy, "
-            "bytes, label_share, label_information, redundancy, mrmr; with --network removal or "
-            "forward; or best: visible within the bytes of the published selection of as many "
-            "channels or, with --network, the candidate that the network does best on.",
+            help=f"Score to choose by: {', '.join((*SCORES, BYTES))}; with --network "
+            f"{' or '.join(NETWORK_SCORES)}; or best: visible within the bytes of the published "
+            "selection of as many channels or, with --network, the candidate that the network does "
+            "best on.",
             metavar="SCORE",
         ),
     ] = BEST,
@@ -92,9 +95,7 @@ def stats(
         raise UsageError(f"--sample {sample}", "show the network at least one image")
     if jobs is not None and jobs < 1:
         raise UsageError(f"--jobs {jobs}", "use at least one worker")
-    for path in (output, report, plots):
-        if path is not None and not path.absolute().parent.is_dir():
-            raise UsageError(f"{path} cannot be written: its folder is not there", "make it")
+    _check_targets(output, report, plots)
     if report is not None or plots is not None:
         check_matplotlib()
     opened = open_store(store)
@@ -103,18 +104,32 @@ def stats(
     inquiry = Inquiry(top, by, budget, network, sample, scores)
     findings = find(chosen_split, inquiry, other, jobs)
     indices = findings.choice.selection.indices
-    if save is not None:
-        path = save_selection(store, Selection(indices, save), chosen_from(findings))
-        say(f"saved as {save}: {path}")
-    if output is not None:
-        write_selection(output, Selection(indices, output.stem), chosen_from(findings))
-        say(f"saved: {output}")
     if report is not None:
         write_report(findings, chosen_split, report)
         say(f"report: {report}")
     if plots is not None:
         say(f"plots: {len(write_plots(findings, chosen_split, plots))} files in {plots}")
+    if output is not None:
+        write_selection(output, Selection(indices, output.stem), chosen_from(findings))
+        say(f"saved: {output}")
+    if save is not None:
+        path = save_selection(store, Selection(indices, save), chosen_from(findings))
+        say(f"saved as {save}: {path}")
     if json:
         print_json(to_document(findings))
     else:
         typer.echo(describe(findings))
+
+
+def _check_targets(output: Path | None, report: Path | None, plots: Path | None) -> None:
+    """Refuse before the pass what could not be written after it."""
+    for path in (output, report):
+        if path is not None and path.exists() and not path.is_file():
+            raise UsageError(f"{str(path)!r} cannot be written: it is no file", "name a file")
+    if output is not None and output.suffix != SUFFIX:
+        raise UsageError(f"a saved selection ends in {SUFFIX}, not {output}", "choose another name")
+    if plots is not None and plots.exists() and not plots.is_dir():
+        raise UsageError(f"{plots} cannot hold plots: it is no folder", "name a folder")
+    for path in (output, report, plots):
+        if path is not None and not path.absolute().parent.is_dir():
+            raise UsageError(f"{path} cannot be written: its folder is not there", "make it")

@@ -9,7 +9,7 @@ import numpy as np
 
 from freqprep.importance.analysis import Analysis
 from freqprep.importance.drift import Drift
-from freqprep.importance.findings import Findings, overlap
+from freqprep.importance.findings import Findings, jaccard, verdict_on
 from freqprep.spectrum.channels import NAMES, PUBLISHED, Selection, published
 from freqprep_cli.output import plural, size
 
@@ -77,7 +77,7 @@ def _chosen(findings: Findings) -> str:
     analysis, choice = findings.analysis, findings.choice
     indices = choice.selection.indices
     every = analysis.channel_bytes.sum()
-    verdict = next((one for one in findings.landmarks if one.name == "chosen"), None)
+    verdict = verdict_on(findings.landmarks, indices)
     judged = ""
     if verdict is not None:
         judged = f"; {findings.network}: cross-entropy {verdict.loss:.3f}, top-1 "
@@ -97,13 +97,13 @@ def _candidates(findings: Findings) -> str:
     listed = {frozenset(candidate.indices) for candidate in choice.candidates}
     others = [published(name) for name in PUBLISHED]
     unlisted = [other for other in others if frozenset(other.indices) not in listed]
-    verdicts = {judged.name: judged for judged in (*findings.landmarks, *choice.judged)}
+    judged = (*findings.landmarks, *choice.judged)
     heads = ["selection", "channels", "on disk", "PSNR", "overlap"]
-    heads += ["cross-entropy", "top-1"] if verdicts else []
+    heads += ["cross-entropy", "top-1"] if judged else []
     rows = []
     for selection in (*choice.candidates, *unlisted):
         row = _candidate(findings.analysis, choice.selection, selection)
-        if verdict := verdicts.get(selection.name):
+        if verdict := verdict_on(judged, selection.indices):
             row += [f"{verdict.loss:.3f}", f"{100 * verdict.accuracy:.1f} %"]
         rows.append(row + [""] * (len(heads) - len(row)))
     return "within the same count and budget, and the published:\n" + columns(heads, rows)
@@ -115,7 +115,7 @@ def _candidate(analysis: Analysis, chosen: Selection, selection: Selection) -> l
         str(len(selection)),
         size(analysis.bytes_of(selection.indices)),
         _db(analysis.psnr(selection.indices)),
-        f"{100 * overlap(chosen.indices, selection.indices):.0f} %",
+        f"{100 * jaccard(chosen.indices, selection.indices):.0f} %",
     ]
 
 
@@ -154,7 +154,7 @@ def _drift(findings: Findings, drift: Drift) -> str:
         )
     heads = ("channel", "energy", "standard errors", "mean shift", "divergence", "rank")
     return (
-        f"against {drift.other}: Spearman {drift.spearman:.3f}, "
+        f"against {drift.other}, both ranked by {drift.by}: Spearman {drift.spearman:.3f}, "
         f"{100 * drift.overlap:.0f} % of the top shared; the channels that differ most:\n"
         + columns(heads, rows)
     )

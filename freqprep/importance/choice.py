@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from freqprep.errors import UnknownChannelError, UsageError
 from freqprep.importance.analysis import DEFAULT_SCORE, Analysis
-from freqprep.importance.proposal import BUDGET_REMEDY, parse_budget, propose
+from freqprep.importance.proposal import BUDGET_REMEDY, fill, parse_budget, propose
 from freqprep.importance.ranking import Ranking
 from freqprep.spectrum.channels import PUBLISHED, Selection, published, triangle, zigzag
 from freqprep.store.selections import select
@@ -55,6 +55,20 @@ class Budget:
 
 
 @dataclass(frozen=True)
+class Asked:
+    """A budget in words, understood: bytes an image, or a selection that shall not be exceeded."""
+
+    name: str
+    most: float | Selection
+
+    def budget(self, analysis: Analysis) -> Budget:
+        """The same in bytes."""
+        if isinstance(self.most, Selection):
+            return Budget(analysis.bytes_of(self.most.indices), self.name)
+        return Budget(self.most, self.name)
+
+
+@dataclass(frozen=True)
 class Choice:
     """The chosen channels, and what they were chosen from.
 
@@ -84,8 +98,8 @@ class Choice:
 Judge = Callable[[Sequence[Selection]], tuple[Judged, ...]]
 
 
-def budget_of(analysis: Analysis, split: Split, top: int, by: str, budget: str | None) -> Budget:
-    """What the user's words for a budget allow.
+def asked_budget(split: Split, top: int, by: str, budget: str | None) -> Asked:
+    """What the user's words for a budget mean, before any channel's bytes are known.
 
     Without words there is no limit; but the best (`BEST`) of as many channels as a published
     selection has shall not cost more than that, or the two could not be compared.
@@ -98,16 +112,17 @@ def budget_of(analysis: Analysis, split: Split, top: int, by: str, budget: str |
     if budget is None:
         same = [name for name in PUBLISHED if len(published(name)) == top]
         if by != BEST or not same:
-            return Budget()
+            return Asked("", math.inf)
         budget = same[0]
-    amount = parse_budget(budget, analysis.images)
+    amount = parse_budget(budget, int(split.valid.sum()))
     if amount is not None:
-        return Budget(amount, budget)
+        return Asked(budget, amount)
+    if budget.strip().isdecimal():
+        raise UsageError(f"a budget of {budget!r} has no unit", BUDGET_REMEDY)
     try:
-        selection = select(budget, split)
+        return Asked(budget, select(budget, split))
     except UnknownChannelError:
         raise UsageError(f"{budget!r} is no budget", BUDGET_REMEDY) from None
-    return Budget(analysis.bytes_of(selection.indices), budget)
 
 
 def choose(
@@ -151,10 +166,10 @@ def candidate_selections(analysis: Analysis, top: int, limit: float) -> tuple[Se
     costs too much not at all.
     """
     cost = analysis.channel_bytes
-    proposals = (
-        propose(name, ranking.order, top, cost, limit)
-        for name, ranking in analysis.rankings.items()
-    )
+    filled = {
+        name: fill(ranking.order, top, cost, limit) for name, ranking in analysis.rankings.items()
+    }
+    proposals = [Selection(tuple(taken), name) for name, taken in filled.items() if taken]
     given = [
         selection
         for selection in (*map(published, PUBLISHED), *rules(top))

@@ -8,8 +8,10 @@ import numpy as np
 
 from freqprep.importance.analysis import Analysis
 from freqprep.importance.ranking import Ranking
+from freqprep.importance.scores import shannon
 
 _ENERGY = "energy"
+_LARGEST_LEVEL = 30.0
 
 
 @dataclass(frozen=True)
@@ -20,9 +22,11 @@ class Drift:
     ----------
     other : str
         The other split.
+    by : str
+        The score that ranks both.
     level : ndarray of float64, shape (192,)
-        Energy of the other over the energy here, dB; 0 where both have none, and bounded by
-        +-99 where one has none.
+        Energy of the other over the energy here, dB, within +-30; 0 where both are below the
+        error of rounding, ``step**2 / 12``.
     standard_errors : ndarray of float64 or None, shape (192,)
         Difference of the energies over its standard error; None where a split has fewer than eight
         images.
@@ -40,6 +44,7 @@ class Drift:
     """
 
     other: str
+    by: str
     level: np.ndarray
     standard_errors: np.ndarray | None
     mean_shift: np.ndarray
@@ -75,7 +80,8 @@ def drift(here: Analysis, there: Analysis, by: str, top: int) -> Drift:
     ranks = [np.argsort(ranking.order) for ranking in (one, other)]
     return Drift(
         other=f"{there.store} {there.split}",
-        level=_level(*energies),
+        by=by,
+        level=_level(energies[0], energies[1], here.steps**2 / 12),
         standard_errors=_standard_errors(here, there, energies[1] - energies[0]),
         mean_shift=shift,
         divergence=_divergence(here, there),
@@ -89,10 +95,11 @@ def _values(analysis: Analysis, name: str) -> np.ndarray:
     return analysis.ranking(name).values
 
 
-def _level(here: np.ndarray, there: np.ndarray) -> np.ndarray:
+def _level(here: np.ndarray, there: np.ndarray, rounding: np.ndarray) -> np.ndarray:
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = 10 * np.log10(there / here)
-    return np.clip(np.nan_to_num(ratio, nan=0.0, posinf=99.0, neginf=-99.0), -99, 99)
+    ratio[np.maximum(here, there) < rounding] = 0
+    return np.clip(np.nan_to_num(ratio, nan=0.0), -_LARGEST_LEVEL, _LARGEST_LEVEL)
 
 
 def _standard_errors(here: Analysis, there: Analysis, difference: np.ndarray) -> np.ndarray | None:
@@ -109,12 +116,8 @@ def _divergence(here: Analysis, there: Analysis) -> np.ndarray | None:
     for analysis in (here, there):
         histogram = analysis.sums.histogram.sum(axis=0)
         shares.append(histogram / histogram.sum(axis=1, keepdims=True))
-    middle = _entropy((shares[0] + shares[1]) / 2)
-    return np.maximum(middle - (_entropy(shares[0]) + _entropy(shares[1])) / 2, 0)
-
-
-def _entropy(share: np.ndarray) -> np.ndarray:
-    return -np.sum(share * np.log2(share, out=np.zeros_like(share), where=share > 0), axis=1)
+    middle = shannon((shares[0] + shares[1]) / 2)
+    return np.maximum(middle - (shannon(shares[0]) + shannon(shares[1])) / 2, 0)
 
 
 def _overlap(one: Ranking, other: Ranking, top: int) -> float:

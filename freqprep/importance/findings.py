@@ -52,7 +52,7 @@ def landmark_selections(choice: Choice) -> list[Selection]:
     return [chosen, *tops, *map(published, PUBLISHED)]
 
 
-def overlap(one: Iterable[int], other: Iterable[int]) -> float:
+def jaccard(one: Iterable[int], other: Iterable[int]) -> float:
     """Jaccard index of two sets of channels: common over all that occur."""
     first, second = set(one), set(other)
     return len(first & second) / max(len(first | second), 1)
@@ -78,20 +78,20 @@ def to_document(findings: Findings) -> dict[str, Any]:
         "candidates": [
             {"name": candidate.name, "selection": list(candidate.names)}
             | _described(analysis, candidate)
-            | _verdict(choice.judged, candidate.name)
+            | _verdict(choice.judged, candidate)
             for candidate in choice.candidates
         ],
         "published": [
             {"name": name}
             | _described(analysis, published(name))
-            | _verdict(findings.landmarks, name)
-            | {"overlap": overlap(indices, published(name).indices)}
+            | _verdict(findings.landmarks, published(name))
+            | {"jaccard": jaccard(indices, published(name).indices)}
             for name in PUBLISHED
         ],
         "landmarks": [
             {"name": judged.name, "channels": len(judged.selection)}
             | _described(analysis, judged.selection)
-            | _verdict(findings.landmarks, judged.name)
+            | _verdict(findings.landmarks, judged.selection)
             for judged in findings.landmarks
         ],
         "network": findings.network or None,
@@ -128,8 +128,14 @@ def _described(analysis: Analysis, selection: Selection) -> dict[str, Any]:
     }
 
 
-def _verdict(judged: Iterable[Judged], name: str) -> dict[str, Any]:
-    found = next((verdict for verdict in judged if verdict.name == name), None)
+def verdict_on(judged: Iterable[Judged], indices: Iterable[int]) -> Judged | None:
+    """What the network said about a set of channels, under whatever name."""
+    wanted = frozenset(indices)
+    return next((one for one in judged if frozenset(one.selection.indices) == wanted), None)
+
+
+def _verdict(judged: Iterable[Judged], selection: Selection) -> dict[str, Any]:
+    found = verdict_on(judged, selection.indices)
     return {} if found is None else {"loss": found.loss, "accuracy": found.accuracy}
 
 
@@ -160,6 +166,7 @@ def _drift(found: Drift) -> dict[str, Any]:
 
     return {
         "other": found.other,
+        "by": found.by,
         "spearman": found.spearman,
         "overlap": found.overlap,
         "level_db": by_channel(found.level),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from freqprep.errors import UsageError
 from freqprep.importance.analysis import DEFAULT_SCORE, Analysis, analyse
-from freqprep.importance.choice import BEST, Choice, budget_of, choose
+from freqprep.importance.choice import BEST, Choice, asked_budget, choose
 from freqprep.importance.drift import Drift, drift
 from freqprep.importance.findings import Findings, landmark_selections
 from freqprep.importance.judging import NETWORK_SCORES, Jury
@@ -30,7 +30,7 @@ class Inquiry:
     by : str
         A score's name, or ``best``.
     budget : str or None
-        In words; see `proposal.parse_budget` and `choice.budget_of`.
+        In words; see `proposal.parse_budget` and `choice.asked_budget`.
     network : Path or None
         File of a trained network.
     sample : int
@@ -74,12 +74,13 @@ def find(
     """
     given = None if inquiry.scores is None else read_scores(inquiry.scores)
     _check(inquiry, given)
+    asked = asked_budget(split, inquiry.top, inquiry.by, inquiry.budget)
     jury = None
     if inquiry.network is not None:
         jury = Jury.load(split, inquiry.network, inquiry.sample)
     analysis = analyse(split, inquiry.top, jobs)
     compared_with = None if other is None else analyse(other, inquiry.top, jobs)
-    budget = budget_of(analysis, split, inquiry.top, inquiry.by, inquiry.budget)
+    budget = asked.budget(analysis)
     if given is not None:
         analysis = _with(analysis, given)
     if jury is not None and inquiry.by in NETWORK_SCORES:

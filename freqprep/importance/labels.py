@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from freqprep.errors import UsageError
-from freqprep.importance.scores import codes_of
+from freqprep.importance.scores import codes_of, shannon
 from freqprep.importance.sums import ACTIVITY_UNIT, Sums
 
 _TOO_FEW = "a label score needs two classes, and two images of one of them"
@@ -136,7 +136,6 @@ def _magnitudes(histogram: np.ndarray) -> np.ndarray:
 def _entropy(counts: np.ndarray) -> np.ndarray:
     """Entropy in bits of each row of counts, corrected."""
     total = counts.sum(axis=-1, keepdims=True)
-    share = counts / np.maximum(total, 1)
-    plain = -np.sum(share * np.log2(share, out=np.zeros_like(share), where=share > 0), axis=-1)
+    plain = shannon(counts / np.maximum(total, 1))
     occurring = (counts > 0).sum(axis=-1)
     return plain + (occurring - 1) / (2 * np.maximum(total[..., 0], 1) * np.log(2))

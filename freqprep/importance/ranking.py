@@ -73,7 +73,14 @@ def _largest(function: Values, key: Callable[[np.ndarray], np.ndarray] = np.posi
 
 def _mrmr(sums: Sums, steps: np.ndarray) -> Ordered:
     relevance = labels.label_information(sums, steps)
-    return redundancy.relevance_minus_redundancy(relevance, redundancy.shared_information(sums))
+    shared = redundancy.shared_information(sums)
+    values, order = redundancy.relevance_minus_redundancy(relevance, shared)
+    return values, redundancy.constant_last(order, sums)
+
+
+def _least_redundant(sums: Sums, steps: np.ndarray) -> Ordered:
+    values = redundancy.redundancy(sums, steps)
+    return values, redundancy.constant_last(by_size(-values), sums)
 
 
 _ALL = (
@@ -131,7 +138,7 @@ _ALL = (
         "redundancy",
         "bits",
         "what the channel's activity shares with each other channel's on average; the least first",
-        _largest(redundancy.redundancy, np.negative),
+        _least_redundant,
     ),
     Score(
         "mrmr",

@@ -21,19 +21,34 @@ def correlation(sums: Sums) -> np.ndarray:
     ndarray of float64, shape (192, 192)
         -1..1; 1 on the diagonal, 0 where a channel is the same in every image.
     """
-    images = max(int(sums.images.sum()), 1)
-    total = sums.activity.sum(axis=0).astype(np.float64)
-    products = sums.activity_products.sum(axis=0).astype(np.float64)
-    covariance = products / images - np.multiply.outer(total / images, total / images)
-    variance = np.diag(covariance).copy()
-    # Of a constant, rounding leaves less than this.
-    constant = variance <= 1e-12 * np.maximum(np.diag(products) / images, 1)
+    covariance, constant = _covariance(sums)
+    variance = np.diag(covariance)
     scale = np.sqrt(np.where(constant, 1.0, variance))
     result = np.clip(covariance / np.multiply.outer(scale, scale), -1, 1)
     result[constant] = 0
     result[:, constant] = 0
     np.fill_diagonal(result, 1)
     return result
+
+
+def constant_last(order: tuple[int, ...], sums: Sums) -> tuple[int, ...]:
+    """The order with the channels that are the same in every image moved to its end.
+
+    They repeat nothing because they say nothing.
+    """
+    _, constant = _covariance(sums)
+    return (*(k for k in order if not constant[k]), *(k for k in order if constant[k]))
+
+
+def _covariance(sums: Sums) -> tuple[np.ndarray, np.ndarray]:
+    """Covariance of the activities, in their unit squared, and which channels do not vary."""
+    images = max(int(sums.images.sum()), 1)
+    total = sums.activity.sum(axis=0).astype(np.float64)
+    products = sums.activity_products.sum(axis=0).astype(np.float64)
+    covariance = products / images - np.multiply.outer(total / images, total / images)
+    # Of a constant, rounding leaves less than this.
+    constant = np.diag(covariance) <= 1e-12 * np.maximum(np.diag(products) / images, 1)
+    return covariance, constant
 
 
 def shared_information(sums: Sums) -> np.ndarray:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,13 @@ import numpy as np
 
 from freqprep.errors import UsageError
 from freqprep.importance.ranking import Ranking, by_size
-from freqprep.spectrum.channels import NAMES
+from freqprep.spectrum.channels import NAMES, PUBLISHED
 
 FORMAT_NAME = "freqprep-scores"
 _MOST_BYTES = 2**20
+_LONGEST_TEXT = 200
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}")
+_TAKEN = (*PUBLISHED, "triangle-", "zigzag-")
 _LARGEST = 1e300  # whole numbers of JSON may be too large for a float
 _SHOWN = 3
 
@@ -34,8 +38,10 @@ def read_scores(path: Path) -> Ranking:
     """
     document = _read(path)
     values, name = document.get("values"), document.get("name")
-    if not isinstance(values, dict) or not isinstance(name, str) or not name:
+    if not isinstance(values, dict) or not isinstance(name, str):
         raise _wrong(path, 'it needs a "name" and "values" by channel')
+    if not _NAME.fullmatch(name) or any(other.startswith(f"{name}-") for other in _TAKEN):
+        raise _wrong(path, f"{name[:64]!r} cannot be a score's name; choose a word of your own")
     missing = [channel for channel in NAMES if not _is_number(values.get(channel))]
     if missing:
         raise _wrong(path, f"no finite number for {_some(missing)}")
@@ -44,6 +50,8 @@ def read_scores(path: Path) -> Ranking:
         raise _wrong(path, f"not channels: {_some(unknown)}")
     numbers = np.array([float(values[channel]) for channel in NAMES])
     unit, meaning = (str(document.get(key, "")) for key in ("unit", "meaning"))
+    if not (unit + meaning).isprintable() or len(unit + meaning) > _LONGEST_TEXT:
+        raise _wrong(path, f"its texts are not one line of at most {_LONGEST_TEXT} characters")
     return Ranking(name, unit, meaning or f"from {path.name}", numbers, by_size(numbers))
 
 

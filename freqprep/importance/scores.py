@@ -60,8 +60,13 @@ def entropy(sums: Sums, _: np.ndarray) -> np.ndarray:
 
     What an ideal code without memory would need; the measured bytes use that neighbours are alike.
     """
-    share = sums.histogram.sum(axis=0) / _blocks(sums)
-    return -np.sum(share * np.log2(share, out=np.zeros_like(share), where=share > 0), axis=1)
+    return shannon(sums.histogram.sum(axis=0) / _blocks(sums))
+
+
+def shannon(share: np.ndarray) -> np.ndarray:
+    """Entropy in bits of shares along the last axis; what never occurs adds nothing."""
+    logarithm = np.log2(share, out=np.zeros_like(share), where=share > 0)
+    return np.maximum(-np.sum(share * logarithm, axis=-1), 0)
 
 
 def visible(sums: Sums, steps: np.ndarray) -> np.ndarray:

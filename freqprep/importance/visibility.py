@@ -2,7 +2,8 @@
 
 Networks are evaluated on images resized to a short side of 256. A basis function of the 8x8 DCT
 goes through that antialiased bilinear resize (a triangle filter as wide as an output pixel) as
-through a low pass: what is left of its energy depends on the ratio of sizes alone.
+through a low pass: what is left of its energy depends on the ratio of sizes alone. Blocks are taken
+as independent; in real images neighbours are alike, and the lowest frequencies keep more.
 """
 
 from __future__ import annotations

@@ -38,6 +38,15 @@ def import_torchvision() -> ModuleType:
             raise MissingPackageError(f"the package {name} is not installed", _REMEDY)
     if "torchvision" in sys.modules:
         return sys.modules["torchvision"]
+    try:
+        return _import_with_operators()
+    except (ImportError, OSError) as error:  # a library that it was built against is not there
+        raise MissingPackageError(
+            f"torch and torchvision cannot be imported: {error}", _REMEDY
+        ) from None
+
+
+def _import_with_operators() -> ModuleType:
     compiled = _load_compiled()
     if not compiled:
         _define_operators()

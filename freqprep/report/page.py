@@ -15,6 +15,7 @@ from freqprep.report.pictures import samples
 from freqprep.report.style import DARK, LIGHT, check_matplotlib, variables
 from freqprep.report.subject import Subject
 from freqprep.report.text import esc
+from freqprep.store.disk import full_disk_named, write_parts
 from freqprep.store.split import Split
 
 _LINKS = (
@@ -66,7 +67,9 @@ def write_report(findings: Findings, split: Split, path: Path) -> None:
         for step in steps:
             parts.append(step())
             progress.update(1)
-    path.write_text(_page(subject, parts), encoding="utf-8")
+    page = _page(subject, parts).encode()
+    with full_disk_named(path.absolute().parent):
+        write_parts(path, [page], aside=path.absolute().parent)
 
 
 def _page(subject: Subject, parts: list[str]) -> str:

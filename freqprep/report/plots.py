@@ -17,6 +17,7 @@ from freqprep.report.style import Palette, as_png, check_matplotlib, new_figure
 from freqprep.report.subject import Subject
 from freqprep.report.text import decibel, kilobytes
 from freqprep.spectrum import COMPONENTS
+from freqprep.store.disk import full_disk_named, write_parts
 from freqprep.store.split import Split
 
 if TYPE_CHECKING:
@@ -71,7 +72,8 @@ def write_plots(findings: Findings, split: Split, folder: Path) -> list[Path]:
     paths = []
     for name, data in files.items():
         paths.append(folder / f"{name}.png")
-        paths[-1].write_bytes(data)
+        with full_disk_named(folder):
+            write_parts(paths[-1], [data], aside=folder)
     return paths
 
 

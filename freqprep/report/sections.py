@@ -252,7 +252,8 @@ def drift(subject: Subject) -> str:
     return _section(
         "drift",
         "Against another split",
-        f"Compared with <bdi>{other}</bdi>: the two orders of the channels correlate by"
+        f"Compared with <bdi>{other}</bdi>: the two orders of the channels by"
+        f" {esc(subject.drift.by)} correlate by"
         f" {subject.drift.spearman:.3f} (Spearman; 1 is the same order), and the top channels are"
         f" the same to {percent(subject.drift.overlap)}. The map shows how much stronger (purple)"
         " or weaker (orange) each channel is there.",

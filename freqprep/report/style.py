@@ -7,7 +7,7 @@ light, dark or on paper.
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import io
 import re
 from collections.abc import Callable, Iterator
@@ -89,8 +89,12 @@ def check_matplotlib() -> None:
     MissingPackageError
         matplotlib is not installed.
     """
-    if importlib.util.find_spec("matplotlib") is None:
-        raise MissingPackageError("the package matplotlib is not installed", _REMEDY)
+    try:
+        importlib.import_module("matplotlib")
+    except ModuleNotFoundError:
+        raise MissingPackageError("the package matplotlib is not installed", _REMEDY) from None
+    except (ImportError, OSError) as error:
+        raise MissingPackageError(f"matplotlib cannot be imported: {error}", _REMEDY) from None
 
 
 def as_svg(name: str, sketch: Sketch, label: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from freqprep.importance.findings import overlap
+from freqprep.importance.findings import jaccard
 from freqprep.report.subject import Subject
 from freqprep.report.text import decibel, esc, number, percent
 from freqprep.spectrum.channels import NAMES
@@ -90,7 +90,7 @@ def overlap_table(subject: Subject) -> str:
         cells = [
             str(len(theirs)),
             str(len(ours & theirs)),
-            percent(overlap(ours, theirs)),
+            percent(jaccard(ours, theirs)),
             f"{subject.kilobytes(theirs):.1f}",
             decibel(subject.analysis.psnr(theirs)),
         ]

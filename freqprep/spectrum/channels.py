@@ -188,7 +188,7 @@ def channels(selection: str | Sequence[int | str] | Selection) -> Selection:
     if isinstance(selection, Selection):
         return selection
     if not isinstance(selection, str):
-        if not isinstance(selection, Iterable):
+        if not isinstance(selection, Iterable) or isinstance(selection, (bytes, bytearray)):
             raise UnknownChannelError(f"{selection!r} names no channels: give a list", _REMEDY)
         return _checked(tuple(_index(item) for item in selection), "explicit channels")
     text = selection.strip()

@@ -27,7 +27,7 @@ def full_disk_named(where: Path) -> Iterator[None]:
             raise
         raise DiskFullError(
             f"{error.strerror} while writing to {where} ({free_bytes(where) / 1e6:.0f} MB free)",
-            "make room and run the same command with --resume",
+            "make room and run the same command again, a conversion with --resume",
         ) from None
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from freqprep.errors import UnknownSplitError, UsageError
+from freqprep.errors import StoreError, UnknownSplitError, UsageError
 from freqprep.store.keys import Keys
 from freqprep.store.layout import PARTIAL_PREFIX
 from freqprep.store.manifest import MANIFEST, check_root
@@ -43,6 +43,10 @@ class Store(Mapping[str, "Split"]):
     def __init__(self, path: Path) -> None:
         self.path = path
         check_root(path)
+        if (path / MANIFEST).is_file():
+            raise StoreError(
+                f"{path} is one split of a store", f"name the store, {path.parent}, and the split"
+            )
         names = sorted(child.parent.name for child in path.glob(f"[!.]*/{MANIFEST}"))
         self._splits: dict[str, Split | None] = dict.fromkeys(names)
 

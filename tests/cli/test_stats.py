@@ -183,4 +183,47 @@ def test_published_lists_come_with_their_bytes(document):
     for one in document["published"]:
         assert one["count"] == len(published(one["name"]))
         assert one["bytes_per_image"] > 0
-        assert 0 <= one["overlap"] <= 1
+        assert 0 <= one["jaccard"] <= 1
+
+
+def test_targets_that_cannot_be_written_are_refused_before_the_pass(store, tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("kept")
+    targets = {
+        "--report": [tmp_path / "folder", "", tmp_path / "no" / "r.html", "/dev/full"],
+        "--plots": [tmp_path / "file", tmp_path / "no" / "plots"],
+        "-o": [tmp_path / "folder", tmp_path / "x.txt", "/dev/null"],
+    }
+    for option, paths in targets.items():
+        for path in paths:
+            done = run("stats", store, "--split", "val", option, path)
+            assert done.returncode == 2, (option, path, done.stderr)
+            assert done.stderr.startswith("error: ")
+            assert done.stderr.count("\n") == 1
+    assert (tmp_path / "file").read_text() == "kept"
+
+
+@pytest.mark.parametrize("package", ["matplotlib", "torch"])
+def test_a_package_that_does_not_import_is_named(package, store, tmp_path):
+    stub = tmp_path / package
+    stub.mkdir()
+    (stub / "__init__.py").write_text("raise ImportError('its library is not there')")
+    weights = tmp_path / "x.npz"
+    np.savez(weights, a=np.zeros(3))
+    options = ["--report", tmp_path / "r.html"] if package == "matplotlib" else []
+    options = options or ["--network", weights]
+    done = run("stats", store, "--split", "val", *options, env={"PYTHONPATH": str(tmp_path)})
+    assert done.returncode == 1
+    assert "its library is not there; pip install 'freqprep[" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_split_in_the_place_of_a_store(store):
+    done = run("stats", store / "train")
+    assert done.returncode == 1
+    assert "is one split of a store" in done.stderr
+
+
+def test_drift_says_by_which_score(store, crop_store):
+    done = run("stats", store, "--split", "train", "--compare", crop_store, "--by", "entropy")
+    assert "both ranked by entropy" in done.stdout

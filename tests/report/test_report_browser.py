@@ -81,7 +81,7 @@ def head_of(browser, name: str):
     return next(
         (place, head)
         for place, head in enumerate(heads)
-        if head.find_element(By.TAG_NAME, "button").text == name
+        if head.find_element(By.TAG_NAME, "button").get_attribute("textContent").strip() == name
     )
 
 

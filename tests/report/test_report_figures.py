@@ -230,7 +230,7 @@ def test_plots_are_png_files_on_white(judged, split, tmp_path):
 
 
 def test_without_matplotlib_the_remedy_is_named(judged, split, tmp_path, monkeypatch):
-    monkeypatch.setattr(style.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
     for write in (write_report, write_plots):
         with pytest.raises(MissingPackageError, match=r"matplotlib .*freqprep\[report\]"):
             write(judged, split, tmp_path / "out")

@@ -15,7 +15,7 @@ from PIL import Image
 
 import freqprep
 from freqprep.importance.drift import drift
-from freqprep.importance.findings import overlap
+from freqprep.importance.findings import jaccard
 from freqprep.importance.ranking import Ranking, by_size
 from freqprep.report import write_report
 from freqprep.report.pictures import as_jpeg, gallery, sample_rows, samples
@@ -145,7 +145,7 @@ def test_the_overlap_has_the_numbers_of_each_selection(parsed, judged, subject):
         assert rows[name] == [
             str(len(theirs)),
             str(len(subject.chosen & {*theirs})),
-            percent(overlap(subject.chosen, theirs)),
+            percent(jaccard(subject.chosen, theirs)),
             f"{subject.analysis.channel_bytes[list(theirs)].sum() / 1e3:.1f}",
             decibel(subject.analysis.psnr(theirs)),
             percent(verdict.accuracy),

@@ -266,3 +266,9 @@ def test_ranges_cover_exactly_and_do_not_touch(positions):
     runs = ranges(positions)
     assert [p for first, stop in runs for p in range(first, stop)] == sorted(positions)
     assert all(stop < following for (_, stop), (following, _) in pairwise(runs))
+
+
+@pytest.mark.parametrize("given", [b"square-24", bytearray(b"y_0_0")])
+def test_bytes_are_no_list_of_channels(given):
+    with pytest.raises(UnknownChannelError, match="names no channels"):
+        channels(given)
