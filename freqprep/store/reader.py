@@ -64,9 +64,14 @@ class Store(Mapping[str, "Split"]):
     def only(self, name: str | None) -> Split:
         """The named split, or the single one where no name is given."""
         if name is None and len(self) != 1:
+            if not self._splits:
+                raise UsageError(
+                    f"{self.path} has no finished split{self._being_written()}",
+                    "make one with `freqprep convert`",
+                )
             raise UsageError(
                 f"{self.path} has {len(self)} splits{self._being_written()}",
-                f"name one of: {', '.join(self._splits)}" if self._splits else "",
+                f"name one of: {', '.join(self._splits)}",
             )
         return self[next(iter(self)) if name is None else name]
 
