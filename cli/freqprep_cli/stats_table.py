@@ -46,7 +46,8 @@ def _head(findings: Findings) -> str:
 def _ranking(findings: Findings) -> str:
     analysis, ranking = findings.analysis, findings.choice.ranking
     chosen = set(findings.choice.selection.indices)
-    error = analysis.stability.get(ranking.name)
+    stability = analysis.stability.get(ranking.name)
+    error = ranking.error if stability is None else stability.error
     share, zero, entropy = (
         analysis.rankings[name].values for name in ("energy_share", "zero_fraction", "entropy")
     )
@@ -60,7 +61,7 @@ def _ranking(findings: Findings) -> str:
                 str(rank),
                 NAMES[index],
                 "*" if index in chosen else "",
-                value if error is None else f"{value} +-{error.error[index]:.2g}",
+                value if error is None else f"{value} +-{error[index]:.2g}",
                 f"{100 * share[index]:.2f} %",
                 f"{100 * zero[index]:.1f} %",
                 f"{entropy[index]:.2f}",

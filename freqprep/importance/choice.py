@@ -10,7 +10,15 @@ from freqprep.errors import UnknownChannelError, UsageError
 from freqprep.importance.analysis import DEFAULT_SCORE, Analysis
 from freqprep.importance.proposal import BUDGET_REMEDY, fill, parse_budget, propose
 from freqprep.importance.ranking import Ranking
-from freqprep.spectrum.channels import PUBLISHED, Selection, published, triangle, zigzag
+from freqprep.spectrum import BLOCK
+from freqprep.spectrum.channels import (
+    PUBLISHED,
+    Selection,
+    published,
+    square_split,
+    triangle,
+    zigzag,
+)
 from freqprep.store.selections import select
 from freqprep.store.split import Split
 
@@ -182,7 +190,15 @@ def candidate_selections(analysis: Analysis, top: int, limit: float) -> tuple[Se
 
 
 def rules(top: int) -> list[Selection]:
-    """Triangle and zigzag selections of ``top`` channels with different shares of chroma."""
+    """Square, triangle and zigzag selections with different shares of chroma.
+
+    Triangles and zigzags have ``top`` channels, squares the most that are not more.
+    """
+    squares = [
+        square_split(min(math.isqrt(top - 2 * side**2), BLOCK), side)
+        for side in range(BLOCK + 1)
+        if 2 * side**2 < top
+    ]
     splits = [(top - 2 * chroma, chroma) for chroma in range(min(top // 4, 64) + 1)]
     within = [(luma, chroma) for luma, chroma in splits if luma <= 64]
-    return [triangle(top), *(zigzag(luma, chroma, chroma) for luma, chroma in within)]
+    return [triangle(top), *squares, *(zigzag(luma, chroma, chroma) for luma, chroma in within)]

@@ -146,8 +146,11 @@ def _score(findings: Findings, name: str) -> dict[str, Any]:
         "meaning": ranking.meaning,
         "values": dict(zip(NAMES, ranking.values.tolist(), strict=True)),
         "order": [NAMES[index] for index in ranking.order],
+        "standard_error": None,
         "stability": None,
     }
+    if ranking.error is not None:
+        document["standard_error"] = dict(zip(NAMES, ranking.error.tolist(), strict=True))
     if found := findings.analysis.stability.get(name):
         document["stability"] = {
             "spearman": found.spearman,
@@ -155,8 +158,8 @@ def _score(findings: Findings, name: str) -> dict[str, Any]:
             "top": found.top,
             "overlap": found.overlap,
             "overlap_sd": found.overlap_sd,
-            "standard_error": dict(zip(NAMES, found.error.tolist(), strict=True)),
         }
+        document["standard_error"] = dict(zip(NAMES, found.error.tolist(), strict=True))
     return document
 
 

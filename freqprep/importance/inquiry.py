@@ -11,7 +11,7 @@ from freqprep.importance.analysis import DEFAULT_SCORE, Analysis, analyse
 from freqprep.importance.choice import BEST, Choice, asked_budget, choose
 from freqprep.importance.drift import Drift, drift
 from freqprep.importance.findings import Findings, landmark_selections
-from freqprep.importance.judging import NETWORK_SCORES, Jury
+from freqprep.importance.judging import FORWARD, NETWORK_SCORES, REMOVAL, Jury
 from freqprep.importance.proposal import check_count
 from freqprep.importance.ranking import BYTES, SCORES, Ranking
 from freqprep.importance.score_file import read_scores
@@ -83,8 +83,10 @@ def find(
     budget = asked.budget(analysis)
     if given is not None:
         analysis = _with(analysis, given)
-    if jury is not None and inquiry.by in NETWORK_SCORES:
-        analysis = _with(analysis, jury.ranking(inquiry.by, analysis, inquiry.top, budget))
+    if jury is not None and inquiry.by == FORWARD:
+        analysis = _with(analysis, jury.forward(analysis, inquiry.top, budget))
+    elif jury is not None and inquiry.by == REMOVAL:
+        analysis = _with(analysis, *jury.removal())
     choice = choose(analysis, inquiry.top, inquiry.by, budget, None if jury is None else jury.judge)
     found = Findings(analysis, choice, drift=_compared(choice, analysis, compared_with, inquiry))
     if jury is None:
@@ -137,9 +139,9 @@ def _check(inquiry: Inquiry, given: Ranking | None) -> None:
         )
 
 
-def _with(analysis: Analysis, ranking: Ranking) -> Analysis:
-    """The analysis with one more ranking."""
-    rankings = {**analysis.rankings, ranking.name: ranking}
+def _with(analysis: Analysis, *more: Ranking) -> Analysis:
+    """The analysis with more rankings."""
+    rankings = {**analysis.rankings, **{ranking.name: ranking for ranking in more}}
     return dataclasses.replace(analysis, rankings=rankings)
 
 

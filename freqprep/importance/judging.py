@@ -65,12 +65,23 @@ class Jury:
             )
         )
 
-    def ranking(self, name: str, analysis: Analysis, top: int, budget: Budget) -> Ranking:
-        """Rank by one of `NETWORK_SCORES`.
+    def removal(self) -> tuple[Ranking, Ranking]:
+        """Rank by what is lost without a channel: by cross-entropy, and by right answers."""
+        found = removal(self.split, self.network, self.sample)
+        loss, accuracy = found.loss_change, found.accuracy_change
+        error = found.loss_error if len(self.sample) > 1 else None
+        meaning = "what the network's cross-entropy rises by without the channel"
+        share = "change of the share of right answers without the channel; the largest fall first"
+        return (
+            Ranking(REMOVAL, "nats", meaning, loss, by_size(loss), error),
+            Ranking(f"{REMOVAL}_accuracy", "share", share, accuracy, by_size(-accuracy)),
+        )
+
+    def forward(self, analysis: Analysis, top: int, budget: Budget) -> Ranking:
+        """Rank by forward selection.
 
         Parameters
         ----------
-        name : str
         analysis : Analysis
         top : int
             Forward selection begins with the three means and ends with so many channels; the
@@ -78,10 +89,6 @@ class Jury:
         budget : Budget
             Forward selection keeps within it.
         """
-        if name == REMOVAL:
-            change = removal(self.split, self.network, self.sample).loss_change
-            meaning = "what the network's cross-entropy rises by without the channel"
-            return Ranking(REMOVAL, "nats", meaning, change, by_size(change))
         # From grey, a network's first answers say little: images begin with their mean colours.
         fits = analysis.bytes_of(_MEANS) <= budget.limit
         start = _MEANS if top > len(_MEANS) and fits else ()

@@ -26,6 +26,8 @@ class Ranking:
         Raster order, all finite.
     order : tuple of int
         All 192 raster indices, the most important first.
+    error : ndarray of float64 or None, shape (192,)
+        Standard error of the values, where the score itself has one.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Ranking:
     meaning: str
     values: np.ndarray
     order: tuple[int, ...]
+    error: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

@@ -30,12 +30,13 @@ class Cell:
 def ranking_table(subject: Subject) -> str:
     """Each channel with its scores, sortable."""
     stability = subject.analysis.stability.get(subject.ranking.name)
+    error = subject.ranking.error if stability is None else stability.error
     heads = [("rank", "", ""), ("channel", "", ""), ("chosen", "", "")]
     heads.append(("KB", "an image", "bytes on disk an image, as measured in the store"))
     rankings = [each for each in subject.rankings if each.name != "bytes"]
     for each in rankings:
         heads.append((each.name, each.unit, each.meaning))
-        if each.name == subject.ranking.name and stability is not None:
+        if each.name == subject.ranking.name and error is not None:
             heads.append(("error", each.unit, "standard error of the column before"))
     lines = []
     for index in subject.ranking.order:
@@ -47,8 +48,8 @@ def ranking_table(subject: Subject) -> str:
         ]
         for each in rankings:
             cells.append(_number(float(each.values[index])))
-            if each.name == subject.ranking.name and stability is not None:
-                cells.append(_number(float(stability.error[index])))
+            if each.name == subject.ranking.name and error is not None:
+                cells.append(_number(float(error[index])))
         mark = ' class="chosen"' if index in subject.chosen else ""
         lines.append(f"<tr{mark}>{_cells(cells)}</tr>")
     return f"""<div class="scroll tall" tabindex="0" role="region" aria-label="The ranking">

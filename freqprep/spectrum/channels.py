@@ -64,8 +64,9 @@ PUBLISHED = tuple(_PAPER)
 """Names of the published selections."""
 
 _NESTED = ("paper-6", "square-24", "paper-32", "paper-48", "paper-64")
+_RULES = ("square-Y+C", "triangle-N", "zigzag-Y+Cb+Cr")
 _REMEDY = (
-    f"known selections: {', '.join([*_PAPER, 'all', 'triangle-N', 'zigzag-Y+Cb+Cr'])}; or channels"
+    f"known selections: {', '.join([*_PAPER, 'all', *_RULES])}; or channels"
     " by name, y_0_0 to cr_7_7, with commas; or by raster index, Y then Cb then Cr, 8 * v + h"
     " inside each"
 )
@@ -132,9 +133,9 @@ def combine(luma: Iterable[int], cb: Iterable[int], cr: Iterable[int]) -> tuple[
 
 
 def square_split(luma: int, chroma: int) -> Selection:
-    """Squares of side ``luma`` and, in Cb and Cr each, of side ``chroma``."""
+    """``square-Y+C``: squares of side ``luma`` and, in Cb and Cr each, of side ``chroma``."""
     indices = combine(square(luma), square(chroma), square(chroma))
-    return Selection(indices, f"square {luma}x{luma} + 2 x {chroma}x{chroma}")
+    return Selection(indices, f"square-{luma}+{chroma}")
 
 
 def triangle_split(luma: int, chroma: int) -> Selection:
@@ -173,7 +174,7 @@ def channels(selection: str | Sequence[int | str] | Selection) -> Selection:
     ----------
     selection : str, sequence or Selection
         ``paper-6``, ``square-24``, ``learned-24``, ``paper-32``, ``paper-48``, ``paper-64``,
-        ``all``, ``triangle-N``, ``zigzag-Y+Cb+Cr``; channel names with commas
+        ``all``, ``square-Y+C``, ``triangle-N``, ``zigzag-Y+Cb+Cr``; channel names with commas
         (``y_0_0,cb_0_0``); or a sequence of raster indices or channel names.
 
     Returns
@@ -198,6 +199,8 @@ def channels(selection: str | Sequence[int | str] | Selection) -> Selection:
         return Selection(tuple(range(CHANNELS)), "all")
     if match := re.fullmatch(r"triangle-(\d{1,4})", text):
         return triangle(int(match[1]))
+    if match := re.fullmatch(r"square-(\d{1,4})\+(\d{1,4})", text):
+        return _checked(square_split(int(match[1]), int(match[2])).indices, text)
     if match := re.fullmatch(r"zigzag-(\d{1,4})\+(\d{1,4})\+(\d{1,4})", text):
         return _checked(zigzag(*(int(n) for n in match.groups())).indices, text)
     return _checked(tuple(_index(part.strip()) for part in text.split(",")), text)

@@ -45,7 +45,7 @@ ChannelsLike = str | int | Path | Sequence[int | str] | Selection | None
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 _COUNT = re.compile(r"[0-9]{1,9}")
-_RULES = ("triangle-", "zigzag-")
+_RULES = ("square-", "triangle-", "zigzag-")
 
 
 class HasEnergies(Protocol):
@@ -69,7 +69,7 @@ def select(selection: ChannelsLike, split: HasEnergies | None = None) -> Selecti
     ----------
     selection : str, int, Path, sequence, Selection or None
         - ``paper-6``, ``square-24``, ``learned-24``, ``paper-32``, ``paper-48``, ``paper-64``,
-          ``all``, ``triangle-N`` or ``zigzag-Y+Cb+Cr``;
+          ``all``, ``square-Y+C``, ``triangle-N`` or ``zigzag-Y+Cb+Cr``;
         - channel names with commas (``y_0_0,cb_0_0``), or a sequence of names or raster indices;
         - a count N, as a number or its digits: the N channels of the most energy in the split,
           the largest first;
@@ -204,7 +204,7 @@ def _refusal(name: str) -> str:
     if name in NAMES:
         return "is a channel"
     if name.startswith(_RULES):
-        return "reads like a rule (triangle-N, zigzag-Y+Cb+Cr)"
+        return "reads like a rule (square-Y+C, triangle-N, zigzag-Y+Cb+Cr)"
     if not _NAME.fullmatch(name):
         return "is not a letter and then at most 63 letters, digits, '_', '.' and '-'"
     return f"reads like a file, ending in {SUFFIX}" if name.endswith(SUFFIX) else ""

@@ -28,7 +28,7 @@ from freqprep.importance.ranking import SCORES, by_size
 from freqprep.importance.score_file import read_scores
 from freqprep.importance.stability import stabilities
 from freqprep.importance.sums import Sums
-from freqprep.spectrum.channels import CHANNELS, NAMES, PUBLISHED, published
+from freqprep.spectrum.channels import CHANNELS, NAMES, PUBLISHED, channels, published
 from freqprep.store.reader import open_store
 
 
@@ -163,7 +163,9 @@ def test_candidates_differ_and_keep_to_the_limits(analysis):
 
 @pytest.mark.parametrize("top", [1, 2, 6, 24, 100, 192])
 def test_rules_have_as_many_channels_as_asked(top):
-    assert {len(rule) for rule in rules(top)} == {top}
+    for rule in rules(top):
+        assert len(rule) == top or (rule.name.startswith("square-") and len(rule) < top)
+        assert channels(rule.name).indices == rule.indices
 
 
 def test_unknown_scores_are_named_with_the_known(analysis, split):

@@ -54,7 +54,7 @@ def test_verdicts_are_those_of_the_evaluation(split, jury):
 
 
 def test_removal_ranks_by_what_is_lost(split, jury, analysis):
-    ranking = jury.ranking("removal", analysis, 24, Budget())
+    ranking = jury.removal()[0]
     everything = tuple(range(CHANNELS))
     first = ranking.order[0]
     without = Selection(tuple(k for k in everything if k != first))
@@ -62,22 +62,25 @@ def test_removal_ranks_by_what_is_lost(split, jury, analysis):
     assert ranking.values[first] == pytest.approx(loss[1] - loss[0], abs=1e-6)
     assert ranking.values[first] == ranking.values.max()
     assert sorted(ranking.order) == list(everything)
+    assert ranking.error.shape == (CHANNELS,)
+    accuracy = jury.removal()[1]
+    assert accuracy.values[accuracy.order[0]] == accuracy.values.min()
 
 
 @pytest.mark.parametrize("top", [2, 3, 4, 7])
 def test_forward_selection_begins_with_the_means_and_keeps_to_the_budget(jury, analysis, top):
     budget = Budget(analysis.bytes_of(published("paper-6").indices), "paper-6")
-    ranking = jury.ranking("forward", analysis, top, budget)
+    ranking = jury.forward(analysis, top, budget)
     assert sorted(ranking.order) == list(range(CHANNELS))
     assert np.isfinite(ranking.values).all()
     if top > 3:
         assert set(ranking.order[:3]) == MEANS
-    tight = jury.ranking("forward", analysis, top, Budget(analysis.channel_bytes.min() * 1.5))
+    tight = jury.forward(analysis, top, Budget(analysis.channel_bytes.min() * 1.5))
     assert sorted(tight.order) == list(range(CHANNELS))
 
 
 def test_forward_values_add_up_to_what_the_channels_gain(split, jury, analysis):
-    ranking = jury.ranking("forward", analysis, 6, Budget())
+    ranking = jury.forward(analysis, 6, Budget())
     chosen = Selection(ranking.order[:6])
     loss = evaluate(split, jury.network, jury.sample, [Selection(()), chosen]).loss
     assert ranking.values.sum() == pytest.approx(loss[0] - loss[1], abs=1e-5)

@@ -52,7 +52,7 @@ PUBLISHED = {
 NESTED = ["paper-6", "square-24", "paper-32", "paper-48", "paper-64", "all"]
 LUMA_RINGS, CHROMA_RINGS = [4, 16, 22, 32, 44, 64], [1, 4, 5, 8, 10, 64]
 
-KNOWN = [*PUBLISHED, "all", "triangle-N", "zigzag-Y+Cb+Cr"]
+KNOWN = [*PUBLISHED, "all", "square-Y+C", "triangle-N", "zigzag-Y+Cb+Cr"]
 
 
 def walked_zigzag() -> list[int]:
@@ -167,6 +167,7 @@ def test_a_square_has_the_frequencies_below_its_side(side):
 
 def test_the_published_squares_are_squares():
     assert square_split(4, 2).indices == channels("square-24").indices
+    assert channels("square-4+2") == square_split(4, 2)
     assert square_split(2, 1).indices == channels("paper-6").indices
 
 
