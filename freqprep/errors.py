@@ -25,6 +25,16 @@ An error's text says what, the value and where; ``remedy`` is the next thing to 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+_SHOWN = 3
+
+
+def some(names: Sequence[str]) -> str:
+    """The first few of many names, for a message."""
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
+
 
 class FreqprepError(Exception):
     """Base of all of freqprep's errors.

@@ -46,8 +46,7 @@ def _head(findings: Findings) -> str:
 def _ranking(findings: Findings) -> str:
     analysis, ranking = findings.analysis, findings.choice.ranking
     chosen = set(findings.choice.selection.indices)
-    stability = analysis.stability.get(ranking.name)
-    error = ranking.error if stability is None else stability.error
+    error = analysis.error(ranking.name)
     share, zero, entropy = (
         analysis.rankings[name].values for name in ("energy_share", "zero_fraction", "entropy")
     )

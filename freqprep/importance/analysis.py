@@ -72,6 +72,11 @@ class Analysis:
         """Bytes on disk an image of some channels."""
         return float(self.channel_bytes[list(indices)].sum())
 
+    def error(self, name: str) -> np.ndarray | None:
+        """Standard errors of a score's values, float64 (192,), or None where there are none."""
+        stability = self.stability.get(name)
+        return self.rankings[name].error if stability is None else stability.error
+
     def ranking(self, name: str) -> Ranking:
         """A ranking by name.
 

@@ -54,8 +54,7 @@ def collect(split: Split, jobs: int | None = None) -> Collected:
         raise StoreError(f"{split.path} has nothing to count: {rejected}", "see `freqprep info`")
     labelled = bool((split.labels[split.valid] >= 0).any())
     classes = int(split.labels.max()) + 1 if labelled else 0
-    objects = "box/zarr.json" in split.manifest.files
-    sums = Sums.zero(split.attributes.encoding.precision, classes, objects)
+    sums = Sums.zero(split.attributes.encoding.precision, classes, split.has_boxes)
     chunk_bytes = np.zeros(CHANNELS, np.int64)
     tasks = ((split.path, shard, split.content_id) for shard in range(split.shards))
     workers = max(1, min(jobs or engines.default_jobs(), split.shards))

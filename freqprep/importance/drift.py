@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from freqprep.importance.analysis import Analysis
-from freqprep.importance.ranking import Ranking
 from freqprep.importance.scores import shannon
+from freqprep.importance.stability import agreement_of
 
 _ENERGY = "energy"
 _LARGEST_LEVEL = 30.0
@@ -78,6 +78,7 @@ def drift(here: Analysis, there: Analysis, by: str, top: int) -> Drift:
     )
     one, other = here.ranking(by), there.ranking(by)
     ranks = [np.argsort(ranking.order) for ranking in (one, other)]
+    spearman, overlap = agreement_of(one, other, top)
     return Drift(
         other=f"{there.store} {there.split}",
         by=by,
@@ -86,8 +87,8 @@ def drift(here: Analysis, there: Analysis, by: str, top: int) -> Drift:
         mean_shift=shift,
         divergence=_divergence(here, there),
         rank_change=ranks[1] - ranks[0],
-        spearman=float(np.asarray(np.corrcoef(ranks[0], ranks[1]))[0, 1]),
-        overlap=_overlap(one, other, top),
+        spearman=spearman,
+        overlap=overlap,
     )
 
 
@@ -118,7 +119,3 @@ def _divergence(here: Analysis, there: Analysis) -> np.ndarray | None:
         shares.append(histogram / histogram.sum(axis=1, keepdims=True))
     middle = shannon((shares[0] + shares[1]) / 2)
     return np.maximum(middle - (shannon(shares[0]) + shannon(shares[1])) / 2, 0)
-
-
-def _overlap(one: Ranking, other: Ranking, top: int) -> float:
-    return len(set(one.order[:top]) & set(other.order[:top])) / top

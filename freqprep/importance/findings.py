@@ -65,13 +65,9 @@ def to_document(findings: Findings) -> dict[str, Any]:
     limit = choice.budget.limit
     return {
         "store": analysis.store,
-        "split": analysis.split,
-        "content_id": analysis.content_id,
-        "images": analysis.images,
+        **chosen_from(findings),
         "rejected": analysis.rejected,
         "blocks": analysis.blocks,
-        "by": choice.by,
-        "budget": choice.budget.name or None,
         "budget_bytes_per_image": None if math.isinf(limit) else limit,
         "selection": list(choice.selection.names),
         **_described(analysis, choice.selection),
@@ -94,8 +90,6 @@ def to_document(findings: Findings) -> dict[str, Any]:
             | _verdict(findings.landmarks, judged.selection)
             for judged in findings.landmarks
         ],
-        "network": findings.network or None,
-        "network_images": findings.sample,
         "scores": {name: _score(findings, name) for name in analysis.rankings},
         "unavailable": analysis.unavailable,
         "drift": None if findings.drift is None else _drift(findings.drift),
@@ -104,19 +98,19 @@ def to_document(findings: Findings) -> dict[str, Any]:
 
 def chosen_from(findings: Findings) -> dict[str, Any]:
     """How a selection was made, to be saved with it."""
-    document = to_document(findings)
-    kept = (
-        "split",
-        "content_id",
-        "images",
-        "by",
-        "budget",
-        "bytes_per_image",
-        "psnr_rgb",
-        "network",
-        "network_images",
-    )
-    return {key: document[key] for key in kept}
+    analysis, choice = findings.analysis, findings.choice
+    described = _described(analysis, choice.selection)
+    return {
+        "split": analysis.split,
+        "content_id": analysis.content_id,
+        "images": analysis.images,
+        "by": choice.by,
+        "budget": choice.budget.name or None,
+        "bytes_per_image": described["bytes_per_image"],
+        "psnr_rgb": described["psnr_rgb"],
+        "network": findings.network or None,
+        "network_images": findings.sample,
+    }
 
 
 def _described(analysis: Analysis, selection: Selection) -> dict[str, Any]:
@@ -144,13 +138,11 @@ def _score(findings: Findings, name: str) -> dict[str, Any]:
     document: dict[str, Any] = {
         "unit": ranking.unit,
         "meaning": ranking.meaning,
-        "values": dict(zip(NAMES, ranking.values.tolist(), strict=True)),
+        "values": _by_channel(ranking.values),
         "order": [NAMES[index] for index in ranking.order],
-        "standard_error": None,
+        "standard_error": _by_channel(findings.analysis.error(name)),
         "stability": None,
     }
-    if ranking.error is not None:
-        document["standard_error"] = dict(zip(NAMES, ranking.error.tolist(), strict=True))
     if found := findings.analysis.stability.get(name):
         document["stability"] = {
             "spearman": found.spearman,
@@ -159,22 +151,22 @@ def _score(findings: Findings, name: str) -> dict[str, Any]:
             "overlap": found.overlap,
             "overlap_sd": found.overlap_sd,
         }
-        document["standard_error"] = dict(zip(NAMES, found.error.tolist(), strict=True))
     return document
 
 
-def _drift(found: Drift) -> dict[str, Any]:
-    def by_channel(values: np.ndarray | None) -> dict[str, Any] | None:
-        return None if values is None else dict(zip(NAMES, values.tolist(), strict=True))
+def _by_channel(values: np.ndarray | None) -> dict[str, Any] | None:
+    return None if values is None else dict(zip(NAMES, values.tolist(), strict=True))
 
+
+def _drift(found: Drift) -> dict[str, Any]:
     return {
         "other": found.other,
         "by": found.by,
         "spearman": found.spearman,
         "overlap": found.overlap,
-        "level_db": by_channel(found.level),
-        "standard_errors": by_channel(found.standard_errors),
-        "mean_shift": by_channel(found.mean_shift),
-        "divergence_bits": by_channel(found.divergence),
-        "rank_change": by_channel(found.rank_change),
+        "level_db": _by_channel(found.level),
+        "standard_errors": _by_channel(found.standard_errors),
+        "mean_shift": _by_channel(found.mean_shift),
+        "divergence_bits": _by_channel(found.divergence),
+        "rank_change": _by_channel(found.rank_change),
     }

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from freqprep.errors import UsageError
+from freqprep.errors import UsageError, some
 from freqprep.importance.network_view import Views
 from freqprep.progress import Progress
 from freqprep.sources.imagenet import class_names
@@ -27,7 +27,6 @@ BATCH = 25
 """Images shown to the network at once."""
 
 _COEFFICIENT_BYTES = 2**28
-_SHOWN = 3
 
 
 class Network(Protocol):
@@ -284,10 +283,8 @@ def _class_map(split: Split, network: Network) -> np.ndarray:
             " nothing says which is which",
             "use a network of the split's classes, or one of ImageNet's 1000",
         )
-    more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
     raise UsageError(
-        f"the network knows ImageNet's classes, and {split.path} has others:"
-        f" {', '.join(missing[:_SHOWN])}{more}",
+        f"the network knows ImageNet's classes, and {split.path} has others: {some(missing)}",
         "use a network of the split's classes, or a split whose class ids are wnids",
     )
 

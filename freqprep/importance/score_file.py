@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from freqprep.errors import UsageError
+from freqprep.errors import UsageError, some
 from freqprep.importance.ranking import Ranking, by_size
 from freqprep.spectrum.channels import NAMES, PUBLISHED
 
@@ -25,7 +25,6 @@ _LONGEST_TEXT = 200
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}")
 _TAKEN = (*PUBLISHED, "triangle-", "zigzag-")
 _LARGEST = 1e300  # whole numbers of JSON may be too large for a float
-_SHOWN = 3
 
 
 def read_scores(path: Path) -> Ranking:
@@ -44,10 +43,10 @@ def read_scores(path: Path) -> Ranking:
         raise _wrong(path, f"{name[:64]!r} cannot be a score's name; choose a word of your own")
     missing = [channel for channel in NAMES if not _is_number(values.get(channel))]
     if missing:
-        raise _wrong(path, f"no finite number for {_some(missing)}")
+        raise _wrong(path, f"no finite number for {some(missing)}")
     unknown = [str(key) for key in values if key not in NAMES]
     if unknown:
-        raise _wrong(path, f"not channels: {_some(unknown)}")
+        raise _wrong(path, f"not channels: {some(unknown)}")
     numbers = np.array([float(values[channel]) for channel in NAMES])
     unit, meaning = (str(document.get(key, "")) for key in ("unit", "meaning"))
     if not (unit + meaning).isprintable() or len(unit + meaning) > _LONGEST_TEXT:
@@ -73,11 +72,6 @@ def _is_number(value: object) -> bool:
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         return False
     return abs(value) < _LARGEST and math.isfinite(value)
-
-
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more
 
 
 def _wrong(path: Path, what: str) -> UsageError:

@@ -188,7 +188,7 @@ def _products(codes: np.ndarray, largest: int) -> tuple[np.ndarray, np.ndarray]:
 
 def _object_blocks(split: Split, rows: np.ndarray) -> np.ndarray | None:
     """Blocks that a box touches, bool (rows, R, C); None where the split has no boxes."""
-    if "box/zarr.json" not in split.manifest.files:
+    if not split.has_boxes:
         return None
     offsets, boxes = split.array("object_offset"), split.array("box")
     inside = np.zeros((len(rows), *split.attributes.encoding.geometry.grid), bool)

@@ -77,7 +77,7 @@ def stabilities(
         for score in scores:
             with suppress(UsageError):
                 first, second = (score.ranking(part, steps) for part in (one, other))
-                agreement[score.name].append(_agreement(first, second, top))
+                agreement[score.name].append(agreement_of(first, second, top))
     for group in _EVERY:
         part = sums.part(_all_but((group,)))
         for score in scores:
@@ -103,7 +103,7 @@ def _stability(
     return Stability(float(mean[0]), float(sd[0]), float(mean[1]), float(sd[1]), top, error)
 
 
-def _agreement(one: Ranking, other: Ranking, top: int) -> tuple[float, float]:
+def agreement_of(one: Ranking, other: Ranking, top: int) -> tuple[float, float]:
     """Spearman's rank correlation, and the share of the top that is common."""
     ranks = np.corrcoef(np.argsort(one.order), np.argsort(other.order))
     common = len(set(one.order[:top]) & set(other.order[:top]))

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from freqprep.errors import UsageError
+from freqprep.errors import UsageError, some
 from freqprep.models.torchvision_ops import import_torchvision
 
 if TYPE_CHECKING:
@@ -46,7 +46,6 @@ _FIRST_AND_LAST = {
 }
 _WRAPPERS = ("model", "state_dict")
 _COUNTER = "num_batches_tracked"
-_SHOWN = 3
 _REMEDY = (
     "give a .npz, .pt or .pth of torchvision's mobilenet_v2 or resnet50: its state dict, or the"
     " same with batch norm folded into weights and biases"
@@ -168,7 +167,7 @@ def _read(path: Path) -> dict[str, torch.Tensor]:
         raise _wrong(path, f"it cannot be read: {reason}") from None
     strange = [name for name, value in found.items() if not isinstance(value, torch.Tensor)]
     if strange:
-        raise _wrong(path, f"not tensors: {_some(strange)}")
+        raise _wrong(path, f"not tensors: {some(strange)}")
     return {name: t.float() if t.is_floating_point() else t for name, t in found.items()}
 
 
@@ -203,7 +202,7 @@ def _architecture(path: Path, tensors: Mapping[str, torch.Tensor]) -> str:
             return architecture
     raise _wrong(
         path,
-        f"of its {len(tensors)} tensors ({_some(list(tensors)) or 'none'}) none are the first and"
+        f"of its {len(tensors)} tensors ({some(list(tensors)) or 'none'}) none are the first and"
         " last of mobilenet_v2 or of resnet50",
     )
 
@@ -233,7 +232,7 @@ def _fill(module: torch.nn.Module, path: Path, tensors: dict[str, torch.Tensor])
         ],
         "not finite": [name for name, tensor in tensors.items() if not tensor.isfinite().all()],
     }
-    problems = [f"{what}: {_some(names)}" for what, names in wrong.items() if names]
+    problems = [f"{what}: {some(names)}" for what, names in wrong.items() if names]
     if problems:
         raise _wrong(path, "; ".join(problems))
     module.load_state_dict(tensors, assign=True)
@@ -265,8 +264,3 @@ def _pad(sides: tuple[int, ...], _: torch.nn.Module, arguments: tuple[Any, ...])
     import torch
 
     return (torch.nn.functional.pad(arguments[0], sides),)
-
-
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more

@@ -11,7 +11,7 @@ import numpy as np
 from freqprep.importance.analysis import Analysis
 from freqprep.importance.choice import Budget, Judged
 from freqprep.importance.drift import Drift
-from freqprep.importance.findings import Findings
+from freqprep.importance.findings import Findings, verdict_on
 from freqprep.importance.ranking import Ranking
 from freqprep.spectrum.channels import CHANNELS, PUBLISHED, Selection, published
 
@@ -89,7 +89,7 @@ class Subject:
 
     def kilobytes(self, indices: Iterable[int]) -> float:
         """Measured KB (1000 bytes) an image of some channels."""
-        return float(self.analysis.channel_bytes[list(indices)].sum()) / 1e3
+        return self.analysis.bytes_of(indices) / 1e3
 
     def byte_share(self, indices: Iterable[int]) -> float:
         """Share of all channels' bytes, 0..1."""
@@ -135,6 +135,4 @@ class Subject:
 
     def verdict(self, indices: Iterable[int]) -> Judged | None:
         """What the network said about a set of channels."""
-        wanted = frozenset(indices)
-        found = (j for j in self.judged if frozenset(j.selection.indices) == wanted)
-        return next(found, None)
+        return verdict_on(self.judged, indices)

@@ -29,8 +29,7 @@ class Cell:
 
 def ranking_table(subject: Subject) -> str:
     """Each channel with its scores, sortable."""
-    stability = subject.analysis.stability.get(subject.ranking.name)
-    error = subject.ranking.error if stability is None else stability.error
+    error = subject.analysis.error(subject.ranking.name)
     heads = [("rank", "", ""), ("channel", "", ""), ("chosen", "", "")]
     heads.append(("KB", "an image", "bytes on disk an image, as measured in the store"))
     rankings = [each for each in subject.rankings if each.name != "bytes"]

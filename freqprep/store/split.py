@@ -139,6 +139,11 @@ class Split:
         """Quantization step of each channel in raster order. float32, shape (192,)."""
         return self.array("step")[list(STORED_POSITION)]
 
+    @property
+    def has_boxes(self) -> bool:
+        """Whether the images' objects are stored with them."""
+        return f"box/{GROUP_DOCUMENT}" in self.manifest.files
+
     @cached_property
     def stored_moments(self) -> Moments:
         """Sums of codes over the blocks of valid rows that hold a valid pixel, stored order."""

@@ -191,7 +191,7 @@ def _array_problems(split: Split) -> Iterator[Problem]:
     for name in ("key", "defect", "note"):
         if not _well_formed(split.ragged(name)):
             yield Problem(f"{name}_offset", f"does not cut {name} into {len(split)} rows")
-    if f"box/{GROUP_DOCUMENT}" in split.manifest.files:
+    if split.has_boxes:
         yield from _object_problems(split)
     if len(set(split.keys)) != len(split):
         yield Problem("key", "is not unique")

@@ -2,39 +2,17 @@
 
 import numpy as np
 import pytest
-from brute import rgb_error, whole
+from brute import rgb_error
 from PIL import Image
 from scipy import stats
 
 from freqprep.importance import redundancy, scores
-from freqprep.importance.collect import collect
 from freqprep.importance.gain import greedy_gain, reconstruction_psnr
 from freqprep.importance.ranking import SCORES
 from freqprep.importance.visibility import SHORT_SIDE, scale_of, transfer
 from freqprep.spectrum.channels import CHANNELS, published
 from freqprep.spectrum.dct import inverse
 from freqprep.spectrum.resizing import resize_matrix
-from freqprep.store.reader import open_store
-
-
-@pytest.fixture(scope="module", params=["store", "crop_store"])
-def split(request):
-    return open_store(request.getfixturevalue(request.param))["train"]
-
-
-@pytest.fixture(scope="module")
-def sums(split):
-    return collect(split, 1).sums
-
-
-@pytest.fixture(scope="module")
-def steps(split):
-    return split.steps.astype(np.float64)
-
-
-@pytest.fixture(scope="module")
-def reference(split):
-    return whole(split)
 
 
 def test_moments(sums, steps, reference):

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import synthetic
 import zarr
-from brute import whole
 
 from freqprep.errors import CorruptStoreError, StoreError
 from freqprep.importance.collect import collect
@@ -17,22 +16,6 @@ from freqprep.importance.shard_counts import GROUPS, parts_of, rows_of
 from freqprep.importance.sums import ACTIVITY_UNIT, Sums
 from freqprep.importance.visibility import scale_of
 from freqprep.store.reader import open_store
-
-
-@pytest.fixture(scope="module", params=["store", "crop_store"])
-def split(request):
-    """int8 with two shards and rejected rows; int16."""
-    return open_store(request.getfixturevalue(request.param))["train"]
-
-
-@pytest.fixture(scope="module")
-def sums(split):
-    return collect(split, 1).sums
-
-
-@pytest.fixture(scope="module")
-def reference(split):
-    return whole(split)
 
 
 def histogram(codes: np.ndarray, largest: int) -> np.ndarray:
