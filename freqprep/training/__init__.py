@@ -1,0 +1,1 @@
+"""Training, evaluating, predicting and exporting networks."""
