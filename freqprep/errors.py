@@ -17,6 +17,7 @@
     │   ├── RejectedRowError         (also LookupError)
     │   ├── StoreLockedError
     │   └── DiskFullError            (also OSError)
+    ├── RunError                     exit 1   a training run's folder, card or checkpoint
     ├── WorkerDiedError              exit 1
     └── MissingPackageError          exit 1
 
@@ -136,6 +137,10 @@ class StoreLockedError(StoreError):
 
 class DiskFullError(StoreError, OSError):
     """The disk, or a quota on it, is full."""
+
+
+class RunError(FreqprepError):
+    """A training run's folder, card or checkpoint cannot be used."""
 
 
 class WorkerDiedError(FreqprepError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -108,7 +109,7 @@ def summarize(split: Split) -> SplitSummary:
         stored_bytes=stored_bytes,
         source_bytes_per_image=source_bytes / count,
         stored_bytes_per_image=stored_bytes / count,
-        published_24_bytes_per_image=_bytes_read(split, published(_PUBLISHED).indices) / count,
+        published_24_bytes_per_image=bytes_read(split, published(_PUBLISHED).indices) / count,
         psnr_luma_pooled=pooled,
         psnr_luma_worst=worst,
         psnr_luma_worst_key=None if worst_row is None else split.keys[worst_row],
@@ -137,7 +138,7 @@ def _luma_psnr(split: Split) -> tuple[float | None, float | None, int | None]:
     return finite[0], finite[1], int(rows[worst])
 
 
-def _bytes_read(split: Split, indices: tuple[int, ...]) -> float:
+def bytes_read(split: Split, indices: Sequence[int]) -> float:
     """Bytes that reading some channels of the whole split takes, from a sample of shards."""
     positions = [STORED_POSITION[index] for index in indices]
     shards = np.unique(np.linspace(0, split.shards - 1, _SAMPLED_SHARDS).astype(int))

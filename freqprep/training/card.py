@@ -1,0 +1,164 @@
+"""A model's card, ``model.json``: all that is needed to use a network besides its weights."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from freqprep.augment import Inputs
+from freqprep.errors import FreqprepError, RunError
+from freqprep.models.gate import ChannelGate, GatedNetwork
+from freqprep.models.networks import build
+from freqprep.store.disk import full_disk_named, write_parts
+from freqprep.store.schema import Encoding
+
+CARD = "model.json"
+"""Name of the card in a run's folder."""
+
+FORMAT_NAME = "freqprep-model"
+FORMAT_VERSION = "1.0"
+
+_MOST_BYTES = 16 * 2**20
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a network is, what it is fed, and what it answers.
+
+    Attributes
+    ----------
+    model : str
+        ``resnet50`` or ``mobilenet_v2``.
+    strides : str
+        ``canonical`` or ``authors``.
+    gate : bool
+        Whether a gate stands before the network.
+    patches : int
+        Channels of a learned 8x8 convolution in the stem's place (RGB inputs only); 0 for none.
+    inputs : Inputs
+        Channels, crop and normalisation.
+    encoding : Encoding
+        Geometry and precision of the store it was trained from: how an image becomes codes.
+    class_ids : tuple of str or int
+        In the order of the network's answers.
+    class_names : tuple of str
+    content_ids : dict of str to str
+        Split -> identity of the data it was trained and validated on.
+    recipe : dict
+        How it was trained, as JSON data.
+    results : dict
+        What came of it, as JSON data; empty until the run is done.
+    """
+
+    model: str
+    strides: str
+    gate: bool
+    patches: int
+    inputs: Inputs
+    encoding: Encoding
+    class_ids: tuple[str | int, ...]
+    class_names: tuple[str, ...]
+    content_ids: dict[str, str]
+    recipe: dict[str, Any]
+    results: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON data."""
+        return {
+            "format": FORMAT_NAME,
+            "format_version": FORMAT_VERSION,
+            "model": self.model,
+            "strides": self.strides,
+            "gate": self.gate,
+            "patches": self.patches,
+            "inputs": self.inputs.to_dict(),
+            "encoding": self.encoding.to_dict(),
+            "classes": {"ids": list(self.class_ids), "names": list(self.class_names)},
+            "content_ids": self.content_ids,
+            "recipe": self.recipe,
+            "results": self.results,
+        }
+
+    @classmethod
+    def from_dict(cls, data: Any) -> Card:
+        """From JSON data.
+
+        Raises
+        ------
+        RunError
+            Not a card, of a newer format, or malformed.
+        """
+        if not isinstance(data, dict) or data.get("format") != FORMAT_NAME:
+            raise RunError(f'not a model card: it has no "format": "{FORMAT_NAME}"')
+        version = str(data.get("format_version"))
+        if version.split(".")[0] != FORMAT_VERSION.split(".")[0]:
+            raise RunError(
+                f"the model card has format {version}, this freqprep reads {FORMAT_VERSION}",
+                "install a newer freqprep",
+            )
+        try:
+            ids, names = data["classes"]["ids"], data["classes"]["names"]
+            if not ids or len(ids) != len(names) or len(set(ids)) != len(ids):
+                raise ValueError("its classes are no list of distinct ids with a name each")
+            return cls(
+                model=str(data["model"]),
+                strides=str(data["strides"]),
+                gate=bool(data["gate"]),
+                patches=int(data["patches"]),
+                inputs=Inputs.from_dict(data["inputs"]),
+                encoding=Encoding.from_dict(data["encoding"]),
+                class_ids=tuple(ids),
+                class_names=tuple(map(str, names)),
+                content_ids=dict(data["content_ids"]),
+                recipe=dict(data["recipe"]),
+                results=dict(data["results"]),
+            )
+        except (KeyError, TypeError, ValueError, FreqprepError) as error:
+            raise RunError(f"the model card is malformed: {error}") from None
+
+    def build(self) -> Any:
+        """The network, with weights of its own: a `torch.nn.Module`."""
+        channels = self.patches or len(self.inputs.channels)
+        network = build(
+            self.model,
+            input="patches" if self.patches else self.inputs.kind,
+            channels=channels,
+            classes=len(self.class_ids),
+            strides=self.strides,
+        )
+        return GatedNetwork(ChannelGate(channels), network) if self.gate else network
+
+
+def read_card(folder: Path) -> Card:
+    """The card in a run's folder.
+
+    Raises
+    ------
+    RunError
+        There is none, or it cannot be used.
+    """
+    path = folder / CARD
+    try:
+        with path.open("rb") as file:
+            data = file.read(_MOST_BYTES)
+    except OSError as error:
+        raise RunError(
+            f"{folder} is not the folder of a run: {CARD} cannot be read ({error.strerror})",
+            "make one with `freqprep train STORE --run FOLDER`",
+        ) from None
+    try:
+        return Card.from_dict(json.loads(data))
+    except (ValueError, RecursionError) as error:
+        raise RunError(f"{path} is not JSON: {error}", "train again, or restore the file") from None
+    except RunError as error:
+        raise RunError(f"{path}: {error.message}", error.remedy or "restore the file") from None
+
+
+def write_card(folder: Path, card: Card) -> None:
+    """Write the card into a run's folder, whole or not at all."""
+    data = json.dumps(card.to_dict(), indent=1, allow_nan=False) + "\n"
+    with full_disk_named(folder):
+        write_parts(folder / CARD, [data.encode()], folder)

@@ -1,0 +1,120 @@
+"""The state of a run in one file, ``checkpoint.pt``: written aside, synced, renamed."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import warnings
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from freqprep.errors import RunError
+from freqprep.store.disk import full_disk_named, write_parts
+from freqprep.training.card import Card, read_card
+
+CHECKPOINT = "checkpoint.pt"
+"""Name of the file in a run's folder."""
+
+FORMAT_NAME = "freqprep-checkpoint"
+FORMAT_VERSION = "1.0"
+
+AVERAGE, NETWORK = "average", "network"
+"""Entries of a checkpoint: the averaged weights, which are the result, and the raw ones."""
+
+_REMEDY = "restore the file, or train again into another folder"
+
+
+def write_checkpoint(folder: Path, state: dict[str, Any]) -> None:
+    """Replace the checkpoint of a run.
+
+    Parameters
+    ----------
+    folder : Path
+    state : dict
+        Tensors and plain data: what `read_checkpoint` gives back.
+    """
+    buffer = io.BytesIO()
+    torch.save({"format": FORMAT_NAME, "format_version": FORMAT_VERSION, **state}, buffer)
+    with full_disk_named(folder):
+        write_parts(folder / CHECKPOINT, [buffer.getvalue()], folder)
+
+
+def read_checkpoint(folder: Path) -> dict[str, Any]:
+    """The state in a run's folder, on the CPU. Nothing in the file is executed.
+
+    Raises
+    ------
+    RunError
+        There is none, it is damaged, or of another format.
+    """
+    path = folder / CHECKPOINT
+    if not path.is_file():
+        raise RunError(
+            f"there is no checkpoint {path}",
+            "train first: the first one is written after an epoch, or at an interrupt",
+        )
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if damaged := archive.testzip():
+                raise ValueError(f"the checksum of {damaged} does not match")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except (
+        OSError,
+        ValueError,
+        EOFError,
+        KeyError,
+        RuntimeError,
+        NotImplementedError,
+        zipfile.BadZipFile,
+        pickle.UnpicklingError,
+    ) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise RunError(f"the checkpoint {path} is damaged: {reason}", _REMEDY) from None
+    if not isinstance(state, dict) or state.get("format") != FORMAT_NAME:
+        raise RunError(f"{path} is not a checkpoint of freqprep", _REMEDY)
+    version = str(state.get("format_version"))
+    if version.split(".")[0] != FORMAT_VERSION.split(".")[0]:
+        raise RunError(
+            f"{path} has format {version}, this freqprep reads {FORMAT_VERSION}",
+            "install a newer freqprep",
+        )
+    return state
+
+
+def load_model(folder: Path, device: torch.device) -> tuple[Card, torch.nn.Module]:
+    """A trained network: its card, and the averaged weights in evaluation mode.
+
+    Raises
+    ------
+    RunError
+        The folder is not a run's, or its files do not fit one another.
+    """
+    card, state = read_card(folder), read_checkpoint(folder)
+    module = card.build()
+    fill(module, state.get(AVERAGE), folder)
+    module = module.to(device, memory_format=torch.channels_last)
+    return card, module.eval().requires_grad_(False)
+
+
+def fill(module: torch.nn.Module, tensors: Any, folder: Path) -> None:
+    """Put a checkpoint's tensors into a network, all of them.
+
+    Raises
+    ------
+    RunError
+        They are those of another network.
+    """
+    try:
+        module.load_state_dict(tensors)
+    except (RuntimeError, TypeError, AttributeError) as error:
+        lines = str(error).splitlines()
+        raise RunError(
+            f"the checkpoint in {folder} is not of the network that its card names:"
+            f" {' '.join(line.strip() for line in lines[:3])}",
+            _REMEDY,
+        ) from None

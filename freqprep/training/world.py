@@ -1,0 +1,94 @@
+"""The processes of a run: one, or as many as ``torchrun`` started."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+import torch.distributed
+
+from freqprep.errors import UsageError
+
+
+@dataclass(frozen=True)
+class World:
+    """This process among those of a run.
+
+    Attributes
+    ----------
+    rank, size : int
+    device : torch.device
+        Where this process computes.
+    """
+
+    rank: int
+    size: int
+    device: torch.device
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes and speaks."""
+        return self.rank == 0
+
+    def sum(self, tensor: torch.Tensor) -> torch.Tensor:
+        """The sum over all processes, in place. Whole numbers, and zeros but for one, are exact."""
+        if self.size > 1:
+            on_device = tensor.to(self.device)
+            torch.distributed.all_reduce(on_device)
+            tensor.copy_(on_device)
+        return tensor
+
+    def same_everywhere(self, module: torch.nn.Module) -> None:
+        """Give every process the first one's parameters and buffers."""
+        if self.size > 1:
+            for tensor in module.state_dict().values():
+                torch.distributed.broadcast(tensor, src=0)
+
+    def wait(self) -> None:
+        """Wait for all processes."""
+        if self.size > 1:
+            torch.distributed.barrier()
+
+
+def choose_device(name: str | None) -> torch.device:
+    """The named device; a GPU where there is one, when no name is given.
+
+    Raises
+    ------
+    UsageError
+        There is no such device.
+    """
+    gpu = torch.cuda.is_available()
+    if name is None:
+        return torch.device("cuda" if gpu else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = (str(error).splitlines() or [""])[0]
+        raise UsageError(
+            f"device {name!r} cannot be used: {reason}", "use cpu" + (" or cuda" if gpu else "")
+        ) from None
+    return device
+
+
+@contextlib.contextmanager
+def join_world(device: str | None) -> Iterator[World]:
+    """Join the other processes that ``torchrun`` started, or be alone."""
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    if size == 1:
+        yield World(0, 1, choose_device(device))
+        return
+    rank, local = int(os.environ["RANK"]), int(os.environ.get("LOCAL_RANK", "0"))
+    chosen = choose_device(device)
+    if chosen.type == "cuda":
+        chosen = torch.device("cuda", local)
+        torch.cuda.set_device(chosen)
+    torch.distributed.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
+    try:
+        yield World(rank, size, chosen)
+    finally:
+        torch.distributed.destroy_process_group()
