@@ -17,7 +17,8 @@ _TO_YCBCR = np.array(
         [0.5, -KG / (2 - 2 * KR), -KB / (2 - 2 * KR)],
     ]
 )
-_TO_RGB = np.linalg.inv(_TO_YCBCR)
+TO_RGB = np.linalg.inv(_TO_YCBCR)
+"""Y, Cb - 128, Cr - 128 -> red, green, blue, as a matrix."""
 
 _FRACTION_BITS = 16
 _FIXED = np.rint(_TO_YCBCR * 2**_FRACTION_BITS).astype(np.int32)
@@ -61,4 +62,4 @@ def ycbcr_to_rgb(ycbcr: np.ndarray) -> np.ndarray:
     ndarray of float64, shape (..., 3)
         Red, green, blue, not rounded and not clipped.
     """
-    return (np.asarray(ycbcr, np.float64) - (0.0, 128.0, 128.0)) @ _TO_RGB.T
+    return (np.asarray(ycbcr, np.float64) - (0.0, 128.0, 128.0)) @ TO_RGB.T

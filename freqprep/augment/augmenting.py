@@ -1,0 +1,151 @@
+"""From stored codes to a network's input: as evaluation does it, and as training does.
+
+Training's choices are drawn from (seed, epoch, row) alone: a row gets the same crop, flip and
+colours in any batch, on any rank, and in a resumed run.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from freqprep.augment import color
+from freqprep.augment.crops import (
+    CROP_DRAWS,
+    Windows,
+    aligned_crop,
+    random_resized_crop,
+    resized_center_crop,
+)
+from freqprep.augment.inputs import Inputs, Policy
+from freqprep.augment.randomness import uniforms
+from freqprep.augment.resample import Resampler
+
+if TYPE_CHECKING:
+    from freqprep.streaming.loader import Batch
+
+_CROP, _FLIP, _COLOR = range(3)  # streams of random numbers
+
+
+class Preprocess:
+    """The input of evaluation: short side resized, centre cut, normalised.
+
+    Parameters
+    ----------
+    inputs : Inputs
+    steps : ndarray of float32, shape (C,)
+        Quantization steps of ``inputs.read``, in that order.
+    grid : tuple of int
+        Rows and columns of blocks of the stored codes.
+    """
+
+    def __init__(self, inputs: Inputs, steps: np.ndarray, grid: tuple[int, int]) -> None:
+        self.inputs = inputs
+        self._resample = _resampler(inputs, steps, grid)
+
+    @torch.no_grad()
+    def __call__(self, codes: Tensor, sizes: np.ndarray) -> Tensor:
+        """Prepare a batch.
+
+        Parameters
+        ----------
+        codes : Tensor of int8 or int16, shape (n, C, rows, columns)
+            Of ``inputs.read``, on any device.
+        sizes : ndarray of int, shape (n, 2)
+            Valid height and width of each image in pixels.
+
+        Returns
+        -------
+        Tensor of float32, shape (n, *inputs.shape)
+            Normalised, on the codes' device.
+        """
+        windows = resized_center_crop(sizes, self.inputs.resize, self.inputs.side)
+        return _normalise(self.inputs, self._resample(codes, windows))
+
+
+class Augment:
+    """The input of training: randomly cropped, mirrored and coloured, then normalised.
+
+    Parameters
+    ----------
+    inputs : Inputs
+    steps : ndarray of float32, shape (C,)
+        Quantization steps of ``inputs.read``, in that order.
+    grid : tuple of int
+        Rows and columns of blocks of the stored codes.
+    policy : Policy
+    seed : int
+        At least 0.
+    """
+
+    def __init__(
+        self,
+        inputs: Inputs,
+        steps: np.ndarray,
+        grid: tuple[int, int],
+        policy: Policy,
+        seed: int,
+    ) -> None:
+        self.inputs, self.policy, self.seed = inputs, policy, seed
+        self._resample = _resampler(inputs, steps, grid)
+        self._basis = color.Basis.of(inputs.used_selection)
+
+    @torch.no_grad()
+    def __call__(self, batch: Batch) -> Tensor:
+        """Vary and prepare a batch.
+
+        Parameters
+        ----------
+        batch : Batch
+            Codes of ``inputs.read`` with their rows, sizes and epoch.
+
+        Returns
+        -------
+        Tensor of float32, shape (n, *inputs.shape)
+            Normalised, on the codes' device.
+        """
+        windows = self.windows(batch.sizes, batch.epoch, batch.rows)
+        flip = uniforms(self.seed, batch.epoch, batch.rows, 1, _FLIP)[:, 0] < self.policy.flip
+        data = self._resample(batch.codes, windows, flip)
+        return _normalise(self.inputs, self._color(data, batch.epoch, batch.rows))
+
+    def windows(self, sizes: np.ndarray, epoch: int, rows: np.ndarray) -> Windows:
+        """The crops of some rows in an epoch."""
+        draws = uniforms(self.seed, epoch, rows, CROP_DRAWS, _CROP)
+        if self.policy.aligned:
+            return aligned_crop(sizes, self.inputs.side, draws)
+        policy = self.policy
+        return random_resized_crop(sizes, self.inputs.side, draws, policy.scale, policy.ratio)
+
+    def _color(self, data: Tensor, epoch: int, rows: np.ndarray) -> Tensor:
+        """Factors are torchvision's ColorJitter's: uniform in 1 - x .. 1 + x."""
+        policy, basis = self.policy, self._basis
+        draws = torch.from_numpy(uniforms(self.seed, epoch, rows, 4, _COLOR))
+        draws = draws.to(data.device, torch.float32)
+        for column, change, extent in (
+            (0, color.brightness, policy.brightness),
+            (1, color.contrast, policy.contrast),
+            (2, color.saturation, policy.saturation),
+        ):
+            if extent:
+                data = change(data, 1 + extent * (2 * draws[:, column] - 1), basis)
+        if policy.grey:
+            data = color.grey(data, draws[:, 3] < policy.grey, basis)
+        return data
+
+
+def _resampler(inputs: Inputs, steps: np.ndarray, grid: tuple[int, int]) -> Resampler:
+    return Resampler(inputs.read_selection, steps, grid, inputs.side, inputs.used_selection)
+
+
+def _normalise(inputs: Inputs, data: Tensor) -> Tensor:
+    if inputs.kind == "rgb":
+        data = color.to_rgb(data).clamp_(0, 255)
+    mean, std = (
+        torch.tensor(values, device=data.device)[:, None, None]
+        for values in (inputs.mean, inputs.std)
+    )
+    return data.sub_(mean).div_(std)

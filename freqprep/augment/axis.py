@@ -1,0 +1,160 @@
+"""One axis of crop + resize on block DCT coefficients, as banded matrices.
+
+Along an axis the operator is ``L . R . D^T``: the inverse DCT of each block, the antialiased
+bilinear weights of the box, and what the output is to be, coefficients (``L = D``) or pixels
+(``L = 1``). An output block depends only on the few input blocks under it, so the output is cut
+into tiles, and each tile gets the matrix from its own run of input blocks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from freqprep.spectrum import BLOCK
+
+_LARGEST_TILE = 8
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """The output of an axis in equal tiles of blocks; the last may reach beyond the side.
+
+    Attributes
+    ----------
+    side : int
+        Output pixels.
+    tiles : int
+    blocks : int
+        Blocks of a tile.
+    """
+
+    side: int
+    tiles: int
+    blocks: int
+
+    @classmethod
+    def of(cls, side: int) -> Tiling:
+        """Tiles of at most eight blocks."""
+        blocks = -(-side // BLOCK)
+        tiles = -(-blocks // _LARGEST_TILE)
+        return cls(side, tiles, -(-blocks // tiles))
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Where the output pixels of n images lie among the input blocks, along one axis.
+
+    Attributes
+    ----------
+    first : ndarray of int64, shape (n, tiles)
+        First input block of each tile's run.
+    run : int
+        Input blocks of a run, the same for all.
+    centres : ndarray of float32, shape (n, tiles, pixels)
+        Centre of each output pixel of a tile in input pixels, from the start of the run.
+    reach : ndarray of float32, shape (n,)
+        Half width of the triangle filter in input pixels.
+    box : ndarray of int64, shape (2, n, tiles)
+        First pixel of the box and the one after its last, from the start of the run.
+    """
+
+    first: np.ndarray
+    run: int
+    centres: np.ndarray
+    reach: np.ndarray
+    box: np.ndarray
+
+    @classmethod
+    def of(
+        cls,
+        start: np.ndarray,
+        length: np.ndarray,
+        resized: np.ndarray,
+        offset: np.ndarray,
+        flip: np.ndarray,
+        tiling: Tiling,
+        grid: int,
+    ) -> Axis:
+        """Lay the output of n images over their inputs.
+
+        Parameters
+        ----------
+        start, length, resized, offset : ndarray of int64, shape (n,)
+            As in `Windows`, for this axis.
+        flip : ndarray of bool, shape (n,)
+            The output is reversed.
+        tiling : Tiling
+        grid : int
+            Input blocks along the axis.
+        """
+        n = len(start)
+        pixels = np.arange(tiling.tiles * tiling.blocks * BLOCK)
+        # Beyond the side the last pixel is repeated: weights stay finite, the result is cut.
+        pixels = np.minimum(pixels, tiling.side - 1)
+        pixels = np.where(flip[:, None], tiling.side - 1 - pixels, pixels)
+        scale = (length / resized)[:, None]
+        reach = np.maximum(scale, 1.0)
+        centres = start[:, None] + (offset[:, None] + pixels + 0.5) * scale
+        centres = centres.reshape(n, tiling.tiles, -1)
+        stop = (start + length)[:, None]
+        low = np.maximum(np.floor(centres.min(axis=2) - reach).astype(np.int64), start[:, None])
+        high = np.minimum(np.ceil(centres.max(axis=2) + reach).astype(np.int64), stop)
+        first, last = low // BLOCK, (high - 1) // BLOCK
+        run = int((last - first).max()) + 1
+        first = np.minimum(first, grid - run)
+        origin = first * BLOCK
+        return cls(
+            first,
+            run,
+            (centres - origin[:, :, None]).astype(np.float32),
+            reach[:, 0].astype(np.float32),
+            np.stack([start[:, None] - origin, stop - origin]),
+        )
+
+    def weights(self, device: torch.device) -> Tensor:
+        """The triangle filter's weights of input pixels for output pixels.
+
+        Returns
+        -------
+        Tensor of float32, shape (n, tiles, output pixels of a tile, input pixels of a run)
+            Rows add up to 1; nothing outside the box has weight. The formula is that of
+            `freqprep.spectrum.resizing.resize_matrix`.
+        """
+        centres, reach, box = (
+            torch.from_numpy(array).to(device, non_blocking=True)
+            for array in (self.centres, self.reach, self.box)
+        )
+        pixel = torch.arange(self.run * BLOCK, device=device)
+        inside = (pixel >= box[0][..., None]) & (pixel < box[1][..., None])
+        weights = (pixel + 0.5) - centres[..., None]
+        weights.abs_().mul_(-1 / reach[:, None, None, None]).add_(1).clamp_(min=0)
+        weights.mul_(inside[:, :, None])
+        return weights.div_(weights.sum(dim=-1, keepdim=True))
+
+
+def axis_matrices(weights: Tensor, left: Tensor | None, right: Tensor) -> Tensor:
+    """Put the transforms on both sides of the weights.
+
+    Parameters
+    ----------
+    weights : Tensor, shape (n, tiles, 8 * blocks, 8 * run)
+    left : Tensor, shape (U, 8), or None
+        Rows of the DCT matrix that the output has; None for pixels (U = 8).
+    right : Tensor, shape (8, V)
+        Columns of the inverse DCT matrix that the input has.
+
+    Returns
+    -------
+    Tensor, shape (n, tiles, blocks * U, run * V)
+        Rows (block, frequency or pixel), columns (block, frequency).
+    """
+    n, tiles, out, inp = weights.shape
+    half = weights.reshape(-1, BLOCK) @ right
+    half = half.view(n * tiles * out // BLOCK, BLOCK, -1)
+    if left is not None:
+        half = left @ half
+    return half.reshape(n, tiles, -1, inp // BLOCK * right.shape[1])

@@ -1,0 +1,198 @@
+"""Which part of each image is taken, and how large it becomes. Pure numpy.
+
+Boxes are stored pixels inside the valid part of an image: first crop, then resize, as torchvision
+does, so that no pixel outside the box has a say.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from freqprep.errors import UsageError
+from freqprep.spectrum import BLOCK
+
+_TRIES = 10
+CROP_DRAWS = 2 * _TRIES + 2
+"""Uniform numbers that a random crop of one image takes."""
+
+
+@dataclass(frozen=True)
+class Windows:
+    """What becomes of n images: a box, resized, and a square part of that.
+
+    All arrays are int64 of shape (n, 2): vertical, horizontal.
+
+    Attributes
+    ----------
+    start : ndarray
+        First stored pixel of the box.
+    length : ndarray
+        Pixels of the box.
+    resized : ndarray
+        The box is resized to so many pixels.
+    offset : ndarray
+        First resized pixel that is kept; the side of the output says how many are.
+    """
+
+    start: np.ndarray
+    length: np.ndarray
+    resized: np.ndarray
+    offset: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+    def take(self, images: np.ndarray | slice) -> Windows:
+        """The windows of some of the images."""
+        return Windows(
+            self.start[images], self.length[images], self.resized[images], self.offset[images]
+        )
+
+    @property
+    def on_blocks(self) -> bool:
+        """Whether every window is blocks of its image as they are: nothing resized or cut."""
+        first = self.start + self.offset
+        return bool((self.length == self.resized).all() and (first % BLOCK == 0).all())
+
+
+def random_resized_crop(
+    sizes: np.ndarray,
+    side: int,
+    draws: np.ndarray,
+    scale: tuple[float, float] = (0.08, 1.0),
+    ratio: tuple[float, float] = (3 / 4, 4 / 3),
+) -> Windows:
+    """A box of random area and aspect, resized to ``side`` x ``side``: torchvision's sampling.
+
+    Up to ten tries of an area, uniform in ``scale`` of the image's, and an aspect ratio, uniform
+    in its logarithm; the first box that fits is laid at a uniformly random place. If none fits, the
+    largest central box whose aspect is within ``ratio`` is taken (the algorithm of
+    ``torchvision.transforms.v2.RandomResizedCrop``).
+
+    Parameters
+    ----------
+    sizes : ndarray of int, shape (n, 2)
+        Valid height and width in pixels, at least 1.
+    side : int
+        Pixels of the output along each axis.
+    draws : ndarray of float64, shape (n, 22)
+        Uniform in [0, 1): the areas and the ratios of ten tries, vertical and horizontal place.
+    scale : tuple of float
+        Smallest and largest share of the image's area.
+    ratio : tuple of float
+        Smallest and largest width / height.
+
+    Returns
+    -------
+    Windows
+    """
+    height, width = _checked_sizes(sizes).T
+    tries, places = draws[:, : 2 * _TRIES].reshape(-1, 2, _TRIES), draws[:, 2 * _TRIES :]
+    area = (height * width)[:, None] * (scale[0] + (scale[1] - scale[0]) * tries[:, 0])
+    low, high = np.log(ratio)
+    aspect = np.exp(low + (high - low) * tries[:, 1])
+    boxes = np.rint(np.stack([np.sqrt(area / aspect), np.sqrt(area * aspect)], axis=-1))
+    limits = np.stack([height, width], axis=-1)
+    fits = ((boxes > 0) & (boxes <= limits[:, None])).all(axis=-1)
+    first = fits.argmax(axis=1)
+    length = boxes[np.arange(len(boxes)), first].astype(np.int64)
+    start = np.floor(places * (limits - length + 1)).astype(np.int64)
+    central = _central_box(height, width, ratio)
+    found = fits.any(axis=1)[:, None]
+    length = np.where(found, length, central)
+    start = np.where(found, start, (limits - central) // 2)
+    return Windows(start, length, np.full_like(length, side), np.zeros_like(length))
+
+
+def _central_box(height: np.ndarray, width: np.ndarray, ratio: tuple[float, float]) -> np.ndarray:
+    """Height and width of the largest box within the ratios."""
+    aspect = width / height
+    tall, wide = aspect < min(ratio), aspect > max(ratio)
+    return np.stack(
+        [
+            np.where(tall, np.rint(width / min(ratio)), height),
+            np.where(wide, np.rint(height * max(ratio)), width),
+        ],
+        axis=-1,
+    ).astype(np.int64)
+
+
+def resized_center_crop(sizes: np.ndarray, resize: int, side: int) -> Windows:
+    """The short side resized to ``resize``, the central ``side`` x ``side`` kept.
+
+    The roundings are those of torchvision's Resize (the long side is truncated) and CenterCrop
+    (the first pixel is rounded, halves to even).
+
+    Parameters
+    ----------
+    sizes : ndarray of int, shape (n, 2)
+        Valid height and width in pixels, at least 1.
+    resize, side : int
+        In pixels; ``side`` at most ``resize``.
+
+    Returns
+    -------
+    Windows
+    """
+    if not 1 <= side <= resize:
+        raise UsageError(
+            f"a centre of {side} pixels cannot be cut from a short side of {resize}",
+            "resize to at least the side",
+        )
+    sizes = _checked_sizes(sizes)
+    short = sizes.min(axis=1, keepdims=True)
+    resized = np.where(sizes == short, resize, (resize * sizes / short).astype(np.int64))
+    offset = np.rint((resized - side) / 2).astype(np.int64)
+    return Windows(np.zeros_like(sizes), sizes, resized, offset)
+
+
+def aligned_crop(sizes: np.ndarray, side: int, draws: np.ndarray) -> Windows:
+    """A random ``side`` x ``side`` box of whole blocks, nothing resized.
+
+    Blocks that the edge of the image cuts are left out: part of them is padding.
+
+    Parameters
+    ----------
+    sizes : ndarray of int, shape (n, 2)
+        Valid height and width in pixels.
+    side : int
+        Pixels, a multiple of 8.
+    draws : ndarray of float64, shape (n, >= 2)
+        Uniform in [0, 1): vertical and horizontal place.
+
+    Returns
+    -------
+    Windows
+
+    Raises
+    ------
+    UsageError
+        An image has fewer whole blocks, or the side is no multiple of 8.
+    """
+    if side % BLOCK:
+        raise UsageError(
+            f"a side of {side} pixels is not whole blocks", f"use a multiple of {BLOCK}"
+        )
+    sizes = _checked_sizes(sizes)
+    spare = sizes // BLOCK - side // BLOCK
+    if (spare < 0).any():
+        height, width = sizes[np.argmin(spare.min(axis=1))]
+        raise UsageError(
+            f"an image of {height}x{width} pixels has no {side}x{side} of whole blocks",
+            "use a smaller grid, or resized crops",
+        )
+    start = BLOCK * np.floor(draws[:, :2] * (spare + 1)).astype(np.int64)
+    length = np.full_like(start, side)
+    return Windows(start, length, length, np.zeros_like(start))
+
+
+def _checked_sizes(sizes: np.ndarray) -> np.ndarray:
+    sizes = np.asarray(sizes).astype(np.int64).reshape(-1, 2)
+    if sizes.size and sizes.min() < 1:
+        raise UsageError(
+            f"image {int(np.argmin(sizes.min(axis=1)))} of the batch has no pixels",
+            "leave out rows that were rejected (split.valid)",
+        )
+    return sizes
