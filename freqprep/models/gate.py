@@ -1,0 +1,105 @@
+"""The dynamic gate: for each image, a switch before each channel (Xu et al. 2020, section 3.3)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from freqprep.errors import UsageError
+
+_OFF, _ON = 0.1, 2.0  # first biases of the two logits: 87 % start open
+
+
+class ChannelGate(nn.Module):
+    """Opens or shuts each channel of an image, by what the image's channels hold on average.
+
+    Mean over the map, 1x1 convolution, batch norm, ReLU, and for each channel two logits, off
+    and on, of its own number alone (a grouped 1x1 convolution). While training, the switch is a
+    sample with ``P(on) = softmax(off, on)[on]`` (Gumbel's trick), from torch's global generator,
+    and gradients are those of the relaxed sample (straight-through; Jang et al. 2017, Maddison
+    et al. 2017). In evaluation mode nothing is drawn: it is on where its logit is the greater.
+
+    Parameters
+    ----------
+    channels : int
+    temperature : float
+        Of the relaxed sample, above 0: the lower, the nearer to the switch itself, and the
+        more uneven the gradients.
+
+    Attributes
+    ----------
+    last_open : Tensor of float, shape (n, channels), or None
+        The last forward's switches, each 0 or 1; differentiable in training mode. The penalty
+        is their *mean* times lambda.
+    """
+
+    last_open: torch.Tensor | None
+
+    def __init__(self, channels: int, temperature: float = 1.0) -> None:
+        super().__init__()
+        if not temperature > 0:
+            raise UsageError(f"a gate with the temperature {temperature}", "give one above 0")
+        self.temperature = temperature
+        self.squeeze = nn.Sequential(
+            nn.Conv2d(channels, channels, 1, bias=False), nn.BatchNorm2d(channels), nn.ReLU()
+        )
+        self.pairs = nn.Conv2d(channels, 2 * channels, 1, groups=channels)
+        nn.init.normal_(self.pairs.weight, 0, 0.001)
+        with torch.no_grad():
+            assert self.pairs.bias is not None
+            self.pairs.bias.copy_(torch.tensor([_OFF, _ON]).repeat(channels))
+        self.last_open = None
+
+    def forward(self, coefficients: torch.Tensor) -> torch.Tensor:
+        """The channels that are on, and zeros for the others.
+
+        Parameters
+        ----------
+        coefficients : Tensor of float, shape (n, channels, rows, columns)
+            Normalised.
+        """
+        off, on = self.logits(coefficients).unbind(-1)
+        advantage = on - off
+        if self.training:
+            # The difference of two Gumbel variables is logistic: one draw for each switch.
+            uniform = torch.rand_like(advantage)
+            noise = uniform.log() - (-uniform).log1p()
+            relaxed = torch.sigmoid((advantage + noise) / self.temperature)
+            # The difference is exactly zero: only its gradient counts.
+            is_open = (relaxed > 0.5).to(relaxed.dtype) + (relaxed - relaxed.detach())
+        else:
+            is_open = (advantage > 0).to(advantage.dtype)
+        if not torch.compiler.is_exporting():  # an exported graph has no attributes to set
+            self.last_open = is_open
+        return coefficients * is_open[:, :, None, None].to(coefficients.dtype)
+
+    def logits(self, coefficients: torch.Tensor) -> torch.Tensor:
+        """What the switches depend on: (n, channels, 2), off and on, float32."""
+        means = coefficients.float().mean((2, 3), keepdim=True)
+        return self.pairs(self.squeeze(means)).float().reshape(len(means), -1, 2)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A tensor of the graph can be neither copied nor pickled.
+        return {**super().__getstate__(), "last_open": None}
+
+
+class GatedNetwork(nn.Module):
+    """A network behind a gate.
+
+    Attributes
+    ----------
+    gate : ChannelGate
+    network : torch.nn.Module
+        Takes what the gate gives.
+    """
+
+    def __init__(self, gate: ChannelGate, network: nn.Module) -> None:
+        super().__init__()
+        self.gate = gate
+        self.network = network
+
+    def forward(self, coefficients: torch.Tensor) -> torch.Tensor:
+        """Answers: (n, classes)."""
+        return self.network(self.gate(coefficients))

@@ -1,0 +1,195 @@
+"""The networks: torchvision's, with the layers before 1/8 of the image's size left out.
+
+What a stem does to pixels, the block DCT has done already: the coefficients go into the first
+stage. All other layers, their names and their order are torchvision's.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import OrderedDict
+from typing import Any
+
+import torch
+from torch import nn
+
+from freqprep.errors import UsageError
+from freqprep.models.torchvision_ops import import_torchvision
+
+MODELS = ("resnet50", "mobilenet_v2")
+"""Architectures, by torchvision's names."""
+
+INPUTS = ("frequency", "rgb", "patches")
+"""What a network can be fed."""
+
+STRIDES = ("canonical", "authors")
+"""Where a network halves its maps."""
+
+DEFAULT_GRID = {"resnet50": 56, "mobilenet_v2": 112}
+"""Blocks a side at which a network has the same maps as with 224x224 pixels."""
+
+STEM_STRIDE = {"resnet50": 4, "mobilenet_v2": 2}
+"""Pixels a side of RGB for one place of the first stage's map: RGB side = grid * stride."""
+
+SMALLEST_GRID = {"resnet50": 8, "mobilenet_v2": 16}
+"""Blocks a side of which the last map's one place is made: the network's stride after the stem."""
+
+LARGEST_GRID = 256
+"""Blocks a side: 2048 pixels."""
+
+BLOCK = 8
+"""Pixels a side of the DCT's blocks, and of the learned patches."""
+
+
+def build(
+    model: str,
+    *,
+    input: str = "frequency",
+    channels: int = 24,
+    classes: int = 1000,
+    strides: str = "canonical",
+) -> nn.Module:
+    """A network with torchvision's names and random weights.
+
+    Parameters
+    ----------
+    model : str
+        ``resnet50`` or ``mobilenet_v2``.
+    input : str
+        ``frequency``: normalised coefficients, (n, channels, grid, grid); there is no stem.
+        ``rgb``: normalised pixels, (n, 3, side, side); torchvision's own network.
+        ``patches``: the same pixels, of which a learned 8x8 convolution of stride 8 and a batch
+        norm make (n, channels, side / 8, side / 8) where the coefficients would stand.
+    channels : int
+        Width of what goes into the first stage; not used for ``rgb``.
+    classes : int
+        Length of the answers.
+    strides : str
+        ``canonical``: torchvision's. ``authors``: as in the authors' released ResNet-50, whose
+        second stage does not halve its maps (3.4 times the multiply-accumulates).
+
+    Returns
+    -------
+    torch.nn.Module
+        In training mode, on the CPU, from torch's global generator.
+
+    Raises
+    ------
+    UsageError
+        An unknown name, or a number out of range.
+    MissingPackageError
+        torchvision is not installed.
+    """
+    _check(model, input, channels, classes, strides)
+    network = getattr(import_torchvision().models, model)(weights=None, num_classes=classes)
+    if input != "rgb":
+        stem = _patches(channels) if input == "patches" else nn.Identity()
+        if model == "resnet50":
+            _open_resnet(network, stem, channels)
+        else:
+            _open_mobilenet(network, stem, channels)
+    if strides == "authors":
+        first = network.layer2[0]
+        first.conv2.stride = first.downsample[0].stride = (1, 1)
+    return network
+
+
+def check_grid(model: str, grid: int) -> None:
+    """Refuse a number of blocks a side that a network cannot take.
+
+    Raises
+    ------
+    UsageError
+        An unknown model, or a grid outside its range, which the text names.
+    """
+    _check_name("model", model, MODELS)
+    smallest = SMALLEST_GRID[model]
+    if not smallest <= grid <= LARGEST_GRID:
+        raise UsageError(
+            f"{model} cannot take a grid of {grid}x{grid} blocks",
+            f"choose a grid from {smallest} to {LARGEST_GRID}; {DEFAULT_GRID[model]} is the"
+            " published one",
+        )
+
+
+def multiply_accumulates(module: nn.Module, shape: tuple[int, int, int]) -> int:
+    """Multiply-accumulates of one image: those of convolutions and linear layers.
+
+    Nothing is computed: a copy of the network runs on the meta device.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+    shape : tuple of int
+        Channels, rows and columns of its input.
+    """
+    counts = []
+
+    def count(layer: Any, _: Any, output: torch.Tensor) -> None:
+        inputs = layer.weight[0].numel()  # of one output number
+        counts.append(output.numel() * inputs)
+
+    module = copy.deepcopy(module).to("meta").eval()
+    for layer in module.modules():
+        if isinstance(layer, (nn.Conv2d, nn.Linear)):
+            layer.register_forward_hook(count)
+    with torch.inference_mode():
+        module(torch.empty(1, *shape, device="meta"))
+    return sum(counts)
+
+
+def _check(model: str, input: str, channels: int, classes: int, strides: str) -> None:
+    _check_name("model", model, MODELS)
+    _check_name("input", input, INPUTS)
+    _check_name("strides", strides, STRIDES)
+    if strides == "authors" and model != "resnet50":
+        raise UsageError(f"{model} has no strides 'authors'", "leave it at 'canonical'")
+    for what, number in (("channels", channels), ("classes", classes)):
+        if number < 1:
+            raise UsageError(f"a network of {number} {what}", "give at least 1")
+
+
+def _check_name(what: str, name: str, known: tuple[str, ...]) -> None:
+    if name not in known:
+        raise UsageError(f"unknown {what} {name!r}", f"known: {', '.join(known)}")
+
+
+def _patches(channels: int) -> nn.Module:
+    """What the DCT and its normalisation are, but learned: linear, and without overlap."""
+    conv = nn.Conv2d(3, channels, BLOCK, BLOCK, bias=False)
+    return nn.Sequential(
+        OrderedDict(conv=_initialised(conv), norm=nn.BatchNorm2d(channels))
+    )  # names unlike the RGB stem's, whose tensors mean something else
+
+
+def _open_resnet(network: Any, stem: nn.Module, channels: int) -> None:
+    """Feed layer1 directly; its blocks begin with a convolution, so signs arrive there."""
+    network.conv1 = stem
+    network.bn1 = network.relu = network.maxpool = nn.Identity()
+    first = network.layer1[0]
+    first.conv1 = _with_inputs(first.conv1, channels)
+    first.downsample[0] = _with_inputs(first.downsample[0], channels)
+
+
+def _open_mobilenet(network: Any, stem: nn.Module, channels: int) -> None:
+    """Feed the first inverted residual: a 3x3 filter for each channel, then a mixture."""
+    network.features[0] = stem
+    first = network.features[1]
+    first.use_res_connect = False  # as in RGB, also where it happens to have 16 channels
+    depthwise, norm, _ = first.conv[0]
+    first.conv[0][0] = _initialised(
+        nn.Conv2d(channels, channels, depthwise.kernel_size, padding=1, groups=channels, bias=False)
+    )
+    first.conv[0][1] = type(norm)(channels)
+    first.conv[1] = _with_inputs(first.conv[1], channels)
+
+
+def _with_inputs(conv: nn.Conv2d, channels: int) -> nn.Conv2d:
+    """A new 1x1 convolution of another input width."""
+    return _initialised(nn.Conv2d(channels, conv.out_channels, 1, bias=False))
+
+
+def _initialised(conv: nn.Conv2d) -> nn.Conv2d:
+    """As torchvision initialises its convolutions (He et al. 2015, by fan out)."""
+    nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
+    return conv
