@@ -78,7 +78,7 @@ class ChannelGate(nn.Module):
     def logits(self, coefficients: torch.Tensor) -> torch.Tensor:
         """What the switches depend on: (n, channels, 2), off and on, float32."""
         means = coefficients.float().mean((2, 3), keepdim=True)
-        return self.pairs(self.squeeze(means)).float().reshape(len(means), -1, 2)
+        return self.pairs(self.squeeze(means)).float().flatten(1).unflatten(1, (-1, 2))
 
     def __getstate__(self) -> dict[str, Any]:
         # A tensor of the graph can be neither copied nor pickled.

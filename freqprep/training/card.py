@@ -121,7 +121,7 @@ class Card:
 
     def build(self) -> Any:
         """The network, with weights of its own: a `torch.nn.Module`."""
-        channels = self.patches or len(self.inputs.channels)
+        channels = self.patches or self.inputs.shape[0]
         network = build(
             self.model,
             input="patches" if self.patches else self.inputs.kind,
