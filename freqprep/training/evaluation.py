@@ -135,15 +135,31 @@ def evaluate(
     ):
         preprocess = Preprocess(inputs, loader.steps, split.attributes.encoding.geometry.grid)
         for batch in loader:
-            images = preprocess(batch.codes, batch.sizes)
-            images = images.contiguous(memory_format=torch.channels_last)
-            with torch.autocast("cuda", torch.bfloat16, world.device.type == "cuda"):
-                logits = network(images)
-            tally.add(batch.step, logits.float(), batch.labels)
+            logits = answer(network, preprocess(batch.codes, batch.sizes))
+            tally.add(batch.step, logits, batch.labels)
             if progress is not None:  # the other processes are about as far
                 begun = batch.step * batch_size
                 progress.update(min(world.size * batch_size, valid - begun))
     return tally.over_all(world, len(split) - valid)
+
+
+def answer(network: torch.nn.Module, images: torch.Tensor) -> torch.Tensor:
+    """A network's answers; bfloat16 on a GPU, where that is what it was trained in.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+    images : Tensor of float32, shape (n, *inputs.shape)
+        Normalised.
+
+    Returns
+    -------
+    Tensor of float32, shape (n, classes)
+        Logits.
+    """
+    images = images.contiguous(memory_format=torch.channels_last)
+    with torch.autocast("cuda", torch.bfloat16, images.device.type == "cuda"):
+        return network(images).float()
 
 
 @contextlib.contextmanager
