@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from freqprep.augment.crops import Windows
 from freqprep.spectrum import BLOCK
 
 _LARGEST_TILE = 8
@@ -71,10 +72,8 @@ class Axis:
     @classmethod
     def of(
         cls,
-        start: np.ndarray,
-        length: np.ndarray,
-        resized: np.ndarray,
-        offset: np.ndarray,
+        windows: Windows,
+        axis: int,
         flip: np.ndarray,
         tiling: Tiling,
         grid: int,
@@ -83,15 +82,18 @@ class Axis:
 
         Parameters
         ----------
-        start, length, resized, offset : ndarray of int64, shape (n,)
-            As in `Windows`, for this axis.
+        windows : Windows
+        axis : int
+            0 vertical, 1 horizontal.
         flip : ndarray of bool, shape (n,)
             The output is reversed.
         tiling : Tiling
         grid : int
             Input blocks along the axis.
         """
-        n = len(start)
+        n = len(windows)
+        parts = (windows.start, windows.length, windows.resized, windows.offset)
+        start, length, resized, offset = (part[:, axis] for part in parts)
         pixels = np.arange(tiling.tiles * tiling.blocks * BLOCK)
         # Beyond the side the last pixel is repeated: weights stay finite, the result is cut.
         pixels = np.minimum(pixels, tiling.side - 1)
@@ -136,16 +138,16 @@ class Axis:
         return weights.div_(weights.sum(dim=-1, keepdim=True))
 
 
-def axis_matrices(weights: Tensor, left: Tensor | None, right: Tensor) -> Tensor:
+def axis_matrices(weights: Tensor, left: Tensor, right: Tensor) -> Tensor:
     """Put the transforms on both sides of the weights.
 
     Parameters
     ----------
     weights : Tensor, shape (n, tiles, 8 * blocks, 8 * run)
-    left : Tensor, shape (U, 8), or None
-        Rows of the DCT matrix that the output has; None for pixels (U = 8).
+    left : Tensor, shape (U, 8)
+        Pixels of an output block to what comes out.
     right : Tensor, shape (8, V)
-        Columns of the inverse DCT matrix that the input has.
+        What is read of an input block to its pixels.
 
     Returns
     -------
@@ -153,8 +155,5 @@ def axis_matrices(weights: Tensor, left: Tensor | None, right: Tensor) -> Tensor
         Rows (block, frequency or pixel), columns (block, frequency).
     """
     n, tiles, out, inp = weights.shape
-    half = weights.reshape(-1, BLOCK) @ right
-    half = half.view(n * tiles * out // BLOCK, BLOCK, -1)
-    if left is not None:
-        half = left @ half
-    return half.reshape(n, tiles, -1, inp // BLOCK * right.shape[1])
+    half = left @ weights.view(n * tiles * out // BLOCK, BLOCK, inp)
+    return (half.view(-1, BLOCK) @ right).view(n, tiles, -1, inp // BLOCK * right.shape[1])

@@ -5,22 +5,24 @@ Cards are files, so whatever is read from one is checked: types, ranges, names.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from typing import Any
+
+import numpy as np
 
 from freqprep.errors import UsageError, some
 from freqprep.geometry import LARGEST_SIZE
 from freqprep.spectrum import BLOCK
-from freqprep.spectrum.channels import NAMES, Selection, channels
+from freqprep.spectrum.channels import CHANNELS, NAMES, Selection, channels
 from freqprep.store.split import Split
 
 KINDS = ("frequency", "rgb")
 
 _IMAGENET_MEAN = (123.675, 116.28, 103.53)
 _IMAGENET_STD = (58.395, 57.12, 57.375)
-_CARD = "the model card was changed or is of another version: train again, or restore it"
+_FLOAT32 = np.finfo(np.float32)
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ class Inputs:
             known = isinstance(values, tuple) and all(map(_finite, values))
             _check(known, f"{name} {values!r:.60} is not finite numbers")
             _check(len(values) == count, f"{len(values)} values of {name} for {count} channels")
-        _check(all(value > 0 for value in self.std), "a std is not above 0")
+        _check(all(value >= _FLOAT32.tiny for value in self.std), "a std is not above 0")
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -114,13 +116,21 @@ class Inputs:
             Rows and columns of the input.
         """
         order = list(used.indices)
+        mean = split.moments.mean(split.steps)[order]
         std = split.moments.std(split.steps)[order]
         # A channel that is the same everywhere (chroma of grey images) has nothing to scale.
-        std = [float(value) if value > 0 else 1.0 for value in std]
-        mean = [float(value) for value in split.moments.mean(split.steps)[order]]
+        std = np.where(std > 0, std, 1)
         side = grid * BLOCK
         resize = _resize(split, side)
-        return cls("frequency", read.names, used.names, side, resize, tuple(mean), tuple(std))
+        return cls(
+            "frequency",
+            read.names,
+            used.names,
+            side,
+            resize,
+            tuple(mean.tolist()),
+            tuple(std.tolist()),
+        )
 
     @classmethod
     def rgb(cls, split: Split, read: Selection | None = None, side: int = 224) -> Inputs:
@@ -150,7 +160,8 @@ class Inputs:
         UsageError
             It is not that.
         """
-        return cls(**_fields("inputs", cls, document))
+        with _from_a_card("inputs"):
+            return cls(**_fields(cls, document))
 
 
 @dataclass(frozen=True)
@@ -206,7 +217,8 @@ class Policy:
     @classmethod
     def from_dict(cls, document: object) -> Policy:
         """From `to_dict`'s form, checked; as `Inputs.from_dict`."""
-        return cls(**_fields("augmentation", cls, document))
+        with _from_a_card("augmentation"):
+            return cls(**_fields(cls, document))
 
 
 def _resize(split: Split, side: int) -> int:
@@ -222,13 +234,25 @@ def _to_dict(record: Inputs | Policy) -> dict[str, Any]:
     }
 
 
-def _fields(what: str, cls: type[Inputs] | type[Policy], document: object) -> dict[str, Any]:
+@contextmanager
+def _from_a_card(part: str) -> Iterator[None]:
+    """What is wrong then was not asked for by the user: name the file."""
+    try:
+        yield
+    except UsageError as error:
+        raise UsageError(
+            f"the {part} of the model card cannot be used: {error.message}",
+            "restore the card, or train again",
+        ) from None
+
+
+def _fields(cls: type[Inputs] | type[Policy], document: object) -> dict[str, Any]:
     """A JSON object's values by name, lists as tuples, if it has exactly the fields."""
-    _check(isinstance(document, Mapping), f"the {what} are {type(document).__name__}, no object")
-    assert isinstance(document, Mapping)
+    if not isinstance(document, Mapping):
+        raise UsageError(f"{type(document).__name__} in place of an object")
     names = {field.name for field in fields(cls)}
     if odd := sorted(map(str, names ^ set(document))):
-        raise UsageError(f"fields of the {what} that are missing or unknown: {some(odd)}", _CARD)
+        raise UsageError(f"fields that are missing or unknown: {some(odd)}")
     return {
         name: tuple(value) if isinstance(value, list) else value for name, value in document.items()
     }
@@ -237,8 +261,10 @@ def _fields(what: str, cls: type[Inputs] | type[Policy], document: object) -> di
 def _check_names(what: str, names: object) -> None:
     known = isinstance(names, tuple) and all(isinstance(name, str) for name in names)
     _check(known, f"{what} {names!r:.60} is not names of channels")
+    assert isinstance(names, tuple)
+    _check(len(names) <= CHANNELS, f"{len(names)} names in {what}: there are {CHANNELS} channels")
     if names:
-        channels(list(names))  # type: ignore[call-overload]  # names what is unknown or repeated
+        channels(names)  # names what is unknown or repeated
 
 
 def _whole(value: object) -> bool:
@@ -246,9 +272,11 @@ def _whole(value: object) -> bool:
 
 
 def _finite(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    return abs(value) <= _FLOAT32.max
 
 
 def _check(condition: bool, message: str) -> None:
     if not condition:
-        raise UsageError(f"inputs that cannot be used: {message}", _CARD)
+        raise UsageError(message)

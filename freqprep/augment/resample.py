@@ -1,53 +1,24 @@
 """Crop, antialiased resize and flip, exactly, on coefficients, in batches.
 
-``out = A_h . X . A_w^T``: each of the two matrices is composed per image and axis (`axis`), and
-limited to the frequencies that are read and used. Nothing becomes a picture in between.
+``out = A_h . X . A_w^T``: the two matrices are composed per image and axis (`axis`), and limited
+to the frequencies that are read and used. Nothing becomes a picture in between.
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from freqprep.augment.axis import Axis, Tiling, axis_matrices
+from freqprep.augment.components import Component
 from freqprep.augment.crops import Windows
 from freqprep.errors import UsageError
-from freqprep.spectrum import BLOCK, COMPONENTS, FREQUENCIES
+from freqprep.spectrum import BLOCK, COMPONENTS
 from freqprep.spectrum.channels import Selection
-from freqprep.spectrum.dct import dct_matrix_1d
 
-_IMAGES_AT_ONCE = 32
-
-
-@dataclass(frozen=True)
-class _Component:
-    """One colour component: the frequencies read, as a rectangle v x h, and what comes out.
-
-    Attributes
-    ----------
-    channel : Tensor of int64, shape (V, H)
-        Place of each frequency among the channels read; 0 where it is not read.
-    step : Tensor of float32, shape (V, 1, H, 1)
-        Its quantization step; 0 where it is not read.
-    right : tuple of Tensor, shapes (8, V) and (8, H)
-        Inverse DCT of the frequencies read, vertical and horizontal.
-    left : tuple of Tensor, shapes (U, 8) and (W, 8), or None
-        DCT of the frequencies used; None: pixels.
-    picked : tuple of Tensor of int64
-        Which vertical and which horizontal of the frequencies computed each output channel is.
-    outputs : Tensor of int64
-        Places of the output channels.
-    """
-
-    channel: Tensor
-    step: Tensor
-    right: tuple[Tensor, Tensor]
-    left: tuple[Tensor, Tensor] | None
-    picked: tuple[Tensor, Tensor]
-    outputs: Tensor
+# On a CPU a slice's data should stay in its caches; on a GPU, kernels should be few and large.
+_AT_ONCE = {"cpu": 8, "cuda": 64}
 
 
 class Resampler:
@@ -90,9 +61,10 @@ class Resampler:
                 "give one step for each channel read",
             )
         self.read, self.used, self.grid, self.side = read, used, grid, side
-        self.steps = np.asarray(steps, np.float32)
+        self._steps = np.asarray(steps, np.float32)
         self._tiling = Tiling.of(side)
-        self._components: dict[torch.device, list[_Component]] = {}
+        parts = (Component.of(number, read, self._steps, used) for number in range(len(COMPONENTS)))
+        self._components = {torch.device("cpu"): [part for part in parts if part is not None]}
 
     @torch.no_grad()
     def __call__(self, codes: Tensor, windows: Windows, flip: np.ndarray | None = None) -> Tensor:
@@ -121,139 +93,120 @@ class Resampler:
                 f" {expected}"
             )
         flip = np.zeros(n, bool) if flip is None else np.asarray(flip, bool)
-        blocks = self.side // BLOCK
-        shape = (len(COMPONENTS), self.side, self.side)
-        if self.used is not None:
-            shape = (len(self.used), blocks, blocks)
-        out = torch.zeros((n, *shape), device=codes.device)
         codes = codes.contiguous()
+        # A caller's autocast would round the products to half precision.
+        with torch.autocast(codes.device.type, enabled=False):
+            if self.used is not None and windows.on_blocks:
+                return self._gather(codes, self.used, windows, flip)
+            return self._resample(codes, windows, flip)
+
+    def _resample(self, codes: Tensor, windows: Windows, flip: np.ndarray) -> Tensor:
+        side = self.side if self.used is None else self.side // BLOCK
+        planes = len(COMPONENTS) if self.used is None else len(self.used)
+        out = torch.zeros((len(codes), planes, side, side), device=codes.device)
+        # Images of similar size together: the runs of blocks of a slice are padded to its longest.
         by_size = np.argsort(windows.length.prod(axis=1), kind="stable")
-        for first in range(0, n, _IMAGES_AT_ONCE):
-            images = by_size[first : first + _IMAGES_AT_ONCE]
-            self._resample(codes, windows.take(images), flip[images], images, out)
+        at_once = _AT_ONCE.get(codes.device.type, _AT_ONCE["cuda"])
+        for first in range(0, len(codes), at_once):
+            images = by_size[first : first + at_once]
+            self._slice(codes, images, windows.take(images), flip[images], out)
         return out
 
-    def _resample(
-        self, codes: Tensor, windows: Windows, flip: np.ndarray, images: np.ndarray, out: Tensor
+    def _slice(
+        self, codes: Tensor, images: np.ndarray, windows: Windows, flip: np.ndarray, out: Tensor
     ) -> None:
+        """Resample some images into their places of ``out``."""
         device, (rows, columns) = codes.device, self.grid
-        axes = []
-        for axis, flips in enumerate((np.zeros_like(flip), flip)):
-            parts = (windows.start, windows.length, windows.resized, windows.offset)
-            parts = [part[:, axis] for part in parts]
-            axes.append(Axis.of(*parts, flips, self._tiling, self.grid[axis]))
-        weights = [axis.weights(device) for axis in axes]
-        where = torch.from_numpy(images).to(device, non_blocking=True)
-        firsts = [torch.from_numpy(axis.first).to(device, non_blocking=True) for axis in axes]
-        flat = codes.view(-1).unfold(0, axes[1].run, 1)
-        # Place in memory of the first block of each run: image, vertical tile, block row, ...
-        row = firsts[0][:, :, None] + torch.arange(axes[0].run, device=device)
-        base = where[:, None, None] * (len(self.read) * rows * columns) + row * columns
-        for component in self._on(device):
-            left = component.left or (None, None)
-            down, across = (axis_matrices(weights[k], left[k], component.right[k]) for k in (0, 1))
-            self._component(component, flat, base, firsts[1], down, across, where, out)
+        down = Axis.of(windows, 0, np.zeros_like(flip), self._tiling, rows)
+        across = Axis.of(windows, 1, flip, self._tiling, columns)
+        weights = down.weights(device), across.weights(device)
+        # The block columns under any of an image's tiles: what is taken of each block row.
+        left = across.first.min(axis=1)
+        width = int((across.first.max(axis=1) - left).max()) + across.run
+        left = np.minimum(left, columns - width)
+        shift = _on(across.first - left[:, None], device)
+        row = _on(down.first, device)[:, :, None] + torch.arange(down.run, device=device)
+        start = _on(images * (len(self.read) * rows * columns) + left, device)
+        start = start[:, None, None] + row * columns
+        stretches = codes.view(-1).unfold(0, width, 1)  # all stretches of this length in memory
+        where = _on(images, device)
+        for part in self._on(device):
+            place = start[..., None, None] + part.channel * (rows * columns)
+            values = stretches[place] * part.step
+            vertical, horizontal = (
+                axis_matrices(weights[axis], part.left[axis], part.right[axis]) for axis in (0, 1)
+            )
+            self._place(part, _both_axes(values, vertical, horizontal, shift), where, out)
 
-    def _component(
-        self,
-        component: _Component,
-        flat: Tensor,
-        base: Tensor,
-        first: Tensor,
-        down: Tensor,
-        across: Tensor,
-        where: Tensor,
-        out: Tensor,
-    ) -> None:
-        n, tiles = first.shape
-        run = flat.shape[1]
-        plane = self.grid[0] * self.grid[1]
-        width = component.channel.shape[1]
-        index = base[..., None, None] + component.channel * plane  # n, tile, block, v, h
-        # Columns as (h, block), as the gathered codes have them.
-        across = (
-            across.view(n, tiles, -1, run, width).transpose(3, 4).reshape(n, tiles, -1, width * run)
-        )
-        down = down.view(n * tiles, *down.shape[2:])
-        parts = []
-        for tile in range(tiles):
-            codes = flat[index + first[:, tile, None, None, None, None]]
-            values = codes * component.step
-            part = down @ values.view(n * tiles, -1, width * run)
-            part = part.view(n, -1, width * run) @ across[:, tile].transpose(1, 2)
-            parts.append(part)
-        self._place(component, torch.stack(parts, dim=1), where, out)
+    def _place(self, part: Component, done: Tensor, where: Tensor, out: Tensor) -> None:
+        """Write what `_both_axes` gives to where it belongs."""
+        n, tiles = done.shape[:2]
+        u, w = (matrix.shape[0] for matrix in part.left)
+        blocks = self._tiling.blocks
+        done = done.view(n, tiles, tiles, blocks, w, blocks, u)
+        if self.used is None:
+            pixels = done.permute(0, 2, 5, 6, 1, 3, 4).reshape(n, tiles * blocks * u, -1)
+            out[where, part.outputs] = pixels[:, : self.side, : self.side]
+        else:
+            planes = done.permute(0, 6, 4, 2, 5, 1, 3).reshape(n, u * w, tiles * blocks, -1)
+            side = self.side // BLOCK
+            out[where[:, None], part.outputs] = planes[:, part.picked, :side, :side]
 
-    def _place(self, component: _Component, parts: Tensor, where: Tensor, out: Tensor) -> None:
-        """Write (n, horizontal tile, rows, columns of a tile) to where it belongs."""
-        n = len(parts)
-        side, tiling = self.side, self._tiling
-        if component.left is None:
-            parts = parts.view(n, tiling.tiles, -1, tiling.blocks * BLOCK).transpose(1, 2)
-            plane = parts.reshape(n, parts.shape[1], -1)[:, :side, :side]
-            out[where, component.outputs] = plane
-            return
-        ups = len(component.left[0])
-        parts = parts.view(n, tiling.tiles, tiling.tiles * tiling.blocks, ups, tiling.blocks, -1)
-        # n, v, h, block row, horizontal tile, block column
-        parts = parts.permute(0, 3, 5, 2, 1, 4)
-        parts = parts.reshape(*parts.shape[:4], -1)[..., : side // BLOCK, : side // BLOCK]
-        out[where[:, None], component.outputs] = parts[:, component.picked[0], component.picked[1]]
+    def _gather(self, codes: Tensor, used: Selection, windows: Windows, flip: np.ndarray) -> Tensor:
+        """Whole blocks as they are: no products. A mirrored block has its odd h negated."""
+        device, (rows, columns) = codes.device, self.grid
+        side = self.side // BLOCK
+        place = {index: at for at, index in enumerate(self.read.indices)}
+        channel = np.array([place.get(index, 0) for index in used.indices])
+        step = np.array([self._steps[place[i]] if i in place else 0 for i in used.indices])
+        first = (windows.start + windows.offset) // BLOCK
+        row = first[:, :1] + np.arange(side)
+        start = np.arange(len(codes)) * len(self.read)
+        start = (start[:, None] + channel)[:, :, None] * rows + row[:, None]
+        start = start * columns + first[:, 1, None, None]
+        blocks = codes.view(-1).unfold(0, side, 1)[_on(start, device)]
+        out = blocks * _on(step.astype(np.float32), device)[:, None, None]
+        sign = np.where(np.array(used.indices) % BLOCK % 2, -1, 1).astype(np.float32)
+        mirrored = out.flip(-1) * _on(sign, device)[:, None, None]
+        return torch.where(_on(flip, device)[:, None, None, None], mirrored, out)
 
-    def _on(self, device: torch.device) -> list[_Component]:
+    def _on(self, device: torch.device) -> list[Component]:
+        """The components on a device."""
         if device not in self._components:
-            self._components[device] = [
-                component
-                for number in range(len(COMPONENTS))
-                if (component := self._component_of(number, device)) is not None
-            ]
+            here = self._components[torch.device("cpu")]
+            self._components[device] = [component.to(device) for component in here]
         return self._components[device]
 
-    def _component_of(self, number: int, device: torch.device) -> _Component | None:
-        """What is read and used of a component; None if nothing of it comes out."""
-        read = _frequencies(self.read, number)
-        used = {} if self.used is None else _frequencies(self.used, number)
-        if not read or (self.used is not None and not used):
-            return None
-        matrix = dct_matrix_1d()
-        rows, columns = (sorted({k[axis] for k in read}) for axis in (0, 1))
-        channel = np.zeros((len(rows), len(columns)), np.int64)
-        step = np.zeros(channel.shape, np.float32)
-        for (v, h), place in read.items():
-            at = rows.index(v), columns.index(h)
-            channel[at], step[at] = place, self.steps[place]
 
-        def to(array: np.ndarray) -> Tensor:
-            return torch.from_numpy(np.ascontiguousarray(array)).to(device)
+def _both_axes(values: Tensor, down: Tensor, across: Tensor, shift: Tensor) -> Tensor:
+    """Apply the matrices of both axes, tile by tile.
 
-        def floats(array: np.ndarray) -> Tensor:
-            return to(array.astype(np.float32))
+    Parameters
+    ----------
+    values : Tensor, shape (n, tiles, run, V, H, width)
+        Coefficients under each vertical tile: block row, frequencies, block column.
+    down : Tensor, shape (n, tiles, tall, run * V)
+    across : Tensor, shape (n, tiles, wide, run * H)
+        With a run of its own.
+    shift : Tensor of int64, shape (n, tiles)
+        First block column of each horizontal tile, counted from that of ``values``.
 
-        left = None
-        picked = (to(np.zeros(0, np.int64)),) * 2
-        outputs = to(np.array(number))
-        if self.used is not None:
-            ups, acrosses = (sorted({k[axis] for k in used}) for axis in (0, 1))
-            left = floats(matrix[ups]), floats(matrix[acrosses])
-            picked = (
-                to(np.array([ups.index(v) for v, _ in used])),
-                to(np.array([acrosses.index(h) for _, h in used])),
-            )
-            outputs = to(np.array(list(used.values())))
-        return _Component(
-            to(channel),
-            floats(step[:, :, None]),
-            (floats(matrix[rows].T), floats(matrix[columns].T)),
-            left,
-            picked,
-            outputs,
-        )
+    Returns
+    -------
+    Tensor, shape (n, horizontal tiles, vertical tiles, wide, tall)
+    """
+    n, tiles, run, v, h, width = values.shape
+    tall = down.shape[2]
+    values = values.view(n * tiles, run * v, h * width)
+    half = values.transpose(1, 2) @ down.view(n * tiles, tall, run * v).transpose(1, 2)
+    # (image, vertical tile, h, block column, tall): a horizontal tile's columns are one stretch.
+    run = across.shape[3] // h
+    line = torch.arange(n * tiles * h, device=half.device).view(n, 1, tiles, h) * width
+    stretches = half.view(-1).unfold(0, run * tall, 1)
+    under = stretches[(line + shift[:, :, None, None]) * tall]
+    across = across.view(n, tiles, 1, -1, run, h).transpose(4, 5)
+    return across.reshape(n, tiles, 1, -1, h * run) @ under.view(n, tiles, tiles, h * run, tall)
 
 
-def _frequencies(selection: Selection, component: int) -> dict[tuple[int, int], int]:
-    """(v, h) -> place in the selection, of the channels of one component."""
-    return {
-        divmod(index % FREQUENCIES, BLOCK): place
-        for place, index in enumerate(selection.indices)
-        if index // FREQUENCIES == component
-    }
+def _on(array: np.ndarray, device: torch.device) -> Tensor:
+    return torch.from_numpy(array).to(device, non_blocking=True)

@@ -1,0 +1,106 @@
+"""One colour component of a resampling: which frequencies go in, and which come out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from freqprep.spectrum import BLOCK, FREQUENCIES
+from freqprep.spectrum.channels import Selection
+from freqprep.spectrum.dct import dct_matrix_1d
+
+
+@dataclass(frozen=True)
+class Component:
+    """What is read of a component, as a rectangle of frequencies v x h, and what comes out.
+
+    Attributes
+    ----------
+    channel : Tensor of int64, shape (V, H)
+        Place of each frequency among the channels read; 0 where it is not read.
+    step : Tensor of float32, shape (V, H, 1)
+        Its quantization step; 0 where it is not read.
+    right : tuple of Tensor, shapes (8, V) and (8, H)
+        Inverse DCT of the frequencies read, vertical and horizontal.
+    left : tuple of Tensor, shapes (U, 8) and (W, 8)
+        DCT of the frequencies that come out; the identity for pixels.
+    picked : Tensor of int64, shape (outputs,)
+        Which of the U x W frequencies each output channel is.
+    outputs : Tensor of int64, shape (outputs,)
+        Places of the output channels.
+    """
+
+    channel: Tensor
+    step: Tensor
+    right: tuple[Tensor, Tensor]
+    left: tuple[Tensor, Tensor]
+    picked: Tensor
+    outputs: Tensor
+
+    @classmethod
+    def of(
+        cls, number: int, read: Selection, steps: np.ndarray, used: Selection | None
+    ) -> Component | None:
+        """Component ``number`` (Y, Cb, Cr); None if nothing of it is read or nothing comes out.
+
+        ``read``, ``steps`` and ``used`` are those of `Resampler`.
+        """
+        inside = _frequencies(read, number)
+        outside = {} if used is None else _frequencies(used, number)
+        if not inside or (used is not None and not outside):
+            return None
+        matrix = dct_matrix_1d()
+        v, h = _axes(inside)
+        channel, step = np.zeros((len(v), len(h)), np.int64), np.zeros((len(v), len(h), 1))
+        for (row, column), place in inside.items():
+            at = v.index(row), h.index(column)
+            channel[at], step[at] = place, steps[place]
+        right = _float(matrix[v].T), _float(matrix[h].T)
+        left = _float(np.eye(BLOCK)), _float(np.eye(BLOCK))
+        picked, outputs = np.zeros(1, np.int64), np.array([number])
+        if used is not None:
+            v, h = _axes(outside)
+            left = _float(matrix[v]), _float(matrix[h])
+            picked = np.array([v.index(row) * len(h) + h.index(column) for row, column in outside])
+            outputs = np.array(list(outside.values()))
+        return cls(
+            torch.from_numpy(channel),
+            _float(step),
+            right,
+            left,
+            torch.from_numpy(picked),
+            torch.from_numpy(outputs),
+        )
+
+    def to(self, device: torch.device) -> Component:
+        """The same on another device."""
+        return Component(
+            self.channel.to(device),
+            self.step.to(device),
+            (self.right[0].to(device), self.right[1].to(device)),
+            (self.left[0].to(device), self.left[1].to(device)),
+            self.picked.to(device),
+            self.outputs.to(device),
+        )
+
+
+def _frequencies(selection: Selection, component: int) -> dict[tuple[int, int], int]:
+    """(v, h) -> place in the selection, of the channels of one component."""
+    return {
+        divmod(index % FREQUENCIES, BLOCK): place
+        for place, index in enumerate(selection.indices)
+        if index // FREQUENCIES == component
+    }
+
+
+def _axes(frequencies: dict[tuple[int, int], int]) -> tuple[list[int], list[int]]:
+    """Vertical and horizontal frequencies that occur."""
+    v, h = (sorted({pair[axis] for pair in frequencies}) for axis in (0, 1))
+    return v, h
+
+
+def _float(matrix: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(matrix, np.float32))
