@@ -44,3 +44,14 @@ def crop_store(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("store")
     options = {"geometry": "crop", "size": 24, "resize": 27, "precision": "int16"}
     return synthetic.make(source, folder / "crop.zarr", **options)
+
+
+@pytest.fixture(scope="session")
+def run_folder(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run on 6 channels of `store`'s train, its network untrained. Read only."""
+    import runs  # needs torch
+
+    from freqprep.store.reader import open_store
+
+    split = open_store(store)["train"]
+    return runs.make_run(tmp_path_factory.mktemp("runs") / "first", split)

@@ -1,0 +1,70 @@
+"""Folders of runs made without training: networks whose norms and answers do something."""
+
+from pathlib import Path
+
+import torch
+
+from freqprep.augment import Inputs, Preprocess
+from freqprep.spectrum.channels import channels
+from freqprep.store.split import Split
+from freqprep.training.card import Card, write_card
+from freqprep.training.checkpoint import AVERAGE, NETWORK, write_checkpoint
+
+GRID = 16
+"""Smallest that mobilenet_v2 takes."""
+
+
+def make_card(split: Split, kind: str = "frequency", gate: bool = False) -> Card:
+    """Of the smallest network for a split: 6 channels used and 24 read, or RGB of 32 pixels."""
+    if kind == "frequency":
+        inputs = Inputs.frequency(split, channels("paper-6"), channels("square-24"), GRID)
+    else:
+        inputs = Inputs.rgb(split, channels("all"), 2 * GRID)
+    attributes = split.attributes
+    return Card(
+        model="mobilenet_v2",
+        strides="canonical",
+        gate=gate,
+        patches=0,
+        inputs=inputs,
+        encoding=attributes.encoding,
+        class_ids=attributes.class_ids,
+        class_names=attributes.class_names,
+        content_ids={attributes.split: split.content_id},
+        recipe={},
+    )
+
+
+def inputs_of(card: Card, split: Split) -> torch.Tensor:
+    """Normalised inputs of all valid rows, in order."""
+    selection = card.inputs.read_selection
+    codes = split.read_codes(split.valid, selection).copy()
+    steps = split.steps[list(selection.indices)]
+    preprocess = Preprocess(card.inputs, steps, split.attributes.encoding.geometry.grid)
+    return preprocess(torch.from_numpy(codes), split.sizes[split.valid])
+
+
+def make_network(card: Card, split: Split, seed: int = 0) -> torch.nn.Module:
+    """Random weights, norms of this split's statistics, and answers that differ."""
+    torch.manual_seed(seed)
+    network = card.build()
+    for layer in network.modules():
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            layer.momentum = None  # the mean over what is shown
+    with torch.no_grad():
+        network(inputs_of(card, split))
+        last = (network.network if card.gate else network).classifier[1]
+        last.weight *= 6
+        if card.gate:  # as it begins, all are on
+            network.gate.pairs.weight *= 3000
+    return network.eval()
+
+
+def make_run(folder: Path, split: Split, card: Card | None = None, seed: int = 0) -> Path:
+    """A run's folder: a card and a checkpoint."""
+    card = make_card(split) if card is None else card
+    folder.mkdir(parents=True, exist_ok=True)
+    state = make_network(card, split, seed).state_dict()
+    write_card(folder, card)
+    write_checkpoint(folder, {AVERAGE: state, NETWORK: {}})
+    return folder
