@@ -40,6 +40,7 @@ class Progress:
         self._what, self._total, self._unit = what, total, unit
         self._done = self._before = done
         self._start = self._last = time.monotonic()
+        self._note = ""
 
     def __enter__(self) -> Progress:
         return self
@@ -54,9 +55,12 @@ class Progress:
         if not self._terminal and kind is None and time.monotonic() - self._start > 2:
             self._line()
 
-    def update(self, count: int) -> None:
-        """Some more items are finished."""
+    def update(self, count: int, note: str = "") -> None:
+        """Some more items are finished; ``note`` is shown behind the numbers."""
         self._done += count
+        self._note = f", {note}" if note else ""
+        if note:
+            self._bar.set_postfix_str(note, refresh=False)
         self._bar.update(count)
         if not self._terminal and time.monotonic() - self._last >= _SECONDS_BETWEEN_LINES:
             self._last = time.monotonic()
@@ -67,7 +71,7 @@ class Progress:
         left = (self._total - self._done) / rate if rate else float("inf")
         say(
             f"{self._what}: {self._done}/{self._total} {self._unit}s, {rate:.1f}/s, "
-            f"{_duration(left)} left"
+            f"{_duration(left)} left{self._note}"
         )
 
 

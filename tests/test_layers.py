@@ -29,9 +29,9 @@ LAYERS = [
     ["freqprep.encoding", "freqprep.reports", "freqprep.request", "freqprep.models"],
     ["freqprep.streaming"],
     ["freqprep.augment"],
-    ["freqprep.training"],
     ["freqprep.importance"],
     ["freqprep.report"],
+    ["freqprep.training"],
     ["freqprep.shard_task", "freqprep.planning", "freqprep.recheck", "freqprep.retry"],
     ["freqprep.convert", "freqprep.estimate"],
     ["freqprep"],
@@ -43,7 +43,9 @@ TORCH_WHEN_USED = {
     "freqprep.models",
     "freqprep.models.rgb",
     "freqprep.models.torchvision_ops",
+    "freqprep.models.weight_files",
     "freqprep.streaming.loader",
+    "freqprep.streaming.outputs",
 }
 # These need torch from their first line, so nothing else imports them when it loads.
 TORCH_SIDE = ("freqprep.augment", "freqprep.models", "freqprep.training")

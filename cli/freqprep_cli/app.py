@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from freqprep import __version__
-from freqprep_cli import convert, info, show, stats, verify
+from freqprep_cli import convert, evaluate, export, info, predict, show, stats, train, verify
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -16,9 +16,13 @@ app = typer.Typer(
     help="Images as frequency channels: convert them once, read only the channels you train on.",
 )
 app.command(name="convert", no_args_is_help=True)(convert.convert)
+app.command(name="evaluate", no_args_is_help=True)(evaluate.evaluate)
+app.command(name="export", no_args_is_help=True)(export.export)
 app.command(name="info", no_args_is_help=True)(info.info)
+app.command(name="predict", no_args_is_help=True)(predict.predict)
 app.command(name="show", no_args_is_help=True)(show.show)
 app.command(name="stats", no_args_is_help=True)(stats.stats)
+app.command(name="train", no_args_is_help=True)(train.train)
 app.command(name="verify", no_args_is_help=True)(verify.verify)
 
 

@@ -15,7 +15,7 @@ from freqprep.errors import UsageError
 
 @dataclass(frozen=True)
 class World:
-    """This process among those of a run.
+    """One process among those of a run.
 
     Attributes
     ----------

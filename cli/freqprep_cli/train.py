@@ -1,0 +1,239 @@
+"""``freqprep train``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from freqprep.errors import UsageError
+from freqprep.models.torchvision_ops import import_torchvision
+from freqprep_cli.output import print_json, size, table
+
+if TYPE_CHECKING:
+    from freqprep.training.card import Card
+
+
+def train(
+    store: Annotated[Path, typer.Argument(help="The store.", metavar="STORE")],
+    model: Annotated[str, typer.Option(help="resnet50 or mobilenet_v2.", metavar="NAME")],
+    run: Annotated[
+        Path, typer.Option(help="Folder of the run: card, checkpoint, metrics.", metavar="DIR")
+    ],
+    channels: Annotated[
+        str | None,
+        typer.Option(
+            help="Channels the network is fed: a selection, saved name, file, count or channels; "
+            "square-24 by default, all with --gate.",
+            metavar="SEL",
+        ),
+    ] = None,
+    read: Annotated[
+        str | None,
+        typer.Option(
+            help="Channels read from the store, for crops to be resized from; by default those "
+            "used and paper-64, for RGB all.",
+            metavar="SEL",
+        ),
+    ] = None,
+    input: Annotated[
+        str,
+        typer.Option(
+            help="frequency, or rgb: the model's ordinary form, on pixels rebuilt from the store.",
+            metavar="KIND",
+        ),
+    ] = "frequency",
+    preset: Annotated[
+        str, typer.Option(help="short, or paper: the published recipe.", metavar="NAME")
+    ] = "short",
+    epochs: Annotated[int | None, typer.Option(help="Epochs; the preset's by default.")] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Images of one step, over all processes; 256 by default.")
+    ] = None,
+    accumulate: Annotated[
+        int | None, typer.Option(help="Compute a batch in so many parts, to save memory.")
+    ] = None,
+    lr: Annotated[
+        float | None,
+        typer.Option(help="Learning rate; by default the preset's, in proportion to the batch."),
+    ] = None,
+    mixup: Annotated[float | None, typer.Option(help="Mixup's alpha; 0 is off.")] = None,
+    cutmix: Annotated[float | None, typer.Option(help="CutMix's alpha; 0 is off.")] = None,
+    aligned_crops: Annotated[
+        bool, typer.Option(help="Crop whole blocks and resize nothing: faster, and less varied.")
+    ] = False,
+    grid: Annotated[
+        int | None,
+        typer.Option(
+            help="Side of the input to the first block: 56 for resnet50 and 112 for mobilenet_v2 "
+            "by default. The crop is 8 times that in pixels; for RGB 4 times (mobilenet_v2: 2)."
+        ),
+    ] = None,
+    strides: Annotated[
+        str,
+        typer.Option(
+            help="canonical, or authors: resnet50's second stage without its stride, 3.4 times "
+            "the arithmetic, as the published network was.",
+            metavar="NAME",
+        ),
+    ] = "canonical",
+    gate: Annotated[
+        bool,
+        typer.Option(help="Train a gate that closes channels; ends with a selection."),
+    ] = False,
+    gate_lambda: Annotated[
+        str | None,
+        typer.Option(
+            help="Weight of the open gates in the loss, 0.1 by default; several with commas train "
+            "one run each and compare them.",
+            metavar="X",
+        ),
+    ] = None,
+    init: Annotated[
+        Path | None,
+        typer.Option(
+            help="Weights to begin with: .pt, .pth or .npz of torchvision's names, or the "
+            "checkpoint of a run.",
+            metavar="FILE",
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of weights, order and augmentation.")] = 0,
+    train_split: Annotated[str, typer.Option(help="Split to train on.", metavar="S")] = "train",
+    val_split: Annotated[
+        str | None,
+        typer.Option(help="Split to validate on; val where there is one.", metavar="S"),
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="cpu or cuda; a GPU where there is one.", metavar="D")
+    ] = None,
+    threads: Annotated[
+        int,
+        typer.Option(
+            help="Threads that read ahead; OMP_NUM_THREADS sets those that compute on a CPU."
+        ),
+    ] = 2,
+    compile: Annotated[bool, typer.Option("--compile", help="Compile the network.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run in the folder.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Train a network on frequency channels, or its RGB form, straight from a store.
+
+    Several processes: torchrun --nproc-per-node N --no-python freqprep train ...
+
+    Example: freqprep train photos.zarr --model resnet50 --channels square-24 --run runs/first
+    """
+    import_torchvision()
+    from freqprep.augment import Policy
+    from freqprep.training.loop import train as train_network
+    from freqprep.training.recipe import preset_recipe
+    from freqprep.training.request import TrainingRequest
+    from freqprep.training.sweep import sweep
+
+    lambdas = _lambdas(gate_lambda, gate)
+    changes: dict[str, Any] = {
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "accumulate": accumulate,
+        "lr": lr,
+        "mixup": mixup,
+        "cutmix": cutmix,
+        "gate_lambda": lambdas[0],
+        "policy": Policy(aligned=True) if aligned_crops else None,
+    }
+    request = TrainingRequest(
+        store=store,
+        run=run,
+        model=model,
+        recipe=preset_recipe(preset, model, **changes),
+        channels=channels,
+        read=read,
+        input=input,
+        grid=grid,
+        strides=strides,
+        gate=gate,
+        init=init,
+        seed=seed,
+        train_split=train_split,
+        val_split=val_split,
+        device=device,
+        threads=threads,
+        compile=compile,
+        resume=resume,
+    )
+    if len(lambdas) > 1:
+        rows = sweep(request, lambdas)
+        if json:
+            print_json({"sweep": rows})
+        else:
+            typer.echo(_sweep_table(rows))
+        return
+    card = train_network(request)
+    if int(_environment("RANK")) > 0:
+        return
+    if json:
+        print_json({"run": str(run), "model": card.model, **card.results})
+    else:
+        typer.echo(_describe(card, run))
+
+
+def _environment(name: str) -> str:
+    import os
+
+    return os.environ.get(name, "0")
+
+
+def _lambdas(text: str | None, gate: bool) -> list[float]:
+    if text is None:
+        return [_DEFAULT_LAMBDA if gate else 0.0]
+    if not gate:
+        raise UsageError("--gate-lambda without --gate", "add --gate, or leave it out")
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise UsageError(f"--gate-lambda {text!r}", "give numbers with commas: 0.03,0.1") from None
+
+
+_DEFAULT_LAMBDA = 0.1
+
+
+def _describe(card: Card, run: Path) -> str:
+    results = card.results
+    inputs, validation = card.inputs, results["validation"]
+    channels, rows, columns = inputs.shape
+    lines = [
+        ("input", f"{channels} x {rows} x {columns}, {len(inputs.read)} channels read"),
+        ("parameters", f"{results['parameters']:,}"),
+        ("multiply-accumulates", f"{results['multiply_accumulates'] / 1e6:,.1f} million an image"),
+        ("read", f"{size(results['read_bytes_per_image'])} an image"),
+        ("source files", f"{size(results['source_bytes_per_image'])} an image"),
+    ]
+    if validation:
+        lines += [
+            ("top-1", f"{validation['top1']:.2%}"),
+            ("top-5", f"{validation['top5']:.2%}"),
+            ("validated", f"{validation['images']} images, {validation['rejected']} rejected"),
+        ]
+    if "gate" in results:
+        gate = results["gate"]
+        lines += [
+            ("gates open", f"{gate['open']:.1f} of {channels} in the mean"),
+            ("proposed", f"{len(gate['channels'])} channels: {run / gate['selection_file']}"),
+            ("scores", f"{run / gate['scores_file']}, for `freqprep stats --scores`"),
+        ]
+    return f"{card.model} in {run}\n{table(lines)}"
+
+
+def _sweep_table(rows: list[dict[str, Any]]) -> str:
+    lines = [
+        (
+            f"lambda {row['lambda']:g}",
+            f"{row['open']:6.1f} open, "
+            + ("no validation" if row["top1"] is None else f"top-1 {row['top1']:.2%}")
+            + f"  {row['run']}",
+        )
+        for row in rows
+    ]
+    return table(lines)

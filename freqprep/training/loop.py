@@ -1,0 +1,228 @@
+"""Training, top to bottom: epochs, steps, and what is said about them."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+
+from freqprep.augment import mix
+from freqprep.errors import RunError
+from freqprep.progress import Progress, say
+from freqprep.store.split import Split
+from freqprep.streaming.loader import Batch
+from freqprep.training.card import Card, write_card
+from freqprep.training.curves import write_curves
+from freqprep.training.evaluation import Evaluation, evaluate
+from freqprep.training.gating import propose
+from freqprep.training.interrupts import held_interrupts
+from freqprep.training.request import Plan, TrainingRequest, plan
+from freqprep.training.results import results_of
+from freqprep.training.run_state import RunState
+from freqprep.training.world import join_world
+
+_STEPS_A_LINE = 50
+_MINUTES_A_CHECKPOINT = 10
+
+
+def train(request: TrainingRequest) -> Card:
+    """Train a network, from the start or from where the run in the folder stands.
+
+    The run's folder gets ``model.json`` (the card), ``checkpoint.pt``, ``metrics.jsonl`` and
+    ``curves.png``. With the same request, data and number of compute threads, a run on the CPU
+    gives the same weights to the bit, also when it was interrupted and resumed: the order, the
+    augmentation, dropout and the gate's noise are functions of seed, epoch and step.
+
+    Parameters
+    ----------
+    request : TrainingRequest
+
+    Returns
+    -------
+    Card
+        With results.
+
+    Raises
+    ------
+    UsageError, RunError, StoreError
+        What was asked cannot be done, or the data cannot be read.
+    KeyboardInterrupt
+        Interrupted; the run was saved after its last step, and can be resumed.
+    """
+    with join_world(request.device) as world:
+        planned = plan(request)
+        card = planned.card
+        run = RunState(request, planned, world)
+        # Several processes cannot agree on a step in time: there, the last save counts.
+        held = held_interrupts() if world.size == 1 else contextlib.nullcontext(lambda: False)
+        with run.loader, held as interrupted:
+            _train_all(run, planned, interrupted)
+        results = results_of(card, run.average.network, planned.train, run.validation)
+        if card.gate:
+            results["gate"] = propose(run.average.network, planned, world, request)
+        card = dataclasses.replace(card, results=results)
+        if world.leads:
+            write_card(request.run, card)
+        world.wait()
+        return card
+
+
+def _train_all(run: RunState, planned: Plan, interrupted: Callable[[], bool]) -> None:
+    epochs = run.recipe.epochs
+    with contextlib.ExitStack() as stack:
+        if run.log is not None:
+            stack.callback(run.log.close)
+        while run.loader.epoch < epochs:
+            epoch = run.loader.epoch
+            _train_epoch(run, interrupted)
+            if planned.val is not None:
+                run.validation = _validate(run, planned.val, epoch).to_dict()
+            if run.log is not None and planned.val is not None:
+                numbers = {k: v for k, v in run.validation.items() if isinstance(v, (int, float))}
+                run.log.write("validation", run.steps_done, run.epochs_done, numbers)
+            run.save()
+            if run.log is not None:
+                write_curves(run.request.run)
+            _stop_if(interrupted, run)
+
+
+def _train_epoch(run: RunState, interrupted: Callable[[], bool]) -> None:
+    """The rest of the current epoch."""
+    loader, epochs = run.loader, run.recipe.epochs
+    run.network.train()
+    images = run.recipe.batch_size
+    what = f"epoch {loader.epoch + 1}/{epochs}"
+    with _progress(run, what, len(loader) * images, loader.step * images) as progress:
+        waited, began = loader.wait_seconds, time.monotonic()
+        for batch in loader:
+            _step(run, batch)
+            note = ""
+            if (batch.step + 1) % _STEPS_A_LINE == 0 or batch.step + 1 == len(loader):
+                now, wait = time.monotonic(), loader.wait_seconds
+                note = _report(run, batch, now - began, wait - waited)
+                waited, began = wait, now
+            if progress is not None:
+                progress.update(images, note)
+            if batch.step + 1 < len(loader):
+                if time.monotonic() - run.saved > 60 * _MINUTES_A_CHECKPOINT:
+                    run.save()
+                if interrupted():
+                    run.save()
+                    _stop_if(interrupted, run)
+
+
+def _step(run: RunState, batch: Batch) -> None:
+    """One step of the optimizer on one batch."""
+    recipe, device = run.recipe, run.world.device
+    number = batch.epoch * len(run.loader) + batch.step
+    # Dropout and the gate draw from here on; each rank its own.
+    torch.manual_seed(_draw_seed(run.request.seed, batch.epoch, batch.step, run.world.rank))
+    for group in run.optimizer.param_groups:
+        group["lr"] = recipe.learning_rate(number, len(run.loader))
+    run.optimizer.zero_grad(set_to_none=True)
+    parts = list(_parts(batch, recipe.accumulate))
+    for index, part in enumerate(parts):
+        share = len(part.rows) / len(batch.rows)
+        inputs = run.augment(part).contiguous(memory_format=torch.channels_last)
+        inputs, targets = mix(
+            inputs, part.labels, len(run.card.class_ids), recipe.mixup, recipe.cutmix,
+            (run.request.seed, batch.epoch, batch.step),
+        )  # fmt: skip
+        last = index + 1 == len(parts)
+        with _no_sync(run, last), torch.autocast("cuda", torch.bfloat16, device.type == "cuda"):
+            logits = run.model(inputs)
+            loss = torch.nn.functional.cross_entropy(
+                logits.float(), targets, label_smoothing=recipe.label_smoothing
+            )
+            gates = None if not run.card.gate else run.network.gate.last_open.float().mean()
+            total = loss if gates is None else loss + recipe.gate_lambda * gates
+            (total * share).backward()
+        run.meter.add(loss.detach(), logits.detach(), part.labels, gates)
+    run.optimizer.step()
+    run.average.update(run.network, number)
+
+
+def _parts(batch: Batch, count: int) -> Iterator[Batch]:
+    """A batch cut into parts of nearly equal length."""
+    if count == 1:
+        yield batch
+        return
+    for rows in np.array_split(np.arange(len(batch.rows)), min(count, len(batch.rows))):
+        part = slice(int(rows[0]), int(rows[-1]) + 1)
+        yield dataclasses.replace(
+            batch,
+            codes=batch.codes[part],
+            labels=batch.labels[part],
+            rows=batch.rows[part],
+            sizes=batch.sizes[part],
+        )
+
+
+def _no_sync(run: RunState, last: bool) -> Any:
+    """Gradients are exchanged with the last part only."""
+    return contextlib.nullcontext() if last or run.world.size == 1 else run.model.no_sync()
+
+
+def _draw_seed(*numbers: int) -> int:
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
+
+
+def _report(run: RunState, batch: Batch, seconds: float, waited: float) -> str:
+    """Write a line of metrics for the steps since the last one; a short form of it."""
+    images, values = run.meter.take(run.world)
+    values = {
+        **values,
+        "lr": run.optimizer.param_groups[0]["lr"],
+        "images_per_second": images / seconds,
+        "data_wait": waited / seconds,
+    }
+    if run.log is not None:
+        run.log.write("train", run.steps_done, run.epochs_done, values)
+    if not math.isfinite(values["loss"]):
+        raise RunError(
+            f"the loss is {values['loss']} in epoch {batch.epoch + 1}, step {batch.step + 1}",
+            "train again with a smaller --lr",
+        )
+    open_share = f", gates open {values['gates_open']:.1%}" if "gates_open" in values else ""
+    return (
+        f"loss {values['loss']:.3f}, top-1 {values['top1']:.1%}, "
+        f"{values['images_per_second']:.1f} images/s, data wait {values['data_wait']:.1%}"
+        f"{open_share}"
+    )
+
+
+def _validate(run: RunState, split: Split, epoch: int) -> Evaluation:
+    run.world.same_everywhere(run.average.network)
+    answers = np.arange(len(split.attributes.class_ids))
+    found = evaluate(
+        run.average.network,
+        run.card.inputs,
+        split,
+        answers,
+        run.world,
+        batch_size=run.recipe.batch_size,
+        threads=run.request.threads,
+    )
+    if run.world.leads:
+        say(
+            f"epoch {epoch + 1}/{run.recipe.epochs}: validation loss {found.loss:.4f},"
+            f" top-1 {found.top1 / found.images:.2%}, top-5 {found.top5 / found.images:.2%}"
+        )
+    return found
+
+
+def _progress(run: RunState, what: str, total: int, done: int) -> Any:
+    return Progress(what, total, done) if run.world.leads else contextlib.nullcontext()
+
+
+def _stop_if(interrupted: Callable[[], bool], run: RunState) -> None:
+    """Leave after a save, when an interrupt is waiting."""
+    if interrupted():
+        say(f"saved in {run.request.run}: go on with --resume")
+        raise KeyboardInterrupt

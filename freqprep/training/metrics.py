@@ -1,0 +1,94 @@
+"""What a run measures: JSON lines, and TensorBoard where it is installed."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import math
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+METRICS = "metrics.jsonl"
+"""Name of the file in a run's folder: one JSON object a line, each with its ``kind``:
+``train`` (a part of an epoch) or ``validation`` (after an epoch)."""
+
+
+class MetricsLog:
+    """Appends measurements to a run's files.
+
+    Parameters
+    ----------
+    folder : Path
+        The run's.
+    length : int
+        Bytes of the file to keep: what was written after the checkpoint that a run goes on from
+        is cut off, because it will be written again.
+    steps : int
+        Of the optimizer that are done.
+    """
+
+    def __init__(self, folder: Path, length: int = 0, steps: int = 0) -> None:
+        self._file = open(folder / METRICS, "ab")  # noqa: SIM115 - closed by close()
+        self._file.truncate(length)
+        self._board: Any = None
+        if importlib.util.find_spec("tensorboard") is not None:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=steps or None)
+
+    def write(self, kind: str, steps: int, epochs: float, values: dict[str, Any]) -> None:
+        """One line.
+
+        Parameters
+        ----------
+        kind : str
+        steps : int
+            Of the optimizer that are done.
+        epochs : float
+            The same in epochs.
+        values : dict
+            Plain numbers; those that are not finite become null.
+        """
+        finite = {
+            name: None if isinstance(value, float) and not math.isfinite(value) else value
+            for name, value in values.items()
+        }
+        line = json.dumps(
+            {"kind": kind, "steps": steps, "epochs": epochs, **finite}, allow_nan=False
+        )
+        self._file.write(f"{line}\n".encode())
+        if self._board is not None:
+            for name, value in finite.items():
+                if isinstance(value, (int, float)):
+                    self._board.add_scalar(f"{kind}/{name}", value, steps)
+
+    def sync(self) -> int:
+        """Make what was written durable; the length of the file in bytes."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        return self._file.tell()
+
+    def close(self) -> None:
+        """Close the files."""
+        self._file.close()
+        if self._board is not None:
+            self._board.close()
+
+
+def read_metrics(folder: Path) -> list[dict[str, Any]]:
+    """All whole lines of a run's measurements, in the order they were written."""
+    return list(_lines(folder / METRICS))
+
+
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+        for line in file:
+            try:
+                values = json.loads(line)
+            except ValueError:
+                continue  # the torn end of a run that was killed
+            if isinstance(values, dict):
+                yield values

@@ -1,0 +1,158 @@
+"""The state of a run: everything that changes, made, saved and restored."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import torch
+
+from freqprep.augment import Augment
+from freqprep.errors import RunError
+from freqprep.models.initial import load_weights
+from freqprep.progress import say
+from freqprep.streaming.loader import Loader
+from freqprep.training.card import write_card
+from freqprep.training.checkpoint import (
+    AVERAGE,
+    NETWORK,
+    fill,
+    read_checkpoint,
+    write_checkpoint,
+)
+from freqprep.training.meter import Meter
+from freqprep.training.metrics import MetricsLog
+from freqprep.training.optimization import Average, make_optimizer
+from freqprep.training.request import Plan, TrainingRequest
+from freqprep.training.world import World
+
+
+class RunState:
+    """A run as it stands: new, or as its checkpoint has it.
+
+    Parameters
+    ----------
+    request : TrainingRequest
+    plan : Plan
+    world : World
+
+    Attributes
+    ----------
+    network : torch.nn.Module
+        Being trained.
+    model : callable
+        The network as it is called in a step: compiled or distributed, where that was asked.
+    average : Average
+    optimizer : torch.optim.Optimizer
+    loader : Loader
+    augment : Augment
+    meter : Meter
+    log : MetricsLog or None
+        Only in the process that leads.
+    validation : dict
+        What came of the last validation; empty before it.
+    saved : float
+        When the last checkpoint was written, or the run began; seconds of the monotonic clock.
+    """
+
+    def __init__(self, request: TrainingRequest, plan: Plan, world: World) -> None:
+        self.request, self.card, self.world = request, plan.card, world
+        self.recipe = request.recipe
+        self.loader = Loader(
+            plan.train,
+            list(plan.card.inputs.read),
+            batch_size=self.recipe.batch_size,
+            seed=request.seed,
+            rank=world.rank,
+            world_size=world.size,
+            threads=request.threads,
+            device=world.device,
+        )
+        grid = plan.train.attributes.encoding.geometry.grid
+        inputs, policy = plan.card.inputs, self.recipe.policy
+        self.augment = Augment(inputs, self.loader.steps, grid, policy, request.seed)
+        torch.manual_seed(request.seed)
+        network = plan.card.build()
+        if request.init is not None and not plan.resumes:
+            _begin_with(network, request, world)
+        self.network = network.to(world.device, memory_format=torch.channels_last)
+        world.same_everywhere(self.network)
+        self.average = Average(self.network, self.recipe.average)
+        self.optimizer = make_optimizer(self.network, self.recipe)
+        self.meter = Meter(world.device)
+        self.validation: dict[str, Any] = {}
+        written = self._restore() if plan.resumes else 0
+        self.model = _distributed(
+            torch.compile(self.network) if request.compile else self.network, world
+        )
+        self.log: MetricsLog | None = None
+        if world.leads:
+            request.run.mkdir(parents=True, exist_ok=True)
+            if not plan.resumes:
+                write_card(request.run, plan.card)
+            self.log = MetricsLog(request.run, written, self.steps_done)
+        self.saved = time.monotonic()
+
+    @property
+    def steps_done(self) -> int:
+        """Steps of the optimizer, over all epochs."""
+        return self.loader.epoch * len(self.loader) + self.loader.step
+
+    @property
+    def epochs_done(self) -> float:
+        """The same in epochs."""
+        return self.loader.epoch + self.loader.step / len(self.loader)
+
+    def save(self) -> None:
+        """Write the checkpoint, where it is this process's to write."""
+        if self.log is None:
+            return
+        state = {
+            NETWORK: self.network.state_dict(),
+            AVERAGE: self.average.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "loader": self.loader.state_dict(),
+            "meter": self.meter.state_dict(),
+            "metrics_bytes": self.log.sync(),
+            "validation": self.validation,
+        }
+        write_checkpoint(self.request.run, state)
+        self.saved = time.monotonic()
+
+    def _restore(self) -> int:
+        """Take over the checkpoint; the length of the file of metrics at that moment."""
+        folder = self.request.run
+        state = read_checkpoint(folder)
+        fill(self.network, state.get(NETWORK), folder)
+        fill(self.average.network, state.get(AVERAGE), folder)
+        try:
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.loader.load_state_dict(state["loader"])
+            self.meter.load_state_dict(state["meter"])
+            self.validation = dict(state["validation"])
+            written = int(state["metrics_bytes"])
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise RunError(
+                f"the checkpoint in {folder} does not fit: {error}",
+                "train again into another folder",
+            ) from None
+        if self.world.leads:
+            say(f"resuming {folder} at epoch {self.loader.epoch + 1}, step {self.loader.step}")
+        return written
+
+
+def _begin_with(network: torch.nn.Module, request: TrainingRequest, world: World) -> None:
+    assert request.init is not None
+    loaded = load_weights(network, request.init)
+    if world.leads:
+        say(
+            f"{request.init}: {len(loaded.loaded)} tensors loaded; not in it or of another shape,"
+            f" and so initialised: {', '.join(loaded.initialised) or 'none'}"
+        )
+
+
+def _distributed(model: Any, world: World) -> Any:
+    if world.size == 1:
+        return model
+    devices = None if world.device.type == "cpu" else [world.device]
+    return torch.nn.parallel.DistributedDataParallel(model, device_ids=devices)

@@ -1,0 +1,226 @@
+"""A run is a function of its request: to the bit, also when it is interrupted and resumed."""
+
+import dataclasses
+import json
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from freqprep.errors import RunError, UsageError
+from freqprep.training import loop
+from freqprep.training.card import CARD, read_card
+from freqprep.training.checkpoint import AVERAGE, NETWORK, read_checkpoint
+from freqprep.training.loop import train
+from freqprep.training.metrics import read_metrics
+from freqprep.training.sweep import sweep
+
+
+def weights(folder):
+    state = read_checkpoint(folder)
+    return {f"{part} {n}": t for part in (NETWORK, AVERAGE) for n, t in state[part].items()}
+
+
+def losses(folder):
+    return [
+        (line["kind"], line["steps"], line["loss"], line["top1"]) for line in read_metrics(folder)
+    ]
+
+
+def assert_same(one, other):
+    mine, theirs = weights(one), weights(other)
+    assert mine.keys() == theirs.keys()
+    assert [name for name in mine if not torch.equal(mine[name], theirs[name])] == []
+    assert losses(one) == losses(other)
+
+
+def interrupt_after(monkeypatch, steps):
+    """Send this process a SIGINT in the step of that number."""
+    real, done = loop._step, []
+
+    def step(run, batch):
+        done.append(batch.step)
+        if len(done) == steps:
+            os.kill(os.getpid(), signal.SIGINT)
+        real(run, batch)
+
+    monkeypatch.setattr(loop, "_step", step)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"gate": True, "channels": "paper-6", "gate_lambda": 0.2},
+        {"mixup": 0.2, "cutmix": 1.0, "accumulate": 2},
+        {"input": "rgb", "channels": None, "read": "paper-6"},
+    ],
+    ids=["plain", "gate", "mixed", "rgb"],
+)
+def test_the_same_request_gives_the_same_weights(tiny, tmp_path, changes, monkeypatch):
+    train(tiny(run=tmp_path / "one", **changes))
+    whole = losses(tmp_path / "one")
+    assert [kind for kind, *_ in whole] == ["train", "validation"] * 2
+    # Interrupted twice, in the middle of the first and of the second epoch.
+    other = tiny(run=tmp_path / "other", **changes)
+    for steps in (2, 4):
+        with monkeypatch.context() as patch:
+            interrupt_after(patch, steps)
+            with pytest.raises(KeyboardInterrupt):
+                train(other)
+        other = dataclasses.replace(other, resume=True)
+    card = train(other)
+    assert_same(tmp_path / "one", tmp_path / "other")
+    assert card.results == read_card(tmp_path / "one").results
+
+
+def test_another_seed_is_another_run(tiny, tmp_path):
+    for seed in (1, 2):
+        train(tiny(run=tmp_path / str(seed), seed=seed, epochs=1))
+    assert losses(tmp_path / "1") != losses(tmp_path / "2")
+
+
+def test_lines_written_after_the_checkpoint_are_cut(tiny, tmp_path, monkeypatch):
+    train(tiny(run=tmp_path / "one"))
+    request = tiny(run=tmp_path / "other")
+
+    class Killed(Exception):
+        pass
+
+    def save(run, real=loop.RunState.save):
+        if run.epochs_done == 2:
+            raise Killed  # before the second checkpoint
+        real(run)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop.RunState, "save", save)
+        with pytest.raises(Killed):
+            train(request)
+    assert len(losses(tmp_path / "other")) == 4
+    train(dataclasses.replace(request, resume=True))
+    assert_same(tmp_path / "one", tmp_path / "other")
+
+
+def test_a_finished_run_is_not_trained_again(tiny, tmp_path):
+    request = tiny(epochs=1)
+    card = train(request)
+    before = {path.name: path.read_bytes() for path in request.run.iterdir()}
+    assert train(dataclasses.replace(request, resume=True)) == card
+    assert {path.name: path.read_bytes() for path in request.run.iterdir()} == before
+
+
+def test_accumulating_gives_nearly_the_same_gradients(tiny, tmp_path):
+    """But for the norms, whose batches are smaller: without them it is the same sum."""
+    for parts in (1, 4):
+        train(tiny(run=tmp_path / str(parts), epochs=1, accumulate=parts, lr=1e-6, average=0.0))
+    one, four = (weights(tmp_path / str(parts)) for parts in (1, 4))
+    name = f"{NETWORK} classifier.1.bias"
+    torch.testing.assert_close(one[name], four[name], rtol=1e-2, atol=1e-7)
+
+
+def test_the_card_says_what_was_trained_and_what_came_of_it(tiny, store):
+    request = tiny(epochs=1)
+    card = train(request)
+    assert card == read_card(request.run)
+    assert card.model == "mobilenet_v2"
+    assert card.inputs.shape == (6, 16, 16)
+    assert card.class_ids == ("apple", "brick", "cloud")
+    results = card.results
+    assert results["validation"]["images"] == 19 and results["validation"]["rejected"] == 5
+    assert 0 < results["read_bytes_per_image"] < results["source_bytes_per_image"] * 40
+    parameters = sum(t.numel() for n, t in weights(request.run).items() if _is_parameter(n))
+    assert results["parameters"] == parameters
+    assert json.loads((request.run / CARD).read_text()) == card.to_dict()
+
+
+def _is_parameter(name):
+    buffers = ("running_mean", "running_var", "num_batches_tracked")
+    return name.startswith(f"{AVERAGE} ") and not name.endswith(buffers)
+
+
+def test_a_run_of_a_gate_ends_with_a_selection(tiny, store):
+    from freqprep.importance.score_file import read_scores
+    from freqprep.store.selections import select
+
+    request = tiny(gate=True, channels=None, epochs=1, gate_lambda=1.0)
+    gate = train(request).results["gate"]
+    selection = select(str(request.run / gate["selection_file"]))
+    assert list(selection.names) == gate["channels"]
+    assert len(selection) == max(1, round(gate["open"]))
+    scores = read_scores(request.run / gate["scores_file"])
+    assert scores.name == "gate"
+    assert np.all((scores.values >= 0) & (scores.values <= 1))
+    assert list(scores.order[: len(selection)]) == list(selection.indices)
+    assert "gates_open" in read_metrics(request.run)[0]
+
+
+def test_a_sweep_trains_a_run_for_each_weight(tiny):
+    rows = sweep(tiny(gate=True, epochs=1), [0.0, 50.0])
+    assert [row["lambda"] for row in rows] == [0.0, 50.0]
+    assert rows[0]["open"] >= rows[1]["open"]
+    assert all(read_card(tiny().run / f"lambda-{w}").gate for w in ("0", "50"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"model": "vgg16"}, "vgg16"),
+        ({"grid": 15}, "15"),
+        ({"grid": 10**6}, "1000000"),
+        ({"channels": "y_9_9"}, "y_9_9"),
+        ({"channels": ""}, "unknown channel"),
+        ({"channels": "paper-32", "read": "paper-6"}, "read"),
+        ({"input": "rgb"}, "RGB"),
+        ({"input": "sound", "channels": None}, "sound"),
+        ({"strides": "authors"}, "authors"),
+        ({"train_split": "test"}, "test"),
+        ({"val_split": "test"}, "test"),
+        ({"batch_size": 1000}, "1000"),
+        ({"threads": 0}, "0"),
+        ({"device": "toaster"}, "toaster"),
+        ({"seed": -1}, "-1"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_before_anything_is_written(tiny, changes, words):
+    request = tiny(**changes)
+    with pytest.raises(UsageError, match=words):
+        train(request)
+    assert not request.run.exists()
+
+
+def test_a_folder_with_a_run_is_not_overwritten(tiny):
+    request = tiny(epochs=1)
+    train(request)
+    with pytest.raises(UsageError, match="--resume"):
+        train(request)
+    for changes, words in (
+        ({"channels": "paper-32"}, "inputs.channels"),
+        ({"epochs": 3}, "recipe.epochs is 1, now 3"),
+        ({"seed": 5}, "recipe.seed is 0, now 5"),
+    ):
+        with pytest.raises(RunError, match=words):
+            train(dataclasses.replace(tiny(**{"epochs": 1, **changes}), resume=True))
+
+
+def test_other_data_under_the_same_name_is_refused(tiny, tmp_path, source):
+    import synthetic
+
+    request = tiny(epochs=1, store=synthetic.make(source, tmp_path / "s.zarr"))
+    train(request)
+    synthetic.make(source, tmp_path / "s.zarr", seed=1, overwrite=True)
+    with pytest.raises(RunError, match=r"content_ids\.train"):
+        train(dataclasses.replace(request, resume=True))
+
+
+def test_a_loss_that_is_not_finite_ends_the_run(tiny):
+    with pytest.raises(RunError, match="smaller --lr"):
+        train(tiny(lr=1e30, warmup_epochs=0.0))
+
+
+def test_labels_are_needed(tiny):
+    golden = Path(__file__).resolve().parents[1] / "golden" / "format-1.0-coco.zarr"
+    with pytest.raises(UsageError, match="no labels"):
+        train(tiny(store=golden, train_split="val"))
