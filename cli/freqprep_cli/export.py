@@ -1,0 +1,42 @@
+"""``freqprep export``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from freqprep.models.torchvision_ops import import_torchvision
+from freqprep_cli.output import size
+
+
+def export(
+    run: Annotated[Path, typer.Argument(help="Folder of the run.", metavar="RUN")],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", help="File to write: .onnx, or .pt2 (torch.export)."),
+    ],
+) -> None:
+    """Write a trained network as an ONNX file, checked against the network itself.
+
+    The graph takes coefficients (or RGB in 0..255) and normalises them itself. FILE.json beside it,
+    and the same text in the file, says how an image becomes its input, and which answer is which.
+
+    Example: freqprep export runs/first -o model.onnx
+    """
+    import_torchvision()
+    from freqprep.training.checkpoint import load_model
+    from freqprep.training.export import check_target
+    from freqprep.training.export import export as write
+    from freqprep.training.world import choose_device
+
+    check_target(output)
+    card, network = load_model(run, choose_device("cpu"))
+    written = write(card, network, output)
+    shape = " x ".join(map(str, card.inputs.shape))
+    typer.echo(
+        f"{written.path} ({size(written.file_bytes)}) and {written.description}: {card.model},"
+        f" input n x {shape}, {len(card.class_ids)} classes; its logits differ from the"
+        f" network's by at most {written.difference:.1e}"
+    )
