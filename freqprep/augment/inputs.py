@@ -14,15 +14,14 @@ import numpy as np
 
 from freqprep.errors import UsageError, some
 from freqprep.geometry import LARGEST_SIZE
+from freqprep.models.rgb import IMAGENET_MEAN, IMAGENET_STD
 from freqprep.spectrum import BLOCK
 from freqprep.spectrum.channels import CHANNELS, NAMES, Selection, channels
 from freqprep.store.split import Split
 
 KINDS = ("frequency", "rgb")
 
-_IMAGENET_MEAN = (123.675, 116.28, 103.53)
-_IMAGENET_STD = (58.395, 57.12, 57.375)
-_FLOAT32 = np.finfo(np.float32)
+_SMALLEST, _LARGEST = 1e-30, 1e30  # float32 holds them
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,7 @@ class Inputs:
             known = isinstance(values, tuple) and all(map(_finite, values))
             _check(known, f"{name} {values!r:.60} is not finite numbers")
             _check(len(values) == count, f"{len(values)} values of {name} for {count} channels")
-        _check(all(value >= _FLOAT32.tiny for value in self.std), "a std is not above 0")
+        _check(all(value >= _SMALLEST for value in self.std), "a std is not above 0")
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -145,7 +144,10 @@ class Inputs:
             Pixels of the input along each axis.
         """
         names = NAMES if read is None else read.names
-        return cls("rgb", names, (), side, _resize(split, side), _IMAGENET_MEAN, _IMAGENET_STD)
+        mean, std = (
+            tuple(255 * value for value in values) for values in (IMAGENET_MEAN, IMAGENET_STD)
+        )
+        return cls("rgb", names, (), side, _resize(split, side), mean, std)
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON has it."""
@@ -274,7 +276,7 @@ def _whole(value: object) -> bool:
 def _finite(value: object) -> bool:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return False
-    return abs(value) <= _FLOAT32.max
+    return abs(value) <= _LARGEST
 
 
 def _check(condition: bool, message: str) -> None:

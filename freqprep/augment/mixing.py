@@ -92,10 +92,9 @@ def cutmix(
     """
     share, places = _draws(alpha, seed, epoch, step)
     size = np.array(inputs.shape[-2:])
-    half = (size * (0.5 * np.sqrt(1 - share))).astype(np.int64)
-    centre = np.floor(places * size).astype(np.int64)
-    top, left = np.maximum(centre - half, 0)
-    bottom, right = np.minimum(centre + half, size)
+    half = 0.5 * np.sqrt(1 - share) * size
+    corners = places * size + np.stack([-half, half])
+    (top, left), (bottom, right) = np.clip(np.rint(corners), 0, size).astype(np.int64)
     mixed = inputs.clone()
     box = (..., slice(top, bottom), slice(left, right))
     mixed[box] = inputs.roll(1, 0)[box]

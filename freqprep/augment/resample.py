@@ -70,6 +70,8 @@ class Resampler:
     def __call__(self, codes: Tensor, windows: Windows, flip: np.ndarray | None = None) -> Tensor:
         """Resample a batch.
 
+        An image's result does not depend on the others of the batch, float32 rounding aside.
+
         Parameters
         ----------
         codes : Tensor of int8 or int16, shape (n, C, rows, columns)
@@ -83,7 +85,13 @@ class Resampler:
         -------
         Tensor of float32
             On the codes' device. Coefficients, shape (n, U, side / 8, side / 8); or pixels, shape
-            (n, 3, side, side): Y - 128, Cb - 128, Cr - 128, not clipped.
+            (n, 3, side, side): Y - 128, Cb - 128, Cr - 128, not clipped. On the same machine, the
+            same batch gives the same bits for the same number of threads.
+
+        Raises
+        ------
+        UsageError
+            Codes of another shape, or a window beyond them.
         """
         n = len(codes)
         expected = (n, len(self.read), *self.grid)
@@ -92,11 +100,19 @@ class Resampler:
                 f"codes of shape {tuple(codes.shape)} and {len(windows)} windows, expected"
                 f" {expected}"
             )
+        limits = BLOCK * np.array(self.grid)
+        inside = (windows.start >= 0) & (windows.start + windows.length <= limits)
+        kept = (windows.offset >= 0) & (windows.offset + self.side <= windows.resized)
+        if not (inside & kept & (windows.length > 0)).all():
+            raise UsageError(
+                f"a window that reaches beyond {limits[0]}x{limits[1]} stored pixels, or leaves"
+                f" fewer than {self.side} resized ones"
+            )
         flip = np.zeros(n, bool) if flip is None else np.asarray(flip, bool)
         codes = codes.contiguous()
         # A caller's autocast would round the products to half precision.
         with torch.autocast(codes.device.type, enabled=False):
-            if self.used is not None and windows.on_blocks:
+            if self.used is not None and n and windows.on_blocks:
                 return self._gather(codes, self.used, windows, flip)
             return self._resample(codes, windows, flip)
 
@@ -157,15 +173,15 @@ class Resampler:
         device, (rows, columns) = codes.device, self.grid
         side = self.side // BLOCK
         place = {index: at for at, index in enumerate(self.read.indices)}
-        channel = np.array([place.get(index, 0) for index in used.indices])
-        step = np.array([self._steps[place[i]] if i in place else 0 for i in used.indices])
-        first = (windows.start + windows.offset) // BLOCK
-        row = first[:, :1] + np.arange(side)
-        start = np.arange(len(codes)) * len(self.read)
-        start = (start[:, None] + channel)[:, :, None] * rows + row[:, None]
+        channel = _on(np.array([place.get(index, 0) for index in used.indices]), device)
+        steps = np.array([self._steps[place[i]] if i in place else 0 for i in used.indices])
+        first = _on((windows.start + windows.offset) // BLOCK, device)
+        image = torch.arange(len(codes), device=device)[:, None] * len(self.read)
+        row = first[:, :1] + torch.arange(side, device=device)
+        start = (image + channel)[:, :, None] * rows + row[:, None]
         start = start * columns + first[:, 1, None, None]
-        blocks = codes.view(-1).unfold(0, side, 1)[_on(start, device)]
-        out = blocks * _on(step.astype(np.float32), device)[:, None, None]
+        blocks = codes.view(-1).unfold(0, side, 1)[start]
+        out = blocks * _on(steps.astype(np.float32), device)[:, None, None]
         sign = np.where(np.array(used.indices) % BLOCK % 2, -1, 1).astype(np.float32)
         mirrored = out.flip(-1) * _on(sign, device)[:, None, None]
         return torch.where(_on(flip, device)[:, None, None, None], mirrored, out)

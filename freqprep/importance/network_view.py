@@ -18,7 +18,7 @@ import numpy as np
 
 from freqprep.spectrum import BLOCK, COMPONENTS, FREQUENCIES
 from freqprep.spectrum.channels import Selection
-from freqprep.spectrum.color import ycbcr_to_rgb
+from freqprep.spectrum.color import TO_RGB
 from freqprep.spectrum.dct import PIXEL_OFFSET, dct_matrix_1d, grid_of
 from freqprep.spectrum.resizing import resize_matrix
 from freqprep.store.split import Split
@@ -29,7 +29,7 @@ RESIZE = 256
 CROP = 224
 """Side of the central crop."""
 
-_NEUTRAL = (0.0, 128.0, 128.0)
+_TO_RGB = TO_RGB.astype(np.float32)
 
 
 class Views:
@@ -71,7 +71,7 @@ class Views:
         else:
             planes = self._all_of(self._union) - self._render(less)
         n = len(planes)
-        rgb = (_to_rgb() @ planes.reshape(n, 3, -1)).reshape(planes.shape)
+        rgb = (_TO_RGB @ planes.reshape(n, 3, -1)).reshape(planes.shape)
         rgb += PIXEL_OFFSET
         return np.clip(rgb, 0, 255, out=rgb)
 
@@ -125,9 +125,3 @@ def axis_matrices(length: int, short: int) -> np.ndarray:
     padded[:, :length] = resize
     by_block = padded.reshape(CROP, blocks, BLOCK)
     return np.einsum("obp,vp->vob", by_block, dct_matrix_1d()).astype(np.float32)
-
-
-@lru_cache(maxsize=1)
-def _to_rgb() -> np.ndarray:
-    """Y, Cb, Cr less 128 -> RGB less 128, float32, shape (3, 3)."""
-    return np.ascontiguousarray(ycbcr_to_rgb(np.eye(3) + _NEUTRAL).T, np.float32)
