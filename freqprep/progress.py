@@ -56,10 +56,10 @@ class Progress:
             self._line()
 
     def update(self, count: int, note: str = "") -> None:
-        """Some more items are finished; ``note`` is shown behind the numbers."""
+        """Some more items are finished; ``note`` is shown behind the numbers, until the next."""
         self._done += count
-        self._note = f", {note}" if note else ""
         if note:
+            self._note = f", {note}"
             self._bar.set_postfix_str(note, refresh=False)
         self._bar.update(count)
         if not self._terminal and time.monotonic() - self._last >= _SECONDS_BETWEEN_LINES:

@@ -27,7 +27,8 @@ from freqprep.training.results import results_of
 from freqprep.training.run_state import RunState
 from freqprep.training.world import join_world
 
-_STEPS_A_LINE = 50
+_MOST_STEPS_A_LINE = 50
+_LINES_AN_EPOCH = 4
 _MINUTES_A_CHECKPOINT = 10
 
 
@@ -97,13 +98,14 @@ def _train_epoch(run: RunState, interrupted: Callable[[], bool]) -> None:
     loader, epochs = run.loader, run.recipe.epochs
     run.network.train()
     images = run.recipe.batch_size
+    steps = min(_MOST_STEPS_A_LINE, -(-len(loader) // _LINES_AN_EPOCH))
     what = f"epoch {loader.epoch + 1}/{epochs}"
     with _progress(run, what, len(loader) * images, loader.step * images) as progress:
         waited, began = loader.wait_seconds, time.monotonic()
         for batch in loader:
             _step(run, batch)
             note = ""
-            if (batch.step + 1) % _STEPS_A_LINE == 0 or batch.step + 1 == len(loader):
+            if (batch.step + 1) % steps == 0 or batch.step + 1 == len(loader):
                 now, wait = time.monotonic(), loader.wait_seconds
                 note = _report(run, batch, now - began, wait - waited)
                 waited, began = wait, now

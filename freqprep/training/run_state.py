@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 
 from freqprep.augment import Augment
 from freqprep.errors import RunError
+from freqprep.importance.network_view import Views
 from freqprep.models.initial import load_weights
 from freqprep.progress import say
+from freqprep.spectrum.channels import channels
+from freqprep.store.split import Split
 from freqprep.streaming.loader import Loader
 from freqprep.training.card import write_card
 from freqprep.training.checkpoint import (
@@ -25,6 +30,8 @@ from freqprep.training.metrics import MetricsLog
 from freqprep.training.optimization import Average, make_optimizer
 from freqprep.training.request import Plan, TrainingRequest
 from freqprep.training.world import World
+
+_PICTURES = 128
 
 
 class RunState:
@@ -74,7 +81,7 @@ class RunState:
         torch.manual_seed(request.seed)
         network = plan.card.build()
         if request.init is not None and not plan.resumes:
-            _begin_with(network, request, world)
+            _begin_with(network, request, plan.train, world)
         self.network = network.to(world.device, memory_format=torch.channels_last)
         world.same_everywhere(self.network)
         self.average = Average(self.network, self.recipe.average)
@@ -141,14 +148,23 @@ class RunState:
         return written
 
 
-def _begin_with(network: torch.nn.Module, request: TrainingRequest, world: World) -> None:
+def _begin_with(
+    network: torch.nn.Module, request: TrainingRequest, train: Split, world: World
+) -> None:
     assert request.init is not None
-    loaded = load_weights(network, request.init)
+    loaded = load_weights(network, request.init, partial(_pictures, train))
     if world.leads:
         say(
             f"{request.init}: {len(loaded.loaded)} tensors loaded; not in it or of another shape,"
             f" and so initialised: {', '.join(loaded.initialised) or 'none'}"
         )
+
+
+def _pictures(split: Split) -> torch.Tensor:
+    """Some images as RGB networks see them: float32 (n, 3, 224, 224), in 0..255."""
+    rows = np.flatnonzero(split.valid)[:_PICTURES]
+    everything = channels("all")
+    return torch.from_numpy(Views(split, rows, [everything]).rgb(everything))
 
 
 def _distributed(model: Any, world: World) -> Any:
