@@ -15,19 +15,15 @@ padding        ordinary, the same on all sides             "SAME": where the str
 
 from __future__ import annotations
 
-import pickle
-import warnings
-import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
-from freqprep.errors import UsageError, some
+from freqprep.errors import some
 from freqprep.models.torchvision_ops import import_torchvision
+from freqprep.models.weight_files import fitting, is_folded, read_tensors, wrong_file
 
 if TYPE_CHECKING:
     import torch
@@ -44,12 +40,6 @@ _FIRST_AND_LAST = {
     "mobilenet_v2": ("features.0.0.weight", "classifier.1.weight"),
     "resnet50": ("conv1.weight", "fc.weight"),
 }
-_WRAPPERS = ("model", "state_dict")
-_COUNTER = "num_batches_tracked"
-_REMEDY = (
-    "give a .npz, .pt or .pth of torchvision's mobilenet_v2 or resnet50: its state dict, or the"
-    " same with batch norm folded into weights and biases"
-)
 
 
 @dataclass(frozen=True)
@@ -116,19 +106,19 @@ def load_rgb_network(path: str | Path) -> RGBNetwork:
     import torch
 
     path = Path(path)
-    tensors = _read(path)
+    tensors = read_tensors(path)
     architecture = _architecture(path, tensors)
     last = tensors[_FIRST_AND_LAST[architecture][1]]
     if last.ndim != 2:
-        raise _wrong(path, f"its last layer has the shape {tuple(last.shape)}")
-    folded = not any(name.endswith("running_mean") for name in tensors)
+        raise wrong_file(path, f"its last layer has the shape {tuple(last.shape)}")
+    folded = is_folded(tensors)
     with torch.device("meta"):  # no memory and no random numbers for what the file replaces
         build = getattr(torchvision.models, architecture)
         layers = {"norm_layer": torch.nn.Identity} if folded else {}
         module = build(weights=None, num_classes=len(last), **layers)
         if folded:
             _give_biases(module)
-    _fill(module, path, tensors)
+    module.load_state_dict(fitting(module, path, tensors), assign=True)
     if folded:
         _pad_as_tensorflow(module)
     module = module.eval().requires_grad_(False).to(memory_format=torch.channels_last)
@@ -136,106 +126,15 @@ def load_rgb_network(path: str | Path) -> RGBNetwork:
     return RGBNetwork(architecture, style, len(last), module)
 
 
-def _wrong(path: Path, what: str) -> UsageError:
-    return UsageError(f"{path} is not a network that can be used: {what}", _REMEDY)
-
-
-def _read(path: Path) -> dict[str, torch.Tensor]:
-    """Tensors of a file by name; those of real numbers as float32."""
-    import torch
-
-    readers: dict[str, Callable[[Path], dict[str, Any]]] = {
-        ".npz": _read_npz,
-        ".pt": _read_state_dict,
-        ".pth": _read_state_dict,
-    }
-    reader = readers.get(path.suffix.lower())
-    if reader is None:
-        raise _wrong(path, f"unknown kind of file {path.suffix!r}")
-    try:
-        found = reader(path)
-    except (
-        OSError,
-        ValueError,
-        EOFError,
-        KeyError,
-        RuntimeError,
-        zipfile.BadZipFile,
-        pickle.UnpicklingError,
-    ) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise _wrong(path, f"it cannot be read: {reason}") from None
-    strange = [name for name, value in found.items() if not isinstance(value, torch.Tensor)]
-    if strange:
-        raise _wrong(path, f"not tensors: {some(strange)}")
-    return {name: t.float() if t.is_floating_point() else t for name, t in found.items()}
-
-
-def _read_npz(path: Path) -> dict[str, Any]:
-    import torch
-
-    with np.load(path, allow_pickle=False) as file:
-        if not isinstance(file, np.lib.npyio.NpzFile):
-            raise ValueError("not an archive of arrays")
-        arrays = {name: file[name] for name in file.files}
-    numbers = {name: array for name, array in arrays.items() if array.dtype.kind in "fiu"}
-    return arrays | {name: torch.from_numpy(array) for name, array in numbers.items()}
-
-
-def _read_state_dict(path: Path) -> dict[str, Any]:
-    import torch
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about old pickles: they load, or are refused below
-        found = torch.load(path, map_location="cpu", weights_only=True)
-    for wrapper in _WRAPPERS:
-        if isinstance(found, Mapping) and isinstance(found.get(wrapper), Mapping):
-            found = found[wrapper]
-    if not isinstance(found, Mapping):
-        raise ValueError("not a state dict")
-    return {str(name): value for name, value in found.items()}
-
-
 def _architecture(path: Path, tensors: Mapping[str, torch.Tensor]) -> str:
     for architecture, names in _FIRST_AND_LAST.items():
         if all(name in tensors for name in names):
             return architecture
-    raise _wrong(
+    raise wrong_file(
         path,
         f"of its {len(tensors)} tensors ({some(list(tensors)) or 'none'}) none are the first and"
         " last of mobilenet_v2 or of resnet50",
     )
-
-
-def _fill(module: torch.nn.Module, path: Path, tensors: dict[str, torch.Tensor]) -> None:
-    """Put the tensors in place of the module's own, all of them, each of the right shape."""
-    import torch
-
-    wanted = module.state_dict()
-    # Files may leave out how many batches a norm has seen: it is not used.
-    counters = {name: torch.tensor(0) for name in wanted if name.endswith(_COUNTER)}
-    tensors = counters | tensors
-    wrong = {
-        "missing": [name for name in wanted if name not in tensors],
-        "unknown": [name for name in tensors if name not in wanted],
-        "of another shape": [
-            f"{name} {tuple(tensors[name].shape)} in place of {tuple(wanted[name].shape)}"
-            for name in wanted
-            if name in tensors and tensors[name].shape != wanted[name].shape
-        ],
-        "not of real numbers": [
-            name
-            for name in wanted
-            if name in tensors
-            and wanted[name].is_floating_point()
-            and not tensors[name].is_floating_point()
-        ],
-        "not finite": [name for name, tensor in tensors.items() if not tensor.isfinite().all()],
-    }
-    problems = [f"{what}: {some(names)}" for what, names in wrong.items() if names]
-    if problems:
-        raise _wrong(path, "; ".join(problems))
-    module.load_state_dict(tensors, assign=True)
 
 
 def _give_biases(module: torch.nn.Module) -> None:

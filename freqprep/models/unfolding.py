@@ -1,0 +1,84 @@
+"""Batch norm back out of a network into whose weights it was folded."""
+
+from __future__ import annotations
+
+import itertools
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from freqprep.models.rgb import IMAGENET_MEAN, IMAGENET_STD, load_rgb_network
+
+_EPSILON = 1e-5
+_AT_ONCE = 16
+
+
+def unfold(path: Path, rgb: torch.Tensor) -> dict[str, torch.Tensor]:
+    """State dict of torchvision's names, with batch norm, of a folded network.
+
+    Folding loses each norm's statistics, and with them its scale and shift: a norm that does
+    nothing in evaluation would, when training, replace all that the network had learned about
+    them. Here they are measured: over images, the outputs of each convolution have a mean and a
+    variance, and the norm whose statistics, scale and shift these are changes nothing, whether
+    training or not. Input is then torchvision's, (x / 255 - mean) / std.
+
+    Parameters
+    ----------
+    path : Path
+        A file that `load_rgb_network` takes, folded.
+    rgb : Tensor of float32, shape (n, 3, rows, columns)
+        Images of the kind that the network knows, in 0..255, 224x224. A hundred will do.
+
+    Raises
+    ------
+    UsageError
+        The file is of another network.
+    """
+    network = load_rgb_network(path)
+    layers = list(network.module.named_modules())
+    norms = {
+        name: norm
+        for (name, layer), (norm, _) in itertools.pairwise(layers)
+        if isinstance(layer, nn.Conv2d)  # torchvision's norms follow their convolutions
+    }
+    moments: dict[str, torch.Tensor] = {}
+    for name in norms:
+        layer = network.module.get_submodule(name)
+        layer.register_forward_hook(partial(_measure, moments, name))
+    with torch.inference_mode():
+        for images in rgb.split(_AT_ONCE):
+            network.logits(images)
+    state = network.module.state_dict()
+    for name, norm in norms.items():
+        bias = state.pop(f"{name}.bias")
+        count, total, squares = moments[name]
+        mean = total / count
+        variance = (squares / count - mean.square()).clamp(min=0)
+        if state[f"{name}.weight"].shape[1:2] == (3,):
+            bias = bias + _take_torchvisions_input(state, f"{name}.weight")
+        state[f"{norm}.weight"] = (variance + _EPSILON).sqrt().float()
+        state[f"{norm}.bias"] = mean.float()
+        state[f"{norm}.running_mean"] = (mean - bias).float()
+        state[f"{norm}.running_var"] = variance.float()
+    return state
+
+
+def _measure(
+    moments: dict[str, torch.Tensor], name: str, _: Any, __: Any, output: torch.Tensor
+) -> None:
+    """Add up the count, the sum and the sum of squares of each channel."""
+    values = output.double()
+    sums = [torch.full_like(values[0, :, 0, 0], values[:, 0].numel())]
+    sums += [values.sum((0, 2, 3)), values.square().sum((0, 2, 3))]
+    moments[name] = moments.get(name, 0) + torch.stack(sums)
+
+
+def _take_torchvisions_input(state: dict[str, torch.Tensor], name: str) -> torch.Tensor:
+    """Change the first convolution from x / 127.5 - 1; what its bias gains."""
+    weight = state[name]
+    mean, std = (torch.tensor(x).reshape(3, 1, 1) for x in (IMAGENET_MEAN, IMAGENET_STD))
+    state[name] = weight * 2 * std
+    return (weight * (2 * mean - 1)).sum((1, 2, 3))

@@ -1,0 +1,160 @@
+"""Weights of a network from a file, and whether they are those of a given network."""
+
+from __future__ import annotations
+
+import pickle
+import warnings
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from freqprep.errors import UsageError, some
+
+if TYPE_CHECKING:
+    import torch
+
+_WRAPPERS = ("model", "state_dict", "average", "network")
+_COUNTER = "num_batches_tracked"
+_REMEDY = (
+    "give a .npz, .pt or .pth of torchvision's mobilenet_v2 or resnet50: its state dict, or the"
+    " same with batch norm folded into weights and biases"
+)
+
+
+def wrong_file(path: Path, what: str, remedy: str = _REMEDY) -> UsageError:
+    """The error for a file of weights that is of no use."""
+    return UsageError(f"{path} is not a network that can be used: {what}", remedy)
+
+
+def read_tensors(path: Path) -> dict[str, torch.Tensor]:
+    """Tensors of a file by name; those of real numbers as float32.
+
+    Parameters
+    ----------
+    path : Path
+        ``.npz`` of arrays, or a ``.pt`` or ``.pth`` state dict, which may lie under ``model`` or
+        ``state_dict``; of a checkpoint of freqprep the averaged weights. Nothing in it is
+        executed.
+
+    Raises
+    ------
+    UsageError
+        The file cannot be read, or holds something else.
+    """
+    import torch
+
+    readers: dict[str, Callable[[Path], dict[str, Any]]] = {
+        ".npz": _read_npz,
+        ".pt": _read_state_dict,
+        ".pth": _read_state_dict,
+    }
+    reader = readers.get(path.suffix.lower())
+    if reader is None:
+        raise wrong_file(path, f"unknown kind of file {path.suffix!r}")
+    try:
+        found = reader(path)
+    except (
+        OSError,
+        ValueError,
+        EOFError,
+        KeyError,
+        RuntimeError,
+        zipfile.BadZipFile,
+        pickle.UnpicklingError,
+    ) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise wrong_file(path, f"it cannot be read: {reason}") from None
+    strange = [name for name, value in found.items() if not isinstance(value, torch.Tensor)]
+    if strange:
+        raise wrong_file(path, f"not tensors: {some(strange)}")
+    return {name: t.float() if t.is_floating_point() else t for name, t in found.items()}
+
+
+def is_folded(tensors: Mapping[str, torch.Tensor]) -> bool:
+    """Whether batch norm was folded into the weights and biases."""
+    return not any(name.endswith("running_mean") for name in tensors)
+
+
+def fitting(
+    module: torch.nn.Module,
+    path: Path,
+    tensors: Mapping[str, torch.Tensor],
+    may_differ: tuple[str, ...] = (),
+) -> dict[str, torch.Tensor]:
+    """The tensors of a file that can take the place of a network's own.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+    path : Path
+        For messages.
+    tensors : mapping of str to Tensor
+        What was read from it.
+    may_differ : tuple of str
+        Beginnings of names that may be missing, unknown, or of another shape. Without any, the
+        result is the network's whole state dict.
+
+    Raises
+    ------
+    UsageError
+        They are of another network, or no weights at all; the first wrong ones are named.
+    """
+    import torch
+
+    wanted = module.state_dict()
+    # Files may leave out how many batches a norm has seen: it is not used.
+    counters = {name: torch.tensor(0) for name in wanted if name.endswith(_COUNTER)}
+    tensors = {**counters, **tensors}
+    both = [name for name in wanted if name in tensors]
+    unfit = [name for name in both if tensors[name].shape != wanted[name].shape]
+    wrong = {
+        "missing": [name for name in wanted if name not in tensors],
+        "unknown": [name for name in tensors if name not in wanted],
+        "of another shape": unfit,
+    }
+    wrong = {
+        what: [name for name in names if not name.startswith(may_differ)]
+        for what, names in wrong.items()
+    }
+    wrong["of another shape"] = [
+        f"{name} {tuple(tensors[name].shape)} in place of {tuple(wanted[name].shape)}"
+        for name in wrong["of another shape"]
+    ]
+    wrong["not of real numbers"] = [
+        name
+        for name in both
+        if wanted[name].is_floating_point() and not tensors[name].is_floating_point()
+    ]
+    wrong["not finite"] = [name for name, t in tensors.items() if not t.isfinite().all()]
+    problems = [f"{what}: {some(names)}" for what, names in wrong.items() if names]
+    if problems:
+        raise wrong_file(path, "; ".join(problems))
+    return {name: tensors[name] for name in both if name not in unfit}
+
+
+def _read_npz(path: Path) -> dict[str, Any]:
+    import torch
+
+    with np.load(path, allow_pickle=False) as file:
+        if not isinstance(file, np.lib.npyio.NpzFile):
+            raise ValueError("not an archive of arrays")
+        arrays = {name: file[name] for name in file.files}
+    numbers = {name: array for name, array in arrays.items() if array.dtype.kind in "fiu"}
+    return arrays | {name: torch.from_numpy(array) for name, array in numbers.items()}
+
+
+def _read_state_dict(path: Path) -> dict[str, Any]:
+    import torch
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about old pickles: they load, or are refused below
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    for wrapper in _WRAPPERS:
+        if isinstance(found, Mapping) and isinstance(found.get(wrapper), Mapping):
+            found = found[wrapper]
+    if not isinstance(found, Mapping):
+        raise ValueError("not a state dict")
+    return {str(name): value for name, value in found.items()}
