@@ -12,6 +12,16 @@ from freqprep.errors import FreqprepError
 from freqprep.spectrum.channels import Selection
 from freqprep.store.reader import Split, Store, open_store
 from freqprep.store.selections import select as channels
+from freqprep.streaming.loader import Batch, Loader
 
-__all__ = ["FreqprepError", "Selection", "Split", "Store", "channels", "open_store"]
+__all__ = [
+    "Batch",
+    "FreqprepError",
+    "Loader",
+    "Selection",
+    "Split",
+    "Store",
+    "channels",
+    "open_store",
+]
 __version__ = "0.1.0"

@@ -45,7 +45,7 @@ TORCH_WHEN_USED = {
     "freqprep.models.torchvision_ops",
     "freqprep.models.weight_files",
     "freqprep.streaming.loader",
-    "freqprep.streaming.outputs",
+    "freqprep.streaming.delivery",
 }
 # These need torch from their first line, so nothing else imports them when it loads.
 TORCH_SIDE = ("freqprep.augment", "freqprep.models", "freqprep.training")

@@ -1,0 +1,154 @@
+"""Tasks of threads that fill a ring of batches ahead of its consumer.
+
+A ring has room for some batches; batch b lies in place ``b % depth``. Tasks are started in order.
+One that fills rows of batches up to b waits until batch ``b - depth`` was given back. A batch is
+ready when all tasks up to its last one are done.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from freqprep.errors import UsageError
+
+THREAD_NAME = "freqprep-loader"
+
+
+@dataclass(frozen=True)
+class Task:
+    """Work for one thread.
+
+    Attributes
+    ----------
+    run : callable
+        Does it; may end early when the function that it is given says that all has stopped.
+    last : int
+        Last batch of the ring that it writes to; -1 if it writes to none.
+    after : int
+        So many tasks, from the first on, must be done before it starts.
+    """
+
+    run: Callable[[Callable[[], bool]], None]
+    last: int = -1
+    after: int = 0
+
+
+class Pipeline:
+    """The threads of one iterator; they end with the tasks, with an error or by `stop`.
+
+    Parameters
+    ----------
+    tasks : sequence of Task
+    wanted : sequence of int
+        For each batch, how many tasks from the first on it needs.
+    depth : int
+        Batches that the ring has room for. For the tasks to go on it must be at least as many
+        as from any batch to the last one that a task it needs writes to.
+    threads : int
+    """
+
+    def __init__(
+        self, tasks: Sequence[Task], wanted: Sequence[int], depth: int, threads: int
+    ) -> None:
+        self._tasks, self._wanted, self._depth = tasks, wanted, depth
+        self._begun = 0
+        self._finished: set[int] = set()  # done, but not yet all before them
+        self._done = 0  # so many tasks, from the first on
+        self._returned = 0
+        self._error: BaseException | None = None
+        self._stopped = False
+        self._change = threading.Condition()
+        self._threads = [
+            threading.Thread(target=self._work, name=THREAD_NAME, daemon=True)
+            for _ in range(min(threads, len(tasks)))
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def missing(self, batch: int) -> int:
+        """How many tasks a batch still waits for."""
+        return max(self._wanted[batch] - self._done, 0)
+
+    def ready(self, batch: int) -> bool:
+        """Whether all that a batch needs is done."""
+        return not self.missing(batch)
+
+    def wait(self, batch: int, seconds: float | None = None) -> bool:
+        """Wait until a batch is ready; False where it is not in time.
+
+        Raises
+        ------
+        Exception
+            What ended a thread, unchanged.
+        UsageError
+            The pipeline was stopped.
+        """
+        with self._change:
+            self._change.wait_for(lambda: self._stopped or self.ready(batch), seconds)
+            if self._error is not None:
+                error, self._error = self._error, None
+                raise error
+            self.check()
+            return self.ready(batch)
+
+    def check(self) -> None:
+        """Raise UsageError if the pipeline was stopped."""
+        if self._stopped:
+            raise UsageError(
+                "this iterator was ended: its loader was closed, loaded a state, or is iterated"
+                " anew",
+                "iterate over the loader again",
+            )
+
+    def give_back(self) -> None:
+        """One more batch, in order, may be overwritten."""
+        with self._change:
+            self._returned += 1
+            self._change.notify_all()
+
+    def stop(self) -> None:
+        """End the threads and wait for them; any number of times."""
+        with self._change:
+            self._stopped = True
+            self._change.notify_all()
+        if threading.current_thread() in self._threads:
+            return  # an iterator was collected as garbage in one of them, at any point of its work
+        for thread in self._threads:
+            thread.join()
+
+    def _work(self) -> None:
+        try:
+            while (number := self._next()) is not None:
+                self._tasks[number].run(lambda: self._stopped)
+                self._finish(number)
+        except BaseException as error:  # raised again where the consumer waits
+            with self._change:
+                if not self._stopped:
+                    self._error, self._stopped = error, True
+                    self._change.notify_all()
+
+    def _next(self) -> int | None:
+        """The next task, once it may start; None if there is no more to do."""
+
+        def may_start() -> bool:
+            if self._stopped or self._begun == len(self._tasks):
+                return True
+            task = self._tasks[self._begun]
+            return task.last < self._returned + self._depth and task.after <= self._done
+
+        with self._change:
+            self._change.wait_for(may_start)
+            if self._stopped or self._begun == len(self._tasks):
+                return None
+            self._begun += 1
+            return self._begun - 1
+
+    def _finish(self, number: int) -> None:
+        with self._change:
+            self._finished.add(number)
+            while self._done in self._finished:
+                self._finished.remove(self._done)
+                self._done += 1
+            self._change.notify_all()
