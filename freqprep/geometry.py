@@ -65,6 +65,8 @@ class Geometry:
         known = self.orientation in ORIENTATIONS
         _require(known, f"orientation {self.orientation!r}", "use apply or keep")
         limits = f"use a whole number from 1 to {LARGEST_SIZE}"
+        whole = type(self.size) is int and type(self.resize) in (int, type(None))
+        _require(whole, f"size {self.size!r} with resize {self.resize!r}", limits)
         _require(1 <= self.size <= LARGEST_SIZE, f"size {self.size}", limits)
         if self.kind == "fit":
             _require(self.resize is None, "resize with geometry fit", "leave it out, or use crop")

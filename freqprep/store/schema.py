@@ -70,7 +70,14 @@ class Encoding:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Encoding:
-        """From JSON data."""
+        """From JSON data.
+
+        Raises
+        ------
+        UsageError
+            A value that no conversion has.
+        """
+        step_table(data["precision"])
         return cls(Geometry(**data["geometry"]), data["precision"])
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from freqprep.errors import RunError
+from freqprep.errors import RunError, UsageError
 from freqprep.store.disk import full_disk_named, write_parts
 from freqprep.training.card import Card, read_card
 
@@ -95,7 +95,10 @@ def load_model(folder: Path, device: torch.device) -> tuple[Card, torch.nn.Modul
         The folder is not a run's, or its files do not fit one another.
     """
     card, state = read_card(folder), read_checkpoint(folder)
-    module = card.build()
+    try:
+        module = card.build()
+    except UsageError as error:
+        raise RunError(f"the card in {folder} cannot be used: {error.message}", _REMEDY) from None
     fill(module, state.get(AVERAGE), folder)
     module = module.to(device, memory_format=torch.channels_last)
     return card, module.eval().requires_grad_(False)

@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,30 +11,12 @@ import numpy as np
 import pytest
 import synthetic
 from freqprep_cli.app import app
-from freqprep_cli.main import main
 from PIL import Image
 from synthetic import freqprep as run
 
 import freqprep
 
-COMMANDS = ("convert", "info", "show", "stats", "verify")
-
-
-@pytest.fixture
-def call(monkeypatch, capsys):
-    """Run the command in this process: its exit code, stdout and stderr."""
-    handler = signal.getsignal(signal.SIGTERM)
-
-    def called(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["freqprep", *map(os.fspath, words)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        code = ended.value.code
-        output = capsys.readouterr()
-        return int(code or 0), output.out, output.err
-
-    yield called
-    signal.signal(signal.SIGTERM, handler)
+COMMANDS = ["convert", "evaluate", "export", "info", "predict", "show", "stats", "train", "verify"]
 
 
 @pytest.fixture
