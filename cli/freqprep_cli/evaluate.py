@@ -27,7 +27,7 @@ def evaluate(
 ) -> None:
     """Say how well a trained network does on a split, over all and for each class.
 
-    Several processes: torchrun --nproc-per-node N --no-python freqprep evaluate ...
+    Several processes: torchrun --nproc-per-node N --no-python -- freqprep evaluate ...
 
     Example: freqprep evaluate runs/first photos.zarr --split val
     """

@@ -121,7 +121,7 @@ def train(
 ) -> None:
     """Train a network on frequency channels, or its RGB form, straight from a store.
 
-    Several processes: torchrun --nproc-per-node N --no-python freqprep train ...
+    Several processes: torchrun --nproc-per-node N --no-python -- freqprep train ...
 
     Example: freqprep train photos.zarr --model resnet50 --channels square-24 --run runs/first
     """

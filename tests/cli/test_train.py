@@ -33,7 +33,7 @@ TINY = [
 def torchrun(*words: object) -> subprocess.CompletedProcess[str]:
     """Run the command in two processes."""
     start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--no-python"]
-    start += ["--nproc-per-node", "2", *synthetic.command(*words)]
+    start += ["--nproc-per-node", "2", "--", *synthetic.command(*words)]
     return subprocess.run(
         start, env=ONE_THREAD, capture_output=True, text=True, timeout=300, check=False
     )
