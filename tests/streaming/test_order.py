@@ -1,0 +1,252 @@
+"""The order of rows: a permutation, the same for every number of ranks, each shard read once."""
+
+import itertools
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from freqprep.errors import UsageError
+from freqprep.streaming import order
+from freqprep.streaming.order import Mixing, Order, allowed_ranks, choose_mixing, reads, sequence
+
+SHARD = 4
+EXACT, ROWS = Mixing("exact"), Mixing("rows")
+LANES = [Mixing("lanes", lanes, window) for lanes in (1, 2, 3, 4, 8) for window in (1, 2, 5)]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def small_shards():
+    """Shards of four rows, so that small sizes have many."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(order, "ROWS_PER_SHARD", SHARD)
+        yield
+
+
+def some_valid(images: int, seed: int = 0) -> np.ndarray:
+    """About one row in six rejected, and the first one kept."""
+    valid = np.random.RandomState(seed).random_sample(images) > 1 / 6
+    valid[0] = True
+    return valid
+
+
+def filled_shards(valid: np.ndarray) -> int:
+    return len({row // SHARD for row in np.flatnonzero(valid).tolist()})
+
+
+def cases(images: int):
+    """Row masks of a size with every mixing that they allow."""
+    for valid in (np.ones(images, bool), some_valid(images), some_valid(images, 1)):
+        shards = filled_shards(valid)
+        yield from ((valid, mixing) for mixing in [EXACT, ROWS, *LANES] if mixing.lanes <= shards)
+
+
+def batches_of(epoch_order: Order, epoch: int, step: int = 0) -> list[list[int]]:
+    found = epoch_order.batches(epoch, step)
+    return [part.tolist() for part in np.split(found.rows, found.edges[1:-1])][: len(found)]
+
+
+@pytest.mark.parametrize("images", [*range(1, 45), 100])
+def test_an_epoch_is_a_permutation_of_the_valid_rows(images):
+    for valid, mixing in cases(images):
+        lengths = set()
+        for epoch in range(3):
+            rows, mixed = sequence(valid, mixing, 7, epoch)
+            assert sorted(rows.tolist()) == np.flatnonzero(valid).tolist()
+            lengths.add(mixed)
+        assert len(lengths) == 1  # so every epoch has the same number of steps
+        assert len(rows) - mixed < mixing.lanes * SHARD
+
+
+@pytest.mark.parametrize("images", [1, 7, 29, 64, 99])
+def test_lanes_hold_whole_shards_and_mix_inside_their_windows(images):
+    for valid, mixing in cases(images):
+        if mixing.regime != "lanes":
+            continue
+        rows, mixed = sequence(valid, mixing, 3, 1)
+        counts = np.bincount(np.flatnonzero(valid) // SHARD)
+        owner: dict[int, int] = {}
+        for lane in range(mixing.lanes):
+            shards = (rows[lane : mixed : mixing.lanes] // SHARD).tolist()
+            for shard in shards:
+                assert owner.setdefault(shard, lane) == lane
+            in_order = list(dict.fromkeys(shards))
+            # A shard's rows stay inside a stretch that W whole shards of the lane can fill.
+            for shard in in_order:
+                places = [place for place, found in enumerate(shards) if found == shard]
+                inside = set(shards[places[0] : places[-1] + 1])
+                assert len(inside) <= mixing.window
+                assert places[-1] - places[0] < sum(counts[list(inside)])
+
+
+@pytest.mark.parametrize("images", [16, 33, 64, 100])
+@pytest.mark.parametrize("batch_size", [8, 16, 24])
+def test_global_batches_are_the_same_for_every_number_of_ranks(images, batch_size):
+    for valid, mixing in cases(images):
+        if mixing.regime == "rows" or sequence(valid, mixing, 0, 0)[1] < batch_size:
+            continue
+        rows, _ = sequence(valid, mixing, 5, 2)
+        for world in allowed_ranks(mixing, batch_size):
+            ranks = [
+                Order(valid, mixing, batch_size, 5, rank, world).batches(2) for rank in range(world)
+            ]
+            assert {len(rank) for rank in ranks} == {len(ranks[0])}
+            slots = np.stack([rank.rows for rank in ranks], axis=1).ravel()
+            assert slots.tolist() == rows[: len(slots)].tolist()
+            assert len(slots) == len(ranks[0]) * batch_size
+            if mixing.regime == "lanes":
+                shards = [set(reads(rank).shards.tolist()) for rank in ranks]
+                assert sum(map(len, shards)) == len(set().union(*shards))
+
+
+@pytest.mark.parametrize("world", [1, 2, 4, 8])
+def test_one_two_four_and_eight_ranks_share_eight_lanes(world):
+    lanes = Mixing("lanes", 8, 2)
+    valid = some_valid(400)
+    steps = {Order(valid, lanes, 16, 0, rank, world).steps for rank in range(world)}
+    assert steps == {Order(valid, lanes, 16).steps}
+
+
+@pytest.mark.parametrize(
+    ("mixing", "batch_size", "allowed"),
+    [
+        (Mixing("lanes", 8, 1), 16, (1, 2, 4, 8)),
+        (Mixing("lanes", 6, 1), 16, (1, 2)),
+        (Mixing("lanes", 1, 1), 16, (1,)),
+        (EXACT, 12, (1, 2, 3, 4, 6, 12)),
+    ],
+)
+def test_other_numbers_of_ranks_are_refused_by_name(mixing, batch_size, allowed):
+    assert allowed_ranks(mixing, batch_size) == allowed
+    for world in range(1, 20):
+        if world in allowed:
+            Order(np.ones(100, bool), mixing, batch_size, 0, world - 1, world)
+            continue
+        with pytest.raises(UsageError) as caught:
+            Order(np.ones(100, bool), mixing, batch_size, 0, 0, world)
+        assert f"{world} ranks" in str(caught.value)
+        assert f"allowed numbers of ranks: {', '.join(map(str, allowed))}" in str(caught.value)
+
+
+@pytest.mark.parametrize("mixing", [EXACT, Mixing("lanes", 2, 3)])
+def test_epochs_and_seeds_differ_and_repeat(mixing):
+    valid = some_valid(120)
+    drawn = {
+        json.dumps(sequence(valid, mixing, seed, epoch)[0].tolist())
+        for seed, epoch in itertools.product(range(20), range(20))
+    }
+    assert len(drawn) == 400
+    again = [sequence(valid, mixing, 3, 4)[0].tolist() for _ in range(2)]
+    assert again[0] == again[1]
+
+
+@pytest.mark.parametrize("mixing", [EXACT, Mixing("lanes", 2, 2)])
+def test_every_row_comes_everywhere_in_the_long_run(mixing):
+    valid = np.ones(40, bool)
+    epochs = np.stack([sequence(valid, mixing, 0, epoch)[0] for epoch in range(4000)])
+    for slot in (0, 1, 17, 39):
+        counts = np.bincount(epochs[:, slot], minlength=40)
+        assert (counts > 0).all()
+        # Chi-square with 39 degrees of freedom: above 90 once in 10 million fair draws.
+        assert ((counts - 100) ** 2 / 100).sum() < 90
+
+
+def test_no_row_is_always_left_out():
+    valid = np.ones(45, bool)
+    epoch_order = Order(valid, Mixing("lanes", 4, 1), 8)
+    given_rows = [set(epoch_order.batches(epoch).rows.tolist()) for epoch in range(60)]
+    assert all(len(rows) < 45 for rows in given_rows)
+    assert set().union(*given_rows) == set(range(45))
+
+
+@pytest.mark.parametrize("images", [1, 5, 16, 23])
+@pytest.mark.parametrize("batch_size", [1, 4, 5, 100])
+@pytest.mark.parametrize("world", [1, 2, 3, 7])
+def test_evaluation_deals_whole_batches_in_row_order(images, batch_size, world):
+    valid = some_valid(images)
+    rows = np.flatnonzero(valid).tolist()
+    whole = [rows[i : i + batch_size] for i in range(0, len(rows), batch_size)]
+    for rank in range(world):
+        mine = Order(valid, ROWS, batch_size, 0, rank, world)
+        assert batches_of(mine, 0) == batches_of(mine, 5) == whole[rank::world]
+        assert mine.batches(0).numbers.tolist() == list(range(len(whole)))[rank::world]
+        assert mine.steps == len(whole[rank::world])
+        for global_step in range(len(whole) + 1):
+            assert mine.delivered(global_step) == len(range(rank, global_step, world))
+
+
+@pytest.mark.parametrize("mixing", [EXACT, ROWS, Mixing("lanes", 4, 2)])
+def test_a_later_step_begins_inside_the_same_epoch(mixing):
+    epoch_order = Order(some_valid(90), mixing, 8, 1, 1, 2)
+    whole = batches_of(epoch_order, 3)
+    for step in range(len(whole) + 1):
+        assert batches_of(epoch_order, 3, step) == whole[step:]
+        assert epoch_order.batches(3, step).numbers.tolist() == (
+            epoch_order.batches(3).numbers[step:].tolist()
+        )
+        assert epoch_order.delivered(epoch_order.global_step(step)) == step
+
+
+@given(st.integers(1, 80), st.sampled_from([EXACT, ROWS, *LANES]), st.integers(1, 9), st.data())
+def test_reads_list_every_row_once_and_in_time(images, mixing, batch_size, data):
+    valid = some_valid(images, data.draw(st.integers(0, 9)))
+    if mixing.lanes > filled_shards(valid):
+        mixing = EXACT
+    if mixing.regime != "rows" and sequence(valid, mixing, 0, 0)[1] < batch_size:
+        return
+    batches = Order(valid, mixing, batch_size, data.draw(st.integers(0, 99))).batches(0)
+    needed = reads(batches)
+    assert len(set(needed.shards.tolist())) == len(needed.shards)
+    for rows, slots in zip(needed.rows, needed.slots, strict=True):
+        assert batches.rows[slots].tolist() == rows.tolist() == sorted(rows.tolist())
+    slots = np.concatenate([batches.rows[:0], *needed.slots])
+    assert sorted(slots.tolist()) == list(range(len(batches.rows)))
+    lists = np.split(batches.rows, batches.edges[1:-1])
+    for shard, first, last in zip(needed.shards, needed.first, needed.last, strict=True):
+        users = [i for i, rows in enumerate(lists) if shard in rows // SHARD]
+        assert (users[0], users[-1]) == (first, last)
+    assert (np.diff(needed.first) >= 0).all()
+    farthest = [
+        max(needed.last[needed.first <= batch], default=batch) - batch
+        for batch in range(len(batches))
+    ]
+    assert needed.reach == max(farthest) + 1
+
+
+@pytest.mark.parametrize(
+    ("shards", "window", "expected"),
+    [
+        (10, 1000, Mixing("exact")),
+        (10, 999, Mixing("lanes", 1, 4)),
+        (31, 999, Mixing("lanes", 1, 4)),
+        (32, 999, Mixing("lanes", 2, 2)),
+        (10_000, 6400, Mixing("lanes", 16, 2)),
+        (10_000, 3100, Mixing("lanes", 8, 1)),
+        (10_000, 1, Mixing("lanes", 1, 1)),
+    ],
+)
+def test_the_regime_follows_from_the_budget(shards, window, expected):
+    assert choose_mixing(shards, 100, window) == expected
+    assert choose_mixing(shards, 100, window, shuffle=False) == ROWS
+
+
+def test_lanes_are_chosen_by_number():
+    assert choose_mixing(10, 100, 1000, lanes=5) == Mixing("lanes", 5, 1)
+    with pytest.raises(UsageError, match=r"lanes=11, but only 10 shards .*1 to 10"):
+        choose_mixing(10, 100, 1000, lanes=11)
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"seed": -1}, "seed=-1"),
+        ({"seed": 2**32}, "seed=4294967296"),
+        ({"rank": 2, "world_size": 2}, "no rank=2 of world_size=2"),
+        ({"batch_size": 21}, "no step to train: batch_size=21, but only 20 rows"),
+    ],
+)
+def test_values_out_of_range_are_named(options, text):
+    with pytest.raises(UsageError, match=text):
+        Order(np.ones(20, bool), EXACT, **{"batch_size": 4} | options)
