@@ -14,9 +14,7 @@ from freqprep.models.gate import ChannelGate
 from freqprep.spectrum.channels import CHANNELS, NAMES, Selection, channels
 from freqprep.store.disk import full_disk_named, write_parts
 from freqprep.store.selection_file import write_selection
-from freqprep.store.split import Split
 from freqprep.streaming.loader import Loader
-from freqprep.training.card import Card
 from freqprep.training.request import Plan, TrainingRequest
 from freqprep.training.world import World
 
@@ -24,63 +22,34 @@ SCORES, SELECTION = "gate-scores.json", "gate-selection.json"
 """Names of the files in a run's folder."""
 
 
-def propose(
-    network: torch.nn.Module, plan: Plan, world: World, request: TrainingRequest
-) -> dict[str, Any]:
-    """Rank the channels by how likely their gates are open, and propose as many as are open.
+def gate_of(network: torch.nn.Module, plan: Plan, world: World, threads: int) -> dict[str, Any]:
+    """How often the gates are open over the validation split, as evaluation sees its images.
 
-    Measured over the validation split, or the training split where there is none. The scores are
-    written for ``freqprep stats --scores``, the selection for ``--channels``, into the folder of
-    the run.
+    Parameters
+    ----------
+    network : torch.nn.Module
+        With a gate; put into evaluation mode.
+    plan : Plan
+        Without a validation split, the training split is taken.
+    world : World
+    threads : int
+        Threads that read and decode.
 
     Returns
     -------
     dict
-        ``open``: mean number of open gates; ``channels``: names of the proposed selection, the
-        most likely first; ``scores_file`` and ``selection_file``: names in the folder.
+        ``open``: mean number of gates that decide to be open; ``probabilities``: for each channel
+        the mean probability of being open, in the order of the network's channels.
     """
-    split = plan.train if plan.val is None else plan.val
-    probabilities, opened = open_gates(network, plan.card, split, world, request.threads)
-    order = np.argsort(-probabilities, kind="stable")
-    count = max(1, round(float(opened.sum())))
-    used = channels(list(plan.card.inputs.channels)).indices
-    chosen = Selection(
-        tuple(used[place] for place in order[:count]), SELECTION.removesuffix(".json")
-    )
-    made_from = {
-        "gate": str(request.run),
-        "lambda": request.recipe.gate_lambda,
-        "content_id": split.content_id,
-    }
-    if world.leads:
-        _write_scores(request, dict(zip(used, probabilities.tolist(), strict=True)))
-        write_selection(request.run / SELECTION, chosen, made_from)
-    return {
-        "open": float(opened.sum()),
-        "channels": list(chosen.names),
-        "scores_file": SCORES,
-        "selection_file": SELECTION,
-    }
-
-
-def open_gates(
-    network: torch.nn.Module, card: Card, split: Split, world: World, threads: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """How often the gates are open over a split, as evaluation sees its images.
-
-    Returns
-    -------
-    probabilities, opened : ndarray of float64, shape (channels,)
-        Means over the images of the gate's probability of being open, and of its decision.
-    """
-    sums = torch.zeros(2, len(card.inputs.channels), dtype=torch.float64)
     gate = network.eval().gate
     assert isinstance(gate, ChannelGate)
+    split, inputs = plan.train if plan.val is None else plan.val, plan.card.inputs
+    sums = torch.zeros(2, len(inputs.channels), dtype=torch.float64)
     with (
         Loader(
             split,
-            list(card.inputs.read),
-            batch_size=int(card.recipe["batch_size"]),
+            list(inputs.read),
+            batch_size=int(plan.card.recipe["batch_size"]),
             shuffle=False,
             rank=world.rank,
             world_size=world.size,
@@ -89,14 +58,52 @@ def open_gates(
         ) as loader,
         torch.inference_mode(),
     ):
-        preprocess = Preprocess(card.inputs, loader.steps, split.attributes.encoding.geometry.grid)
+        preprocess = Preprocess(inputs, loader.steps, split.attributes.encoding.geometry.grid)
         for batch in loader:
-            images = preprocess(batch.codes, batch.sizes)
-            off, on = gate.logits(images).double().unbind(-1)
+            off, on = gate.logits(preprocess(batch.codes, batch.sizes)).double().unbind(-1)
             sums[0] += torch.sigmoid(on - off).sum(0).cpu()
             sums[1] += (on > off).double().sum(0).cpu()
-    probabilities, opened = (world.sum(sums) / int(split.valid.sum())).numpy()
-    return probabilities, opened
+    probabilities, opened = world.sum(sums) / int(split.valid.sum())
+    return {"open": float(opened.sum()), "probabilities": probabilities.tolist()}
+
+
+def propose(
+    gate: dict[str, Any], plan: Plan, request: TrainingRequest, world: World
+) -> dict[str, Any]:
+    """Rank the channels by how likely their gates are open, and propose as many as are open.
+
+    The scores are written for ``freqprep stats --scores``, the selection for ``--channels``, into
+    the folder of the run.
+
+    Parameters
+    ----------
+    gate : dict
+        From `gate_of`.
+    plan : Plan
+    request : TrainingRequest
+    world : World
+
+    Returns
+    -------
+    dict
+        ``open``: mean number of open gates; ``channels``: names of the proposed selection, the
+        most likely first; ``scores_file`` and ``selection_file``: names in the folder.
+    """
+    probabilities = np.array(gate["probabilities"])
+    order = np.argsort(-probabilities, kind="stable")
+    used = channels(list(plan.card.inputs.channels)).indices
+    chosen = [used[place] for place in order[: max(1, round(gate["open"]))]]
+    selection = Selection(tuple(chosen), "gate")
+    if world.leads:
+        _write_scores(request, dict(zip(used, probabilities.tolist(), strict=True)))
+        made_from = {"lambda": request.recipe.gate_lambda, "content_ids": plan.card.content_ids}
+        write_selection(request.run / SELECTION, selection, made_from)
+    return {
+        "open": gate["open"],
+        "channels": list(selection.names),
+        "scores_file": SCORES,
+        "selection_file": SELECTION,
+    }
 
 
 def _write_scores(request: TrainingRequest, probability: dict[int, float]) -> None:

@@ -20,7 +20,7 @@ from freqprep.streaming.loader import Batch
 from freqprep.training.card import Card, write_card
 from freqprep.training.curves import write_curves
 from freqprep.training.evaluation import Evaluation, evaluate
-from freqprep.training.gating import propose
+from freqprep.training.gating import gate_of, propose
 from freqprep.training.interrupts import held_interrupts
 from freqprep.training.request import Plan, TrainingRequest, plan
 from freqprep.training.results import results_of
@@ -65,8 +65,8 @@ def train(request: TrainingRequest) -> Card:
         with run.loader, held as interrupted:
             _train_all(run, planned, interrupted)
         results = results_of(card, run.average.network, planned.train, run.validation)
-        if card.gate:
-            results["gate"] = propose(run.average.network, planned, world, request)
+        if run.gate:
+            results["gate"] = propose(run.gate, planned, request, world)
         card = dataclasses.replace(card, results=results)
         if world.leads:
             write_card(request.run, card)
@@ -84,9 +84,11 @@ def _train_all(run: RunState, planned: Plan, interrupted: Callable[[], bool]) ->
             _train_epoch(run, interrupted)
             if planned.val is not None:
                 run.validation = _validate(run, planned.val, epoch).to_dict()
-            if run.log is not None and planned.val is not None:
                 numbers = {k: v for k, v in run.validation.items() if isinstance(v, (int, float))}
-                run.log.write("validation", run.steps_done, run.epochs_done, numbers)
+                run.write("validation", numbers)
+            if run.card.gate:
+                run.gate = gate_of(run.average.network, planned, run.world, run.request.threads)
+                run.write("gates", run.gate)
             run.save()
             if run.log is not None:
                 write_curves(run.request.run)
@@ -184,8 +186,7 @@ def _report(run: RunState, batch: Batch, seconds: float, waited: float) -> str:
         "images_per_second": images / seconds,
         "data_wait": waited / seconds,
     }
-    if run.log is not None:
-        run.log.write("train", run.steps_done, run.epochs_done, values)
+    run.write("train", values)
     if not math.isfinite(values["loss"]):
         raise RunError(
             f"the loss is {values['loss']} in epoch {batch.epoch + 1}, step {batch.step + 1}",

@@ -13,7 +13,7 @@ from typing import Any
 
 METRICS = "metrics.jsonl"
 """Name of the file in a run's folder: one JSON object a line, each with its ``kind``:
-``train`` (a part of an epoch) or ``validation`` (after an epoch)."""
+``train`` (a part of an epoch), ``validation`` or ``gates`` (after an epoch)."""
 
 
 class MetricsLog:
@@ -50,7 +50,7 @@ class MetricsLog:
         epochs : float
             The same in epochs.
         values : dict
-            Plain numbers; those that are not finite become null.
+            Plain numbers, or lists of them; a number that is not finite becomes null.
         """
         finite = {
             name: None if isinstance(value, float) and not math.isfinite(value) else value

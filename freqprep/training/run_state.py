@@ -58,6 +58,8 @@ class RunState:
         Only in the process that leads.
     validation : dict
         What came of the last validation; empty before it.
+    gate : dict
+        What the gate did at the end of the last epoch; empty without one.
     saved : float
         When the last checkpoint was written, or the run began; seconds of the monotonic clock.
     """
@@ -88,6 +90,7 @@ class RunState:
         self.optimizer = make_optimizer(self.network, self.recipe)
         self.meter = Meter(world.device)
         self.validation: dict[str, Any] = {}
+        self.gate: dict[str, Any] = {}
         written = self._restore() if plan.resumes else 0
         self.model = _distributed(
             torch.compile(self.network) if request.compile else self.network, world
@@ -110,6 +113,11 @@ class RunState:
         """The same in epochs."""
         return self.loader.epoch + self.loader.step / len(self.loader)
 
+    def write(self, kind: str, values: dict[str, Any]) -> None:
+        """Write a line of metrics, where it is this process's to write."""
+        if self.log is not None:
+            self.log.write(kind, self.steps_done, self.epochs_done, values)
+
     def save(self) -> None:
         """Write the checkpoint, where it is this process's to write."""
         if self.log is None:
@@ -122,6 +130,7 @@ class RunState:
             "meter": self.meter.state_dict(),
             "metrics_bytes": self.log.sync(),
             "validation": self.validation,
+            "gate": self.gate,
         }
         write_checkpoint(self.request.run, state)
         self.saved = time.monotonic()
@@ -136,7 +145,7 @@ class RunState:
             self.optimizer.load_state_dict(state["optimizer"])
             self.loader.load_state_dict(state["loader"])
             self.meter.load_state_dict(state["meter"])
-            self.validation = dict(state["validation"])
+            self.validation, self.gate = dict(state["validation"]), dict(state["gate"])
             written = int(state["metrics_bytes"])
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise RunError(

@@ -26,7 +26,8 @@ def weights(folder):
 
 def losses(folder):
     return [
-        (line["kind"], line["steps"], line["loss"], line["top1"]) for line in read_metrics(folder)
+        (line["kind"], line["steps"], line.get("loss"), line.get("open"))
+        for line in read_metrics(folder)
     ]
 
 
@@ -63,7 +64,8 @@ def interrupt_after(monkeypatch, steps):
 def test_the_same_request_gives_the_same_weights(tiny, tmp_path, changes, monkeypatch):
     train(tiny(run=tmp_path / "one", **changes))
     whole = losses(tmp_path / "one")
-    assert [kind for kind, *_ in whole] == [*["train"] * 4, "validation"] * 2
+    kinds = [*["train"] * 4, "validation", *["gates"] * ("gate" in changes)]
+    assert [kind for kind, *_ in whole] == kinds * 2
     # Interrupted twice, in the middle of the first and of the second epoch.
     other = tiny(run=tmp_path / "other", **changes)
     for steps in (2, 4):
@@ -154,7 +156,9 @@ def test_a_run_of_a_gate_ends_with_a_selection(tiny, store):
     assert scores.name == "gate"
     assert np.all((scores.values >= 0) & (scores.values <= 1))
     assert list(scores.order[: len(selection)]) == list(selection.indices)
-    assert "gates_open" in read_metrics(request.run)[0]
+    first, *_, last = read_metrics(request.run)
+    assert 0 < first["gates_open"] <= 1
+    assert (last["kind"], len(last["probabilities"]), last["open"]) == ("gates", 192, gate["open"])
 
 
 def test_a_sweep_trains_a_run_for_each_weight(tiny):
