@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 
 from tests.benchmarks import (
+    augmentation,
     conversion,
     fidelity,
     layouts,
@@ -34,6 +35,7 @@ BENCHMARKS = {
     "scale": scale.run,
     "selections": selections.run,
     "statistics": statistics.run,
+    "augmentation": augmentation.run,
 }
 
 

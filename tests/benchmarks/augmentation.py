@@ -1,0 +1,234 @@
+"""What resampled coefficients cost, how exact they are, and what reading fewer channels loses.
+
+Times are of codes that fill a 64x64 grid (512 x 512 valid pixels, the most there can be) under
+random resized crops, mirroring and normalisation; on a CPU with one thread.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from freqprep.allocation import keep_freed_memory
+from freqprep.augment import Augment, Inputs, Policy, Resampler
+from freqprep.augment.axis import Tiling
+from freqprep.augment.color import to_rgb
+from freqprep.augment.crops import CROP_DRAWS, Windows, random_resized_crop
+from freqprep.augment.randomness import uniforms
+from freqprep.convert import convert
+from freqprep.models.networks import build
+from freqprep.models.torchvision_ops import import_torchvision
+from freqprep.request import Request
+from freqprep.spectrum.channels import Selection, channels
+from freqprep.store.reader import open_store
+from freqprep.store.split import Split
+from freqprep.streaming.loader import Batch
+from tests.benchmarks.pixels import stored_rgb
+from tests.benchmarks.table import show
+
+_GRID = (64, 64)
+_CASES: list[tuple[str, str | None, int]] = [
+    # read, used (None: RGB), side of the output
+    ("square-24", "square-24", 448),
+    ("paper-64", "square-24", 448),
+    ("all", "square-24", 448),
+    ("all", "all", 448),
+    ("square-24", "square-24", 224),
+    ("paper-64", "square-24", 224),
+    ("all", "square-24", 224),
+    ("all", None, 224),
+]
+_COUNTS = ("square-24", "paper-32", "paper-48", "paper-64", "triangle-96", "triangle-128", "all")
+_USED = channels("square-24")
+_LUMA_AC, _CHROMA_AC = slice(1, 16), [17, 18, 19, 21, 22, 23]
+_IMAGES = 48
+
+
+def run(data: Path, folder: Path) -> dict[str, object]:
+    return {
+        "speed": speed(torch.device("cuda" if torch.cuda.is_available() else "cpu")),
+        "exactness": exactness(data, folder),
+        "channels read": channels_read(data, folder),
+    }
+
+
+def speed(device: torch.device) -> list[list[object]]:
+    """Time of `Augment` an image, and its share of a ResNet-50 training step."""
+    keep_freed_memory()
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        images = 64 if device.type == "cpu" else 256
+        step = _network_step(device)
+        rows = []
+        for read, used, side in _CASES:
+            tiled, dense = (_augment(read, used, side, one_tile) for one_tile in (False, True))
+            batch = _full_batch(tiled.inputs, images, device)
+            times = [_best(lambda a=a, b=batch: a(b), device) / images for a in (tiled, dense)]
+            shown = used or "RGB"
+            rows.append([read, shown, side, *(1e3 * t for t in times), 100 * times[0] / step])
+    finally:
+        torch.set_num_threads(threads)
+    print(
+        f"\n{device}; ResNet-50, 24 x 56 x 56, forward and backward: {1e3 * step:.3g} ms an image"
+    )
+    show(["read", "used", "side", "ms an image", "one tile: ms", "% of the step"], rows)
+    return rows
+
+
+def _augment(read: str, used: str | None, side: int, one_tile: bool) -> Augment:
+    names = channels(used).names if used else ()
+    count = len(names) or 3
+    inputs = Inputs(
+        "rgb" if used is None else "frequency",
+        channels(read).names,
+        names,
+        side,
+        side,
+        (0.0,) * count,
+        (1.0,) * count,
+    )
+    augment = Augment(inputs, np.ones(len(inputs.read), np.float32), _GRID, Policy(), 0)
+    if one_tile:  # the composed matrices whole, as without the band
+        augment._resample._tiling = Tiling(side, 1, side // 8)
+    return augment
+
+
+def _full_batch(inputs: Inputs, images: int, device: torch.device) -> Batch:
+    shape = (images, len(inputs.read), *_GRID)
+    codes = torch.randint(-9, 10, shape, dtype=torch.int8, device=device)
+    sizes = np.full((images, 2), 8 * _GRID[0], np.int32)
+    return Batch(codes, torch.zeros(images), np.arange(images), sizes, 0, 0)
+
+
+def _network_step(device: torch.device) -> float:
+    """Seconds an image: on a GPU at batch 256 in bf16, channels last."""
+    images = 2 if device.type == "cpu" else 256
+    network = build("resnet50", channels=24).to(device, memory_format=torch.channels_last).train()
+    inputs = torch.randn(images, 24, 56, 56, device=device)
+    inputs = inputs.contiguous(memory_format=torch.channels_last)
+    labels = torch.zeros(images, dtype=torch.int64, device=device)
+
+    def step() -> None:
+        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+            loss = torch.nn.functional.cross_entropy(network(inputs), labels)
+        loss.backward()
+        network.zero_grad()
+
+    return _best(step, device) / images
+
+
+def _best(work: Callable[[], object], device: torch.device, rounds: int = 3) -> float:
+    work()
+    best = np.inf
+    for _ in range(rounds):
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        start = time.perf_counter()
+        work()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        best = min(best, time.perf_counter() - start)
+    return best
+
+
+def exactness(data: Path, folder: Path) -> list[list[object]]:
+    """RGB from stored codes against torchvision on the pixels that were stored."""
+    import_torchvision()
+    from torchvision.transforms.v2 import functional
+
+    rows: list[list[object]] = []
+    for precision in ("int16", "int8"):
+        split = _store(data, folder, "imagenet", 512, precision)
+        images = stored_rgb(split, data / "imagenet", range(_IMAGES))
+        for side in (224, 448):
+            windows = _crops(split, side)
+            found = _rgb(split, channels("all"), windows, side)
+            squares, largest = [], 0.0
+            for rgb, one, start, length in zip(
+                images, found, windows.start, windows.length, strict=True
+            ):
+                box = functional.crop(torch.from_numpy(rgb), *start.tolist(), *length.tolist())
+                other = functional.resize(box, [side, side], antialias=True).clamp(0, 255)
+                difference = (one - other).double().abs()
+                squares.append(float(difference.square().mean()))
+                largest = max(largest, float(difference.max()))
+            pooled = float(np.sqrt(np.mean(squares)))
+            rows.append([precision, side, pooled, float(np.sqrt(max(squares))), largest])
+    print(f"\n{_IMAGES} ImageNet images, one random resized crop each, grey levels of RGB")
+    show(["codes", "side", "RMS", "worst image's RMS", "largest"], rows)
+    return rows
+
+
+def channels_read(data: Path, folder: Path) -> dict[str, list[list[object]]]:
+    """Error of the published 24 after a crop, by what was read to compute it."""
+    results = {}
+    for name, size in (("imagenet", 512), ("flowers17", 1024)):
+        fine, coarse = (_store(data, folder, name, size, p) for p in ("int16", "int8"))
+        windows = _crops(coarse, 448)
+        truth = _coefficients(fine, channels("all"), windows, _USED)
+        rgb_windows = _crops(coarse, 224)
+        rgb_truth = _rgb(fine, channels("all"), rgb_windows, 224)
+        rows: list[list[object]] = []
+        for selection in map(channels, _COUNTS):
+            error = _coefficients(coarse, selection, windows, _USED) - truth
+            rgb_error = _rgb(coarse, selection, rgb_windows, 224) - rgb_truth
+            rows.append(
+                [
+                    selection.name,
+                    len(selection),
+                    100 * _rms(error[:, _LUMA_AC]) / _rms(truth[:, _LUMA_AC]),
+                    100 * _rms(error[:, _CHROMA_AC]) / _rms(truth[:, _CHROMA_AC]),
+                    # By Parseval a block's 64 pixels share the squared error of its coefficients.
+                    float(error[:, :16].square().sum(dim=1).mean().div(64).sqrt()),
+                    _rms(rgb_error),
+                ]
+            )
+        print(f"\n{name}, int8, --size {size}: random resized crops to 448, square-24 used")
+        show(
+            [
+                "read",
+                "channels",
+                "luma AC, error %",
+                "chroma AC, error %",
+                "luma, grey levels",
+                "RGB at 224, grey levels",
+            ],
+            rows,
+        )
+        results[name] = rows
+    return results
+
+
+def _rms(values: torch.Tensor) -> float:
+    return float(values.double().square().mean().sqrt())
+
+
+def _store(data: Path, folder: Path, name: str, size: int, precision: str) -> Split:
+    store = folder / f"{name}-{size}-{precision}.zarr"
+    if not store.exists():
+        kind = "imagenet" if name == "imagenet" else "imagefolder"
+        convert(Request(kind, data / name, store, size=size, precision=precision, split="train"))
+    return open_store(store)["train"]
+
+
+def _crops(split: Split, side: int) -> Windows:
+    rows = np.arange(_IMAGES)
+    return random_resized_crop(split.sizes[rows], side, uniforms(0, 0, rows, CROP_DRAWS))
+
+
+def _coefficients(
+    split: Split, read: Selection, windows: Windows, used: Selection | None, side: int = 448
+) -> torch.Tensor:
+    codes = torch.from_numpy(split.read_codes(range(_IMAGES), read))
+    steps = split.steps[list(read.indices)]
+    grid = (codes.shape[2], codes.shape[3])
+    return Resampler(read, steps, grid, side, used)(codes, windows)
+
+
+def _rgb(split: Split, read: Selection, windows: Windows, side: int) -> torch.Tensor:
+    return to_rgb(_coefficients(split, read, windows, None, side)).clamp_(0, 255)
