@@ -1,0 +1,39 @@
+"""What tests ask of a loader: copies of its batches, its threads."""
+
+import threading
+
+import numpy as np
+
+from freqprep import Batch, Loader
+from freqprep.streaming.pipeline import THREAD_NAME
+
+CHANNELS = ["y_0_1", "cb_0_0", "y_0_0"]
+SHARD_BYTES = 128 * 3 * 2 * 2
+"""Codes of one shard of `many` with these channels."""
+
+
+def copied(batch: Batch) -> tuple:
+    codes, labels = batch.codes.numpy().copy(), batch.labels.numpy().copy()
+    return codes, labels, batch.rows, batch.sizes, batch.epoch, batch.step
+
+
+def taken(loader: Loader, count: int | None = None) -> list[tuple]:
+    """Copies of the next batches, by default of the rest of the epoch."""
+    found = []
+    for batch in loader:
+        found.append(copied(batch))
+        if len(found) == count:
+            break
+    return found
+
+
+def assert_same(found: list[tuple], expected: list[tuple]) -> None:
+    assert len(found) == len(expected)
+    for one, other in zip(found, expected, strict=True):
+        for mine, theirs in zip(one, other, strict=True):
+            np.testing.assert_array_equal(mine, theirs)
+
+
+def threads() -> list[threading.Thread]:
+    """Threads of loaders that run."""
+    return [thread for thread in threading.enumerate() if thread.name == THREAD_NAME]

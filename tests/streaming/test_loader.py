@@ -1,0 +1,253 @@
+"""The loader gives the store's codes in the order that seed, epoch and step fix."""
+
+import json
+import tracemalloc
+
+import numpy as np
+import pytest
+import torch
+from batches import CHANNELS, SHARD_BYTES, assert_same, taken
+
+import freqprep
+from freqprep import Loader
+from freqprep.errors import UsageError
+from freqprep.streaming import loader as loader_module
+from freqprep.streaming.order import sequence
+
+REGIMES = {
+    "exact": {},
+    "lanes": {"lanes": 4, "window_bytes": 8 * SHARD_BYTES},
+    "one lane": {"window_bytes": 5 * SHARD_BYTES},
+    "hardly any memory": {"window_bytes": 1},
+    "rows": {"shuffle": False},
+}
+SHUFFLED = [name for name in REGIMES if name != "rows"]
+
+
+def make(split, regime: str = "exact", **options) -> Loader:
+    options = {"batch_size": 48, "seed": 5} | REGIMES[regime] | options
+    return Loader(split, CHANNELS, **options)
+
+
+def opened(split, monkeypatch) -> list[int]:
+    """Shards that are opened from now on."""
+    shards: list[int] = []
+    plain = type(split).open_shard
+    monkeypatch.setattr(
+        type(split), "open_shard", lambda self, shard: shards.append(shard) or plain(self, shard)
+    )
+    return shards
+
+
+@pytest.mark.parametrize("regime", REGIMES)
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("batch_size", [4, 48, 600])
+def test_batches_are_the_stores_codes(split, regime, threads, batch_size):
+    with make(split, regime, threads=threads, batch_size=batch_size) as loader:
+        for epoch in range(2):
+            expected, _ = sequence(split.valid, loader._order.mixing, 5, epoch)
+            seen = []
+            for step, batch in enumerate(loader):
+                assert batch.codes.is_contiguous() and batch.codes.dtype == torch.int8
+                assert (batch.epoch, batch.step, loader.step) == (epoch, step, step + 1)
+                np.testing.assert_array_equal(batch.codes, split.read_codes(batch.rows, CHANNELS))
+                np.testing.assert_array_equal(batch.labels, split.labels[batch.rows])
+                np.testing.assert_array_equal(batch.sizes, split.sizes[batch.rows])
+                seen += batch.rows.tolist()
+            assert step + 1 == len(loader)
+            assert seen == expected[: len(seen)].tolist()
+        assert (loader.epoch, loader.step) == (2, 0)
+    np.testing.assert_array_equal(loader.steps, split.steps[[1, 64, 0]])
+
+
+def test_sixteen_bit_codes_and_all_channels(crop_store):
+    split = freqprep.open_store(crop_store)["train"]
+    with Loader(split, None, batch_size=16) as loader:
+        for batch in loader:
+            assert batch.codes.dtype == torch.int16
+            np.testing.assert_array_equal(batch.codes, split.read_codes(batch.rows))
+
+
+@pytest.mark.parametrize("regime", ["exact", "lanes"])
+@pytest.mark.parametrize("world", [2, 4])
+def test_ranks_share_the_global_batches(split, regime, world):
+    whole = taken(make(split, regime))
+    ranks = [taken(make(split, regime, rank=rank, world_size=world)) for rank in range(world)]
+    for step, (codes, _, rows, *_) in enumerate(whole):
+        for rank in range(world):
+            np.testing.assert_array_equal(ranks[rank][step][0], codes[rank::world])
+            np.testing.assert_array_equal(ranks[rank][step][2], rows[rank::world])
+
+
+def test_evaluation_on_three_ranks_covers_each_row_once(split):
+    ranks = [taken(make(split, "rows", rank=rank, world_size=3)) for rank in range(3)]
+    batches = {batch[5]: batch[2] for rank in ranks for batch in rank}
+    rows = np.concatenate([batches[number] for number in range(len(batches))])
+    assert rows.tolist() == np.flatnonzero(split.valid).tolist()
+
+
+def test_lanes_read_each_shard_once_an_epoch_over_all_ranks(split, monkeypatch):
+    shards = opened(split, monkeypatch)
+    for rank in range(4):
+        with make(split, "lanes", rank=rank, world_size=4, batch_size=8) as loader:
+            taken(loader)
+    assert len(shards) == len(set(shards)) > 8
+
+
+def test_what_fits_in_memory_is_read_once(split, monkeypatch):
+    shards = opened(split, monkeypatch)
+    with make(split) as loader:
+        taken(loader, 1)
+        assert sorted(shards) == list(range(11))
+        for _ in range(3):
+            taken(loader)
+    assert sorted(shards) == list(range(11))
+
+
+@pytest.mark.parametrize("regime", REGIMES)
+def test_it_goes_on_after_a_break(split, regime):
+    expected = taken(make(split, regime))
+    loader = make(split, regime)
+    found = taken(loader, 3) + taken(loader, 1) + taken(loader)
+    assert_same(found, expected)
+    assert (loader.epoch, loader.step) == (1, 0)
+
+
+@pytest.mark.parametrize("regime", REGIMES)
+@pytest.mark.parametrize("world", [1, 2])
+def test_a_saved_state_goes_on_on_another_number_of_ranks(split, regime, world):
+    if regime in ("one lane", "hardly any memory"):
+        world = 1
+    before = [make(split, regime, rank=rank, world_size=world) for rank in range(world)]
+    for loader in before:
+        taken(loader)
+        taken(loader, 4)
+    state = json.loads(json.dumps(before[0].state_dict()))
+    assert (state["epoch"], state["step"]) == (1, 4 * (world if regime == "rows" else 1))
+
+    whole = make(split, regime)
+    taken(whole)
+    expected = taken(whole)
+    resumed = make(split, regime, threads=1)
+    resumed.load_state_dict(state)
+    assert_same(taken(resumed), expected[state["step"] :])
+    assert (resumed.epoch, resumed.step) == (2, 0)
+
+
+def test_the_state_counts_what_was_delivered(split):
+    loader = make(split)
+    for steps, _ in enumerate(loader, 1):
+        assert loader.state_dict()["step"] == steps
+    assert loader.state_dict() == loader.state_dict() | {"epoch": 1, "step": 0}
+
+
+def test_a_state_at_the_end_of_an_epoch_leaves_nothing_of_it(split):
+    loader = make(split)
+    for _ in loader:
+        state = loader.state_dict()
+    loader.load_state_dict(state)
+    assert taken(loader) == []
+    assert (loader.epoch, loader.step) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"version": 2}, "version=2"),
+        ({"content_id": "0" * 64}, "content_id='0000"),
+        ({"channels": ["y_0_0"]}, "channels="),
+        ({"seed": 6}, "seed=6, the loader has 5"),
+        ({"batch_size": 8}, "batch_size=8"),
+        ({"regime": "rows"}, "regime='rows', the loader has 'lanes'"),
+        ({"lanes": 2}, "lanes=2, the loader has 4"),
+        ({"window": None}, "window=None"),
+        ({"step": 10**6}, "step 1000000 of epoch 0"),
+        ({"step": -1}, "the state's step=-1"),
+        ({"epoch": "1"}, "the state's epoch='1'"),
+        ({"epoch": 2**40}, "of epoch 1099511627776"),
+    ],
+)
+def test_states_of_another_order_are_refused_by_name(split, change, text):
+    loader = make(split, "lanes")
+    with pytest.raises(UsageError, match=text):
+        loader.load_state_dict(loader.state_dict() | change)
+    assert (loader.epoch, loader.step) == (0, 0)
+
+
+@pytest.mark.parametrize("state", [None, {}, [1], {"version": 1}])
+def test_what_is_no_state_is_refused(split, state):
+    with pytest.raises(UsageError, match="not a loader's state"):
+        make(split).load_state_dict(state)
+
+
+def test_waiting_is_counted(split):
+    loader = make(split)
+    taken(loader)
+    assert loader.wait_seconds > 0
+
+
+def test_a_long_wait_for_the_first_batch_is_shown(split, monkeypatch, capsys):
+    shown = []
+
+    class Recorded(loader_module.Progress):
+        def __init__(self, what, total, unit):
+            shown.append((what, total, unit))
+            super().__init__(what, total, unit=unit)
+
+    monkeypatch.setattr(loader_module, "Progress", Recorded)
+    monkeypatch.setattr(loader_module, "_PATIENCE_SECONDS", 0)
+    monkeypatch.setattr(loader_module, "_BETWEEN_LOOKS_SECONDS", 0.001)
+    assert_same(taken(make(split)), taken(make(split)))
+    what, total, unit = shown[0]
+    assert str(split.path) in what and 0 < total <= 12 and unit == "shard"
+
+
+@pytest.mark.parametrize("regime", ["exact", "lanes", "rows"])
+def test_a_hundred_epochs_take_no_more_memory_than_two(split, regime):
+    with make(split, regime, batch_size=400) as loader:
+        for _ in range(2):
+            taken(loader, None)
+        tracemalloc.start()
+        try:
+            for _ in range(3):
+                taken(loader)
+            before, _ = tracemalloc.get_traced_memory()
+            for _ in range(100):
+                for _ in loader:
+                    pass
+            after, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert loader.epoch == 105
+    assert after - before < 50_000
+
+
+def test_closing_frees_the_memory(split):
+    tracemalloc.start()
+    try:
+        loader = make(split)
+        taken(loader)
+        held, _ = tracemalloc.get_traced_memory()
+        loader.close()
+        left, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held - left > 11 * SHARD_BYTES
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("regime", REGIMES)
+def test_a_cuda_device_gets_the_same_batches(split, regime):
+    expected = taken(make(split, regime)) + taken(make(split, regime), 3)
+    found = []
+    with make(split, regime, device="cuda") as loader:
+        for count in (None, 3):
+            loader.epoch = 0
+            for batch in loader:
+                assert batch.codes.is_cuda and batch.labels.is_cuda
+                # Queued work must see this batch even when the next one is on its way.
+                codes = (batch.codes.float() * 1).to(torch.int8).cpu().numpy()
+                found.append((codes, batch.labels.cpu().numpy(), batch.rows, batch.sizes, 0))
+                if len(found) == len(expected) and count:
+                    break
+    assert_same(found, [batch[:5] for batch in expected])

@@ -1,0 +1,260 @@
+"""However a loader ends, its threads end too, and what was wrong is said."""
+
+import gc
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import synthetic
+from batches import CHANNELS, SHARD_BYTES, assert_same, copied, taken, threads
+
+import freqprep
+from freqprep import Loader
+from freqprep.errors import (
+    CorruptStoreError,
+    MissingPackageError,
+    ShardMissingError,
+    StoreError,
+    UnknownChannelError,
+    UsageError,
+)
+from freqprep.store.layout import shard_path
+
+LANES = {"lanes": 2, "window_bytes": 4 * SHARD_BYTES, "batch_size": 16}
+
+
+@pytest.fixture(autouse=True)
+def no_thread_is_left():
+    before = threading.active_count()
+    yield
+    gc.collect()
+    assert threads() == []
+    assert threading.active_count() == before
+
+
+@pytest.fixture
+def damaged(many, tmp_path):
+    """A copy of the store of many shards, to damage."""
+    return next(synthetic.copies(many, tmp_path))
+
+
+def test_threads_run_only_while_an_iterator_is_alive(split):
+    loader = Loader(split, CHANNELS, **LANES)
+    assert threads() == []
+    iterator = iter(loader)
+    assert threads() == []
+    next(iterator)
+    assert 1 <= len(threads()) <= 2
+    for _ in iterator:
+        pass
+    assert threads() == []
+
+
+def test_a_break_ends_the_threads(split):
+    for _ in Loader(split, CHANNELS, **LANES):
+        break
+    assert threads() == []
+
+
+def test_an_exception_of_the_consumer_ends_the_threads(split):
+    with pytest.raises(ZeroDivisionError):
+        for batch in Loader(split, CHANNELS, **LANES):
+            batch.step // 0
+    assert threads() == []
+
+
+def test_close_ends_the_threads_and_the_iterator(split):
+    with Loader(split, CHANNELS, **LANES) as loader:
+        iterator = iter(loader)
+        next(iterator)
+    assert threads() == []
+    with pytest.raises(UsageError, match="this iterator was ended"):
+        next(iterator)
+    with pytest.raises(UsageError, match="the loader is closed"):
+        next(iter(loader))
+    loader.close()
+
+
+@pytest.mark.parametrize("cycle", [False, True])
+def test_a_forgotten_iterator_ends_the_threads(split, cycle):
+    loader = Loader(split, CHANNELS, **LANES)
+    iterator = iter(loader)
+    next(iterator)
+    if cycle:
+        circle = [iterator]
+        circle.append(circle)
+        del circle
+    del loader, iterator
+    gc.collect()
+    assert threads() == []
+
+
+def test_a_second_iterator_ends_the_first_and_goes_on(split):
+    loader = Loader(split, CHANNELS, **LANES)
+    expected = taken(Loader(split, CHANNELS, **LANES))
+    first, second = iter(loader), iter(loader)
+    found = [copied(next(first)), copied(next(second))]
+    with pytest.raises(UsageError, match="iterated anew"):
+        next(first)
+    assert_same([*found, *map(copied, second)], expected)
+    assert loader.epoch == 1
+
+
+def test_loading_a_state_ends_the_iterator_even_at_its_last_batch(split):
+    loader = Loader(split, CHANNELS, **LANES)
+    state = loader.state_dict()
+    iterator = iter(loader)
+    for _ in range(len(loader)):
+        next(iterator)
+    loader.load_state_dict(state)
+    with pytest.raises(UsageError, match="this iterator was ended"):
+        next(iterator)
+    assert (loader.epoch, loader.step) == (0, 0)
+
+
+@pytest.mark.parametrize("options", [{}, LANES, {"shuffle": False, "batch_size": 16}])
+def test_a_damaged_shard_is_an_error_of_the_consumer(damaged, options):
+    split = freqprep.open_store(damaged)["train"]
+    path = shard_path(split.path, 7)
+    synthetic.flip(path, 1000)
+    with (
+        pytest.raises(CorruptStoreError, match=f"{path} is damaged: the checksum"),
+        Loader(split, CHANNELS, **options) as loader,
+    ):
+        taken(loader)
+    assert threads() == []
+
+
+def test_a_missing_shard_is_an_error_and_a_restored_one_is_read(damaged):
+    split = freqprep.open_store(damaged)["train"]
+    path = shard_path(split.path, 7)
+    path.rename(damaged / "aside")
+    loader = Loader(split, CHANNELS, batch_size=16)
+    with pytest.raises(ShardMissingError, match=str(path)):
+        taken(loader)
+    assert threads() == []
+    (damaged / "aside").rename(path)
+    assert_same(taken(loader), taken(Loader(split, CHANNELS, batch_size=16)))
+
+
+def test_a_split_that_was_replaced_is_refused_when_an_epoch_starts(damaged):
+    split = freqprep.open_store(damaged)["train"]
+    loader = Loader(split, CHANNELS, batch_size=16)
+    taken(loader)
+    (split.path / "label/c/0").write_bytes(b"other")
+    synthetic.reseal(split.path)
+    with pytest.raises(StoreError, match="was replaced after it was opened"):
+        taken(loader)
+    with pytest.raises(StoreError, match="was replaced after it was opened"):
+        Loader(split, CHANNELS)
+
+
+def test_a_split_that_is_no_longer_finished_is_refused(damaged):
+    split = freqprep.open_store(damaged)["train"]
+    (split.path / "manifest.json").unlink()
+    with pytest.raises(StoreError, match="not a finished split"):
+        Loader(split, CHANNELS)
+
+
+def test_a_split_without_valid_rows_is_refused(tmp_path):
+    source = synthetic.image_folder(tmp_path / "source", {"train": 4}, corrupt=4)
+    store = synthetic.make(source, tmp_path / "empty.zarr")
+    with pytest.raises(StoreError, match="no valid rows: all 4 images were rejected"):
+        Loader(freqprep.open_store(store)["train"])
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"batch_size": 0}, "batch_size=0"),
+        ({"batch_size": 2.5}, r"batch_size=2\.5"),
+        ({"batch_size": True}, "batch_size=True"),
+        ({"batch_size": 1295}, "no step to train: batch_size=1295, but only 1294 rows"),
+        ({"threads": 0}, "threads=0"),
+        ({"window_bytes": -1}, "window_bytes=-1"),
+        ({"lanes": 0}, "lanes=0"),
+        ({"lanes": 12}, "lanes=12, but only 11 shards"),
+        ({"seed": "x"}, "seed='x'"),
+        ({"seed": 2**32}, "seed=4294967296"),
+        ({"rank": 1}, "no rank=1 of world_size=1"),
+        ({"rank": -1}, "rank=-1"),
+        ({"world_size": 3}, "3 ranks cannot share batches of 256 evenly"),
+        ({"lanes": 2, "world_size": 4}, "4 ranks cannot share batches of 256 from 2 lanes evenly"),
+        ({"device": "abacus"}, "device='abacus'"),
+        ({"device": "meta"}, "device='meta'"),
+        ({"device": "cuda:99"}, "no cuda:99 here"),
+    ],
+)
+def test_options_out_of_range_are_named(split, options, text):
+    with pytest.raises(UsageError, match=text):
+        Loader(split, CHANNELS, **options)
+
+
+def test_other_wrong_arguments_are_named(split, many):
+    with pytest.raises(UnknownChannelError, match="square-42"):
+        Loader(split, "square-42")
+    with pytest.raises(UsageError, match="a loader reads a split, not Store"):
+        Loader(freqprep.open_store(many))
+
+
+def test_without_torch_the_remedy_installs_it(split, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(MissingPackageError, match=r"pip install 'freqprep\[train\]'"):
+        Loader(split)
+
+
+INTERRUPTED = """
+import sys, freqprep
+loader = freqprep.Loader(freqprep.open_store(sys.argv[1])["train"], batch_size=16, **{options})
+first = True
+while True:
+    for batch in loader:
+        if first:
+            print("begun", flush=True)
+            first = False
+"""
+
+
+@pytest.mark.parametrize("options", [{}, {"lanes": 2, "window_bytes": 1}])
+def test_ctrl_c_ends_the_program_at_once(many: Path, options):
+    command = [sys.executable, "-c", INTERRUPTED.format(options=options), str(many)]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout.readline() == "begun\n"
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode in (-signal.SIGINT, 130)
+    assert errors.rstrip().endswith("KeyboardInterrupt")
+    assert "Exception ignored" not in errors
+
+
+def test_an_iterator_left_open_does_not_keep_the_program(many: Path):
+    code = (
+        "import sys, freqprep\n"
+        "loader = freqprep.Loader(freqprep.open_store(sys.argv[1])['train'], lanes=2, batch_size=8)"
+        "\niterator = iter(loader)\nprint(next(iterator).rows.shape)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(many)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, "PYTHONWARNINGS": "default"},
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "(8,)\n", "")
+
+
+def test_batches_are_overwritten_only_when_the_next_is_asked_for(split):
+    with Loader(split, CHANNELS, batch_size=16, window_bytes=1) as loader:
+        for batch in loader:
+            before = batch.codes.clone()
+            if loader.step < len(loader):
+                assert loader._pipeline.wait(loader.step)
+            np.testing.assert_array_equal(batch.codes, before)
