@@ -38,7 +38,7 @@ class Progress:
         )
         self._terminal = terminal
         self._what, self._total, self._unit = what, total, unit
-        self._done = self._before = done
+        self._done = self._before = self._told = done
         self._start = self._last = time.monotonic()
         self._note = ""
 
@@ -52,7 +52,8 @@ class Progress:
         trace: TracebackType | None,
     ) -> None:
         self._bar.close()
-        if not self._terminal and kind is None and time.monotonic() - self._start > 2:
+        silent = self._terminal or self._told == self._done
+        if not silent and kind is None and time.monotonic() - self._start > 2:
             self._line()
 
     def update(self, count: int, note: str = "") -> None:
@@ -67,6 +68,7 @@ class Progress:
             self._line()
 
     def _line(self) -> None:
+        self._told = self._done
         rate = (self._done - self._before) / max(time.monotonic() - self._start, 1e-9)
         left = (self._total - self._done) / rate if rate else float("inf")
         say(
