@@ -37,7 +37,7 @@ class MetricsLog:
         if importlib.util.find_spec("tensorboard") is not None:
             from torch.utils.tensorboard import SummaryWriter
 
-            self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=steps or None)
+            self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=steps + 1)
 
     def write(self, kind: str, steps: int, epochs: float, values: dict[str, Any]) -> None:
         """One line.
