@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from freqprep.models.gate import GatedNetwork
+from freqprep.models.rgb import load_rgb_network
 from freqprep.models.unfolding import unfold
 from freqprep.models.weight_files import fitting, is_folded, read_tensors, wrong_file
 
@@ -75,13 +76,14 @@ def load_weights(
     path = Path(path)
     tensors: Mapping[str, torch.Tensor] = read_tensors(path)
     if is_folded(tensors):
+        network = load_rgb_network(path)
         if rgb is None:
             raise wrong_file(
                 path,
                 "its batch norm is folded into weights and biases, and training needs it apart",
                 "give a state dict with running means and variances, or images to measure them on",
             )
-        tensors = unfold(path, rgb())
+        tensors = unfold(network, rgb())
     own = module.state_dict()
     found = fitting(module, path, _named_as_in(module, tensors), _MAY_DIFFER)
     module.load_state_dict(found, strict=False)

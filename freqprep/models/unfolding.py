@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import itertools
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from freqprep.models.rgb import IMAGENET_MEAN, IMAGENET_STD, load_rgb_network
+from freqprep.models.rgb import IMAGENET_MEAN, IMAGENET_STD, RGBNetwork
 
 _EPSILON = 1e-5
 _AT_ONCE = 16
 
 
-def unfold(path: Path, rgb: torch.Tensor) -> dict[str, torch.Tensor]:
+def unfold(network: RGBNetwork, rgb: torch.Tensor) -> dict[str, torch.Tensor]:
     """State dict of torchvision's names, with batch norm, of a folded network.
 
     Folding loses each norm's statistics, and with them its scale and shift: a norm that does
@@ -27,17 +26,16 @@ def unfold(path: Path, rgb: torch.Tensor) -> dict[str, torch.Tensor]:
 
     Parameters
     ----------
-    path : Path
-        A file that `load_rgb_network` takes, folded.
+    network : RGBNetwork
+        A folded one: its style is ``tensorflow``.
     rgb : Tensor of float32, shape (n, 3, rows, columns)
         Images of the kind that the network knows, in 0..255, 224x224. A hundred will do.
 
-    Raises
-    ------
-    UsageError
-        The file is of another network.
+    Returns
+    -------
+    dict of str to Tensor
+        Without the counters of batches.
     """
-    network = load_rgb_network(path)
     layers = list(network.module.named_modules())
     norms = {
         name: norm
@@ -45,12 +43,15 @@ def unfold(path: Path, rgb: torch.Tensor) -> dict[str, torch.Tensor]:
         if isinstance(layer, nn.Conv2d)  # torchvision's norms follow their convolutions
     }
     moments: dict[str, torch.Tensor] = {}
-    for name in norms:
-        layer = network.module.get_submodule(name)
-        layer.register_forward_hook(partial(_measure, moments, name))
+    hooks = [
+        network.module.get_submodule(name).register_forward_hook(partial(_measure, moments, name))
+        for name in norms
+    ]
     with torch.inference_mode():
         for images in rgb.split(_AT_ONCE):
             network.logits(images)
+    for hook in hooks:
+        hook.remove()
     state = network.module.state_dict()
     for name, norm in norms.items():
         bias = state.pop(f"{name}.bias")

@@ -106,7 +106,11 @@ def fitting(
 
     wanted = module.state_dict()
     # Files may leave out how many batches a norm has seen: it is not used.
-    counters = {name: torch.tensor(0) for name in wanted if name.endswith(_COUNTER)}
+    counters = {
+        name: torch.tensor(0)
+        for name in wanted
+        if name.endswith(_COUNTER) and name.replace(_COUNTER, "running_mean") in tensors
+    }
     tensors = {**counters, **tensors}
     both = [name for name in wanted if name in tensors]
     unfit = [name for name in both if tensors[name].shape != wanted[name].shape]

@@ -4,46 +4,13 @@ import pickle
 
 import numpy as np
 import pytest
+from folding import CLASSES
 
 torch = pytest.importorskip("torch")
 
 from freqprep.errors import UsageError  # noqa: E402
 from freqprep.models.rgb import IMAGENET_MEAN, IMAGENET_STD, load_rgb_network  # noqa: E402
 from freqprep.models.torchvision_ops import import_torchvision  # noqa: E402
-
-CLASSES = 7
-
-
-@pytest.fixture(scope="module")
-def plain():
-    """A mobilenet_v2 whose norms do something."""
-    torch.manual_seed(0)
-    module = import_torchvision().models.mobilenet_v2(weights=None, num_classes=CLASSES)
-    for layer in module.modules():
-        if isinstance(layer, torch.nn.BatchNorm2d):
-            torch.nn.init.uniform_(layer.weight, 0.8, 1.6)
-            torch.nn.init.uniform_(layer.bias, -0.2, 0.4)
-            layer.running_mean.uniform_(-0.2, 0.2)
-            layer.running_var.uniform_(0.1, 0.5)
-    return module.eval()
-
-
-@pytest.fixture(scope="module")
-def folded(plain) -> dict[str, np.ndarray]:
-    """Its tensors with every norm folded into the convolution before it."""
-    layers = [
-        (name, layer)
-        for name, layer in plain.named_modules()
-        if isinstance(layer, (torch.nn.Conv2d, torch.nn.BatchNorm2d, torch.nn.Linear))
-    ]
-    tensors = {}
-    for (name, layer), (_, norm) in zip(layers, [*layers[1:], ("", None)], strict=True):
-        if isinstance(layer, torch.nn.Conv2d):
-            layer = torch.nn.utils.fusion.fuse_conv_bn_eval(layer, norm)
-        if not isinstance(layer, torch.nn.BatchNorm2d):
-            tensors[f"{name}.weight"] = layer.weight.detach().numpy()
-            tensors[f"{name}.bias"] = layer.bias.detach().numpy()
-    return tensors
 
 
 @pytest.fixture(scope="module")
