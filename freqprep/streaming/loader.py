@@ -261,7 +261,7 @@ class Loader:
         if batch == 0 and self._order.rank == 0 and not pipeline.wait(0, _PATIENCE_SECONDS):
             left = pipeline.missing(0)
             name = f"reading {self.split.path} for the first batch"
-            with Progress(name, left, unit="shard") as progress:
+            with Progress(name, left, unit="part") as progress:
                 while not pipeline.wait(0, _BETWEEN_LOOKS_SECONDS):
                     before, left = left, pipeline.missing(0)
                     progress.update(before - left)

@@ -1,6 +1,7 @@
 """The loader gives the store's codes in the order that seed, epoch and step fix."""
 
 import json
+import threading
 import tracemalloc
 
 import numpy as np
@@ -186,20 +187,25 @@ def test_waiting_is_counted(split):
     assert loader.wait_seconds > 0
 
 
-def test_a_long_wait_for_the_first_batch_is_shown(split, monkeypatch, capsys):
-    shown = []
+def test_a_long_wait_for_the_first_batch_is_shown(split, monkeypatch):
+    shown = threading.Event()
+    asked = []
 
     class Recorded(loader_module.Progress):
         def __init__(self, what, total, unit):
-            shown.append((what, total, unit))
+            asked.append((what, total, unit))
             super().__init__(what, total, unit=unit)
+            shown.set()
 
+    plain = type(split).open_shard
+    monkeypatch.setattr(
+        type(split), "open_shard", lambda self, shard: shown.wait() and plain(self, shard)
+    )
     monkeypatch.setattr(loader_module, "Progress", Recorded)
     monkeypatch.setattr(loader_module, "_PATIENCE_SECONDS", 0)
-    monkeypatch.setattr(loader_module, "_BETWEEN_LOOKS_SECONDS", 0.001)
-    assert_same(taken(make(split)), taken(make(split)))
-    what, total, unit = shown[0]
-    assert str(split.path) in what and 0 < total <= 12 and unit == "shard"
+    found = taken(make(split))
+    assert asked == [(f"reading {split.path} for the first batch", 12, "part")]
+    assert_same(found, taken(make(split)))
 
 
 @pytest.mark.parametrize("regime", ["exact", "lanes", "rows"])
