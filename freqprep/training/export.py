@@ -175,7 +175,7 @@ def _steps(card: Card) -> list[str]:
     )
     return [
         f"decode to 8-bit JFIF YCbCr, full range, 4:4:4, EXIF orientation {upright}",
-        f"{place}: antialiased bilinear, on the three planes",
+        f"{place}: antialiased bilinear, on the three planes, in 8 bits",
         "repeat the edge to whole blocks; orthonormal 8x8 DCT of each plane minus 128; channel"
         " y_v_h, cb_v_h or cr_v_h is the frequency v (vertical), h (horizontal) of all blocks",
         f"divide by the quantization steps, round (halves to even), saturate to"
