@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -148,6 +148,10 @@ class Inputs:
             tuple(255 * value for value in values) for values in (IMAGENET_MEAN, IMAGENET_STD)
         )
         return cls("rgb", names, (), side, _resize(split, side), mean, std)
+
+    def on(self, split: Split) -> Inputs:
+        """The same input from a split of another geometry: what was cut is not cut again."""
+        return replace(self, resize=_resize(split, self.side))
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON has it."""

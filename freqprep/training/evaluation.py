@@ -133,7 +133,8 @@ def evaluate(
         _evaluating(network),
         Progress("evaluating", valid) if world.leads else contextlib.nullcontext() as progress,
     ):
-        preprocess = Preprocess(inputs, loader.steps, split.attributes.encoding.geometry.grid)
+        grid = split.attributes.encoding.geometry.grid
+        preprocess = Preprocess(inputs.on(split), loader.steps, grid)
         for batch in loader:
             logits = answer(network, preprocess(batch.codes, batch.sizes))
             tally.add(batch.step, logits, batch.labels)

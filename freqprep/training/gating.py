@@ -58,7 +58,8 @@ def gate_of(network: torch.nn.Module, plan: Plan, world: World, threads: int) ->
         ) as loader,
         torch.inference_mode(),
     ):
-        preprocess = Preprocess(inputs, loader.steps, split.attributes.encoding.geometry.grid)
+        grid = split.attributes.encoding.geometry.grid
+        preprocess = Preprocess(inputs.on(split), loader.steps, grid)
         for batch in loader:
             off, on = gate.logits(preprocess(batch.codes, batch.sizes)).double().unbind(-1)
             sums[0] += torch.sigmoid(on - off).sum(0).cpu()

@@ -1,5 +1,6 @@
 """Descriptions of inputs and augmentation: through JSON and back, and whatever is wrong named."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -164,3 +165,12 @@ def test_what_is_no_description_is_refused(cls, document):
 def test_fields_that_are_unknown_are_named():
     with pytest.raises(UsageError, match="missing or unknown: color"):
         Policy.from_dict({**Policy().to_dict(), "color": 1})
+
+
+def test_images_that_were_cut_are_not_cut_again(store, crop_store):
+    fit, crop = (freqprep.open_store(path)["val"] for path in (store, crop_store))
+    six = channels("paper-6")
+    inputs = Inputs.frequency(fit, six, six, 7)
+    assert (inputs.side, inputs.resize) == (56, 64)
+    assert inputs.on(crop) == dataclasses.replace(inputs, resize=56)
+    assert inputs.on(crop).on(fit) == inputs.on(fit) == inputs
