@@ -89,13 +89,14 @@ class Loader:
         Reading threads. One decodes about 15,000 images of 24 channels a second at a 64x64 grid,
         so 2 feed most GPUs; more where storage answers slowly.
     window_bytes : int
-        Memory for decoded shards in this process. A shard takes
+        Memory for decoded rows in this process. A shard takes
         ``128 * channels * grid rows * grid columns`` bytes (int16: twice that): 12.6 MB for 24
         channels at 64x64. If all of the split fits, each rank reads it once, keeps it until
-        `close` and shuffles exactly. If not, windows of ``window_bytes // (2 * lanes)`` are
-        shuffled: more is better mixed and costs nothing but memory and the time to the first
-        batch; some hundred batches' worth is plenty, as rows are permuted on disk already. At
-        least the shards of one batch are held. Besides it there are three batches of output.
+        `close` and shuffles exactly; three batches come on top. If not, windows of
+        ``window_bytes // (2 * lanes)`` are shuffled. More mixes better and costs only memory: as
+        rows are permuted on disk already, windows of some thousand rows, all lanes together, are
+        plenty. Where it is too little, room for the batches that the shards of one window go to,
+        and one more, is taken all the same.
     lanes : int, optional
         Parallel windows, a multiple of every number of ranks that is to be used. By default up to
         16, at least 16 shards each; giving it also turns off keeping all in memory.

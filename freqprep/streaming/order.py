@@ -6,9 +6,10 @@ Whole shards are cheap to read and single rows are not, so that shuffling has th
     All chosen channels of the split are in memory. An epoch is one permutation of the valid rows.
 ``lanes``
     They are not. The shards, in an order drawn for the epoch, are dealt to L lanes, so that lanes
-    have equally many valid rows. A lane shuffles inside windows of W of its shards. Slot g of the
-    epoch is the row at position g div L of lane g mod L. What longer lanes have beyond the
-    shortest follows at the end: the tail.
+    have equally many valid rows. A lane shuffles inside windows of W of its shards; its first
+    windows have 1, 2, 4, ... shards, so that an epoch begins at once. Slot g of the epoch is the
+    row at position g div L of lane g mod L. What longer lanes have beyond the shortest follows at
+    the end: the tail.
 ``rows``
     Not shuffled: the valid rows in order, for evaluation.
 
@@ -50,7 +51,7 @@ class Mixing:
     lanes : int
         L; 1 unless the regime is ``lanes``.
     window : int
-        W, shards that a lane mixes at a time; 1 unless the regime is ``lanes``.
+        W, most shards that a lane mixes at a time; 1 unless the regime is ``lanes``.
     """
 
     regime: Regime
@@ -145,7 +146,8 @@ def choose_mixing(
         raise UsageError(
             f"lanes={lanes}, but only {shards} shards have valid rows", f"use 1 to {shards} lanes"
         )
-    return Mixing("lanes", lanes, max(1, window_bytes // (2 * lanes * shard_bytes)))
+    window = window_bytes // (2 * lanes * shard_bytes)
+    return Mixing("lanes", lanes, min(max(window, 1), shards))
 
 
 def allowed_ranks(mixing: Mixing, batch_size: int) -> tuple[int, ...]:
@@ -194,13 +196,20 @@ def _lanes(rows: np.ndarray, mixing: Mixing, random: np.random.RandomState) -> l
     window = np.empty_like(lane)
     for number in range(mixing.lanes):
         mine = np.flatnonzero(lane == number)
-        window[mine] = np.arange(len(mine)) // mixing.window
+        window[mine] = _windows(len(mine), mixing.window)
     group = np.zeros(len(counts), np.int64)
     group[shards] = lane * len(shards) + window
     # Sorted by lane and window, and at random inside a window; no two keys are equal.
     key = group[shard_of_row] * len(rows) + random.permutation(len(rows))
     lengths = np.bincount(lane, weights=counts[shards], minlength=mixing.lanes).astype(np.int64)
     return np.split(rows[np.argsort(key)], np.cumsum(lengths)[:-1])
+
+
+def _windows(shards: int, largest: int) -> np.ndarray:
+    """Window of each of a lane's shards: 1, 2, 4, ... to a window, then the largest number."""
+    growing = 2 ** np.arange(largest.bit_length())
+    sizes = np.concatenate([growing, np.full(shards // largest + 1, largest)])
+    return np.repeat(np.arange(len(sizes)), sizes)[:shards]
 
 
 def _deal(counts: np.ndarray, lanes: int) -> np.ndarray:

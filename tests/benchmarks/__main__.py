@@ -23,6 +23,8 @@ from tests.benchmarks import (
     scale,
     selections,
     statistics,
+    streaming,
+    throughput,
 )
 
 DATA = Path(__file__).resolve().parents[2].parent / "shared/data"
@@ -30,12 +32,14 @@ BENCHMARKS = {
     "fidelity": fidelity.run,
     "conversion": conversion.run,
     "reading": reading.run,
+    "streaming": streaming.run,
     "layouts": layouts.run,
     "memory": memory.run,
     "scale": scale.run,
     "selections": selections.run,
     "statistics": statistics.run,
     "augmentation": augmentation.run,
+    "throughput": throughput.run,
 }
 
 

@@ -73,6 +73,7 @@ def test_lanes_hold_whole_shards_and_mix_inside_their_windows(images):
             for shard in shards:
                 assert owner.setdefault(shard, lane) == lane
             in_order = list(dict.fromkeys(shards))
+            assert len(in_order) < 2 or in_order[0] not in shards[counts[in_order[0]] :]
             # A shard's rows stay inside a stretch that W whole shards of the lane can fill.
             for shard in in_order:
                 places = [place for place, found in enumerate(shards) if found == shard]
@@ -151,6 +152,17 @@ def test_every_row_comes_everywhere_in_the_long_run(mixing):
         assert (counts > 0).all()
         # Chi-square with 39 degrees of freedom: above 90 once in 10 million fair draws.
         assert ((counts - 100) ** 2 / 100).sum() < 90
+
+
+def test_windows_grow_to_the_largest():
+    windows = [order._windows(13, largest).tolist() for largest in (1, 2, 3, 4, 100)]
+    assert windows == [
+        [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12],
+        [0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6],
+        [0, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4, 5],
+        [0, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4],
+        [0, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3],
+    ]
 
 
 def test_no_row_is_always_left_out():
@@ -234,6 +246,7 @@ def test_the_regime_follows_from_the_budget(shards, window, expected):
 
 def test_lanes_are_chosen_by_number():
     assert choose_mixing(10, 100, 1000, lanes=5) == Mixing("lanes", 5, 1)
+    assert choose_mixing(10, 100, 10**18, lanes=5) == Mixing("lanes", 5, 10)
     with pytest.raises(UsageError, match=r"lanes=11, but only 10 shards .*1 to 10"):
         choose_mixing(10, 100, 1000, lanes=11)
 

@@ -1,0 +1,153 @@
+"""The loader: against bare zstd, against decoding JPEGs, and while a consumer computes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from numcodecs import zstd
+from PIL import Image
+
+import freqprep
+from freqprep.convert import convert
+from freqprep.models.torchvision_ops import import_torchvision
+from freqprep.request import Request
+from freqprep.spectrum.channels import STORED_POSITION
+from tests.benchmarks.replicas import replicate
+from tests.benchmarks.table import show
+
+_SELECTION = "square-24"
+_LANES = {"window_bytes": 200 * 2**20}  # less than the split takes: two lanes, windows of 4 shards
+_ROUNDS = 5
+_JPEGS = 600
+_COMPUTING = 1.5
+"""The consumer of the last table takes so much longer than reading."""
+
+
+def run(data: Path, folder: Path) -> dict[str, object]:
+    torch.set_num_threads(1)
+    source = replicate(data / "imagenet", folder / "source")
+    convert(Request("imagenet", source, folder / "s.zarr"))
+    split = freqprep.open_store(folder / "s.zarr")["train"]
+    with (
+        freqprep.Loader(split, _SELECTION, **_LANES) as lanes,
+        freqprep.Loader(split, _SELECTION) as exact,
+    ):
+        ways: list[tuple[str, Callable[[], float]]] = [
+            ("bare zstd, frames in memory", _bare(split)),
+            ("loader, windows in lanes", lambda: _epoch(lanes)),
+            ("loader, all in memory, first epoch", lambda: _first_epoch(split)),
+            ("the same, memory touched before", lambda: _first_epoch(split, touched=True)),
+            ("loader, all in memory, later epochs", lambda: _epoch(exact)),
+            ("JPEGs, Pillow and torchvision", _jpegs(source)),
+            # Here follows the loader with augmentation and normalisation on the CPU.
+        ]
+        for loader in (lanes, exact):  # an epoch aside: memory is touched for the first time
+            _epoch(loader)
+        best = {name: float("inf") for name, _ in ways}
+        for _ in range(_ROUNDS):  # in turn, so that all meet the same machine
+            for name, measure in ways:
+                best[name] = min(best[name], measure())
+        bare, jpegs = best[ways[0][0]], best[ways[-1][0]]
+        show(
+            ("what", "images a CPU second", "of bare zstd", "x the JPEGs"),
+            [
+                (name, 1 / seconds, bare / seconds, jpegs / seconds)
+                for name, seconds in best.items()
+            ],
+        )
+        waits = _waiting(lanes)
+    return {"images": len(split), "cpu_seconds_an_image": best, **waits}
+
+
+def _bare(split: freqprep.Split) -> Callable[[], float]:
+    positions = sorted(STORED_POSITION[i] for i in freqprep.channels(_SELECTION).indices)
+    frames = []
+    for shard in range(split.shards):
+        with split.open_shard(shard) as file:
+            frames += [file.chunk_frame(position) for position in positions]
+    chunk = np.empty(split.attributes.encoding.chunk_shape, np.int8)
+
+    def decode() -> int:
+        for frame in frames:
+            zstd.decompress(frame, chunk)
+        return len(split)
+
+    return lambda: _cpu(decode)
+
+
+def _cpu(work: Callable[[], int]) -> float:
+    """Processor seconds of all threads for each image that was delivered."""
+    began = time.process_time()
+    images = work()
+    return (time.process_time() - began) / images
+
+
+def _epoch(loader: freqprep.Loader) -> float:
+    return _cpu(lambda: sum(len(batch.rows) for batch in loader))
+
+
+def _first_epoch(split: freqprep.Split, touched: bool = False) -> float:
+    """Fresh memory is expensive on a virtual machine; ``touched`` has the system hold it ready."""
+    if touched:
+        codes = len(split) * len(freqprep.channels(_SELECTION))
+        np.empty(codes * int(np.prod(split.attributes.encoding.geometry.grid)), np.int8).fill(0)
+    with freqprep.Loader(split, _SELECTION) as loader:
+        return _epoch(loader)
+
+
+def _jpegs(source: Path) -> Callable[[], float]:
+    import_torchvision()
+    from torchvision.transforms import v2
+
+    crop, flip = v2.RandomResizedCrop(224), v2.RandomHorizontalFlip()
+    to_float = v2.ToDtype(torch.float32, scale=True)
+    normalise = v2.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    files = sorted(source.rglob("*.JPEG"))
+    chosen = [files[i] for i in np.random.RandomState(0).permutation(len(files))[:_JPEGS]]
+
+    def load() -> int:
+        for path in chosen:
+            image = flip(crop(Image.open(path).convert("RGB")))
+            normalise(to_float(v2.functional.pil_to_tensor(image)))
+        return len(chosen)
+
+    return lambda: _cpu(load)
+
+
+def _waiting(loader: freqprep.Loader) -> dict[str, float]:
+    """Wall-clock share that a computing consumer waits, without and with each epoch's start."""
+    began = time.perf_counter()
+    for _ in loader:
+        pass
+    step = _COMPUTING * (time.perf_counter() - began) / len(loader)
+    first = waited = computed = 0.0
+    for _ in range(3):
+        before = loader.wait_seconds
+        for batch in loader:
+            if batch.step == 0:
+                first += loader.wait_seconds - before
+            _compute(step)
+            computed += step
+        waited += loader.wait_seconds - before
+    shares = {
+        "after the first batch": (waited - first) / (computed + waited),
+        "with the wait for the first batch": waited / (computed + waited),
+    }
+    print()
+    show(
+        ("waiting, consumer of 1.5 times the reading", "% of the time"),
+        [(name, 100 * share) for name, share in shares.items()],
+    )
+    return {"waiting": shares}
+
+
+def _compute(seconds: float) -> None:
+    """Keep one core busy, as a network's step does: without Python's lock."""
+    matrix = torch.ones(256, 256)
+    until = time.perf_counter() + seconds
+    while time.perf_counter() < until:
+        matrix @ matrix
