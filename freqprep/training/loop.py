@@ -105,7 +105,7 @@ def _train_epoch(run: RunState, interrupted: Callable[[], bool]) -> None:
     with _progress(run, what, len(loader) * images, loader.step * images) as progress:
         waited, began = loader.wait_seconds, time.monotonic()
         for batch in loader:
-            _step(run, batch)
+            train_step(run, batch)
             note = ""
             if (batch.step + 1) % steps == 0 or batch.step + 1 == len(loader):
                 now, wait = time.monotonic(), loader.wait_seconds
@@ -121,7 +121,7 @@ def _train_epoch(run: RunState, interrupted: Callable[[], bool]) -> None:
                     _stop_if(interrupted, run)
 
 
-def _step(run: RunState, batch: Batch) -> None:
+def train_step(run: RunState, batch: Batch) -> None:
     """One step of the optimizer on one batch."""
     recipe, device = run.recipe, run.world.device
     number = batch.epoch * len(run.loader) + batch.step

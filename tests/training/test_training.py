@@ -40,7 +40,7 @@ def assert_same(one, other):
 
 def interrupt_after(monkeypatch, steps):
     """Send this process a SIGINT in the step of that number."""
-    real, done = loop._step, []
+    real, done = loop.train_step, []
 
     def step(run, batch):
         done.append(batch.step)
@@ -48,7 +48,7 @@ def interrupt_after(monkeypatch, steps):
             os.kill(os.getpid(), signal.SIGINT)
         real(run, batch)
 
-    monkeypatch.setattr(loop, "_step", step)
+    monkeypatch.setattr(loop, "train_step", step)
 
 
 @pytest.mark.parametrize(
