@@ -1,4 +1,4 @@
-"""Run the benchmarks: ``python -m tests.benchmarks [NAME ...] [--json FILE]``.
+"""Run the benchmarks: ``python -m tests.benchmarks [NAME ...] [--json FILE] [--folder DIR]``.
 
 Each prints a table; ratios are taken within one run, because absolute figures drift with the
 machine. They need ../shared/data beside the project and about 2 GB in the temporary folder.
@@ -7,10 +7,12 @@ machine. They need ../shared/data beside the project and about 2 GB in the tempo
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import platform
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from tests.benchmarks import (
@@ -26,6 +28,7 @@ from tests.benchmarks import (
     streaming,
     throughput,
 )
+from tests.benchmarks.equal_terms import running
 
 DATA = Path(__file__).resolve().parents[2].parent / "shared/data"
 BENCHMARKS = {
@@ -39,6 +42,7 @@ BENCHMARKS = {
     "selections": selections.run,
     "statistics": statistics.run,
     "augmentation": augmentation.run,
+    "equal_terms": running.run,
     "throughput": throughput.run,
 }
 
@@ -47,6 +51,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
     parser.add_argument("--json", type=Path, help="also write all figures to this file")
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        metavar="DIR",
+        help="keep the working files in DIR/NAME; equal_terms goes on there after an interrupt",
+    )
     arguments = parser.parse_args()
     if unknown := set(arguments.names) - set(BENCHMARKS):
         parser.error(f"no benchmark {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
@@ -55,10 +65,20 @@ def main() -> None:
     figures: dict[str, object] = {"machine": f"{platform.processor()} {platform.platform()}"}
     for name in arguments.names or BENCHMARKS:
         print(f"\n== {name}", flush=True)
-        with tempfile.TemporaryDirectory(prefix="freqprep-bench-") as folder:
-            figures[name] = BENCHMARKS[name](DATA, Path(folder))
+        with _working_folder(arguments.folder, name) as folder:
+            figures[name] = BENCHMARKS[name](DATA, folder)
     if arguments.json:
         arguments.json.write_text(json.dumps(figures, indent=1) + "\n")
+
+
+@contextlib.contextmanager
+def _working_folder(kept: Path | None, name: str) -> Iterator[Path]:
+    if kept is None:
+        with tempfile.TemporaryDirectory(prefix="freqprep-bench-") as folder:
+            yield Path(folder)
+        return
+    (kept / name).mkdir(parents=True, exist_ok=True)
+    yield kept / name
 
 
 if __name__ == "__main__":
