@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from freqprep.augment import Inputs
 from freqprep.errors import FreqprepError, RunError
 from freqprep.models.gate import ChannelGate, GatedNetwork
 from freqprep.models.networks import build
+from freqprep.spectrum.quantization import step_table
 from freqprep.store.disk import full_disk_named, write_parts
 from freqprep.store.schema import Encoding
 
@@ -22,6 +25,7 @@ FORMAT_NAME = "freqprep-model"
 FORMAT_VERSION = "1.0"
 
 _MOST_BYTES = 16 * 2**20
+_MOST_PATCHES = 4096
 
 
 @dataclass(frozen=True)
@@ -65,8 +69,13 @@ class Card:
     recipe: dict[str, Any]
     results: dict[str, Any] = dataclasses.field(default_factory=dict)
 
+    @property
+    def steps(self) -> np.ndarray:
+        """Quantization steps of the channels read: what their codes are multiplied by."""
+        return step_table(self.encoding.precision)[list(self.inputs.read_selection.indices)]
+
     def to_dict(self) -> dict[str, Any]:
-        """As JSON data."""
+        """As JSON data; ``steps``, which follow from the rest, are there for other readers."""
         return {
             "format": FORMAT_NAME,
             "format_version": FORMAT_VERSION,
@@ -75,6 +84,7 @@ class Card:
             "gate": self.gate,
             "patches": self.patches,
             "inputs": self.inputs.to_dict(),
+            "steps": self.steps.tolist(),
             "encoding": self.encoding.to_dict(),
             "classes": {"ids": list(self.class_ids), "names": list(self.class_names)},
             "content_ids": self.content_ids,
@@ -103,11 +113,14 @@ class Card:
             ids, names = data["classes"]["ids"], data["classes"]["names"]
             if not ids or len(ids) != len(names) or len(set(ids)) != len(ids):
                 raise ValueError("its classes are no list of distinct ids with a name each")
+            patches = int(data["patches"])
+            if not 0 <= patches <= _MOST_PATCHES:
+                raise ValueError(f"{patches} patches are not in 0..{_MOST_PATCHES}")
             return cls(
                 model=str(data["model"]),
                 strides=str(data["strides"]),
                 gate=bool(data["gate"]),
-                patches=int(data["patches"]),
+                patches=patches,
                 inputs=Inputs.from_dict(data["inputs"]),
                 encoding=Encoding.from_dict(data["encoding"]),
                 class_ids=tuple(ids),

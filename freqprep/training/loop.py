@@ -59,6 +59,8 @@ def train(request: TrainingRequest) -> Card:
     with join_world(request.device) as world:
         planned = plan(request)
         card = planned.card
+        for note in planned.notes if world.leads else ():
+            say(f"note: {note}")
         run = RunState(request, planned, world)
         # Several processes cannot agree on a step in time: there, the last save counts.
         held = held_interrupts() if world.size == 1 else contextlib.nullcontext(lambda: False)

@@ -27,7 +27,6 @@ from freqprep.sources import folders
 from freqprep.sources.files import read_image_bytes, shown
 from freqprep.sources.listing import WHOLE_FILE
 from freqprep.spectrum.channels import CHANNELS, STORED_POSITION
-from freqprep.spectrum.quantization import step_table
 from freqprep.training.card import Card
 from freqprep.training.evaluation import answer
 
@@ -147,8 +146,7 @@ def predict(
         The network's answer is not finite.
     """
     reader = _Reader(card)
-    steps = step_table(card.encoding.precision)[list(card.inputs.read_selection.indices)]
-    preprocess = Preprocess(card.inputs, steps, card.encoding.geometry.grid)
+    preprocess = Preprocess(card.inputs, card.steps, card.encoding.geometry.grid)
     for first in range(0, len(paths), batch_size):
         part = paths[first : first + batch_size]
         encoded = [reader.read(path) for path in part]

@@ -11,7 +11,6 @@ import numpy as np
 from freqprep.augment import Inputs
 from freqprep.errors import RunError, UsageError
 from freqprep.models.networks import DEFAULT_GRID, MODELS, STEM_STRIDE, check_grid
-from freqprep.progress import say
 from freqprep.spectrum import BLOCK
 from freqprep.spectrum.channels import Selection
 from freqprep.store.reader import Store, open_store
@@ -103,12 +102,15 @@ class Plan:
     val : Split or None
     resumes : bool
         Whether there is a checkpoint to go on from.
+    notes : tuple of str
+        What a person should know.
     """
 
     card: Card
     train: Split
     val: Split | None
     resumes: bool
+    notes: tuple[str, ...]
 
 
 def plan(request: TrainingRequest) -> Plan:
@@ -145,7 +147,13 @@ def plan(request: TrainingRequest) -> Plan:
         },
         recipe={**request.recipe.to_dict(), "seed": request.seed},
     )
-    return Plan(card, train, val, _resumes(request, card))
+    resumes = _resumes(request, card)
+    notes = [note for note in (_detail(card.inputs, train),) if note]
+    if val is None:
+        notes.append(f"no validation: {request.store} has no split val")
+    if request.resume and not resumes:
+        notes.append(f"nothing to resume in {request.run}: starting")
+    return Plan(card, train, val, resumes, tuple(notes))
 
 
 def check_labels(split: Split) -> None:
@@ -171,7 +179,6 @@ def _validation(store: Store, request: TrainingRequest) -> Split | None:
         return store[request.val_split]
     if "val" in store and request.train_split != "val":
         return store["val"]
-    say(f"no validation: {request.store} has no split val")
     return None
 
 
@@ -197,7 +204,6 @@ def _inputs(request: TrainingRequest, train: Split) -> Inputs:
         used = select(chosen, train)
         read = _with_neighbours(used) if request.read is None else select(request.read, train)
         inputs = Inputs.frequency(train, used, read, grid)
-    _say_detail(inputs, train)
     return inputs
 
 
@@ -206,16 +212,17 @@ def _with_neighbours(used: Selection) -> Selection:
     return Selection(tuple(indices), f"{used.name} and {DEFAULT_READ}")
 
 
-def _say_detail(inputs: Inputs, train: Split) -> None:
-    """Say when the network asks for more detail than is stored."""
+def _detail(inputs: Inputs, train: Split) -> str:
+    """A remark when the network asks for more detail than is stored."""
     short = train.sizes[train.valid].min(axis=1)
     enlarged = float(np.mean(short < inputs.side))
-    if enlarged > _MANY:
-        say(
-            f"note: {enlarged:.0%} of the images are enlarged for a crop of {inputs.side} pixels:"
-            f" their short side is stored with {int(np.median(short))} in the median (a larger"
-            " --size when converting, or a smaller --grid, if the files have more)"
-        )
+    if enlarged <= _MANY:
+        return ""
+    return (
+        f"{enlarged:.0%} of the images are enlarged for a crop of {inputs.side} pixels: their"
+        f" short side is stored with {int(np.median(short))} in the median (a larger --size when"
+        " converting, or a smaller --grid, if the files have more)"
+    )
 
 
 def _resumes(request: TrainingRequest, card: Card) -> bool:
@@ -224,8 +231,6 @@ def _resumes(request: TrainingRequest, card: Card) -> bool:
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is no folder", "name another --run")
     if not (folder / CARD).exists():
-        if request.resume:
-            say(f"nothing to resume in {folder}: starting")
         return False
     if not request.resume:
         raise UsageError(
@@ -236,8 +241,8 @@ def _resumes(request: TrainingRequest, card: Card) -> bool:
 
 
 def _refuse_another(folder: Path, theirs: dict, ours: dict) -> None:
-    for name in ours.keys() - {"results"}:
-        if ours[name] == theirs[name]:
+    for name in ours:
+        if name == "results" or ours[name] == theirs[name]:
             continue
         if isinstance(ours[name], dict):
             keys = [k for k in ours[name] if ours[name][k] != theirs[name].get(k)]

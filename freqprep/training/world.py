@@ -79,11 +79,15 @@ def choose_device(name: str | None) -> torch.device:
 def join_world(device: str | None) -> Iterator[World]:
     """Join the other processes that ``torchrun`` started, or be alone."""
     size = int(os.environ.get("WORLD_SIZE", "1"))
+    chosen = choose_device(device)
+    if chosen.type == "cuda":
+        # What is not computed in bfloat16 (augmentation) may take TF32: 0.02 grey levels.
+        torch.set_float32_matmul_precision("high")
+        torch.backends.cudnn.benchmark = True
     if size == 1:
-        yield World(0, 1, choose_device(device))
+        yield World(0, 1, chosen)
         return
     rank, local = int(os.environ["RANK"]), int(os.environ.get("LOCAL_RANK", "0"))
-    chosen = choose_device(device)
     if chosen.type == "cuda":
         chosen = torch.device("cuda", local)
         torch.cuda.set_device(chosen)
