@@ -10,8 +10,9 @@ import numpy as np
 from freqprep.spectrum.channels import STORED_POSITION, Selection
 from freqprep.store.schema import ROWS_PER_SHARD
 from freqprep.store.split import Split
-from freqprep.streaming.order import Batches, Mixing, Reads
+from freqprep.streaming.order import Batches, Reads
 from freqprep.streaming.pipeline import Task
+from freqprep.streaming.shuffling import Mixing
 
 Filling = tuple[list[Task], list[int]]
 """Tasks in order, and how many of them, from the first on, each batch needs."""

@@ -18,8 +18,9 @@ from freqprep.store.selections import ChannelsLike, select
 from freqprep.store.split import Split
 from freqprep.streaming.delivery import Delivery, check_device, make_delivery
 from freqprep.streaming.filling import Cache, from_store, ring_depth
-from freqprep.streaming.order import Batches, Order, choose_mixing, reads
+from freqprep.streaming.order import Batches, Order, reads
 from freqprep.streaming.pipeline import Pipeline
+from freqprep.streaming.shuffling import choose_mixing
 from freqprep.streaming.state import VERSION, position, whole
 
 if TYPE_CHECKING:

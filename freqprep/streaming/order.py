@@ -1,62 +1,22 @@
 """Which rows a loader gives when: a function of seed, epoch, step and rank. Pure.
 
-Whole shards are cheap to read and single rows are not, so that shuffling has three forms:
-
-``exact``
-    All chosen channels of the split are in memory. An epoch is one permutation of the valid rows.
-``lanes``
-    They are not. The shards, in an order drawn for the epoch, are dealt to L lanes, so that lanes
-    have equally many valid rows. A lane shuffles inside windows of W of its shards; its first
-    windows have 1, 2, 4, ... shards, so that an epoch begins at once. Slot g of the epoch is the
-    row at position g div L of lane g mod L. What longer lanes have beyond the shortest follows at
-    the end: the tail.
-``rows``
-    Not shuffled: the valid rows in order, for evaluation.
-
-Global batch t is slots t * B to (t + 1) * B - 1. When shuffling, rank r of R has its slots
-g with g mod R = r. With R a divisor of L and of B, a rank then has whole lanes and the same number
-of rows in each batch: the global batches are the same for every R, and each shard is read by one
-rank, once an epoch. Without shuffling, rank r has the whole batches b with b mod R = r.
+The slots of an epoch are its rows in the sequence of `shuffling`. Global batch t is slots t * B to
+(t + 1) * B - 1. When shuffling, rank r of R has its slots g with g mod R = r. With R a divisor of
+L and of B, a rank then has whole lanes and the same number of rows in each batch: the global
+batches are the same for every R, and each shard is read by one rank, once an epoch. Without
+shuffling, rank r has the whole batches b with b mod R = r.
 """
 
 from __future__ import annotations
 
-import heapq
-import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 
 from freqprep.errors import UsageError
 from freqprep.store.schema import ROWS_PER_SHARD
-
-Regime = Literal["exact", "lanes", "rows"]
-
-MOST_LANES = 16
-SHARDS_PER_LANE = 16
-"""A lane of fewer shards would hardly change its neighbours from epoch to epoch."""
-
-LARGEST_SEED = 2**32 - 1
-
-
-@dataclass(frozen=True)
-class Mixing:
-    """How rows are mixed; it does not depend on ranks.
-
-    Attributes
-    ----------
-    regime : {"exact", "lanes", "rows"}
-    lanes : int
-        L; 1 unless the regime is ``lanes``.
-    window : int
-        W, most shards that a lane mixes at a time; 1 unless the regime is ``lanes``.
-    """
-
-    regime: Regime
-    lanes: int = 1
-    window: int = 1
+from freqprep.streaming.shuffling import LARGEST_SEED, Mixing, allowed_ranks, sequence
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,125 +67,6 @@ class Reads:
     def reach(self) -> int:
         """Batches that must have room at once: from one batch to the last that its shards go to."""
         return int((np.maximum.accumulate(self.last) - self.first).max(initial=0)) + 1
-
-
-def choose_mixing(
-    shards: int, shard_bytes: int, window_bytes: int, lanes: int | None = None, shuffle: bool = True
-) -> Mixing:
-    """The regime that a memory budget allows.
-
-    Parameters
-    ----------
-    shards : int
-        Shards with a valid row.
-    shard_bytes : int
-        Codes of the chosen channels of one shard.
-    window_bytes : int
-        Budget for decoded shards. Two windows of each lane fit: one that is given, one being read.
-    lanes : int, optional
-        Number of lanes; the regime is then ``lanes``. By default the largest power of two up
-        to 16 that leaves each lane at least 16 shards and one shard a window.
-    shuffle : bool
-
-    Raises
-    ------
-    UsageError
-        More lanes than shards.
-    """
-    if not shuffle:
-        return Mixing("rows")
-    if lanes is None:
-        if shards * shard_bytes <= window_bytes:
-            return Mixing("exact")
-        lanes = MOST_LANES
-        while lanes > 1 and (
-            SHARDS_PER_LANE * lanes > shards or 2 * lanes * shard_bytes > window_bytes
-        ):
-            lanes //= 2
-    elif lanes > shards:
-        raise UsageError(
-            f"lanes={lanes}, but only {shards} shards have valid rows", f"use 1 to {shards} lanes"
-        )
-    window = window_bytes // (2 * lanes * shard_bytes)
-    return Mixing("lanes", lanes, min(max(window, 1), shards))
-
-
-def allowed_ranks(mixing: Mixing, batch_size: int) -> tuple[int, ...]:
-    """Rank counts that can share a shuffled epoch, rising."""
-    common = math.gcd(mixing.lanes, batch_size) if mixing.regime == "lanes" else batch_size
-    return tuple(ranks for ranks in range(1, common + 1) if common % ranks == 0)
-
-
-def sequence(valid: np.ndarray, mixing: Mixing, seed: int, epoch: int) -> tuple[np.ndarray, int]:
-    """All rows of an epoch in order, and how many come before the tail.
-
-    Parameters
-    ----------
-    valid : ndarray of bool, shape (n,)
-        Rows that have an image.
-    mixing : Mixing
-    seed, epoch : int
-        0 to 2**32 - 1.
-
-    Returns
-    -------
-    rows : ndarray of int64
-        A permutation of the valid rows.
-    mixed : int
-        Length without the tail; the same in every epoch.
-    """
-    rows = np.flatnonzero(valid)
-    if mixing.regime == "rows":
-        return rows, len(rows)
-    # RandomState: NumPy has promised never to change its stream, and a run may go on elsewhere.
-    random = np.random.RandomState([seed, epoch])
-    if mixing.regime == "exact":
-        return random.permutation(rows), len(rows)
-    by_lane = _lanes(rows, mixing, random)
-    shortest = min(map(len, by_lane))
-    mixed = np.stack([lane[:shortest] for lane in by_lane], axis=1).ravel()
-    return np.concatenate([mixed, *(lane[shortest:] for lane in by_lane)]), len(mixed)
-
-
-def _lanes(rows: np.ndarray, mixing: Mixing, random: np.random.RandomState) -> list[np.ndarray]:
-    """The rows of each lane, shuffled inside its windows."""
-    shard_of_row = rows // ROWS_PER_SHARD
-    counts = np.bincount(shard_of_row)
-    shards = random.permutation(np.flatnonzero(counts))
-    lane = _deal(counts[shards], mixing.lanes)
-    window = np.empty_like(lane)
-    for number in range(mixing.lanes):
-        mine = np.flatnonzero(lane == number)
-        window[mine] = _windows(len(mine), mixing.window)
-    group = np.zeros(len(counts), np.int64)
-    group[shards] = lane * len(shards) + window
-    # Sorted by lane and window, and at random inside a window; no two keys are equal.
-    key = group[shard_of_row] * len(rows) + random.permutation(len(rows))
-    lengths = np.bincount(lane, weights=counts[shards], minlength=mixing.lanes).astype(np.int64)
-    return np.split(rows[np.argsort(key)], np.cumsum(lengths)[:-1])
-
-
-def _windows(shards: int, largest: int) -> np.ndarray:
-    """Window of each of a lane's shards: 1, 2, 4, ... to a window, then the largest number."""
-    growing = 2 ** np.arange(largest.bit_length())
-    sizes = np.concatenate([growing, np.full(shards // largest + 1, largest)])
-    return np.repeat(np.arange(len(sizes)), sizes)[:shards]
-
-
-def _deal(counts: np.ndarray, lanes: int) -> np.ndarray:
-    """Lane of each shard: the largest first, each to the lane of the fewest rows so far.
-
-    Shards of equal size keep their order, so lanes get them in turn. Lengths of lanes differ by at
-    most one shard's rows and do not depend on the order.
-    """
-    lane_of = np.empty(len(counts), np.int64)
-    lengths = [(0, lane) for lane in range(lanes)]
-    sizes = counts.tolist()
-    for place in np.argsort(-counts, kind="stable").tolist():
-        rows, lane = lengths[0]
-        lane_of[place] = lane
-        heapq.heapreplace(lengths, (rows + sizes[place], lane))
-    return lane_of
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from freqprep.errors import UsageError
-from freqprep.streaming.order import LARGEST_SEED
+from freqprep.streaming.shuffling import LARGEST_SEED
 
 VERSION = 1
 """Of the state's form; another one is refused."""

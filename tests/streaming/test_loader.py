@@ -13,7 +13,7 @@ import freqprep
 from freqprep import Loader
 from freqprep.errors import UsageError
 from freqprep.streaming import loader as loader_module
-from freqprep.streaming.order import sequence
+from freqprep.streaming.shuffling import sequence
 
 REGIMES = {
     "exact": {},

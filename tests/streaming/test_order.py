@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from freqprep.errors import UsageError
-from freqprep.streaming import order
-from freqprep.streaming.order import Mixing, Order, allowed_ranks, choose_mixing, reads, sequence
+from freqprep.streaming import order, shuffling
+from freqprep.streaming.order import Order, reads
+from freqprep.streaming.shuffling import Mixing, allowed_ranks, choose_mixing, sequence
 
 SHARD = 4
 EXACT, ROWS = Mixing("exact"), Mixing("rows")
@@ -21,7 +22,8 @@ LANES = [Mixing("lanes", lanes, window) for lanes in (1, 2, 3, 4, 8) for window 
 def small_shards():
     """Shards of four rows, so that small sizes have many."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(order, "ROWS_PER_SHARD", SHARD)
+        for module in (order, shuffling):
+            patch.setattr(module, "ROWS_PER_SHARD", SHARD)
         yield
 
 
@@ -155,14 +157,15 @@ def test_every_row_comes_everywhere_in_the_long_run(mixing):
 
 
 def test_windows_grow_to_the_largest():
-    windows = [order._windows(13, largest).tolist() for largest in (1, 2, 3, 4, 100)]
-    assert windows == [
-        [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12],
-        [0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6],
-        [0, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4, 5],
-        [0, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4],
-        [0, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3],
-    ]
+    sizes = {
+        largest: np.bincount(shuffling._windows(21, largest)).tolist() for largest in (1, 2, 3, 100)
+    }
+    assert sizes == {
+        1: [1] * 21,
+        2: [1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 1],
+        3: [1, 1, 1, 1, 2, 3, 3, 3, 3, 3],
+        100: [1, 1, 1, 1, 2, 3, 4, 6, 2],
+    }
 
 
 def test_no_row_is_always_left_out():

@@ -1,0 +1,177 @@
+"""The sequence of an epoch's rows: a function of seed and epoch. Pure.
+
+Whole shards are cheap to read and single rows are not, so that shuffling has three forms:
+
+``exact``
+    All chosen channels of the split are in memory. An epoch is one permutation of the valid rows.
+``lanes``
+    They are not. The shards, in an order drawn for the epoch, are dealt to L lanes, so that lanes
+    have equally many valid rows. A lane shuffles inside windows of W of its shards; the first
+    windows are smaller, so that an epoch begins at once. Slot g of the epoch is the row at
+    position g div L of lane g mod L. What longer lanes have beyond the shortest follows at the
+    end: the tail.
+``rows``
+    Not shuffled: the valid rows in order, for evaluation.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from freqprep.errors import UsageError
+from freqprep.store.schema import ROWS_PER_SHARD
+
+Regime = Literal["exact", "lanes", "rows"]
+
+MOST_LANES = 16
+SHARDS_PER_LANE = 16
+"""A lane of fewer shards would hardly change its neighbours from epoch to epoch."""
+
+LARGEST_SEED = 2**32 - 1
+
+
+@dataclass(frozen=True)
+class Mixing:
+    """How rows are mixed; it does not depend on ranks.
+
+    Attributes
+    ----------
+    regime : {"exact", "lanes", "rows"}
+    lanes : int
+        L; 1 unless the regime is ``lanes``.
+    window : int
+        W, most shards that a lane mixes at a time; 1 unless the regime is ``lanes``.
+    """
+
+    regime: Regime
+    lanes: int = 1
+    window: int = 1
+
+
+def choose_mixing(
+    shards: int, shard_bytes: int, window_bytes: int, lanes: int | None = None, shuffle: bool = True
+) -> Mixing:
+    """The regime that a memory budget allows.
+
+    Parameters
+    ----------
+    shards : int
+        Shards with a valid row.
+    shard_bytes : int
+        Codes of the chosen channels of one shard.
+    window_bytes : int
+        Budget for decoded shards. Two windows of each lane fit: one that is given, one being read.
+    lanes : int, optional
+        Number of lanes; the regime is then ``lanes``. By default the largest power of two up
+        to 16 that leaves each lane at least 16 shards and one shard a window.
+    shuffle : bool
+
+    Raises
+    ------
+    UsageError
+        More lanes than shards.
+    """
+    if not shuffle:
+        return Mixing("rows")
+    if lanes is None:
+        if shards * shard_bytes <= window_bytes:
+            return Mixing("exact")
+        lanes = MOST_LANES
+        while lanes > 1 and (
+            SHARDS_PER_LANE * lanes > shards or 2 * lanes * shard_bytes > window_bytes
+        ):
+            lanes //= 2
+    elif lanes > shards:
+        raise UsageError(
+            f"lanes={lanes}, but only {shards} shards have valid rows", f"use 1 to {shards} lanes"
+        )
+    window = window_bytes // (2 * lanes * shard_bytes)
+    return Mixing("lanes", lanes, min(max(window, 1), shards))
+
+
+def allowed_ranks(mixing: Mixing, batch_size: int) -> tuple[int, ...]:
+    """Rank counts that can share a shuffled epoch, rising."""
+    common = math.gcd(mixing.lanes, batch_size) if mixing.regime == "lanes" else batch_size
+    return tuple(ranks for ranks in range(1, common + 1) if common % ranks == 0)
+
+
+def sequence(valid: np.ndarray, mixing: Mixing, seed: int, epoch: int) -> tuple[np.ndarray, int]:
+    """All rows of an epoch in order, and how many come before the tail.
+
+    Parameters
+    ----------
+    valid : ndarray of bool, shape (n,)
+        Rows that have an image.
+    mixing : Mixing
+    seed, epoch : int
+        0 to 2**32 - 1.
+
+    Returns
+    -------
+    rows : ndarray of int64
+        A permutation of the valid rows.
+    mixed : int
+        Length without the tail; the same in every epoch.
+    """
+    rows = np.flatnonzero(valid)
+    if mixing.regime == "rows":
+        return rows, len(rows)
+    # RandomState: NumPy has promised never to change its stream, and a run may go on elsewhere.
+    random = np.random.RandomState([seed, epoch])
+    if mixing.regime == "exact":
+        return random.permutation(rows), len(rows)
+    by_lane = _lanes(rows, mixing, random)
+    shortest = min(map(len, by_lane))
+    mixed = np.stack([lane[:shortest] for lane in by_lane], axis=1).ravel()
+    return np.concatenate([mixed, *(lane[shortest:] for lane in by_lane)]), len(mixed)
+
+
+def _lanes(rows: np.ndarray, mixing: Mixing, random: np.random.RandomState) -> list[np.ndarray]:
+    """The rows of each lane, shuffled inside its windows."""
+    shard_of_row = rows // ROWS_PER_SHARD
+    counts = np.bincount(shard_of_row)
+    shards = random.permutation(np.flatnonzero(counts))
+    lane = _deal(counts[shards], mixing.lanes)
+    window = np.empty_like(lane)
+    for number in range(mixing.lanes):
+        mine = np.flatnonzero(lane == number)
+        window[mine] = _windows(len(mine), mixing.window)
+    group = np.zeros(len(counts), np.int64)
+    group[shards] = lane * len(shards) + window
+    # Sorted by lane and window, and at random inside a window; no two keys are equal.
+    key = group[shard_of_row] * len(rows) + random.permutation(len(rows))
+    lengths = np.bincount(lane, weights=counts[shards], minlength=mixing.lanes).astype(np.int64)
+    return np.split(rows[np.argsort(key)], np.cumsum(lengths)[:-1])
+
+
+def _windows(shards: int, largest: int) -> np.ndarray:
+    """Window of each of a lane's shards: half as many to a window as came before it, 1 at least.
+
+    All that was read then lasts until the next window is there, if giving takes half as long
+    again as reading.
+    """
+    edges = [0]
+    while edges[-1] < shards:
+        edges.append(edges[-1] + min(max(edges[-1] // 2, 1), largest))
+    return np.repeat(np.arange(len(edges) - 1), np.diff(edges))[:shards]
+
+
+def _deal(counts: np.ndarray, lanes: int) -> np.ndarray:
+    """Lane of each shard: the largest first, each to the lane of the fewest rows so far.
+
+    Shards of equal size keep their order, so lanes get them in turn. Lengths of lanes differ by at
+    most one shard's rows and do not depend on the order.
+    """
+    lane_of = np.empty(len(counts), np.int64)
+    lengths = [(0, lane) for lane in range(lanes)]
+    sizes = counts.tolist()
+    for place in np.argsort(-counts, kind="stable").tolist():
+        rows, lane = lengths[0]
+        lane_of[place] = lane
+        heapq.heapreplace(lengths, (rows + sizes[place], lane))
+    return lane_of
