@@ -103,7 +103,7 @@ FULL = Scale(
     epochs={"resnet50": 20, "mobilenet_v2": 20},
     ways=dict.fromkeys(MODELS, tuple(WAYS)),
     batch_size=64,
-    rates=(0.05, 0.1, 0.2),
+    rates=(0.025, 0.05, 0.1),
     workers=3,
     threads=5,
 )
@@ -117,7 +117,7 @@ REDUCED = Scale(
         "resnet50": ("rgb", "dct-24", "dct-64", "patches-24"),
     },
     batch_size=32,
-    rates=(0.025, 0.05, 0.1),
+    rates=(0.0125, 0.025, 0.05),
     workers=2,
     threads=1,
 )
