@@ -10,7 +10,9 @@ import contextlib
 import json
 import multiprocessing
 import os
+import signal
 import subprocess
+import threading
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import partial
@@ -49,8 +51,12 @@ _STORE, _STATS_CHOICE = "store.zarr", "stats.json"
 _WINDOW_BYTES = 2**33
 """All of the split in memory, whatever is read: else the order of rows would depend on it."""
 
+_STOPPED = threading.Event()
+"""This process was interrupted."""
+
 
 def run(data: Path, folder: Path) -> dict[str, object]:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     scale = choose_scale()
     source = data / "flowers17"
     _write_origin(scale, folder)
@@ -127,12 +133,16 @@ def _run_all(pool: ProcessPoolExecutor, work: partial[str], chains: list[list[Tr
         for number, future in enumerate(as_completed(futures), 1):
             print(f"{number}/{len(futures)}: {future.result()}", flush=True)
     except BaseException:
+        for worker in multiprocessing.active_children():
+            worker.terminate()  # saves its run; left alone, it would train on
         pool.shutdown(cancel_futures=True)
         raise
 
 
 def _train(scale: Scale, folder: Path, source: Path, chain: list[Training]) -> str:
     """Train what is not trained yet, one after the other; what to say about it."""
+    if _STOPPED.is_set():  # the pool hands on what it had queued
+        raise KeyboardInterrupt
     said = []
     for training in chain:
         training.folder.mkdir(parents=True, exist_ok=True)
@@ -159,8 +169,12 @@ def _train_one(scale: Scale, folder: Path, source: Path, training: Training) -> 
         changes["channels"] = read_card(gate).results["gate"]["channels"][:TOP]
     request = training.request(scale, folder / _STORE, **changes)
     reading = reading_jpegs(request, source) if training.way == JPEGS else contextlib.nullcontext()
-    with reading:
-        return train(request)
+    try:
+        with reading:
+            return train(request)
+    except KeyboardInterrupt:
+        _STOPPED.set()
+        raise
 
 
 def _finished(training: Training) -> Card | None:
