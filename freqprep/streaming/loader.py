@@ -41,7 +41,7 @@ class Batch:
     ----------
     codes : Tensor of int8 or int16, shape (n, C, rows, columns)
         Stored integers of the chosen channels, contiguous, on the loader's device. Coefficients
-        are ``codes * loader.steps[:, None, None]``.
+        are ``codes * torch.from_numpy(loader.steps)[:, None, None]``.
     labels : Tensor of int64, shape (n,)
         Index into the split's classes, -1 = none; on the loader's device.
     rows : ndarray of int64, shape (n,)
