@@ -42,8 +42,8 @@ def run(data: Path, folder: Path) -> dict[str, object]:
             ("loader, all in memory, first epoch", lambda: _first_epoch(split)),
             ("the same, memory touched before", lambda: _first_epoch(split, touched=True)),
             ("loader, all in memory, later epochs", lambda: _epoch(exact)),
+            # Here belongs the loader with augmentation and normalisation on the CPU.
             ("JPEGs, Pillow and torchvision", _jpegs(source)),
-            # Here follows the loader with augmentation and normalisation on the CPU.
         ]
         for loader in (lanes, exact):  # an epoch aside: memory is touched for the first time
             _epoch(loader)
