@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from freqprep.allocation import large_array
 from freqprep.errors import MissingPackageError, UsageError
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class HostDelivery:
     """
 
     def __init__(self, shape: tuple[int, ...], dtype: np.dtype) -> None:
-        self.ring = np.empty(shape, dtype)
+        self.ring = large_array(shape, dtype)
         self._labels = [np.empty(0, np.int64)] * 2
 
     def send(self, batch: int, labels: np.ndarray) -> None:

@@ -12,6 +12,8 @@ from numcodecs import zstd
 from PIL import Image
 
 import freqprep
+from freqprep.allocation import large_array
+from freqprep.augment import Augment, Inputs, Policy
 from freqprep.convert import convert
 from freqprep.models.torchvision_ops import import_torchvision
 from freqprep.request import Request
@@ -35,17 +37,19 @@ def run(data: Path, folder: Path) -> dict[str, object]:
     with (
         freqprep.Loader(split, _SELECTION, **_LANES) as lanes,
         freqprep.Loader(split, _SELECTION) as exact,
+        freqprep.Loader(split, "paper-64", **_LANES) as more,
     ):
         ways: list[tuple[str, Callable[[], float]]] = [
             ("bare zstd, frames in memory", _bare(split)),
             ("loader, windows in lanes", lambda: _epoch(lanes)),
             ("loader, all in memory, first epoch", lambda: _first_epoch(split)),
-            ("the same, memory touched before", lambda: _first_epoch(split, touched=True)),
+            ("its memory alone, touched", lambda: _touched(split)),
             ("loader, all in memory, later epochs", lambda: _epoch(exact)),
-            # Here belongs the loader with augmentation and normalisation on the CPU.
+            ("lanes, and augmentation on the CPU", _augmented(split, lanes, _SELECTION)),
+            ("the same, 64 channels read", _augmented(split, more, "paper-64")),
             ("JPEGs, Pillow and torchvision", _jpegs(source)),
         ]
-        for loader in (lanes, exact):  # an epoch aside: memory is touched for the first time
+        for loader in (lanes, exact, more):  # an epoch aside: memory is touched for the first time
             _epoch(loader)
         best = {name: float("inf") for name, _ in ways}
         for _ in range(_ROUNDS):  # in turn, so that all meet the same machine
@@ -98,13 +102,29 @@ def _epoch(loader: freqprep.Loader) -> float:
     return _cpu(lambda: sum(len(batch.rows) for batch in loader))
 
 
-def _first_epoch(split: freqprep.Split, touched: bool = False) -> float:
-    """Fresh memory is expensive on a virtual machine; ``touched`` has the system hold it ready."""
-    if touched:
-        codes = len(split) * len(freqprep.channels(_SELECTION))
-        np.empty(codes * int(np.prod(split.attributes.encoding.geometry.grid)), np.int8).fill(0)
+def _first_epoch(split: freqprep.Split) -> float:
     with freqprep.Loader(split, _SELECTION) as loader:
         return _epoch(loader)
+
+
+def _touched(split: freqprep.Split) -> float:
+    """What the system takes for as much fresh memory as the codes of the split need."""
+    grid = split.attributes.encoding.geometry.grid
+    shape = (len(split), len(freqprep.channels(_SELECTION)), *grid)
+
+    def touch() -> int:
+        large_array(shape, np.dtype(np.int8)).fill(1)
+        return len(split)
+
+    return _cpu(touch)
+
+
+def _augmented(split: freqprep.Split, loader: freqprep.Loader, read: str) -> Callable[[], float]:
+    """Random resized crops to 448 pixels, mirrored and normalised: the input of a network."""
+    inputs = Inputs.frequency(split, *map(freqprep.channels, (_SELECTION, read)), 56)
+    grid = split.attributes.encoding.geometry.grid
+    augment = Augment(inputs, loader.steps, grid, Policy(), 0)
+    return lambda: _cpu(lambda: sum(len(augment(batch)) for batch in loader))
 
 
 def _jpegs(source: Path) -> Callable[[], float]:
