@@ -18,7 +18,7 @@ $(STAMP): pyproject.toml constraints.txt
 		--constraint constraints.txt --editable '.[demo,test]'
 	@touch $(STAMP)
 
-demo: $(STAMP) ## convert real photographs, look at them, verify the store, rank their channels
+demo: $(STAMP) ## real photographs to channels, to a network that knows them (2 minutes)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python docs/demo.py demo
 
 test: $(STAMP) ## run the tests
