@@ -1,10 +1,6 @@
-"""Large arrays without a page fault every 4 KB."""
+"""Keeping freed memory for the next array."""
 
 from __future__ import annotations
-
-import contextlib
-import math
-import mmap
 
 import numpy as np
 
@@ -20,27 +16,3 @@ def keep_freed_memory() -> None:
     block is made and dropped. On other systems that changes nothing.
     """
     np.empty(_LARGEST, np.uint8)
-
-
-def large_array(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    """An array of its own memory, in pages of 2 MB where the system has them.
-
-    Touching fresh memory in pages of 4 KB takes longer than decoding into it. The memory goes
-    back to the system with the array.
-
-    Parameters
-    ----------
-    shape : tuple of int
-    dtype : dtype
-
-    Returns
-    -------
-    ndarray
-        Zeros, contiguous.
-    """
-    size = math.prod(shape) * dtype.itemsize
-    memory = mmap.mmap(-1, max(size, 1))
-    if hasattr(mmap, "MADV_HUGEPAGE"):
-        with contextlib.suppress(OSError):  # a kernel without them
-            memory.madvise(mmap.MADV_HUGEPAGE)
-    return np.frombuffer(memory, np.uint8, size).view(dtype).reshape(shape)

@@ -66,5 +66,5 @@ def make_run(folder: Path, split: Split, card: Card | None = None, seed: int = 0
     folder.mkdir(parents=True, exist_ok=True)
     state = make_network(card, split, seed).state_dict()
     write_card(folder, card)
-    write_checkpoint(folder, {AVERAGE: state, NETWORK: {}})
+    write_checkpoint(folder, card, {AVERAGE: state, NETWORK: {}})
     return folder

@@ -113,6 +113,13 @@ def train(
             help="Threads that read ahead; OMP_NUM_THREADS sets those that compute on a CPU."
         ),
     ] = 2,
+    lanes: Annotated[
+        int | None,
+        typer.Option(
+            help="Parts that the order of rows is dealt to: a multiple of the number of processes; "
+            "up to 16 by default, 1 for small stores."
+        ),
+    ] = None,
     compile: Annotated[bool, typer.Option("--compile", help="Compile the network.")] = False,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run in the folder.")
@@ -131,6 +138,7 @@ def train(
     from freqprep.training.recipe import preset_recipe
     from freqprep.training.request import TrainingRequest
     from freqprep.training.sweep import sweep
+    from freqprep.training.world import process_numbers
 
     lambdas = _lambdas(gate_lambda, gate)
     changes: dict[str, Any] = {
@@ -161,6 +169,7 @@ def train(
         device=device,
         threads=threads,
         compile=compile,
+        lanes=lanes,
         resume=resume,
     )
     if len(lambdas) > 1:
@@ -171,18 +180,12 @@ def train(
             typer.echo(_sweep_table(rows))
         return
     card = train_network(request)
-    if int(_environment("RANK")) > 0:
-        return
+    if process_numbers()[1] > 0:
+        return  # the leading process alone speaks
     if json:
         print_json({"run": str(run), "model": card.model, **card.results})
     else:
         typer.echo(_describe(card, run))
-
-
-def _environment(name: str) -> str:
-    import os
-
-    return os.environ.get(name, "0")
 
 
 def _lambdas(text: str | None, gate: bool) -> list[float]:

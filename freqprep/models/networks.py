@@ -15,6 +15,7 @@ from torch import nn
 
 from freqprep.errors import UsageError
 from freqprep.models.torchvision_ops import import_torchvision
+from freqprep.spectrum import BLOCK
 
 MODELS = ("resnet50", "mobilenet_v2")
 """Architectures, by torchvision's names."""
@@ -36,9 +37,6 @@ SMALLEST_GRID = {"resnet50": 8, "mobilenet_v2": 16}
 
 LARGEST_GRID = 256
 """Blocks a side: 2048 pixels."""
-
-BLOCK = 8
-"""Pixels a side of the DCT's blocks, and of the learned patches."""
 
 
 def build(

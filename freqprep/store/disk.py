@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import glob
 import hashlib
 import os
 import shutil
@@ -14,6 +15,7 @@ from pathlib import Path
 from freqprep.errors import DiskFullError
 from freqprep.store.manifest import FileEntry
 
+_ASIDE = ".writing-"
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -27,7 +29,7 @@ def full_disk_named(where: Path) -> Iterator[None]:
             raise
         raise DiskFullError(
             f"{error.strerror} while writing to {where} ({free_bytes(where) / 1e6:.0f} MB free)",
-            "make room and run the same command again, a conversion with --resume",
+            "make room and run the same command again, a conversion or a training with --resume",
         ) from None
 
 
@@ -58,21 +60,36 @@ def sync_file(path: Path) -> None:
 
 
 def write_parts(path: Path, parts: Iterable[bytes], aside: Path) -> FileEntry:
-    """Write a file aside, sync it, rename it into place; return its length and hash."""
+    """Write a file aside, sync it, rename it into place; return its length and hash.
+
+    What was written aside is removed where that fails.
+    """
     digest = hashlib.sha256()
     written = 0
-    descriptor, name = tempfile.mkstemp(dir=aside)
-    with os.fdopen(descriptor, "wb") as file:
-        os.fchmod(descriptor, 0o666 & ~_umask())
-        for part in parts:
-            file.write(part)
-            digest.update(part)
-            written += len(part)
-        file.flush()
-        os.fsync(descriptor)
-    os.rename(name, path)
+    descriptor, name = tempfile.mkstemp(prefix=f"{_ASIDE}{path.name}-", dir=aside)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(descriptor, 0o666 & ~_umask())
+            for part in parts:
+                file.write(part)
+                digest.update(part)
+                written += len(part)
+            file.flush()
+            os.fsync(descriptor)
+        os.rename(name, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(name)
+        raise
     sync_folder(path.parent)
     return FileEntry(written, digest.hexdigest())
+
+
+def remove_aside(folder: Path, names: Iterable[str]) -> None:
+    """Remove what `write_parts` left of some files when its process was killed."""
+    for name in names:
+        for path in folder.glob(f"{_ASIDE}{glob.escape(name)}-*"):
+            path.unlink(missing_ok=True)
 
 
 def _umask() -> int:

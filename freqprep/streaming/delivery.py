@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from freqprep.allocation import large_array
 from freqprep.errors import MissingPackageError, UsageError
 
 if TYPE_CHECKING:
@@ -45,7 +44,7 @@ class HostDelivery:
     """
 
     def __init__(self, shape: tuple[int, ...], dtype: np.dtype) -> None:
-        self.ring = large_array(shape, dtype)
+        self.ring = np.empty(shape, dtype)
         self._labels = [np.empty(0, np.int64)] * 2
 
     def send(self, batch: int, labels: np.ndarray) -> None:

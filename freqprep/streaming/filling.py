@@ -7,7 +7,6 @@ from functools import partial
 
 import numpy as np
 
-from freqprep.allocation import large_array
 from freqprep.spectrum.channels import STORED_POSITION, Selection
 from freqprep.store.schema import ROWS_PER_SHARD
 from freqprep.store.split import Split
@@ -85,7 +84,7 @@ class Cache:
         self._split, self._selection = split, selection
         self._rows = np.flatnonzero(split.valid)
         shape = (len(self._rows), len(selection), *encoding.geometry.grid)
-        self._codes = large_array(shape, encoding.dtype)
+        self._codes = np.empty(shape, encoding.dtype)
         self._held: set[int] = set()
 
     def filling(self, needed: Reads, batches: Batches, ring: np.ndarray) -> Filling:

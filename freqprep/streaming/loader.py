@@ -26,6 +26,9 @@ from freqprep.streaming.state import VERSION, position, whole
 if TYPE_CHECKING:
     import torch
 
+_REFERENCE_CHANNELS = 64
+"""Channels that ``window_bytes`` is for."""
+
 _PATIENCE_SECONDS = 2.0
 _BETWEEN_LOOKS_SECONDS = 0.2
 
@@ -90,17 +93,19 @@ class Loader:
         Reading threads. One decodes about 15,000 images of 24 channels a second at a 64x64 grid,
         so 2 feed most GPUs; more where storage answers slowly.
     window_bytes : int
-        Memory for decoded rows in this process. A shard takes
-        ``128 * channels * grid rows * grid columns`` bytes (int16: twice that): 12.6 MB for 24
-        channels at 64x64. If all of the split fits, each rank reads it once, keeps it until
-        `close` and shuffles exactly; three batches come on top. If not, windows of
-        ``window_bytes // (2 * lanes)`` are shuffled. More mixes better and costs only memory: as
-        rows are permuted on disk already, windows of some thousand rows, all lanes together, are
-        plenty. Where it is too little, room for the batches that the shards of one window go to,
-        and one more, is taken all the same.
+        Memory for decoded shards in this process when 64 channels are read; other numbers take
+        it in proportion. That way the order of rows does not depend on what is read, and runs on
+        other channels, or on RGB, compare. A shard of 64 channels takes
+        ``128 * 64 * grid rows * grid columns`` bytes (int16: twice that): 33.6 MB at 64x64. If
+        all of the split fits, each rank reads it once, keeps it until `close` and shuffles
+        exactly. If not, windows of ``window_bytes // (2 * lanes)``, at least a shard, are
+        shuffled: more is better mixed and costs nothing but memory; some hundred batches' worth
+        is plenty, as rows are permuted on disk already. Besides it there are three batches of
+        output.
     lanes : int, optional
         Parallel windows, a multiple of every number of ranks that is to be used. By default up to
-        16, at least 16 shards each; giving it also turns off keeping all in memory.
+        16, at least 16 shards each; giving it also turns off keeping all in memory. Each rank
+        holds ``2 * lanes / world_size`` windows.
     device : str or torch.device
         ``cpu``, or a CUDA device: batches are then made in pinned memory and copied by a stream
         of their own.
@@ -173,7 +178,7 @@ class Loader:
         self._filled = len(np.unique(np.flatnonzero(split.valid) // ROWS_PER_SHARD))
         mixing = choose_mixing(
             self._filled,
-            self._shard_bytes,
+            self._shard_bytes * _REFERENCE_CHANNELS // len(self.selection),
             self._window_bytes,
             None if lanes is None else whole("lanes", lanes),
             shuffle,

@@ -63,12 +63,13 @@ def choose_mixing(
     shards : int
         Shards with a valid row.
     shard_bytes : int
-        Codes of the chosen channels of one shard.
+        Codes of one shard; of as many channels whatever is read, so that the order of rows does
+        not depend on that.
     window_bytes : int
         Budget for decoded shards. Two windows of each lane fit: one that is given, one being read.
     lanes : int, optional
         Number of lanes; the regime is then ``lanes``. By default the largest power of two up
-        to 16 that leaves each lane at least 16 shards and one shard a window.
+        to 16 that leaves each lane at least 16 shards. A lane's window is at least one shard.
     shuffle : bool
 
     Raises
@@ -82,9 +83,7 @@ def choose_mixing(
         if shards * shard_bytes <= window_bytes:
             return Mixing("exact")
         lanes = MOST_LANES
-        while lanes > 1 and (
-            SHARDS_PER_LANE * lanes > shards or 2 * lanes * shard_bytes > window_bytes
-        ):
+        while lanes > 1 and SHARDS_PER_LANE * lanes > shards:
             lanes //= 2
     elif lanes > shards:
         raise UsageError(

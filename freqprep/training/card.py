@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,6 +75,14 @@ class Card:
         """Quantization steps of the channels read: what their codes are multiplied by."""
         return step_table(self.encoding.precision)[list(self.inputs.read_selection.indices)]
 
+    @property
+    def identity(self) -> str:
+        """A hash of what the weights mean: network, inputs and classes."""
+        document = self.to_dict()
+        kept = ("model", "strides", "gate", "patches", "inputs", "steps", "classes")
+        text = json.dumps([document[name] for name in kept])
+        return hashlib.sha256(text.encode()).hexdigest()
+
     def to_dict(self) -> dict[str, Any]:
         """As JSON data; ``steps``, which follow from the rest, are there for other readers."""
         return {
@@ -110,24 +119,20 @@ class Card:
                 "install a newer freqprep",
             )
         try:
+            _check_types(data)
             ids, names = data["classes"]["ids"], data["classes"]["names"]
-            if not ids or len(ids) != len(names) or len(set(ids)) != len(ids):
-                raise ValueError("its classes are no list of distinct ids with a name each")
-            patches = int(data["patches"])
-            if not 0 <= patches <= _MOST_PATCHES:
-                raise ValueError(f"{patches} patches are not in 0..{_MOST_PATCHES}")
             return cls(
-                model=str(data["model"]),
-                strides=str(data["strides"]),
-                gate=bool(data["gate"]),
-                patches=patches,
+                model=data["model"],
+                strides=data["strides"],
+                gate=data["gate"],
+                patches=data["patches"],
                 inputs=Inputs.from_dict(data["inputs"]),
                 encoding=Encoding.from_dict(data["encoding"]),
                 class_ids=tuple(ids),
-                class_names=tuple(map(str, names)),
-                content_ids=dict(data["content_ids"]),
-                recipe=dict(data["recipe"]),
-                results=dict(data["results"]),
+                class_names=tuple(names),
+                content_ids=data["content_ids"],
+                recipe=data["recipe"],
+                results=data["results"],
             )
         except (KeyError, TypeError, ValueError, FreqprepError) as error:
             raise RunError(f"the model card is malformed: {error}") from None
@@ -143,6 +148,28 @@ class Card:
             strides=self.strides,
         )
         return GatedNetwork(ChannelGate(channels), network) if self.gate else network
+
+
+def _check_types(data: dict[str, Any]) -> None:
+    """Refuse values of other types than `Card.to_dict` writes; the text says which."""
+    kinds = {"model": str, "strides": str, "gate": bool, "patches": int}
+    kinds |= dict.fromkeys(("inputs", "encoding", "classes", "content_ids"), dict)
+    kinds |= {"recipe": dict, "results": dict}
+    for name, kind in kinds.items():
+        if type(data[name]) is not kind:
+            raise ValueError(f"its {name} is {type(data[name]).__name__}, not {kind.__name__}")
+    if not 0 <= data["patches"] <= _MOST_PATCHES:
+        raise ValueError(f"{data['patches']} patches are not in 0..{_MOST_PATCHES}")
+    ids, names = data["classes"]["ids"], data["classes"]["names"]
+    listed = isinstance(ids, list) and isinstance(names, list) and 0 < len(ids) == len(names)
+    if not listed or not all(type(one) in (str, int) for one in ids) or len({*ids}) < len(ids):
+        raise ValueError("its classes are no list of distinct ids with a name each")
+    if not all(isinstance(text, str) for text in (*names, *data["content_ids"].values())):
+        raise ValueError("its class names and content ids are not all texts")
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is no number")
 
 
 def read_card(folder: Path) -> Card:
@@ -163,7 +190,7 @@ def read_card(folder: Path) -> Card:
             "make one with `freqprep train STORE --run FOLDER`",
         ) from None
     try:
-        return Card.from_dict(json.loads(data))
+        return Card.from_dict(json.loads(data, parse_constant=_no_number))
     except (ValueError, RecursionError) as error:
         raise RunError(f"{path} is not JSON: {error}", "train again, or restore the file") from None
     except RunError as error:

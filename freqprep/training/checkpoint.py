@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import io
-import pickle
-import warnings
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from freqprep.errors import RunError, UsageError
+from freqprep.models.weight_files import load_torch_file
 from freqprep.store.disk import full_disk_named, write_parts
 from freqprep.training.card import Card, read_card
 
@@ -27,28 +25,31 @@ AVERAGE, NETWORK = "average", "network"
 _REMEDY = "restore the file, or train again into another folder"
 
 
-def write_checkpoint(folder: Path, state: dict[str, Any]) -> None:
+def write_checkpoint(folder: Path, card: Card, state: dict[str, Any]) -> None:
     """Replace the checkpoint of a run.
 
     Parameters
     ----------
     folder : Path
+    card : Card
+        Of the run: the checkpoint is of no use with another one.
     state : dict
         Tensors and plain data: what `read_checkpoint` gives back.
     """
     buffer = io.BytesIO()
-    torch.save({"format": FORMAT_NAME, "format_version": FORMAT_VERSION, **state}, buffer)
+    head = {"format": FORMAT_NAME, "format_version": FORMAT_VERSION, "identity": card.identity}
+    torch.save({**head, **state}, buffer)
     with full_disk_named(folder):
         write_parts(folder / CHECKPOINT, [buffer.getvalue()], folder)
 
 
-def read_checkpoint(folder: Path) -> dict[str, Any]:
+def read_checkpoint(folder: Path, card: Card) -> dict[str, Any]:
     """The state in a run's folder, on the CPU. Nothing in the file is executed.
 
     Raises
     ------
     RunError
-        There is none, it is damaged, or of another format.
+        There is none, it is damaged, of another format, or not of the network on the card.
     """
     path = folder / CHECKPOINT
     if not path.is_file():
@@ -57,24 +58,9 @@ def read_checkpoint(folder: Path) -> dict[str, Any]:
             "train first: the first one is written after an epoch, or at an interrupt",
         )
     try:
-        with zipfile.ZipFile(path) as archive:
-            if damaged := archive.testzip():
-                raise ValueError(f"the checksum of {damaged} does not match")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            state = torch.load(path, map_location="cpu", weights_only=True)
-    except (
-        OSError,
-        ValueError,
-        EOFError,
-        KeyError,
-        RuntimeError,
-        NotImplementedError,
-        zipfile.BadZipFile,
-        pickle.UnpicklingError,
-    ) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise RunError(f"the checkpoint {path} is damaged: {reason}", _REMEDY) from None
+        state = load_torch_file(path)
+    except ValueError as error:
+        raise RunError(f"the checkpoint {path} is damaged: {error}", _REMEDY) from None
     if not isinstance(state, dict) or state.get("format") != FORMAT_NAME:
         raise RunError(f"{path} is not a checkpoint of freqprep", _REMEDY)
     version = str(state.get("format_version"))
@@ -82,6 +68,12 @@ def read_checkpoint(folder: Path) -> dict[str, Any]:
         raise RunError(
             f"{path} has format {version}, this freqprep reads {FORMAT_VERSION}",
             "install a newer freqprep",
+        )
+    if state.get("identity") != card.identity:
+        raise RunError(
+            f"{path} is of another run than the card beside it: the channels, the classes or the"
+            " network differ",
+            _REMEDY,
         )
     return state
 
@@ -94,12 +86,12 @@ def load_model(folder: Path, device: torch.device) -> tuple[Card, torch.nn.Modul
     RunError
         The folder is not a run's, or its files do not fit one another.
     """
-    card, state = read_card(folder), read_checkpoint(folder)
+    card = read_card(folder)
     try:
         module = card.build()
     except UsageError as error:
         raise RunError(f"the card in {folder} cannot be used: {error.message}", _REMEDY) from None
-    fill(module, state.get(AVERAGE), folder)
+    fill(module, read_checkpoint(folder, card).get(AVERAGE), folder)
     module = module.to(device, memory_format=torch.channels_last)
     return card, module.eval().requires_grad_(False)
 

@@ -15,11 +15,8 @@ from freqprep.spectrum.channels import CHANNELS, NAMES, Selection, channels
 from freqprep.store.disk import full_disk_named, write_parts
 from freqprep.store.selection_file import write_selection
 from freqprep.streaming.loader import Loader
-from freqprep.training.request import Plan, TrainingRequest
+from freqprep.training.request import SCORES, SELECTION, Plan, TrainingRequest
 from freqprep.training.world import World
-
-SCORES, SELECTION = "gate-scores.json", "gate-selection.json"
-"""Names of the files in a run's folder."""
 
 
 def gate_of(network: torch.nn.Module, plan: Plan, world: World, threads: int) -> dict[str, Any]:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
 
-from freqprep.progress import say
-
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SAID = b"interrupted: stopping after this step (Ctrl-C again: at once)\n"
 
 
 @contextlib.contextmanager
 def held_interrupts() -> Iterator[Callable[[], bool]]:
-    """Hold the first interrupt back; a second one is raised at once.
+    """Hold the first interrupt back; a second Ctrl-C is raised at once.
+
+    A second SIGTERM is not: ``torchrun`` sends one after every Ctrl-C.
 
     Yields
     ------
@@ -27,11 +29,13 @@ def held_interrupts() -> Iterator[Callable[[], bool]]:
         return
     waiting = threading.Event()
 
-    def hold(_signal: int, _frame: FrameType | None) -> None:
+    def hold(number: int, _frame: FrameType | None) -> None:
         if waiting.is_set():
-            raise KeyboardInterrupt
+            if number == signal.SIGINT:
+                raise KeyboardInterrupt
+            return
         waiting.set()
-        say("interrupted: stopping after this step (again: at once)")
+        os.write(2, _SAID)  # print may be what was interrupted
 
     before = {number: signal.signal(number, hold) for number in _SIGNALS}
     try:

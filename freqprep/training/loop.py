@@ -7,7 +7,7 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
@@ -25,6 +25,7 @@ from freqprep.training.interrupts import held_interrupts
 from freqprep.training.request import Plan, TrainingRequest, plan
 from freqprep.training.results import results_of
 from freqprep.training.run_state import RunState
+from freqprep.training.scoring import match_classes
 from freqprep.training.world import join_world
 
 _MOST_STEPS_A_LINE = 50
@@ -57,14 +58,12 @@ def train(request: TrainingRequest) -> Card:
         Interrupted; the run was saved after its last step, and can be resumed.
     """
     with join_world(request.device) as world:
-        planned = plan(request)
+        planned = plan(request, world.size)
         card = planned.card
         for note in planned.notes if world.leads else ():
             say(f"note: {note}")
         run = RunState(request, planned, world)
-        # Several processes cannot agree on a step in time: there, the last save counts.
-        held = held_interrupts() if world.size == 1 else contextlib.nullcontext(lambda: False)
-        with run.loader, held as interrupted:
+        with run.loader, held_interrupts() as interrupted:
             _train_all(run, planned, interrupted)
         results = results_of(card, run.average.network, planned.train, run.validation)
         if run.gate:
@@ -84,6 +83,7 @@ def _train_all(run: RunState, planned: Plan, interrupted: Callable[[], bool]) ->
         while run.loader.epoch < epochs:
             epoch = run.loader.epoch
             _train_epoch(run, interrupted)
+            run.world.same_everywhere(run.average.network)
             if planned.val is not None:
                 run.validation = _validate(run, planned.val, epoch).to_dict()
                 numbers = {k: v for k, v in run.validation.items() if isinstance(v, (int, float))}
@@ -94,33 +94,34 @@ def _train_all(run: RunState, planned: Plan, interrupted: Callable[[], bool]) ->
             run.save()
             if run.log is not None:
                 write_curves(run.request.run)
-            _stop_if(interrupted, run)
+            if run.loader.epoch < epochs and run.world.any(interrupted()):
+                _leave(run)
 
 
 def _train_epoch(run: RunState, interrupted: Callable[[], bool]) -> None:
     """The rest of the current epoch."""
-    loader, epochs = run.loader, run.recipe.epochs
+    loader, images = run.loader, run.recipe.batch_size
     run.network.train()
-    images = run.recipe.batch_size
+    if loader.step == 0:
+        run.meter.start(loader.wait_seconds)
     steps = min(_MOST_STEPS_A_LINE, -(-len(loader) // _LINES_AN_EPOCH))
-    what = f"epoch {loader.epoch + 1}/{epochs}"
+    what = f"epoch {loader.epoch + 1}/{run.recipe.epochs}"
     with _progress(run, what, len(loader) * images, loader.step * images) as progress:
-        waited, began = loader.wait_seconds, time.monotonic()
         for batch in loader:
             train_step(run, batch)
-            note = ""
-            if (batch.step + 1) % steps == 0 or batch.step + 1 == len(loader):
-                now, wait = time.monotonic(), loader.wait_seconds
-                note = _report(run, batch, now - began, wait - waited)
-                waited, began = wait, now
+            last = batch.step + 1 == len(loader)
+            line = last or (batch.step + 1) % steps == 0
+            note = _report(run, batch) if line else ""
             if progress is not None:
                 progress.update(images, note)
-            if batch.step + 1 < len(loader):
-                if time.monotonic() - run.saved > 60 * _MINUTES_A_CHECKPOINT:
-                    run.save()
-                if interrupted():
-                    run.save()
-                    _stop_if(interrupted, run)
+            if last:
+                continue  # the end of the epoch saves
+            # Several processes stop after the same step: they ask one another with each line.
+            if (line or run.world.size == 1) and run.world.any(interrupted()):
+                run.save()
+                _leave(run)
+            if time.monotonic() - run.saved > 60 * _MINUTES_A_CHECKPOINT:
+                run.save()
 
 
 def train_step(run: RunState, batch: Batch) -> None:
@@ -179,15 +180,10 @@ def _draw_seed(*numbers: int) -> int:
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
 
 
-def _report(run: RunState, batch: Batch, seconds: float, waited: float) -> str:
+def _report(run: RunState, batch: Batch) -> str:
     """Write a line of metrics for the steps since the last one; a short form of it."""
-    images, values = run.meter.take(run.world)
-    values = {
-        **values,
-        "lr": run.optimizer.param_groups[0]["lr"],
-        "images_per_second": images / seconds,
-        "data_wait": waited / seconds,
-    }
+    values = run.meter.take(run.world, run.loader.wait_seconds)
+    values["lr"] = run.optimizer.param_groups[0]["lr"]
     run.write("train", values)
     if not math.isfinite(values["loss"]):
         raise RunError(
@@ -203,13 +199,11 @@ def _report(run: RunState, batch: Batch, seconds: float, waited: float) -> str:
 
 
 def _validate(run: RunState, split: Split, epoch: int) -> Evaluation:
-    run.world.same_everywhere(run.average.network)
-    answers = np.arange(len(split.attributes.class_ids))
     found = evaluate(
         run.average.network,
         run.card.inputs,
         split,
-        answers,
+        match_classes(run.card, split),
         run.world,
         batch_size=run.recipe.batch_size,
         threads=run.request.threads,
@@ -226,8 +220,8 @@ def _progress(run: RunState, what: str, total: int, done: int) -> Any:
     return Progress(what, total, done) if run.world.leads else contextlib.nullcontext()
 
 
-def _stop_if(interrupted: Callable[[], bool], run: RunState) -> None:
-    """Leave after a save, when an interrupt is waiting."""
-    if interrupted():
+def _leave(run: RunState) -> NoReturn:
+    """End an interrupted run that was saved."""
+    if run.world.leads:
         say(f"saved in {run.request.run}: go on with --resume")
-        raise KeyboardInterrupt
+    raise KeyboardInterrupt

@@ -32,7 +32,7 @@ class MetricsLog:
 
     def __init__(self, folder: Path, length: int = 0, steps: int = 0) -> None:
         self._file = open(folder / METRICS, "ab")  # noqa: SIM115 - closed by close()
-        self._file.truncate(length)
+        self._file.truncate(min(length, self._file.tell()))
         self._board: Any = None
         if importlib.util.find_spec("tensorboard") is not None:
             from torch.utils.tensorboard import SummaryWriter

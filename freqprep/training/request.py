@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from freqprep.augment import Inputs
+from freqprep.augment.crops import aligned_crop
 from freqprep.errors import RunError, UsageError
 from freqprep.models.networks import DEFAULT_GRID, MODELS, STEM_STRIDE, check_grid
 from freqprep.spectrum import BLOCK
@@ -18,7 +20,10 @@ from freqprep.store.selections import ChannelsLike, select
 from freqprep.store.split import Split
 from freqprep.training.card import CARD, Card, read_card
 from freqprep.training.checkpoint import CHECKPOINT
+from freqprep.training.curves import CURVES
+from freqprep.training.metrics import METRICS
 from freqprep.training.recipe import Recipe
+from freqprep.training.scoring import match_classes
 
 INPUTS = ("frequency", "rgb")
 DEFAULT_CHANNELS = "square-24"
@@ -26,6 +31,12 @@ DEFAULT_READ = "paper-64"
 """Read besides the used channels: resizing moves energy between frequencies."""
 
 _MANY = 0.5
+_LEAST_IMAGES = 2
+SCORES, SELECTION = "gate-scores.json", "gate-selection.json"
+"""Names of the files that a run with a gate ends with."""
+
+RUN_FILES = (CARD, CHECKPOINT, METRICS, CURVES, SCORES, SELECTION)
+"""Names of all files that a run writes into its folder."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +76,8 @@ class TrainingRequest:
         Threads that read and decode.
     compile : bool
         Compile the network.
+    lanes : int or None
+        See `freqprep.Loader`: a multiple of every number of processes to be used.
     resume : bool
         Go on with the run in the folder.
     """
@@ -87,6 +100,7 @@ class TrainingRequest:
     device: str | None = None
     threads: int = 2
     compile: bool = False
+    lanes: int | None = None
     resume: bool = False
 
 
@@ -113,8 +127,14 @@ class Plan:
     notes: tuple[str, ...]
 
 
-def plan(request: TrainingRequest) -> Plan:
+def plan(request: TrainingRequest, processes: int = 1) -> Plan:
     """Check a request against the store and the run's folder.
+
+    Parameters
+    ----------
+    request : TrainingRequest
+    processes : int
+        That share the work.
 
     Raises
     ------
@@ -132,25 +152,36 @@ def plan(request: TrainingRequest) -> Plan:
     val = _validation(store, request)
     for split in filter(None, (train, val)):
         check_labels(split)
+    inputs = _inputs(request, train)
+    _check_batches(request.recipe, inputs, train, processes)
     attributes = train.attributes
     card = Card(
         model=request.model,
         strides=request.strides,
         gate=request.gate,
         patches=request.patches,
-        inputs=_inputs(request, train),
+        inputs=inputs,
         encoding=attributes.encoding,
         class_ids=attributes.class_ids,
         class_names=attributes.class_names,
         content_ids={
             split.attributes.split: split.content_id for split in (train, val) if split is not None
         },
-        recipe={**request.recipe.to_dict(), "seed": request.seed},
+        recipe={
+            **request.recipe.to_dict(),
+            "seed": request.seed,
+            "lanes": request.lanes,
+            "init": None if request.init is None else _hash(request.init),
+        },
     )
     resumes = _resumes(request, card)
     notes = [note for note in (_detail(card.inputs, train),) if note]
+    if val is not None and (unknown := int((match_classes(card, val) < 0).sum())):
+        notes.append(
+            f"{unknown} classes of {val.path} are not in {train.path}: they count as wrong"
+        )
     if val is None:
-        notes.append(f"no validation: {request.store} has no split val")
+        notes.append(f"no validation: {request.store} has no other split named val")
     if request.resume and not resumes:
         notes.append(f"nothing to resume in {request.run}: starting")
     return Plan(card, train, val, resumes, tuple(notes))
@@ -225,12 +256,41 @@ def _detail(inputs: Inputs, train: Split) -> str:
     )
 
 
+def _check_batches(recipe: Recipe, inputs: Inputs, train: Split, processes: int) -> None:
+    """Refuse what would only fail at some step: parts of one image, crops that do not fit."""
+    smallest = recipe.batch_size // processes // recipe.accumulate
+    if smallest < _LEAST_IMAGES:
+        raise UsageError(
+            f"a batch of {recipe.batch_size} over {processes} processes in {recipe.accumulate}"
+            f" parts leaves {smallest} images for a step, and batch norm needs {_LEAST_IMAGES}",
+            "use a larger --batch-size, or fewer parts",
+        )
+    if recipe.policy.aligned:
+        sizes = train.sizes[train.valid]
+        aligned_crop(sizes, inputs.side, np.zeros((len(sizes), 2)))
+
+
+def _hash(path: Path) -> str:
+    """SHA-256 of the weights that a run begins with: part of what it is."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise UsageError(
+            f"{path} cannot be read: {error.strerror}", "name another --init"
+        ) from None
+
+
 def _resumes(request: TrainingRequest, card: Card) -> bool:
-    """Whether there is a checkpoint to go on from; refuses a run that is another one."""
+    """Whether there is a checkpoint to go on from; refuses a folder that is something else's."""
     folder = request.run
+    if folder.resolve().is_relative_to(request.store.resolve()):
+        raise UsageError(f"{folder} lies in the store", "name a --run outside of it")
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is no folder", "name another --run")
     if not (folder / CARD).exists():
+        if taken := [name for name in RUN_FILES if (folder / name).exists()]:
+            raise UsageError(f"{folder} has a {taken[0]} of something else", "name another --run")
         return False
     if not request.resume:
         raise UsageError(
@@ -242,14 +302,12 @@ def _resumes(request: TrainingRequest, card: Card) -> bool:
 
 def _refuse_another(folder: Path, theirs: dict, ours: dict) -> None:
     for name in ours:
-        if name == "results" or ours[name] == theirs[name]:
+        was, now = theirs[name], ours[name]
+        if name == "results" or was == now:
             continue
-        if isinstance(ours[name], dict):
-            keys = [k for k in ours[name] if ours[name][k] != theirs[name].get(k)]
-            name, theirs, ours = f"{name}.{keys[0]}", theirs[name], ours[name]
-            was, now = theirs.get(keys[0]), ours[keys[0]]
-        else:
-            was, now = theirs[name], ours[name]
+        if isinstance(now, dict):
+            key = next(key for key in {**now, **was} if now.get(key) != was.get(key))
+            name, was, now = f"{name}.{key}", was.get(key), now.get(key)
         raise RunError(
             f"the run in {folder} is another one: its {name} is {_short(was)}, now {_short(now)}",
             "resume with the options and the data it was started with, or name another --run",

@@ -15,6 +15,7 @@ from freqprep.importance.network_view import Views
 from freqprep.models.initial import load_weights
 from freqprep.progress import say
 from freqprep.spectrum.channels import channels
+from freqprep.store.disk import remove_aside
 from freqprep.store.split import Split
 from freqprep.streaming.loader import Loader
 from freqprep.training.card import write_card
@@ -28,7 +29,7 @@ from freqprep.training.checkpoint import (
 from freqprep.training.meter import Meter
 from freqprep.training.metrics import MetricsLog
 from freqprep.training.optimization import Average, make_optimizer
-from freqprep.training.request import Plan, TrainingRequest
+from freqprep.training.request import RUN_FILES, Plan, TrainingRequest
 from freqprep.training.world import World
 
 _PICTURES = 128
@@ -75,6 +76,7 @@ class RunState:
             rank=world.rank,
             world_size=world.size,
             threads=request.threads,
+            lanes=request.lanes,
             device=world.device,
         )
         grid = plan.train.attributes.encoding.geometry.grid
@@ -98,6 +100,7 @@ class RunState:
         self.log: MetricsLog | None = None
         if world.leads:
             request.run.mkdir(parents=True, exist_ok=True)
+            remove_aside(request.run, RUN_FILES)
             if not plan.resumes:
                 write_card(request.run, plan.card)
             self.log = MetricsLog(request.run, written, self.steps_done)
@@ -127,24 +130,25 @@ class RunState:
             AVERAGE: self.average.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "loader": self.loader.state_dict(),
-            "meter": self.meter.state_dict(),
+            "meter": self.meter.state_dict(self.loader.wait_seconds),
             "metrics_bytes": self.log.sync(),
             "validation": self.validation,
             "gate": self.gate,
         }
-        write_checkpoint(self.request.run, state)
+        write_checkpoint(self.request.run, self.card, state)
         self.saved = time.monotonic()
 
     def _restore(self) -> int:
         """Take over the checkpoint; the length of the file of metrics at that moment."""
         folder = self.request.run
-        state = read_checkpoint(folder)
+        state = read_checkpoint(folder, self.card)
         fill(self.network, state.get(NETWORK), folder)
         fill(self.average.network, state.get(AVERAGE), folder)
         try:
             self.optimizer.load_state_dict(state["optimizer"])
             self.loader.load_state_dict(state["loader"])
-            self.meter.load_state_dict(state["meter"])
+            if self.world.leads:  # they are the leading process's sums
+                self.meter.load_state_dict(state["meter"], self.loader.wait_seconds)
             self.validation, self.gate = dict(state["validation"]), dict(state["gate"])
             written = int(state["metrics_bytes"])
         except (KeyError, TypeError, ValueError, AttributeError) as error:

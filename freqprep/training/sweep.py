@@ -8,7 +8,8 @@ from typing import Any
 
 from freqprep.errors import UsageError
 from freqprep.training.loop import train
-from freqprep.training.request import TrainingRequest
+from freqprep.training.request import TrainingRequest, plan
+from freqprep.training.world import process_numbers
 
 
 def sweep(request: TrainingRequest, lambdas: Sequence[float]) -> list[dict[str, Any]]:
@@ -31,18 +32,28 @@ def sweep(request: TrainingRequest, lambdas: Sequence[float]) -> list[dict[str, 
     """
     if not request.gate:
         raise UsageError("a sweep of the gate's weight without a gate", "train with a gate")
-    rows = []
-    for weight in lambdas:
-        recipe = dataclasses.replace(request.recipe, gate_lambda=weight)
-        folder = request.run / f"lambda-{weight:g}"
-        results = train(dataclasses.replace(request, recipe=recipe, run=folder)).results
-        rows.append(
-            {
-                "lambda": weight,
-                "run": str(folder),
-                "open": results["gate"]["open"],
-                "channels": results["gate"]["channels"],
-                "top1": results["validation"].get("top1"),
-            }
+    if len({*lambdas}) < len(lambdas):
+        raise UsageError(f"the same weight twice: {', '.join(map(str, lambdas))}", "give each once")
+    if process_numbers()[0] > 1:
+        raise UsageError("a sweep in several processes", "train each weight by itself")
+    requests = [
+        dataclasses.replace(
+            request,
+            recipe=dataclasses.replace(request.recipe, gate_lambda=weight),
+            run=request.run / f"lambda-{weight!r}",
         )
-    return rows
+        for weight in lambdas
+    ]
+    for one in requests:
+        plan(one)  # what cannot be done is refused before the first is trained
+    return [_row(one, train(one).results) for one in requests]
+
+
+def _row(request: TrainingRequest, results: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "lambda": request.recipe.gate_lambda,
+        "run": str(request.run),
+        "open": results["gate"]["open"],
+        "channels": results["gate"]["channels"],
+        "top1": results["validation"].get("top1"),
+    }

@@ -41,6 +41,10 @@ class World:
             tensor.copy_(on_device)
         return tensor
 
+    def any(self, flag: bool) -> bool:
+        """Whether it is true in one of the processes; all of them must ask."""
+        return bool(self.sum(torch.tensor([int(flag)])).item())
+
     def same_everywhere(self, module: torch.nn.Module) -> None:
         """Give every process the first one's parameters and buffers."""
         if self.size > 1:
@@ -66,6 +70,8 @@ def choose_device(name: str | None) -> torch.device:
         return torch.device("cuda" if gpu else "cpu")
     try:
         device = torch.device(name)
+        if device.type not in ("cpu", "cuda"):
+            raise RuntimeError("networks run on a CPU or with CUDA here")
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         reason = (str(error).splitlines() or [""])[0]
@@ -75,10 +81,35 @@ def choose_device(name: str | None) -> torch.device:
     return device
 
 
+def process_numbers() -> tuple[int, int, int]:
+    """Processes of this run, which of them this one is, and which on its machine.
+
+    Raises
+    ------
+    UsageError
+        The environment says something that ``torchrun`` would not.
+    """
+    names = ("WORLD_SIZE", "RANK", "LOCAL_RANK")
+    texts = [os.environ.get(name, default) for name, default in zip(names, "100", strict=True)]
+    if not all(text.isdecimal() for text in texts):
+        raise _not_torchrun(", ".join(map("=".join, zip(names, texts, strict=True))))
+    size, rank, local = map(int, texts)
+    if not rank < size:
+        raise _not_torchrun(f"process {rank} of {size}")
+    return size, rank, local
+
+
+def _not_torchrun(what: str) -> UsageError:
+    return UsageError(
+        f"the processes of this run cannot find each other: {what}",
+        "start several with torchrun, or unset WORLD_SIZE and RANK for one",
+    )
+
+
 @contextlib.contextmanager
 def join_world(device: str | None) -> Iterator[World]:
     """Join the other processes that ``torchrun`` started, or be alone."""
-    size = int(os.environ.get("WORLD_SIZE", "1"))
+    size, rank, local = process_numbers()
     chosen = choose_device(device)
     if chosen.type == "cuda":
         # What is not computed in bfloat16 (augmentation) may take TF32: 0.02 grey levels.
@@ -87,11 +118,13 @@ def join_world(device: str | None) -> Iterator[World]:
     if size == 1:
         yield World(0, 1, chosen)
         return
-    rank, local = int(os.environ["RANK"]), int(os.environ.get("LOCAL_RANK", "0"))
     if chosen.type == "cuda":
         chosen = torch.device("cuda", local)
         torch.cuda.set_device(chosen)
-    torch.distributed.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
+    try:
+        torch.distributed.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
+    except (ValueError, RuntimeError) as error:
+        raise _not_torchrun((str(error).splitlines() or [""])[0]) from None
     try:
         yield World(rank, size, chosen)
     finally:

@@ -13,7 +13,7 @@ import runs
 import synthetic
 
 import freqprep
-from freqprep.training.card import CARD, Card
+from freqprep.training.card import CARD, Card, read_card
 from freqprep.training.checkpoint import CHECKPOINT, NETWORK, write_checkpoint
 
 
@@ -125,6 +125,13 @@ def changed(*where, value):
     return damage
 
 
+CHANNELS = freqprep.channels("paper-6").names
+
+
+def without_weights(run):
+    write_checkpoint(run, read_card(run), {NETWORK: {}})
+
+
 DAMAGE = {
     "no folder": (shutil.rmtree, "is not the folder of a run"),
     "no card": (lambda run: (run / CARD).unlink(), "is not the folder of a run"),
@@ -141,8 +148,13 @@ DAMAGE = {
     "a flipped bit": (lambda run: synthetic.flip(run / CHECKPOINT, 400_000), "is damaged"),
     "half a checkpoint": (lambda run: os.truncate(run / CHECKPOINT, 100_000), "is damaged"),
     "other bytes": (lambda run: (run / CHECKPOINT).write_bytes(b"PK"), "is damaged"),
-    "no weights": (lambda run: write_checkpoint(run, {NETWORK: {}}), "is not of the network"),
-    "another network": (changed("gate", value=True), "is not of the network that its card names"),
+    "no weights": (without_weights, "is not of the network"),
+    "another network": (changed("gate", value=True), "is of another run than the card"),
+    "other channels": (
+        changed("inputs", "channels", value=["y_0_1", "y_0_0", *CHANNELS[2:]]),
+        "is of another run than the card",
+    ),
+    "odd values": (changed("patches", value=1.5), "its patches is float"),
 }
 
 

@@ -135,7 +135,7 @@ def test_another_networks_weights_are_refused(tmp_path, rgb, files):
         (state[name][:3], f"of another shape: {name} (3, 1, 3, 3) in place of (384, 1, 3, 3)"),
         (state[name] * float("inf"), f"not finite: {name}"),
         (state[name].int(), f"not of real numbers: {name}"),
-        ("text", f"not tensors: {name}"),
+        ("text", f"not plain tensors: {name}"),
     ):
         torch.save({**state, name: changed}, path)
         assert text in refusal(network, path)

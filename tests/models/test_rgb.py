@@ -101,7 +101,7 @@ def test_wrong_tensors_are_named(folded, tmp_path):
     assert f"{dotted} (3,) in place of (1280,)" in refusal(saved(**{name: good[:3]}))
     assert f"not of real numbers: {dotted}" in refusal(saved(**{name: good.astype(np.int32)}))
     assert f"not finite: {dotted}" in refusal(saved(**{name: good * np.nan}))
-    assert f"not tensors: {dotted}" in refusal(saved(**{name: good.astype("U")}))
+    assert f"not plain tensors: {dotted}" in refusal(saved(**{name: good.astype("U")}))
     assert "unknown: extra.weight" in refusal(saved(extra__weight=good))
     assert "none are the first and last" in refusal(saved(classifier__1__weight=None))
     assert "shape (7,)" in refusal(saved(classifier__1__weight=np.zeros(7, np.float32)))

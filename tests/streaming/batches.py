@@ -11,6 +11,9 @@ CHANNELS = ["y_0_1", "cb_0_0", "y_0_0"]
 SHARD_BYTES = 128 * 3 * 2 * 2
 """Codes of one shard of `many` with these channels."""
 
+WINDOW_BYTES = 128 * 64 * 2 * 2
+"""What one shard of it counts in the memory budget, whatever is read."""
+
 
 def copied(batch: Batch) -> tuple:
     codes, labels = batch.codes.numpy().copy(), batch.labels.numpy().copy()

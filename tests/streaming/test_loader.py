@@ -7,7 +7,7 @@ import tracemalloc
 import numpy as np
 import pytest
 import torch
-from batches import CHANNELS, SHARD_BYTES, assert_same, taken
+from batches import CHANNELS, SHARD_BYTES, WINDOW_BYTES, assert_same, taken
 
 import freqprep
 from freqprep import Loader
@@ -17,8 +17,8 @@ from freqprep.streaming.shuffling import sequence
 
 REGIMES = {
     "exact": {},
-    "lanes": {"lanes": 4, "window_bytes": 8 * SHARD_BYTES},
-    "one lane": {"window_bytes": 5 * SHARD_BYTES},
+    "lanes": {"lanes": 4, "window_bytes": 8 * WINDOW_BYTES},
+    "one lane": {"window_bytes": 5 * WINDOW_BYTES},
     "hardly any memory": {"window_bytes": 1},
     "rows": {"shuffle": False},
 }
@@ -257,3 +257,12 @@ def test_a_cuda_device_gets_the_same_batches(split, regime):
                 if len(found) == len(expected) and count:
                     break
     assert_same(found, [batch[:5] for batch in expected])
+
+
+@pytest.mark.parametrize("regime", REGIMES)
+def test_the_order_does_not_depend_on_the_channels(split, regime):
+    rows = []
+    for channels in (["y_0_0"], "paper-64", "all"):
+        with Loader(split, channels, batch_size=48, seed=5, **REGIMES[regime]) as loader:
+            rows.append([batch.rows.tolist() for batch in loader])
+    assert rows[0] == rows[1] == rows[2]

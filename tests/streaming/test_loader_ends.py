@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import synthetic
-from batches import CHANNELS, SHARD_BYTES, assert_same, copied, taken, threads
+from batches import CHANNELS, WINDOW_BYTES, assert_same, copied, taken, threads
 
 import freqprep
 from freqprep import Loader
@@ -25,7 +25,7 @@ from freqprep.errors import (
 )
 from freqprep.store.layout import shard_path
 
-LANES = {"lanes": 2, "window_bytes": 4 * SHARD_BYTES, "batch_size": 16}
+LANES = {"lanes": 2, "window_bytes": 4 * WINDOW_BYTES, "batch_size": 16}
 
 
 @pytest.fixture(autouse=True)

@@ -238,8 +238,9 @@ def test_reads_list_every_row_once_and_in_time(images, mixing, batch_size, data)
         (31, 999, Mixing("lanes", 1, 4)),
         (32, 999, Mixing("lanes", 2, 2)),
         (10_000, 6400, Mixing("lanes", 16, 2)),
-        (10_000, 3100, Mixing("lanes", 8, 1)),
-        (10_000, 1, Mixing("lanes", 1, 1)),
+        (10_000, 3100, Mixing("lanes", 16, 1)),
+        (200, 3100, Mixing("lanes", 8, 1)),
+        (10_000, 1, Mixing("lanes", 16, 1)),
     ],
 )
 def test_the_regime_follows_from_the_budget(shards, window, expected):

@@ -88,3 +88,14 @@ def test_numbers_out_of_range_are_refused_by_name(change):
 def test_an_unknown_preset_names_the_known():
     with pytest.raises(UsageError, match="short or paper"):
         preset_recipe("long", "resnet50")
+
+
+def test_an_unknown_model_names_the_known():
+    with pytest.raises(UsageError, match="vgg16.*resnet50 or mobilenet_v2"):
+        preset_recipe("short", "vgg16")
+
+
+def test_one_epoch_of_steps_begins_at_the_full_rate():
+    recipe = preset_recipe("paper", "resnet50", epochs=1)
+    rates = [recipe.learning_rate(step, 6) / recipe.lr for step in range(6)]
+    assert rates == pytest.approx([1, 1, 0.1, 0.1, 0.01, 1e-3])

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -10,17 +11,26 @@ import numpy as np
 import pytest
 import torch
 
+from freqprep.augment import Policy
 from freqprep.errors import RunError, UsageError
 from freqprep.training import loop
 from freqprep.training.card import CARD, read_card
-from freqprep.training.checkpoint import AVERAGE, NETWORK, read_checkpoint
+from freqprep.training.checkpoint import (
+    AVERAGE,
+    CHECKPOINT,
+    NETWORK,
+    load_model,
+    read_checkpoint,
+)
 from freqprep.training.loop import train
-from freqprep.training.metrics import read_metrics
+from freqprep.training.metrics import METRICS, read_metrics
+from freqprep.training.scoring import score
 from freqprep.training.sweep import sweep
+from freqprep.training.world import World
 
 
 def weights(folder):
-    state = read_checkpoint(folder)
+    state = read_checkpoint(folder, read_card(folder))
     return {f"{part} {n}": t for part in (NETWORK, AVERAGE) for n, t in state[part].items()}
 
 
@@ -165,7 +175,9 @@ def test_a_sweep_trains_a_run_for_each_weight(tiny):
     rows = sweep(tiny(gate=True, epochs=1), [0.0, 50.0])
     assert [row["lambda"] for row in rows] == [0.0, 50.0]
     assert rows[0]["open"] >= rows[1]["open"]
-    assert all(read_card(tiny().run / f"lambda-{w}").gate for w in ("0", "50"))
+    with pytest.raises(UsageError, match="same weight twice"):
+        sweep(tiny(gate=True), [0.5, 0.5])
+    assert all(read_card(tiny().run / f"lambda-{w}").gate for w in ("0.0", "50.0"))
 
 
 @pytest.mark.parametrize(
@@ -186,6 +198,11 @@ def test_a_sweep_trains_a_run_for_each_weight(tiny):
         ({"threads": 0}, "0"),
         ({"device": "toaster"}, "toaster"),
         ({"seed": -1}, "-1"),
+        ({"batch_size": 1}, "1 images for a step"),
+        ({"accumulate": 17}, "1 images for a step"),
+        ({"policy": Policy(aligned=True)}, "whole blocks"),
+        ({"init": Path("nothing.pt")}, "nothing.pt"),
+        ({"lanes": 40}, "lanes=40"),
     ],
 )
 def test_what_cannot_be_done_is_refused_before_anything_is_written(tiny, changes, words):
@@ -207,6 +224,73 @@ def test_a_folder_with_a_run_is_not_overwritten(tiny):
     ):
         with pytest.raises(RunError, match=words):
             train(dataclasses.replace(tiny(**{"epochs": 1, **changes}), resume=True))
+
+
+def test_a_checkpoint_of_another_selection_is_refused(tiny, tmp_path):
+    """The tensors would fit: only what they mean differs."""
+    requests = [
+        tiny(epochs=1, run=tmp_path / name, channels=channels, read="paper-64")
+        for name, channels in (("one", ["y_0_0", "y_0_1"]), ("other", ["y_3_3", "y_4_3"]))
+    ]
+    for request in requests:
+        train(request)
+    shutil.copy(requests[0].run / CHECKPOINT, requests[1].run / CHECKPOINT)
+    with pytest.raises(RunError, match="of another run than the card"):
+        train(dataclasses.replace(requests[1], resume=True))
+    with pytest.raises(RunError, match="of another run than the card"):
+        load_model(requests[1].run, torch.device("cpu"))
+
+
+def test_a_run_begun_with_other_weights_is_another_run(tiny, tmp_path):
+    first = tiny(epochs=1, run=tmp_path / "first")
+    train(first)
+    begun = tiny(epochs=1, run=tmp_path / "begun", init=first.run / CHECKPOINT)
+    train(begun)
+    assert losses(first.run) != losses(begun.run)
+    with pytest.raises(RunError, match=r"recipe\.init"):
+        train(dataclasses.replace(begun, init=None, resume=True))
+
+
+def test_nothing_of_others_is_overwritten(tiny, store, tmp_path):
+    for name in (METRICS, CHECKPOINT):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / name).write_text("mine")
+        with pytest.raises(UsageError, match=f"has a {name} of something else"):
+            train(tiny(run=folder))
+        assert (folder / name).read_text() == "mine"
+    for folder in (store, store / "train" / "run", store / ".selections"):
+        with pytest.raises(UsageError, match="lies in the store"):
+            train(tiny(run=folder))
+
+
+def test_what_a_killed_run_wrote_aside_is_removed(tiny):
+    request = tiny(epochs=1)
+    train(request)
+    (request.run / ".writing-checkpoint.pt-abc").write_bytes(b"half")
+    (request.run / "notes.txt").write_text("mine")
+    train(dataclasses.replace(request, resume=True))
+    assert {path.name for path in request.run.iterdir()} == {
+        *("model.json", "checkpoint.pt", "metrics.jsonl", "curves.png", "notes.txt")
+    }
+
+
+def test_classes_are_matched_by_id_in_validation(tiny, tmp_path, source):
+    """A split that was copied from elsewhere may lack a class."""
+    import synthetic
+
+    shutil.copytree(source / "train", tmp_path / "more" / "train")
+    (tmp_path / "more" / "train" / "aaa").mkdir()
+    picture = next((source / "train" / "apple").iterdir())
+    shutil.copy(picture, tmp_path / "more" / "train" / "aaa")
+    store = synthetic.make(tmp_path / "more", tmp_path / "more.zarr")
+    other = synthetic.make(source, tmp_path / "other.zarr")
+    shutil.copytree(other / "val", store / "val")
+    request = tiny(store=store, epochs=1)
+    trained = train(request).results["validation"]
+    world = World(0, 1, torch.device("cpu"))
+    scored = score(request.run, store, "val", world, batch_size=32, threads=1).evaluation
+    assert trained["top1_correct"] == scored.top1
 
 
 def test_other_data_under_the_same_name_is_refused(tiny, tmp_path, source):
