@@ -15,7 +15,7 @@ from freqprep.augment import Inputs, Preprocess
 from freqprep.errors import CorruptStoreError
 from freqprep.progress import Progress
 from freqprep.store.split import Split
-from freqprep.streaming.loader import Loader
+from freqprep.streaming.loader import Batch, Loader
 from freqprep.training.world import World
 
 _TOP = 5
@@ -119,25 +119,13 @@ def evaluate(
             "convert again with --overwrite",
         )
     tally = _Tally(-(-valid // batch_size), answers, world.device)
+    shown = prepared(split, inputs, world, batch_size=batch_size, threads=threads)
     with (
-        Loader(
-            split,
-            list(inputs.read),
-            batch_size=batch_size,
-            shuffle=False,
-            rank=world.rank,
-            world_size=world.size,
-            threads=threads,
-            device=world.device,
-        ) as loader,
         _evaluating(network),
         Progress("evaluating", valid) if world.leads else contextlib.nullcontext() as progress,
     ):
-        grid = split.attributes.encoding.geometry.grid
-        preprocess = Preprocess(inputs.on(split), loader.steps, grid)
-        for batch in loader:
-            logits = answer(network, preprocess(batch.codes, batch.sizes))
-            tally.add(batch.step, logits, batch.labels)
+        for batch, images in shown:
+            tally.add(batch.step, answer(network, images), batch.labels)
             if progress is not None:  # the other processes are about as far
                 begun = batch.step * batch_size
                 progress.update(min(world.size * batch_size, valid - begun))
@@ -161,6 +149,41 @@ def answer(network: torch.nn.Module, images: torch.Tensor) -> torch.Tensor:
     images = images.contiguous(memory_format=torch.channels_last)
     with torch.autocast("cuda", torch.bfloat16, images.device.type == "cuda"):
         return network(images).float()
+
+
+def prepared(
+    split: Split, inputs: Inputs, world: World, *, batch_size: int, threads: int
+) -> Iterator[tuple[Batch, torch.Tensor]]:
+    """Every valid image of a split as evaluation shows it; whole batches dealt to the processes.
+
+    Parameters
+    ----------
+    split : Split
+    inputs : Inputs
+    world : World
+    batch_size : int
+    threads : int
+        Threads that read and decode.
+
+    Yields
+    ------
+    Batch, Tensor of float32, shape (n, *inputs.shape)
+        On ``world.device``; valid until the next.
+    """
+    with Loader(
+        split,
+        list(inputs.read),
+        batch_size=batch_size,
+        shuffle=False,
+        rank=world.rank,
+        world_size=world.size,
+        threads=threads,
+        device=world.device,
+    ) as loader:
+        grid = split.attributes.encoding.geometry.grid
+        preprocess = Preprocess(inputs.on(split), loader.steps, grid)
+        for batch in loader:
+            yield batch, preprocess(batch.codes, batch.sizes)
 
 
 @contextlib.contextmanager

@@ -20,7 +20,6 @@ import torch
 
 from freqprep.augment import Inputs
 from freqprep.errors import FreqprepError, MissingPackageError, UsageError
-from freqprep.spectrum.quantization import step_table
 from freqprep.store.disk import full_disk_named, write_parts
 from freqprep.training.card import Card
 
@@ -122,7 +121,6 @@ def describe(card: Card) -> dict[str, Any]:
     """All that is needed to use an exported network, as JSON data."""
     inputs, encoding = card.inputs, card.encoding
     unit = "coefficients" if inputs.kind == "frequency" else "RGB in 0..255"
-    steps = step_table(encoding.precision)[list(inputs.read_selection.indices)]
     return {
         "format": FORMAT_NAME,
         "format_version": FORMAT_VERSION,
@@ -145,7 +143,7 @@ def describe(card: Card) -> dict[str, Any]:
         "preprocessing": {
             "steps": _steps(card),
             "read": list(inputs.read),
-            "quantization_steps": steps.tolist(),
+            "quantization_steps": card.steps.tolist(),
             "resize": inputs.resize,
             "side": inputs.side,
             "encoding": encoding.to_dict(),

@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from freqprep.augment import Preprocess
 from freqprep.importance.score_file import FORMAT_NAME
 from freqprep.models.gate import ChannelGate
 from freqprep.spectrum.channels import CHANNELS, NAMES, Selection, channels
 from freqprep.store.disk import full_disk_named, write_parts
 from freqprep.store.selection_file import write_selection
-from freqprep.streaming.loader import Loader
+from freqprep.training.evaluation import prepared
 from freqprep.training.request import SCORES, SELECTION, Plan, TrainingRequest
 from freqprep.training.world import World
 
@@ -42,23 +41,10 @@ def gate_of(network: torch.nn.Module, plan: Plan, world: World, threads: int) ->
     assert isinstance(gate, ChannelGate)
     split, inputs = plan.train if plan.val is None else plan.val, plan.card.inputs
     sums = torch.zeros(2, len(inputs.channels), dtype=torch.float64)
-    with (
-        Loader(
-            split,
-            list(inputs.read),
-            batch_size=int(plan.card.recipe["batch_size"]),
-            shuffle=False,
-            rank=world.rank,
-            world_size=world.size,
-            threads=threads,
-            device=world.device,
-        ) as loader,
-        torch.inference_mode(),
-    ):
-        grid = split.attributes.encoding.geometry.grid
-        preprocess = Preprocess(inputs.on(split), loader.steps, grid)
-        for batch in loader:
-            off, on = gate.logits(preprocess(batch.codes, batch.sizes)).double().unbind(-1)
+    batch_size = int(plan.card.recipe["batch_size"])
+    with torch.inference_mode():
+        for _, images in prepared(split, inputs, world, batch_size=batch_size, threads=threads):
+            off, on = gate.logits(images).double().unbind(-1)
             sums[0] += torch.sigmoid(on - off).sum(0).cpu()
             sums[1] += (on > off).double().sum(0).cpu()
     probabilities, opened = world.sum(sums) / int(split.valid.sum())

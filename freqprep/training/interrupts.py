@@ -10,14 +10,18 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_SAID = b"interrupted: stopping after this step (Ctrl-C again: at once)\n"
+_SAID = b"interrupted: the run is saved, then ends\n"
 
 
 @contextlib.contextmanager
-def held_interrupts() -> Iterator[Callable[[], bool]]:
-    """Hold the first interrupt back; a second Ctrl-C is raised at once.
+def held_interrupts(alone: bool) -> Iterator[Callable[[], bool]]:
+    """Hold interrupts back until the run can be saved.
 
-    A second SIGTERM is not: ``torchrun`` sends one after every Ctrl-C.
+    Parameters
+    ----------
+    alone : bool
+        A second Ctrl-C is raised at once. One of several processes is sent every Ctrl-C twice, by
+        the terminal and by ``torchrun``, and so holds them all.
 
     Yields
     ------
@@ -31,7 +35,7 @@ def held_interrupts() -> Iterator[Callable[[], bool]]:
 
     def hold(number: int, _frame: FrameType | None) -> None:
         if waiting.is_set():
-            if number == signal.SIGINT:
+            if alone and number == signal.SIGINT:
                 raise KeyboardInterrupt
             return
         waiting.set()

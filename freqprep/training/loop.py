@@ -63,7 +63,7 @@ def train(request: TrainingRequest) -> Card:
         for note in planned.notes if world.leads else ():
             say(f"note: {note}")
         run = RunState(request, planned, world)
-        with run.loader, held_interrupts() as interrupted:
+        with run.loader, held_interrupts(world.size == 1) as interrupted:
             _train_all(run, planned, interrupted)
         results = results_of(card, run.average.network, planned.train, run.validation)
         if run.gate:

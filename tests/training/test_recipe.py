@@ -91,7 +91,7 @@ def test_an_unknown_preset_names_the_known():
 
 
 def test_an_unknown_model_names_the_known():
-    with pytest.raises(UsageError, match="vgg16.*resnet50 or mobilenet_v2"):
+    with pytest.raises(UsageError, match=r"vgg16.*resnet50 or mobilenet_v2"):
         preset_recipe("short", "vgg16")
 
 
