@@ -21,8 +21,9 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP) ## real photographs to channels, to a network that knows them (2 minutes)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python docs/demo.py demo
 
+# Workers share the cores already: with more compute threads than cores, torch mostly waits.
 test: $(STAMP) ## run the tests
-	$(BIN)/python -m pytest -n $(WORKERS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS)
 
 check: $(STAMP) ## ruff, mypy, and the documentation against the code
 	$(BIN)/ruff check .
