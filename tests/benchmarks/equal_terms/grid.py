@@ -59,7 +59,6 @@ WAYS = {
 }
 """By the name of their folders. Channels of the ways without changes are chosen from the data."""
 
-_ONE_SEED = (JPEGS,)
 _TRIED = ("rgb", "dct-24")
 _TRIAL_SEED = 100
 
@@ -204,7 +203,6 @@ def trainings(scale: Scale, rates: Mapping[str, float], folder: Path) -> list[Tr
         for model in MODELS
         for seed in SEEDS
         for way in scale.ways[model]
-        if way not in _ONE_SEED or seed == SEEDS[0]
     ]
 
 
