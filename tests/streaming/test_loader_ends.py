@@ -208,7 +208,9 @@ def test_without_torch_the_remedy_installs_it(split, monkeypatch):
 
 
 INTERRUPTED = """
-import sys, freqprep
+import signal, sys, freqprep
+# A shell starts what it runs in the background with this signal ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 loader = freqprep.Loader(freqprep.open_store(sys.argv[1])["train"], batch_size=16, **{options})
 first = True
 while True:
@@ -227,7 +229,10 @@ def test_ctrl_c_ends_the_program_at_once(many: Path, options):
     ) as process:
         assert process.stdout.readline() == "begun\n"
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=60)
+        try:
+            _, errors = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert process.returncode in (-signal.SIGINT, 130)
     assert errors.rstrip().endswith("KeyboardInterrupt")
     assert "Exception ignored" not in errors
