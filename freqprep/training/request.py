@@ -11,6 +11,7 @@ import numpy as np
 
 from freqprep.augment import Inputs
 from freqprep.augment.crops import aligned_crop
+from freqprep.augment.inputs import KINDS
 from freqprep.errors import RunError, UsageError
 from freqprep.models.networks import DEFAULT_GRID, MODELS, STEM_STRIDE, check_grid
 from freqprep.spectrum import BLOCK
@@ -23,9 +24,8 @@ from freqprep.training.checkpoint import CHECKPOINT
 from freqprep.training.curves import CURVES
 from freqprep.training.metrics import METRICS
 from freqprep.training.recipe import Recipe
-from freqprep.training.scoring import match_classes
+from freqprep.training.scoring import check_images, match_classes
 
-INPUTS = ("frequency", "rgb")
 DEFAULT_CHANNELS = "square-24"
 DEFAULT_READ = "paper-64"
 """Read besides the used channels: resizing moves energy between frequencies."""
@@ -151,7 +151,7 @@ def plan(request: TrainingRequest, processes: int = 1) -> Plan:
     train = store[request.train_split]
     val = _validation(store, request)
     for split in filter(None, (train, val)):
-        check_labels(split)
+        _check_labels(split)
     inputs = _inputs(request, train)
     _check_batches(request.recipe, inputs, train, processes)
     attributes = train.attributes
@@ -187,15 +187,9 @@ def plan(request: TrainingRequest, processes: int = 1) -> Plan:
     return Plan(card, train, val, resumes, tuple(notes))
 
 
-def check_labels(split: Split) -> None:
-    """Refuse a split that has nothing to learn from, or images without a label.
-
-    Raises
-    ------
-    UsageError
-    """
-    if not split.valid.any():
-        raise UsageError(f"{split.path} has no image: all were rejected", "see `freqprep info`")
+def _check_labels(split: Split) -> None:
+    """Refuse a split that has nothing to learn from, or images without a label."""
+    check_images(split)
     without = int((split.labels[split.valid] < 0).sum())
     if without:
         what = "no labels" if without == split.valid.sum() else f"{without} images without a label"
@@ -216,8 +210,8 @@ def _validation(store: Store, request: TrainingRequest) -> Split | None:
 def _inputs(request: TrainingRequest, train: Split) -> Inputs:
     grid = DEFAULT_GRID[request.model] if request.grid is None else request.grid
     check_grid(request.model, grid)
-    if request.input not in INPUTS:
-        raise UsageError(f"input {request.input!r} does not exist", f"use {' or '.join(INPUTS)}")
+    if request.input not in KINDS:
+        raise UsageError(f"input {request.input!r} does not exist", f"use {' or '.join(KINDS)}")
     if request.input == "rgb":
         if request.channels is not None or request.gate:
             raise UsageError(

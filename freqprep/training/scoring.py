@@ -128,9 +128,19 @@ def match_classes(card: Card, split: Split) -> np.ndarray:
     return answers
 
 
-def _check_labels(split: Split) -> None:
+def check_images(split: Split) -> None:
+    """Refuse a split without any image.
+
+    Raises
+    ------
+    UsageError
+    """
     if not split.valid.any():
         raise UsageError(f"{split.path} has no image: all were rejected", "see `freqprep info`")
+
+
+def _check_labels(split: Split) -> None:
+    check_images(split)
     if not split.attributes.class_ids or not (split.labels[split.valid] >= 0).any():
         raise UsageError(
             f"{split.path} has no labels to compare a network's answers with",

@@ -43,6 +43,8 @@ class World:
 
     def any(self, flag: bool) -> bool:
         """Whether it is true in one of the processes; all of them must ask."""
+        if self.size == 1:
+            return flag
         return bool(self.sum(torch.tensor([int(flag)])).item())
 
     def same_everywhere(self, module: torch.nn.Module) -> None:
