@@ -13,7 +13,13 @@ import zarr
 from zarr.storage import LocalStore
 
 from freqprep.allocation import keep_freed_memory
-from freqprep.errors import CorruptStoreError, RejectedRowError, ShardMissingError, StoreError
+from freqprep.errors import (
+    CorruptStoreError,
+    RejectedRowError,
+    ShardMissingError,
+    StoreError,
+    UsageError,
+)
 from freqprep.ragged import Ragged
 from freqprep.spectrum import FREQUENCIES
 from freqprep.spectrum.channels import CHANNELS, STORED_POSITION, Selection
@@ -31,6 +37,7 @@ from freqprep.store.manifest import (
     read_group_attributes,
     read_manifest,
 )
+from freqprep.store.objects import ObjectTable
 from freqprep.store.plan import shard_count
 from freqprep.store.schema import ROWS_PER_SHARD, SplitAttributes
 from freqprep.store.selections import ChannelsLike, select
@@ -143,6 +150,21 @@ class Split:
     def has_boxes(self) -> bool:
         """Whether the images' objects are stored with them."""
         return f"box/{GROUP_DOCUMENT}" in self.manifest.files
+
+    @cached_property
+    def objects(self) -> ObjectTable:
+        """The images' annotated objects.
+
+        Raises
+        ------
+        UsageError
+            The source had none.
+        """
+        if not self.has_boxes:
+            raise UsageError(
+                f"{self.path} has no annotated objects", "convert a source that has them: COCO"
+            )
+        return ObjectTable.read(self)
 
     @cached_property
     def stored_moments(self) -> Moments:

@@ -1,0 +1,89 @@
+"""The annotated objects of a split, as its arrays have them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from freqprep.errors import CorruptStoreError
+from freqprep.ragged import Ragged
+
+if TYPE_CHECKING:
+    from freqprep.store.split import Split
+
+
+@dataclass(frozen=True, eq=False)
+class ObjectTable:
+    """All objects of a split, image after image, each image's in the source's order.
+
+    Attributes
+    ----------
+    offsets : ndarray of int64, shape (n + 1,)
+        Objects of row i are ``offsets[i]`` to ``offsets[i + 1] - 1``.
+    box : ndarray of float64, shape (m, 4)
+        x, y, width and height in stored pixels, as annotated: not clipped to the image.
+    label : ndarray of int64, shape (m,)
+        Index into ``attributes.class_ids``.
+    area : ndarray of float64, shape (m,)
+        In stored pixels.
+    iscrowd : ndarray of bool, shape (m,)
+        Whether it is a group of objects under one outline.
+    annotation_id : ndarray of int64, shape (m,)
+    masks : Ragged of uint8
+        COCO's compressed counts for a mask of the image's stored size; empty where there is none.
+    """
+
+    offsets: np.ndarray
+    box: np.ndarray
+    label: np.ndarray
+    area: np.ndarray
+    iscrowd: np.ndarray
+    annotation_id: np.ndarray
+    masks: Ragged
+
+    def __len__(self) -> int:
+        return len(self.box)
+
+    def of(self, row: int) -> slice:
+        """The objects of a row."""
+        return slice(int(self.offsets[row]), int(self.offsets[row + 1]))
+
+    @classmethod
+    def read(cls, split: Split) -> ObjectTable:
+        """Read and check them.
+
+        Raises
+        ------
+        CorruptStoreError
+            The arrays do not fit one another.
+        """
+        table = cls(
+            split.array("object_offset"),
+            split.array("box"),
+            split.array("object_label"),
+            split.array("area"),
+            split.array("iscrowd"),
+            split.array("annotation_id"),
+            split.ragged("mask"),
+        )
+        count, masks = len(table.box), table.masks
+        columns = (table.label, table.area, table.iscrowd, table.annotation_id)
+        fits = all(column.shape == (count,) for column in columns) and table.box.shape == (count, 4)
+        fits = fits and _cut(table.offsets, len(split), count)
+        fits = fits and _cut(masks.offsets, count, len(masks.values))
+        classes = len(split.attributes.class_ids)
+        known = ((table.label >= 0) & (table.label < classes)).all()
+        if not (fits and known and np.isfinite(table.box).all()):
+            raise CorruptStoreError(
+                f"the objects of {split.path} do not fit its images and classes",
+                "restore the split from a copy, or convert again with --overwrite",
+            )
+        return table
+
+
+def _cut(offsets: np.ndarray, rows: int, values: int) -> bool:
+    """Whether offsets cut so many values into so many rows."""
+    whole = offsets.shape == (rows + 1,) and offsets[0] == 0 and offsets[-1] == values
+    return bool(whole and (np.diff(offsets) >= 0).all())
