@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 
 from freqprep.errors import CorruptStoreError
 from freqprep.ragged import Ragged
-
-if TYPE_CHECKING:
-    from freqprep.store.split import Split
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,8 +49,19 @@ class ObjectTable:
         return slice(int(self.offsets[row]), int(self.offsets[row + 1]))
 
     @classmethod
-    def read(cls, split: Split) -> ObjectTable:
-        """Read and check them.
+    def of_arrays(
+        cls, array: Callable[[str], np.ndarray], images: int, classes: int, path: Path
+    ) -> ObjectTable:
+        """From the split's arrays, checked.
+
+        Parameters
+        ----------
+        array : callable
+            Gives a whole array by its name.
+        images, classes : int
+            Rows and classes of the split.
+        path : Path
+            For messages.
 
         Raises
         ------
@@ -60,24 +69,23 @@ class ObjectTable:
             The arrays do not fit one another.
         """
         table = cls(
-            split.array("object_offset"),
-            split.array("box"),
-            split.array("object_label"),
-            split.array("area"),
-            split.array("iscrowd"),
-            split.array("annotation_id"),
-            split.ragged("mask"),
+            array("object_offset"),
+            array("box"),
+            array("object_label"),
+            array("area"),
+            array("iscrowd"),
+            array("annotation_id"),
+            Ragged(array("mask"), array("mask_offset")),
         )
         count, masks = len(table.box), table.masks
         columns = (table.label, table.area, table.iscrowd, table.annotation_id)
         fits = all(column.shape == (count,) for column in columns) and table.box.shape == (count, 4)
-        fits = fits and _cut(table.offsets, len(split), count)
+        fits = fits and _cut(table.offsets, images, count)
         fits = fits and _cut(masks.offsets, count, len(masks.values))
-        classes = len(split.attributes.class_ids)
         known = ((table.label >= 0) & (table.label < classes)).all()
         if not (fits and known and np.isfinite(table.box).all()):
             raise CorruptStoreError(
-                f"the objects of {split.path} do not fit its images and classes",
+                f"the objects of {path} do not fit its images and classes",
                 "restore the split from a copy, or convert again with --overwrite",
             )
         return table

@@ -164,7 +164,8 @@ class Split:
             raise UsageError(
                 f"{self.path} has no annotated objects", "convert a source that has them: COCO"
             )
-        return ObjectTable.read(self)
+        classes = len(self.attributes.class_ids)
+        return ObjectTable.of_arrays(self.array, len(self), classes, self.path)
 
     @cached_property
     def stored_moments(self) -> Moments:
