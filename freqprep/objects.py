@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any, TypeGuard
+from typing import Any
 
 import numpy as np
 from pycocotools import mask as coco_mask
 
 from freqprep.geometry import Geometry, Placement, boxes_to_stored
 from freqprep.images import MAX_PIXELS
+from freqprep.masks import pixels_of, run_lengths
 from freqprep.progress import Progress, say
 from freqprep.ragged import Ragged
 from freqprep.sources.listing import Objects
@@ -26,9 +27,6 @@ _FARTHEST = 2.0
 
 _LONGEST_OUTLINE = 1_000_000.0
 """Outlines of more pixels are damage: COCO's code takes 40 bytes a pixel and checks no memory."""
-
-_MOST_COUNT_BITS = 60
-"""Longer numbers in compressed counts are damage: an image has fewer pixels."""
 
 
 def stored_objects(
@@ -119,16 +117,13 @@ def _polygons_mask(polygons: list[Any], source: tuple[int, int], place: Placemen
 
 
 def _runs_mask(runs: dict[str, Any], source: tuple[int, int], place: Placement) -> bytes:
-    counts = runs.get("counts")
-    if isinstance(counts, str):
-        counts = _decompress(counts.encode("ascii", "replace"))
-    if not _covers(counts, source[0] * source[1]):
+    counts = _checked(runs.get("counts"), math.prod(source))
+    if counts is None:
         return b""
     if place.resized == source and place.size == source:
-        rle = coco_mask.frPyObjects({"size": list(source), "counts": counts}, *source)
+        rle = coco_mask.frPyObjects({"size": list(source), "counts": counts.tolist()}, *source)
         return bytes(rle["counts"])
-    inside = np.arange(len(counts)).astype(np.uint8) & 1  # runs of 0 and 1 in turn, by columns
-    mask = np.repeat(inside, counts).reshape(source, order="F")
+    mask = pixels_of(counts, source)
     rows = _nearest(source[0], place.resized[0], place.top, place.size[0])
     columns = _nearest(source[1], place.resized[1], place.left, place.size[1])
     return bytes(coco_mask.encode(np.asfortranarray(mask[np.ix_(rows, columns)]))["counts"])
@@ -140,32 +135,10 @@ def _nearest(source: int, resized: int, first: int, count: int) -> np.ndarray:
     return np.clip(np.floor(centre).astype(np.int64), 0, source - 1)
 
 
-def _covers(counts: Any, pixels: int) -> TypeGuard[list[int]]:
-    """Whether run lengths are whole, not negative, and add up to the image."""
-    if not isinstance(counts, list):
-        return False
-    return all(type(n) is int and n >= 0 for n in counts) and sum(counts) == pixels
-
-
-def _decompress(text: bytes) -> list[int] | None:
-    """Run lengths from COCO's compressed counts; checked before its C code sees them.
-
-    Five bits a character from 48 on, bit 5 = more follow, sign-extended, each from the fourth on
-    a difference to the one two before. None where the text ends inside a number, or a number is
-    longer than any image needs.
-    """
-    counts: list[int] = []
-    value = shift = 0
-    for character in text:
-        digit = character - 48
-        value |= (digit & 0x1F) << shift
-        shift += 5
-        if shift > _MOST_COUNT_BITS:
-            return None
-        if digit & 0x20:
-            continue
-        if digit & 0x10:
-            value -= 1 << shift
-        counts.append(value + (counts[-2] if len(counts) > 2 else 0))
-        value = shift = 0
-    return counts if shift == 0 else None
+def _checked(counts: Any, pixels: int) -> np.ndarray | None:
+    """Run lengths, compressed or not, if they are whole, not negative, and make up the image."""
+    if isinstance(counts, str):
+        return run_lengths(counts.encode("ascii", "replace"), pixels)
+    if not isinstance(counts, list) or not all(type(n) is int and n >= 0 for n in counts):
+        return None
+    return np.array(counts, np.int64) if sum(counts) == pixels else None

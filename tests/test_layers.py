@@ -19,6 +19,7 @@ LAYERS = [
         "freqprep.allocation",
         "freqprep.geometry",
         "freqprep.jpeg",
+        "freqprep.masks",
         "freqprep.png",
         "freqprep.progress",
         "freqprep.engines",
