@@ -138,7 +138,7 @@ class Augment:
 
 
 def _resampler(inputs: Inputs, steps: np.ndarray, grid: tuple[int, int]) -> Resampler:
-    return Resampler(inputs.read_selection, steps, grid, inputs.side, inputs.used_selection)
+    return Resampler(inputs.read_selection, steps, grid, inputs.used_selection)
 
 
 def _normalise(inputs: Inputs, data: Tensor) -> Tensor:

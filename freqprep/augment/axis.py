@@ -22,27 +22,27 @@ _LARGEST_TILE = 8
 
 @dataclass(frozen=True)
 class Tiling:
-    """The output of an axis in equal tiles of blocks; the last may reach beyond the side.
+    """The output of an axis in equal tiles of blocks; the last may reach beyond the output.
 
     Attributes
     ----------
-    side : int
-        Output pixels.
+    pixels : int
+        Of the output.
     tiles : int
     blocks : int
         Blocks of a tile.
     """
 
-    side: int
+    pixels: int
     tiles: int
     blocks: int
 
     @classmethod
-    def of(cls, side: int) -> Tiling:
+    def of(cls, pixels: int) -> Tiling:
         """Tiles of at most eight blocks."""
-        blocks = -(-side // BLOCK)
+        blocks = -(-pixels // BLOCK)
         tiles = -(-blocks // _LARGEST_TILE)
-        return cls(side, tiles, -(-blocks // tiles))
+        return cls(pixels, tiles, -(-blocks // tiles))
 
 
 @dataclass(frozen=True)
@@ -92,12 +92,12 @@ class Axis:
             Input blocks along the axis.
         """
         n = len(windows)
-        parts = (windows.start, windows.length, windows.resized, windows.offset)
-        start, length, resized, offset = (part[:, axis] for part in parts)
-        pixels = np.arange(tiling.tiles * tiling.blocks * BLOCK)
-        # Beyond the side the last pixel is repeated: weights stay finite, the result is cut.
-        pixels = np.minimum(pixels, tiling.side - 1)
-        pixels = np.where(flip[:, None], tiling.side - 1 - pixels, pixels)
+        parts = (windows.start, windows.length, windows.resized, windows.offset, windows.kept)
+        start, length, resized, offset, kept = (part[:, axis] for part in parts)
+        last = kept[:, None] - 1
+        # Beyond what is kept the last pixel is repeated, as a store fills an image's last block.
+        pixels = np.minimum(np.arange(tiling.tiles * tiling.blocks * BLOCK), last)
+        pixels = np.where(flip[:, None], last - pixels, pixels)
         scale = (length / resized)[:, None]
         reach = np.maximum(scale, 1.0)
         centres = start[:, None] + (offset[:, None] + pixels + 0.5) * scale
@@ -105,8 +105,8 @@ class Axis:
         stop = (start + length)[:, None]
         low = np.maximum(np.floor(centres.min(axis=2) - reach).astype(np.int64), start[:, None])
         high = np.minimum(np.ceil(centres.max(axis=2) + reach).astype(np.int64), stop)
-        first, last = low // BLOCK, (high - 1) // BLOCK
-        run = int((last - first).max()) + 1
+        first, final = low // BLOCK, (high - 1) // BLOCK
+        run = int((final - first).max()) + 1
         first = np.minimum(first, grid - run)
         origin = first * BLOCK
         return cls(

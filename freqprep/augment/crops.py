@@ -6,7 +6,7 @@ does, so that no pixel outside the box has a say.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -20,7 +20,7 @@ CROP_DRAWS = 2 * _TRIES + 2
 
 @dataclass(frozen=True)
 class Windows:
-    """What becomes of n images: a box, resized, and a square part of that.
+    """What becomes of n images: a box, resized, and a part of that.
 
     All arrays are int64 of shape (n, 2): vertical, horizontal.
 
@@ -33,28 +33,30 @@ class Windows:
     resized : ndarray
         The box is resized to so many pixels.
     offset : ndarray
-        First resized pixel that is kept; the side of the output says how many are.
+        First resized pixel that is kept.
+    kept : ndarray
+        So many resized pixels are kept.
     """
 
     start: np.ndarray
     length: np.ndarray
     resized: np.ndarray
     offset: np.ndarray
+    kept: np.ndarray
 
     def __len__(self) -> int:
         return len(self.start)
 
     def take(self, images: np.ndarray | slice) -> Windows:
         """The windows of some of the images."""
-        return Windows(
-            self.start[images], self.length[images], self.resized[images], self.offset[images]
-        )
+        return Windows(*(getattr(self, field.name)[images] for field in fields(self)))
 
     @property
     def on_blocks(self) -> bool:
-        """Whether every window is blocks of its image as they are: nothing resized or cut."""
+        """Whether every window is equally many blocks of its image as they are: only moved."""
         first = self.start + self.offset
-        return bool((self.length == self.resized).all() and (first % BLOCK == 0).all())
+        alike = (self.kept == self.kept[:1]).all() and (self.kept % BLOCK == 0).all()
+        return bool(alike and (self.length == self.resized).all() and (first % BLOCK == 0).all())
 
 
 def random_resized_crop(
@@ -103,7 +105,8 @@ def random_resized_crop(
     found = fits.any(axis=1)[:, None]
     length = np.where(found, length, central)
     start = np.where(found, start, (limits - central) // 2)
-    return Windows(start, length, np.full_like(length, side), np.zeros_like(length))
+    whole = np.full_like(length, side)
+    return Windows(start, length, whole, np.zeros_like(length), whole)
 
 
 def _central_box(height: np.ndarray, width: np.ndarray, ratio: tuple[float, float]) -> np.ndarray:
@@ -145,7 +148,7 @@ def resized_center_crop(sizes: np.ndarray, resize: int, side: int) -> Windows:
     short = sizes.min(axis=1, keepdims=True)
     resized = np.where(sizes == short, resize, (resize * sizes / short).astype(np.int64))
     offset = np.rint((resized - side) / 2).astype(np.int64)
-    return Windows(np.zeros_like(sizes), sizes, resized, offset)
+    return Windows(np.zeros_like(sizes), sizes, resized, offset, np.full_like(sizes, side))
 
 
 def aligned_crop(sizes: np.ndarray, side: int, draws: np.ndarray) -> Windows:
@@ -185,7 +188,7 @@ def aligned_crop(sizes: np.ndarray, side: int, draws: np.ndarray) -> Windows:
         )
     start = BLOCK * np.floor(draws[:, :2] * (spare + 1)).astype(np.int64)
     length = np.full_like(start, side)
-    return Windows(start, length, length, np.zeros_like(start))
+    return Windows(start, length, length, np.zeros_like(start), length)
 
 
 def _checked_sizes(sizes: np.ndarray) -> np.ndarray:

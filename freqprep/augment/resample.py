@@ -32,15 +32,13 @@ class Resampler:
         Quantization step of each channel read.
     grid : tuple of int
         Rows and columns of blocks of the codes.
-    side : int
-        Output pixels along each axis.
     used : Selection or None
         Channels of the output; None: pixels.
 
     Raises
     ------
     UsageError
-        The side is not whole blocks although coefficients are wanted; steps of another length.
+        Steps of another length.
     """
 
     def __init__(
@@ -48,26 +46,26 @@ class Resampler:
         read: Selection,
         steps: np.ndarray,
         grid: tuple[int, int],
-        side: int,
         used: Selection | None,
     ) -> None:
-        if used is not None and side % BLOCK:
-            raise UsageError(
-                f"a side of {side} pixels is not whole blocks", f"use a multiple of {BLOCK}"
-            )
         if len(steps) != len(read):
             raise UsageError(
                 f"{len(steps)} steps for {len(read)} channels",
                 "give one step for each channel read",
             )
-        self.read, self.used, self.grid, self.side = read, used, grid, side
+        self.read, self.used, self.grid = read, used, grid
         self._steps = np.asarray(steps, np.float32)
-        self._tiling = Tiling.of(side)
         parts = (Component.of(number, read, self._steps, used) for number in range(len(COMPONENTS)))
         self._components = {torch.device("cpu"): [part for part in parts if part is not None]}
 
     @torch.no_grad()
-    def __call__(self, codes: Tensor, windows: Windows, flip: np.ndarray | None = None) -> Tensor:
+    def __call__(
+        self,
+        codes: Tensor,
+        windows: Windows,
+        flip: np.ndarray | None = None,
+        canvas: tuple[int, int] | None = None,
+    ) -> Tensor:
         """Resample a batch.
 
         An image's result does not depend on the others of the batch, float32 rounding aside.
@@ -80,18 +78,23 @@ class Resampler:
             One for each image, inside its valid pixels.
         flip : ndarray of bool, shape (n,), optional
             Mirror the output left to right.
+        canvas : tuple of int, optional
+            Height and width of the output in pixels, for coefficients multiples of 8; by default
+            the most that is kept of an image. Where less is kept of one, its last row and column
+            of pixels are repeated.
 
         Returns
         -------
         Tensor of float32
-            On the codes' device. Coefficients, shape (n, U, side / 8, side / 8); or pixels, shape
-            (n, 3, side, side): Y - 128, Cb - 128, Cr - 128, not clipped. On the same machine, the
-            same batch gives the same bits for the same number of threads.
+            On the codes' device. Coefficients, shape (n, U, height / 8, width / 8); or pixels,
+            shape (n, 3, height, width): Y - 128, Cb - 128, Cr - 128, not clipped. On the same
+            machine, the same batch gives the same bits for the same number of threads.
 
         Raises
         ------
         UsageError
-            Codes of another shape, or a window beyond them.
+            Codes of another shape, a window beyond them, or a canvas that is too small or not
+            whole blocks.
         """
         n = len(codes)
         expected = (n, len(self.read), *self.grid)
@@ -100,41 +103,66 @@ class Resampler:
                 f"codes of shape {tuple(codes.shape)} and {len(windows)} windows, expected"
                 f" {expected}"
             )
-        limits = BLOCK * np.array(self.grid)
-        inside = (windows.start >= 0) & (windows.start + windows.length <= limits)
-        kept = (windows.offset >= 0) & (windows.offset + self.side <= windows.resized)
-        if not (inside & kept & (windows.length > 0)).all():
-            raise UsageError(
-                f"a window that reaches beyond {limits[0]}x{limits[1]} stored pixels, or leaves"
-                f" fewer than {self.side} resized ones"
-            )
+        self._check_windows(windows)
+        height, width = self._canvas(windows, canvas)
         flip = np.zeros(n, bool) if flip is None else np.asarray(flip, bool)
         codes = codes.contiguous()
         # A caller's autocast would round the products to half precision.
         with torch.autocast(codes.device.type, enabled=False):
-            if self.used is not None and n and windows.on_blocks:
+            filled = n and (windows.kept == (height, width)).all()
+            if self.used is not None and filled and windows.on_blocks:
                 return self._gather(codes, self.used, windows, flip)
-            return self._resample(codes, windows, flip)
+            return self._resample(codes, windows, flip, (Tiling.of(height), Tiling.of(width)))
 
-    def _resample(self, codes: Tensor, windows: Windows, flip: np.ndarray) -> Tensor:
-        side = self.side if self.used is None else self.side // BLOCK
+    def _check_windows(self, windows: Windows) -> None:
+        limits = BLOCK * np.array(self.grid)
+        inside = (windows.start >= 0) & (windows.start + windows.length <= limits)
+        kept = (windows.offset >= 0) & (windows.offset + windows.kept <= windows.resized)
+        if not (inside & kept & (windows.length > 0) & (windows.kept > 0)).all():
+            raise UsageError(
+                f"a window that reaches beyond {limits[0]}x{limits[1]} stored pixels, or keeps more"
+                " than there is after resizing"
+            )
+
+    def _canvas(self, windows: Windows, canvas: tuple[int, int] | None) -> tuple[int, int]:
+        block = 1 if self.used is None else BLOCK
+        least = -(-windows.kept.max(axis=0, initial=1) // block) * block
+        height, width = (int(side) for side in (least if canvas is None else canvas))
+        if height < least[0] or width < least[1] or height % block or width % block:
+            raise UsageError(
+                f"an output of {height}x{width} pixels does not hold {least[0]}x{least[1]} in whole"
+                " blocks"
+            )
+        return height, width
+
+    def _resample(
+        self, codes: Tensor, windows: Windows, flip: np.ndarray, tilings: tuple[Tiling, Tiling]
+    ) -> Tensor:
+        block = 1 if self.used is None else BLOCK
         planes = len(COMPONENTS) if self.used is None else len(self.used)
-        out = torch.zeros((len(codes), planes, side, side), device=codes.device)
+        places = (tiling.pixels // block for tiling in tilings)
+        out = torch.zeros((len(codes), planes, *places), device=codes.device)
         # Images of similar size together: the runs of blocks of a slice are padded to its longest.
         by_size = np.argsort(windows.length.prod(axis=1), kind="stable")
         at_once = _AT_ONCE.get(codes.device.type, _AT_ONCE["cuda"])
         for first in range(0, len(codes), at_once):
             images = by_size[first : first + at_once]
-            self._slice(codes, images, windows.take(images), flip[images], out)
+            self._slice(codes, images, windows.take(images), flip[images], tilings, out)
         return out
 
     def _slice(
-        self, codes: Tensor, images: np.ndarray, windows: Windows, flip: np.ndarray, out: Tensor
+        self,
+        codes: Tensor,
+        images: np.ndarray,
+        windows: Windows,
+        flip: np.ndarray,
+        tilings: tuple[Tiling, Tiling],
+        out: Tensor,
     ) -> None:
         """Resample some images into their places of ``out``."""
         device, (rows, columns) = codes.device, self.grid
-        down = Axis.of(windows, 0, np.zeros_like(flip), self._tiling, rows)
-        across = Axis.of(windows, 1, flip, self._tiling, columns)
+        down = Axis.of(windows, 0, np.zeros_like(flip), tilings[0], rows)
+        across = Axis.of(windows, 1, flip, tilings[1], columns)
         weights = down.weights(device), across.weights(device)
         # The block columns under any of an image's tiles: what is taken of each block row.
         left = across.first.min(axis=1)
@@ -152,35 +180,42 @@ class Resampler:
             vertical, horizontal = (
                 axis_matrices(weights[axis], part.left[axis], part.right[axis]) for axis in (0, 1)
             )
-            self._place(part, _both_axes(values, vertical, horizontal, shift), where, out)
+            self._place(part, _both_axes(values, vertical, horizontal, shift), where, tilings, out)
 
-    def _place(self, part: Component, done: Tensor, where: Tensor, out: Tensor) -> None:
+    def _place(
+        self,
+        part: Component,
+        done: Tensor,
+        where: Tensor,
+        tilings: tuple[Tiling, Tiling],
+        out: Tensor,
+    ) -> None:
         """Write what `_both_axes` gives to where it belongs."""
-        n, tiles = done.shape[:2]
+        n, wide, tall = done.shape[:3]
         u, w = (matrix.shape[0] for matrix in part.left)
-        blocks = self._tiling.blocks
-        done = done.view(n, tiles, tiles, blocks, w, blocks, u)
+        height, width = out.shape[2:]
+        done = done.view(n, wide, tall, tilings[1].blocks, w, tilings[0].blocks, u)
         if self.used is None:
-            pixels = done.permute(0, 2, 5, 6, 1, 3, 4).reshape(n, tiles * blocks * u, -1)
-            out[where, part.outputs] = pixels[:, : self.side, : self.side]
+            pixels = done.permute(0, 2, 5, 6, 1, 3, 4).reshape(n, tall * tilings[0].blocks * u, -1)
+            out[where, part.outputs] = pixels[:, :height, :width]
         else:
-            planes = done.permute(0, 6, 4, 2, 5, 1, 3).reshape(n, u * w, tiles * blocks, -1)
-            side = self.side // BLOCK
-            out[where[:, None], part.outputs] = planes[:, part.picked, :side, :side]
+            planes = done.permute(0, 6, 4, 2, 5, 1, 3)
+            planes = planes.reshape(n, u * w, tall * tilings[0].blocks, -1)
+            out[where[:, None], part.outputs] = planes[:, part.picked, :height, :width]
 
     def _gather(self, codes: Tensor, used: Selection, windows: Windows, flip: np.ndarray) -> Tensor:
         """Whole blocks as they are: no products. A mirrored block has its odd h negated."""
         device, (rows, columns) = codes.device, self.grid
-        side = self.side // BLOCK
+        height, width = (windows.kept[0] // BLOCK).tolist()
         place = {index: at for at, index in enumerate(self.read.indices)}
         channel = _on(np.array([place.get(index, 0) for index in used.indices]), device)
         steps = np.array([self._steps[place[i]] if i in place else 0 for i in used.indices])
         first = _on((windows.start + windows.offset) // BLOCK, device)
         image = torch.arange(len(codes), device=device)[:, None] * len(self.read)
-        row = first[:, :1] + torch.arange(side, device=device)
+        row = first[:, :1] + torch.arange(height, device=device)
         start = (image + channel)[:, :, None] * rows + row[:, None]
         start = start * columns + first[:, 1, None, None]
-        blocks = codes.view(-1).unfold(0, side, 1)[start]
+        blocks = codes.view(-1).unfold(0, width, 1)[start]
         out = blocks * _on(steps.astype(np.float32), device)[:, None, None]
         sign = np.where(np.array(used.indices) % BLOCK % 2, -1, 1).astype(np.float32)
         mirrored = out.flip(-1) * _on(sign, device)[:, None, None]
@@ -199,12 +234,12 @@ def _both_axes(values: Tensor, down: Tensor, across: Tensor, shift: Tensor) -> T
 
     Parameters
     ----------
-    values : Tensor, shape (n, tiles, run, V, H, width)
+    values : Tensor, shape (n, vertical tiles, run, V, H, width)
         Coefficients under each vertical tile: block row, frequencies, block column.
-    down : Tensor, shape (n, tiles, tall, run * V)
-    across : Tensor, shape (n, tiles, wide, run * H)
+    down : Tensor, shape (n, vertical tiles, tall, run * V)
+    across : Tensor, shape (n, horizontal tiles, wide, run * H)
         With a run of its own.
-    shift : Tensor of int64, shape (n, tiles)
+    shift : Tensor of int64, shape (n, horizontal tiles)
         First block column of each horizontal tile, counted from that of ``values``.
 
     Returns
@@ -220,8 +255,9 @@ def _both_axes(values: Tensor, down: Tensor, across: Tensor, shift: Tensor) -> T
     line = torch.arange(n * tiles * h, device=half.device).view(n, 1, tiles, h) * width
     stretches = half.view(-1).unfold(0, run * tall, 1)
     under = stretches[(line + shift[:, :, None, None]) * tall]
-    across = across.view(n, tiles, 1, -1, run, h).transpose(4, 5)
-    return across.reshape(n, tiles, 1, -1, h * run) @ under.view(n, tiles, tiles, h * run, tall)
+    across = across.unflatten(3, (run, h)).transpose(3, 4)[:, :, None]
+    across = across.flatten(4)
+    return across @ under.view(n, -1, tiles, h * run, tall)
 
 
 def _on(array: np.ndarray, device: torch.device) -> Tensor:

@@ -34,7 +34,7 @@ CROPS_EACH = 3
 def from_codes(images: list[Stored], windows: Windows, side: int) -> np.ndarray:
     """RGB in 0..255, not rounded."""
     codes = np.stack([image.codes for image in images])
-    resample = Resampler(channels("all"), images[0].steps, codes.shape[2:], side, None)
+    resample = Resampler(channels("all"), images[0].steps, codes.shape[2:], None)
     return to_rgb(resample(torch.from_numpy(codes), windows)).clamp(0, 255).numpy()
 
 

@@ -56,7 +56,7 @@ def on_pixels(codes, steps, read, windows, flip, side, used):
 
 def largest_difference(read, used, side, codes, windows, flip):
     steps = np.random.default_rng(5).choice([1, 4, 8], len(read)).astype(np.float32)
-    resample = Resampler(read, steps, codes.shape[2:], side, used)
+    resample = Resampler(read, steps, codes.shape[2:], used)
     found = resample(torch.from_numpy(codes), windows, flip).numpy()
     expected = on_pixels(codes, steps, read, windows, flip, side, used)
     assert found.shape == expected.shape and found.dtype == np.float32
@@ -102,6 +102,7 @@ def test_any_box_resized_and_cut_in_any_way(data):
             length,
             new,
             data.draw(st.integers(0, new - side)),
+            side,
         )
 
     side = 8 * data.draw(st.integers(1, 4))
@@ -115,7 +116,7 @@ def test_any_box_resized_and_cut_in_any_way(data):
 
 @given(st.integers(1, 600), st.integers(1, 200), st.integers(0, 99), st.booleans())
 def test_weights_are_those_of_resizing(length, side, start, mirrored):
-    windows = Windows(*(np.full((1, 2), n) for n in (start, length, side, 0)))
+    windows = Windows(*(np.full((1, 2), n) for n in (start, length, side, 0, side)))
     grid, tiling = 90, Tiling.of(side)
     axis = Axis.of(windows, 0, np.array([mirrored]), tiling, grid)
     weights = axis.weights(torch.device("cpu"))[0].numpy()
@@ -140,7 +141,7 @@ def test_what_lies_beyond_the_valid_pixels_has_no_say():
     windows = random_resized_crop(
         np.tile([[43, 50]], (40, 1)), 64, uniforms(0, 0, rows, CROP_DRAWS), scale=(0.5, 1)
     )
-    resample = Resampler(ALL, np.full(192, 1 / 16, np.float32), GRID, 64, None)
+    resample = Resampler(ALL, np.full(192, 1 / 16, np.float32), GRID, None)
     results = [
         resample(torch.from_numpy(codes).expand(40, -1, -1, -1), windows) for codes in (one, other)
     ]
@@ -157,7 +158,7 @@ def test_an_image_does_not_depend_on_its_neighbours(used):
     windows, flip = crops(1, 7, 48)
     codes = torch.from_numpy(random_codes(1, 7, read))
     used = used and channels(used)
-    resample = Resampler(read, np.ones(64, np.float32), GRID, 48, used)
+    resample = Resampler(read, np.ones(64, np.float32), GRID, used)
     together = resample(codes, windows, flip)
     scale = together.abs().max()
     for image in range(7):
@@ -172,7 +173,7 @@ def test_an_image_does_not_depend_on_its_neighbours(used):
 def test_the_same_batch_gives_the_same_bits_also_under_autocast():
     windows, flip = crops(2, 20, 72)
     codes = torch.from_numpy(random_codes(2, 20))
-    resample = Resampler(ALL, np.ones(192, np.float32), GRID, 72, channels("square-24"))
+    resample = Resampler(ALL, np.ones(192, np.float32), GRID, channels("square-24"))
     first = resample(codes, windows, flip)
     assert torch.equal(first, resample(codes.clone(), windows, flip))
     with torch.autocast("cpu", torch.bfloat16):
@@ -183,7 +184,7 @@ def test_codes_that_are_not_contiguous_are_the_same_codes():
     windows, flip = crops(3, 5, 24)
     codes = torch.from_numpy(random_codes(3, 5))
     strided = codes.transpose(0, 1).contiguous().transpose(0, 1)
-    resample = Resampler(ALL, np.ones(192, np.float32), GRID, 24, channels("square-24"))
+    resample = Resampler(ALL, np.ones(192, np.float32), GRID, channels("square-24"))
     assert torch.equal(resample(codes, windows, flip), resample(strided, windows, flip))
 
 
@@ -195,7 +196,7 @@ def test_aligned_crops_are_slices_to_the_bit(used):
     sizes = np.tile([[72, 90]], (30, 1))
     windows = aligned_crop(sizes, 40, uniforms(0, 0, np.arange(30), 2))
     flip = np.arange(30) % 3 == 0
-    found = Resampler(read, steps, GRID, 40, used)(torch.from_numpy(codes), windows, flip).numpy()
+    found = Resampler(read, steps, GRID, used)(torch.from_numpy(codes), windows, flip).numpy()
     sign = (-1.0) ** (np.array(used.indices) % 8)
     for image, (top, left) in enumerate(windows.start // 8):
         block = codes[image, list(used.indices), top : top + 5, left : left + 5]
@@ -208,22 +209,25 @@ def test_aligned_crops_are_slices_to_the_bit(used):
 
 def test_an_empty_batch_is_an_empty_result():
     nothing = np.zeros((0, 2), np.int64)
-    windows = Windows(nothing, nothing, nothing, nothing)
+    windows = Windows(*[nothing] * 5)
     for used, shape in ((None, (0, 3, 24, 24)), (channels("paper-6"), (0, 6, 3, 3))):
-        resample = Resampler(ALL, np.ones(192, np.float32), GRID, 24, used)
-        assert resample(torch.zeros((0, 192, *GRID), dtype=torch.int8), windows).shape == shape
+        resample = Resampler(ALL, np.ones(192, np.float32), GRID, used)
+        codes = torch.zeros((0, 192, *GRID), dtype=torch.int8)
+        assert resample(codes, windows, canvas=(24, 24)).shape == shape
 
 
 def test_wrong_shapes_and_windows_are_refused():
-    with pytest.raises(UsageError, match="20 pixels is not whole blocks"):
-        Resampler(ALL, np.ones(192), GRID, 20, ALL)
     with pytest.raises(UsageError, match="3 steps for 192 channels"):
-        Resampler(ALL, np.ones(3), GRID, 24, ALL)
-    resample = Resampler(ALL, np.ones(192), GRID, 24, ALL)
+        Resampler(ALL, np.ones(3), GRID, ALL)
+    resample = Resampler(ALL, np.ones(192), GRID, ALL)
     codes = torch.zeros((1, 192, *GRID), dtype=torch.int8)
 
     def window(start, length, new, offset):
-        return Windows(*(np.full((1, 2), n) for n in (start, length, new, offset)))
+        return Windows(*(np.full((1, 2), n) for n in (start, length, new, offset, 24)))
+
+    for canvas in ((20, 24), (24, 16), (30, 24)):
+        with pytest.raises(UsageError, match=r"does not hold 24x24 in whole blocks"):
+            resample(codes, window(0, 24, 24, 0), canvas=canvas)
 
     with pytest.raises(UsageError, match=r"\(1, 24, 9, 12\).*expected \(1, 192, 9, 12\)"):
         resample(codes[:, :24], window(0, 8, 24, 0))

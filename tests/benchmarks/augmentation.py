@@ -9,13 +9,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import torch
 
 from freqprep.allocation import keep_freed_memory
-from freqprep.augment import Augment, Inputs, Policy, Resampler
-from freqprep.augment.axis import Tiling
+from freqprep.augment import Augment, Inputs, Policy, Resampler, axis
 from freqprep.augment.color import to_rgb
 from freqprep.augment.crops import CROP_DRAWS, Windows, random_resized_crop
 from freqprep.augment.randomness import uniforms
@@ -66,9 +66,12 @@ def speed(device: torch.device) -> list[list[object]]:
         step = _network_step(device)
         rows = []
         for read, used, side in _CASES:
-            tiled, dense = (_augment(read, used, side, one_tile) for one_tile in (False, True))
-            batch = _full_batch(tiled.inputs, images, device)
-            times = [_best(lambda a=a, b=batch: a(b), device) / images for a in (tiled, dense)]
+            augment = _augment(read, used, side)
+            batch = _full_batch(augment.inputs, images, device)
+            times = []
+            for tile in (axis._LARGEST_TILE, side // 8):  # at last the composed matrices whole
+                with mock.patch.object(axis, "_LARGEST_TILE", tile):
+                    times.append(_best(lambda a=augment, b=batch: a(b), device) / images)
             shown = used or "RGB"
             rows.append([read, shown, side, *(1e3 * t for t in times), 100 * times[0] / step])
     finally:
@@ -80,7 +83,7 @@ def speed(device: torch.device) -> list[list[object]]:
     return rows
 
 
-def _augment(read: str, used: str | None, side: int, one_tile: bool) -> Augment:
+def _augment(read: str, used: str | None, side: int) -> Augment:
     names = channels(used).names if used else ()
     count = len(names) or 3
     inputs = Inputs(
@@ -92,10 +95,7 @@ def _augment(read: str, used: str | None, side: int, one_tile: bool) -> Augment:
         (0.0,) * count,
         (1.0,) * count,
     )
-    augment = Augment(inputs, np.ones(len(inputs.read), np.float32), _GRID, Policy(), 0)
-    if one_tile:  # the composed matrices whole, as without the band
-        augment._resample._tiling = Tiling(side, 1, side // 8)
-    return augment
+    return Augment(inputs, np.ones(len(inputs.read), np.float32), _GRID, Policy(), 0)
 
 
 def _full_batch(inputs: Inputs, images: int, device: torch.device) -> Batch:
@@ -227,7 +227,7 @@ def _coefficients(
     codes = torch.from_numpy(split.read_codes(range(_IMAGES), read))
     steps = split.steps[list(read.indices)]
     grid = (codes.shape[2], codes.shape[3])
-    return Resampler(read, steps, grid, side, used)(codes, windows)
+    return Resampler(read, steps, grid, used)(codes, windows)
 
 
 def _rgb(split: Split, read: Selection, windows: Windows, side: int) -> torch.Tensor:
