@@ -185,11 +185,11 @@ class _Reader:
         self.annotation_id.append(id_)
         where = f"annotation number {number} (id {id_})"
         box = entry.get("bbox")
-        if not isinstance(box, list) or len(box) != 4 or not all(map(_is_finite, box)):
+        if not isinstance(box, list) or len(box) != 4 or not all(map(is_finite, box)):
             self.fail(f"{where} has bbox = {_brief(box)}, not four finite numbers")
         self.box.extend(box)
         area = entry.get("area", box[2] * box[3])
-        if not _is_finite(area):
+        if not is_finite(area):
             self.fail(f"{where} has area = {_brief(area)}, not a finite number")
         self.area.append(area)
         iscrowd = entry.get("iscrowd", 0)
@@ -288,7 +288,8 @@ def rows_of(ids: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray
     return row, ids[row] == wanted
 
 
-def _is_finite(value: Any) -> bool:
+def is_finite(value: Any) -> bool:
+    """Whether a value of JSON is a number that a double can hold."""
     if type(value) not in (int, float):
         return False
     try:

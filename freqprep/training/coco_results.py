@@ -1,0 +1,177 @@
+"""A detector's answers in the pixels of the source image, and as COCO's result files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from pycocotools import mask as coco_mask
+
+from freqprep.geometry import Placement, boxes_to_source
+from freqprep.models.torchvision_ops import import_torchvision
+from freqprep.store.disk import full_disk_named, write_parts
+
+_THRESHOLD = 0.5
+"""Pixels of a mask are those more probable than this."""
+
+
+@dataclass(frozen=True, eq=False)
+class Detections:
+    """What a detector found in one image.
+
+    Attributes
+    ----------
+    boxes : ndarray of float64, shape (k, 4)
+        x, y, width and height in source pixels.
+    labels : ndarray of int64, shape (k,)
+        Index of the network's class, from 0.
+    scores : ndarray of float64, shape (k,)
+        From 0 to 1.
+    masks : tuple of bytes, or None
+        COCO's compressed counts of a mask of ``size``; None of a detector without masks.
+    size : tuple of int
+        Height and width of the source image.
+    """
+
+    boxes: np.ndarray
+    labels: np.ndarray
+    scores: np.ndarray
+    masks: tuple[bytes, ...] | None
+    size: tuple[int, int]
+
+
+def detections_of(
+    found: dict[str, torch.Tensor],
+    frame: tuple[int, int],
+    source: tuple[int, int],
+    place: Placement,
+) -> Detections:
+    """A detector's answer for one image, moved from its frame to the source image.
+
+    Parameters
+    ----------
+    found : dict of Tensor
+        ``boxes`` (k, 4) x1, y1, x2, y2 in the frame, ``labels`` (k,) from 1, ``scores`` (k,), and
+        of a detector with masks ``masks`` (k, 1, side, side), probabilities over the box. On any
+        device.
+    frame : tuple of int
+        Height and width of the image in the frame.
+    source : tuple of int
+        Height and width of the source image.
+    place : Placement
+        Of the source image in the store; the frame shows all of what it keeps.
+
+    Returns
+    -------
+    Detections
+        In the order of ``found``. Masks are pasted by torchvision's own code; a pixel is in the
+        mask if its probability is more than one half.
+    """
+    boxes = found["boxes"].detach().double().cpu().numpy().reshape(-1, 4)
+    down, right = (stored / shown for stored, shown in zip(place.size, frame, strict=True))
+    corners = boxes * (right, down, right, down)
+    stored = np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1)
+    moved = boxes_to_source(stored, source, place)
+    masks = found.get("masks")
+    return Detections(
+        boxes=moved,
+        labels=found["labels"].detach().cpu().numpy().astype(np.int64) - 1,
+        scores=found["scores"].detach().double().cpu().numpy(),
+        masks=None if masks is None else tuple(_pasted(masks.detach().cpu(), moved, source)),
+        size=source,
+    )
+
+
+def _pasted(masks: torch.Tensor, boxes: np.ndarray, size: tuple[int, int]) -> Iterator[bytes]:
+    """Each mask's compressed counts at the source's size; one at a time, for memory's sake."""
+    import_torchvision()
+    from torchvision.models.detection.roi_heads import paste_masks_in_image
+
+    corners = np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
+    for mask, corner in zip(masks.float(), torch.from_numpy(corners), strict=True):
+        pasted = paste_masks_in_image(mask[None], corner[None], size)[0, 0]
+        inside = np.asfortranarray((pasted > _THRESHOLD).numpy().astype(np.uint8))
+        yield bytes(coco_mask.encode(inside)["counts"])
+
+
+def results_of_image(
+    image_id: int, detections: Detections, category_ids: Sequence[int | None]
+) -> list[dict[str, Any]]:
+    """An image's detections as COCO's results.
+
+    Parameters
+    ----------
+    image_id : int
+    detections : Detections
+    category_ids : sequence of int or None
+        The category of each class of the network; detections of a class without one are left out.
+
+    Returns
+    -------
+    list of dict
+        ``image_id``, ``category_id``, ``bbox``, ``score``, and with masks ``segmentation``: ready
+        for JSON, in the order of the detections.
+    """
+    entries = []
+    for number, label in enumerate(detections.labels.tolist()):
+        category = category_ids[label]
+        if category is None:
+            continue
+        entry = {
+            "image_id": image_id,
+            "category_id": category,
+            "bbox": detections.boxes[number].tolist(),
+            "score": float(detections.scores[number]),
+        }
+        if detections.masks is not None:
+            counts = detections.masks[number].decode("ascii")
+            entry["segmentation"] = {"size": list(detections.size), "counts": counts}
+        entries.append(entry)
+    return entries
+
+
+def write_results(prefix: Path, results: Sequence[dict[str, Any]]) -> list[Path]:
+    """Write results as files that COCO's own code loads, each whole or not at all.
+
+    Parameters
+    ----------
+    prefix : Path
+        The files are ``PREFIX.bbox.json`` and, where there are masks, ``PREFIX.segm.json``.
+    results : sequence of dict
+        As of `results_of_image`.
+
+    Returns
+    -------
+    list of Path
+        What was written. Each file has one of ``bbox`` and ``segmentation``: where a result has
+        both, COCO's code takes the box's area for the mask's.
+
+    Raises
+    ------
+    DiskFullError
+    """
+    keys = {"bbox": "bbox"}
+    if any("segmentation" in result for result in results):
+        keys["segm"] = "segmentation"
+    folder = prefix.absolute().parent
+    written = []
+    for kind, key in keys.items():
+        path = prefix.with_name(f"{prefix.name}.{kind}.json")
+        with full_disk_named(folder):
+            write_parts(path, _lines(results, key), folder)
+        written.append(path)
+    return written
+
+
+def _lines(results: Sequence[dict[str, Any]], key: str) -> Iterator[bytes]:
+    """A JSON array, one result a line."""
+    yield b"["
+    for number, result in enumerate(results):
+        entry = {name: result[name] for name in ("image_id", "category_id", key, "score")}
+        yield (",\n" if number else "\n").encode() + json.dumps(entry).encode()
+    yield b"\n]\n"

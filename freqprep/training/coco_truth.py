@@ -1,0 +1,85 @@
+"""The ground truth of a split as COCO states it, rebuilt from the store."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+
+from freqprep.errors import CorruptStoreError
+from freqprep.sources.coco_annotations import is_finite
+from freqprep.store.split import Split
+
+
+def coco_truth(split: Split, rejected: bool = False) -> dict[str, Any]:
+    """A data set in COCO's format, as its annotation file had it.
+
+    Boxes, areas and segmentations are in the pixels of the source image, in the orientation whose
+    size the source's annotations state: conversion rejects an image that has it in neither.
+
+    Parameters
+    ----------
+    split : Split
+        With annotated objects.
+    rejected : bool
+        Whether images that were rejected at conversion are in it, with their objects. Their size
+        is 0 x 0: the store does not have it.
+
+    Returns
+    -------
+    dict
+        ``images``: id, file_name, height and width, in the order of the rows. ``annotations``:
+        each as the source had it, unknown keys included; those of an image together, in the
+        source's order. ``categories``: id and name, in the order of the split's classes.
+
+    Raises
+    ------
+    UsageError
+        The split has no annotated objects.
+    CorruptStoreError
+        The stored annotations are not those of its objects.
+    """
+    objects, texts = split.objects, split.ragged("annotation")
+    image_ids, sizes = split.array("image_id").tolist(), split.array("source_size").tolist()
+    rows = np.arange(len(split)) if rejected else np.flatnonzero(split.valid)
+    if len(texts) != len(objects):
+        raise _damaged(split, f"{len(texts)} annotations for {len(objects)} objects")
+    attributes = split.attributes
+    images, annotations = [], []
+    for row in rows.tolist():
+        height, width = sizes[row]
+        image = {"id": image_ids[row], "file_name": split.keys[row]}
+        images.append({**image, "height": height, "width": width})
+        for number in range(*objects.of(row).indices(len(objects))):
+            annotation = _parsed(texts.bytes_at(number))
+            ids = {
+                "id": int(objects.annotation_id[number]),
+                "image_id": image_ids[row],
+                "category_id": attributes.class_ids[objects.label[number]],
+            }
+            if annotation is None or {key: annotation.get(key) for key in ids} != ids:
+                raise _damaged(split, f"annotation number {number} is not that of its object")
+            annotations.append(annotation)
+    pairs = zip(attributes.class_ids, attributes.class_names, strict=True)
+    categories = [{"id": id_, "name": name} for id_, name in pairs]
+    return {"images": images, "annotations": annotations, "categories": categories}
+
+
+def _parsed(text: bytes) -> dict[str, Any] | None:
+    """An annotation whose box and area are numbers; None of anything else."""
+    try:
+        entry = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    box = entry.get("bbox") if isinstance(entry, dict) else None
+    if not isinstance(box, list) or len(box) != 4 or not all(map(is_finite, box)):
+        return None
+    whole = is_finite(entry.get("area", 0)) and entry.get("iscrowd", 0) in (0, 1)
+    return entry if whole else None
+
+
+def _damaged(split: Split, what: str) -> CorruptStoreError:
+    return CorruptStoreError(
+        f"{split.path}: {what}", "restore the split from a copy, or convert again with --overwrite"
+    )
