@@ -25,7 +25,7 @@ from freqprep.augment.randomness import uniforms
 from freqprep.augment.resample import Resampler
 
 if TYPE_CHECKING:
-    from freqprep.streaming.loader import Batch
+    from freqprep.streaming.delivery import Batch
 
 _CROP, _FLIP, _COLOR = range(3)  # streams of random numbers
 
@@ -63,7 +63,7 @@ class Preprocess:
             Normalised, on the codes' device.
         """
         windows = resized_center_crop(sizes, self.inputs.resize, self.inputs.side)
-        return _normalise(self.inputs, self._resample(codes, windows))
+        return self.inputs.normalise(self._resample(codes, windows))
 
 
 class Augment:
@@ -110,7 +110,7 @@ class Augment:
         windows = self.windows(batch.sizes, batch.epoch, batch.rows)
         flip = uniforms(self.seed, batch.epoch, batch.rows, 1, _FLIP)[:, 0] < self.policy.flip
         data = self._resample(batch.codes, windows, flip)
-        return _normalise(self.inputs, self._color(data, batch.epoch, batch.rows))
+        return self.inputs.normalise(self._color(data, batch.epoch, batch.rows))
 
     def windows(self, sizes: np.ndarray, epoch: int, rows: np.ndarray) -> Windows:
         """The crops of some rows in an epoch."""
@@ -139,13 +139,3 @@ class Augment:
 
 def _resampler(inputs: Inputs, steps: np.ndarray, grid: tuple[int, int]) -> Resampler:
     return Resampler(inputs.read_selection, steps, grid, inputs.used_selection)
-
-
-def _normalise(inputs: Inputs, data: Tensor) -> Tensor:
-    if inputs.kind == "rgb":
-        data = color.to_rgb(data).clamp_(0, 255)
-    mean, std = (
-        torch.tensor(values, device=data.device)[:, None, None]
-        for values in (inputs.mean, inputs.std)
-    )
-    return data.sub_(mean).div_(std)

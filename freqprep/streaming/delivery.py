@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -10,6 +11,37 @@ from freqprep.errors import MissingPackageError, UsageError
 
 if TYPE_CHECKING:
     import torch
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Images of one step.
+
+    ``codes`` and ``labels`` lie in memory that is used again: they are valid until the next batch
+    is asked for. Whoever keeps them longer clones them.
+
+    Attributes
+    ----------
+    codes : Tensor of int8 or int16, shape (n, C, rows, columns)
+        Stored integers of the chosen channels, contiguous, on the loader's device. Coefficients
+        are ``codes * torch.from_numpy(loader.steps)[:, None, None]``.
+    labels : Tensor of int64, shape (n,)
+        Index into the split's classes, -1 = none; on the loader's device.
+    rows : ndarray of int64, shape (n,)
+        Row numbers in the split.
+    sizes : ndarray of int32, shape (n, 2)
+        Valid height and width in stored pixels.
+    epoch : int
+    step : int
+        Number of the global batch in the epoch.
+    """
+
+    codes: torch.Tensor
+    labels: torch.Tensor
+    rows: np.ndarray
+    sizes: np.ndarray
+    epoch: int
+    step: int
 
 
 class Delivery(Protocol):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +15,11 @@ from freqprep.store.manifest import read_manifest
 from freqprep.store.schema import ROWS_PER_SHARD
 from freqprep.store.selections import ChannelsLike, select
 from freqprep.store.split import Split
-from freqprep.streaming.delivery import Delivery, check_device, make_delivery
+from freqprep.streaming.delivery import Batch, Delivery, check_device, make_delivery
 from freqprep.streaming.filling import Cache, from_store, ring_depth
 from freqprep.streaming.order import Batches, Order, reads
 from freqprep.streaming.pipeline import Pipeline
-from freqprep.streaming.shuffling import choose_mixing
+from freqprep.streaming.shuffling import aspect_bins, choose_mixing
 from freqprep.streaming.state import VERSION, position, whole
 
 if TYPE_CHECKING:
@@ -31,37 +30,6 @@ _REFERENCE_CHANNELS = 64
 
 _PATIENCE_SECONDS = 2.0
 _BETWEEN_LOOKS_SECONDS = 0.2
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Images of one step.
-
-    ``codes`` and ``labels`` lie in memory that is used again: they are valid until the next batch
-    is asked for. Whoever keeps them longer clones them.
-
-    Attributes
-    ----------
-    codes : Tensor of int8 or int16, shape (n, C, rows, columns)
-        Stored integers of the chosen channels, contiguous, on the loader's device. Coefficients
-        are ``codes * torch.from_numpy(loader.steps)[:, None, None]``.
-    labels : Tensor of int64, shape (n,)
-        Index into the split's classes, -1 = none; on the loader's device.
-    rows : ndarray of int64, shape (n,)
-        Row numbers in the split.
-    sizes : ndarray of int32, shape (n, 2)
-        Valid height and width in stored pixels.
-    epoch : int
-    step : int
-        Number of the global batch in the epoch.
-    """
-
-    codes: torch.Tensor
-    labels: torch.Tensor
-    rows: np.ndarray
-    sizes: np.ndarray
-    epoch: int
-    step: int
 
 
 class Loader:
@@ -106,6 +74,11 @@ class Loader:
         Parallel windows, a multiple of every number of ranks that is to be used. By default up to
         16, at least 16 shards each; giving it also turns off keeping all in memory. Each rank
         holds ``2 * lanes / world_size`` windows.
+    group_by_aspect : bool
+        Put images of about the same ``log2(width / height)`` into a batch, so that a network that
+        pads its images to a common size pads little. Sixteen global batches at a time are
+        regrouped and their order is drawn. So each row still comes once an epoch; up to 30 more
+        batches have to be held in memory, and shards of lanes may be read by several ranks.
     device : str or torch.device
         ``cpu``, or a CUDA device: batches are then made in pinned memory and copied by a stream
         of their own.
@@ -152,6 +125,7 @@ class Loader:
         threads: int = 2,
         window_bytes: int = 2**30,
         lanes: int | None = None,
+        group_by_aspect: bool = False,
         device: str | torch.device = "cpu",
     ) -> None:
         self._device = check_device(device)
@@ -190,6 +164,7 @@ class Loader:
             whole("seed", seed, 0),
             whole("rank", rank, 0),
             whole("world_size", world_size),
+            aspect_bins(split.sizes) if group_by_aspect else None,
         )
         self.epoch = 0
         self.step = 0
@@ -312,6 +287,7 @@ class Loader:
             "regime": mixing.regime,
             "lanes": mixing.lanes,
             "window": mixing.window,
+            "group_by_aspect": self._order.bins is not None,
         }
 
     def close(self) -> None:

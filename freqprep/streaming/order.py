@@ -3,8 +3,9 @@
 The slots of an epoch are its rows in the sequence of `shuffling`. Global batch t is slots t * B to
 (t + 1) * B - 1. When shuffling, rank r of R has its slots g with g mod R = r. With R a divisor of
 L and of B, a rank then has whole lanes and the same number of rows in each batch: the global
-batches are the same for every R, and each shard is read by one rank, once an epoch. Without
-shuffling, rank r has the whole batches b with b mod R = r.
+batches are the same for every R, and each shard is read by one rank, once an epoch. Rows grouped
+by aspect have left their lanes: the batches are the same for every R then too, but a shard may be
+read by several ranks. Without shuffling, rank r has the whole batches b with b mod R = r.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 
 from freqprep.errors import UsageError
 from freqprep.store.schema import ROWS_PER_SHARD
-from freqprep.streaming.shuffling import LARGEST_SEED, Mixing, allowed_ranks, sequence
+from freqprep.streaming.shuffling import LARGEST_SEED, Mixing, allowed_ranks, grouped, sequence
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,12 +83,15 @@ class Order:
     seed : int
         0 to 2**32 - 1.
     rank, world_size : int
+    bins : ndarray of int64, shape (n,), optional
+        What rows are `grouped` by, when shuffling.
 
     Raises
     ------
     UsageError
-        A value out of range; a number of ranks that cannot share the batches (the allowed ones
-        are named); shuffling so few rows that there is not one whole batch.
+        A value out of range; bins, but no shuffling; a number of ranks that cannot share the
+        batches (the allowed ones are named); shuffling so few rows that there is not one whole
+        batch.
     """
 
     valid: np.ndarray
@@ -96,6 +100,7 @@ class Order:
     seed: int = 0
     rank: int = 0
     world_size: int = 1
+    bins: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed <= LARGEST_SEED:
@@ -104,6 +109,11 @@ class Order:
             raise UsageError(f"there is no rank={self.rank} of world_size={self.world_size}")
         if self.mixing.regime != "rows":
             self._check_ranks()
+        elif self.bins is not None:
+            raise UsageError(
+                "only shuffled batches are grouped by aspect",
+                "leave out group_by_aspect, or shuffle",
+            )
         if not self.global_steps:
             raise UsageError(
                 f"there is no step to train: batch_size={self.batch_size}, but only {self._mixed}"
@@ -166,7 +176,10 @@ class Order:
             edges = np.cumsum([0, *map(len, parts)])
             return Batches(np.concatenate([rows[:0], *parts]), edges, numbers)
         each = self.rows_per_batch
-        mine = rows[self.rank : self.global_steps * self.batch_size : self.world_size]
+        rows = rows[: self.global_steps * self.batch_size]
+        if self.bins is not None:
+            rows = grouped(rows, self.bins, self.batch_size, self.seed, epoch)
+        mine = rows[self.rank :: self.world_size]
         numbers = np.arange(step, self.global_steps)
         return Batches(mine[step * each :], np.arange(len(numbers) + 1) * each, numbers)
 

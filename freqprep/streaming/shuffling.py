@@ -12,6 +12,9 @@ Whole shards are cheap to read and single rows are not, so that shuffling has th
     end: the tail.
 ``rows``
     Not shuffled: the valid rows in order, for evaluation.
+
+A shuffled sequence can then be regrouped, so that the images of a batch have about the same
+aspect: `grouped`.
 """
 
 from __future__ import annotations
@@ -31,6 +34,13 @@ Regime = Literal["exact", "lanes", "rows"]
 MOST_LANES = 16
 SHARDS_PER_LANE = 16
 """A lane of fewer shards would hardly change its neighbours from epoch to epoch."""
+
+POOL = 16
+"""Batches that are regrouped together."""
+
+_BINS_PER_OCTAVE = 3
+_OCTAVES = 1
+"""Images more than about twice as wide as high, or as high as wide, share a bin."""
 
 LARGEST_SEED = 2**32 - 1
 
@@ -128,6 +138,55 @@ def sequence(valid: np.ndarray, mixing: Mixing, seed: int, epoch: int) -> tuple[
     shortest = min(map(len, by_lane))
     mixed = np.stack([lane[:shortest] for lane in by_lane], axis=1).ravel()
     return np.concatenate([mixed, *(lane[shortest:] for lane in by_lane)]), len(mixed)
+
+
+def aspect_bins(sizes: np.ndarray) -> np.ndarray:
+    """Images of about the same aspect have the same number.
+
+    Parameters
+    ----------
+    sizes : ndarray of int, shape (n, 2)
+        Height and width.
+
+    Returns
+    -------
+    ndarray of int64, shape (n,)
+        ``log2(width / height)`` in thirds, rounded: -3 to 3. No quotient of whole numbers lies on
+        an edge, so that it is the same on every machine.
+    """
+    height, width = np.maximum(sizes, 1).T  # a rejected image has no size
+    thirds = np.rint(np.log2(width / height) * _BINS_PER_OCTAVE).astype(np.int64)
+    return thirds.clip(-_OCTAVES * _BINS_PER_OCTAVE, _OCTAVES * _BINS_PER_OCTAVE)
+
+
+def grouped(
+    rows: np.ndarray, bins: np.ndarray, batch_size: int, seed: int, epoch: int
+) -> np.ndarray:
+    """Regroup an epoch's rows, so that most batches are of images of one bin.
+
+    Each pool of `POOL` batches is sorted by bin, rows of one bin as they came, and cut into
+    batches again, whose order in the pool is drawn. Bins meet in fewer batches of a pool than
+    there are bins.
+
+    Parameters
+    ----------
+    rows : ndarray of int64, shape (batches * batch_size,)
+    bins : ndarray of int64, shape (n,)
+        Bin of each row of the split.
+    batch_size : int
+    seed, epoch : int
+
+    Returns
+    -------
+    ndarray of int64
+        The same rows.
+    """
+    batches = len(rows) // batch_size
+    pool = np.arange(batches) // POOL
+    by_bin = rows[np.lexsort([bins[rows], np.repeat(pool, batch_size)])]
+    random = np.random.RandomState([seed, epoch, 1])  # not the stream that `sequence` draws from
+    order = np.lexsort([random.permutation(batches), pool])
+    return by_bin.reshape(batches, batch_size)[order].ravel()
 
 
 def _lanes(rows: np.ndarray, mixing: Mixing, random: np.random.RandomState) -> list[np.ndarray]:

@@ -15,7 +15,8 @@ from freqprep.augment import Inputs, Preprocess
 from freqprep.errors import CorruptStoreError
 from freqprep.progress import Progress
 from freqprep.store.split import Split
-from freqprep.streaming.loader import Batch, Loader
+from freqprep.streaming.delivery import Batch
+from freqprep.streaming.loader import Loader
 from freqprep.training.world import World
 
 _TOP = 5

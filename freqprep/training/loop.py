@@ -16,7 +16,7 @@ from freqprep.augment import mix
 from freqprep.errors import RunError
 from freqprep.progress import Progress, say
 from freqprep.store.split import Split
-from freqprep.streaming.loader import Batch
+from freqprep.streaming.delivery import Batch
 from freqprep.training.card import Card, write_card
 from freqprep.training.curves import write_curves
 from freqprep.training.evaluation import Evaluation, evaluate

@@ -12,7 +12,7 @@ import torch
 
 from freqprep.convert import convert
 from freqprep.request import Request
-from freqprep.streaming.loader import Batch
+from freqprep.streaming.delivery import Batch
 from freqprep.training.loop import train_step
 from freqprep.training.recipe import preset_recipe
 from freqprep.training.request import TrainingRequest, plan

@@ -25,7 +25,8 @@ from freqprep.augment.inputs import Policy
 from freqprep.augment.randomness import uniforms
 from freqprep.models.torchvision_ops import import_torchvision
 from freqprep.store.split import Split
-from freqprep.streaming.loader import Batch, Loader
+from freqprep.streaming.delivery import Batch
+from freqprep.streaming.loader import Loader
 from freqprep.training import evaluation, run_state
 from freqprep.training.request import TrainingRequest, plan
 
