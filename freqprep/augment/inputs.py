@@ -1,31 +1,31 @@
-"""What a network is fed, and how training varies it: plain descriptions, part of a model's card.
-
-Cards are files, so whatever is read from one is checked: types, ranges, names.
-"""
+"""What a classifier is fed, and how training varies it: plain descriptions, part of its card."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from freqprep.errors import UsageError, some
+from freqprep.augment.feed import (
+    RGB_MEAN,
+    RGB_STD,
+    Feed,
+    check,
+    fields_of,
+    finite,
+    from_a_card,
+    to_dict,
+    whole,
+)
 from freqprep.geometry import LARGEST_SIZE
-from freqprep.models.rgb import IMAGENET_MEAN, IMAGENET_STD
 from freqprep.spectrum import BLOCK
-from freqprep.spectrum.channels import CHANNELS, NAMES, Selection, channels
+from freqprep.spectrum.channels import NAMES, Selection
 from freqprep.store.split import Split
-
-KINDS = ("frequency", "rgb")
-
-_SMALLEST, _LARGEST = 1e-30, 1e30  # float32 holds them
 
 
 @dataclass(frozen=True)
-class Inputs:
+class Inputs(Feed):
     """What a network is fed.
 
     Attributes
@@ -59,47 +59,21 @@ class Inputs:
     std: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        _check(self.kind in KINDS, f"kind {self.kind!r} is neither of {', '.join(KINDS)}")
-        _check_names("read", self.read)
-        _check(len(self.read) > 0, "no channels are read")
-        _check_names("channels", self.channels)
-        if missing := [name for name in self.channels if name not in self.read]:
-            raise UsageError(
-                f"channels are used that are not read: {some(missing)}",
-                "read at least the channels that the network uses",
-            )
-        frequency = self.kind == "frequency"
-        _check(bool(self.channels) == frequency, f"{len(self.channels)} channels for {self.kind}")
+        self.check_feed()
         for name, number in (("side", self.side), ("resize", self.resize)):
-            _check(_whole(number), f"{name} {number!r} is not a whole number")
-        _check(
+            check(whole(number), f"{name} {number!r} is not a whole number")
+        check(
             1 <= self.side <= self.resize <= LARGEST_SIZE,
             f"side {self.side} and resize {self.resize} are not rising from 1 to {LARGEST_SIZE}",
         )
-        _check(not frequency or self.side % BLOCK == 0, f"side {self.side} is not whole blocks")
-        count = len(self.channels) if frequency else 3
-        for name, values in (("mean", self.mean), ("std", self.std)):
-            known = isinstance(values, tuple) and all(map(_finite, values))
-            _check(known, f"{name} {values!r:.60} is not finite numbers")
-            _check(len(values) == count, f"{len(values)} values of {name} for {count} channels")
-        _check(all(value >= _SMALLEST for value in self.std), "a std is not above 0")
+        aligned = self.kind == "rgb" or self.side % BLOCK == 0
+        check(aligned, f"side {self.side} is not whole blocks")
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """Channels, rows and columns of one input."""
-        if self.kind == "rgb":
-            return 3, self.side, self.side
-        return len(self.channels), self.side // BLOCK, self.side // BLOCK
-
-    @property
-    def read_selection(self) -> Selection:
-        """The channels read."""
-        return channels(list(self.read))
-
-    @property
-    def used_selection(self) -> Selection | None:
-        """The channels used; None for ``rgb``."""
-        return channels(list(self.channels)) if self.channels else None
+        side = self.side if self.kind == "rgb" else self.side // BLOCK
+        return self.planes, side, side
 
     @classmethod
     def frequency(cls, split: Split, used: Selection, read: Selection, grid: int) -> Inputs:
@@ -144,10 +118,7 @@ class Inputs:
             Pixels of the input along each axis.
         """
         names = NAMES if read is None else read.names
-        mean, std = (
-            tuple(255 * value for value in values) for values in (IMAGENET_MEAN, IMAGENET_STD)
-        )
-        return cls("rgb", names, (), side, _resize(split, side), mean, std)
+        return cls("rgb", names, (), side, _resize(split, side), RGB_MEAN, RGB_STD)
 
     def on(self, split: Split) -> Inputs:
         """The same input from a split of another geometry: what was cut is not cut again."""
@@ -155,7 +126,7 @@ class Inputs:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON has it."""
-        return _to_dict(self)
+        return to_dict(self)
 
     @classmethod
     def from_dict(cls, document: object) -> Inputs:
@@ -166,8 +137,8 @@ class Inputs:
         UsageError
             It is not that.
         """
-        with _from_a_card("inputs"):
-            return cls(**_fields(cls, document))
+        with from_a_card("inputs"):
+            return cls(**fields_of(cls, document))
 
 
 @dataclass(frozen=True)
@@ -208,81 +179,26 @@ class Policy:
     def __post_init__(self) -> None:
         for name, most in (("scale", 1.0), ("ratio", 100.0)):
             pair = getattr(self, name)
-            known = isinstance(pair, tuple) and len(pair) == 2 and all(map(_finite, pair))
+            known = isinstance(pair, tuple) and len(pair) == 2 and all(map(finite, pair))
             known = known and 0 < pair[0] <= pair[1] <= most
-            _check(known, f"{name} {pair!r:.60} is not two numbers rising from above 0 to {most:g}")
+            check(known, f"{name} {pair!r:.60} is not two numbers rising from above 0 to {most:g}")
         for name in ("flip", "brightness", "contrast", "saturation", "grey"):
             value = getattr(self, name)
-            _check(_finite(value) and 0 <= value <= 1, f"{name} {value!r:.60} is not in 0..1")
-        _check(isinstance(self.aligned, bool), f"aligned {self.aligned!r:.60} is not true or false")
+            check(finite(value) and 0 <= value <= 1, f"{name} {value!r:.60} is not in 0..1")
+        check(isinstance(self.aligned, bool), f"aligned {self.aligned!r:.60} is not true or false")
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON has it."""
-        return _to_dict(self)
+        return to_dict(self)
 
     @classmethod
     def from_dict(cls, document: object) -> Policy:
         """From `to_dict`'s form, checked; as `Inputs.from_dict`."""
-        with _from_a_card("augmentation"):
-            return cls(**_fields(cls, document))
+        with from_a_card("augmentation"):
+            return cls(**fields_of(cls, document))
 
 
 def _resize(split: Split, side: int) -> int:
     """The usual 256 for 224; images that were cut to their centre before are not cut again."""
     cut = split.attributes.encoding.geometry.kind == "crop"
     return side if cut else round(side * 8 / 7)
-
-
-def _to_dict(record: Inputs | Policy) -> dict[str, Any]:
-    return {
-        name: list(value) if isinstance(value, tuple) else value
-        for name, value in asdict(record).items()
-    }
-
-
-@contextmanager
-def _from_a_card(part: str) -> Iterator[None]:
-    """What is wrong then was not asked for by the user: name the file."""
-    try:
-        yield
-    except UsageError as error:
-        raise UsageError(
-            f"the {part} of the model card cannot be used: {error.message}",
-            "restore the card, or train again",
-        ) from None
-
-
-def _fields(cls: type[Inputs] | type[Policy], document: object) -> dict[str, Any]:
-    """A JSON object's values by name, lists as tuples, if it has exactly the fields."""
-    if not isinstance(document, Mapping):
-        raise UsageError(f"{type(document).__name__} in place of an object")
-    names = {field.name for field in fields(cls)}
-    if odd := sorted(map(str, names ^ set(document))):
-        raise UsageError(f"fields that are missing or unknown: {some(odd)}")
-    return {
-        name: tuple(value) if isinstance(value, list) else value for name, value in document.items()
-    }
-
-
-def _check_names(what: str, names: object) -> None:
-    known = isinstance(names, tuple) and all(isinstance(name, str) for name in names)
-    _check(known, f"{what} {names!r:.60} is not names of channels")
-    assert isinstance(names, tuple)
-    _check(len(names) <= CHANNELS, f"{len(names)} names in {what}: there are {CHANNELS} channels")
-    if names:
-        channels(names)  # names what is unknown or repeated
-
-
-def _whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _finite(value: object) -> bool:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return False
-    return abs(value) <= _LARGEST
-
-
-def _check(condition: bool, message: str) -> None:
-    if not condition:
-        raise UsageError(message)

@@ -11,7 +11,7 @@ import numpy as np
 
 from freqprep.augment import Inputs
 from freqprep.augment.crops import aligned_crop
-from freqprep.augment.inputs import KINDS
+from freqprep.augment.feed import KINDS
 from freqprep.errors import RunError, UsageError
 from freqprep.models.networks import DEFAULT_GRID, MODELS, STEM_STRIDE, check_grid
 from freqprep.spectrum import BLOCK
