@@ -51,7 +51,7 @@ def coco_figures(truth: dict[str, Any], results: list[dict[str, Any]], kind: str
     - An annotation may lack ``iscrowd`` (then 0) and ``area`` (then its box's).
     - An object with the id 0 can be found. (COCO's code takes its id for "not found".)
     - An object without a usable segmentation (see `freqprep.objects.stored_mask`) is left out of
-      the figures of masks. (COCO's code ends with an error, or takes two points for a box.)
+      the figures of masks. (COCO's code ends with an error, or goes on with what it makes of it.)
     - An object of an image without a size, a rejected one, is one that nobody found.
 
     Parameters
