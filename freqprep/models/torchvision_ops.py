@@ -2,7 +2,8 @@
 
 torchvision's wheel on the registry is linked against CUDA. With a CPU-only torch its library
 cannot be loaded, and ``import torchvision`` ends with "operator torchvision::nms does not exist".
-Here the missing operators are then defined first. Where the compiled ones load, they are used.
+Here the missing operators are then defined first: all that classification and detection need.
+Where the compiled ones load, they are used.
 """
 
 from __future__ import annotations
@@ -52,8 +53,11 @@ def _import_with_operators() -> ModuleType:
         _define_operators()
     torchvision = importlib.import_module("torchvision")
     if not compiled:
-        # It only asks whether the library was loaded, not whether the operator is there.
-        torchvision.ops.boxes._assert_has_ops = lambda: None
+        # They only ask whether the library was loaded, not whether the operator is there. (The
+        # package has a function of the second one's name, so the module is not its attribute.)
+        for name in ("torchvision.ops.boxes", "torchvision.ops.roi_align"):
+            module: Any = importlib.import_module(name)
+            module._has_ops, module._assert_has_ops = lambda: True, lambda: None
     return torchvision
 
 
@@ -123,13 +127,24 @@ def _load_compiled() -> bool:
 
 @cache
 def _define_operators() -> Any:
-    """Define what ``import torchvision`` asks for; the result keeps the definitions alive."""
+    """Define what is missing; the result keeps the definitions alive."""
     import torch
 
+    from freqprep.models.roi_align import roi_align
+
     library = torch.library.Library("torchvision", "FRAGMENT")
-    for name in ("nms", "qnms"):
+    suppression = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
+    signatures = {
+        "nms": suppression,
+        "qnms": suppression,  # import torchvision asks for it; nothing calls it
+        "roi_align": "(Tensor input, Tensor rois, float spatial_scale, SymInt pooled_height,"
+        " SymInt pooled_width, int sampling_ratio, bool aligned) -> Tensor",
+    }
+    for name, signature in signatures.items():
         if not hasattr(torch.ops.torchvision, name):
-            library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+            library.define(name + signature)
             if name == "nms":
                 library.impl(name, nms, "CPU")
+            elif name == "roi_align":
+                library.impl(name, roi_align, "CompositeImplicitAutograd")
     return library

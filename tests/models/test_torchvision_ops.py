@@ -72,6 +72,23 @@ def test_boxes_of_different_classes_do_not_suppress_each_other():
     assert torchvision.ops.batched_nms(boxes, scores, groups, 0.5).tolist() == [1, 0]
 
 
+@pytest.mark.parametrize("count", [60, 1200])  # torchvision changes its way beyond 1000 on a CPU
+def test_suppression_in_groups_is_that_of_each_group(count):
+    rng = np.random.default_rng(3)
+    corner, size = rng.uniform(0, 300, (count, 2)), rng.uniform(5, 60, (count, 2))
+    boxes, scores = np.hstack([corner, corner + size]), rng.permutation(count) / count
+    groups = rng.integers(0, 4, count)
+    expected = []
+    for group in range(4):
+        inside = np.flatnonzero(groups == group)
+        expected += inside[brute_force(boxes[inside], scores[inside], 0.4)].tolist()
+    expected.sort(key=lambda i: -scores[i])
+    kept = import_torchvision().ops.batched_nms(
+        *(torch.from_numpy(array) for array in (boxes, scores, groups)), 0.4
+    )
+    assert kept.tolist() == expected
+
+
 def test_importing_again_gives_the_same_module():
     assert import_torchvision() is import_torchvision() is sys.modules["torchvision"]
 
