@@ -83,7 +83,7 @@ def build(
     if input != "rgb":
         stem = _patches(channels) if input == "patches" else nn.Identity()
         if model == "resnet50":
-            _open_resnet(network, stem, channels)
+            open_resnet(network, stem, channels)
         else:
             _open_mobilenet(network, stem, channels)
     if strides == "authors":
@@ -100,7 +100,7 @@ def check_grid(model: str, grid: int) -> None:
     UsageError
         An unknown model, or a grid outside its range, which the text names.
     """
-    _check_name("model", model, MODELS)
+    check_name("model", model, MODELS)
     smallest = SMALLEST_GRID[model]
     if not smallest <= grid <= LARGEST_GRID:
         raise UsageError(
@@ -136,20 +136,41 @@ def multiply_accumulates(module: nn.Module, shape: tuple[int, int, int]) -> int:
     return sum(counts)
 
 
+def check_name(what: str, name: str, known: tuple[str, ...]) -> None:
+    """Refuse a name that is not among those known, with a `UsageError` that lists them."""
+    if name not in known:
+        raise UsageError(f"unknown {what} {name!r}", f"known: {', '.join(known)}")
+
+
+def open_resnet(network: Any, stem: nn.Module, channels: int) -> None:
+    """Feed the first stage of torchvision's ResNet from a stem of another width.
+
+    Parameters
+    ----------
+    network : torchvision.models.ResNet
+        Changed in place. The blocks of ``layer1`` begin with a convolution, so signs arrive
+        there; those of its layers that see the input are new, with random weights.
+    stem : torch.nn.Module
+        Stands in the place of ``conv1``; there is no norm, ReLU or pooling behind it.
+    channels : int
+        Width of what it gives.
+    """
+    network.conv1 = stem
+    network.bn1 = network.relu = network.maxpool = nn.Identity()
+    first = network.layer1[0]
+    first.conv1 = _with_inputs(first.conv1, channels)
+    first.downsample[0] = _with_inputs(first.downsample[0], channels)
+
+
 def _check(model: str, input: str, channels: int, classes: int, strides: str) -> None:
-    _check_name("model", model, MODELS)
-    _check_name("input", input, INPUTS)
-    _check_name("strides", strides, STRIDES)
+    check_name("model", model, MODELS)
+    check_name("input", input, INPUTS)
+    check_name("strides", strides, STRIDES)
     if strides == "authors" and model != "resnet50":
         raise UsageError(f"{model} has no strides 'authors'", "leave it at 'canonical'")
     for what, number in (("channels", channels), ("classes", classes)):
         if number < 1:
             raise UsageError(f"a network of {number} {what}", "give at least 1")
-
-
-def _check_name(what: str, name: str, known: tuple[str, ...]) -> None:
-    if name not in known:
-        raise UsageError(f"unknown {what} {name!r}", f"known: {', '.join(known)}")
 
 
 def _patches(channels: int) -> nn.Module:
@@ -158,15 +179,6 @@ def _patches(channels: int) -> nn.Module:
     return nn.Sequential(
         OrderedDict(conv=_initialised(conv), norm=nn.BatchNorm2d(channels))
     )  # names unlike the RGB stem's, whose tensors mean something else
-
-
-def _open_resnet(network: Any, stem: nn.Module, channels: int) -> None:
-    """Feed layer1 directly; its blocks begin with a convolution, so signs arrive there."""
-    network.conv1 = stem
-    network.bn1 = network.relu = network.maxpool = nn.Identity()
-    first = network.layer1[0]
-    first.conv1 = _with_inputs(first.conv1, channels)
-    first.downsample[0] = _with_inputs(first.downsample[0], channels)
 
 
 def _open_mobilenet(network: Any, stem: nn.Module, channels: int) -> None:
