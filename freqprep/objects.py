@@ -63,6 +63,11 @@ def stored_objects(
             progress.update(1)
     if unusable:
         say(f"{unusable} objects have a segmentation that cannot be used: their mask is empty")
+    flat = int(np.count_nonzero((objects.box[:, 2:] <= 0).any(axis=1)))
+    if flat:
+        say(
+            f"{flat} objects have a box without an area: it is kept, but no detector learns from it"
+        )
     packed = Ragged.of_bytes(masks)
     return {"box": box, "area": area, "mask": packed.values, "mask_offset": packed.offsets}
 

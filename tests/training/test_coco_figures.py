@@ -139,6 +139,18 @@ def test_order_of_images_and_categories_does_not_count():
 NOTHING = Figures(dict.fromkeys(FIGURES), [None] * len(CATEGORIES))
 
 
+@pytest.mark.parametrize("side", [0, -3, 1e-9])
+def test_boxes_without_an_area_count_as_in_cocos_own_code(side):
+    rng = np.random.default_rng(12)
+    truth = made_up(rng)
+    for annotation in truth["annotations"][::5]:
+        annotation["bbox"][rng.integers(2, 4)] = side
+        annotation["area"] = annotation["bbox"][2] * annotation["bbox"][3]
+    results = perturbed(truth, rng) + as_found(truth)
+    found = coco_figures(truth, results, "bbox")
+    assert_close(found, reference(truth, only(results, "bbox"), "bbox"))
+
+
 @pytest.mark.parametrize("kind", ["bbox", "segm"])
 def test_nothing_found_or_nothing_there(kind):
     rng = np.random.default_rng(0)
