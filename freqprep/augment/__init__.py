@@ -1,8 +1,24 @@
 """Augmentation of coefficients: the same as on pixels, exactly, in batches, on any device."""
 
 from freqprep.augment.augmenting import Augment, Preprocess
+from freqprep.augment.frames import FramePolicy, Frames
+from freqprep.augment.framing import FrameAugment, Framed, FramePreprocess
 from freqprep.augment.inputs import Inputs, Policy
 from freqprep.augment.mixing import cutmix, mix, mixup
 from freqprep.augment.resample import Resampler
 
-__all__ = ["Augment", "Inputs", "Policy", "Preprocess", "Resampler", "cutmix", "mix", "mixup"]
+__all__ = [
+    "Augment",
+    "FrameAugment",
+    "FramePolicy",
+    "FramePreprocess",
+    "Framed",
+    "Frames",
+    "Inputs",
+    "Policy",
+    "Preprocess",
+    "Resampler",
+    "cutmix",
+    "mix",
+    "mixup",
+]

@@ -90,7 +90,7 @@ def random_resized_crop(
     -------
     Windows
     """
-    height, width = _checked_sizes(sizes).T
+    height, width = checked_sizes(sizes).T
     tries, places = draws[:, : 2 * _TRIES].reshape(-1, 2, _TRIES), draws[:, 2 * _TRIES :]
     area = (height * width)[:, None] * (scale[0] + (scale[1] - scale[0]) * tries[:, 0])
     low, high = np.log(ratio)
@@ -144,7 +144,7 @@ def resized_center_crop(sizes: np.ndarray, resize: int, side: int) -> Windows:
             f"a centre of {side} pixels cannot be cut from a short side of {resize}",
             "resize to at least the side",
         )
-    sizes = _checked_sizes(sizes)
+    sizes = checked_sizes(sizes)
     short = sizes.min(axis=1, keepdims=True)
     resized = np.where(sizes == short, resize, (resize * sizes / short).astype(np.int64))
     offset = np.rint((resized - side) / 2).astype(np.int64)
@@ -178,7 +178,7 @@ def aligned_crop(sizes: np.ndarray, side: int, draws: np.ndarray) -> Windows:
         raise UsageError(
             f"a side of {side} pixels is not whole blocks", f"use a multiple of {BLOCK}"
         )
-    sizes = _checked_sizes(sizes)
+    sizes = checked_sizes(sizes)
     spare = sizes // BLOCK - side // BLOCK
     if (spare < 0).any():
         height, width = sizes[np.argmin(spare.min(axis=1))]
@@ -191,7 +191,14 @@ def aligned_crop(sizes: np.ndarray, side: int, draws: np.ndarray) -> Windows:
     return Windows(start, length, length, np.zeros_like(start), length)
 
 
-def _checked_sizes(sizes: np.ndarray) -> np.ndarray:
+def checked_sizes(sizes: np.ndarray) -> np.ndarray:
+    """Heights and widths as int64 (n, 2), none of them 0.
+
+    Raises
+    ------
+    UsageError
+        An image has no pixels: its row was rejected.
+    """
     sizes = np.asarray(sizes).astype(np.int64).reshape(-1, 2)
     if sizes.size and sizes.min() < 1:
         raise UsageError(

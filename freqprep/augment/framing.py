@@ -1,0 +1,159 @@
+"""From stored codes to a detector's input: as evaluation does it, and as training does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from freqprep.augment.crops import Windows, checked_sizes
+from freqprep.augment.frames import FramePolicy, Frames
+from freqprep.augment.randomness import uniforms
+from freqprep.augment.resample import Resampler
+from freqprep.augment.targets import Move, targets_of
+from freqprep.store.objects import ObjectTable
+
+if TYPE_CHECKING:
+    from freqprep.streaming.loader import Batch
+
+_CROP, _FLIP = 10, 11  # streams of random numbers
+
+
+@dataclass(frozen=True, eq=False)
+class Framed:
+    """Images of different sizes on one canvas.
+
+    Attributes
+    ----------
+    images : Tensor of float32, shape (n, channels or 3, rows, columns)
+        Normalised; zero beyond each image. The canvas is a multiple of 32 frame pixels.
+    sizes : list of tuple of int
+        Height and width of each image in frame pixels.
+    targets : list of dict
+        See `freqprep.augment.targets.targets_of`; empty in evaluation.
+    """
+
+    images: Tensor
+    sizes: list[tuple[int, int]]
+    targets: list[dict[str, Tensor]]
+
+
+class FramePreprocess:
+    """The input of evaluation: whole images, resized and normalised.
+
+    Parameters
+    ----------
+    inputs : Frames
+    steps : ndarray of float32, shape (C,)
+        Quantization steps of ``inputs.read``, in that order.
+    grid : tuple of int
+        Rows and columns of blocks of the stored codes.
+    """
+
+    def __init__(self, inputs: Frames, steps: np.ndarray, grid: tuple[int, int]) -> None:
+        self.inputs = inputs
+        self._resample = Resampler(inputs.read_selection, steps, grid, inputs.used_selection)
+
+    @torch.no_grad()
+    def __call__(self, codes: Tensor, sizes: np.ndarray) -> Framed:
+        """Prepare a batch.
+
+        Parameters
+        ----------
+        codes : Tensor of int8 or int16, shape (n, C, rows, columns)
+            Of ``inputs.read``, on any device.
+        sizes : ndarray of int, shape (n, 2)
+            Valid height and width of each image in pixels.
+        """
+        sizes = checked_sizes(sizes)
+        windows = self.inputs.windows(np.zeros_like(sizes), sizes)
+        images = _on_canvas(self.inputs, self._resample, codes, windows, np.zeros(len(sizes), bool))
+        return Framed(images, _pairs(self.inputs.sizes(sizes)), [])
+
+
+class FrameAugment:
+    """The input of training: images and their objects, cut and mirrored at random.
+
+    Choices are drawn from (seed, epoch, row) alone: a row gets the same ones in any batch, on any
+    rank, and in a resumed run.
+
+    Parameters
+    ----------
+    inputs : Frames
+    steps : ndarray of float32, shape (C,)
+        Quantization steps of ``inputs.read``, in that order.
+    grid : tuple of int
+        Rows and columns of blocks of the stored codes.
+    policy : FramePolicy
+    seed : int
+        At least 0.
+    objects : ObjectTable
+        Of the split that batches come from.
+    masks : bool
+        Whether targets have masks.
+    """
+
+    def __init__(
+        self,
+        inputs: Frames,
+        steps: np.ndarray,
+        grid: tuple[int, int],
+        policy: FramePolicy,
+        seed: int,
+        objects: ObjectTable,
+        masks: bool,
+    ) -> None:
+        self.inputs, self.policy, self.seed = inputs, policy, seed
+        self._objects, self._masks = objects, masks
+        self._resample = Resampler(inputs.read_selection, steps, grid, inputs.used_selection)
+
+    @torch.no_grad()
+    def __call__(self, batch: Batch) -> Framed:
+        """Vary and prepare a batch of codes of ``inputs.read``; all on the codes' device."""
+        start, length, flip = self._choices(batch)
+        windows = self.inputs.windows(start, length)
+        images = _on_canvas(self.inputs, self._resample, batch.codes, windows, flip)
+        frames = _pairs(self.inputs.sizes(length))
+        targets = []
+        for image, row in enumerate(batch.rows.tolist()):
+            move = Move(_pair(start[image]), _pair(length[image]), frames[image], bool(flip[image]))
+            size = _pair(batch.sizes[image])
+            found = targets_of(self._objects, row, size, move, self._masks)
+            targets.append({name: tensor.to(images.device) for name, tensor in found.items()})
+        return Framed(images, frames, targets)
+
+    def _choices(self, batch: Batch) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """First pixel and length of each crop, int64 (n, 2), and which images are mirrored."""
+        sizes = checked_sizes(batch.sizes)
+        draws = uniforms(self.seed, batch.epoch, batch.rows, 4, _CROP)
+        least = self.policy.smallest_crop
+        shares = least + (1 - least) * draws[:, :2]
+        length = np.maximum(np.rint(sizes * shares), 1).astype(np.int64)
+        start = np.floor(draws[:, 2:] * (sizes - length + 1)).astype(np.int64)
+        flip = uniforms(self.seed, batch.epoch, batch.rows, 1, _FLIP)[:, 0] < self.policy.flip
+        return start, length, flip
+
+
+def _on_canvas(
+    inputs: Frames, resample: Resampler, codes: Tensor, windows: Windows, flip: np.ndarray
+) -> Tensor:
+    """Images resized and normalised on a common canvas, zero beyond each."""
+    sizes = windows.kept // inputs.enlargement
+    height, width = (inputs.enlargement * side for side in inputs.canvas(sizes))
+    images = inputs.normalise(resample(codes, windows, flip, (height, width)))
+    for image, (rows, columns) in zip(images, inputs.places(sizes).tolist(), strict=True):
+        image[:, rows:] = 0
+        image[:, :, columns:] = 0
+    return images
+
+
+def _pairs(sizes: np.ndarray) -> list[tuple[int, int]]:
+    return [_pair(size) for size in sizes]
+
+
+def _pair(numbers: np.ndarray) -> tuple[int, int]:
+    first, second = numbers.tolist()
+    return first, second
