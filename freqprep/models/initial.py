@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 
+from freqprep.models.detection import Detector
 from freqprep.models.gate import GatedNetwork
 from freqprep.models.rgb import load_rgb_network
-from freqprep.models.unfolding import unfold
-from freqprep.models.weight_files import fitting, is_folded, read_tensors, wrong_file
+from freqprep.models.unfolding import norms_behind, unfold
+from freqprep.models.weight_files import COUNTER, fitting, is_folded, read_tensors, wrong_file
 
+_RESNETS_DIFFER = ("conv1.", "bn1.", "layer1.0.conv1.", "layer1.0.downsample.0.")
 _ARCHITECTURES_DIFFER = (
-    "conv1.",
-    "bn1.",
-    "layer1.0.conv1.",
-    "layer1.0.downsample.0.",
+    *_RESNETS_DIFFER,
     "fc.",
     "features.0.",
     "features.1.",
@@ -31,6 +33,20 @@ _MAY_DIFFER = (
     *(_NETWORK + name for name in _ARCHITECTURES_DIFFER),
 )
 """Beginnings of the names of stem, first layers, classifier and gate, of either architecture."""
+
+_BODY = "backbone.body."
+_BODIES_DIFFER = tuple(_BODY + name for name in _RESNETS_DIFFER)
+_BESIDE_THE_BODY = ("backbone.fpn.", "rpn.", "roi_heads.")
+_BY_CLASSES_AND_MASKS = ("roi_heads.box_predictor.", "roi_heads.mask_")
+_OLD_NAMES = (
+    (r"^(backbone\.fpn\.(?:inner|layer)_blocks\.\d)\.(weight|bias)$", r"\1.0.\2"),
+    (r"^(rpn\.head\.conv)\.(weight|bias)$", r"\1.0.0.\2"),
+    (
+        r"^(roi_heads\.mask_head)\.mask_fcn(\d)\.(weight|bias)$",
+        lambda found: f"{found[1]}.{int(found[2]) - 1}.0.{found[3]}",
+    ),
+)
+"""What torchvision's names of detectors were until 0.13, as in the files it offers."""
 
 
 @dataclass(frozen=True)
@@ -52,10 +68,12 @@ class Loaded:
 def load_weights(
     module: nn.Module, path: str | Path, rgb: Callable[[], torch.Tensor] | None = None
 ) -> Loaded:
-    """Load every tensor of a file that fits a network of `build`, gated or not.
+    """Load every tensor of a file that fits a network of `build`, gated or not, or a detector.
 
     The stem, the layers next to it, the classifier and the gate may differ in shape or be absent
-    on either side; anything else that differs means another network.
+    on either side; anything else that differs means another network. A detector takes its
+    backbone from a ResNet-50, or all from a detector, of which the predictors may be for other
+    classes, and the masks' part may be missing.
 
     Parameters
     ----------
@@ -85,9 +103,57 @@ def load_weights(
             )
         tensors = unfold(network, rgb())
     own = module.state_dict()
-    found = fitting(module, path, _named_as_in(module, tensors), _MAY_DIFFER)
+    if isinstance(module, Detector):
+        named, may_differ = _named_as_a_detector(own, tensors)
+    else:
+        named, may_differ = _named_as_in(module, tensors), _MAY_DIFFER
+    found = fitting(module, path, named, may_differ)
     module.load_state_dict(found, strict=False)
     return Loaded(tuple(found), tuple(name for name in own if name not in found))
+
+
+def settle_norms(detector: Detector, initialised: Collection[str], images: torch.Tensor) -> None:
+    """Give the norms behind a backbone's new convolutions the statistics of what these put out.
+
+    A norm from a file has the mean and variance of the convolution that it followed there. Behind
+    another one they mean nothing, and a frozen norm keeps them for ever.
+
+    Parameters
+    ----------
+    detector : Detector
+        Changed in place: running means and variances; weights and biases stay.
+    initialised : collection of str
+        Names of the tensors that were not loaded: see `Loaded`.
+    images : Tensor of float, shape (n, channels, rows, columns)
+        What the detector is fed, on its device. A dozen images will do.
+    """
+    body: Any = detector.backbone.body
+    new = {
+        conv: norm
+        for conv, norm in norms_behind(body).items()
+        if f"{_BODY}{conv}.weight" in initialised
+    }
+    if not new:
+        return
+    # Each norm is set before its first output, so those after it are measured behind it.
+    hooks = [
+        body.get_submodule(conv).register_forward_hook(partial(_settle, body.get_submodule(norm)))
+        for conv, norm in new.items()
+    ]
+    was_training = detector.training
+    try:
+        with torch.no_grad():
+            detector.eval().backbone.body(images)
+    finally:
+        detector.train(was_training)
+        for hook in hooks:
+            hook.remove()
+
+
+def _settle(norm: Any, _: nn.Module, __: Any, output: torch.Tensor) -> None:
+    variance, mean = torch.var_mean(output.float(), (0, 2, 3), correction=0)
+    norm.running_mean.copy_(mean)
+    norm.running_var.copy_(variance)
 
 
 def _named_as_in(module: nn.Module, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -97,3 +163,28 @@ def _named_as_in(module: nn.Module, tensors: Mapping[str, torch.Tensor]) -> dict
     return {
         name if name.startswith("gate.") else prefix + name: tensor for name, tensor in bare.items()
     }
+
+
+def _named_as_a_detector(
+    own: Collection[str], tensors: Mapping[str, torch.Tensor]
+) -> tuple[dict[str, torch.Tensor], tuple[str, ...]]:
+    """A detector's tensors, or a classifier's as a backbone; and what may differ then."""
+    if any(name.startswith(_BODY) for name in tensors):
+        named = {_new_name(name): tensor for name, tensor in tensors.items()}
+        may_differ = (*_BODIES_DIFFER, *_BY_CLASSES_AND_MASKS)
+    else:
+        named = {
+            _BODY + name.removeprefix(_NETWORK): tensor
+            for name, tensor in tensors.items()
+            if not name.startswith(("gate.", "fc.", _NETWORK + "fc."))
+        }
+        may_differ = (*_BODIES_DIFFER, *_BESIDE_THE_BODY)
+    # Frozen norms count no batches.
+    named = {n: tensor for n, tensor in named.items() if n in own or not n.endswith(COUNTER)}
+    return named, may_differ
+
+
+def _new_name(name: str) -> str:
+    for old, new in _OLD_NAMES:
+        name = re.sub(old, new, name)
+    return name

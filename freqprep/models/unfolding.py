@@ -36,12 +36,7 @@ def unfold(network: RGBNetwork, rgb: torch.Tensor) -> dict[str, torch.Tensor]:
     dict of str to Tensor
         Without the counters of batches.
     """
-    layers = list(network.module.named_modules())
-    norms = {
-        name: norm
-        for (name, layer), (norm, _) in itertools.pairwise(layers)
-        if isinstance(layer, nn.Conv2d)  # torchvision's norms follow their convolutions
-    }
+    norms = norms_behind(network.module)
     moments: dict[str, torch.Tensor] = {}
     hooks = [
         network.module.get_submodule(name).register_forward_hook(partial(_measure, moments, name))
@@ -65,6 +60,16 @@ def unfold(network: RGBNetwork, rgb: torch.Tensor) -> dict[str, torch.Tensor]:
         state[f"{norm}.running_mean"] = (mean - bias).float()
         state[f"{norm}.running_var"] = variance.float()
     return state
+
+
+def norms_behind(module: nn.Module) -> dict[str, str]:
+    """Name of each convolution of a network of torchvision -> name of the norm that follows it."""
+    layers = list(module.named_modules())
+    return {
+        name: norm
+        for (name, layer), (norm, _) in itertools.pairwise(layers)
+        if isinstance(layer, nn.Conv2d)
+    }
 
 
 def _measure(

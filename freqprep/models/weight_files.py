@@ -15,8 +15,10 @@ from freqprep.errors import UsageError, some
 if TYPE_CHECKING:
     import torch
 
+COUNTER = "num_batches_tracked"
+"""End of the name of what counts a norm's batches; nothing that freqprep does depends on it."""
+
 _WRAPPERS = ("model", "state_dict", "average", "network")
-_COUNTER = "num_batches_tracked"
 _REMEDY = (
     "give a .npz, .pt or .pth of torchvision's mobilenet_v2 or resnet50: its state dict, or the"
     " same with batch norm folded into weights and biases"
@@ -98,7 +100,7 @@ def fitting(
     counters = {
         name: torch.tensor(0)
         for name in wanted
-        if name.endswith(_COUNTER) and name.replace(_COUNTER, "running_mean") in tensors
+        if name.endswith(COUNTER) and name.replace(COUNTER, "running_mean") in tensors
     }
     tensors = {**counters, **tensors}
     both = [name for name in wanted if name in tensors]
