@@ -24,7 +24,7 @@ LAYERS = [
         "freqprep.progress",
         "freqprep.engines",
     ],
-    ["freqprep.images", "freqprep.sources", "freqprep.contact_sheet"],
+    ["freqprep.images", "freqprep.sources", "freqprep.contact_sheet", "freqprep.overlay"],
     ["freqprep.objects"],
     ["freqprep.store"],
     ["freqprep.encoding", "freqprep.reports", "freqprep.request", "freqprep.models"],

@@ -5,12 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import typer
 from PIL import Image
 
 from freqprep.contact_sheet import contact_sheet
+from freqprep.masks import decode_mask
+from freqprep.overlay import draw_objects
 from freqprep.store.reader import find_row, open_store
 from freqprep.store.selections import select
+from freqprep.store.split import Split
 
 
 def show(
@@ -33,8 +37,13 @@ def show(
         Path | None,
         typer.Option(help="Also write the chosen channels as a contact sheet.", metavar="FILE"),
     ] = None,
+    plain: Annotated[
+        bool, typer.Option("--plain", help="Leave out the annotated objects that a split has.")
+    ] = False,
 ) -> None:
     """Rebuild one image from any channels, as a PNG file.
+
+    Boxes, class names and masks of its annotated objects are drawn on it, crowds hatched.
 
     Example: freqprep show photos.zarr 0 --channels square-24 -o row.png --sheet channels.png
     """
@@ -42,6 +51,11 @@ def show(
     selection = select(channels, chosen)
     number = find_row(chosen, row)
     picture = chosen.image(number, selection)
+    drawn = ""
+    if chosen.has_boxes and not plain:
+        objects = chosen.objects.of(number)
+        picture = _with_objects(picture, chosen, objects)
+        drawn = f", objects drawn: {objects.stop - objects.start}"
     Image.fromarray(picture).save(output, format="PNG")
     written = [str(output)]
     if sheet is not None:
@@ -53,5 +67,21 @@ def show(
     height, width = picture.shape[:2]
     typer.echo(
         f"row {number}, {ascii(chosen.keys[number])}{name}: {width}x{height} pixels "
-        f"from {len(selection)} of 192 channels -> {' and '.join(written)}"
+        f"from {len(selection)} of 192 channels{drawn} -> {' and '.join(written)}"
+    )
+
+
+def _with_objects(picture: np.ndarray, split: Split, mine: slice) -> np.ndarray:
+    """The picture with its annotated objects drawn on it."""
+    objects, names = split.objects, split.attributes.class_names
+    size = (picture.shape[0], picture.shape[1])
+    crowd, labels = objects.iscrowd[mine], objects.label[mine]
+    counts = [objects.masks.bytes_at(number) for number in range(mine.start, mine.stop)]
+    return draw_objects(
+        picture,
+        objects.box[mine],
+        [names[k] + " (crowd)" * bool(c) for k, c in zip(labels, crowd, strict=True)],
+        [decode_mask(each, size) if each else None for each in counts],
+        labels,
+        crowd,
     )

@@ -1,0 +1,59 @@
+"""``freqprep show`` on a split with annotated objects."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import synthetic
+import zarr
+from PIL import Image
+
+import freqprep
+from freqprep.masks import decode_mask
+
+COCO = Path(__file__).resolve().parents[1] / "golden/format-1.0-coco.zarr"
+
+
+@pytest.fixture
+def show(call, tmp_path):
+    """Run show on a row: exit code, stdout, stderr, and the pixels written."""
+
+    def shown(store: Path, row: int, *options: str) -> tuple[int, str, str, np.ndarray | None]:
+        path = tmp_path / "row.png"
+        code, out, err = call("show", store, str(row), "-o", path, *options)
+        return code, out, err, np.asarray(Image.open(path)) if path.exists() else None
+
+    return shown
+
+
+def test_objects_are_drawn_unless_it_is_to_be_plain(show):
+    split = freqprep.open_store(COCO)["val"]
+    objects = split.objects
+    for row in np.flatnonzero(split.valid).tolist():
+        mine = objects.of(row)
+        code, out, _, picture = show(COCO, row)
+        assert code == 0 and f"objects drawn: {mine.stop - mine.start} " in out
+        where = (picture != split.image(row)).any(axis=2)
+        assert where.any() == (mine.stop > mine.start)
+        for number in range(mine.start, mine.stop):
+            counts = objects.masks.bytes_at(number)
+            if counts and not objects.iscrowd[number]:
+                assert where[decode_mask(counts, where.shape)].mean() > 0.9
+        code, out, _, picture = show(COCO, row, "--plain")
+        assert code == 0 and "objects drawn" not in out
+        np.testing.assert_array_equal(picture, split.image(row))
+
+
+def test_a_damaged_mask_is_exit_code_4(show, tmp_path):
+    store = Path(shutil.copytree(COCO, tmp_path / "copy.zarr"))
+    masks = zarr.open_array(store / "val/mask", mode="r+")
+    masks[...] = np.full(masks.shape, ord("o"), np.uint8)
+    synthetic.reseal(store / "val")
+    split = freqprep.open_store(store)["val"]
+    row = int(np.flatnonzero(split.valid & (np.diff(split.objects.offsets) > 0))[0])
+    code, out, err, picture = show(store, row)
+    assert code == 4 and out == "" and picture is None
+    assert "is no mask of" in err and "--overwrite" in err
+    code, _, _, picture = show(store, row, "--plain")
+    assert code == 0 and picture is not None
