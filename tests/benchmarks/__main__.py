@@ -18,6 +18,7 @@ from pathlib import Path
 from tests.benchmarks import (
     augmentation,
     conversion,
+    detection_memory,
     fidelity,
     layouts,
     memory,
@@ -44,6 +45,7 @@ BENCHMARKS = {
     "augmentation": augmentation.run,
     "equal_terms": running.run,
     "throughput": throughput.run,
+    "detection_memory": detection_memory.run,
 }
 
 
