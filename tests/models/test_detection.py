@@ -43,38 +43,48 @@ TARGETS = [
 ]
 
 
+class Bypass(torch.nn.Module):
+    """What torchvision would do to pixels and boxes, left out; images go into one canvas."""
+
+    def forward(self, images, targets):
+        sizes = [tuple(image.shape[-2:]) for image in images]
+        tallest = max(height for height, _ in sizes)
+        canvas = torch.zeros(len(images), 3, -(-tallest // 32) * 32, 64)
+        for place, image in zip(canvas, images, strict=True):
+            place[:, : image.shape[1], : image.shape[2]] = image
+        return torchvision.models.detection.image_list.ImageList(canvas, sizes), targets
+
+    def postprocess(self, detections, *_):
+        return detections
+
+
+def torchvisions(model):
+    """The reference, of as many classes and regions as `new` has."""
+    torch.manual_seed(1)
+    build = getattr(torchvision.models.detection, model)
+    options = {"num_classes": 4, "box_batch_size_per_image": 8, "box_score_thresh": 0.0}
+    reference = build(weights=None, weights_backbone=None, **options)
+    reference.transform = Bypass()
+    return reference
+
+
 @pytest.mark.parametrize("model", DETECTORS)
 @pytest.mark.parametrize("frozen", [False, True])
 def test_the_rgb_form_is_torchvisions(model, frozen):
-    detector = new(model, input="rgb", frozen_norm=frozen)
-    torch.manual_seed(1)
-    build = getattr(torchvision.models.detection, model)
-    reference = build(weights=None, weights_backbone=None, num_classes=4)
+    detector, reference = new(model, input="rgb", frozen_norm=frozen), torchvisions(model)
     theirs, ours = reference.state_dict(), detector.state_dict()
-    if frozen:  # torchvision's does so only for weights that it downloads
+    if frozen:  # torchvision's are so only with weights that it downloads
         theirs = {n: t for n, t in theirs.items() if not n.endswith("num_batches_tracked")}
     assert {n: t.shape for n, t in ours.items()} == {n: t.shape for n, t in theirs.items()}
     detector.load_state_dict(reference.state_dict())
     reference.load_state_dict(detector.state_dict(), strict=not frozen)
 
-    class Bypass(torch.nn.Module):
-        """What torchvision would do to pixels and boxes, undone."""
-
-        def forward(self, images, targets):
-            sizes = [image.shape[-2:] for image in images]
-            padded = torchvision.models.detection.image_list.ImageList(canvas, sizes)
-            return padded, targets
-
-        def postprocess(self, detections, *_):
-            return detections
-
-    reference.transform, reference.roi_heads.score_thresh = Bypass(), 0.0
     detector.roi_heads.score_thresh = 0.0
-    canvas = torch.zeros(1, 3, 96, 64)
-    canvas[..., :80, :50] = random_images(1, 3, 80, 50)
     reference.eval(), detector.eval()
+    image = random_images(1, 3, 80, 50)[0]
+    canvas = reference.transform([image], None)[0].tensors
     with torch.inference_mode():
-        (expected,), (found,) = reference([canvas[0, :, :80, :50]]), detector(canvas, [(80, 50)])
+        (expected,), (found,) = reference([image]), detector(canvas, [(80, 50)])
     assert found.keys() == expected.keys() and len(found["boxes"]) > 5
     for name, values in expected.items():
         torch.testing.assert_close(found[name], values)
@@ -82,6 +92,21 @@ def test_the_rgb_form_is_torchvisions(model, frozen):
     if detector.has_masks:
         assert found["masks"].shape == (len(found["boxes"]), 1, 28, 28)
     assert detector.has_masks == ("masks" in found) == model.startswith("mask")
+
+
+@pytest.mark.parametrize("model", DETECTORS)
+def test_its_losses_are_torchvisions(model):
+    detector, reference = new(model, input="rgb"), torchvisions(model)
+    detector.load_state_dict(reference.state_dict())
+    images = [random_images(1, 3, *size)[0] for size in SIZES]
+    canvas = reference.transform(images, None)[0].tensors
+    torch.manual_seed(2)
+    expected = reference(images, TARGETS)
+    torch.manual_seed(2)
+    losses = detector(canvas, SIZES, TARGETS)
+    assert losses.keys() == expected.keys()
+    for name, loss in expected.items():
+        torch.testing.assert_close(losses[name], loss)
 
 
 def anchors(detector, images):
