@@ -34,7 +34,7 @@ def export(
     check_target(output)
     card, network = load_model(run, choose_device("cpu"))
     written = write(card, network, output)
-    shape = " x ".join(map(str, card.inputs.shape))
+    shape = " x ".join(map(str, card.classifier_inputs.shape))
     typer.echo(
         f"{written.path} ({size(written.file_bytes)}) and {written.description}: {card.model},"
         f" input n x {shape}, {len(card.class_ids)} classes; its logits differ from the"

@@ -9,7 +9,7 @@ import typer
 
 from freqprep.errors import UsageError
 from freqprep.models.torchvision_ops import import_torchvision
-from freqprep_cli.output import print_json, size, table
+from freqprep_cli.output import percent, print_json, size, table
 
 if TYPE_CHECKING:
     from freqprep.training.card import Card
@@ -17,7 +17,13 @@ if TYPE_CHECKING:
 
 def train(
     store: Annotated[Path, typer.Argument(help="The store.", metavar="STORE")],
-    model: Annotated[str, typer.Option(help="resnet50 or mobilenet_v2.", metavar="NAME")],
+    model: Annotated[
+        str,
+        typer.Option(
+            help="resnet50 or mobilenet_v2; fasterrcnn_resnet50_fpn or maskrcnn_resnet50_fpn.",
+            metavar="NAME",
+        ),
+    ],
     run: Annotated[
         Path, typer.Option(help="Folder of the run: card, checkpoint, metrics.", metavar="DIR")
     ],
@@ -49,7 +55,10 @@ def train(
     ] = "short",
     epochs: Annotated[int | None, typer.Option(help="Epochs; the preset's by default.")] = None,
     batch_size: Annotated[
-        int | None, typer.Option(help="Images of one step, over all processes; 256 by default.")
+        int | None,
+        typer.Option(
+            help="Images of one step, over all processes; 256 by default, 16 for detectors."
+        ),
     ] = None,
     accumulate: Annotated[
         int | None, typer.Option(help="Compute a batch in so many parts, to save memory.")
@@ -67,7 +76,8 @@ def train(
         int | None,
         typer.Option(
             help="Side of the input to the first block: 56 for resnet50 and 112 for mobilenet_v2 "
-            "by default. The crop is 8 times that in pixels; for RGB 4 times (mobilenet_v2: 2)."
+            "by default. The crop is 8 times that in pixels; for RGB 4 times (mobilenet_v2: 2). Of "
+            "detectors the short side, 200 by default: images are resized to 4 times that."
         ),
     ] = None,
     strides: Annotated[
@@ -98,6 +108,25 @@ def train(
             metavar="FILE",
         ),
     ] = None,
+    batch_norm: Annotated[
+        str | None,
+        typer.Option(
+            help="Detectors: frozen or trained, in the backbone; frozen with --init by default.",
+            metavar="NAME",
+        ),
+    ] = None,
+    trained_stages: Annotated[
+        int, typer.Option(help="Detectors: stages of the backbone that train, the last ones first.")
+    ] = 4,
+    regions: Annotated[
+        int, typer.Option(help="Detectors: regions of an image that the heads learn from.")
+    ] = 512,
+    smallest_crop: Annotated[
+        float | None,
+        typer.Option(
+            help="Detectors: crop each side at random to between this share and all of it."
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of weights, order and augmentation.")] = 0,
     train_split: Annotated[str, typer.Option(help="Split to train on.", metavar="S")] = "train",
     val_split: Annotated[
@@ -126,14 +155,13 @@ def train(
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Train a network on frequency channels, or its RGB form, straight from a store.
+    """Train a classifier or a detector on frequency channels, or RGB, straight from a store.
 
     Several processes: torchrun --nproc-per-node N --no-python -- freqprep train ...
 
     Example: freqprep train photos.zarr --model resnet50 --channels square-24 --run runs/first
     """
     import_torchvision()
-    from freqprep.augment import Policy
     from freqprep.training.loop import train as train_network
     from freqprep.training.recipe import preset_recipe
     from freqprep.training.request import TrainingRequest
@@ -149,7 +177,7 @@ def train(
         "mixup": mixup,
         "cutmix": cutmix,
         "gate_lambda": lambdas[0],
-        "policy": Policy(aligned=True) if aligned_crops else None,
+        "policy": _policy(aligned_crops, smallest_crop),
     }
     request = TrainingRequest(
         store=store,
@@ -162,6 +190,9 @@ def train(
         grid=grid,
         strides=strides,
         gate=gate,
+        frozen_norm=_frozen(batch_norm),
+        trained_stages=trained_stages,
+        regions=regions,
         init=init,
         seed=seed,
         train_split=train_split,
@@ -188,6 +219,21 @@ def train(
         typer.echo(_describe(card, run))
 
 
+def _policy(aligned_crops: bool, smallest_crop: float | None) -> Any:
+    """The augmentation asked for; None is the preset's."""
+    from freqprep.augment import FramePolicy, Policy
+
+    if smallest_crop is not None:
+        return FramePolicy(smallest_crop=smallest_crop)
+    return Policy(aligned=True) if aligned_crops else None
+
+
+def _frozen(batch_norm: str | None) -> bool | None:
+    if batch_norm not in (None, "frozen", "trained"):
+        raise UsageError(f"--batch-norm {batch_norm!r}", "use frozen or trained")
+    return None if batch_norm is None else batch_norm == "frozen"
+
+
 def _lambdas(text: str | None, gate: bool) -> list[float]:
     if text is None:
         return [_DEFAULT_LAMBDA if gate else 0.0]
@@ -205,28 +251,42 @@ _DEFAULT_LAMBDA = 0.1
 def _describe(card: Card, run: Path) -> str:
     results = card.results
     inputs, validation = card.inputs, results["validation"]
-    channels, rows, columns = inputs.shape
     lines = [
-        ("input", f"{channels} x {rows} x {columns}, {len(inputs.read)} channels read"),
+        ("input", f"{_size(inputs)}, {len(inputs.read)} channels read"),
         ("parameters", f"{results['parameters']:,}"),
         ("multiply-accumulates", f"{results['multiply_accumulates'] / 1e6:,.1f} million an image"),
         ("read", f"{size(results['read_bytes_per_image'])} an image"),
         ("source files", f"{size(results['source_bytes_per_image'])} an image"),
     ]
-    if validation:
+    if validation and card.detects:
+        lines += [
+            (f"{what} AP, AP50", f"{percent(found['AP'])}, {percent(found['AP50'])}")
+            for what in ("box", "mask")
+            if (found := validation[what])
+        ]
+    elif validation:
         lines += [
             ("top-1", f"{validation['top1']:.2%}"),
             ("top-5", f"{validation['top5']:.2%}"),
-            ("validated", f"{validation['images']} images, {validation['rejected']} rejected"),
         ]
+    if validation:
+        images, rejected = validation["images"], validation["rejected"]
+        lines += [("validated", f"{images} images, {rejected} rejected")]
     if "gate" in results:
         gate = results["gate"]
         lines += [
-            ("gates open", f"{gate['open']:.1f} of {channels} in the mean"),
+            ("gates open", f"{gate['open']:.1f} of {inputs.planes} in the mean"),
             ("proposed", f"{len(gate['channels'])} channels: {run / gate['selection_file']}"),
             ("scores", f"{run / gate['scores_file']}, for `freqprep stats --scores`"),
         ]
     return f"{card.model} in {run}\n{table(lines)}"
+
+
+def _size(inputs: Any) -> str:
+    """Of one input; of a detector's, that of the short side."""
+    if hasattr(inputs, "shape"):
+        return " x ".join(map(str, inputs.shape))
+    return f"{inputs.planes} planes, short side {inputs.short // inputs.stride}"
 
 
 def _sweep_table(rows: list[dict[str, Any]]) -> str:

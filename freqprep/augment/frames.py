@@ -29,16 +29,11 @@ from freqprep.augment.feed import (
 )
 from freqprep.augment.resample import Resampler
 from freqprep.geometry import LARGEST_SIZE
+from freqprep.models.detection import CANVAS_MULTIPLE, STRIDES
 from freqprep.progress import Progress
 from freqprep.spectrum import BLOCK
 from freqprep.spectrum.channels import NAMES, Selection
 from freqprep.store.split import Split
-
-STRIDE = 4
-"""Frame pixels a side of one place of a grid of coefficients."""
-
-DIVISOR = 32
-"""Frame pixels that a batch's canvas is a multiple of: the coarsest stride of the pyramid."""
 
 ASPECT = 1333 / 800
 """Longest to short side, as published."""
@@ -91,12 +86,12 @@ class Frames(Feed):
     @property
     def stride(self) -> int:
         """Frame pixels a side of one place of the input."""
-        return 1 if self.kind == "rgb" else STRIDE
+        return STRIDES[self.kind]
 
     @property
     def enlargement(self) -> int:
         """Pixels of the resized image for one of the frame, along each axis."""
-        return 1 if self.kind == "rgb" else BLOCK // STRIDE
+        return 1 if self.kind == "rgb" else BLOCK // self.stride
 
     @classmethod
     def frequency(cls, split: Split, used: Selection, read: Selection, grid: int) -> Frames:
@@ -151,7 +146,9 @@ class Frames(Feed):
 
     def canvas(self, sizes: np.ndarray) -> tuple[int, int]:
         """Height and width of the canvas that frames of these sizes share, in frame pixels."""
-        height, width = (int(-(-side // DIVISOR) * DIVISOR) for side in sizes.max(axis=0))
+        height, width = (
+            int(-(-side // CANVAS_MULTIPLE) * CANVAS_MULTIPLE) for side in sizes.max(axis=0)
+        )
         return height, width
 
     def places(self, sizes: np.ndarray) -> np.ndarray:
@@ -209,7 +206,8 @@ class FramePolicy:
 
 def _sides(grid: int) -> tuple[int, int]:
     """Short and longest side in frame pixels."""
-    return STRIDE * grid, round(STRIDE * grid * ASPECT)
+    short = STRIDES["frequency"] * grid
+    return short, round(short * ASPECT)
 
 
 def _moments(plain: Frames, split: Split) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -27,7 +27,9 @@ STAGES = ("layer4", "layer3", "layer2", "layer1")
 CANVAS_MULTIPLE = 32
 """Sides of a batch's canvas, in frame pixels, are multiples of the last stage's stride."""
 
-_STRIDES = {"frequency": 4, "rgb": 1}
+STRIDES = {"frequency": 4, "rgb": 1}
+"""Frame pixels a side of one place of the input."""
+
 _WIDTHS = [256, 512, 1024, 2048]  # channels of the stages
 
 
@@ -118,8 +120,11 @@ class Detector(nn.Module):
         lists = import_torchvision().models.detection.image_list
         canvas = lists.ImageList(images.new_empty((len(images), 0, height, width)), sizes)
         features = self.backbone(images)
-        proposals, proposal_losses = self.rpn(canvas, features, targets)
-        detections, losses = self.roi_heads(features, proposals, sizes, targets)
+        # In bfloat16 anchors and boxes would be off by pixels.
+        with torch.autocast(images.device.type, enabled=False):
+            features = {name: level.float() for name, level in features.items()}
+            proposals, proposal_losses = self.rpn(canvas, features, targets)
+            detections, losses = self.roi_heads(features, proposals, sizes, targets)
         return {**losses, **proposal_losses} if self.training else detections
 
 
@@ -192,7 +197,7 @@ def build_detector(
     _fix_scales(parts.roi_heads.box_roi_pool)
     if parts.roi_heads.has_mask():
         _fix_scales(parts.roi_heads.mask_roi_pool)
-    return Detector(parts, _STRIDES[input], trained_stages)
+    return Detector(parts, STRIDES[input], trained_stages)
 
 
 def _fix_scales(pool: Any) -> None:

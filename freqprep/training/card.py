@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from freqprep.augment import Inputs
-from freqprep.errors import FreqprepError, RunError
+from freqprep.augment import Frames, Inputs
+from freqprep.errors import FreqprepError, RunError, UsageError
+from freqprep.models.detection import DETECTORS, build_detector
 from freqprep.models.gate import ChannelGate, GatedNetwork
 from freqprep.models.networks import build
 from freqprep.spectrum.quantization import step_table
@@ -23,7 +24,8 @@ CARD = "model.json"
 """Name of the card in a run's folder."""
 
 FORMAT_NAME = "freqprep-model"
-FORMAT_VERSION = "1.0"
+FORMAT_VERSION = "1.1"
+"""1.1 has detectors: other inputs, and ``frozen_norm``."""
 
 _MOST_BYTES = 16 * 2**20
 _MOST_PATCHES = 4096
@@ -36,19 +38,19 @@ class Card:
     Attributes
     ----------
     model : str
-        ``resnet50`` or ``mobilenet_v2``.
+        One of `freqprep.models.networks.MODELS` or `freqprep.models.detection.DETECTORS`.
     strides : str
         ``canonical`` or ``authors``.
     gate : bool
         Whether a gate stands before the network.
     patches : int
         Channels of a learned 8x8 convolution in the stem's place (RGB inputs only); 0 for none.
-    inputs : Inputs
-        Channels, crop and normalisation.
+    inputs : Inputs, or Frames of a detector
+        Channels, size and normalisation.
     encoding : Encoding
         Geometry and precision of the store it was trained from: how an image becomes codes.
     class_ids : tuple of str or int
-        In the order of the network's answers.
+        In the order of the network's answers; a detector's begin with the background.
     class_names : tuple of str
     content_ids : dict of str to str
         Split -> identity of the data it was trained and validated on.
@@ -56,19 +58,40 @@ class Card:
         How it was trained, as JSON data.
     results : dict
         What came of it, as JSON data; empty until the run is done.
+    frozen_norm : bool
+        Whether the norms of a detector's backbone are frozen.
     """
 
     model: str
     strides: str
     gate: bool
     patches: int
-    inputs: Inputs
+    inputs: Inputs | Frames
     encoding: Encoding
     class_ids: tuple[str | int, ...]
     class_names: tuple[str, ...]
     content_ids: dict[str, str]
     recipe: dict[str, Any]
     results: dict[str, Any] = dataclasses.field(default_factory=dict)
+    frozen_norm: bool = False
+
+    @property
+    def detects(self) -> bool:
+        """Whether it is a detector, not a classifier."""
+        return self.model in DETECTORS
+
+    @property
+    def classifier_inputs(self) -> Inputs:
+        """What a classifier is fed.
+
+        Raises
+        ------
+        UsageError
+            It is a detector.
+        """
+        if not isinstance(self.inputs, Inputs):
+            raise UsageError(f"{self.model} is a detector", "name the run of a classifier")
+        return self.inputs
 
     @property
     def steps(self) -> np.ndarray:
@@ -79,7 +102,8 @@ class Card:
     def identity(self) -> str:
         """A hash of what the weights mean: network, inputs and classes."""
         document = self.to_dict()
-        kept = ("model", "strides", "gate", "patches", "inputs", "steps", "classes")
+        kept = ["model", "strides", "gate", "patches", "inputs", "steps", "classes"]
+        kept += ["frozen_norm"] if self.detects else []
         text = json.dumps([document[name] for name in kept])
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -99,6 +123,7 @@ class Card:
             "content_ids": self.content_ids,
             "recipe": self.recipe,
             "results": self.results,
+            "frozen_norm": self.frozen_norm,
         }
 
     @classmethod
@@ -118,28 +143,44 @@ class Card:
                 f"the model card has format {version}, this freqprep reads {FORMAT_VERSION}",
                 "install a newer freqprep",
             )
+        data = {"frozen_norm": False, **data}
         try:
             _check_types(data)
+            inputs = Frames if data["model"] in DETECTORS else Inputs
             ids, names = data["classes"]["ids"], data["classes"]["names"]
             return cls(
                 model=data["model"],
                 strides=data["strides"],
                 gate=data["gate"],
                 patches=data["patches"],
-                inputs=Inputs.from_dict(data["inputs"]),
+                inputs=inputs.from_dict(data["inputs"]),
                 encoding=Encoding.from_dict(data["encoding"]),
                 class_ids=tuple(ids),
                 class_names=tuple(names),
                 content_ids=data["content_ids"],
                 recipe=data["recipe"],
                 results=data["results"],
+                frozen_norm=data["frozen_norm"],
             )
         except (KeyError, TypeError, ValueError, FreqprepError) as error:
             raise RunError(f"the model card is malformed: {error}") from None
 
-    def build(self) -> Any:
-        """The network, with weights of its own: a `torch.nn.Module`."""
-        channels = self.patches or self.inputs.shape[0]
+    def build(self, *, trained_stages: int = 4, regions: int = 512) -> Any:
+        """The network, with weights of its own: a `torch.nn.Module`.
+
+        The numbers are for training a detector: see `freqprep.models.detection.build_detector`.
+        """
+        if self.detects:
+            return build_detector(
+                self.model,
+                input=self.inputs.kind,
+                channels=self.inputs.planes,
+                classes=len(self.class_ids),
+                frozen_norm=self.frozen_norm,
+                trained_stages=trained_stages,
+                regions=regions,
+            )
+        channels = self.patches or self.inputs.planes
         network = build(
             self.model,
             input="patches" if self.patches else self.inputs.kind,
@@ -152,7 +193,7 @@ class Card:
 
 def _check_types(data: dict[str, Any]) -> None:
     """Refuse values of other types than `Card.to_dict` writes; the text says which."""
-    kinds = {"model": str, "strides": str, "gate": bool, "patches": int}
+    kinds = {"model": str, "strides": str, "gate": bool, "patches": int, "frozen_norm": bool}
     kinds |= dict.fromkeys(("inputs", "encoding", "classes", "content_ids"), dict)
     kinds |= {"recipe": dict, "results": dict}
     for name, kind in kinds.items():

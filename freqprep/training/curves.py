@@ -1,4 +1,4 @@
-"""The course of a run as a picture: loss and accuracy by epoch."""
+"""The course of a run as a picture: loss, and accuracy or precision, by epoch."""
 
 from __future__ import annotations
 
@@ -19,6 +19,16 @@ CURVES = "curves.png"
 
 _WIDTH, _HEIGHT = 760.0, 300.0
 
+_CLASSIFIER = tuple(
+    (title, factor, [("train", name, "train"), ("validation", name, "validation")])
+    for title, factor, name in (("cross-entropy", 1, "loss"), ("top-1, %", 100, "top1"))
+)
+_DETECTOR = (
+    ("loss", 1, [("train", "loss", "all"), ("train", "loss_rpn_box_reg", "proposals' boxes")]),
+    ("AP, %", 100, [("validation", "box_AP", "boxes"), ("validation", "mask_AP", "masks")]),
+)
+"""Panels: title, factor, and of each curve the kind of line, the number's name and a label."""
+
 
 def write_curves(folder: Path) -> bool:
     """Draw a run's measurements into its folder; False where matplotlib is not installed."""
@@ -34,11 +44,12 @@ def write_curves(folder: Path) -> bool:
 
 def _draw(lines: list[dict[str, Any]], palette: Palette) -> Figure:
     figure = new_figure(_WIDTH, _HEIGHT)
-    loss, top1 = figure.subplots(1, 2)
-    panels = ((loss, "loss", "cross-entropy", 1), (top1, "top1", "top-1, %", 100))
-    for axes, name, title, factor in panels:
-        for kind, colour in (("train", palette.curve), ("validation", palette.chosen)):
-            _line(axes, [line for line in lines if line.get("kind") == kind], name, factor, colour)
+    detects = any("box_AP" in line for line in lines)
+    panels = _DETECTOR if detects else _CLASSIFIER
+    colours = (palette.curve, palette.chosen)
+    for axes, (title, factor, curves) in zip(figure.subplots(1, 2), panels, strict=True):
+        for (kind, name, label), colour in zip(curves, colours, strict=True):
+            _line(axes, [x for x in lines if x.get("kind") == kind], name, factor, label, colour)
         axes.set_title(title, color=palette.ink, loc="left")
         axes.set_xlabel("epoch", color=palette.muted)
         axes.tick_params(colors=palette.muted)
@@ -49,12 +60,14 @@ def _draw(lines: list[dict[str, Any]], palette: Palette) -> Figure:
     return figure
 
 
-def _line(axes: Axes, lines: list[dict[str, Any]], name: str, factor: int, colour: str) -> None:
+def _line(
+    axes: Axes, lines: list[dict[str, Any]], name: str, factor: int, label: str, colour: str
+) -> None:
     points = [
         (line["epochs"], factor * line[name])
         for line in lines
         if isinstance(line.get(name), (int, float))
     ]
     if points:
-        axes.plot(*zip(*points, strict=True), color=colour, marker=".", label=lines[0]["kind"])
+        axes.plot(*zip(*points, strict=True), color=colour, marker=".", label=label)
         axes.legend(frameon=False, labelcolor="linecolor")

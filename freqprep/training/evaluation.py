@@ -122,7 +122,7 @@ def evaluate(
     tally = _Tally(-(-valid // batch_size), answers, world.device)
     shown = prepared(split, inputs, world, batch_size=batch_size, threads=threads)
     with (
-        _evaluating(network),
+        evaluating(network),
         Progress("evaluating", valid) if world.leads else contextlib.nullcontext() as progress,
     ):
         for batch, images in shown:
@@ -188,7 +188,7 @@ def prepared(
 
 
 @contextlib.contextmanager
-def _evaluating(network: torch.nn.Module) -> Iterator[None]:
+def evaluating(network: torch.nn.Module) -> Iterator[None]:
     """Evaluation mode without gradients; the mode is put back."""
     training = network.training
     network.eval()

@@ -96,21 +96,22 @@ def export(card: Card, network: torch.nn.Module, path: Path) -> Exported:
     Raises
     ------
     UsageError
-        Another suffix, or a place that cannot hold the files.
+        Another suffix, a place that cannot hold the files, or a detector.
     MissingPackageError
         onnx, onnxscript or onnxruntime is not installed.
     FreqprepError
         The exported graph answers otherwise than the network.
     """
     form = check_target(path)
+    inputs = card.classifier_inputs
     description = path.with_name(f"{path.name}.json")
-    model: Any = Normalised(card.inputs, network).eval()
+    model: Any = Normalised(inputs, network).eval()
     model.to("cpu", memory_format=torch.contiguous_format)
     text = json.dumps(describe(card), indent=1, allow_nan=False) + "\n"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporters' own, about themselves
-        data, run = form(model, card.inputs, text)
-    difference = _compare(model, card.inputs, run)
+        data, run = form(model, inputs, text)
+    difference = _compare(model, inputs, run)
     with full_disk_named(path.absolute().parent):
         write_parts(description, [text.encode()], path.absolute().parent)
         written = write_parts(path, [data], path.absolute().parent)
@@ -119,7 +120,7 @@ def export(card: Card, network: torch.nn.Module, path: Path) -> Exported:
 
 def describe(card: Card) -> dict[str, Any]:
     """All that is needed to use an exported network, as JSON data."""
-    inputs, encoding = card.inputs, card.encoding
+    inputs, encoding = card.classifier_inputs, card.encoding
     unit = "coefficients" if inputs.kind == "frequency" else "RGB in 0..255"
     return {
         "format": FORMAT_NAME,
@@ -160,7 +161,7 @@ def describe(card: Card) -> dict[str, Any]:
 
 def _steps(card: Card) -> list[str]:
     """From an image file to the graph's input, in words."""
-    inputs, geometry = card.inputs, card.encoding.geometry
+    inputs, geometry = card.classifier_inputs, card.encoding.geometry
     upright = "applied" if geometry.orientation == "apply" else "ignored"
     if geometry.resize is None:
         place = f"resize so that the long side is at most {geometry.size} (never enlarge)"

@@ -39,7 +39,7 @@ def gate_of(network: torch.nn.Module, plan: Plan, world: World, threads: int) ->
     """
     gate = network.eval().gate
     assert isinstance(gate, ChannelGate)
-    split, inputs = plan.train if plan.val is None else plan.val, plan.card.inputs
+    split, inputs = plan.train if plan.val is None else plan.val, plan.card.classifier_inputs
     sums = torch.zeros(2, len(inputs.channels), dtype=torch.float64)
     batch_size = int(plan.card.recipe["batch_size"])
     with torch.inference_mode():

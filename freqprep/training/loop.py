@@ -12,20 +12,18 @@ from typing import Any, NoReturn
 import numpy as np
 import torch
 
-from freqprep.augment import mix
 from freqprep.errors import RunError
 from freqprep.progress import Progress, say
 from freqprep.store.split import Split
 from freqprep.streaming.delivery import Batch
 from freqprep.training.card import Card, write_card
 from freqprep.training.curves import write_curves
-from freqprep.training.evaluation import Evaluation, evaluate
 from freqprep.training.gating import gate_of, propose
 from freqprep.training.interrupts import held_interrupts
-from freqprep.training.request import Plan, TrainingRequest, plan
+from freqprep.training.planning import plan
+from freqprep.training.request import Plan, TrainingRequest
 from freqprep.training.results import results_of
 from freqprep.training.run_state import RunState
-from freqprep.training.scoring import match_classes
 from freqprep.training.world import join_world
 
 _MOST_STEPS_A_LINE = 50
@@ -65,7 +63,7 @@ def train(request: TrainingRequest) -> Card:
         run = RunState(request, planned, world)
         with run.loader, held_interrupts(world.size == 1) as interrupted:
             _train_all(run, planned, interrupted)
-        results = results_of(card, run.average.network, planned.train, run.validation)
+        results = results_of(run, planned.train)
         if run.gate:
             results["gate"] = propose(run.gate, planned, request, world)
         card = dataclasses.replace(card, results=results)
@@ -85,9 +83,7 @@ def _train_all(run: RunState, planned: Plan, interrupted: Callable[[], bool]) ->
             _train_epoch(run, interrupted)
             run.world.same_everywhere(run.average.network)
             if planned.val is not None:
-                run.validation = _validate(run, planned.val, epoch).to_dict()
-                numbers = {k: v for k, v in run.validation.items() if isinstance(v, (int, float))}
-                run.write("validation", numbers)
+                run.validation = _validate(run, planned.val, epoch)
             if run.card.gate:
                 run.gate = gate_of(run.average.network, planned, run.world, run.request.threads)
                 run.write("gates", run.gate)
@@ -128,29 +124,22 @@ def train_step(run: RunState, batch: Batch) -> None:
     """One step of the optimizer on one batch."""
     recipe, device = run.recipe, run.world.device
     number = batch.epoch * len(run.loader) + batch.step
-    # Dropout and the gate draw from here on; each rank its own.
-    torch.manual_seed(_draw_seed(run.request.seed, batch.epoch, batch.step, run.world.rank))
+    key = run.request.seed, batch.epoch, batch.step
+    # Dropout, the gate and the choice of regions draw from here on; each rank its own.
+    torch.manual_seed(_draw_seed(*key, run.world.rank))
     for group in run.optimizer.param_groups:
         group["lr"] = recipe.learning_rate(number, len(run.loader))
     run.optimizer.zero_grad(set_to_none=True)
     parts = list(_parts(batch, recipe.accumulate))
     for index, part in enumerate(parts):
         share = len(part.rows) / len(batch.rows)
-        inputs = run.augment(part).contiguous(memory_format=torch.channels_last)
-        inputs, targets = mix(
-            inputs, part.labels, len(run.card.class_ids), recipe.mixup, recipe.cutmix,
-            (run.request.seed, batch.epoch, batch.step),
-        )  # fmt: skip
         last = index + 1 == len(parts)
         with _no_sync(run, last), torch.autocast("cuda", torch.bfloat16, device.type == "cuda"):
-            logits = run.model(inputs)
-            loss = torch.nn.functional.cross_entropy(
-                logits.float(), targets, label_smoothing=recipe.label_smoothing
-            )
-            gates = None if not run.card.gate else run.network.gate.last_open.float().mean()
-            total = loss if gates is None else loss + recipe.gate_lambda * gates
-            (total * share).backward()
-        run.meter.add(loss.detach(), logits.detach(), part.labels, gates)
+            loss, numbers = run.task.loss(run.model, part, key)
+            (loss * share).backward()
+        run.meter.add(len(part.rows), numbers)
+    if recipe.clip:
+        torch.nn.utils.clip_grad_norm_(run.network.parameters(), recipe.clip)
     run.optimizer.step()
     run.average.update(run.network, number)
 
@@ -190,29 +179,17 @@ def _report(run: RunState, batch: Batch) -> str:
             f"the loss is {values['loss']} in epoch {batch.epoch + 1}, step {batch.step + 1}",
             "train again with a smaller --lr",
         )
-    open_share = f", gates open {values['gates_open']:.1%}" if "gates_open" in values else ""
     return (
-        f"loss {values['loss']:.3f}, top-1 {values['top1']:.1%}, "
-        f"{values['images_per_second']:.1f} images/s, data wait {values['data_wait']:.1%}"
-        f"{open_share}"
+        f"{run.task.brief(values)}, {values['images_per_second']:.1f} images/s,"
+        f" data wait {values['data_wait']:.1%}"
     )
 
 
-def _validate(run: RunState, split: Split, epoch: int) -> Evaluation:
-    found = evaluate(
-        run.average.network,
-        run.card.inputs,
-        split,
-        match_classes(run.card, split),
-        run.world,
-        batch_size=run.recipe.batch_size,
-        threads=run.request.threads,
-    )
+def _validate(run: RunState, split: Split, epoch: int) -> dict[str, Any]:
+    found, numbers, line = run.task.validate(run.average.network, split, run.world)
+    run.write("validation", numbers)
     if run.world.leads:
-        say(
-            f"epoch {epoch + 1}/{run.recipe.epochs}: validation loss {found.loss:.4f},"
-            f" top-1 {found.top1 / found.images:.2%}, top-5 {found.top5 / found.images:.2%}"
-        )
+        say(f"epoch {epoch + 1}/{run.recipe.epochs}: {line}")
     return found
 
 

@@ -146,7 +146,7 @@ def predict(
         The network's answer is not finite.
     """
     reader = _Reader(card)
-    preprocess = Preprocess(card.inputs, card.steps, card.encoding.geometry.grid)
+    preprocess = Preprocess(card.classifier_inputs, card.steps, card.encoding.geometry.grid)
     for first in range(0, len(paths), batch_size):
         part = paths[first : first + batch_size]
         encoded = [reader.read(path) for path in part]

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from dataclasses import dataclass
 from typing import Any
 
-from freqprep.augment import Policy
+from freqprep.augment import FramePolicy, Policy
 from freqprep.errors import UsageError
+from freqprep.models.detection import DETECTORS
 
 SCHEDULES = ("cosine", "steps")
-REFERENCE_BATCH = 256
-"""Batch that the presets' learning rates are for; others scale them in proportion."""
-
-_STEPS_AT = (1 / 3, 2 / 3, 5 / 6)
 _STEP_FACTOR = 0.1
 
 
@@ -34,9 +32,15 @@ class Recipe:
     momentum, weight_decay : float
         Of SGD. Norms and biases do not decay.
     schedule : {"cosine", "steps"}
-        To zero along half a cosine, or to a tenth at 1/3, 2/3 and 5/6 of the epochs.
+        To zero along half a cosine, or to a tenth at each of ``drops``.
+    drops : tuple of float
+        Shares of the epochs.
     warmup_epochs : float
         The learning rate rises linearly from zero.
+    warmup_steps : int
+        So many steps more, but at most a fifth of all.
+    clip : float
+        Largest norm of the gradient, all parameters together; 0 does not clip.
     label_smoothing : float
         In [0, 1).
     mixup, cutmix : float
@@ -46,7 +50,7 @@ class Recipe:
         Decay of the running average of the weights, which are the result; 0 keeps no average.
     gate_lambda : float
         Weight of the mean share of open gates in the loss; without a gate, nothing.
-    policy : Policy
+    policy : Policy, or FramePolicy of a detector
         Augmentation of the images.
     """
 
@@ -57,13 +61,16 @@ class Recipe:
     momentum: float = 0.9
     weight_decay: float = 1e-4
     schedule: str = "cosine"
+    drops: tuple[float, ...] = (1 / 3, 2 / 3, 5 / 6)
     warmup_epochs: float = 5.0
+    warmup_steps: int = 0
+    clip: float = 0.0
     label_smoothing: float = 0.0
     mixup: float = 0.0
     cutmix: float = 0.0
     average: float = 0.0
     gate_lambda: float = 0.0
-    policy: Policy = dataclasses.field(default_factory=Policy)
+    policy: Policy | FramePolicy = dataclasses.field(default_factory=Policy)
 
     def __post_init__(self) -> None:
         _check(self.epochs >= 1, f"{self.epochs} epochs", "train for at least one")
@@ -77,6 +84,8 @@ class Recipe:
             f"schedule {self.schedule!r}",
             f"use {' or '.join(SCHEDULES)}",
         )
+        rising = all(0 < a < b <= 1 for a, b in itertools.pairwise((*self.drops, 1.0)))
+        _check(rising, f"drops {self.drops}", "use shares of the epochs that rise, from 0 to 1")
         for name, below in _RANGES.items():
             value = getattr(self, name)
             fits = math.isfinite(value) and 0 <= value < below
@@ -84,7 +93,8 @@ class Recipe:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON data."""
-        return {**dataclasses.asdict(self), "policy": self.policy.to_dict()}
+        plain = {"policy": self.policy.to_dict(), "drops": list(self.drops)}
+        return {**dataclasses.asdict(self), **plain}
 
     def learning_rate(self, step: int, steps: int) -> float:
         """Learning rate of one step.
@@ -96,12 +106,13 @@ class Recipe:
         steps : int
             Of one epoch.
         """
-        total, warmup = self.epochs * steps, self.warmup_epochs * steps
+        total = self.epochs * steps
+        warmup = self.warmup_epochs * steps + min(self.warmup_steps, total / 5)
         rising = min(1.0, (step + 1) / warmup) if warmup else 1.0
         if self.schedule == "cosine":
             past = max(0.0, step - warmup) / max(1.0, total - warmup)
             return self.lr * rising * 0.5 * (1 + math.cos(math.pi * min(1.0, past)))
-        drops = sum(step >= round(total * share) for share in _STEPS_AT)
+        drops = sum(step >= round(total * share) for share in self.drops)
         return self.lr * rising * _STEP_FACTOR**drops
 
 
@@ -109,6 +120,8 @@ _RANGES = {
     "momentum": 1.0,
     "weight_decay": 1.0,
     "warmup_epochs": 1e6,
+    "warmup_steps": 1e9,
+    "clip": 1e9,
     "label_smoothing": 1.0,
     "mixup": 1e3,
     "cutmix": 1e3,
@@ -135,14 +148,38 @@ _SHORT = Recipe(
     policy=Policy(scale=(0.25, 1.0)),
 )
 
+_PUBLISHED_DETECTOR = Recipe(
+    20,
+    16,
+    0.02,
+    weight_decay=1e-4,
+    schedule="steps",
+    drops=(0.8, 0.95),
+    warmup_epochs=0.0,
+    warmup_steps=500,
+    clip=35.0,
+    policy=FramePolicy(),
+)
+_SHORT_DETECTOR = dataclasses.replace(
+    _PUBLISHED_DETECTOR, epochs=12, schedule="cosine", average=0.99
+)
+
 PRESETS: dict[str, dict[str, Recipe]] = {
-    "short": {"resnet50": _SHORT, "mobilenet_v2": dataclasses.replace(_SHORT, lr=0.2)},
-    "paper": {"resnet50": _PUBLISHED_RESNET50, "mobilenet_v2": _PUBLISHED_MOBILENET_V2},
+    "short": {
+        "resnet50": _SHORT,
+        "mobilenet_v2": dataclasses.replace(_SHORT, lr=0.2),
+        **dict.fromkeys(DETECTORS, _SHORT_DETECTOR),
+    },
+    "paper": {
+        "resnet50": _PUBLISHED_RESNET50,
+        "mobilenet_v2": _PUBLISHED_MOBILENET_V2,
+        **dict.fromkeys(DETECTORS, _PUBLISHED_DETECTOR),
+    },
 }
 """Name -> model -> recipe. ``paper`` is what was published (Xu et al., CVPR 2020, and their code)
 but for two things: norms and biases do not decay here, and of the two weight decays published for
 ResNet-50, 4e-5 and a script's 1e-4, it takes the latter. Their ResNet-50 began from weights trained
-on RGB (``--init``)."""
+on RGB (``--init``). Detectors: 0.0025 for a pair of images; RGB's usual 12 epochs were 20."""
 
 
 def preset_recipe(name: str, model: str, **changes: Any) -> Recipe:
@@ -154,8 +191,8 @@ def preset_recipe(name: str, model: str, **changes: Any) -> Recipe:
         One of `PRESETS`.
     model : str
     **changes
-        Fields of `Recipe`; None keeps the preset's. The learning rate follows the batch size
-        unless it is given; a warm-up is at most a fifth of the epochs.
+        Fields of `Recipe`; None keeps the preset's. The learning rate is in proportion to the
+        batch size unless it is given; a warm-up is at most a fifth of the epochs.
 
     Raises
     ------
@@ -169,6 +206,6 @@ def preset_recipe(name: str, model: str, **changes: Any) -> Recipe:
     given = {field: value for field, value in changes.items() if value is not None}
     batch = given.get("batch_size", recipe.batch_size)
     epochs = given.get("epochs", recipe.epochs)
-    given.setdefault("lr", recipe.lr * batch / REFERENCE_BATCH)
+    given.setdefault("lr", recipe.lr * batch / recipe.batch_size)
     given.setdefault("warmup_epochs", min(recipe.warmup_epochs, epochs / 5))
     return dataclasses.replace(recipe, **given)

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from freqprep.augment import Augment
 from freqprep.errors import RunError
 from freqprep.importance.network_view import Views
-from freqprep.models.initial import load_weights
+from freqprep.models.detection import Detector
+from freqprep.models.initial import load_weights, settle_norms
 from freqprep.progress import say
 from freqprep.spectrum.channels import channels
 from freqprep.store.disk import remove_aside
@@ -26,10 +26,13 @@ from freqprep.training.checkpoint import (
     read_checkpoint,
     write_checkpoint,
 )
+from freqprep.training.classifying import Classifying
+from freqprep.training.detecting import Detecting
 from freqprep.training.meter import Meter
 from freqprep.training.metrics import MetricsLog
 from freqprep.training.optimization import Average, make_optimizer
 from freqprep.training.request import RUN_FILES, Plan, TrainingRequest
+from freqprep.training.task import Task
 from freqprep.training.world import World
 
 _PICTURES = 128
@@ -53,7 +56,7 @@ class RunState:
     average : Average
     optimizer : torch.optim.Optimizer
     loader : Loader
-    augment : Augment
+    task : Task
     meter : Meter
     log : MetricsLog or None
         Only in the process that leads.
@@ -78,14 +81,14 @@ class RunState:
             threads=request.threads,
             lanes=request.lanes,
             device=world.device,
+            group_by_aspect=plan.card.detects,
         )
-        grid = plan.train.attributes.encoding.geometry.grid
-        inputs, policy = plan.card.inputs, self.recipe.policy
-        self.augment = Augment(inputs, self.loader.steps, grid, policy, request.seed)
+        kind = Detecting if plan.card.detects else Classifying
+        self.task: Task = kind(request, plan, self.loader.steps)
         torch.manual_seed(request.seed)
-        network = plan.card.build()
+        network = plan.card.build(trained_stages=request.trained_stages, regions=request.regions)
         if request.init is not None and not plan.resumes:
-            _begin_with(network, request, plan.train, world)
+            self._begin_with(network, plan.train)
         self.network = network.to(world.device, memory_format=torch.channels_last)
         world.same_everywhere(self.network)
         self.average = Average(self.network, self.recipe.average)
@@ -160,17 +163,18 @@ class RunState:
             say(f"resuming {folder} at epoch {self.loader.epoch + 1}, step {self.loader.step}")
         return written
 
-
-def _begin_with(
-    network: torch.nn.Module, request: TrainingRequest, train: Split, world: World
-) -> None:
-    assert request.init is not None
-    loaded = load_weights(network, request.init, partial(_pictures, train))
-    if world.leads:
-        say(
-            f"{request.init}: {len(loaded.loaded)} tensors loaded; not in it or of another shape,"
-            f" and so initialised: {', '.join(loaded.initialised) or 'none'}"
-        )
+    def _begin_with(self, network: torch.nn.Module, train: Split) -> None:
+        init = self.request.init
+        assert init is not None
+        loaded = load_weights(network, init, partial(_pictures, train))
+        if isinstance(self.task, Detecting) and isinstance(network, Detector):
+            images = self.task.some_images(torch.device("cpu"))
+            settle_norms(network, loaded.initialised, images)
+        if self.world.leads:
+            say(
+                f"{init}: {len(loaded.loaded)} tensors loaded; not in it or of another shape, and"
+                f" so initialised: {', '.join(loaded.initialised) or 'none'}"
+            )
 
 
 def _pictures(split: Split) -> torch.Tensor:

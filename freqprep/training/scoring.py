@@ -98,7 +98,13 @@ def score(
     for note in notes if world.leads else ():
         say(f"note: {note}")
     found = evaluate(
-        network, card.inputs, opened, answers, world, batch_size=batch_size, threads=threads
+        network,
+        card.classifier_inputs,
+        opened,
+        answers,
+        world,
+        batch_size=batch_size,
+        threads=threads,
     )
     return Score(card, opened, answers, found, notes)
 

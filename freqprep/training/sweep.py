@@ -8,7 +8,8 @@ from typing import Any
 
 from freqprep.errors import UsageError
 from freqprep.training.loop import train
-from freqprep.training.request import TrainingRequest, plan
+from freqprep.training.planning import plan
+from freqprep.training.request import TrainingRequest
 from freqprep.training.world import process_numbers
 
 

@@ -6,6 +6,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.distributed
@@ -46,6 +47,14 @@ class World:
         if self.size == 1:
             return flag
         return bool(self.sum(torch.tensor([int(flag)])).item())
+
+    def gather(self, value: Any) -> list[Any]:
+        """The values of all processes, in their order; each must give one that pickle takes."""
+        if self.size == 1:
+            return [value]
+        values = [None] * self.size
+        torch.distributed.all_gather_object(values, value)
+        return values
 
     def same_everywhere(self, module: torch.nn.Module) -> None:
         """Give every process the first one's parameters and buffers."""

@@ -7,6 +7,7 @@ import itertools
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -14,8 +15,9 @@ from freqprep.convert import convert
 from freqprep.request import Request
 from freqprep.streaming.delivery import Batch
 from freqprep.training.loop import train_step
+from freqprep.training.planning import plan
 from freqprep.training.recipe import preset_recipe
-from freqprep.training.request import TrainingRequest, plan
+from freqprep.training.request import TrainingRequest
 from freqprep.training.run_state import RunState
 from freqprep.training.world import World, choose_device
 from tests.benchmarks.replicas import replicate
@@ -60,16 +62,17 @@ def _compare(
         batches = itertools.chain.from_iterable(iter(state.loader) for _ in itertools.count())
         first = _kept(next(batches))
         _seconds(state, itertools.repeat(first), 3, device)  # warm
-        inputs, augment = state.augment(first), state.augment
+        task: Any = state.task
+        inputs, augment = task.augment(first), task.augment
         best = {"synthetic": float("inf"), "streamed": float("inf")}
         waited = 0.0
         for _ in range(_ROUNDS):
-            state.augment = lambda batch: inputs  # type: ignore[assignment]
+            task.augment = lambda batch: inputs
             best["synthetic"] = min(
                 best["synthetic"],
                 _seconds(state, itertools.repeat(first), _STEPS[device.type], device),
             )
-            state.augment = augment
+            task.augment = augment
             before = state.loader.wait_seconds
             seconds = _seconds(state, batches, _STEPS[device.type], device)
             if seconds < best["streamed"]:

@@ -9,9 +9,10 @@ import torch
 from PIL import Image
 
 from freqprep.store.reader import open_store
-from freqprep.training import evaluation, run_state
+from freqprep.training import classifying, evaluation, run_state
+from freqprep.training.planning import plan
 from freqprep.training.recipe import Recipe
-from freqprep.training.request import TrainingRequest, plan
+from freqprep.training.request import TrainingRequest
 from tests.benchmarks.equal_terms.jpegs import reading_jpegs
 
 SIDE = 32
@@ -31,14 +32,15 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "images"
 
 
-def inputs(module, card, split, policy, shuffle):
+def inputs(card, split, policy, shuffle):
     """Rows and inputs of the one batch, as the training loop's modules make them."""
     grid = split.attributes.encoding.geometry.grid
     options = {"batch_size": 6, "seed": 3, "shuffle": shuffle, "threads": 1}
+    module = run_state if shuffle else evaluation
     with module.Loader(split, list(card.inputs.read), **options) as loader:
         (batch,) = loader
         if shuffle:
-            make = module.Augment(card.inputs, loader.steps, grid, policy, 3)
+            make = classifying.Augment(card.inputs, loader.steps, grid, policy, 3)
             return batch.rows, make(batch)
         make = module.Preprocess(card.inputs, loader.steps, grid)
         return batch.rows, make(batch.codes, batch.sizes)
@@ -52,10 +54,9 @@ def test_same_rows_crops_and_flips(folder, tmp_path, shuffle):
         store, tmp_path / "run", "mobilenet_v2", Recipe(1, 6, 0.1), input="rgb", grid=SIDE // 2
     )
     card = plan(request).card
-    module = run_state if shuffle else evaluation
-    rows, ours = inputs(module, card, split, request.recipe.policy, shuffle)
+    rows, ours = inputs(card, split, request.recipe.policy, shuffle)
     with reading_jpegs(request, folder):
-        other_rows, theirs = inputs(module, card, split, request.recipe.policy, shuffle)
+        other_rows, theirs = inputs(card, split, request.recipe.policy, shuffle)
     np.testing.assert_array_equal(rows, other_rows)
     levels = torch.tensor(card.inputs.std)[:, None, None] * (ours - theirs)
     assert levels.square().mean().sqrt() < 1.5

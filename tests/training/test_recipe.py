@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch")
 
-from freqprep.augment import Policy  # noqa: E402
 from freqprep.errors import UsageError  # noqa: E402
 from freqprep.training.recipe import PRESETS, Recipe, preset_recipe  # noqa: E402
 
@@ -52,13 +51,17 @@ def test_the_learning_rate_follows_the_batch_unless_it_is_given():
     assert preset_recipe("short", "resnet50", epochs=5).warmup_epochs == 1.0
 
 
+def with_tuples(values):
+    return {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
+
+
 @pytest.mark.parametrize("name", PRESETS)
-@pytest.mark.parametrize("model", ["resnet50", "mobilenet_v2"])
+@pytest.mark.parametrize("model", ["resnet50", "mobilenet_v2", "maskrcnn_resnet50_fpn"])
 def test_presets_are_json_data(name, model):
     recipe = preset_recipe(name, model)
     document = json.loads(json.dumps(recipe.to_dict()))
-    policy = Policy.from_dict(document.pop("policy"))
-    assert Recipe(**document, policy=policy) == recipe
+    policy = type(recipe.policy)(**with_tuples(document.pop("policy")))
+    assert Recipe(**with_tuples(document), policy=policy) == recipe
 
 
 @pytest.mark.parametrize(

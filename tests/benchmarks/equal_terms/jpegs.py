@@ -27,8 +27,9 @@ from freqprep.models.torchvision_ops import import_torchvision
 from freqprep.store.split import Split
 from freqprep.streaming.delivery import Batch
 from freqprep.streaming.loader import Loader
-from freqprep.training import evaluation, run_state
-from freqprep.training.request import TrainingRequest, plan
+from freqprep.training import classifying, evaluation, run_state
+from freqprep.training.planning import plan
+from freqprep.training.request import TrainingRequest
 
 _FLIP = 1  # number of the random stream that freqprep.augment draws flips from
 
@@ -104,7 +105,7 @@ def reading_jpegs(request: TrainingRequest, source: Path) -> Iterator[None]:
     loader = partial(JpegLoader, source=source, inputs=inputs, policy=policy)
     replaced = (
         (run_state, "Loader", loader),
-        (run_state, "Augment", _finished(lambda batch: batch.codes)),
+        (classifying, "Augment", _finished(lambda batch: batch.codes)),
         (evaluation, "Loader", loader),
         (evaluation, "Preprocess", _finished(lambda codes, sizes: codes)),
     )

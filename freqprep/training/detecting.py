@@ -1,0 +1,188 @@
+"""Detectors: what they are fed, what they learn from it, and how well they do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from freqprep.augment import FrameAugment, FramePolicy, FramePreprocess, Frames
+from freqprep.errors import UsageError
+from freqprep.models.detection import Detector
+from freqprep.models.networks import multiply_accumulates
+from freqprep.store.split import Split
+from freqprep.streaming.loader import Batch
+from freqprep.training.chosen import chosen_channels
+from freqprep.training.detection_evaluation import evaluate_detector
+from freqprep.training.request import Plan, TrainingRequest
+from freqprep.training.scoring import check_images
+from freqprep.training.world import World
+
+DEFAULT_GRID = 200
+"""Places of the short side: a frame of 800 pixels."""
+
+GRIDS = (8, 512)
+_SETTLED_ON = 16
+
+
+def prepare(request: TrainingRequest, train: Split, val: Split | None, processes: int) -> Frames:
+    """What a detector is fed, once it is sure that it can be trained.
+
+    Raises
+    ------
+    UsageError
+        It cannot.
+    """
+    for split in filter(None, (train, val)):
+        check_images(split)
+        _ = split.objects  # says so where there are none
+    _refuse_what_classifiers_have(request)
+    freezes_norms(request)
+    recipe = request.recipe
+    if recipe.batch_size // processes // recipe.accumulate < 1:
+        raise UsageError(
+            f"a batch of {recipe.batch_size} over {processes} processes in {recipe.accumulate}"
+            " parts leaves some of them without an image",
+            "use a larger --batch-size, or fewer parts",
+        )
+    grid = DEFAULT_GRID if request.grid is None else request.grid
+    if not GRIDS[0] <= grid <= GRIDS[1]:
+        raise UsageError(
+            f"{request.model} cannot take a grid of {grid} places",
+            f"choose a grid from {GRIDS[0]} to {GRIDS[1]}; {DEFAULT_GRID} is the published one",
+        )
+    used, read = chosen_channels(request, train)
+    return Frames.rgb(read, grid) if used is None else Frames.frequency(train, used, read, grid)
+
+
+def freezes_norms(request: TrainingRequest) -> bool:
+    """Whether the norms of the backbone are frozen.
+
+    Raises
+    ------
+    UsageError
+        They would be, with nothing in them.
+    """
+    if request.frozen_norm and request.init is None:
+        raise UsageError(
+            "--batch-norm frozen without --init: there are no statistics to keep",
+            "begin with weights, or let the norms train",
+        )
+    return request.init is not None if request.frozen_norm is None else request.frozen_norm
+
+
+def remarks(plan: Plan) -> list[str]:
+    """What a person should know before a detector is trained."""
+    train = plan.train
+    rows, objects = np.flatnonzero(train.valid), train.objects
+    count = np.diff(objects.offsets)[rows]
+    of_valid = np.repeat(train.valid, np.diff(objects.offsets))
+    crowds = int(objects.iscrowd[of_valid].sum())
+    return [
+        f"{len(rows)} images with {count.sum() - crowds} objects and {crowds} crowds, which are not"
+        f" learned from; {int((count == 0).sum())} images without any"
+    ]
+
+
+class Detecting:
+    """The task of a detector; see `freqprep.training.task.Task`.
+
+    Parameters
+    ----------
+    request : TrainingRequest
+    plan : Plan
+    steps : ndarray of float32
+        Quantization steps of the channels read.
+
+    Attributes
+    ----------
+    augment : FrameAugment
+    """
+
+    def __init__(self, request: TrainingRequest, plan: Plan, steps: np.ndarray) -> None:
+        self._card, self._threads = plan.card, request.threads
+        self._train, self._steps = plan.train, steps
+        self._grid = plan.train.attributes.encoding.geometry.grid
+        policy, inputs = request.recipe.policy, plan.card.inputs
+        assert isinstance(policy, FramePolicy) and isinstance(inputs, Frames)
+        self._inputs = inputs
+        masks = plan.card.model.startswith("maskrcnn")
+        self.augment = FrameAugment(
+            inputs, steps, self._grid, policy, request.seed, plan.train.objects, masks
+        )
+
+    def loss(
+        self, model: Any, batch: Batch, key: tuple[int, int, int]
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """The sum of torchvision's losses of proposals, boxes, classes and masks."""
+        framed = self.augment(batch)
+        images = framed.images.contiguous(memory_format=torch.channels_last)
+        losses = model(images, framed.sizes, framed.targets)
+        total = torch.stack(list(losses.values())).sum()
+        return total, {"loss": total.detach(), **{k: v.detach() for k, v in losses.items()}}
+
+    def validate(
+        self, network: torch.nn.Module, split: Split, world: World
+    ) -> tuple[dict[str, Any], dict[str, float | None], str]:
+        """COCO's figures."""
+        assert isinstance(network, Detector)
+        ids = self._card.class_ids
+        found = evaluate_detector(network, self._inputs, split, ids, world, threads=self._threads)
+        document = found.to_dict()
+        document.pop("class_ap")
+        numbers: dict[str, float | None] = {}
+        texts = []
+        for what in ("box", "mask"):
+            figures = document[what]
+            if figures is not None:
+                numbers |= {f"{what}_{name}": value for name, value in figures.items()}
+                texts += [f"{what} {name} {_percent(figures[name])}" for name in ("AP", "AP50")]
+        return document, numbers, f"validation {', '.join(texts)}"
+
+    def arithmetic(self, network: torch.nn.Module) -> int:
+        """Of the backbone and its pyramid, for an image of 4:3: the rest depends on the image."""
+        assert isinstance(network, Detector)
+        inputs = self._inputs
+        height, width = inputs.canvas(inputs.sizes(np.array([[480, 640]])))
+        shape = inputs.planes, height // inputs.stride, width // inputs.stride
+        return multiply_accumulates(network.backbone, shape)
+
+    def brief(self, values: dict[str, float]) -> str:
+        """The losses."""
+        parts = (
+            f"{name.removeprefix('loss_')} {value:.3f}"
+            for name, value in values.items()
+            if name.startswith("loss_")
+        )
+        return f"loss {values['loss']:.3f} ({', '.join(parts)})"
+
+    def some_images(self, device: torch.device) -> torch.Tensor:
+        """What the network is fed of the first valid images, for norms to be settled on."""
+        rows = np.flatnonzero(self._train.valid)[:_SETTLED_ON]
+        codes = self._train.read_codes(rows, self._inputs.read_selection)
+        preprocess = FramePreprocess(self._inputs, self._steps, self._grid)
+        sizes = self._train.sizes[rows]
+        return preprocess(torch.from_numpy(codes).to(device), sizes).images
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{share:.1%}"
+
+
+def _refuse_what_classifiers_have(request: TrainingRequest) -> None:
+    recipe = request.recipe
+    given = {
+        "--gate": request.gate,
+        "--strides": request.strides != "canonical",
+        "patches": request.patches,
+        "--mixup": recipe.mixup,
+        "--cutmix": recipe.cutmix,
+        "label smoothing": recipe.label_smoothing,
+        "--aligned-crops": not isinstance(recipe.policy, FramePolicy),
+        "--compile": request.compile,  # shapes change with every batch
+    }
+    if wrong := [name for name, value in given.items() if value]:
+        raise UsageError(
+            f"{request.model} has no {', '.join(wrong)}", "leave it out: it is for classifiers"
+        )

@@ -1,0 +1,147 @@
+"""What follows from a request before any work starts."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from freqprep.errors import RunError, UsageError
+from freqprep.models.detection import DETECTORS
+from freqprep.models.networks import MODELS
+from freqprep.store.reader import Store, open_store
+from freqprep.store.split import Split
+from freqprep.training import classifying, detecting
+from freqprep.training.card import CARD, Card, read_card
+from freqprep.training.checkpoint import CHECKPOINT
+from freqprep.training.request import RUN_FILES, Plan, TrainingRequest
+
+
+def plan(request: TrainingRequest, processes: int = 1) -> Plan:
+    """Check a request against the store and the run's folder.
+
+    Parameters
+    ----------
+    request : TrainingRequest
+    processes : int
+        That share the work.
+
+    Raises
+    ------
+    UsageError
+        Something asked for cannot be done; the text says what and what could.
+    RunError
+        The run in the folder was another one.
+    """
+    known = (*MODELS, *DETECTORS)
+    if request.model not in known:
+        raise UsageError(f"model {request.model!r} does not exist", f"use {' or '.join(known)}")
+    if request.threads < 1:
+        raise UsageError(f"{request.threads} reading threads", "use at least one")
+    task: Any = detecting if request.model in DETECTORS else classifying
+    begun = _check_folder(request)
+    store = open_store(request.store)
+    train, val = store[request.train_split], _validation(store, request)
+    inputs = task.prepare(request, train, val, processes)
+    if begun is not None and begun.detects and begun.inputs.channels == inputs.channels:
+        # Measured once: on another number of threads the last digit may be another.
+        inputs = dataclasses.replace(inputs, mean=begun.inputs.mean, std=begun.inputs.std)
+    card = _card(request, inputs, train, val)
+    if begun is not None:
+        ours = json.loads(json.dumps(card.to_dict()))
+        _refuse_another(request.run, begun.to_dict(), ours)
+    resumes = begun is not None and (request.run / CHECKPOINT).exists()
+    planned = Plan(card, train, val, resumes, ())
+    notes = [*task.remarks(planned)]
+    if val is None:
+        notes.append(f"no validation: {request.store} has no other split named val")
+    if request.resume and not resumes:
+        notes.append(f"nothing to resume in {request.run}: starting")
+    return dataclasses.replace(planned, notes=tuple(notes))
+
+
+def _card(request: TrainingRequest, inputs: Any, train: Split, val: Split | None) -> Card:
+    attributes = train.attributes
+    recipe = {
+        **request.recipe.to_dict(),
+        "seed": request.seed,
+        "lanes": request.lanes,
+        "init": None if request.init is None else _hash(request.init),
+    }
+    frozen_norm = False
+    if request.model in DETECTORS:
+        recipe |= {"trained_stages": request.trained_stages, "regions": request.regions}
+        frozen_norm = detecting.freezes_norms(request)
+    return Card(
+        model=request.model,
+        strides=request.strides,
+        gate=request.gate,
+        patches=request.patches,
+        inputs=inputs,
+        encoding=attributes.encoding,
+        class_ids=attributes.class_ids,
+        class_names=attributes.class_names,
+        content_ids={
+            split.attributes.split: split.content_id for split in (train, val) if split is not None
+        },
+        recipe=recipe,
+        frozen_norm=frozen_norm,
+    )
+
+
+def _validation(store: Store, request: TrainingRequest) -> Split | None:
+    if request.val_split is not None:
+        return store[request.val_split]
+    if "val" in store and request.train_split != "val":
+        return store["val"]
+    return None
+
+
+def _hash(path: Path) -> str:
+    """SHA-256 of the weights that a run begins with: part of what it is."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise UsageError(
+            f"{path} cannot be read: {error.strerror}", "name another --init"
+        ) from None
+
+
+def _check_folder(request: TrainingRequest) -> Card | None:
+    """The card of the run to go on with; refuses a folder that is something else's."""
+    folder = request.run
+    if folder.resolve().is_relative_to(request.store.resolve()):
+        raise UsageError(f"{folder} lies in the store", "name a --run outside of it")
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder} is no folder", "name another --run")
+    if not (folder / CARD).exists():
+        if taken := [name for name in RUN_FILES if (folder / name).exists()]:
+            raise UsageError(f"{folder} has a {taken[0]} of something else", "name another --run")
+        return None
+    if not request.resume:
+        raise UsageError(
+            f"{folder} holds a run already", "go on with it with --resume, or name another --run"
+        )
+    return read_card(folder)
+
+
+def _refuse_another(folder: Path, theirs: dict, ours: dict) -> None:
+    for name in ours:
+        was, now = theirs[name], ours[name]
+        if name == "results" or was == now:
+            continue
+        if isinstance(now, dict):
+            key = next(key for key in {**now, **was} if now.get(key) != was.get(key))
+            name, was, now = f"{name}.{key}", was.get(key), now.get(key)
+        raise RunError(
+            f"the run in {folder} is another one: its {name} is {_short(was)}, now {_short(now)}",
+            "resume with the options and the data it was started with, or name another --run",
+        )
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
