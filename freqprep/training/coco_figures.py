@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -85,16 +87,11 @@ def coco_figures(truth: dict[str, Any], results: list[dict[str, Any]], kind: str
             f"there are results for image {min(unknown)}, which the ground truth does not have",
             "evaluate with the ground truth of the split that the results are of",
         )
-    try:
-        from faster_coco_eval import COCO, COCOeval_faster
-    except ImportError as error:
-        raise MissingPackageError(
-            f"faster-coco-eval cannot be imported: {error}", "pip install 'freqprep[train]'"
-        ) from None
+    evaluator = load_evaluator()
     keys = ("image_id", "category_id", "score", "bbox" if kind == "bbox" else "segmentation")
-    reference = COCO({**truth, "annotations": list(_objects(truth, kind))})
+    reference = evaluator.COCO({**truth, "annotations": list(_objects(truth, kind))})
     found = reference.loadRes([{key: result[key] for key in keys} for result in results])
-    evaluation = COCOeval_faster(reference, found, kind)
+    evaluation = evaluator.COCOeval_faster(reference, found, kind)
     evaluation.run()
     # Overlap, recall, category, area (all first), detections (most last).
     precision = evaluation.eval["precision"][:, :, :, 0, -1]
@@ -103,6 +100,22 @@ def coco_figures(truth: dict[str, Any], results: list[dict[str, Any]], kind: str
         {name: _known(v) for name, v in zip(FIGURES, evaluation.stats, strict=True)},
         [_mean(by_category[category["id"]]) for category in truth["categories"]],
     )
+
+
+def load_evaluator() -> ModuleType:
+    """The package that computes the figures.
+
+    Raises
+    ------
+    MissingPackageError
+        It is not installed.
+    """
+    try:
+        return importlib.import_module("faster_coco_eval")
+    except ImportError as error:
+        raise MissingPackageError(
+            f"faster-coco-eval cannot be imported: {error}", "pip install 'freqprep[train]'"
+        ) from None
 
 
 def _objects(truth: dict[str, Any], kind: str) -> Iterator[dict[str, Any]]:

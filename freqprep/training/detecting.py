@@ -14,6 +14,7 @@ from freqprep.models.networks import multiply_accumulates
 from freqprep.store.split import Split
 from freqprep.streaming.loader import Batch
 from freqprep.training.chosen import chosen_channels
+from freqprep.training.coco_figures import load_evaluator
 from freqprep.training.detection_evaluation import evaluate_detector
 from freqprep.training.request import Plan, TrainingRequest
 from freqprep.training.scoring import check_images
@@ -37,6 +38,8 @@ def prepare(request: TrainingRequest, train: Split, val: Split | None, processes
     for split in filter(None, (train, val)):
         check_images(split)
         _ = split.objects  # says so where there are none
+    if val is not None:
+        load_evaluator()  # before the first epoch, not after it
     _refuse_what_classifiers_have(request)
     freezes_norms(request)
     recipe = request.recipe

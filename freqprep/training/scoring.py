@@ -165,13 +165,18 @@ def _notes(card: Card, split: Split, answers: np.ndarray) -> list[str]:
         )
     if without := int((labels < 0).sum()):
         notes.append(f"{without} images without a label count as wrong")
+    return notes + encoding_note(card, split)
+
+
+def encoding_note(card: Card, split: Split) -> list[str]:
+    """A remark when a network is shown images that are stored otherwise than its own were."""
     ours, theirs = card.encoding, split.attributes.encoding
-    if ours != theirs:
-        notes.append(
-            f"the network was trained on images stored as {_described(ours)}, these are"
-            f" {_described(theirs)}"
-        )
-    return notes
+    if ours == theirs:
+        return []
+    return [
+        f"the network was trained on images stored as {_described(ours)}, these are"
+        f" {_described(theirs)}"
+    ]
 
 
 def _described(encoding: Encoding) -> str:

@@ -1,0 +1,123 @@
+"""A run's detector on a split of any store: which classes are which, and how well it does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from freqprep.augment import Frames
+from freqprep.errors import UsageError, some
+from freqprep.models.detection import Detector
+from freqprep.progress import say
+from freqprep.store.reader import open_store
+from freqprep.store.split import Split
+from freqprep.training.card import Card
+from freqprep.training.checkpoint import load_model
+from freqprep.training.coco_figures import load_evaluator
+from freqprep.training.detection_evaluation import DetectionEvaluation, evaluate_detector
+from freqprep.training.scoring import check_images, encoding_note, match_classes
+from freqprep.training.world import World
+
+
+@dataclass(frozen=True, eq=False)
+class DetectionScore:
+    """How a run's detector did on a split.
+
+    Attributes
+    ----------
+    card : Card
+        Of the run.
+    split : Split
+        What it was shown.
+    answers : ndarray of int64, shape (classes of the split,)
+        The network's class for each class of the split; -1 where it has no such class.
+    evaluation : DetectionEvaluation
+    notes : tuple of str
+        What a person should know about the comparison.
+    """
+
+    card: Card
+    split: Split
+    answers: np.ndarray
+    evaluation: DetectionEvaluation
+    notes: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON data; ``classes`` has one entry for each class of the split."""
+        numbers = self.evaluation.to_dict()
+        by_class = numbers.pop("class_ap")
+        attributes, objects = self.split.attributes, self.split.objects
+        shown = np.repeat(self.split.valid, np.diff(objects.offsets)) & ~objects.iscrowd
+        counts = np.bincount(objects.label[shown], minlength=len(self.answers)).tolist()
+        return {
+            "split": attributes.split,
+            "content_id": self.split.content_id,
+            "rows": len(self.split),
+            **numbers,
+            "classes": [
+                {
+                    "id": attributes.class_ids[label],
+                    "name": attributes.class_names[label],
+                    "known": bool(self.answers[label] >= 0),
+                    "objects": counts[label],
+                    **{f"{what}_AP": values and values[label] for what, values in by_class.items()},
+                }
+                for label in range(len(self.answers))
+            ],
+            "notes": list(self.notes),
+        }
+
+
+def score_detector(
+    run: Path, store: Path, split: str, world: World, *, threads: int
+) -> DetectionScore:
+    """Evaluate a run's detector on a split, whose classes are matched by their ids.
+
+    Parameters
+    ----------
+    run, store : Path
+    split : str
+    world : World
+        The processes that share the work.
+    threads : int
+        Threads that read and decode.
+
+    Raises
+    ------
+    UsageError
+        No such split, no images or annotated objects in it, or none of its classes known to the
+        network.
+    RunError, StoreError
+        The run or the store cannot be read.
+    MissingPackageError
+        faster-coco-eval is not installed.
+    """
+    load_evaluator()  # before the work, not after it
+    opened = open_store(store)[split]
+    check_images(opened)
+    _ = opened.objects  # says so where there are none
+    card, network = load_model(run, world.device)
+    if not isinstance(card.inputs, Frames) or not isinstance(network, Detector):
+        raise UsageError(f"{card.model} is a classifier", "name the run of a detector")
+    answers = match_classes(card, opened)
+    notes = tuple(_notes(card, opened, answers))
+    for note in notes if world.leads else ():
+        say(f"note: {note}")
+    found = evaluate_detector(network, card.inputs, opened, card.class_ids, world, threads=threads)
+    return DetectionScore(card, opened, answers, found, notes)
+
+
+def _notes(card: Card, split: Split, answers: np.ndarray) -> list[str]:
+    notes = []
+    ids, objects = split.attributes.class_ids, split.objects
+    if unknown := np.flatnonzero(answers < 0).tolist():
+        names = some([ascii(ids[label]) for label in unknown])
+        missed = int((np.isin(objects.label, unknown) & ~objects.iscrowd).sum())
+        notes.append(
+            f"the network does not know {len(unknown)} of the {len(ids)} classes ({names}): their"
+            f" {missed} objects are never found"
+        )
+    return notes + encoding_note(card, split)
