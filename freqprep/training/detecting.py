@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
 import torch
 
 from freqprep.augment import FrameAugment, FramePolicy, FramePreprocess, Frames
-from freqprep.errors import UsageError
-from freqprep.models.detection import Detector
+from freqprep.errors import UsageError, some
+from freqprep.models.detection import STAGES, Detector
 from freqprep.models.networks import multiply_accumulates
 from freqprep.store.split import Split
 from freqprep.streaming.loader import Batch
@@ -65,14 +66,45 @@ def freezes_norms(request: TrainingRequest) -> bool:
     Raises
     ------
     UsageError
-        They would be, with nothing in them.
+        They, or a stage, would be, with nothing in them.
     """
+    if request.trained_stages < len(STAGES) and request.init is None:
+        raise UsageError(
+            f"--trained-stages {request.trained_stages} without --init: the others would keep"
+            " random weights",
+            "begin with weights, or let all stages train",
+        )
     if request.frozen_norm and request.init is None:
         raise UsageError(
             "--batch-norm frozen without --init: there are no statistics to keep",
             "begin with weights, or let the norms train",
         )
     return request.init is not None if request.frozen_norm is None else request.frozen_norm
+
+
+def check_frozen(network: Detector, initialised: Collection[str]) -> None:
+    """Refuse stages that would keep random weights.
+
+    Parameters
+    ----------
+    network : Detector
+    initialised : collection of str
+        Names of the tensors that no file gave.
+
+    Raises
+    ------
+    UsageError
+    """
+    kept = [
+        name
+        for name, parameter in network.named_parameters()
+        if not parameter.requires_grad and name in initialised
+    ]
+    if kept:
+        raise UsageError(
+            f"frozen stages would keep random weights: {some(kept)}",
+            "train all stages (--trained-stages 4), or begin with weights for the same channels",
+        )
 
 
 def remarks(plan: Plan) -> list[str]:

@@ -27,7 +27,7 @@ from freqprep.training.checkpoint import (
     write_checkpoint,
 )
 from freqprep.training.classifying import Classifying
-from freqprep.training.detecting import Detecting
+from freqprep.training.detecting import Detecting, check_frozen
 from freqprep.training.meter import Meter
 from freqprep.training.metrics import MetricsLog
 from freqprep.training.optimization import Average, make_optimizer
@@ -168,6 +168,7 @@ class RunState:
         assert init is not None
         loaded = load_weights(network, init, partial(_pictures, train))
         if isinstance(self.task, Detecting) and isinstance(network, Detector):
+            check_frozen(network, loaded.initialised)
             images = self.task.some_images(torch.device("cpu"))
             settle_norms(network, loaded.initialised, images)
         if self.world.leads:
