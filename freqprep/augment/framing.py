@@ -121,8 +121,8 @@ class FrameAugment:
         for image, row in enumerate(batch.rows.tolist()):
             move = Move(_pair(start[image]), _pair(length[image]), frames[image], bool(flip[image]))
             size = _pair(batch.sizes[image])
-            found = targets_of(self._objects, row, size, move, self._masks)
-            targets.append({name: tensor.to(images.device) for name, tensor in found.items()})
+            device = images.device
+            targets.append(targets_of(self._objects, row, size, move, self._masks, device))
         return Framed(images, frames, targets)
 
     def _choices(self, batch: Batch) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

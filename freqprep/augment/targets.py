@@ -55,27 +55,35 @@ class Move:
             sides = self.frame[1] - sides[1], self.frame[1] - sides[0]
         return np.stack([sides[0], top, sides[1], top + height * down], axis=1)
 
-    def mask(self, mask: np.ndarray) -> np.ndarray:
-        """A mask in the frame: each pixel takes the stored one under its centre.
+    def masks(self, masks: Tensor) -> Tensor:
+        """Masks in the frame: each pixel takes the stored one under its centre.
 
         Parameters
         ----------
-        mask : ndarray of bool, shape (height, width)
-            Of the stored image.
+        masks : Tensor of uint8, shape (k, height, width)
+            Of the stored image, on any device.
 
         Returns
         -------
-        ndarray of uint8, shape ``frame``
+        Tensor of uint8, shape (k, *frame)
         """
         rows, columns = (
             start + ((np.arange(new) + 0.5) * length / new).astype(np.int64)
             for start, length, new in zip(self.start, self.length, self.frame, strict=True)
         )
-        return mask[np.ix_(rows, columns[::-1] if self.flip else columns)].astype(np.uint8)
+        columns = columns[::-1].copy() if self.flip else columns
+        across, down = (torch.from_numpy(part).to(masks.device) for part in (columns, rows))
+        # Rows are copied as they lie, so the columns of fewer rows are picked first.
+        return masks.index_select(2, across).index_select(1, down)
 
 
 def targets_of(
-    objects: ObjectTable, row: int, size: tuple[int, int], move: Move, masks: bool
+    objects: ObjectTable,
+    row: int,
+    size: tuple[int, int],
+    move: Move,
+    masks: bool,
+    device: torch.device,
 ) -> dict[str, Tensor]:
     """What a detector is to find in an image.
 
@@ -92,6 +100,8 @@ def targets_of(
     move : Move
     masks : bool
         Whether masks are wanted. An object without one gets its box as mask.
+    device : torch.device
+        Where the targets go; masks are moved there, which is quicker than here.
 
     Returns
     -------
@@ -109,13 +119,18 @@ def targets_of(
         "iscrowd": torch.from_numpy(objects.iscrowd[mine][left]),
     }
     if masks:
-        moved = np.zeros((len(left), *move.frame), np.uint8)
-        for place, number in enumerate(left.tolist()):
-            counts = objects.masks.bytes_at(mine.start + number)
-            if counts:
-                moved[place] = move.mask(decode_mask(counts, size))
-            else:
-                x1, y1, x2, y2 = np.rint(boxes[number]).astype(int)
-                moved[place, y1:y2, x1:x2] = 1
-        found["masks"] = torch.from_numpy(moved)
-    return found
+        found["masks"] = move.masks(_stored_masks(objects, mine.start + left, size).to(device))
+    return {name: tensor.to(device) for name, tensor in found.items()}
+
+
+def _stored_masks(objects: ObjectTable, numbers: np.ndarray, size: tuple[int, int]) -> Tensor:
+    """Masks of some objects of one stored image: uint8 (k, height, width)."""
+    masks = np.zeros((len(numbers), *size), np.uint8)
+    for mask, number in zip(masks, numbers.tolist(), strict=True):
+        if counts := objects.masks.bytes_at(number):
+            mask[:] = decode_mask(counts, size)
+        else:
+            x, y, width, height = objects.box[number]
+            rows = slice(max(round(y), 0), max(round(y + height), 0))
+            mask[rows, max(round(x), 0) : max(round(x + width), 0)] = 1
+    return torch.from_numpy(masks)
