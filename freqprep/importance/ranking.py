@@ -128,13 +128,15 @@ _ALL = (
     Score(
         "label_share",
         "share",
-        "share of the variance of the channel's activity that lies between the labels",
+        "share of the variance of the channel's activity that lies between the labels: classes, or"
+        " with boxes object and background",
         _largest(labels.label_share),
     ),
     Score(
         "label_information",
         "bits",
-        "mutual information of the channel's activity and the label",
+        "mutual information of the channel's activity and the label: the class, or with boxes"
+        " object or background",
         _largest(labels.label_information),
     ),
     Score(
