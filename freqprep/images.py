@@ -91,6 +91,10 @@ class Decoded:
         """Height and width in pixels."""
         return self.pixels.shape[0], self.pixels.shape[1]
 
+    def rgb(self) -> np.ndarray:
+        """The pixels for people to see: uint8 RGB of shape (h, w, 3), rounded as Pillow does."""
+        return np.asarray(_to_pillow(self.pixels).convert("RGB"))
+
 
 def decode(
     data: bytes, orientation: str = "apply", stated_size: tuple[int, int] | None = None

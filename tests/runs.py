@@ -1,10 +1,11 @@
 """Folders of runs made without training: networks whose norms and answers do something."""
 
+import dataclasses
 from pathlib import Path
 
 import torch
 
-from freqprep.augment import Inputs, Preprocess
+from freqprep.augment import FramePreprocess, Frames, Inputs, Preprocess
 from freqprep.spectrum.channels import channels
 from freqprep.store.split import Split
 from freqprep.training.card import Card, write_card
@@ -12,6 +13,8 @@ from freqprep.training.checkpoint import AVERAGE, NETWORK, write_checkpoint
 
 GRID = 16
 """Smallest that mobilenet_v2 takes."""
+
+DETECTOR_GRID = 8
 
 
 def make_card(split: Split, kind: str = "frequency", gate: bool = False) -> Card:
@@ -33,6 +36,17 @@ def make_card(split: Split, kind: str = "frequency", gate: bool = False) -> Card
         content_ids={attributes.split: split.content_id},
         recipe={},
     )
+
+
+def make_detector_card(split: Split, masks: bool = False, kind: str = "frequency") -> Card:
+    """Of a detector of frames with a short side of 32 pixels."""
+    if kind == "frequency":
+        used, read = channels("paper-6"), channels("square-24")
+        inputs = Frames.frequency(split, used, read, DETECTOR_GRID)
+    else:
+        inputs = Frames.rgb(None, DETECTOR_GRID)
+    name = "maskrcnn" if masks else "fasterrcnn"
+    return dataclasses.replace(make_card(split), model=f"{name}_resnet50_fpn", inputs=inputs)
 
 
 def inputs_of(card: Card, split: Split) -> torch.Tensor:
@@ -60,11 +74,31 @@ def make_network(card: Card, split: Split, seed: int = 0) -> torch.nn.Module:
     return network.eval()
 
 
+def make_detector(card: Card, split: Split, seed: int = 0) -> torch.nn.Module:
+    """Random weights, norms of this split's statistics, and some detections, a few of them sure."""
+    torch.manual_seed(seed)
+    network = card.build()
+    for layer in network.modules():
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            layer.momentum = None
+    selection = card.inputs.read_selection
+    codes = torch.from_numpy(split.read_codes(split.valid, selection).copy())
+    grid = split.attributes.encoding.geometry.grid
+    preprocess = FramePreprocess(card.inputs, card.steps, grid)
+    with torch.no_grad():
+        network.backbone(preprocess(codes, split.sizes[split.valid]).images)
+        scores = network.roi_heads.box_predictor.cls_score
+        scores.weight *= 6
+        scores.bias[0] += 4  # the background: fewer detections take less time
+    return network.eval()
+
+
 def make_run(folder: Path, split: Split, card: Card | None = None, seed: int = 0) -> Path:
     """A run's folder: a card and a checkpoint."""
     card = make_card(split) if card is None else card
     folder.mkdir(parents=True, exist_ok=True)
-    state = make_network(card, split, seed).state_dict()
+    make = make_detector if card.detects else make_network
+    state = make(card, split, seed).state_dict()
     write_card(folder, card)
     write_checkpoint(folder, card, {AVERAGE: state, NETWORK: {}})
     return folder

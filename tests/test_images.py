@@ -52,6 +52,13 @@ def test_grey_keeps_one_plane(file_format):
     np.testing.assert_array_equal(pixels(decoded), grey)
 
 
+def test_pixels_are_seen_in_their_colours():
+    assert np.abs(decode(saved(picture(), "PNG")).rgb().astype(int) - picture()).max() <= 3
+    grey = picture()[..., :1]
+    seen = decode(saved(grey[..., 0], "PNG")).rgb()
+    np.testing.assert_array_equal(seen, np.repeat(grey, 3, axis=2))
+
+
 def test_a_grey_jpeg_keeps_one_plane():
     data = saved(picture()[..., 0], "JPEG")
     decoded = decode(data)

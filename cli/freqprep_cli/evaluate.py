@@ -47,7 +47,7 @@ def evaluate(
     """
     import_torchvision()
     from freqprep.training.card import read_card
-    from freqprep.training.coco_results import write_results
+    from freqprep.training.coco_results import check_prefix, write_results
     from freqprep.training.detection_scoring import score_detector
     from freqprep.training.scoring import score
     from freqprep.training.world import join_world
@@ -55,6 +55,8 @@ def evaluate(
     detects = read_card(run).detects
     if results is not None and not detects:
         raise UsageError("--results of a classifier", "leave it out: it is for detectors")
+    if results is not None:
+        check_prefix(results)
     written: list[Path] = []
     with join_world(device) as world:
         found: Score | DetectionScore

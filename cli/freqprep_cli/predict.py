@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from freqprep.errors import UsageError
 from freqprep.models.torchvision_ops import import_torchvision
 from freqprep.progress import Progress
 from freqprep.sources.files import shown
 from freqprep_cli.output import columns, on_one_line, percent, plural, print_json
 
+if TYPE_CHECKING:
+    from freqprep.training.card import Card
+    from freqprep.training.image_files import Failure
+
 EXIT_SOME_FAILED = 1
+_TOP = 5
+_THRESHOLD = 0.5
 
 
 def predict(
@@ -22,8 +31,42 @@ def predict(
     images: Annotated[
         list[Path], typer.Argument(help="Image files, or folders of them.", metavar="IMAGE...")
     ],
-    top: Annotated[int, typer.Option(help="Classes to give for each image.", min=1)] = 5,
-    batch_size: Annotated[int, typer.Option(help="Images shown at once.", min=1)] = 32,
+    top: Annotated[
+        int | None,
+        typer.Option(
+            help=f"Classifiers: classes to give for each image, {_TOP} by default.", min=1
+        ),
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            help=f"Detectors: least score of what is printed (--json too) and drawn, {_THRESHOLD} "
+            "by default. Files of --results have everything.",
+            min=0,
+            max=1,
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Detectors: folder for a picture of each image with what is found drawn on it, "
+            "NAME.png. Files that are there already are not written over.",
+            metavar="DIR",
+        ),
+    ] = None,
+    results: Annotated[
+        Path | None,
+        typer.Option(
+            help="Detectors: write what is found as COCO's result files, PREFIX.bbox.json and, "
+            "with masks, PREFIX.segm.json.",
+            metavar="PREFIX",
+        ),
+    ] = None,
+    batch_size: Annotated[
+        int, typer.Option(help="Images shown at once; a detector is shown one.", min=1)
+    ] = 32,
     device: Annotated[
         str | None, typer.Option(help="cpu or cuda; a GPU where there is one.", metavar="D")
     ] = None,
@@ -31,44 +74,133 @@ def predict(
 ) -> None:
     """Say what a trained network sees in image files, prepared as its training images were.
 
-    A folder stands for all images in and below it. A file that cannot be used is named, the others
-    go on, and the exit code is 1.
+    Of a classifier the most probable classes, of a detector classes, scores and boxes (left, top,
+    width, height in the file's pixels). A folder stands for all images in and below it. A file that
+    cannot be used is named, the others go on, and the exit code is 1.
 
     Example: freqprep predict runs/first cat.jpg --top 3
     """
     import_torchvision()
+    from freqprep.training.card import read_card
     from freqprep.training.checkpoint import load_model
-    from freqprep.training.prediction import Failure, find_images
-    from freqprep.training.prediction import predict as answers
+    from freqprep.training.coco_results import check_prefix, write_results
+    from freqprep.training.image_files import Failure, find_images
+    from freqprep.training.pictures import picture_paths
+    from freqprep.training.prediction import predict as classify
     from freqprep.training.world import choose_device
 
     place = choose_device(device)
-    card, network = load_model(run, place)
-    found, failed = [], []
+    detects = read_card(run).detects
+    _refuse_what_others_have(
+        detects,
+        {"--top": top},
+        {"--threshold": threshold, "--output": output, "--results": results},
+    )
     paths = find_images(images)
+    pictures = None if output is None else picture_paths(output, paths)
+    if results is not None:
+        check_prefix(results)
+    card, network = load_model(run, place)
+    entries: list[dict[str, Any]] | None = None if results is None else []
+    answers: Iterator[Failure | dict[str, Any]]
+    if detects:
+        least = _THRESHOLD if threshold is None else threshold
+        answers = _objects(card, network, place, paths, least, pictures, entries)
+    else:
+        top = _TOP if top is None else top
+        found = classify(card, network, place, paths, top=top, batch_size=batch_size)
+        answers = (one if isinstance(one, Failure) else one.to_dict(card) for one in found)
+    good, failed = [], []
     with Progress("predicting", len(paths)) if json else contextlib.nullcontext() as progress:
-        for one in answers(card, network, place, paths, top=top, batch_size=batch_size):
+        for one in answers:
             if isinstance(one, Failure):
                 failed.append(one.to_dict())
                 typer.echo(f"{shown(one.path)}: {one.defect}", err=True)
             elif json:
-                found.append(one.to_dict(card))
+                good.append(one)
             else:
-                typer.echo(f"{shown(one.path)}\n{_table(one.to_dict(card))}")
+                typer.echo(_described(one))
             if progress is not None:
                 progress.update(1)
+    document: dict[str, Any] = {"run": str(run), "images": good, "failed": failed}
+    if results is not None:
+        document["results"] = [str(path) for path in write_results(results, entries or [])]
     if json:
-        print_json({"run": str(run), "images": found, "failed": failed})
+        print_json(document)
+    else:
+        for path in document.get("results", ()):
+            typer.echo(f"written: {path}")
     if failed:
         typer.echo(f"no answer for {plural(len(failed), 'file')} of {len(paths)}", err=True)
         sys.exit(EXIT_SOME_FAILED)
 
 
-def _table(document: dict[str, Any]) -> str:
+def _refuse_what_others_have(
+    detects: bool, of_classifiers: dict[str, Any], of_detectors: dict[str, Any]
+) -> None:
+    """Refuse options that mean nothing to this kind of network."""
+    this, other = ("detector", "classifiers") if detects else ("classifier", "detectors")
+    given = of_classifiers if detects else of_detectors
+    for name, value in given.items():
+        if value is not None:
+            raise UsageError(f"{name} of a {this}", f"leave it out: it is for {other}")
+
+
+def _objects(
+    card: Card,
+    network: Any,
+    device: Any,
+    paths: list[bytes],
+    threshold: float,
+    pictures: list[Path] | None,
+    results: list[dict[str, Any]] | None,
+) -> Iterator[Failure | dict[str, Any]]:
+    """What a detector finds, as JSON data; its picture is written, its results are added."""
+    from freqprep.training import detection_prediction as prediction
+    from freqprep.training.image_files import Failure
+    from freqprep.training.pictures import write_picture
+
+    least = threshold if results is None else 0.0
+    found = prediction.predict_objects(card, network, device, paths, threshold=least)
+    for number, (image_id, one) in enumerate(zip(prediction.image_ids(paths), found, strict=True)):
+        if isinstance(one, Failure):
+            yield one
+            continue
+        if results is not None:
+            results += one.results(card, image_id)
+            one = one.at_least(threshold)
+        document = one.to_dict(card, image_id)
+        if pictures is not None:
+            write_picture(pictures[number], prediction.drawn(one, card))
+            document["picture"] = str(pictures[number])
+        yield document
+
+
+def _described(document: dict[str, Any]) -> str:
+    """One file's answer for people."""
+    head = shown(os.fsencode(document["path"]))
+    if "predictions" in document:
+        return f"{head}\n{_table_of_classes(document['predictions'])}"
+    found = document["detections"]
+    lines = [head, _table_of_objects(found) if found else "  nothing found"]
+    if "picture" in document:
+        lines.append(f"  -> {shown(os.fsencode(document['picture']))}")
+    return "\n".join(lines)
+
+
+def _table_of_classes(guesses: list[dict[str, Any]]) -> str:
     return columns(
-        (),
-        [
-            (on_one_line(guess["class_name"]), percent(guess["probability"]))
-            for guess in document["predictions"]
-        ],
+        (), [(on_one_line(one["class_name"]), percent(one["probability"])) for one in guesses]
     )
+
+
+def _table_of_objects(found: list[dict[str, Any]]) -> str:
+    rows = [
+        (
+            on_one_line(one["class_name"]),
+            percent(one["score"]),
+            *(f"{number:.1f}" for number in one["bbox"]),
+        )
+        for one in found
+    ]
+    return columns(("class", "score", "left", "top", "width", "height"), rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import numpy as np
 import torch
 from pycocotools import mask as coco_mask
 
+from freqprep.errors import UsageError
 from freqprep.geometry import Placement, boxes_to_source
 from freqprep.models.torchvision_ops import import_torchvision
 from freqprep.store.disk import full_disk_named, write_parts
@@ -43,6 +45,12 @@ class Detections:
     scores: np.ndarray
     masks: tuple[bytes, ...] | None
     size: tuple[int, int]
+
+    def at_least(self, score: float) -> Detections:
+        """Those with at least this score."""
+        kept = self.scores >= score
+        masks = self.masks and tuple(itertools.compress(self.masks, kept))
+        return Detections(self.boxes[kept], self.labels[kept], self.scores[kept], masks, self.size)
 
 
 def detections_of(
@@ -133,6 +141,19 @@ def results_of_image(
             entry["segmentation"] = {"size": list(detections.size), "counts": counts}
         entries.append(entry)
     return entries
+
+
+def check_prefix(prefix: Path) -> None:
+    """Refuse a place where `write_results` could not write.
+
+    Raises
+    ------
+    UsageError
+    """
+    if not prefix.absolute().parent.is_dir():
+        raise UsageError(
+            f"{prefix}.bbox.json cannot be written: its folder is not there", "make it"
+        )
 
 
 def write_results(prefix: Path, results: Sequence[dict[str, Any]]) -> list[Path]:

@@ -10,7 +10,8 @@ import torch
 
 from freqprep.errors import RunError, SourceError
 from freqprep.store.reader import open_store
-from freqprep.training.prediction import Failure, Prediction, find_images, predict
+from freqprep.training.image_files import Failure, find_images
+from freqprep.training.prediction import Prediction, predict
 
 CPU = torch.device("cpu")
 
