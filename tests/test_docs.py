@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import synthetic
+from coco_folder import coco_folder
 
 import freqprep
 from freqprep.images import REASONS
@@ -98,6 +100,16 @@ def test_snippets_compile(code):
 def test_snippets_run(code, store, tmp_path, monkeypatch):
     (tmp_path / "photos.zarr").symlink_to(store)
     monkeypatch.chdir(tmp_path)
+    exec(compile(code, "snippet", "exec"), {})
+
+
+@pytest.mark.parametrize("code", [p for p in SNIPPETS if '"coco.zarr' in p.values[0]])
+def test_snippets_run_on_annotated_images(code, tmp_path, monkeypatch):
+    source = coco_folder(tmp_path / "coco")
+    for name in ("val2017", "annotations/instances_val2017.json"):
+        (source / name.replace("val", "train")).symlink_to(source / name)
+    monkeypatch.chdir(tmp_path)
+    synthetic.make(source, Path("coco.zarr"), kind="coco", size=64)
     exec(compile(code, "snippet", "exec"), {})
 
 
