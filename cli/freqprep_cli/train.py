@@ -39,7 +39,7 @@ def train(
         str | None,
         typer.Option(
             help="Channels read from the store, for crops to be resized from; by default those "
-            "used and paper-64, for RGB all.",
+            "used and paper-64, for RGB and detectors all.",
             metavar="SEL",
         ),
     ] = None,

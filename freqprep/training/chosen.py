@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from freqprep.augment.feed import KINDS
 from freqprep.errors import UsageError
+from freqprep.models.detection import DETECTORS
 from freqprep.spectrum.channels import Selection
 from freqprep.store.selections import select
 from freqprep.store.split import Split
@@ -11,7 +12,7 @@ from freqprep.training.request import TrainingRequest
 
 DEFAULT_CHANNELS = "square-24"
 DEFAULT_READ = "paper-64"
-"""Read besides the used channels: resizing moves energy between frequencies."""
+"""Read besides the used channels, of classifiers: resizing moves energy between frequencies."""
 
 
 def chosen_channels(request: TrainingRequest, train: Split) -> tuple[Selection | None, Selection]:
@@ -35,8 +36,10 @@ def chosen_channels(request: TrainingRequest, train: Split) -> tuple[Selection |
         raise UsageError("patches with frequency input", "they are a form of RGB input")
     default = "all" if request.gate else DEFAULT_CHANNELS
     used = select(default if request.channels is None else request.channels, train)
-    read = _with_neighbours(used) if request.read is None else select(request.read, train)
-    return used, read
+    if request.read is not None:
+        return used, select(request.read, train)
+    # Detectors enlarge images about three times, which needs far more neighbours than a crop does.
+    return used, select("all") if request.model in DETECTORS else _with_neighbours(used)
 
 
 def _with_neighbours(used: Selection) -> Selection:

@@ -35,7 +35,7 @@ class TrainingRequest:
         Channels the network is fed. None: the published 24; all 192 with a gate.
     read : str, int, sequence, Selection or None
         Channels read from the store; those not read count as zero. None: the used channels and
-        the published 64; for RGB all.
+        the published 64; for RGB and for detectors all.
     input : {"frequency", "rgb"}
         ``rgb`` trains the model's ordinary form on pixels rebuilt from the store.
     grid : int or None

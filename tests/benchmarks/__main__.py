@@ -19,6 +19,7 @@ from tests.benchmarks import (
     augmentation,
     conversion,
     detection_memory,
+    detection_overfit,
     fidelity,
     layouts,
     memory,
@@ -46,6 +47,7 @@ BENCHMARKS = {
     "equal_terms": running.run,
     "throughput": throughput.run,
     "detection_memory": detection_memory.run,
+    "detection_overfit": detection_overfit.run,
 }
 
 
