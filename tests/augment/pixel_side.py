@@ -32,15 +32,23 @@ def to_blocks(pixels: np.ndarray) -> np.ndarray:
     return dctn(blocks, axes=(-4, -3), norm="ortho").reshape(*some, 192, height // 8, width // 8)
 
 
-def resized(pixels: np.ndarray, windows: Windows, image: int, side: int) -> np.ndarray:
+def resized(pixels: np.ndarray, windows: Windows, image: int) -> np.ndarray:
     """torch's antialiased bilinear resize of a box of (3, h, w), and the part that is kept."""
     (top, left), (height, width) = windows.start[image], windows.length[image]
-    box = torch.from_numpy(pixels[:, top : top + height, left : left + width].copy())[None]
-    out = torch.nn.functional.interpolate(
-        box, tuple(windows.resized[image].tolist()), mode="bilinear", antialias=True
-    )
-    down, right = windows.offset[image]
-    return out[0, :, down : down + side, right : right + side].numpy()
+    out = torch.from_numpy(pixels[:, top : top + height, left : left + width].copy())[None]
+    for side in windows.resized[image].tolist()[::-1]:
+        # One axis after the other: torch errs where a single column is made higher.
+        size = (out.shape[2], side)
+        out = torch.nn.functional.interpolate(out, size, mode="bilinear", antialias=True)
+        out = out.transpose(2, 3).contiguous()
+    (down, right), (tall, wide) = windows.offset[image], windows.kept[image]
+    return out[0, :, down : down + tall, right : right + wide].numpy()
+
+
+def filled_up(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
+    """The last row and column repeated."""
+    beyond = ((0, 0), (0, height - pixels.shape[1]), (0, width - pixels.shape[2]))
+    return np.pad(pixels, beyond, mode="edge")
 
 
 @dataclass(frozen=True)

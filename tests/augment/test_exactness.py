@@ -110,6 +110,6 @@ def test_the_error_is_that_of_the_codes_alone(synthetic_images):
     found = from_codes(images, windows, 64)
     for number, image in enumerate(images):
         kept = from_blocks(image.codes * image.steps[:, None, None])
-        ycbcr = resized(kept, windows, number, 64)
+        ycbcr = resized(kept, windows, number)
         rgb = np.clip(np.einsum("ij,jhw->ihw", TO_RGB, ycbcr) + 128, 0, 255)
         assert np.abs(found[number] - rgb).max() < 1e-3

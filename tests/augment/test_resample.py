@@ -49,7 +49,7 @@ def on_pixels(codes, steps, read, windows, flip, side, used):
     coefficients = np.zeros((len(codes), 192, *codes.shape[2:]))
     coefficients[:, list(read.indices)] = codes * steps[:, None, None].astype(float)
     pixels = from_blocks(coefficients)
-    out = np.stack([resized(p, windows, i, side) for i, p in enumerate(pixels)])
+    out = np.stack([resized(p, windows, i) for i, p in enumerate(pixels)])
     out[flip] = out[flip, ..., ::-1]
     return out if used is None else to_blocks(out)[:, list(used.indices)]
 
