@@ -63,7 +63,8 @@ def evaluate(
         if detects:
             found = score_detector(run, store, split, world, threads=threads)
             if results is not None and world.leads:
-                written = write_results(results, found.evaluation.results)
+                masks = found.evaluation.mask is not None
+                written = write_results(results, found.evaluation.results, masks)
         else:
             found = score(run, store, split, world, batch_size=batch_size, threads=threads)
         if not world.leads:

@@ -81,6 +81,7 @@ def predict(
     Example: freqprep predict runs/first cat.jpg --top 3
     """
     import_torchvision()
+    from freqprep.models.detection import MASK_DETECTORS
     from freqprep.training.card import read_card
     from freqprep.training.checkpoint import load_model
     from freqprep.training.coco_results import check_prefix, write_results
@@ -124,7 +125,8 @@ def predict(
                 progress.update(1)
     document: dict[str, Any] = {"run": str(run), "images": good, "failed": failed}
     if results is not None:
-        document["results"] = [str(path) for path in write_results(results, entries or [])]
+        written = write_results(results, entries or [], card.model in MASK_DETECTORS)
+        document["results"] = [str(path) for path in written]
     if json:
         print_json(document)
     else:

@@ -18,6 +18,9 @@ from freqprep.models.torchvision_ops import import_torchvision
 DETECTORS = ("fasterrcnn_resnet50_fpn", "maskrcnn_resnet50_fpn")
 """Architectures, by torchvision's names."""
 
+MASK_DETECTORS = ("maskrcnn_resnet50_fpn",)
+"""Those that find masks too."""
+
 DETECTOR_INPUTS = ("frequency", "rgb")
 """What a detector can be fed."""
 
@@ -192,7 +195,7 @@ def build_detector(
     detection = torchvision.models.detection
     stages = {name: str(number) for number, name in enumerate(reversed(STAGES))}
     backbone = detection.backbone_utils.BackboneWithFPN(network, stages, _WIDTHS, 256)
-    kind = detection.MaskRCNN if model.startswith("maskrcnn") else detection.FasterRCNN
+    kind = detection.MaskRCNN if model in MASK_DETECTORS else detection.FasterRCNN
     parts = kind(backbone, classes + 1, box_batch_size_per_image=regions)
     _fix_scales(parts.roi_heads.box_roi_pool)
     if parts.roi_heads.has_mask():

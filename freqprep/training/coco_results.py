@@ -156,7 +156,7 @@ def check_prefix(prefix: Path) -> None:
         )
 
 
-def write_results(prefix: Path, results: Sequence[dict[str, Any]]) -> list[Path]:
+def write_results(prefix: Path, results: Sequence[dict[str, Any]], masks: bool) -> list[Path]:
     """Write results as files that COCO's own code loads, each whole or not at all.
 
     Parameters
@@ -165,6 +165,8 @@ def write_results(prefix: Path, results: Sequence[dict[str, Any]]) -> list[Path]
         The files are ``PREFIX.bbox.json`` and, where there are masks, ``PREFIX.segm.json``.
     results : sequence of dict
         As of `results_of_image`.
+    masks : bool
+        Whether the detector finds masks.
 
     Returns
     -------
@@ -177,7 +179,7 @@ def write_results(prefix: Path, results: Sequence[dict[str, Any]]) -> list[Path]
     DiskFullError
     """
     keys = {"bbox": "bbox"}
-    if any("segmentation" in result for result in results):
+    if masks:
         keys["segm"] = "segmentation"
     folder = prefix.absolute().parent
     written = []

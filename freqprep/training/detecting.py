@@ -10,7 +10,7 @@ import torch
 
 from freqprep.augment import FrameAugment, FramePolicy, FramePreprocess, Frames
 from freqprep.errors import UsageError, some
-from freqprep.models.detection import STAGES, Detector
+from freqprep.models.detection import MASK_DETECTORS, STAGES, Detector
 from freqprep.models.networks import multiply_accumulates
 from freqprep.store.split import Split
 from freqprep.streaming.loader import Batch
@@ -142,7 +142,7 @@ class Detecting:
         policy, inputs = request.recipe.policy, plan.card.inputs
         assert isinstance(policy, FramePolicy) and isinstance(inputs, Frames)
         self._inputs = inputs
-        masks = plan.card.model.startswith("maskrcnn")
+        masks = plan.card.model in MASK_DETECTORS
         self.augment = FrameAugment(
             inputs, steps, self._grid, policy, request.seed, plan.train.objects, masks
         )

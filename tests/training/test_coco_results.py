@@ -154,7 +154,7 @@ def truth():
 
 def test_written_results_are_loaded_by_cocos_own_code(tmp_path):
     results = results_of_image(8, squares(True), (70, 71, 3))
-    files = write_results(tmp_path / "val.first", results)
+    files = write_results(tmp_path / "val.first", results, True)
     assert [file.name for file in files] == ["val.first.bbox.json", "val.first.segm.json"]
     assert sorted(tmp_path.iterdir()) == files
     for kind, file in zip(("bbox", "segm"), files, strict=True):
@@ -166,14 +166,22 @@ def test_written_results_are_loaded_by_cocos_own_code(tmp_path):
 
 def test_without_masks_there_is_one_file(tmp_path):
     results = results_of_image(8, squares(False), (70, 71, 3))
-    (file,) = write_results(tmp_path / "x", results)
+    (file,) = write_results(tmp_path / "x", results, False)
     assert json.loads(file.read_text()) == results
-    (file,) = write_results(tmp_path / "x", [])
+    (file,) = write_results(tmp_path / "x", [], False)
     assert json.loads(file.read_text()) == []
 
 
+def test_a_detector_of_masks_that_finds_nothing_leaves_no_older_ones(tmp_path):
+    write_results(tmp_path / "x", results_of_image(8, squares(True), (70, 71, 3)), True)
+    assert [json.loads(file.read_text()) for file in write_results(tmp_path / "x", [], True)] == [
+        [],
+        [],
+    ]
+
+
 def test_a_full_disk_leaves_what_was_there(tmp_path, monkeypatch):
-    (file,) = write_results(tmp_path / "x", [])
+    (file,) = write_results(tmp_path / "x", [], False)
     before = file.read_bytes()
 
     def full(*_):
@@ -181,5 +189,5 @@ def test_a_full_disk_leaves_what_was_there(tmp_path, monkeypatch):
 
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(DiskFullError):
-        write_results(tmp_path / "x", results_of_image(8, squares(False), (70, 71, 3)))
+        write_results(tmp_path / "x", results_of_image(8, squares(False), (70, 71, 3)), False)
     assert file.read_bytes() == before and list(tmp_path.iterdir()) == [file]
