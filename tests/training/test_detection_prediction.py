@@ -142,7 +142,8 @@ def test_result_files_are_loaded_by_cocos_own_code(masked, found, files, folder,
         if isinstance(one, FoundObjects)
         for result in one.results(card, image_id)
     ]
-    boxes, masks = (truth.loadRes(str(path)) for path in write_results(tmp_path / "x", results, True))
+    written = write_results(tmp_path / "x", results, True)
+    boxes, masks = (truth.loadRes(str(path)) for path in written)
     assert len(boxes.anns) == len(masks.anns) == len(results)
     for number, result in enumerate(results, 1):
         assert boxes.anns[number]["bbox"] == result["bbox"]
