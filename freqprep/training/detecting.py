@@ -42,9 +42,10 @@ def prepare(request: TrainingRequest, train: Split, val: Split | None, processes
     if val is not None:
         load_evaluator()  # before the first epoch, not after it
     _refuse_what_classifiers_have(request)
-    freezes_norms(request)
+    frozen = freezes_norms(request)
     recipe = request.recipe
-    if recipe.batch_size // processes // recipe.accumulate < 1:
+    least = recipe.batch_size // processes // recipe.accumulate
+    if least < 1:
         raise UsageError(
             f"a batch of {recipe.batch_size} over {processes} processes in {recipe.accumulate}"
             " parts leaves some of them without an image",
@@ -55,6 +56,12 @@ def prepare(request: TrainingRequest, train: Split, val: Split | None, processes
         raise UsageError(
             f"{request.model} cannot take a grid of {grid} places",
             f"choose a grid from {GRIDS[0]} to {GRIDS[1]}; {DEFAULT_GRID} is the published one",
+        )
+    if grid == GRIDS[0] and least == 1 and not frozen and request.trained_stages:
+        raise UsageError(
+            f"a grid of {grid} places may leave the last stage a single one, and batch norm needs"
+            " two for a step of one image",
+            "use a larger --grid, or more images for each part of a batch and process",
         )
     used, read = chosen_channels(request, train)
     return Frames.rgb(read, grid) if used is None else Frames.frequency(train, used, read, grid)
