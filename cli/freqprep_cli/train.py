@@ -223,6 +223,11 @@ def _policy(aligned_crops: bool, smallest_crop: float | None) -> Any:
     """The augmentation asked for; None is the preset's."""
     from freqprep.augment import FramePolicy, Policy
 
+    if aligned_crops and smallest_crop is not None:
+        raise UsageError(
+            "--aligned-crops with --smallest-crop",
+            "leave one out: the former is for classifiers, the latter for detectors",
+        )
     if smallest_crop is not None:
         return FramePolicy(smallest_crop=smallest_crop)
     return Policy(aligned=True) if aligned_crops else None
