@@ -150,6 +150,10 @@ def check_prefix(prefix: Path) -> None:
     ------
     UsageError
     """
+    if prefix.name in ("", ".."):  # `.` and `/` have none
+        raise UsageError(
+            f"{prefix} is no beginning of a file's name", "add one to it: DIR/found, for example"
+        )
     if not prefix.absolute().parent.is_dir():
         raise UsageError(
             f"{prefix}.bbox.json cannot be written: its folder is not there", "make it"

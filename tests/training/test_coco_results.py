@@ -1,6 +1,7 @@
 """Detections in source pixels, and the files that COCO's own code loads."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,12 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 
-from freqprep.errors import DiskFullError
+from freqprep.errors import DiskFullError, UsageError
 from freqprep.geometry import Geometry, boxes_to_source, boxes_to_stored
 from freqprep.masks import decode_mask
 from freqprep.training.coco_figures import coco_figures
 from freqprep.training.coco_results import (
     Detections,
+    check_prefix,
     detections_of,
     results_of_image,
     write_results,
@@ -191,3 +193,11 @@ def test_a_full_disk_leaves_what_was_there(tmp_path, monkeypatch):
     with pytest.raises(DiskFullError):
         write_results(tmp_path / "x", results_of_image(8, squares(False), (70, 71, 3)), False)
     assert file.read_bytes() == before and list(tmp_path.iterdir()) == [file]
+
+
+@pytest.mark.parametrize("name", [".", "/", "..", "results/..", "nowhere/found"])
+def test_prefixes_without_a_name_or_a_folder_are_refused(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match=r"beginning of a file's name|folder is not there"):
+        check_prefix(Path(name))
+    check_prefix(Path("found"))
