@@ -97,7 +97,9 @@ class Feed:
             May be overwritten.
         """
         if self.kind == "rgb":
-            data = color.to_rgb(data).clamp_(0, 255)
+            # A caller's autocast would round the grey levels to half precision.
+            with torch.autocast(data.device.type, enabled=False):
+                data = color.to_rgb(data).clamp_(0, 255)
         mean, std = (
             torch.tensor(values, device=data.device)[:, None, None]
             for values in (self.mean, self.std)

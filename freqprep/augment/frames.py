@@ -147,7 +147,7 @@ class Frames(Feed):
     def canvas(self, sizes: np.ndarray) -> tuple[int, int]:
         """Height and width of the canvas that frames of these sizes share, in frame pixels."""
         height, width = (
-            int(-(-side // CANVAS_MULTIPLE) * CANVAS_MULTIPLE) for side in sizes.max(axis=0)
+            int(-(-side // CANVAS_MULTIPLE) * CANVAS_MULTIPLE) for side in sizes.max(axis=0, initial=1)
         )
         return height, width
 

@@ -219,3 +219,22 @@ def test_rejected_rows_and_wrong_steps_are_refused(images):
         preprocess(rejected.codes, rejected.sizes)
     with pytest.raises(UsageError, match="3 steps for 64 channels"):
         FramePreprocess(frames_of("rgb"), np.ones(3, np.float32), GRID)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_callers_autocast_changes_nothing(kind, images):
+    change = augment(kind)
+    made = batch(images, [0, 1])
+    with torch.autocast("cpu", torch.bfloat16):
+        found = change(made).images
+    assert found.dtype == torch.float32 and torch.equal(found, change(made).images)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_images_are_an_empty_canvas(kind):
+    inputs = frames_of(kind)
+    preprocess = FramePreprocess(inputs, np.ones(len(READ), np.float32), GRID)
+    codes = torch.zeros((0, len(READ), *GRID), dtype=torch.int16)
+    framed = preprocess(codes, np.zeros((0, 2), np.int32))
+    side = 32 // inputs.stride
+    assert framed.images.shape == (0, inputs.planes, side, side) and framed.sizes == []
