@@ -146,9 +146,8 @@ class Frames(Feed):
 
     def canvas(self, sizes: np.ndarray) -> tuple[int, int]:
         """Height and width of the canvas that frames of these sizes share, in frame pixels."""
-        height, width = (
-            int(-(-side // CANVAS_MULTIPLE) * CANVAS_MULTIPLE) for side in sizes.max(axis=0, initial=1)
-        )
+        largest = sizes.max(axis=0, initial=1)
+        height, width = (int(-(-side // CANVAS_MULTIPLE) * CANVAS_MULTIPLE) for side in largest)
         return height, width
 
     def places(self, sizes: np.ndarray) -> np.ndarray:
