@@ -200,12 +200,18 @@ class Detecting:
         return f"loss {values['loss']:.3f} ({', '.join(parts)})"
 
     def some_images(self, device: torch.device) -> torch.Tensor:
-        """What the network is fed of the first valid images, for norms to be settled on."""
+        """What the network is fed of the first valid images, for norms to be settled on.
+
+        Only the places that all of them have: on a canvas the zeros beside images, which may be
+        half of it, would count as images.
+        """
         rows = np.flatnonzero(self._train.valid)[:_SETTLED_ON]
         codes = self._train.read_codes(rows, self._inputs.read_selection)
         preprocess = FramePreprocess(self._inputs, self._steps, self._grid)
         sizes = self._train.sizes[rows]
-        return preprocess(torch.from_numpy(codes).to(device), sizes).images
+        images = preprocess(torch.from_numpy(codes).to(device), sizes).images
+        height, width = self._inputs.places(self._inputs.sizes(sizes)).min(axis=0).tolist()
+        return images[:, :, :height, :width]
 
 
 def _percent(share: float | None) -> str:

@@ -11,7 +11,7 @@ import synthetic
 import torch
 from coco_shapes import shapes_folder
 
-from freqprep.augment import FramePolicy, Frames
+from freqprep.augment import FramePolicy, FramePreprocess, Frames
 from freqprep.models.networks import build
 from freqprep.store.reader import open_store
 from freqprep.training import loop
@@ -25,8 +25,10 @@ from freqprep.training.checkpoint import (
     write_checkpoint,
 )
 from freqprep.training.coco_figures import FIGURES
+from freqprep.training.detecting import Detecting
 from freqprep.training.loop import train
 from freqprep.training.metrics import read_metrics
+from freqprep.training.planning import plan
 from freqprep.training.recipe import preset_recipe
 from freqprep.training.request import TrainingRequest
 
@@ -237,6 +239,25 @@ def test_norms_behind_new_layers_are_settled_and_then_kept(tiny, classifier):
     assert all(trained[BODY + name].shape[1] == 24 for name in first)
     with pytest.raises(loop.RunError, match="its frozen_norm is True, now False"):
         train(dataclasses.replace(request, resume=True, frozen_norm=False))
+
+
+def test_norms_are_settled_on_images_alone(tiny, shapes):
+    """Each is the upper left part of what evaluation is fed, of one size without any padding."""
+    split = open_store(shapes)["train"]
+    planned = plan(tiny(model=FASTER, channels="square-24"))
+    inputs = planned.card.inputs
+    found = Detecting(tiny(), planned, planned.card.steps).some_images(torch.device("cpu"))
+    sizes = split.sizes[split.valid]
+    rows, columns = (-(-inputs.sizes(sizes) // 4)).min(axis=0).tolist()
+    assert found.shape == (8, 24, rows, columns) and rows < 12 and columns < 12
+    preprocess = FramePreprocess(
+        inputs, planned.card.steps, split.attributes.encoding.geometry.grid
+    )
+    codes = torch.from_numpy(split.read_codes(split.valid, inputs.read_selection))
+    for image, alone in enumerate(found):
+        one = slice(image, image + 1)
+        expected = preprocess(codes[one], sizes[one]).images[0, :, :rows, :columns]
+        torch.testing.assert_close(alone, expected, rtol=0, atol=1e-4)
 
 
 def test_the_gradient_is_clipped(tiny):
