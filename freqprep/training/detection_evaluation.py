@@ -11,6 +11,9 @@ import numpy as np
 import torch
 
 from freqprep.augment import FramePreprocess, Frames
+from freqprep.errors import CorruptStoreError
+from freqprep.geometry import Placement
+from freqprep.images import MAX_PIXELS
 from freqprep.models.detection import Detector
 from freqprep.progress import Progress
 from freqprep.store.split import Split
@@ -133,6 +136,7 @@ def _found(
 ) -> Iterator[tuple[int, Detections]]:
     """Row and detections of each image that this process is dealt."""
     geometry = split.attributes.encoding.geometry
+    places = _placements(split)
     source_sizes = split.array("source_size")
     valid = int(split.valid.sum())
     with (
@@ -155,11 +159,29 @@ def _found(
                 one = slice(image, image + 1)
                 height, width = source_sizes[row].tolist()
                 found, frame = detect(network, preprocess, batch.codes[one], batch.sizes[one])
-                place = geometry.place(height, width)
-                yield row, detections_of(found, frame, (height, width), place)
+                yield row, detections_of(found, frame, (height, width), places[row])
             if progress is not None:  # the other processes are about as far
                 begun = batch.step * _READ_AT_ONCE
                 progress.update(min(world.size * _READ_AT_ONCE, valid - begun))
+
+
+def _placements(split: Split) -> dict[int, Placement]:
+    """Where the image of each valid row lies, once its sizes are known to fit one another."""
+    geometry = split.attributes.encoding.geometry
+    sources, sizes = split.array("source_size").tolist(), split.sizes.tolist()
+    places = {}
+    for row in np.flatnonzero(split.valid).tolist():
+        source = height, width = sources[row]
+        usable = min(source) >= 1 and height * width <= MAX_PIXELS
+        place = geometry.place(height, width) if usable else None
+        if place is None or list(place.size) != sizes[row]:
+            raise CorruptStoreError(
+                f"row {row} of {split.path}: an image of {width}x{height} pixels is not stored with"
+                f" {sizes[row][1]}x{sizes[row][0]}",
+                "restore the split from a copy, or convert again with --overwrite",
+            )
+        places[row] = place
+    return places
 
 
 def detect(

@@ -15,7 +15,7 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
-from freqprep.errors import RunError, UsageError
+from freqprep.errors import CorruptStoreError, RunError, UsageError
 from freqprep.images import decode
 from freqprep.masks import decode_mask
 from freqprep.store.reader import open_store
@@ -245,3 +245,15 @@ def test_numbers_of_images(names, ids):
 )
 def test_numbers_of_classes(classes, ids):
     assert category_ids(types.SimpleNamespace(class_ids=classes)) == ids
+
+
+@pytest.mark.parametrize("size", [(0, 0), (30, 21), (2**31 - 1, 2**31 - 1), (-20, -30)])
+def test_source_sizes_that_do_not_fit_are_refused_before_any_work(masked, val, monkeypatch, size):
+    card, network = masked
+    sizes = val.array("source_size").copy()
+    row = int(np.flatnonzero(val.valid)[-1])
+    sizes[row] = size
+    array = val.array
+    monkeypatch.setattr(val, "array", lambda n: sizes if n == "source_size" else array(n))
+    with pytest.raises(CorruptStoreError, match=f"row {row} of .*is not stored with"):
+        evaluate_detector(network, card.inputs, val, card.class_ids, World(0, 1, CPU), threads=1)
