@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from freqprep.augment import Frames
 from freqprep.errors import UsageError, some
@@ -106,6 +107,7 @@ def score_detector(
     notes = tuple(_notes(card, opened, answers))
     for note in notes if world.leads else ():
         say(f"note: {note}")
+    torch.backends.cudnn.benchmark = False  # it would measure each new canvas
     found = evaluate_detector(network, card.inputs, opened, card.class_ids, world, threads=threads)
     return DetectionScore(card, opened, answers, found, notes)
 

@@ -83,6 +83,8 @@ class RunState:
             device=world.device,
             group_by_aspect=plan.card.detects,
         )
+        if plan.card.detects:
+            torch.backends.cudnn.benchmark = False  # it would measure each new canvas
         kind = Detecting if plan.card.detects else Classifying
         self.task: Task = kind(request, plan, self.loader.steps)
         torch.manual_seed(request.seed)
