@@ -18,7 +18,7 @@ from freqprep.training.chosen import chosen_channels
 from freqprep.training.coco_figures import load_evaluator
 from freqprep.training.detection_evaluation import evaluate_detector
 from freqprep.training.request import Plan, TrainingRequest
-from freqprep.training.scoring import check_images
+from freqprep.training.scoring import check_images, match_classes
 from freqprep.training.world import World
 
 DEFAULT_GRID = 200
@@ -121,10 +121,16 @@ def remarks(plan: Plan) -> list[str]:
     count = np.diff(objects.offsets)[rows]
     of_valid = np.repeat(train.valid, np.diff(objects.offsets))
     crowds = int(objects.iscrowd[of_valid].sum())
-    return [
+    notes = [
         f"{len(rows)} images with {count.sum() - crowds} objects and {crowds} crowds, which are not"
         f" learned from; {int((count == 0).sum())} images without any"
     ]
+    if plan.val is not None and (unknown := int((match_classes(plan.card, plan.val) < 0).sum())):
+        notes.append(
+            f"{unknown} classes of {plan.val.path} are not in {train.path}: their objects are"
+            " never found"
+        )
+    return notes
 
 
 class Detecting:

@@ -25,7 +25,7 @@ from freqprep.training.checkpoint import (
     write_checkpoint,
 )
 from freqprep.training.coco_figures import FIGURES
-from freqprep.training.detecting import Detecting
+from freqprep.training.detecting import Detecting, remarks
 from freqprep.training.loop import train
 from freqprep.training.metrics import read_metrics
 from freqprep.training.planning import plan
@@ -239,6 +239,14 @@ def test_norms_behind_new_layers_are_settled_and_then_kept(tiny, classifier):
     assert all(trained[BODY + name].shape[1] == 24 for name in first)
     with pytest.raises(loop.RunError, match="its frozen_norm is True, now False"):
         train(dataclasses.replace(request, resume=True, frozen_norm=False))
+
+
+def test_classes_that_are_only_in_validation_are_told(tiny):
+    planned = plan(tiny(model=FASTER))
+    assert len(remarks(planned)) == 1
+    other = dataclasses.replace(planned.card, class_ids=(3, 91))
+    told = remarks(dataclasses.replace(planned, card=other))
+    assert told[1].startswith("1 classes of ") and told[1].endswith("their objects are never found")
 
 
 def test_norms_are_settled_on_images_alone(tiny, shapes):
