@@ -29,7 +29,7 @@ from freqprep.augment.feed import (
 )
 from freqprep.augment.resample import Resampler
 from freqprep.geometry import LARGEST_SIZE
-from freqprep.models.detection import CANVAS_MULTIPLE, STRIDES
+from freqprep.models.detection import CANVAS_MULTIPLE, FRAME_STRIDES
 from freqprep.progress import Progress
 from freqprep.spectrum import BLOCK
 from freqprep.spectrum.channels import NAMES, Selection
@@ -86,7 +86,7 @@ class Frames(Feed):
     @property
     def stride(self) -> int:
         """Frame pixels a side of one place of the input."""
-        return STRIDES[self.kind]
+        return FRAME_STRIDES[self.kind]
 
     @property
     def enlargement(self) -> int:
@@ -115,6 +115,11 @@ class Frames(Feed):
                     (1.0,) * count)  # fmt: skip
         mean, std = _moments(plain, split)
         return cls("frequency", read.names, used.names, short, longest, mean, std)
+
+    def fits(self, used: Selection, read: Selection, grid: int) -> bool:
+        """Whether it is what `frequency` makes of these, its moments aside."""
+        mine = (self.kind, self.channels, self.read, (self.short, self.longest))
+        return mine == ("frequency", used.names, read.names, _sides(grid))
 
     @classmethod
     def rgb(cls, read: Selection | None, grid: int) -> Frames:
@@ -205,7 +210,7 @@ class FramePolicy:
 
 def _sides(grid: int) -> tuple[int, int]:
     """Short and longest side in frame pixels."""
-    short = STRIDES["frequency"] * grid
+    short = FRAME_STRIDES["frequency"] * grid
     return short, round(short * ASPECT)
 
 

@@ -30,7 +30,7 @@ STAGES = ("layer4", "layer3", "layer2", "layer1")
 CANVAS_MULTIPLE = 32
 """Sides of a batch's canvas, in frame pixels, are multiples of the last stage's stride."""
 
-STRIDES = {"frequency": 4, "rgb": 1}
+FRAME_STRIDES = {"frequency": 4, "rgb": 1}
 """Frame pixels a side of one place of the input."""
 
 _WIDTHS = [256, 512, 1024, 2048]  # channels of the stages
@@ -179,14 +179,7 @@ def build_detector(
     """
     check_name("model", model, DETECTORS)
     check_name("input", input, DETECTOR_INPUTS)
-    for what, number in (("channels", channels), ("classes", classes), ("regions", regions)):
-        if number < 1:
-            raise UsageError(f"a detector with {number} {what}", "give at least 1")
-    if not 0 <= trained_stages <= len(STAGES):
-        raise UsageError(
-            f"a detector cannot train {trained_stages} stages",
-            f"give 0 to {len(STAGES)}: how many of {', '.join(STAGES)} train",
-        )
+    check_numbers(classes, trained_stages, regions, channels)
     torchvision = import_torchvision()
     norm = torchvision.ops.FrozenBatchNorm2d if frozen_norm else nn.BatchNorm2d
     network = torchvision.models.resnet50(weights=None, norm_layer=norm)
@@ -200,7 +193,24 @@ def build_detector(
     _fix_scales(parts.roi_heads.box_roi_pool)
     if parts.roi_heads.has_mask():
         _fix_scales(parts.roi_heads.mask_roi_pool)
-    return Detector(parts, STRIDES[input], trained_stages)
+    return Detector(parts, FRAME_STRIDES[input], trained_stages)
+
+
+def check_numbers(classes: int, trained_stages: int, regions: int, channels: int = 1) -> None:
+    """Refuse numbers that no detector has; they are those of `build_detector`.
+
+    Raises
+    ------
+    UsageError
+    """
+    for what, number in (("channels", channels), ("classes", classes), ("regions", regions)):
+        if number < 1:
+            raise UsageError(f"a detector with {number} {what}", "give at least 1")
+    if not 0 <= trained_stages <= len(STAGES):
+        raise UsageError(
+            f"a detector cannot train {trained_stages} stages",
+            f"give 0 to {len(STAGES)}: how many of {', '.join(STAGES)} train",
+        )
 
 
 def _fix_scales(pool: Any) -> None:

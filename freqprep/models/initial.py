@@ -112,7 +112,9 @@ def load_weights(
     return Loaded(tuple(found), tuple(name for name in own if name not in found))
 
 
-def settle_norms(detector: Detector, initialised: Collection[str], images: torch.Tensor) -> None:
+def settle_norms(
+    detector: Detector, initialised: Collection[str], images: Callable[[], torch.Tensor]
+) -> None:
     """Give the norms behind a backbone's new convolutions the statistics of what these put out.
 
     A norm from a file has the mean and variance of the convolution that it followed there. Behind
@@ -124,8 +126,9 @@ def settle_norms(detector: Detector, initialised: Collection[str], images: torch
         Changed in place: running means and variances; weights and biases stay.
     initialised : collection of str
         Names of the tensors that were not loaded: see `Loaded`.
-    images : Tensor of float, shape (n, channels, rows, columns)
-        What the detector is fed, on its device. A dozen images will do.
+    images : callable
+        Gives what the detector is fed, float (n, channels, rows, columns), on its device; called
+        only if there is something to settle. A dozen images will do.
     """
     body: Any = detector.backbone.body
     new = {
@@ -143,7 +146,7 @@ def settle_norms(detector: Detector, initialised: Collection[str], images: torch
     was_training = detector.training
     try:
         with torch.no_grad():
-            detector.eval().backbone.body(images)
+            detector.eval().backbone.body(images())
     finally:
         detector.train(was_training)
         for hook in hooks:

@@ -201,6 +201,8 @@ def _check_types(data: dict[str, Any]) -> None:
             raise ValueError(f"its {name} is {type(data[name]).__name__}, not {kind.__name__}")
     if not 0 <= data["patches"] <= _MOST_PATCHES:
         raise ValueError(f"{data['patches']} patches are not in 0..{_MOST_PATCHES}")
+    if data["model"] in DETECTORS and (data["gate"] or data["patches"]):
+        raise ValueError("a detector has neither a gate nor patches")
     ids, names = data["classes"]["ids"], data["classes"]["names"]
     listed = isinstance(ids, list) and isinstance(names, list) and 0 < len(ids) == len(names)
     if not listed or not all(type(one) in (str, int) for one in ids) or len({*ids}) < len(ids):

@@ -18,7 +18,8 @@ from freqprep.models.networks import (
 )
 from freqprep.spectrum import BLOCK
 from freqprep.store.split import Split
-from freqprep.streaming.loader import Batch
+from freqprep.streaming.delivery import Batch
+from freqprep.training.card import Card
 from freqprep.training.chosen import chosen_channels
 from freqprep.training.evaluation import evaluate
 from freqprep.training.request import Plan, TrainingRequest
@@ -29,8 +30,12 @@ _MANY = 0.5
 _LEAST_IMAGES = 2
 
 
-def prepare(request: TrainingRequest, train: Split, val: Split | None, processes: int) -> Inputs:
+def prepare(
+    request: TrainingRequest, train: Split, val: Split | None, processes: int, begun: Card | None
+) -> Inputs:
     """What a classifier is fed, once it is sure that it can be trained.
+
+    ``begun``, the card of the run to go on with, is for detectors.
 
     Raises
     ------

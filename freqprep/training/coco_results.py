@@ -154,6 +154,10 @@ def check_prefix(prefix: Path) -> None:
         raise UsageError(
             f"{prefix} is no beginning of a file's name", "add one to it: DIR/found, for example"
         )
+    if prefix.is_dir():
+        raise UsageError(
+            f"{prefix} is a folder, not the beginning of a file's name", f"use {prefix / 'found'}"
+        )
     if not prefix.absolute().parent.is_dir():
         raise UsageError(
             f"{prefix}.bbox.json cannot be written: its folder is not there", "make it"

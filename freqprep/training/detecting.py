@@ -10,10 +10,11 @@ import torch
 
 from freqprep.augment import FrameAugment, FramePolicy, FramePreprocess, Frames
 from freqprep.errors import UsageError, some
-from freqprep.models.detection import MASK_DETECTORS, STAGES, Detector
+from freqprep.models.detection import MASK_DETECTORS, STAGES, Detector, check_numbers
 from freqprep.models.networks import multiply_accumulates
 from freqprep.store.split import Split
-from freqprep.streaming.loader import Batch
+from freqprep.streaming.delivery import Batch
+from freqprep.training.card import Card
 from freqprep.training.chosen import chosen_channels
 from freqprep.training.coco_figures import load_evaluator
 from freqprep.training.detection_evaluation import evaluate_detector
@@ -28,8 +29,20 @@ GRIDS = (8, 512)
 _SETTLED_ON = 16
 
 
-def prepare(request: TrainingRequest, train: Split, val: Split | None, processes: int) -> Frames:
+def prepare(
+    request: TrainingRequest, train: Split, val: Split | None, processes: int, begun: Card | None
+) -> Frames:
     """What a detector is fed, once it is sure that it can be trained.
+
+    Parameters
+    ----------
+    request : TrainingRequest
+    train : Split
+    val : Split or None
+    processes : int
+        That share the work.
+    begun : Card or None
+        Of the run to go on with: what was measured for it is not measured again.
 
     Raises
     ------
@@ -42,6 +55,7 @@ def prepare(request: TrainingRequest, train: Split, val: Split | None, processes
     if val is not None:
         load_evaluator()  # before the first epoch, not after it
     _refuse_what_classifiers_have(request)
+    check_numbers(len(train.attributes.class_ids), request.trained_stages, request.regions)
     frozen = freezes_norms(request)
     recipe = request.recipe
     least = recipe.batch_size // processes // recipe.accumulate
@@ -64,7 +78,13 @@ def prepare(request: TrainingRequest, train: Split, val: Split | None, processes
             "use a larger --grid, or more images for each part of a batch and process",
         )
     used, read = chosen_channels(request, train)
-    return Frames.rgb(read, grid) if used is None else Frames.frequency(train, used, read, grid)
+    if used is None:
+        return Frames.rgb(read, grid)
+    if begun is not None and isinstance(begun.inputs, Frames):
+        as_begun = begun.inputs
+        if as_begun.fits(used, read, grid):
+            return as_begun
+    return Frames.frequency(train, used, read, grid)
 
 
 def freezes_norms(request: TrainingRequest) -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from freqprep.augment import FramePreprocess, Frames
-from freqprep.errors import CorruptStoreError
+from freqprep.errors import CorruptStoreError, RunError
 from freqprep.geometry import Placement
 from freqprep.images import MAX_PIXELS
 from freqprep.models.detection import Detector
@@ -203,3 +203,15 @@ def detect(
     with torch.autocast("cuda", torch.bfloat16, images.device.type == "cuda"):
         found: Any = network(images, framed.sizes)
     return found[0], framed.sizes[0]
+
+
+def check_finite(network: Detector) -> None:
+    """Refuse weights that are not finite: such a network finds nothing, or anything.
+
+    Raises
+    ------
+    RunError
+    """
+    for name, values in network.state_dict().items():
+        if not values.isfinite().all():
+            raise RunError(f"the network's {name} is not finite", "train it again")

@@ -15,14 +15,14 @@ import numpy as np
 import torch
 
 from freqprep.augment import FramePreprocess, Frames
-from freqprep.errors import ImageDefect, RunError, UsageError
+from freqprep.errors import ImageDefect, UsageError
 from freqprep.images import decode
 from freqprep.masks import decode_mask
 from freqprep.models.detection import Detector
 from freqprep.overlay import draw_objects
 from freqprep.training.card import Card
 from freqprep.training.coco_results import Detections, detections_of, results_of_image
-from freqprep.training.detection_evaluation import detect
+from freqprep.training.detection_evaluation import check_finite, detect
 from freqprep.training.image_files import Failure, Reader, bytes_of
 
 _LARGEST_ID = 2**53
@@ -108,7 +108,7 @@ def predict_objects(
     """
     if not isinstance(card.inputs, Frames) or not isinstance(network, Detector):
         raise UsageError(f"{card.model} is a classifier", "name the run of a detector")
-    _check_finite(network)
+    check_finite(network)
     reader, geometry = Reader(card), card.encoding.geometry
     preprocess = FramePreprocess(card.inputs, card.steps, geometry.grid)
     for path in paths:
@@ -125,12 +125,6 @@ def predict_objects(
             found = {name: values[kept] for name, values in found.items()}
         place = geometry.place(*image.source)
         yield FoundObjects(path, data, detections_of(found, frame, image.source, place))
-
-
-def _check_finite(network: Detector) -> None:
-    for name, values in network.state_dict().items():
-        if not values.isfinite().all():
-            raise RunError(f"the network's {name} is not finite", "train it again")
 
 
 def image_ids(paths: Sequence[bytes]) -> list[int]:

@@ -18,7 +18,11 @@ from freqprep.store.split import Split
 from freqprep.training.card import Card
 from freqprep.training.checkpoint import load_model
 from freqprep.training.coco_figures import load_evaluator
-from freqprep.training.detection_evaluation import DetectionEvaluation, evaluate_detector
+from freqprep.training.detection_evaluation import (
+    DetectionEvaluation,
+    check_finite,
+    evaluate_detector,
+)
 from freqprep.training.scoring import check_images, encoding_note, match_classes
 from freqprep.training.world import World
 
@@ -103,6 +107,7 @@ def score_detector(
     card, network = load_model(run, world.device)
     if not isinstance(card.inputs, Frames) or not isinstance(network, Detector):
         raise UsageError(f"{card.model} is a classifier", "name the run of a detector")
+    check_finite(network)
     answers = match_classes(card, opened)
     notes = tuple(_notes(card, opened, answers))
     for note in notes if world.leads else ():

@@ -44,10 +44,7 @@ def plan(request: TrainingRequest, processes: int = 1) -> Plan:
     begun = _check_folder(request)
     store = open_store(request.store)
     train, val = store[request.train_split], _validation(store, request)
-    inputs = task.prepare(request, train, val, processes)
-    if begun is not None and begun.detects and begun.inputs.channels == inputs.channels:
-        # Measured once: on another number of threads the last digit may be another.
-        inputs = dataclasses.replace(inputs, mean=begun.inputs.mean, std=begun.inputs.std)
+    inputs = task.prepare(request, train, val, processes, begun)
     card = _card(request, inputs, train, val)
     if begun is not None:
         ours = json.loads(json.dumps(card.to_dict()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -89,9 +90,9 @@ class RunState:
         self.task: Task = kind(request, plan, self.loader.steps)
         torch.manual_seed(request.seed)
         network = plan.card.build(trained_stages=request.trained_stages, regions=request.regions)
-        if request.init is not None and not plan.resumes:
-            self._begin_with(network, plan.train)
         self.network = network.to(world.device, memory_format=torch.channels_last)
+        if request.init is not None and not plan.resumes:
+            self._begin_with(request.init, plan.train)
         world.same_everywhere(self.network)
         self.average = Average(self.network, self.recipe.average)
         self.optimizer = make_optimizer(self.network, self.recipe)
@@ -165,13 +166,12 @@ class RunState:
             say(f"resuming {folder} at epoch {self.loader.epoch + 1}, step {self.loader.step}")
         return written
 
-    def _begin_with(self, network: torch.nn.Module, train: Split) -> None:
-        init = self.request.init
-        assert init is not None
+    def _begin_with(self, init: Path, train: Split) -> None:
+        network = self.network
         loaded = load_weights(network, init, partial(_pictures, train))
         if isinstance(self.task, Detecting) and isinstance(network, Detector):
             check_frozen(network, loaded.initialised)
-            images = self.task.some_images(torch.device("cpu"))
+            images = partial(self.task.some_images, self.world.device)
             settle_norms(network, loaded.initialised, images)
         if self.world.leads:
             say(

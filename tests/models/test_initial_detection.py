@@ -195,7 +195,7 @@ def test_settled_norms_put_out_their_bias_and_weight(rgb, load, frozen):
     before = state_of(module)
     images = 4 * torch.randn(3, 6, 8, 8) + 2
     module.train()
-    settle_norms(module, done.initialised, images)
+    settle_norms(module, done.initialised, lambda: images)
     assert module.training
     changed = {n for n, t in module.state_dict().items() if not torch.equal(t, before[n])}
     block = BODY + "layer1.0."
@@ -222,7 +222,7 @@ def test_settling_is_what_batch_norm_does_while_training():
     names = [n for n in module.state_dict() if n.startswith(BODY)]
     with torch.no_grad():
         training = module.train().backbone.body(images)
-        settle_norms(module, names, images)
+        settle_norms(module, names, lambda: images)
         settled = module.eval().backbone.body(images)
     for stage, expected in training.items():
         torch.testing.assert_close(settled[stage], expected, rtol=1e-3, atol=1e-3)
@@ -231,5 +231,5 @@ def test_settling_is_what_batch_norm_does_while_training():
 def test_nothing_new_means_nothing_settled():
     module = new()
     before = state_of(module)
-    settle_norms(module, beside_the_body(module), torch.randn(2, 6, 8, 8))
+    settle_norms(module, beside_the_body(module), lambda: pytest.fail("nothing is new"))
     assert all(torch.equal(tensor, before[n]) for n, tensor in module.state_dict().items())
