@@ -17,7 +17,7 @@ def shapes_folder(
 ) -> Path:
     """``root/{split}2017`` and its annotations; the last ``corrupt`` images cannot be read.
 
-    An image has one to three objects. Of the first two, with ``crowds``, one has none, and the
+    An image has one object or two. Of the first two, with ``crowds``, one has none, and the
     other a crowd besides.
     """
     (root / "annotations").mkdir(parents=True)
@@ -29,7 +29,7 @@ def shapes_folder(
             rng = np.random.default_rng((number, index))
             height, width = (int(n) for n in rng.integers(side * 3 // 4, side + 1, 2))
             pixels = 60 + synthetic.pixels(1000 * number + index, height, width) // 6
-            objects = 0 if crowds and index == 0 else int(rng.integers(1, 4))
+            objects = 0 if crowds and index == 0 else int(rng.integers(1, 3))
             image_id = 100 * number + 3 * index + 7
             for place in range(objects):
                 category = CATEGORIES[int(rng.integers(2))][0]
@@ -55,10 +55,10 @@ def shapes_folder(
 
 
 def _shape(rng, category: int, place: int, height: int, width: int) -> np.ndarray:
-    """Each place in a third of the image of its own, across."""
-    third = width // 3
-    tall, wide = int(rng.integers(height // 3, height - 4)), int(rng.integers(9, third))
-    top, left = int(rng.integers(2, height - tall)), place * third + int(rng.integers(third - wide))
+    """Each place in a half of the image of its own."""
+    half = width // 2
+    tall, wide = (int(rng.integers(side // 2, side * 7 // 8)) for side in (height * 3 // 4, half))
+    top, left = int(rng.integers(height - tall)), place * half + int(rng.integers(half - wide))
     y, x = np.mgrid[:height, :width]
     if category == CATEGORIES[0][0]:
         return (y >= top) & (y < top + tall) & (x >= left) & (x < left + wide)
