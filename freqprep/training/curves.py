@@ -44,7 +44,7 @@ def write_curves(folder: Path) -> bool:
 
 def _draw(lines: list[dict[str, Any]], palette: Palette) -> Figure:
     figure = new_figure(_WIDTH, _HEIGHT)
-    detects = any("box_AP" in line for line in lines)
+    detects = any("loss_objectness" in line for line in lines)
     panels = _DETECTOR if detects else _CLASSIFIER
     colours = (palette.curve, palette.chosen)
     for axes, (title, factor, curves) in zip(figure.subplots(1, 2), panels, strict=True):
