@@ -34,7 +34,7 @@ check: $(STAMP) ## ruff, mypy, and the documentation against the code
 docs: $(STAMP) ## write docs/cli.md from the commands' help
 	$(BIN)/python docs/cli_reference.py
 
-bench: $(STAMP) ## run the benchmarks on ../shared/data (about 2 hours)
+bench: $(STAMP) ## run the benchmarks on ../shared/data (about 2.5 hours)
 	$(BIN)/python -m tests.benchmarks
 
 clean: ## remove the virtual environment and the demo
