@@ -41,6 +41,8 @@ def expected(many, tmp_path_factory) -> str:
 def conversion(many: Path, store: Path, jobs: int, *options: str) -> Iterator[subprocess.Popen]:
     """A conversion under way, in a process group of its own."""
     words = ["convert", "imagefolder", many, store, "--size", "32", "--jobs", str(jobs)]
+    # Where a background shell started the tests, SIGINT is ignored, and children would inherit it.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(
         synthetic.command(*words, *options),
         stdout=subprocess.PIPE,
@@ -48,6 +50,7 @@ def conversion(many: Path, store: Path, jobs: int, *options: str) -> Iterator[su
         text=True,
         start_new_session=True,
     )
+    signal.signal(signal.SIGINT, before)
     with process:
         try:
             yield process

@@ -42,7 +42,7 @@ def test_it_verifies_and_shows(converted, tmp_path):
     assert verify(store).problems == ()
     split = next(iter(freqprep.open_store(store)))
     picture = tmp_path / "row.png"
-    done = synthetic.freqprep("show", store, "0", "--split", split, "-o", picture)
+    done = synthetic.freqprep("show", store, "0", "--split", split, "--plain", "-o", picture)
     assert done.returncode == 0, done.stderr
     shown = np.asarray(Image.open(picture))
     np.testing.assert_array_equal(shown, freqprep.open_store(store)[split].image(0))
