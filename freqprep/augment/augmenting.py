@@ -22,7 +22,6 @@ from freqprep.augment.crops import (
 )
 from freqprep.augment.inputs import Inputs, Policy
 from freqprep.augment.randomness import uniforms
-from freqprep.augment.resample import Resampler
 
 if TYPE_CHECKING:
     from freqprep.streaming.delivery import Batch
@@ -44,7 +43,7 @@ class Preprocess:
 
     def __init__(self, inputs: Inputs, steps: np.ndarray, grid: tuple[int, int]) -> None:
         self.inputs = inputs
-        self._resample = _resampler(inputs, steps, grid)
+        self._resample = inputs.resampler(steps, grid)
 
     @torch.no_grad()
     def __call__(self, codes: Tensor, sizes: np.ndarray) -> Tensor:
@@ -90,7 +89,7 @@ class Augment:
         seed: int,
     ) -> None:
         self.inputs, self.policy, self.seed = inputs, policy, seed
-        self._resample = _resampler(inputs, steps, grid)
+        self._resample = inputs.resampler(steps, grid)
         self._basis = color.Basis.of(inputs.used_selection)
 
     @torch.no_grad()
@@ -135,7 +134,3 @@ class Augment:
         if policy.grey:
             data = color.grey(data, draws[:, 3] < policy.grey, basis)
         return data
-
-
-def _resampler(inputs: Inputs, steps: np.ndarray, grid: tuple[int, int]) -> Resampler:
-    return Resampler(inputs.read_selection, steps, grid, inputs.used_selection)

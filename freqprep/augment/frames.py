@@ -27,7 +27,6 @@ from freqprep.augment.feed import (
     to_dict,
     whole,
 )
-from freqprep.augment.resample import Resampler
 from freqprep.geometry import LARGEST_SIZE
 from freqprep.models.detection import CANVAS_MULTIPLE, FRAME_STRIDES
 from freqprep.progress import Progress
@@ -224,7 +223,7 @@ def _moments(plain: Frames, split: Split) -> tuple[tuple[float, ...], tuple[floa
     codes = torch.from_numpy(split.read_codes(rows, read))
     steps = split.steps[list(read.indices)]
     grid = split.attributes.encoding.geometry.grid
-    resample = Resampler(read, steps, grid, plain.used_selection)
+    resample = plain.resampler(steps, grid)
     sums = np.zeros((3, plain.planes))
     with Progress("measuring the channels of enlarged images", len(rows)) as progress:
         for image, row in enumerate(rows):

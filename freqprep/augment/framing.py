@@ -55,7 +55,7 @@ class FramePreprocess:
 
     def __init__(self, inputs: Frames, steps: np.ndarray, grid: tuple[int, int]) -> None:
         self.inputs = inputs
-        self._resample = Resampler(inputs.read_selection, steps, grid, inputs.used_selection)
+        self._resample = inputs.resampler(steps, grid)
 
     @torch.no_grad()
     def __call__(self, codes: Tensor, sizes: np.ndarray) -> Framed:
@@ -70,8 +70,7 @@ class FramePreprocess:
         """
         sizes = checked_sizes(sizes)
         windows = self.inputs.windows(np.zeros_like(sizes), sizes)
-        images = _on_canvas(self.inputs, self._resample, codes, windows, np.zeros(len(sizes), bool))
-        return Framed(images, _pairs(self.inputs.sizes(sizes)), [])
+        return Framed(*_on_canvas(self.inputs, self._resample, codes, windows), [])
 
 
 class FrameAugment:
@@ -108,21 +107,19 @@ class FrameAugment:
     ) -> None:
         self.inputs, self.policy, self.seed = inputs, policy, seed
         self._objects, self._masks = objects, masks
-        self._resample = Resampler(inputs.read_selection, steps, grid, inputs.used_selection)
+        self._resample = inputs.resampler(steps, grid)
 
     @torch.no_grad()
     def __call__(self, batch: Batch) -> Framed:
         """Vary and prepare a batch of codes of ``inputs.read``; all on the codes' device."""
         start, length, flip = self._choices(batch)
         windows = self.inputs.windows(start, length)
-        images = _on_canvas(self.inputs, self._resample, batch.codes, windows, flip)
-        frames = _pairs(self.inputs.sizes(length))
+        images, frames = _on_canvas(self.inputs, self._resample, batch.codes, windows, flip)
         targets = []
         for image, row in enumerate(batch.rows.tolist()):
             move = Move(_pair(start[image]), _pair(length[image]), frames[image], bool(flip[image]))
             size = _pair(batch.sizes[image])
-            device = images.device
-            targets.append(targets_of(self._objects, row, size, move, self._masks, device))
+            targets.append(targets_of(self._objects, row, size, move, self._masks, images.device))
         return Framed(images, frames, targets)
 
     def _choices(self, batch: Batch) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -138,20 +135,20 @@ class FrameAugment:
 
 
 def _on_canvas(
-    inputs: Frames, resample: Resampler, codes: Tensor, windows: Windows, flip: np.ndarray
-) -> Tensor:
-    """Images resized and normalised on a common canvas, zero beyond each."""
+    inputs: Frames,
+    resample: Resampler,
+    codes: Tensor,
+    windows: Windows,
+    flip: np.ndarray | None = None,
+) -> tuple[Tensor, list[tuple[int, int]]]:
+    """Images resized and normalised on a common canvas, zero beyond each; and their frames."""
     sizes = windows.kept // inputs.enlargement
     height, width = (inputs.enlargement * side for side in inputs.canvas(sizes))
     images = inputs.normalise(resample(codes, windows, flip, (height, width)))
     for image, (rows, columns) in zip(images, inputs.places(sizes).tolist(), strict=True):
         image[:, rows:] = 0
         image[:, :, columns:] = 0
-    return images
-
-
-def _pairs(sizes: np.ndarray) -> list[tuple[int, int]]:
-    return [_pair(size) for size in sizes]
+    return images, [_pair(size) for size in sizes]
 
 
 def _pair(numbers: np.ndarray) -> tuple[int, int]:

@@ -129,10 +129,11 @@ def _load_compiled() -> bool:
 def _define_operators() -> Any:
     """Define what is missing; the result keeps the definitions alive."""
     import torch
+    from torch import library
 
     from freqprep.models.roi_align import roi_align
 
-    library = torch.library.Library("torchvision", "FRAGMENT")
+    operators = library.Library("torchvision", "FRAGMENT")
     suppression = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
     signatures = {
         "nms": suppression,
@@ -142,9 +143,9 @@ def _define_operators() -> Any:
     }
     for name, signature in signatures.items():
         if not hasattr(torch.ops.torchvision, name):
-            library.define(name + signature)
+            operators.define(name + signature)
             if name == "nms":
-                library.impl(name, nms, "CPU")
+                operators.impl(name, nms, "CPU")
             elif name == "roi_align":
-                library.impl(name, roi_align, "CompositeImplicitAutograd")
-    return library
+                operators.impl(name, roi_align, "CompositeImplicitAutograd")
+    return operators

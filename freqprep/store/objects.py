@@ -48,6 +48,10 @@ class ObjectTable:
         """The objects of a row."""
         return slice(int(self.offsets[row]), int(self.offsets[row + 1]))
 
+    def within(self, rows: np.ndarray) -> np.ndarray:
+        """Which objects are of some rows: bool (m,), of rows as a mask, bool (n,)."""
+        return np.repeat(rows, np.diff(self.offsets))
+
     @classmethod
     def of_arrays(
         cls, array: Callable[[str], np.ndarray], images: int, classes: int, path: Path

@@ -139,8 +139,7 @@ def remarks(plan: Plan) -> list[str]:
     train = plan.train
     rows, objects = np.flatnonzero(train.valid), train.objects
     count = np.diff(objects.offsets)[rows]
-    of_valid = np.repeat(train.valid, np.diff(objects.offsets))
-    crowds = int(objects.iscrowd[of_valid].sum())
+    crowds = int(objects.iscrowd[objects.within(train.valid)].sum())
     notes = [
         f"{len(rows)} images with {count.sum() - crowds} objects and {crowds} crowds, which are not"
         f" learned from; {int((count == 0).sum())} images without any"

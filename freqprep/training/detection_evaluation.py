@@ -17,11 +17,10 @@ from freqprep.images import MAX_PIXELS
 from freqprep.models.detection import Detector
 from freqprep.progress import Progress
 from freqprep.store.split import Split
-from freqprep.streaming.loader import Loader
 from freqprep.training.coco_figures import Figures, coco_figures
 from freqprep.training.coco_results import Detections, detections_of, results_of_image
 from freqprep.training.coco_truth import coco_truth
-from freqprep.training.evaluation import evaluating
+from freqprep.training.evaluation import evaluating, in_order
 from freqprep.training.world import World
 
 _READ_AT_ONCE = 8
@@ -137,19 +136,9 @@ def _found(
     """Row and detections of each image that this process is dealt."""
     geometry = split.attributes.encoding.geometry
     places = _placements(split)
-    source_sizes = split.array("source_size")
     valid = int(split.valid.sum())
     with (
-        Loader(
-            split,
-            list(inputs.read),
-            batch_size=_READ_AT_ONCE,
-            shuffle=False,
-            rank=world.rank,
-            world_size=world.size,
-            threads=threads,
-            device=world.device,
-        ) as loader,
+        in_order(split, inputs, world, batch_size=_READ_AT_ONCE, threads=threads) as loader,
         evaluating(network),
         Progress("evaluating", valid) if world.leads else contextlib.nullcontext() as progress,
     ):
@@ -157,22 +146,21 @@ def _found(
         for batch in loader:
             for image, row in enumerate(batch.rows.tolist()):
                 one = slice(image, image + 1)
-                height, width = source_sizes[row].tolist()
                 found, frame = detect(network, preprocess, batch.codes[one], batch.sizes[one])
-                yield row, detections_of(found, frame, (height, width), places[row])
+                yield row, detections_of(found, frame, *places[row])
             if progress is not None:  # the other processes are about as far
                 begun = batch.step * _READ_AT_ONCE
                 progress.update(min(world.size * _READ_AT_ONCE, valid - begun))
 
 
-def _placements(split: Split) -> dict[int, Placement]:
-    """Where the image of each valid row lies, once its sizes are known to fit one another."""
+def _placements(split: Split) -> dict[int, tuple[tuple[int, int], Placement]]:
+    """Source size of each valid row and where its image lies, once sizes are known to fit."""
     geometry = split.attributes.encoding.geometry
     sources, sizes = split.array("source_size").tolist(), split.sizes.tolist()
     places = {}
     for row in np.flatnonzero(split.valid).tolist():
-        source = height, width = sources[row]
-        usable = min(source) >= 1 and height * width <= MAX_PIXELS
+        height, width = sources[row]
+        usable = min(height, width) >= 1 and height * width <= MAX_PIXELS
         place = geometry.place(height, width) if usable else None
         if place is None or list(place.size) != sizes[row]:
             raise CorruptStoreError(
@@ -180,7 +168,7 @@ def _placements(split: Split) -> dict[int, Placement]:
                 f" {sizes[row][1]}x{sizes[row][0]}",
                 "restore the split from a copy, or convert again with --overwrite",
             )
-        places[row] = place
+        places[row] = (height, width), place
     return places
 
 

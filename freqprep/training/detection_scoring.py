@@ -55,7 +55,7 @@ class DetectionScore:
         numbers = self.evaluation.to_dict()
         by_class = numbers.pop("class_ap")
         attributes, objects = self.split.attributes, self.split.objects
-        shown = np.repeat(self.split.valid, np.diff(objects.offsets)) & ~objects.iscrowd
+        shown = objects.within(self.split.valid) & ~objects.iscrowd
         counts = np.bincount(objects.label[shown], minlength=len(self.answers)).tolist()
         return {
             "split": attributes.split,

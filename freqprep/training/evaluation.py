@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from freqprep.augment import Inputs, Preprocess
+from freqprep.augment.feed import Feed
 from freqprep.errors import CorruptStoreError
 from freqprep.progress import Progress
 from freqprep.store.split import Split
@@ -171,7 +172,16 @@ def prepared(
     Batch, Tensor of float32, shape (n, *inputs.shape)
         On ``world.device``; valid until the next.
     """
-    with Loader(
+    with in_order(split, inputs, world, batch_size=batch_size, threads=threads) as loader:
+        grid = split.attributes.encoding.geometry.grid
+        preprocess = Preprocess(inputs.on(split), loader.steps, grid)
+        for batch in loader:
+            yield batch, preprocess(batch.codes, batch.sizes)
+
+
+def in_order(split: Split, inputs: Feed, world: World, *, batch_size: int, threads: int) -> Loader:
+    """Every valid image of a split, in order, whole batches dealt to the processes."""
+    return Loader(
         split,
         list(inputs.read),
         batch_size=batch_size,
@@ -180,11 +190,7 @@ def prepared(
         world_size=world.size,
         threads=threads,
         device=world.device,
-    ) as loader:
-        grid = split.attributes.encoding.geometry.grid
-        preprocess = Preprocess(inputs.on(split), loader.steps, grid)
-        for batch in loader:
-            yield batch, preprocess(batch.codes, batch.sizes)
+    )
 
 
 @contextlib.contextmanager

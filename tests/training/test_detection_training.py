@@ -2,14 +2,13 @@
 
 import dataclasses
 import json
-import os
-import signal
 
 import pytest
 import runs
 import synthetic
 import torch
 from coco_shapes import shapes_folder
+from interrupting import interrupt_after
 
 from freqprep.augment import FramePolicy, FramePreprocess, Frames
 from freqprep.models.networks import build
@@ -81,19 +80,6 @@ def lines(folder):
         }
         for line in read_metrics(folder)
     ]
-
-
-def interrupt_after(monkeypatch, steps):
-    """Send this process a SIGINT in the step of that number."""
-    real, done = loop.train_step, []
-
-    def step(run, batch):
-        done.append(batch.step)
-        if len(done) == steps:
-            os.kill(os.getpid(), signal.SIGINT)
-        real(run, batch)
-
-    monkeypatch.setattr(loop, "train_step", step)
 
 
 CROPS = FramePolicy(smallest_crop=0.5)

@@ -2,14 +2,13 @@
 
 import dataclasses
 import json
-import os
 import shutil
-import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from interrupting import interrupt_after
 
 from freqprep.augment import Policy
 from freqprep.errors import RunError, UsageError
@@ -46,19 +45,6 @@ def assert_same(one, other):
     assert mine.keys() == theirs.keys()
     assert [name for name in mine if not torch.equal(mine[name], theirs[name])] == []
     assert losses(one) == losses(other)
-
-
-def interrupt_after(monkeypatch, steps):
-    """Send this process a SIGINT in the step of that number."""
-    real, done = loop.train_step, []
-
-    def step(run, batch):
-        done.append(batch.step)
-        if len(done) == steps:
-            os.kill(os.getpid(), signal.SIGINT)
-        real(run, batch)
-
-    monkeypatch.setattr(loop, "train_step", step)
 
 
 @pytest.mark.parametrize(
