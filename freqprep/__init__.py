@@ -12,7 +12,7 @@ from freqprep.errors import FreqprepError
 from freqprep.spectrum.channels import Selection
 from freqprep.store.reader import Split, Store, open_store
 from freqprep.store.selections import select as channels
-from freqprep.streaming.delivery import Batch
+from freqprep.streaming.batch import Batch
 from freqprep.streaming.loader import Loader
 
 __all__ = [

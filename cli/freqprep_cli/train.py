@@ -166,7 +166,7 @@ def train(
     from freqprep.training.recipe import preset_recipe
     from freqprep.training.request import TrainingRequest
     from freqprep.training.sweep import sweep
-    from freqprep.training.world import process_numbers
+    from freqprep.streaming.processes import process_numbers
 
     lambdas = _lambdas(gate_lambda, gate)
     changes: dict[str, Any] = {

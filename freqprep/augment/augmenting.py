@@ -24,7 +24,7 @@ from freqprep.augment.inputs import Inputs, Policy
 from freqprep.augment.randomness import uniforms
 
 if TYPE_CHECKING:
-    from freqprep.streaming.delivery import Batch
+    from freqprep.streaming.batch import Batch
 
 _CROP, _FLIP, _COLOR = range(3)  # streams of random numbers
 

@@ -17,7 +17,7 @@ from freqprep.augment.targets import Move, targets_of
 from freqprep.store.objects import ObjectTable
 
 if TYPE_CHECKING:
-    from freqprep.streaming.delivery import Batch
+    from freqprep.streaming.batch import Batch
 
 _CROP, _FLIP = 10, 11  # streams of random numbers
 

@@ -12,6 +12,7 @@ from freqprep.store.schema import ROWS_PER_SHARD
 from freqprep.store.split import Split
 from freqprep.streaming.order import Batches, Reads
 from freqprep.streaming.pipeline import Task
+from freqprep.streaming.ring import LENT_AT_MOST, Ring
 from freqprep.streaming.shuffling import Mixing
 
 Filling = tuple[list[Task], list[int]]
@@ -22,7 +23,7 @@ _GATHERED_AHEAD = 3  # one batch with the consumer, one ready, one being gathere
 
 
 def ring_depth(mixing: Mixing, needed: Reads, images: int, rows: int, threads: int) -> int:
-    """Batches that a ring has room for: what it takes to go on, and as many more as are useful.
+    """Places that a ring needs: what it takes to go on, and as many more as are useful.
 
     Parameters
     ----------
@@ -31,20 +32,22 @@ def ring_depth(mixing: Mixing, needed: Reads, images: int, rows: int, threads: i
     images : int
         Rows of a batch.
     rows : int
-        Rows that the memory budget allows; when that is too few for any reading ahead, room for
-        one more batch is taken all the same.
+        Rows that the memory budget allows; when that is too few for a shard for each thread to be
+        read ahead, there is room for these all the same.
     threads : int
         Reading threads.
     """
     if mixing.regime == "exact":
-        return _GATHERED_AHEAD
-    ahead = rows // images
-    if mixing.regime == "rows":  # there is nothing to mix: a shard for each thread is enough
-        ahead = min(ahead, needed.reach + -(-threads * ROWS_PER_SHARD // images))
-    return max(ahead, needed.reach + 1)
+        return _GATHERED_AHEAD + LENT_AT_MOST - 1
+    ahead, least = rows // images, needed.reach + -(-threads * ROWS_PER_SHARD // images)
+    if mixing.regime == "rows":  # there is nothing to mix
+        ahead = min(max(ahead, needed.reach + 1), least)
+    else:
+        ahead = max(ahead, least)
+    return ahead + LENT_AT_MOST
 
 
-def from_store(split: Split, selection: Selection, needed: Reads, ring: np.ndarray) -> Filling:
+def from_store(split: Split, selection: Selection, needed: Reads, ring: Ring) -> Filling:
     """Decode shards right into the batches.
 
     Parameters
@@ -53,19 +56,17 @@ def from_store(split: Split, selection: Selection, needed: Reads, ring: np.ndarr
     selection : Selection
     needed : Reads
         Of the batches.
-    ring : ndarray, shape (depth, rows of a batch, C, grid rows, grid columns)
+    ring : Ring
     """
-    places = ring.reshape(-1, *ring.shape[2:])
+    places = ring.codes.reshape(-1, *ring.codes.shape[2:])
+
+    def read(shard: int, rows: np.ndarray, slots: np.ndarray, stopped: Callable[[], bool]) -> None:
+        read_rows(split, selection, shard, rows, places, ring.slots(slots), stopped)
+
     shards = zip(
         needed.shards.tolist(), needed.rows, needed.slots, needed.last.tolist(), strict=True
     )
-    tasks = [
-        Task(
-            partial(read_rows, split, selection, shard, rows, places, slots % len(places)),
-            last,
-        )
-        for shard, rows, slots, last in shards
-    ]
+    tasks = [Task(partial(read, shard, rows, slots), last) for shard, rows, slots, last in shards]
     batches = np.arange(int(needed.last.max(initial=-1)) + 1)
     return tasks, np.searchsorted(needed.first, batches, side="right").tolist()
 
@@ -87,7 +88,7 @@ class Cache:
         self._codes = np.empty(shape, encoding.dtype)
         self._held: set[int] = set()
 
-    def filling(self, needed: Reads, batches: Batches, ring: np.ndarray) -> Filling:
+    def filling(self, needed: Reads, batches: Batches, ring: Ring) -> Filling:
         """Read what is missing, then gather the batches."""
         tasks = [
             Task(partial(self._read, shard))
@@ -97,8 +98,8 @@ class Cache:
         missing = len(tasks)
         slots = np.searchsorted(self._rows, batches.rows)
         for batch, mine in enumerate(np.split(slots, batches.edges[1:-1])):
-            place = ring[batch % len(ring), : len(mine)]
-            tasks.append(Task(partial(self._gather, mine, place), last=batch, after=missing))
+            gather = partial(self._gather, mine, ring, batch)
+            tasks.append(Task(gather, last=batch, after=missing))
         return tasks, [missing + batch + 1 for batch in range(len(batches))]
 
     def _read(self, shard: int, stopped: Callable[[], bool]) -> None:
@@ -110,7 +111,8 @@ class Cache:
         if not stopped():
             self._held.add(shard)
 
-    def _gather(self, slots: np.ndarray, target: np.ndarray, _: Callable[[], bool]) -> None:
+    def _gather(self, slots: np.ndarray, ring: Ring, batch: int, _: Callable[[], bool]) -> None:
+        target = ring.batch(batch, len(slots))
         source = self._codes.reshape(len(self._codes), -1)
         # Clipping changes no index; without it NumPy would copy into a buffer of its own first.
         np.take(source, slots, 0, target.reshape(len(target), -1), mode="clip")

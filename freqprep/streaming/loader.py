@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import time
+import warnings
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -11,15 +15,24 @@ import numpy as np
 
 from freqprep.errors import StoreError, UsageError
 from freqprep.progress import Progress
-from freqprep.store.manifest import read_manifest
 from freqprep.store.schema import ROWS_PER_SHARD
 from freqprep.store.selections import ChannelsLike, select
 from freqprep.store.split import Split
-from freqprep.streaming.delivery import Batch, Delivery, check_device, make_delivery
+from freqprep.streaming.batch import Batch
+from freqprep.streaming.delivery import Delivery, check_device, make_delivery
 from freqprep.streaming.filling import Cache, from_store, ring_depth
+from freqprep.streaming.misuse import (
+    DROPPED_SILENTLY,
+    DroppedRows,
+    check_content,
+    check_worker,
+    dropped_rows,
+)
 from freqprep.streaming.order import Batches, Order, reads
 from freqprep.streaming.pipeline import Pipeline
-from freqprep.streaming.shuffling import aspect_bins, choose_mixing
+from freqprep.streaming.processes import this_process
+from freqprep.streaming.ring import LENT_AT_MOST
+from freqprep.streaming.shuffling import LARGEST_SEED, aspect_bins, choose_mixing
 from freqprep.streaming.state import VERSION, position, whole
 
 if TYPE_CHECKING:
@@ -35,9 +48,10 @@ _BETWEEN_LOOKS_SECONDS = 0.2
 class Loader:
     """Reads batches of a split ahead of the consumer, in an order that seed and epoch fix.
 
-    Each ``for`` gives the rest of the current epoch; at its end the epoch number rises. After a
-    ``break`` the next ``for`` goes on where the last one stopped; a second iterator ends the first.
-    Threads run only while an iterator is alive; there are no worker processes.
+    Each ``for`` gives one epoch, ``len(loader)`` batches, and the next one the next epoch, however
+    the batches are consumed: an epoch that was left before its end is over too. Only after
+    `load_state_dict` the rest of an epoch is given. A second iterator ends the first. Threads run
+    only while an iterator is alive; there are no worker processes.
 
     Shuffled training takes whole global batches and drops what is left; rejected rows never appear.
     Which rows a global batch has does not depend on the number of ranks, threads or the device.
@@ -54,8 +68,10 @@ class Loader:
     shuffle : bool
     seed : int
         0 to 2**32 - 1.
-    rank, world_size : int
-        This process and how many share the epoch. Shuffled lanes allow only counts that divide
+    rank, world_size : int, optional
+        This process and how many share the epoch: by default what torch's process group says
+        or, where none is initialised, the environment that ``torchrun`` makes. Asked again for each
+        epoch, so the group may be initialised later. Shuffled lanes allow only counts that divide
         both the lanes and ``batch_size``.
     threads : int
         Reading threads. One decodes about 15,000 images of 24 channels a second at a 64x64 grid,
@@ -66,14 +82,12 @@ class Loader:
         other channels, or on RGB, compare. A shard of 64 channels takes
         ``128 * 64 * grid rows * grid columns`` bytes (int16: twice that): 33.6 MB at 64x64. If
         all of the split fits, each rank reads it once, keeps it until `close` and shuffles
-        exactly. If not, windows of ``window_bytes // (2 * lanes)``, at least a shard, are
-        shuffled: more is better mixed and costs nothing but memory; some hundred batches' worth
-        is plenty, as rows are permuted on disk already. Besides it there are three batches of
-        output.
+        exactly. If not, seven eighths of it are shards whose rows are being mixed; more is better
+        mixed and costs nothing but memory. Besides it there are a few batches of output.
     lanes : int, optional
         Parallel windows, a multiple of every number of ranks that is to be used. By default up to
-        16, at least 16 shards each; giving it also turns off keeping all in memory. Each rank
-        holds ``2 * lanes / world_size`` windows.
+        16, at least 16 shards each; giving it also turns off keeping all in memory. A rank holds
+        the windows of its lanes, so its share of ``window_bytes``.
     group_by_aspect : bool
         Put images of about the same ``log2(width / height)`` into a batch, so that a network that
         pads its images to a common size pads little. Sixteen global batches at a time are
@@ -82,6 +96,10 @@ class Loader:
     device : str or torch.device
         ``cpu``, or a CUDA device: batches are then made in pinned memory and copied by a stream
         of their own.
+    reuse : bool
+        A batch's codes are overwritten once the next batch is asked for. By default they stay
+        valid for as long as anything refers to them. That costs nothing while the consumer holds
+        two batches, as a loop does; further ones are copied.
 
     Attributes
     ----------
@@ -91,9 +109,12 @@ class Loader:
         Quantization steps of the chosen channels.
     batch_size : int
     epoch : int
-        Current epoch, from 0.
+        Epoch of the next batch, from 0; it rises when the last batch of one is delivered.
     step : int
         Batches of this rank that were delivered in it, not those read ahead.
+    dropped : int
+        Valid rows that an epoch leaves out, other ones each time: what is less than a whole batch,
+        and what longer lanes have beyond the shortest.
     wait_seconds : float
         Time the consumer has waited for batches, in all.
 
@@ -109,6 +130,13 @@ class Loader:
     MissingPackageError
         torch is not installed.
 
+    Warns
+    -----
+    DroppedRows
+        An epoch drops more than 3 % of the rows.
+    UserWarning
+        A worker process of a DataLoader reads a shuffled split.
+
     While iterating, errors of reading (`ShardMissingError`, `CorruptStoreError`) come as they are.
     """
 
@@ -120,13 +148,14 @@ class Loader:
         batch_size: int = 256,
         shuffle: bool = True,
         seed: int = 0,
-        rank: int = 0,
-        world_size: int = 1,
+        rank: int | None = None,
+        world_size: int | None = None,
         threads: int = 2,
         window_bytes: int = 2**30,
         lanes: int | None = None,
         group_by_aspect: bool = False,
         device: str | torch.device = "cpu",
+        reuse: bool = False,
     ) -> None:
         self._device = check_device(device)
         if not isinstance(split, Split):
@@ -140,7 +169,7 @@ class Loader:
         self.batch_size = whole("batch_size", batch_size)
         self._threads = whole("threads", threads)
         self._window_bytes = whole("window_bytes", window_bytes)
-        _check_content(split)
+        check_content(split)
         if not split.valid.any():
             raise StoreError(
                 f"{split.path} has no valid rows: all {len(split)} images were rejected",
@@ -157,45 +186,73 @@ class Loader:
             None if lanes is None else whole("lanes", lanes),
             shuffle,
         )
-        self._order = Order(
+        self._told = (
+            None if rank is None else whole("rank", rank, 0),
+            None if world_size is None else whole("world_size", world_size),
+        )
+        self._last_order = Order(
             split.valid,
             mixing,
             self.batch_size,
             whole("seed", seed, 0),
-            whole("rank", rank, 0),
-            whole("world_size", world_size),
+            *this_process(*self._told),
             aspect_bins(split.sizes) if group_by_aspect else None,
         )
+        self._reuse = bool(reuse)
         self.epoch = 0
-        self.step = 0
+        self._global_step = 0
+        self._goes_on = False  # at this step: a state was loaded, and no batch delivered since
         self.wait_seconds = 0.0
+        if self.dropped > DROPPED_SILENTLY * split.valid.sum():
+            warnings.warn(dropped_rows(self._last_order, split.path), DroppedRows, stacklevel=2)
+        self._forget()
+
+    def _forget(self) -> None:
+        """Nothing runs and nothing is kept."""
         self._cache: Cache | None = None
         self._delivery: Delivery | None = None
         self._pipeline: Pipeline | None = None  # of the iterator that is alive
         self._closed = False
+        self._process = os.getpid()
+
+    @property
+    def _order(self) -> Order:
+        """The order of this process: a process group may have been initialised meanwhile."""
+        rank, world_size = this_process(*self._told)
+        if (rank, world_size) != (self._last_order.rank, self._last_order.world_size):
+            self._last_order = replace(self._last_order, rank=rank, world_size=world_size)
+        return self._last_order
+
+    @property
+    def step(self) -> int:
+        """Batches of this rank that were delivered in the epoch."""
+        return self._order.delivered(self._global_step)
+
+    @property
+    def dropped(self) -> int:
+        """Valid rows that an epoch leaves out."""
+        return self._last_order.dropped
 
     def __len__(self) -> int:
         """Batches of this rank in a whole epoch."""
         return self._order.steps
 
     def __iter__(self) -> Iterator[Batch]:
-        """The rest of the current epoch."""
-        if self._closed:
-            raise UsageError("the loader is closed", "make a new one")
-        self._stop()
-        _check_content(self.split)
-        if self.step < len(self):
-            yield from self._rest_of_epoch()
-        self.epoch += 1
-        self.step = 0
-
-    def _rest_of_epoch(self) -> Iterator[Batch]:
-        epoch, batches = self.epoch, self._order.batches(self.epoch, self.step)
-        rows = np.split(batches.rows, batches.edges[1:-1])
-        pipeline, delivery = self._start(batches)
+        """An epoch, or what is left of it after `load_state_dict`."""
+        self._begin()
+        if not self._goes_on and self._global_step:
+            self._set(self.epoch + 1, 0)
+        order, epoch, step = self._order, self.epoch, self.step
+        if step == order.steps:  # the other ranks alone have batches
+            self._set(epoch + 1, 0)
+            return
+        batches = order.batches(epoch, step)
+        # Copies: a batch that is kept must not keep the whole epoch's rows.
+        rows = [part.copy() for part in np.split(batches.rows, batches.edges[1:-1])]
+        pipeline, delivery = self._start(order, batches)
         sent = 0
         try:
-            for number, mine in enumerate(rows):
+            for number in range(len(rows)):
                 began = time.perf_counter()
                 self._wait(pipeline, number)
                 self.wait_seconds += time.perf_counter() - began
@@ -203,44 +260,78 @@ class Loader:
                 while sent < min(number + 2, len(rows)) and pipeline.ready(sent):
                     delivery.send(sent, self.split.labels[rows[sent]])
                     sent += 1
-                codes, labels = delivery.tensors(number)
-                sizes = self.split.sizes[mine]
-                self.step += 1
+                self._advance(order, step + number + 1)
                 try:
-                    yield Batch(codes, labels, mine, sizes, epoch, int(batches.numbers[number]))
+                    yield self._batch(delivery, number, rows[number], epoch, batches)
                 finally:
                     delivery.release(number)
-                pipeline.give_back()
+                pipeline.make_room(delivery.ring.assign())
             pipeline.check()
         finally:
             pipeline.stop()
             delivery.settle()
 
-    def _start(self, batches: Batches) -> tuple[Pipeline, Delivery]:
+    def _begin(self) -> None:
+        """End what runs, and check that an epoch can be given."""
+        self._leave_other_process()
+        if self._closed:
+            raise UsageError("the loader is closed", "make a new one")
+        self._stop()
+        check_content(self.split)
+        check_worker(shuffled=self._order.mixing.regime != "rows")
+
+    def _advance(self, order: Order, step: int) -> None:
+        """So many batches of the epoch are delivered; the epoch is over with the last one."""
+        self._goes_on = False
+        if step == order.steps:
+            self._set(self.epoch + 1, 0)
+        else:
+            self._global_step = order.global_step(step)
+
+    def _set(self, epoch: int, global_step: int) -> None:
+        self.epoch, self._global_step = epoch, global_step
+
+    def _batch(
+        self, delivery: Delivery, number: int, rows: np.ndarray, epoch: int, batches: Batches
+    ) -> Batch:
+        codes, labels = delivery.tensors(number)
+        step, sizes = int(batches.numbers[number]), self.split.sizes[rows]
+        return Batch(codes, labels, rows, sizes, epoch, step, self._steps_on_device)
+
+    @cached_property
+    def _steps_on_device(self) -> torch.Tensor:
+        import torch
+
+        return torch.tensor(self.steps, device=self._device)
+
+    def _start(self, order: Order, batches: Batches) -> tuple[Pipeline, Delivery]:
         """Threads that fill the ring; ring and cache are made when first needed."""
         needed = reads(batches)
-        mixing, images = self._order.mixing, self._order.rows_per_batch
+        mixing, images = order.mixing, order.rows_per_batch
         rows = self._window_bytes * ROWS_PER_SHARD // self._shard_bytes
         if mixing.regime == "lanes":
-            rows = 2 * mixing.window * ROWS_PER_SHARD * mixing.lanes // self._order.world_size
-        depth = min(ring_depth(mixing, needed, images, rows, self._threads), len(self))
+            rows = int(mixing.window * 8 / 7 * ROWS_PER_SHARD * mixing.lanes / order.world_size)
+        depth = min(
+            ring_depth(mixing, needed, images, rows, self._threads), len(batches) + LENT_AT_MOST
+        )
         if self._delivery is None or len(self._delivery.ring) < depth:
             self._delivery = None  # let go of the old memory first
             encoding = self.split.attributes.encoding
             shape = (depth, images, len(self.selection), *encoding.geometry.grid)
-            self._delivery = make_delivery(shape, encoding.dtype, self._device)
-        ring = self._delivery.ring
+            self._delivery = make_delivery(shape, encoding.dtype, self._device, self._reuse)
+        delivery, ring = self._delivery, self._delivery.ring
+        ring.begin(len(batches))
         if mixing.regime == "exact":
             self._cache = self._cache or Cache(self.split, self.selection)
             tasks, wanted = self._cache.filling(needed, batches, ring)
         else:
             tasks, wanted = from_store(self.split, self.selection, needed, ring)
-        self._pipeline = Pipeline(tasks, wanted, len(ring), self._threads)
-        return self._pipeline, self._delivery
+        self._pipeline = Pipeline(tasks, wanted, ring.assign(), self._threads)
+        return self._pipeline, delivery
 
     def _wait(self, pipeline: Pipeline, batch: int) -> None:
         """Wait for a batch; a long wait for the first one is shown."""
-        if batch == 0 and self._order.rank == 0 and not pipeline.wait(0, _PATIENCE_SECONDS):
+        if batch == 0 and self._last_order.rank == 0 and not pipeline.wait(0, _PATIENCE_SECONDS):
             left = pipeline.missing(0)
             name = f"reading {self.split.path} for the first batch"
             with Progress(name, left, unit="part") as progress:
@@ -258,7 +349,7 @@ class Loader:
             "version": VERSION,
             **self._identity(),
             "epoch": self.epoch,
-            "step": self._order.global_step(self.step),
+            "step": self._global_step,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -272,29 +363,55 @@ class Loader:
             The state is damaged, of another version, or of another order: the first difference is
             named.
         """
-        epoch, step = position(state, self._identity(), self._order.global_steps)
+        order = self._order
+        epoch, step = position(state, self._identity(), order.global_steps)
+        self._leave_other_process()
         self._stop()
-        self.epoch, self.step = epoch, self._order.delivered(step)
+        if step == order.global_steps:
+            epoch, step = epoch + 1, 0
+        self._set(epoch, step)
+        self._goes_on = step > 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Give this epoch next, from its start; or go on in it, if a state of it was loaded.
+
+        Not needed: epochs follow one another. It is there for loops that call it, as they do for
+        torch's ``DistributedSampler``, and ends an iterator that is under way in another epoch.
+
+        Raises
+        ------
+        UsageError
+            Not a whole number from 0 to 2**32 - 1.
+        """
+        if (number := whole("epoch", epoch, 0)) > LARGEST_SEED:
+            raise UsageError(f"epoch={epoch} cannot be used", f"use 0 to {LARGEST_SEED}")
+        if number == self.epoch and (self._goes_on or not self._global_step):
+            return
+        self._leave_other_process()
+        self._stop()
+        self._set(number, 0)
+        self._goes_on = False
 
     def _identity(self) -> dict[str, Any]:
         """What fixes the order of rows, and the data."""
-        mixing = self._order.mixing
+        mixing = self._last_order.mixing
         return {
             "content_id": self.split.content_id,
             "channels": list(self.selection.names),
             "batch_size": self.batch_size,
-            "seed": self._order.seed,
+            "seed": self._last_order.seed,
             "regime": mixing.regime,
             "lanes": mixing.lanes,
             "window": mixing.window,
-            "group_by_aspect": self._order.bins is not None,
+            "group_by_aspect": self._last_order.bins is not None,
         }
 
     def close(self) -> None:
         """End the threads and free the memory; the loader cannot be iterated any more."""
-        self._closed = True
+        self._leave_other_process()
         self._stop()
-        self._cache = self._delivery = None
+        self._forget()
+        self._closed = True
 
     def __enter__(self) -> Loader:
         return self
@@ -312,12 +429,26 @@ class Loader:
             self._pipeline.stop()
             self._pipeline = None
 
+    def _leave_other_process(self) -> None:
+        """After a fork: the threads are not here, and their locks may be held for ever."""
+        if self._process != os.getpid():
+            self._forget()
 
-def _check_content(split: Split) -> None:
-    """Refuse a split that was replaced, or taken away, since it was opened."""
-    if read_manifest(split.path)[1] != split.content_id:
-        raise StoreError(
-            f"{split.path} was replaced after it was opened (its content id is no longer"
-            f" {split.content_id[:12]})",
-            "open the store again and start a new run",
+    def __getstate__(self) -> dict[str, Any]:
+        """Options and position, for another process; a process group's rank goes with them."""
+        order = self._order
+        told = (order.rank, order.world_size) if order.world_size > 1 else self._told
+        runtime = dict.fromkeys(("_cache", "_delivery", "_pipeline"))
+        state = {**self.__dict__, **runtime, "_told": told}
+        state.pop("_steps_on_device", None)
+        return state
+
+    def __repr__(self) -> str:
+        order = self._order
+        mixing = order.mixing
+        how = f"{mixing.lanes} lanes" if mixing.regime == "lanes" else mixing.regime
+        return (
+            f"Loader({str(self.split.path)!r}, {len(self.selection)} channels, {order.steps}"
+            f" batches of {self.batch_size}, {how}, rank {order.rank} of {order.world_size},"
+            f" at epoch {self.epoch}, step {self.step})"
         )

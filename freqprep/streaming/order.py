@@ -143,6 +143,16 @@ class Order:
         whole, rest = divmod(self._mixed, self.batch_size)
         return whole + (rest > 0 and self.mixing.regime == "rows")
 
+    @cached_property
+    def dropped(self) -> int:
+        """Valid rows that an epoch leaves out."""
+        return max(int(self.valid.sum()) - self.global_steps * self.batch_size, 0)
+
+    @property
+    def dropped_of_a_batch(self) -> int:
+        """Mixed rows that are too few for one more batch, when shuffling."""
+        return max(self._mixed - self.global_steps * self.batch_size, 0)
+
     @property
     def rows_per_batch(self) -> int:
         """Most rows of a batch of this rank."""

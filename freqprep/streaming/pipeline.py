@@ -1,8 +1,8 @@
 """Tasks of threads that fill a ring of batches ahead of its consumer.
 
-A ring has room for some batches; batch b lies in place ``b % depth``. Tasks are started in order.
-One that fills rows of batches up to b waits until batch ``b - depth`` was given back. A batch is
-ready when all tasks up to its last one are done.
+Batches get places in the ring in order, as batches before them are given back. Tasks are started
+in order too. One that fills rows of batches up to b waits until b has its place. A batch is ready
+when all tasks up to its last one are done.
 """
 
 from __future__ import annotations
@@ -43,20 +43,20 @@ class Pipeline:
     tasks : sequence of Task
     wanted : sequence of int
         For each batch, how many tasks from the first on it needs.
-    depth : int
-        Batches that the ring has room for. For the tasks to go on it must be at least as many
-        as from any batch to the last one that a task it needs writes to.
+    room : int
+        So many batches, from the first on, have their places. For the tasks to go on there must
+        always be room for as many as from the batch that is waited for to the last one that a
+        task it needs writes to.
     threads : int
     """
 
     def __init__(
-        self, tasks: Sequence[Task], wanted: Sequence[int], depth: int, threads: int
+        self, tasks: Sequence[Task], wanted: Sequence[int], room: int, threads: int
     ) -> None:
-        self._tasks, self._wanted, self._depth = tasks, wanted, depth
+        self._tasks, self._wanted, self._room = tasks, wanted, room
         self._begun = 0
         self._finished: set[int] = set()  # done, but not yet all before them
         self._done = 0  # so many tasks, from the first on
-        self._returned = 0
         self._error: BaseException | None = None
         self._stopped = False
         self._change = threading.Condition()
@@ -102,10 +102,10 @@ class Pipeline:
                 "iterate over the loader again",
             )
 
-    def give_back(self) -> None:
-        """One more batch, in order, may be overwritten."""
+    def make_room(self, room: int) -> None:
+        """So many batches, from the first on, have their places by now."""
         with self._change:
-            self._returned += 1
+            self._room = room
             self._change.notify_all()
 
     def stop(self) -> None:
@@ -136,7 +136,7 @@ class Pipeline:
             if self._stopped or self._begun == len(self._tasks):
                 return True
             task = self._tasks[self._begun]
-            return task.last < self._returned + self._depth and task.after <= self._done
+            return task.last < self._room and task.after <= self._done
 
         with self._change:
             self._change.wait_for(may_start)

@@ -6,10 +6,11 @@ Whole shards are cheap to read and single rows are not, so that shuffling has th
     All chosen channels of the split are in memory. An epoch is one permutation of the valid rows.
 ``lanes``
     They are not. The shards, in an order drawn for the epoch, are dealt to L lanes, so that lanes
-    have equally many valid rows. A lane shuffles inside windows of W of its shards; the first
-    windows are smaller, so that an epoch begins at once. Slot g of the epoch is the row at
-    position g div L of lane g mod L. What longer lanes have beyond the shortest follows at the
-    end: the tail.
+    have equally many valid rows. In a lane, shard after shard begins, and the rows of each are
+    spread at random over the time in which W shards begin: at any time the rows of W shards are
+    mixed. The first spans are shorter, so that an epoch begins at once. Slot g of the epoch is the
+    row at position g div L of lane g mod L. What longer lanes have beyond the shortest follows at
+    the end: the tail.
 ``rows``
     Not shuffled: the valid rows in order, for evaluation.
 
@@ -54,13 +55,13 @@ class Mixing:
     regime : {"exact", "lanes", "rows"}
     lanes : int
         L; 1 unless the regime is ``lanes``.
-    window : int
-        W, most shards that a lane mixes at a time; 1 unless the regime is ``lanes``.
+    window : float
+        W, shards that a lane mixes at a time, in eighths; 1 unless the regime is ``lanes``.
     """
 
     regime: Regime
     lanes: int = 1
-    window: int = 1
+    window: float = 1.0
 
 
 def choose_mixing(
@@ -76,7 +77,7 @@ def choose_mixing(
         Codes of one shard; of as many channels whatever is read, so that the order of rows does
         not depend on that.
     window_bytes : int
-        Budget for decoded shards. Two windows of each lane fit: one that is given, one being read.
+        Budget for decoded shards: seven eighths are mixed, the rest is read ahead.
     lanes : int, optional
         Number of lanes; the regime is then ``lanes``. By default the largest power of two up
         to 16 that leaves each lane at least 16 shards. A lane's window is at least one shard.
@@ -99,8 +100,8 @@ def choose_mixing(
         raise UsageError(
             f"lanes={lanes}, but only {shards} shards have valid rows", f"use 1 to {shards} lanes"
         )
-    window = window_bytes // (2 * lanes * shard_bytes)
-    return Mixing("lanes", lanes, min(max(window, 1), shards))
+    eighths = 7 * window_bytes // (lanes * shard_bytes)
+    return Mixing("lanes", lanes, min(max(eighths / 8, 1.0), float(shards)))
 
 
 def allowed_ranks(mixing: Mixing, batch_size: int) -> tuple[int, ...]:
@@ -190,33 +191,33 @@ def grouped(
 
 
 def _lanes(rows: np.ndarray, mixing: Mixing, random: np.random.RandomState) -> list[np.ndarray]:
-    """The rows of each lane, shuffled inside its windows."""
+    """The rows of each lane, shuffled inside its window."""
     shard_of_row = rows // ROWS_PER_SHARD
     counts = np.bincount(shard_of_row)
     shards = random.permutation(np.flatnonzero(counts))
     lane = _deal(counts[shards], mixing.lanes)
-    window = np.empty_like(lane)
+    lane_of, begin, span = (np.zeros(len(counts), kind) for kind in (np.int64, float, float))
+    lane_of[shards] = lane
     for number in range(mixing.lanes):
-        mine = np.flatnonzero(lane == number)
-        window[mine] = _windows(len(mine), mixing.window)
-    group = np.zeros(len(counts), np.int64)
-    group[shards] = lane * len(shards) + window
-    # Sorted by lane and window, and at random inside a window; no two keys are equal.
-    key = group[shard_of_row] * len(rows) + random.permutation(len(rows))
+        mine = shards[lane == number]
+        begin[mine], span[mine] = _spans(len(mine), mixing.window, number / mixing.lanes)
+    moment = begin[shard_of_row] + span[shard_of_row] * random.random_sample(len(rows))
     lengths = np.bincount(lane, weights=counts[shards], minlength=mixing.lanes).astype(np.int64)
-    return np.split(rows[np.argsort(key)], np.cumsum(lengths)[:-1])
+    in_order = np.lexsort([moment, lane_of[shard_of_row]])
+    return np.split(rows[in_order], np.cumsum(lengths)[:-1])
 
 
-def _windows(shards: int, largest: int) -> np.ndarray:
-    """Window of each of a lane's shards: half as many to a window as came before it, 1 at least.
+def _spans(shards: int, window: float, phase: float) -> tuple[np.ndarray, np.ndarray]:
+    """When each shard of a lane begins, and over how long its rows are spread.
 
-    All that was read then lasts until the next window is there, if giving takes half as long
-    again as reading.
+    The unit is the time from one shard's beginning to the next one's. Spans grow by half of the
+    time that has passed, from 1 to the window: so much was read by then that giving may take half
+    as long again as reading. Lanes are shifted against each other by their phase, 0 to 1, so that
+    their shards are not all needed at once; what is mixed by whole shards cannot be shifted.
     """
-    edges = [0]
-    while edges[-1] < shards:
-        edges.append(edges[-1] + min(max(edges[-1] // 2, 1), largest))
-    return np.repeat(np.arange(len(edges) - 1), np.diff(edges))[:shards]
+    number = np.arange(shards)
+    begin = number - phase * np.minimum(number / 2, min(1.0, window - 1))
+    return begin, np.minimum(1 + begin / 2, window)
 
 
 def _deal(counts: np.ndarray, lanes: int) -> np.ndarray:

@@ -9,11 +9,8 @@ from typing import Any
 from freqprep.errors import UsageError
 from freqprep.streaming.shuffling import LARGEST_SEED
 
-VERSION = 1
-"""Of the state's form; another one is refused."""
-
-_WHEN_ABSENT = {"group_by_aspect": False}
-"""What states have that were saved before there was such an option."""
+VERSION = 2
+"""Of the state's form and of the order that it is a position in; another one is refused."""
 
 
 def whole(name: str, value: Any, least: int = 1) -> int:
@@ -47,11 +44,10 @@ def position(state: Any, identity: Mapping[str, Any], global_steps: int) -> tupl
     """
     if not isinstance(state, Mapping) or not {"version", "epoch", "step"} <= state.keys():
         raise UsageError("this is not a loader's state", "give what state_dict() returned")
-    saved = {**_WHEN_ABSENT, **state}
     for name, value in {"version": VERSION, **identity}.items():
-        if saved.get(name) != value:
+        if state.get(name) != value:
             raise UsageError(
-                f"the state was saved with {name}={saved.get(name)!r}, the loader has {value!r}",
+                f"the state was saved with {name}={state.get(name)!r}, the loader has {value!r}",
                 "make the loader with the options, and on the data, that the state is of",
             )
     epoch, step = (whole(f"the state's {name}", state[name], 0) for name in ("epoch", "step"))

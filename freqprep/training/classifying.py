@@ -18,7 +18,7 @@ from freqprep.models.networks import (
 )
 from freqprep.spectrum import BLOCK
 from freqprep.store.split import Split
-from freqprep.streaming.delivery import Batch
+from freqprep.streaming.batch import Batch
 from freqprep.training.card import Card
 from freqprep.training.chosen import chosen_channels
 from freqprep.training.evaluation import evaluate

@@ -13,7 +13,7 @@ from freqprep.errors import UsageError, some
 from freqprep.models.detection import MASK_DETECTORS, STAGES, Detector, check_numbers
 from freqprep.models.networks import multiply_accumulates
 from freqprep.store.split import Split
-from freqprep.streaming.delivery import Batch
+from freqprep.streaming.batch import Batch
 from freqprep.training.card import Card
 from freqprep.training.chosen import chosen_channels
 from freqprep.training.coco_figures import load_evaluator

@@ -16,7 +16,7 @@ from freqprep.augment.feed import Feed
 from freqprep.errors import CorruptStoreError
 from freqprep.progress import Progress
 from freqprep.store.split import Split
-from freqprep.streaming.delivery import Batch
+from freqprep.streaming.batch import Batch
 from freqprep.streaming.loader import Loader
 from freqprep.training.world import World
 
@@ -190,6 +190,7 @@ def in_order(split: Split, inputs: Feed, world: World, *, batch_size: int, threa
         world_size=world.size,
         threads=threads,
         device=world.device,
+        reuse=True,
     )
 
 

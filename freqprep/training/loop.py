@@ -15,7 +15,7 @@ import torch
 from freqprep.errors import RunError
 from freqprep.progress import Progress, say
 from freqprep.store.split import Split
-from freqprep.streaming.delivery import Batch
+from freqprep.streaming.batch import Batch
 from freqprep.training.card import Card, write_card
 from freqprep.training.curves import write_curves
 from freqprep.training.gating import gate_of, propose

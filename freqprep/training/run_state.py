@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from freqprep.spectrum.channels import channels
 from freqprep.store.disk import remove_aside
 from freqprep.store.split import Split
 from freqprep.streaming.loader import Loader
+from freqprep.streaming.misuse import DroppedRows
 from freqprep.training.card import write_card
 from freqprep.training.checkpoint import (
     AVERAGE,
@@ -72,18 +74,21 @@ class RunState:
     def __init__(self, request: TrainingRequest, plan: Plan, world: World) -> None:
         self.request, self.card, self.world = request, plan.card, world
         self.recipe = request.recipe
-        self.loader = Loader(
-            plan.train,
-            list(plan.card.inputs.read),
-            batch_size=self.recipe.batch_size,
-            seed=request.seed,
-            rank=world.rank,
-            world_size=world.size,
-            threads=request.threads,
-            lanes=request.lanes,
-            device=world.device,
-            group_by_aspect=plan.card.detects,
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DroppedRows)  # it is said when training begins
+            self.loader = Loader(
+                plan.train,
+                list(plan.card.inputs.read),
+                batch_size=self.recipe.batch_size,
+                seed=request.seed,
+                rank=world.rank,
+                world_size=world.size,
+                threads=request.threads,
+                lanes=request.lanes,
+                device=world.device,
+                group_by_aspect=plan.card.detects,
+                reuse=True,
+            )
         if plan.card.detects:
             torch.backends.cudnn.benchmark = False  # it would measure each new canvas
         kind = Detecting if plan.card.detects else Classifying

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from freqprep.errors import UsageError
+from freqprep.streaming.processes import process_numbers
 from freqprep.training.loop import train
 from freqprep.training.planning import plan
 from freqprep.training.request import TrainingRequest
-from freqprep.training.world import process_numbers
 
 
 def sweep(request: TrainingRequest, lambdas: Sequence[float]) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import torch
 
 from freqprep.store.split import Split
-from freqprep.streaming.delivery import Batch
+from freqprep.streaming.batch import Batch
 from freqprep.training.world import World
 
 

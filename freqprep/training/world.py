@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +11,7 @@ import torch
 import torch.distributed
 
 from freqprep.errors import UsageError
+from freqprep.streaming.processes import not_torchrun, process_numbers
 
 
 @dataclass(frozen=True)
@@ -92,31 +92,6 @@ def choose_device(name: str | None) -> torch.device:
     return device
 
 
-def process_numbers() -> tuple[int, int, int]:
-    """Processes of this run, which of them this one is, and which on its machine.
-
-    Raises
-    ------
-    UsageError
-        The environment says something that ``torchrun`` would not.
-    """
-    names = ("WORLD_SIZE", "RANK", "LOCAL_RANK")
-    texts = [os.environ.get(name, default) for name, default in zip(names, "100", strict=True)]
-    if not all(text.isdecimal() for text in texts):
-        raise _not_torchrun(", ".join(map("=".join, zip(names, texts, strict=True))))
-    size, rank, local = map(int, texts)
-    if not rank < size:
-        raise _not_torchrun(f"process {rank} of {size}")
-    return size, rank, local
-
-
-def _not_torchrun(what: str) -> UsageError:
-    return UsageError(
-        f"the processes of this run cannot find each other: {what}",
-        "start several with torchrun, or unset WORLD_SIZE and RANK for one",
-    )
-
-
 @contextlib.contextmanager
 def join_world(device: str | None) -> Iterator[World]:
     """Join the other processes that ``torchrun`` started, or be alone."""
@@ -135,7 +110,7 @@ def join_world(device: str | None) -> Iterator[World]:
     try:
         torch.distributed.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
     except (ValueError, RuntimeError) as error:
-        raise _not_torchrun((str(error).splitlines() or [""])[0]) from None
+        raise not_torchrun((str(error).splitlines() or [""])[0]) from None
     try:
         yield World(rank, size, chosen)
     finally:

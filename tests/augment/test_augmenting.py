@@ -13,7 +13,7 @@ from freqprep.augment import Augment, Inputs, Policy, Preprocess  # noqa: E402
 from freqprep.errors import UsageError  # noqa: E402
 from freqprep.models.torchvision_ops import import_torchvision  # noqa: E402
 from freqprep.spectrum.channels import channels  # noqa: E402
-from freqprep.streaming.delivery import Batch  # noqa: E402
+from freqprep.streaming.batch import Batch  # noqa: E402
 
 import_torchvision()
 from torchvision.transforms import v2  # noqa: E402

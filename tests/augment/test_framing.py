@@ -15,7 +15,7 @@ from freqprep.augment import FrameAugment, FramePolicy, FramePreprocess, Frames 
 from freqprep.errors import UsageError  # noqa: E402
 from freqprep.spectrum.channels import channels  # noqa: E402
 from freqprep.spectrum.color import ycbcr_to_rgb  # noqa: E402
-from freqprep.streaming.delivery import Batch  # noqa: E402
+from freqprep.streaming.batch import Batch  # noqa: E402
 
 GRID = (8, 8)
 READ = channels("paper-64")

@@ -26,7 +26,7 @@ from freqprep.request import Request
 from freqprep.spectrum.channels import Selection, channels
 from freqprep.store.reader import open_store
 from freqprep.store.split import Split
-from freqprep.streaming.delivery import Batch
+from freqprep.streaming.batch import Batch
 from tests.benchmarks.pixels import stored_rgb
 from tests.benchmarks.table import show
 

@@ -13,7 +13,7 @@ import torch
 
 from freqprep.convert import convert
 from freqprep.request import Request
-from freqprep.streaming.delivery import Batch
+from freqprep.streaming.batch import Batch
 from freqprep.training.loop import train_step
 from freqprep.training.planning import plan
 from freqprep.training.recipe import preset_recipe

@@ -20,8 +20,10 @@ def copied(batch: Batch) -> tuple:
     return codes, labels, batch.rows, batch.sizes, batch.epoch, batch.step
 
 
-def taken(loader: Loader, count: int | None = None) -> list[tuple]:
-    """Copies of the next batches, by default of the rest of the epoch."""
+def taken(loader: Loader, count: int | None = None, epoch: int | None = None) -> list[tuple]:
+    """Copies of batches of one iterator, by default of all; of an epoch where one is given."""
+    if epoch is not None:
+        loader.set_epoch(epoch)
     found = []
     for batch in loader:
         found.append(copied(batch))

@@ -20,6 +20,9 @@ from freqprep.streaming.shuffling import (
     sequence,
 )
 
+# Small stores in lanes leave out much of an epoch, which is said.
+pytestmark = pytest.mark.filterwarnings("ignore::freqprep.streaming.misuse.DroppedRows")
+
 REGIMES = {"exact": {}, "lanes": {"lanes": 4, "window_bytes": 8 * WINDOW_BYTES}}
 BINS = 7
 
@@ -122,10 +125,7 @@ def test_a_stopped_epoch_goes_on_with_the_same_batches(split, regime):
 
 def test_states_know_whether_rows_are_grouped(split):
     plain, other = make(split, "lanes", group_by_aspect=False), make(split, "lanes")
-    old = plain.state_dict()
-    assert old.pop("group_by_aspect") is False
-    plain.load_state_dict(old)
-    for loader, state in [(plain, other.state_dict()), (other, plain.state_dict()), (other, old)]:
+    for loader, state in [(plain, other.state_dict()), (other, plain.state_dict())]:
         with pytest.raises(UsageError, match=r"saved with group_by_aspect=(True|False)"):
             loader.load_state_dict(state)
 

@@ -15,6 +15,9 @@ from freqprep.errors import UsageError
 from freqprep.streaming import loader as loader_module
 from freqprep.streaming.shuffling import sequence
 
+# Small stores in lanes leave out much of an epoch, which is said.
+pytestmark = pytest.mark.filterwarnings("ignore::freqprep.streaming.misuse.DroppedRows")
+
 REGIMES = {
     "exact": {},
     "lanes": {"lanes": 4, "window_bytes": 8 * WINDOW_BYTES},
@@ -50,7 +53,11 @@ def test_batches_are_the_stores_codes(split, regime, threads, batch_size):
             seen = []
             for step, batch in enumerate(loader):
                 assert batch.codes.is_contiguous() and batch.codes.dtype == torch.int8
-                assert (batch.epoch, batch.step, loader.step) == (epoch, step, step + 1)
+                assert (batch.epoch, batch.step) == (epoch, step)
+                # The position is the next batch's, so it rises to the next epoch with the last one.
+                assert (loader.epoch, loader.step) == divmod(
+                    epoch * len(loader) + step + 1, len(loader)
+                )
                 np.testing.assert_array_equal(batch.codes, split.read_codes(batch.rows, CHANNELS))
                 np.testing.assert_array_equal(batch.labels, split.labels[batch.rows])
                 np.testing.assert_array_equal(batch.sizes, split.sizes[batch.rows])
@@ -106,15 +113,6 @@ def test_what_fits_in_memory_is_read_once(split, monkeypatch):
 
 
 @pytest.mark.parametrize("regime", REGIMES)
-def test_it_goes_on_after_a_break(split, regime):
-    expected = taken(make(split, regime))
-    loader = make(split, regime)
-    found = taken(loader, 3) + taken(loader, 1) + taken(loader)
-    assert_same(found, expected)
-    assert (loader.epoch, loader.step) == (1, 0)
-
-
-@pytest.mark.parametrize("regime", REGIMES)
 @pytest.mark.parametrize("world", [1, 2])
 def test_a_saved_state_goes_on_on_another_number_of_ranks(split, regime, world):
     if regime in ("one lane", "hardly any memory"):
@@ -138,23 +136,26 @@ def test_a_saved_state_goes_on_on_another_number_of_ranks(split, regime, world):
 def test_the_state_counts_what_was_delivered(split):
     loader = make(split)
     for steps, _ in enumerate(loader, 1):
-        assert loader.state_dict()["step"] == steps
-    assert loader.state_dict() == loader.state_dict() | {"epoch": 1, "step": 0}
+        epoch, step = divmod(steps, len(loader))
+        assert loader.state_dict() == loader.state_dict() | {"epoch": epoch, "step": step}
 
 
-def test_a_state_at_the_end_of_an_epoch_leaves_nothing_of_it(split):
+def test_a_state_at_the_end_of_an_epoch_goes_on_with_the_next(split):
     loader = make(split)
     for _ in loader:
         state = loader.state_dict()
-    loader.load_state_dict(state)
-    assert taken(loader) == []
-    assert (loader.epoch, loader.step) == (1, 0)
+    resumed = make(split)
+    # States of both forms: the next epoch's start, and the epoch's end.
+    for same in (state, state | {"epoch": 0, "step": len(loader)}):
+        resumed.load_state_dict(same)
+        assert (resumed.epoch, resumed.step) == (1, 0)
+        assert_same(taken(resumed), taken(make(split), epoch=1))
 
 
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        ({"version": 2}, "version=2"),
+        ({"version": 1}, "version=1"),
         ({"content_id": "0" * 64}, "content_id='0000"),
         ({"channels": ["y_0_0"]}, "channels="),
         ({"seed": 6}, "seed=6, the loader has 5"),

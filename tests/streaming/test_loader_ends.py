@@ -25,6 +25,9 @@ from freqprep.errors import (
 )
 from freqprep.store.layout import shard_path
 
+# Small stores in lanes leave out much of an epoch, which is said.
+pytestmark = pytest.mark.filterwarnings("ignore::freqprep.streaming.misuse.DroppedRows")
+
 LANES = {"lanes": 2, "window_bytes": 4 * WINDOW_BYTES, "batch_size": 16}
 
 
@@ -93,15 +96,15 @@ def test_a_forgotten_iterator_ends_the_threads(split, cycle):
     assert threads() == []
 
 
-def test_a_second_iterator_ends_the_first_and_goes_on(split):
+def test_a_second_iterator_ends_the_first(split):
     loader = Loader(split, CHANNELS, **LANES)
-    expected = taken(Loader(split, CHANNELS, **LANES))
     first, second = iter(loader), iter(loader)
-    found = [copied(next(first)), copied(next(second))]
+    next(first)
+    found = [copied(next(second))]
     with pytest.raises(UsageError, match="iterated anew"):
         next(first)
-    assert_same([*found, *map(copied, second)], expected)
-    assert loader.epoch == 1
+    assert_same([*found, *map(copied, second)], taken(Loader(split, CHANNELS, **LANES), epoch=1))
+    assert loader.epoch == 2
 
 
 def test_loading_a_state_ends_the_iterator_even_at_its_last_batch(split):
@@ -255,10 +258,10 @@ def test_an_iterator_left_open_does_not_keep_the_program(many: Path):
     assert (done.returncode, done.stdout, done.stderr) == (0, "(8,)\n", "")
 
 
-def test_batches_are_overwritten_only_when_the_next_is_asked_for(split):
-    with Loader(split, CHANNELS, batch_size=16, window_bytes=1) as loader:
+def test_reused_batches_are_overwritten_only_when_the_next_is_asked_for(split):
+    with Loader(split, CHANNELS, batch_size=16, window_bytes=1, reuse=True) as loader:
         for batch in loader:
             before = batch.codes.clone()
-            if loader.step < len(loader):
+            if loader.step:
                 assert loader._pipeline.wait(loader.step)
             np.testing.assert_array_equal(batch.codes, before)

@@ -62,26 +62,38 @@ def test_an_epoch_is_a_permutation_of_the_valid_rows(images):
         assert len(rows) - mixed < mixing.lanes * SHARD
 
 
-@pytest.mark.parametrize("images", [1, 7, 29, 64, 99])
+@pytest.mark.parametrize("images", [1, 7, 29, 64, 99, 400])
 def test_lanes_hold_whole_shards_and_mix_inside_their_windows(images):
     for valid, mixing in cases(images):
         if mixing.regime != "lanes":
             continue
         rows, mixed = sequence(valid, mixing, 3, 1)
-        counts = np.bincount(np.flatnonzero(valid) // SHARD)
         owner: dict[int, int] = {}
         for lane in range(mixing.lanes):
             shards = (rows[lane : mixed : mixing.lanes] // SHARD).tolist()
             for shard in shards:
                 assert owner.setdefault(shard, lane) == lane
-            in_order = list(dict.fromkeys(shards))
-            assert len(in_order) < 2 or in_order[0] not in shards[counts[in_order[0]] :]
-            # A shard's rows stay inside a stretch that W whole shards of the lane can fill.
-            for shard in in_order:
-                places = [place for place, found in enumerate(shards) if found == shard]
-                inside = set(shards[places[0] : places[-1] + 1])
-                assert len(inside) <= mixing.window
-                assert places[-1] - places[0] < sum(counts[list(inside)])
+            spans = [
+                (shards.index(shard), len(shards) - shards[::-1].index(shard))
+                for shard in dict.fromkeys(shards)
+            ]
+            # Shards of which some rows were given and some not yet. Of those that begin in a span
+            # of W, there are at most W, and one more where it does not begin with a shard.
+            for place in range(len(shards)):
+                assert sum(first < place < last for first, last in spans) <= mixing.window + 1
+
+
+def test_rows_are_spread_over_the_whole_window():
+    window, lanes = 8, 2
+    rows, mixed = sequence(np.ones(2000, bool), Mixing("lanes", lanes, window), 3, 1)
+    lengths = []
+    for lane in range(lanes):
+        shards = rows[lane:mixed:lanes] // SHARD
+        for shard in np.unique(shards[len(shards) // 4 : len(shards) // 2]):
+            places = np.flatnonzero(shards == shard)
+            lengths.append(places[-1] - places[0])
+    # Of four draws from 0..1 the largest and the smallest are 3/5 apart in the mean.
+    assert np.mean(lengths) == pytest.approx(3 / 5 * window * SHARD, rel=0.1)
 
 
 @pytest.mark.parametrize("images", [16, 33, 64, 100])
@@ -157,15 +169,44 @@ def test_every_row_comes_everywhere_in_the_long_run(mixing):
 
 
 def test_windows_grow_to_the_largest():
-    sizes = {
-        largest: np.bincount(shuffling._windows(21, largest)).tolist() for largest in (1, 2, 3, 100)
-    }
-    assert sizes == {
-        1: [1] * 21,
-        2: [1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 1],
-        3: [1, 1, 1, 1, 2, 3, 3, 3, 3, 3],
-        100: [1, 1, 1, 1, 2, 3, 4, 6, 2],
-    }
+    begin, span = shuffling._spans(40, 5, 0)
+    assert begin.tolist() == list(range(40))
+    assert span.tolist() == [1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, *[5] * 32]
+    assert shuffling._spans(40, 1, 0.5)[1].tolist() == [1] * 40
+
+
+def test_lanes_need_their_shards_one_after_the_other():
+    begins = np.concatenate([shuffling._spans(40, 3, lane / 4)[0][10:] for lane in range(4)])
+    assert np.diff(np.sort(begins)).tolist() == [0.25] * (4 * 30 - 1)
+    # Where whole shards are mixed one by one there is nothing to shift.
+    assert shuffling._spans(5, 1, 0.5)[0].tolist() == [0, 1, 2, 3, 4]
+
+
+def meetings(shards: int, mixing: Mixing, batch_size: int) -> float:
+    """How often two rows of a batch meet again in the next epoch, against chance."""
+    valid = np.ones(shards * SHARD, bool)
+    again = pairs = 0
+    batches = [np.full(len(valid), -1) for _ in range(4)]
+    for epoch, batch in enumerate(batches):
+        rows, mixed = sequence(valid, mixing, 0, epoch)
+        steps = mixed // batch_size
+        batch[rows[: steps * batch_size]] = np.repeat(np.arange(steps), batch_size)
+    for one, other in itertools.pairwise(batches):
+        both = (one >= 0) & (other >= 0)
+        met = np.unique(one[both] * len(valid) + other[both], return_counts=True)[1]
+        again += (met * (met - 1)).sum()
+        before = np.bincount(one[both])
+        pairs += (before * (before - 1)).sum()
+    return float(again / pairs * len(valid) / batch_size)
+
+
+def test_rows_meet_again_as_seldom_as_the_window_allows():
+    # Two rows of a batch are of one shard once in K, of K shards that are mixed, and then meet
+    # again once in K shards' worth of batches. By chance: once in all S shards' worth.
+    for window in (8, 16):
+        expected = 2000 * (SHARD - 1) / SHARD / window**2
+        assert meetings(2000, Mixing("lanes", 1, window), 16) == pytest.approx(expected, rel=0.25)
+    assert meetings(2000, EXACT, 16) == pytest.approx(1, rel=0.25)
 
 
 def test_no_row_is_always_left_out():
@@ -234,12 +275,12 @@ def test_reads_list_every_row_once_and_in_time(images, mixing, batch_size, data)
     ("shards", "window", "expected"),
     [
         (10, 1000, Mixing("exact")),
-        (10, 999, Mixing("lanes", 1, 4)),
-        (31, 999, Mixing("lanes", 1, 4)),
-        (32, 999, Mixing("lanes", 2, 2)),
-        (10_000, 6400, Mixing("lanes", 16, 2)),
-        (10_000, 3100, Mixing("lanes", 16, 1)),
-        (200, 3100, Mixing("lanes", 8, 1)),
+        (10, 999, Mixing("lanes", 1, 8.625)),
+        (31, 999, Mixing("lanes", 1, 8.625)),
+        (32, 999, Mixing("lanes", 2, 4.25)),
+        (10_000, 6400, Mixing("lanes", 16, 3.5)),
+        (10_000, 3200, Mixing("lanes", 16, 1.75)),
+        (200, 3100, Mixing("lanes", 8, 3.375)),
         (10_000, 1, Mixing("lanes", 16, 1)),
     ],
 )
@@ -249,7 +290,7 @@ def test_the_regime_follows_from_the_budget(shards, window, expected):
 
 
 def test_lanes_are_chosen_by_number():
-    assert choose_mixing(10, 100, 1000, lanes=5) == Mixing("lanes", 5, 1)
+    assert choose_mixing(10, 100, 1000, lanes=5) == Mixing("lanes", 5, 1.75)
     assert choose_mixing(10, 100, 10**18, lanes=5) == Mixing("lanes", 5, 10)
     with pytest.raises(UsageError, match=r"lanes=11, but only 10 shards .*1 to 10"):
         choose_mixing(10, 100, 1000, lanes=11)

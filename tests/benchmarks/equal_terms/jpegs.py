@@ -25,7 +25,7 @@ from freqprep.augment.inputs import Policy
 from freqprep.augment.randomness import uniforms
 from freqprep.models.torchvision_ops import import_torchvision
 from freqprep.store.split import Split
-from freqprep.streaming.delivery import Batch
+from freqprep.streaming.batch import Batch
 from freqprep.streaming.loader import Loader
 from freqprep.training import classifying, evaluation, run_state
 from freqprep.training.planning import plan

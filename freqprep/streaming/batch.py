@@ -1,0 +1,101 @@
+"""A batch of images, as tensors."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from freqprep.errors import UsageError
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclasses.dataclass(eq=False, repr=False)
+class Batch:
+    """Images of one step.
+
+    ``x, y = batch`` gives coefficients and labels, ``batch.to(device)`` moves both, ``len(batch)``
+    is the number of images.
+
+    Attributes
+    ----------
+    codes : Tensor of int8 or int16, shape (n, C, rows, columns)
+        Stored integers of the chosen channels, contiguous, on the loader's device.
+    labels : Tensor of int64, shape (n,)
+        Index into the split's classes, -1 = none; on the loader's device.
+    rows : ndarray of int64, shape (n,)
+        Row numbers in the split.
+    sizes : ndarray of int32, shape (n, 2)
+        Valid height and width in stored pixels.
+    epoch : int
+    step : int
+        Number of the global batch in the epoch.
+    quantization_steps : Tensor of float32, shape (C,)
+        Of the chosen channels, on the loader's device. None in a batch that was made by hand, of
+        which only the codes are wanted.
+    """
+
+    codes: torch.Tensor
+    labels: torch.Tensor
+    rows: np.ndarray
+    sizes: np.ndarray
+    epoch: int
+    step: int
+    quantization_steps: torch.Tensor | None = None
+
+    @cached_property
+    def coefficients(self) -> torch.Tensor:
+        """Codes times their steps: float32, shape (n, C, rows, columns); made when first asked for.
+
+        They stay as they are when the codes of a reused batch are overwritten.
+
+        Raises
+        ------
+        UsageError
+            The batch was made without steps.
+        """
+        if self.quantization_steps is None:
+            raise UsageError(
+                "this batch was made without quantization_steps", "give split.steps of its channels"
+            )
+        return self.codes * self.quantization_steps[:, None, None]
+
+    def to(self, device: str | torch.device, non_blocking: bool = False) -> Batch:
+        """The batch with its tensors on a device; ``rows`` and ``sizes`` stay arrays.
+
+        Parameters
+        ----------
+        device : str or torch.device
+        non_blocking : bool
+            As for tensors.
+        """
+        names = ("codes", "labels", "quantization_steps")
+        tensors = {name: getattr(self, name) for name in names}
+        moved = {
+            name: tensor.to(device, non_blocking=non_blocking)
+            for name, tensor in tensors.items()
+            if tensor is not None
+        }
+        return dataclasses.replace(self, **moved)
+
+    def __len__(self) -> int:
+        """Images of the batch."""
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[torch.Tensor]:
+        """Coefficients, then labels."""
+        yield self.coefficients
+        yield self.labels
+
+    def __repr__(self) -> str:
+        shape = " x ".join(map(str, self.codes.shape[1:]))
+        kind = str(self.codes.dtype).removeprefix("torch.")
+        return (
+            f"Batch({len(self)} images, {shape} {kind} on {self.codes.device},"
+            f" epoch {self.epoch}, step {self.step})"
+        )

@@ -1,0 +1,69 @@
+"""Which of several training processes this one is."""
+
+from __future__ import annotations
+
+import os
+
+from freqprep.errors import UsageError
+
+
+def this_process(rank: int | None, world_size: int | None) -> tuple[int, int]:
+    """Rank and number of the processes that share an epoch.
+
+    They are those of torch's process group, where one is initialised, else those of the
+    environment that ``torchrun`` and its like make, else 0 of 1.
+
+    Parameters
+    ----------
+    rank, world_size : int, optional
+        What the caller was told.
+
+    Raises
+    ------
+    UsageError
+        The caller was told something else, or the environment cannot be.
+    """
+    found_rank, found_size = _found()
+    told = (found_rank if rank is None else rank, found_size if world_size is None else world_size)
+    if found_size > 1 and told != (found_rank, found_size):
+        raise UsageError(
+            f"rank={told[0]} of world_size={told[1]} was given, but this is process {found_rank}"
+            f" of {found_size}: rows would be read twice, or not at all",
+            "leave out rank and world_size",
+        )
+    return told
+
+
+def _found() -> tuple[int, int]:
+    import torch.distributed as distributed
+
+    if distributed.is_available() and distributed.is_initialized():
+        return distributed.get_rank(), distributed.get_world_size()
+    size, rank, _ = process_numbers()
+    return rank, size
+
+
+def process_numbers() -> tuple[int, int, int]:
+    """Processes of this run, which of them this one is, and which on its machine.
+
+    Raises
+    ------
+    UsageError
+        The environment says something that ``torchrun`` would not.
+    """
+    names = ("WORLD_SIZE", "RANK", "LOCAL_RANK")
+    texts = [os.environ.get(name, default) for name, default in zip(names, "100", strict=True)]
+    if not all(text.isdecimal() for text in texts):
+        raise not_torchrun(", ".join(map("=".join, zip(names, texts, strict=True))))
+    size, rank, local = map(int, texts)
+    if not rank < size:
+        raise not_torchrun(f"process {rank} of {size}")
+    return size, rank, local
+
+
+def not_torchrun(what: str) -> UsageError:
+    """The error of processes that were not started as ``torchrun`` starts them."""
+    return UsageError(
+        f"the processes of this run cannot find each other: {what}",
+        "start several with torchrun, or unset WORLD_SIZE and RANK for one",
+    )
