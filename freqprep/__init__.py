@@ -13,10 +13,12 @@ from freqprep.spectrum.channels import Selection
 from freqprep.store.reader import Split, Store, open_store
 from freqprep.store.selections import select as channels
 from freqprep.streaming.batch import Batch
+from freqprep.streaming.dataset import Dataset
 from freqprep.streaming.loader import Loader
 
 __all__ = [
     "Batch",
+    "Dataset",
     "FreqprepError",
     "Loader",
     "Selection",

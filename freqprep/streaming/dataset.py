@@ -1,0 +1,190 @@
+"""A split as a map-style data set, for loops that insist on a DataLoader."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from freqprep.errors import UsageError
+from freqprep.store.cache import DEFAULT_BYTES
+from freqprep.store.schema import ROWS_PER_SHARD
+from freqprep.store.selections import ChannelsLike, select
+from freqprep.store.split import Split
+from freqprep.streaming.misuse import check_content
+from freqprep.streaming.order import Order
+from freqprep.streaming.processes import this_process
+from freqprep.streaming.shuffling import LARGEST_SEED, choose_mixing
+from freqprep.streaming.state import whole
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Dataset:
+    """The valid images of a split by number, for ``torch.utils.data.DataLoader``.
+
+    `Loader` is many times as fast and needs no worker processes; this is for code that cannot do
+    without a DataLoader. A chunk of the store holds 128 images, so single images in random order
+    cost about a hundred times an image of a run. Give the DataLoader `batch_sampler`, whose
+    batches come from a few shards at a time; these stay decoded in the split's memory.
+
+    Parameters
+    ----------
+    split : Split
+    channels : str, int, sequence or Selection
+        What `freqprep.channels` takes.
+    transform : callable, optional
+        Called with the coefficients of each image, a float32 tensor of shape (C, rows, columns);
+        what it returns takes their place.
+
+    Attributes
+    ----------
+    split : Split
+    selection : Selection
+    rows : ndarray of int64, shape (len(dataset),)
+        Row number in the split of each image; rejected rows are left out.
+
+    Examples
+    --------
+    >>> data = freqprep.Dataset(split)  # doctest: +SKIP
+    >>> DataLoader(data, batch_sampler=data.batch_sampler(64), num_workers=2)  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        split: Split,
+        channels: ChannelsLike = "square-24",
+        transform: Callable[[torch.Tensor], Any] | None = None,
+    ) -> None:
+        if not isinstance(split, Split):
+            raise UsageError(
+                f"a data set reads a split, not {type(split).__name__}",
+                'give freqprep.open_store(path)["train"]',
+            )
+        self.split = split
+        self.selection = select(channels, split)
+        self.transform = transform
+        self.rows = np.flatnonzero(split.valid)
+
+    def __len__(self) -> int:
+        """Valid images."""
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> tuple[Any, int]:
+        """Coefficients of an image (or what the transform made of them), and its label.
+
+        The label is an index into the split's classes, -1 = none.
+
+        Raises
+        ------
+        IndexError
+            There is no such image.
+        """
+        return self.__getitems__([operator.index(index)])[0]
+
+    def __getitems__(self, indices: Sequence[int]) -> list[tuple[Any, int]]:
+        """Several images at once, as a DataLoader asks for those of a batch."""
+        import torch
+
+        rows = self.rows[np.asarray(indices, np.int64)]
+        # One copy into memory of the batch's own, image after image.
+        coefficients = torch.from_numpy(np.ascontiguousarray(self.split.read(rows, self.selection)))
+        images = map(self.transform, coefficients) if self.transform else coefficients
+        return list(zip(images, self.split.labels[rows].tolist(), strict=True))
+
+    def batch_sampler(self, batch_size: int, shuffle: bool = True, seed: int = 0) -> BatchSampler:
+        """Batches of images that lie together in the store, for ``DataLoader(batch_sampler=...)``.
+
+        See `BatchSampler`.
+        """
+        return BatchSampler(self, batch_size, shuffle, seed)
+
+    def __repr__(self) -> str:
+        return (
+            f"Dataset({str(self.split.path)!r}, {len(self)} images, {len(self.selection)} channels)"
+        )
+
+
+class BatchSampler:
+    """Lists of image numbers, each list from a few shards; every epoch in another order.
+
+    Shuffled epochs are whole batches, in the order that `Loader` gives in one lane; otherwise the
+    images come in order and the last batch may be smaller. Several processes, of torch's process
+    group or of ``torchrun``, take the batches in turn, equally many when shuffled. Each iterator
+    that has given a batch is an epoch.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    batch_size : int
+        Images of a batch of one process.
+    shuffle : bool
+    seed : int
+        0 to 2**32 - 1.
+
+    Attributes
+    ----------
+    epoch : int
+        Epoch that the next iterator gives.
+
+    Raises
+    ------
+    UsageError
+        An option out of range; no whole batch for each process.
+    """
+
+    def __init__(
+        self, dataset: Dataset, batch_size: int, shuffle: bool = True, seed: int = 0
+    ) -> None:
+        split = self._split = dataset.split
+        self._rows = dataset.rows
+        encoding = split.attributes.encoding
+        images = (ROWS_PER_SHARD, len(dataset.selection), *encoding.geometry.grid)
+        mixing = choose_mixing(
+            len(np.unique(self._rows // ROWS_PER_SHARD)),
+            int(np.prod(images)) * encoding.dtype.itemsize,
+            DEFAULT_BYTES // 2,  # of decoded chunks; the rest is for those of other channels
+            shuffle=shuffle,
+            lanes=1 if shuffle else None,
+        )
+        self._order = Order(
+            split.valid, mixing, whole("batch_size", batch_size), whole("seed", seed, 0)
+        )
+        self.batch_size = self._order.batch_size
+        self.epoch = 0
+        if not len(self):
+            raise UsageError(
+                f"{len(self._rows)} images are no batch of {batch_size} for each process",
+                "use a smaller batch_size",
+            )
+
+    def __len__(self) -> int:
+        """Batches of this process in an epoch."""
+        return len(self._mine())
+
+    def __iter__(self) -> Iterator[list[int]]:
+        """An epoch."""
+        check_content(self._split)
+        epoch, mine = self.epoch, self._mine()
+        batches = self._order.batches(epoch)
+        for number in mine:
+            rows = batches.rows[batches.edges[number] : batches.edges[number + 1]]
+            self.epoch = epoch + 1
+            yield np.searchsorted(self._rows, rows).tolist()
+
+    def set_epoch(self, epoch: int) -> None:
+        """Give this epoch next."""
+        if (number := whole("epoch", epoch, 0)) > LARGEST_SEED:
+            raise UsageError(f"epoch={epoch} cannot be used", f"use 0 to {LARGEST_SEED}")
+        self.epoch = number
+
+    def _mine(self) -> range:
+        """Numbers of the batches of this process."""
+        rank, world_size = this_process(None, None)
+        steps = self._order.global_steps
+        if self._order.mixing.regime != "rows":
+            steps -= steps % world_size
+        return range(rank, steps, world_size)

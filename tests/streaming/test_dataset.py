@@ -1,0 +1,122 @@
+"""The map-style data set in torch's own DataLoader."""
+
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from batches import CHANNELS
+from torch.utils.data import DataLoader
+
+import freqprep
+from freqprep import Dataset
+from freqprep.errors import UsageError
+from freqprep.streaming.dataset import BatchSampler
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
+
+
+@pytest.fixture
+def dataset(split):
+    return Dataset(split, CHANNELS)
+
+
+def test_images_are_the_splits_valid_ones(split, dataset):
+    assert len(dataset) == split.valid.sum() == 1294
+    for index in (0, 7, -1, np.int64(200)):
+        coefficients, label = dataset[index]
+        row = dataset.rows[index]
+        np.testing.assert_array_equal(coefficients, split.read([row], CHANNELS)[0])
+        assert label == split.labels[row] and isinstance(label, int)
+    with pytest.raises(IndexError):
+        dataset[1294]
+    with pytest.raises(TypeError):
+        dataset["x"]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_a_dataloader_gives_every_image_its_label(split, dataset, workers, shuffle):
+    sampler = dataset.batch_sampler(48, shuffle=shuffle)
+    loader = DataLoader(dataset, batch_sampler=sampler, num_workers=workers)
+    epochs = []
+    for epoch in range(2):
+        sampler.set_epoch(epoch)
+        expected = [dataset.rows[indices] for indices in sampler]
+        sampler.set_epoch(epoch)
+        found = list(loader)
+        assert len(found) == len(loader) == len(expected)
+        for (x, y), rows in zip(found, expected, strict=True):
+            np.testing.assert_array_equal(x, split.read(rows, CHANNELS))
+            np.testing.assert_array_equal(y, split.labels[rows])
+        epochs.append(np.concatenate(expected))
+    assert len(set(epochs[0].tolist())) == len(epochs[0]) == (1248 if shuffle else 1294)
+    assert (epochs[0].tolist() == epochs[1].tolist()) == (not shuffle)
+
+
+def test_any_sampler_will_do(split, dataset):
+    loader = DataLoader(dataset, batch_size=100, shuffle=True, num_workers=0)
+    labels = torch.cat([y for _, y in loader])
+    assert np.bincount(labels).tolist() == np.bincount(split.labels[split.valid]).tolist()
+
+
+def test_batches_come_from_few_shards_that_are_decoded_once(split, monkeypatch):
+    opened = []
+    plain = type(split).open_shard
+    monkeypatch.setattr(
+        type(split), "open_shard", lambda self, shard: opened.append(shard) or plain(self, shard)
+    )
+    dataset = Dataset(split, CHANNELS)
+    for _ in DataLoader(dataset, batch_sampler=dataset.batch_sampler(16)):
+        pass
+    assert sorted(opened) == list(range(11))
+
+
+def test_the_transform_gets_each_image(split):
+    dataset = Dataset(split, CHANNELS, transform=lambda image: image.sum((1, 2)))
+    (x, _) = next(iter(DataLoader(dataset, batch_sampler=dataset.batch_sampler(8, shuffle=False))))
+    expected = split.read(dataset.rows[:8], CHANNELS).sum((2, 3))
+    np.testing.assert_allclose(x, expected, rtol=1e-5)
+
+
+def test_epochs_follow_one_another_and_can_be_chosen(dataset):
+    sampler = dataset.batch_sampler(48, seed=3)
+    first, second = list(sampler), list(sampler)
+    assert first != second
+    next(iter(sampler))
+    assert sampler.epoch == 3
+    sampler.set_epoch(0)
+    assert list(sampler) == first
+    assert list(dataset.batch_sampler(48, seed=4)) != first
+    with pytest.raises(UsageError, match="epoch=-1"):
+        sampler.set_epoch(-1)
+
+
+def test_processes_share_the_batches(dataset, monkeypatch):
+    whole = list(dataset.batch_sampler(48))
+    in_order = list(dataset.batch_sampler(48, shuffle=False))
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    found, found_in_order = [], []
+    for rank in range(4):
+        monkeypatch.setenv("RANK", str(rank))
+        found.append(list(dataset.batch_sampler(48)))
+        found_in_order.append(list(dataset.batch_sampler(48, shuffle=False)))
+    assert [len(mine) for mine in found] == [6] * 4  # of 26 batches, two are dropped
+    assert [batch for step in zip(*found, strict=True) for batch in step] == whole[:24]
+    assert sum(found_in_order, []) == [b for rank in range(4) for b in in_order[rank::4]]
+
+
+def test_it_can_be_pickled(dataset):
+    copy, sampler = pickle.loads(pickle.dumps((dataset, dataset.batch_sampler(48))))
+    np.testing.assert_array_equal(copy[5][0], dataset[5][0])
+    assert list(sampler) == list(dataset.batch_sampler(48))
+
+
+def test_what_cannot_be_is_refused(split, many, dataset):
+    with pytest.raises(UsageError, match="a data set reads a split, not Store"):
+        Dataset(freqprep.open_store(many))
+    with pytest.raises(UsageError, match="batch_size=0"):
+        dataset.batch_sampler(0)
+    with pytest.raises(UsageError, match="batch_size=1295"):
+        BatchSampler(dataset, 1295)
+    assert repr(dataset) == f"Dataset('{split.path}', 1294 images, 3 channels)"
