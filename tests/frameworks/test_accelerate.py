@@ -1,0 +1,55 @@
+"""A loader beside a model that Accelerate prepared, in one process and in two."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from given import BATCH, CHANNELS, EPOCHS, SEED, Network
+
+import freqprep
+
+accelerate = pytest.importorskip("accelerate", reason="pip install 'freqprep[frameworks]'")
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+@pytest.mark.parametrize("accumulation", [1, 4])
+def test_every_epoch_is_the_loaders(train, seen, accumulation):
+    accelerator = accelerate.Accelerator(cpu=True, gradient_accumulation_steps=accumulation)
+    network = Network()
+    optimizer = torch.optim.SGD(network.parameters(), 0.01)
+    network, optimizer, loader = accelerator.prepare(network, optimizer, train)
+    held = []
+    for _ in range(EPOCHS):
+        for _, batch in zip(range(len(loader)), loader, strict=False):
+            with accelerator.accumulate(network):
+                x, y = accelerate.utils.send_to_device(batch, accelerator.device)
+                held.append((x, y))
+                accelerator.backward(torch.nn.functional.cross_entropy(network(x), y))
+                optimizer.step()
+                optimizer.zero_grad()
+    for x, y in held:
+        seen.add(x, y)
+    seen.are_epochs_of(train, EPOCHS)
+
+
+def test_two_processes_share_each_batch(photos, tmp_path):
+    script = Path(__file__).parent / "accelerate_processes.py"
+    launch = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--nproc-per-node",
+        "2",
+        "--standalone",
+    ]
+    subprocess.run([*launch, script, photos, tmp_path], check=True, timeout=300)
+    ranks = [np.load(tmp_path / f"{rank}.npy") for rank in range(2)]
+    loader = freqprep.Loader(
+        freqprep.open_store(photos)["train"], CHANNELS, batch_size=BATCH, seed=SEED
+    )
+    expected = np.concatenate([np.stack([batch.rows for batch in loader]) for _ in range(2)])
+    for rank in range(2):
+        np.testing.assert_array_equal(ranks[rank], expected[:, rank::2])
