@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
 import os
 import signal
 import threading
@@ -49,7 +50,8 @@ def run(function: Callable[[Task], Result], tasks: Iterable[Task], jobs: int) ->
     tasks : iterable
         Consumed as workers become free, at most two tasks a worker ahead.
     jobs : int
-        Worker processes; with 1 the calling thread does the work.
+        Worker processes; with 1, or where the system allows this process none (it is a daemonic
+        one, as in ``multiprocessing.Pool``), the calling thread does the work.
 
     Yields
     ------
@@ -61,7 +63,7 @@ def run(function: Callable[[Task], Result], tasks: Iterable[Task], jobs: int) ->
     WorkerDiedError
         A worker process was killed. Errors of ``function`` are raised as they are.
     """
-    if jobs > 1:
+    if jobs > 1 and not multiprocessing.current_process().daemon:
         yield from _in_processes(function, tasks, jobs)
         return
     for task in tasks:
@@ -138,10 +140,10 @@ class _Spare:
         self._kept: tuple[int, int, ProcessPoolExecutor] | None = None
 
     def take(self, jobs: int) -> ProcessPoolExecutor:
-        """So many workers: those kept, if they are as many and of this process, else new ones."""
+        """So many workers: those kept, if they are as many, alive and of this process, or new."""
         with self._lock:
             kept, self._kept = self._kept, None
-        if kept is not None and kept[:2] == (os.getpid(), jobs):
+        if kept is not None and kept[:2] == (os.getpid(), jobs) and not kept[2]._flags.broken:
             return kept[2]
         _end(kept)
         return ProcessPoolExecutor(

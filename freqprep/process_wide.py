@@ -1,8 +1,8 @@
 """Settings of the whole process, held for as long as some thread needs them.
 
-Warnings filters, Pillow's switches and BLAS's number of threads exist once a process. A thread
-that sets one, works, and puts back what was there would take it from another thread at work, and
-the last to leave would put back a value of the work instead of the caller's.
+Warnings filters and Pillow's switches exist once a process. A thread that sets one, works, and
+puts back what was there would take it from another thread at work, and the last to leave would
+put back a value of the work instead of the caller's.
 """
 
 from __future__ import annotations

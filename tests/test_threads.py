@@ -1,5 +1,6 @@
 """Threads of one process: each gets what it would get alone, and leaves the process as it was."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -168,6 +169,23 @@ def test_workers_serve_the_next_run_and_only_one_at_a_time():
 
 def _pid(_: int) -> int:
     return os.getpid()
+
+
+def test_a_spare_worker_that_died_is_not_asked_again():
+    pids = set(engines.run(_pid, range(40), 2))
+    _, _, spare = engines._spare._kept
+    os.kill(next(iter(pids)), signal.SIGKILL)
+    spare._executor_manager_thread.join(SECONDS)  # it has seen it
+    assert not set(engines.run(_pid, range(40), 2)) & pids
+
+
+def _with_two_jobs(_: int) -> bool:
+    return set(engines.run(_pid, range(3), 2)) == {os.getpid()}
+
+
+def test_a_process_that_may_have_no_children_does_the_work_itself():
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        assert pool.map(_with_two_jobs, [0]) == [True]
 
 
 BLAS = """
