@@ -31,7 +31,7 @@ from freqprep.ragged import Ragged
 from freqprep.reports import append_log, write_rejects
 from freqprep.request import Request
 from freqprep.retry import prepare_retry
-from freqprep.shard_task import Files, ShardTask, convert_shard
+from freqprep.shard_task import Files, ShardTask, convert_shard, release_buffer
 from freqprep.sources import Discovered
 from freqprep.sources.files import shown
 from freqprep.spectrum.channels import CHANNELS
@@ -135,9 +135,12 @@ def _convert_split(request: Request, build: Build) -> None:
             ignored = ", ".join(f"{count} {what}" for what, count in plan.rows.ignored.items())
             say(f"{plan.attributes.split}: not images of this split, ignored: {ignored}")
         with Progress(plan.attributes.split, len(plan.rows), already) as progress:
-            for result in engines.run(convert_shard, tasks, jobs):
-                journal.append(result)
-                progress.update(len(result.rows.valid))
+            try:
+                for result in engines.run(convert_shard, tasks, jobs):
+                    journal.append(result)
+                    progress.update(len(result.rows.valid))
+            finally:
+                release_buffer()
         identity = _publish(build, plan, journal, aside)
     seconds = time.monotonic() - began
     append_log(

@@ -8,22 +8,29 @@ import os
 import signal
 import threading
 import time
-import warnings
 from collections.abc import Callable, Iterable, Iterator
-from functools import cache
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from functools import partial
+from itertools import islice
 from typing import TypeVar
 
 import joblib
-from joblib.externals.loky import get_reusable_executor
-from joblib.externals.loky.process_executor import TerminatedWorkerError
+from joblib.externals.loky.process_executor import ProcessPoolExecutor, TerminatedWorkerError
 from threadpoolctl import threadpool_limits
 
 from freqprep.errors import WorkerDiedError
 
+_TASKS_A_WORKER = 2
 _SECONDS_BETWEEN_LOOKS = 1.0
+_SECONDS_IDLE = 300
+_ONE_THREAD = dict.fromkeys(
+    ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS"), "1"
+)
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
+
+_limiting = threading.Lock()
 
 
 def default_jobs() -> int:
@@ -34,14 +41,17 @@ def default_jobs() -> int:
 def run(function: Callable[[Task], Result], tasks: Iterable[Task], jobs: int) -> Iterator[Result]:
     """Apply a function to each task, in parallel; results come as they are ready.
 
+    Threads may run at the same time; each has workers of its own.
+
     Parameters
     ----------
     function : callable
-        Picklable. Each call runs on one core.
+        Picklable. NumPy runs on one core meanwhile.
     tasks : iterable
         Consumed as workers become free, at most two tasks a worker ahead.
     jobs : int
-        Worker processes; with 1 the calling process does the work.
+        Worker processes; with 1, or where the system allows this process none (it is a daemonic
+        one, as in ``multiprocessing.Pool``), the calling thread does the work.
 
     Yields
     ------
@@ -53,29 +63,111 @@ def run(function: Callable[[Task], Result], tasks: Iterable[Task], jobs: int) ->
     WorkerDiedError
         A worker process was killed. Errors of ``function`` are raised as they are.
     """
-    pool = joblib.Parallel(
-        n_jobs=jobs, backend="loky", batch_size=1, return_as="generator_unordered", max_nbytes=None
-    )
-    results = None
+    if jobs > 1 and not multiprocessing.current_process().daemon:
+        yield from _in_processes(function, tasks, jobs)
+        return
+    for task in tasks:
+        yield _on_one_core(function, task)
+
+
+def _on_one_core(function: Callable[[Task], Result], task: Task) -> Result:
+    """Work in the calling thread, with BLAS held to one thread.
+
+    How many it has is the whole process's: two threads that each set it and put back what they
+    found would leave one the other's. So only one does; the results are the same bits.
+    """
+    if not _limiting.acquire(blocking=False):
+        return function(task)
     try:
-        with _signals_held():  # this starts the workers
-            folder = os.getcwd()
-            results = pool(joblib.delayed(_on_one_core)(function, task, folder) for task in tasks)
-        for result in results:  # noqa: UP028 - it is closed below, in its own way
-            yield result
-    except TerminatedWorkerError:
-        raise WorkerDiedError(
-            "a worker process was killed, most likely for want of memory",
-            "run again with --resume and fewer --jobs",
-        ) from None
-    except BaseException:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that tasks under way are lost
-            if results is not None:
-                results.close()
-        if jobs > 1:  # an interrupt must not wait for the tasks under way
-            get_reusable_executor().shutdown(wait=False, kill_workers=True)
+        with threadpool_limits(limits=1):
+            return function(task)
+    finally:
+        _limiting.release()
+
+
+def _in_processes(
+    function: Callable[[Task], Result], tasks: Iterable[Task], jobs: int
+) -> Iterator[Result]:
+    pool = _spare.take(jobs)
+    call = partial(_in_folder, os.getcwd(), function)
+    waiting = iter(tasks)
+    running: set[Future[Result]] = set()
+    try:
+        running.update(_submit(pool, call, islice(waiting, _TASKS_A_WORKER * jobs)))
+        while running:
+            done, running = wait(running, return_when=FIRST_COMPLETED)
+            for future in done:
+                result = future.result()
+                running.update(_submit(pool, call, islice(waiting, 1)))
+                yield result
+    except BaseException as error:
+        _kill(pool)  # an interrupt must not wait for the tasks under way
+        if isinstance(error, TerminatedWorkerError):
+            raise WorkerDiedError(
+                "a worker process was killed, most likely for want of memory",
+                "run again with --resume and fewer --jobs",
+            ) from None
         raise
+    _spare.give_back(jobs, pool)
+
+
+def _submit(
+    pool: ProcessPoolExecutor, call: Callable[[Task], Result], tasks: Iterable[Task]
+) -> list[Future[Result]]:
+    submitted = []
+    for task in tasks:
+        with _signals_held():  # this may start workers
+            submitted.append(pool.submit(call, task))
+    return submitted
+
+
+def _kill(pool: ProcessPoolExecutor) -> None:
+    """End workers at once, with what they do.
+
+    Not by ``shutdown(kill_workers=True)``: right after a task was submitted, loky's own thread
+    then stumbles over it, with a traceback.
+    """
+    for pid in list(pool._processes):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+class _Spare:
+    """The worker processes of the last run, for the next one: they take a second to start."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._kept: tuple[int, int, ProcessPoolExecutor] | None = None
+
+    def take(self, jobs: int) -> ProcessPoolExecutor:
+        """So many workers: those kept, if they are as many, alive and of this process, or new."""
+        with self._lock:
+            kept, self._kept = self._kept, None
+        if kept is not None and kept[:2] == (os.getpid(), jobs) and not kept[2]._flags.broken:
+            return kept[2]
+        _end(kept)
+        return ProcessPoolExecutor(
+            jobs,
+            timeout=_SECONDS_IDLE,
+            initializer=_be_a_worker,
+            initargs=(os.getpid(),),
+            env=_ONE_THREAD,
+        )
+
+    def give_back(self, jobs: int, pool: ProcessPoolExecutor) -> None:
+        """Keep workers that have no more to do, in place of those kept so far."""
+        with self._lock:
+            kept, self._kept = self._kept, (os.getpid(), jobs, pool)
+        _end(kept)
+
+
+_spare = _Spare()
+
+
+def _end(kept: tuple[int, int, ProcessPoolExecutor] | None) -> None:
+    """Let workers go, unless they are those of the process that this one was forked from."""
+    if kept is not None and kept[0] == os.getpid():
+        kept[2].shutdown(wait=False)
 
 
 @contextlib.contextmanager
@@ -91,22 +183,19 @@ def _signals_held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-@cache
-def _be_a_worker(head: int | None) -> None:
-    """Set up a worker process, once."""
+def _be_a_worker(head: int) -> None:
+    """Set up a worker process of the process ``head``."""
     threading.Thread(target=_end_with, args=(head,), daemon=True).start()
 
 
-def _end_with(head: int | None) -> None:
+def _end_with(head: int) -> None:
     """End this process soon after the main process is gone; loky's would wait 5 minutes."""
     while os.getppid() == head:
         time.sleep(_SECONDS_BETWEEN_LOOKS)
     os._exit(1)
 
 
-def _on_one_core(function: Callable[[Task], Result], task: Task, folder: str) -> Result:
-    if (head := multiprocessing.parent_process()) is not None:
-        _be_a_worker(head.pid)
-        os.chdir(folder)  # workers live on while the main process may go elsewhere
-    with threadpool_limits(limits=1):
-        return function(task)
+def _in_folder(folder: str, function: Callable[[Task], Result], task: Task) -> Result:
+    """Work in a worker, which lives on while the main process may go elsewhere."""
+    os.chdir(folder)
+    return function(task)

@@ -13,17 +13,18 @@ What is decided here, and nowhere else:
 
 from __future__ import annotations
 
+import contextlib
 import io
-import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFile
 
 from freqprep import jpeg, png
 from freqprep.errors import ImageDefect
 from freqprep.geometry import Placement
+from freqprep.process_wide import Held, warnings_ignored
 from freqprep.spectrum.color import rgb_to_ycbcr
 
 MAX_PIXELS = 100_000_000
@@ -55,6 +56,7 @@ _SIGNATURES = {
 }
 _EXIF_ORIENTATION = 0x0112
 _BAND_PIXELS = 2**20
+_PILLOW_PIXELS = 2**30 // 4 // 3  # its own limit; it refuses images of twice as many
 _TURNS = {  # orientation -> transposed, rows mirrored, columns mirrored
     1: (False, False, False),
     2: (False, False, True),
@@ -116,8 +118,8 @@ def decode(
     ImageDefect
         The file cannot be converted; ``reason`` is one of `REASONS`.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about metadata; what matters here becomes a defect
+    # Warnings are about metadata; what matters here becomes a defect.
+    with warnings_ignored, _pillow_as_shipped:
         try:
             return _decode(data, orientation, stated_size)
         except ImageDefect:
@@ -166,6 +168,20 @@ def _to_pillow(pixels: np.ndarray) -> Image.Image:
 def _to_array(image: Image.Image) -> np.ndarray:
     pixels = np.asarray(image)
     return pixels[..., None] if pixels.ndim == 2 else pixels
+
+
+@contextlib.contextmanager
+def _shipped_switches() -> Iterator[None]:
+    before = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES
+    Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = _PILLOW_PIXELS, False
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = before
+
+
+_pillow_as_shipped = Held(_shipped_switches)
+"""A program that set Pillow's switches for itself gets the same codes, and keeps its switches."""
 
 
 def _decode(data: bytes, orientation: str, stated_size: tuple[int, int] | None) -> Decoded:

@@ -48,7 +48,8 @@ def compare_with_source(store: Path, source: Path, sample: int) -> tuple[int, li
         encoder = Encoder(split.attributes.encoding)
         with Progress(f"compare {name}", len(rows)) as progress:
             for index, row in enumerate(rows.tolist()):
-                what = difference(split, row, files, index, encoder)
+                stored = split.read_codes([row])[0] if split.valid[row] else None
+                what = difference(split, row, stored, files, index, encoder)
                 problems += (
                     [Problem(f"{name} row {row} ({split.keys[row]!r})", what)] if what else []
                 )
@@ -84,16 +85,25 @@ def _plan_of(split: Split, source: Path) -> Plan:
     return plan
 
 
-def difference(split: Split, row: int, files: Files, index: int, encoder: Encoder) -> str:
-    """How image ``index`` of ``files``, encoded again, differs from a row; empty if it does not."""
+def difference(
+    split: Split,
+    row: int,
+    stored: np.ndarray | None,
+    files: Files,
+    index: int,
+    encoder: Encoder,
+) -> str:
+    """How image ``index`` of ``files``, encoded again, differs from a row; empty if it does not.
+
+    ``stored`` are the row's codes in raster order, (192, rows, columns); None if it was rejected.
+    """
     encoding = split.attributes.encoding
     again = np.zeros((CHANNELS, *encoding.geometry.grid), encoding.dtype)
     try:
         files.encode(index, encoder, again)
     except ImageDefect as defect:
-        return "" if not split.valid[row] else f"is now rejected: {defect}"
-    if not split.valid[row]:
+        return "" if stored is None else f"is now rejected: {defect}"
+    if stored is None:
         return f"was rejected ({split.defect(row)}) but now converts; try --retry-rejected"
-    stored = split.read_codes([row])[0]
     different = int((stored != again[list(STORED_POSITION)]).sum())
     return f"{different} of its codes differ from the source's" if different else ""

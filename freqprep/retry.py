@@ -70,8 +70,9 @@ def _refuse_changed(split: Split, plan: Plan, root: Path, shards: set[int]) -> N
         for shard in sorted(shards):
             rows = np.array([row for row in plan.shard_rows(shard) if split.valid[row]], np.int64)
             files = Files.of_rows(root, plan, rows)
+            stored = split.read_codes(rows)  # at once: each chunk is decoded once
             for index, row in enumerate(rows.tolist()):
-                if what := difference(split, row, files, index, encoder):
+                if what := difference(split, row, stored[index], files, index, encoder):
                     raise SourceChangedError(
                         f"{split.keys[row]!r} is no longer the image that was converted: {what}",
                         "restore it, or convert again with --overwrite",

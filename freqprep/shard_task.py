@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -127,11 +127,27 @@ def convert_shard(task: ShardTask) -> ShardResult:
     return ShardResult(task.shard, entry.sha256, entry.file_bytes, rows, moments, defects, notes)
 
 
-@lru_cache(maxsize=1)
+_own = threading.local()
+
+
 def _shard_buffer(encoding: Encoding) -> np.ndarray:
-    """The codes of one shard, channels first: one buffer a process, used for every shard."""
-    keep_freed_memory()
-    return np.empty((CHANNELS, ROWS_PER_SHARD, *encoding.geometry.grid), encoding.dtype)
+    """The codes of one shard, channels first: a thread's own, for each of its shards.
+
+    Fresh memory for every shard would cost a tenth of the conversion in page faults.
+    """
+    shape = (CHANNELS, ROWS_PER_SHARD, *encoding.geometry.grid)
+    codes: np.ndarray | None = getattr(_own, "codes", None)
+    if codes is None or codes.shape != shape or codes.dtype != encoding.dtype:
+        release_buffer()  # before the next one is made: never two at once
+        del codes
+        keep_freed_memory()
+        _own.codes = np.empty(shape, encoding.dtype)
+    return _own.codes
+
+
+def release_buffer() -> None:
+    """Free the memory that this thread's conversion of shards used; its end does so too."""
+    vars(_own).clear()
 
 
 def _fill(rows: RowResults, index: int, image: EncodedImage) -> None:

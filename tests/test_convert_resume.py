@@ -5,14 +5,22 @@ import shutil
 from pathlib import Path
 
 import imagenet_forms
+import numpy as np
 import pytest
 import synthetic
 
 import freqprep
 from freqprep.errors import SourceChangedError, SplitExistsError, UsageError
+from freqprep.planning import discover
+from freqprep.request import Request
+from freqprep.retry import prepare_retry
 from freqprep.spectrum.channels import Selection
+from freqprep.store.cache import ChunkCache
 from freqprep.store.selections import FOLDER, save_selection
+from freqprep.store.shard import ShardFile
+from freqprep.store.split import Split
 from freqprep.store.verify import verify
+from freqprep.store.writer import Build
 
 
 @pytest.fixture
@@ -178,6 +186,25 @@ def test_retrying_without_a_repair_changes_nothing(source, store, tmp_path):
     target = Path(shutil.copytree(store, tmp_path / "out.zarr"))
     synthetic.make(source, target, retry_rejected=True)
     assert synthetic.contents(target) == synthetic.contents(store)
+
+
+def test_a_retry_decodes_a_shard_once_however_large(monkeypatch, source, store, tmp_path):
+    target = Path(shutil.copytree(store, tmp_path / "out.zarr"))
+    opened: list[int] = []
+    open_shard = Split.open_shard
+
+    def count(split: Split, shard: int) -> ShardFile:
+        opened.append(shard)
+        return open_shard(split, shard)
+
+    monkeypatch.setattr(Split, "open_shard", count)
+    monkeypatch.setattr(ChunkCache, "get", lambda *_: None)  # as if no chunk had room
+    split = freqprep.open_store(target)["train"]
+    listing = discover(Request("imagefolder", source, target)).listings["train"]
+    prepare_retry(Build(target, "train"), split, listing, source)
+    bad = np.unique(np.flatnonzero(~split.valid) // 128)
+    # Once to compare its codes with the source's, once for the moments that it takes along.
+    assert sorted(opened) == sorted([*bad, *bad])
 
 
 def test_a_retry_from_another_source_is_refused(source, store, tmp_path):

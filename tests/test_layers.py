@@ -14,7 +14,7 @@ LARGEST = 350
 # prefix counts.
 LAYERS = [
     ["freqprep.errors"],
-    ["freqprep.ragged", "freqprep.spectrum"],
+    ["freqprep.ragged", "freqprep.spectrum", "freqprep.process_wide"],
     [
         "freqprep.allocation",
         "freqprep.geometry",

@@ -1,5 +1,7 @@
 """Ragged rows: a list of arrays in two flat ones."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -88,3 +90,33 @@ def test_values_of_any_stride_can_be_taken_from():
     values = np.arange(10, dtype=np.int32)[::2]
     ragged = Ragged.of_lengths(values, [2, 3])
     assert [row.tolist() for row in ragged.take(np.array([1, 0]))] == [[4, 6, 8], [0, 2]]
+
+
+@repeatable
+@given(byte_rows.filter(bool), st.data())
+def test_rows_counted_from_the_end_can_be_taken(rows, data):
+    places = st.integers(-len(rows), len(rows) - 1)
+    chosen = data.draw(st.lists(places, max_size=15))
+    taken = Ragged.of_bytes(rows).take(np.array(chosen, np.int64))
+    assert [row.tobytes() for row in taken] == [rows[row] for row in chosen]
+    assert taken.offsets.dtype == np.int64 and taken.offsets[-1] == len(taken.values)
+
+
+@pytest.mark.parametrize("row", [3, -4])
+def test_a_row_that_does_not_exist_cannot_be_taken(row):
+    with pytest.raises(IndexError):
+        Ragged.of_bytes([b"a", b"", b"b"]).take(np.array([0, row]))
+
+
+def test_taking_some_rows_touches_no_others():
+    rows = 1_000_000
+    ragged = Ragged(np.zeros(3 * rows, np.uint8), np.arange(rows + 1) * 3)
+    chosen = np.arange(0, rows, rows // 128)
+    tracemalloc.start()
+    try:
+        taken = ragged.take(chosen)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(taken) == len(chosen) and len(taken.values) == 3 * len(chosen)
+    assert most < 1000 * len(chosen)  # whatever is computed for all rows takes a byte of each

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from freqprep import engines
 from freqprep.errors import CorruptStoreError, StoreError
-from freqprep.importance.shard_counts import LARGEST_CODE, count_shard, parts_of, rows_of
+from freqprep.importance.shard_counts import (
+    LARGEST_CODE,
+    CountTask,
+    count_shard,
+    parts_of,
+    rows_of,
+)
 from freqprep.importance.sums import ShardRows, Sums
 from freqprep.progress import Progress
+from freqprep.ragged import Ragged
 from freqprep.spectrum.channels import CHANNELS
 from freqprep.store.split import Split
 
@@ -56,15 +64,22 @@ def collect(split: Split, jobs: int | None = None) -> Collected:
     classes = int(split.labels.max()) + 1 if labelled else 0
     sums = Sums.zero(split.attributes.encoding.precision, classes, split.has_boxes)
     chunk_bytes = np.zeros(CHANNELS, np.int64)
-    tasks = ((split.path, shard, split.content_id) for shard in range(split.shards))
     workers = max(1, min(jobs or engines.default_jobs(), split.shards))
     with Progress(f"stats {split.attributes.split}", split.shards, unit="shard") as progress:
-        for counts in engines.run(count_shard, tasks, workers):
+        for counts in engines.run(count_shard, _tasks(split), workers):
             sums.add_shard(counts, shard_rows(split, counts.shard))
             chunk_bytes += counts.chunk_bytes
             progress.update(1)
     _check(split, sums)
     return Collected(sums, chunk_bytes)
+
+
+def _tasks(split: Split) -> Iterator[CountTask]:
+    boxes = Ragged(split.array("box"), split.array("object_offset")) if split.has_boxes else None
+    for shard in range(split.shards):
+        rows = rows_of(len(split), shard).tolist()
+        mine = None if boxes is None else [boxes[row] for row in rows]
+        yield CountTask(split.path, split.content_id, shard, mine)
 
 
 def shard_rows(split: Split, shard: int) -> ShardRows:

@@ -124,4 +124,6 @@ def axis_matrices(length: int, short: int) -> np.ndarray:
     padded = np.zeros((CROP, blocks * BLOCK))
     padded[:, :length] = resize
     by_block = padded.reshape(CROP, blocks, BLOCK)
-    return np.einsum("obp,vp->vob", by_block, dct_matrix_1d()).astype(np.float32)
+    matrices = np.einsum("obp,vp->vob", by_block, dct_matrix_1d()).astype(np.float32)
+    matrices.flags.writeable = False  # callers of the same sizes get this one
+    return matrices

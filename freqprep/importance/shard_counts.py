@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,8 +13,8 @@ from freqprep.errors import CorruptStoreError
 from freqprep.spectrum import BLOCK, FREQUENCIES
 from freqprep.spectrum.channels import CHANNELS, STORED_ORDER, STORED_POSITION
 from freqprep.spectrum.moments import exact_products
+from freqprep.store.reader import Split, reopen
 from freqprep.store.schema import ROWS_PER_SHARD
-from freqprep.store.split import Split
 
 GROUPS = 8
 """Parts of the data that are counted apart, so that halves can be compared: runs of rows, which
@@ -30,6 +29,27 @@ CROSS = ((0, 1), (0, 2), (1, 2))
 
 _WORD = 8
 _ROWS_IN_CACHE = 32
+
+
+@dataclass(frozen=True)
+class CountTask:
+    """What a worker needs to count one shard.
+
+    Attributes
+    ----------
+    path : Path
+        The split's folder.
+    content_id : str
+    shard : int
+    boxes : list of ndarray of float64, shape (any, 4), or None
+        Of each row of the shard; None where the split has no boxes. Sent along, because a worker
+        would have to read all the split's to find these.
+    """
+
+    path: Path
+    content_id: str
+    shard: int
+    boxes: list[np.ndarray] | None
 
 
 @dataclass(frozen=True)
@@ -60,25 +80,20 @@ class ShardCounts:
     object_histogram: np.ndarray | None
 
 
-def count_shard(task: tuple[Path, int, str]) -> ShardCounts:
+def count_shard(task: CountTask) -> ShardCounts:
     """Count one shard.
-
-    Parameters
-    ----------
-    task : tuple
-        The split's folder, the shard, and the split's content id.
 
     Raises
     ------
     CorruptStoreError
         A code that no image can have, or the split is no longer the one that was opened.
     """
-    path, shard, content_id = task
-    split = _open(path, content_id)
+    shard = task.shard
+    split = reopen(task.path, task.content_id)
     rows = rows_of(len(split), shard)
     largest = LARGEST_CODE[split.attributes.encoding.precision]
     codes, chunk_bytes = _read(split, shard, len(rows))
-    inside = _object_blocks(split, rows)
+    inside = None if task.boxes is None else _object_blocks(split, rows, task.boxes)
     parts = parts_of(len(split), shard)
     histogram = np.zeros((len(parts), CHANNELS, 2 * largest), np.int64)
     objects = None if inside is None else np.zeros_like(histogram)
@@ -92,7 +107,7 @@ def count_shard(task: tuple[Path, int, str]) -> ShardCounts:
     histogram[:, :, largest] = blocks[:, None] - histogram.sum(axis=2)
     if histogram.min(initial=0) < 0:
         raise CorruptStoreError(
-            f"shard {shard} of {path} has codes outside the valid blocks of its images",
+            f"shard {shard} of {split.path} has codes outside the valid blocks of its images",
             "run `freqprep verify` on the store",
         )
     flat = codes.reshape(CHANNELS, len(rows), -1)
@@ -120,14 +135,6 @@ def parts_of(images: int, shard: int) -> list[tuple[int, slice]]:
     inside = np.clip(edges, rows[0], rows[-1] + 1) - rows[0]
     runs = enumerate(pairwise(inside.tolist()))
     return [(group, slice(first, stop)) for group, (first, stop) in runs if stop > first]
-
-
-@lru_cache(maxsize=1)
-def _open(path: Path, content_id: str) -> Split:
-    split = Split(path)
-    if split.content_id != content_id:
-        raise CorruptStoreError(f"{path} was replaced while it was read", "run the command again")
-    return split
 
 
 def _read(split: Split, shard: int, rows: int) -> tuple[np.ndarray, np.ndarray]:
@@ -186,15 +193,12 @@ def _products(codes: np.ndarray, largest: int) -> tuple[np.ndarray, np.ndarray]:
     return squares, cross
 
 
-def _object_blocks(split: Split, rows: np.ndarray) -> np.ndarray | None:
-    """Blocks that a box touches, bool (rows, R, C); None where the split has no boxes."""
-    if not split.has_boxes:
-        return None
-    offsets, boxes = split.array("object_offset"), split.array("box")
+def _object_blocks(split: Split, rows: np.ndarray, boxes: list[np.ndarray]) -> np.ndarray:
+    """Blocks that a box touches, bool (rows, R, C)."""
     inside = np.zeros((len(rows), *split.attributes.encoding.geometry.grid), bool)
     for i, row in enumerate(rows.tolist()):
         height, width = split.sizes[row].tolist()
-        for x, y, w, h in boxes[offsets[row] : offsets[row + 1]].tolist():
+        for x, y, w, h in boxes[i].tolist():
             left, right = max(x, 0.0), min(x + w, width)
             top, bottom = max(y, 0.0), min(y + h, height)
             if right > left and bottom > top:

@@ -44,7 +44,9 @@ def transfer() -> np.ndarray:
     """
     ratios = 2.0 ** ((np.arange(SCALES) + _LOWEST) / STEPS_PER_OCTAVE)
     each = np.stack([_transfer_1d(ratio) for ratio in ratios])
-    return (each[:, :, None] * each[:, None, :]).reshape(SCALES, -1)
+    shares = (each[:, :, None] * each[:, None, :]).reshape(SCALES, -1)
+    shares.flags.writeable = False  # every caller gets this one
+    return shares
 
 
 def _transfer_1d(ratio: float) -> np.ndarray:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
+import threading
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -22,6 +23,9 @@ from freqprep.errors import MissingPackageError
 
 if TYPE_CHECKING:
     import torch
+
+_importing = threading.Lock()
+"""Operators can be defined once, and another thread must not get a module half imported."""
 
 _REMEDY = "pip install 'freqprep[train]'"
 
@@ -37,14 +41,15 @@ def import_torchvision() -> ModuleType:
     for name in ("torch", "torchvision"):
         if name not in sys.modules and importlib.util.find_spec(name) is None:
             raise MissingPackageError(f"the package {name} is not installed", _REMEDY)
-    if "torchvision" in sys.modules:
-        return sys.modules["torchvision"]
-    try:
-        return _import_with_operators()
-    except (ImportError, OSError) as error:  # a library that it was built against is not there
-        raise MissingPackageError(
-            f"torch and torchvision cannot be imported: {error}", _REMEDY
-        ) from None
+    with _importing:
+        if "torchvision" in sys.modules:
+            return sys.modules["torchvision"]
+        try:
+            return _import_with_operators()
+        except (ImportError, OSError) as error:  # a library that it was built against is missing
+            raise MissingPackageError(
+                f"torch and torchvision cannot be imported: {error}", _REMEDY
+            ) from None
 
 
 def _import_with_operators() -> ModuleType:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from freqprep.errors import UsageError, some
+from freqprep.process_wide import warnings_ignored
 
 if TYPE_CHECKING:
     import torch
@@ -178,8 +178,7 @@ def load_torch_file(path: Path) -> Any:
             with zipfile.ZipFile(path) as archive:
                 if damaged := archive.testzip():
                     raise ValueError(f"the checksum of {damaged} does not match")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about old pickles: they load, or are refused
+        with warnings_ignored:  # about old pickles: they load, or are refused
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # of hostile files torch raises nearly every kind
         raise ValueError((str(error).splitlines() or [type(error).__name__])[0]) from None

@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import io
 import re
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -142,13 +143,17 @@ def new_figure(width: float, height: float) -> Figure:
     return figure
 
 
+_drawing = threading.Lock()
+"""Matplotlib's settings are the whole process's: one figure is drawn at a time."""
+
+
 @contextmanager
 def _settings(salt: str) -> Iterator[None]:
     """Matplotlib's own defaults and ours; what the caller had is restored."""
     check_matplotlib()
     import matplotlib
 
-    with matplotlib.rc_context():
+    with _drawing, matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(
             {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 
 import numpy as np
@@ -10,7 +11,9 @@ DEFAULT_BYTES = 256 * 2**20
 
 
 class ChunkCache:
-    """Least recently used chunks go first.
+    """Least recently used chunks go first. Threads may share one.
+
+    A pickled copy is empty: chunks are not worth sending.
 
     Parameters
     ----------
@@ -21,21 +24,27 @@ class ChunkCache:
     def __init__(self, limit: int = DEFAULT_BYTES) -> None:
         self._limit = limit
         self._held = 0
+        self._lock = threading.Lock()
         self._chunks: OrderedDict[tuple[int, int], np.ndarray] = OrderedDict()
+
+    def __reduce__(self) -> tuple[type[ChunkCache], tuple[int]]:
+        return ChunkCache, (self._limit,)
 
     def get(self, key: tuple[int, int]) -> np.ndarray | None:
         """The chunk of (shard, stored position), if it is still here."""
-        chunk = self._chunks.get(key)
-        if chunk is not None:
-            self._chunks.move_to_end(key)
-        return chunk
+        with self._lock:
+            chunk = self._chunks.get(key)
+            if chunk is not None:
+                self._chunks.move_to_end(key)
+            return chunk
 
     def put(self, key: tuple[int, int], chunk: np.ndarray) -> None:
         """Keep a chunk; nothing larger than the limit is kept."""
-        if (known := self._chunks.pop(key, None)) is not None:
-            self._held -= known.nbytes
-        self._chunks[key] = chunk
-        self._held += chunk.nbytes
-        while self._held > self._limit:
-            _, dropped = self._chunks.popitem(last=False)
-            self._held -= dropped.nbytes
+        with self._lock:
+            if (known := self._chunks.pop(key, None)) is not None:
+                self._held -= known.nbytes
+            self._chunks[key] = chunk
+            self._held += chunk.nbytes
+            while self._held > self._limit:
+                _, dropped = self._chunks.popitem(last=False)
+                self._held -= dropped.nbytes

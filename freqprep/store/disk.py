@@ -7,8 +7,8 @@ import errno
 import glob
 import hashlib
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -66,10 +66,11 @@ def write_parts(path: Path, parts: Iterable[bytes], aside: Path) -> FileEntry:
     """
     digest = hashlib.sha256()
     written = 0
-    descriptor, name = tempfile.mkstemp(prefix=f"{_ASIDE}{path.name}-", dir=aside)
+    name = aside / f"{_ASIDE}{path.name}-{secrets.token_hex(4)}"
+    # The system applies the umask: asking for it means to change it, for all threads.
+    descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            os.fchmod(descriptor, 0o666 & ~_umask())
             for part in parts:
                 file.write(part)
                 digest.update(part)
@@ -90,9 +91,3 @@ def remove_aside(folder: Path, names: Iterable[str]) -> None:
     for name in names:
         for path in folder.glob(f"{_ASIDE}{glob.escape(name)}-*"):
             path.unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    value = os.umask(0)
-    os.umask(value)
-    return value

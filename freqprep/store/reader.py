@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from freqprep.errors import StoreError, UnknownSplitError, UsageError
+from freqprep.errors import CorruptStoreError, StoreError, UnknownSplitError, UsageError
 from freqprep.store.keys import Keys
 from freqprep.store.layout import PARTIAL_PREFIX
 from freqprep.store.manifest import MANIFEST, check_root
 from freqprep.store.split import Split
 
-__all__ = ["Keys", "Split", "Store", "find_row", "open_store"]
+__all__ = ["Keys", "Split", "Store", "find_row", "open_store", "reopen"]
+
+_own = threading.local()
 
 
 def open_store(path: str | Path) -> Store:
@@ -35,6 +38,27 @@ def open_store(path: str | Path) -> Store:
         Its format is newer than this freqprep, or of another major version.
     """
     return Store(Path(path))
+
+
+def reopen(path: Path, content_id: str) -> Split:
+    """A split that the work on its shards was begun with, opened once by each thread at work.
+
+    For workers: a large split's manifest and small arrays are long to read for every shard.
+
+    Raises
+    ------
+    CorruptStoreError
+        The split is no longer the one with that content id.
+    """
+    split: Split | None = getattr(_own, "split", None)
+    if split is None or (split.path, split.content_id) != (path, content_id):
+        split = Split(path)
+        if split.content_id != content_id:
+            raise CorruptStoreError(
+                f"{path} was replaced while it was read", "run the command again"
+            )
+        _own.split = split
+    return split
 
 
 class Store(Mapping[str, "Split"]):

@@ -185,9 +185,11 @@ class Split:
         height, width = self.sizes.astype(np.int64).T
         return np.multiply(*grid_of(height, width))
 
+    _defects = cached_property(lambda split: split.ragged("defect"))
+
     def defect(self, row: int) -> str:
         """Why a row was rejected; empty for a valid row."""
-        return self.ragged("defect").bytes_at(row).decode("utf-8", "replace")
+        return str(self._defects.bytes_at(row), "utf-8", "replace")
 
     def read_codes(self, rows: Rows, channels: ChannelsLike = None) -> np.ndarray:
         """Stored integers.

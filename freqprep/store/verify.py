@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +25,7 @@ from freqprep.store.manifest import (
     walk_files,
 )
 from freqprep.store.plan import permutation
-from freqprep.store.reader import Split, open_store
+from freqprep.store.reader import Split, open_store, reopen
 from freqprep.store.schema import IMAGE_ARRAYS, OBJECT_ARRAYS, ROWS_PER_SHARD
 
 
@@ -232,16 +231,10 @@ def _shards_problems(split: Split, shards: list[int], jobs: int) -> Iterator[Pro
         yield Problem("moment_total", "is not the sum over the shards")
 
 
-@lru_cache(maxsize=1)
-def _opened(path: Path, identity: str) -> Split:
-    """The split, opened once a worker: its manifest and sizes are long for a large split."""
-    return Split(path)
-
-
 def _check_shard(task: tuple[Path, int, str]) -> tuple[int, Moments | None, list[str]]:
     """Check one shard, in a worker: its number, its moments if it decodes, what is wrong."""
-    path, shard, identity = task
-    split = _opened(path, identity)
+    path, shard, content_id = task
+    split = reopen(path, content_id)
     found = []
     moments = None
     if hash_file(shard_path(path, shard)) != split.shard_entry(shard):

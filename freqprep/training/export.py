@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib
 import io
 import json
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ import torch
 
 from freqprep.augment import Inputs
 from freqprep.errors import FreqprepError, MissingPackageError, UsageError
+from freqprep.process_wide import warnings_ignored
 from freqprep.store.disk import full_disk_named, write_parts
 from freqprep.training.card import Card
 
@@ -108,8 +108,7 @@ def export(card: Card, network: torch.nn.Module, path: Path) -> Exported:
     model: Any = Normalised(inputs, network).eval()
     model.to("cpu", memory_format=torch.contiguous_format)
     text = json.dumps(describe(card), indent=1, allow_nan=False) + "\n"
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporters' own, about themselves
+    with warnings_ignored:  # the exporters' own, about themselves
         data, run = form(model, inputs, text)
     difference = _compare(model, inputs, run)
     with full_disk_named(path.absolute().parent):

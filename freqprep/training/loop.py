@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
@@ -12,7 +13,7 @@ from typing import Any, NoReturn
 import numpy as np
 import torch
 
-from freqprep.errors import RunError
+from freqprep.errors import RunError, UsageError
 from freqprep.progress import Progress, say
 from freqprep.store.split import Split
 from freqprep.streaming.batch import Batch
@@ -29,6 +30,8 @@ from freqprep.training.world import join_world
 _MOST_STEPS_A_LINE = 50
 _LINES_AN_EPOCH = 4
 _MINUTES_A_CHECKPOINT = 10
+
+_drawing = threading.Lock()
 
 
 def train(request: TrainingRequest) -> Card:
@@ -51,11 +54,11 @@ def train(request: TrainingRequest) -> Card:
     Raises
     ------
     UsageError, RunError, StoreError
-        What was asked cannot be done, or the data cannot be read.
+        What was asked cannot be done, or the data cannot be read; or another thread is training.
     KeyboardInterrupt
         Interrupted; the run was saved after its last step, and can be resumed.
     """
-    with join_world(request.device) as world:
+    with join_world(request.device) as world, _own_draws(world.device):
         planned = plan(request, world.size)
         card = planned.card
         for note in planned.notes if world.leads else ():
@@ -71,6 +74,22 @@ def train(request: TrainingRequest) -> Card:
             write_card(request.run, card)
         world.wait()
         return card
+
+
+@contextlib.contextmanager
+def _own_draws(device: torch.device) -> Iterator[None]:
+    """Have torch's generators for one run alone; afterwards the caller draws on as before."""
+    if not _drawing.acquire(blocking=False):
+        raise UsageError(
+            "another thread of this process is training, and both would draw from torch's one"
+            " generator",
+            "train when it has ended, or in a process of its own",
+        )
+    try:
+        with torch.random.fork_rng([] if device.type == "cpu" else [device]):
+            yield
+    finally:
+        _drawing.release()
 
 
 def _train_all(run: RunState, planned: Plan, interrupted: Callable[[], bool]) -> None:

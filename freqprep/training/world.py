@@ -97,13 +97,31 @@ def join_world(device: str | None) -> Iterator[World]:
     """Join the other processes that ``torchrun`` started, or be alone."""
     size, rank, local = process_numbers()
     chosen = choose_device(device)
-    if chosen.type == "cuda":
-        # What is not computed in bfloat16 (augmentation) may take TF32: 0.02 grey levels.
-        torch.set_float32_matmul_precision("high")
-        torch.backends.cudnn.benchmark = True
-    if size == 1:
-        yield World(0, 1, chosen)
-        return
+    with _fast_products() if chosen.type == "cuda" else contextlib.nullcontext():
+        if size == 1:
+            yield World(0, 1, chosen)
+        else:
+            with _among(size, rank, local, chosen) as world:
+                yield world
+
+
+@contextlib.contextmanager
+def _fast_products() -> Iterator[None]:
+    """Let CUDA choose faster kernels, in the block only: the caller's products are as before."""
+    precision, benchmark = torch.get_float32_matmul_precision(), torch.backends.cudnn.benchmark
+    # What is not computed in bfloat16 (augmentation) may take TF32: 0.02 grey levels.
+    torch.set_float32_matmul_precision("high")
+    torch.backends.cudnn.benchmark = True
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(precision)
+        torch.backends.cudnn.benchmark = benchmark
+
+
+@contextlib.contextmanager
+def _among(size: int, rank: int, local: int, chosen: torch.device) -> Iterator[World]:
+    """Join several processes."""
     if chosen.type == "cuda":
         chosen = torch.device("cuda", local)
         torch.cuda.set_device(chosen)

@@ -1,132 +1,210 @@
-"""Plan, permutation, manifest and opening for as many rows as ImageNet's training set."""
+"""All of a conversion and of a check but the images, for 100,000 rows and for a million.
+
+What takes ten times as long for ten times the rows grows with the data; what takes longer does not
+scale. Rows, files, objects and results are made up; the shards are real, but one block large.
+Times are the processor's, so that a busy machine does not show.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
 
+from freqprep.convert import _publish, _tasks
+from freqprep.planning import plan_split
 from freqprep.ragged import Ragged
 from freqprep.request import Request
-from freqprep.sources import FileTable, Listing
+from freqprep.retry import prepare_retry
+from freqprep.sources import Classes, FileTable, Listing
+from freqprep.sources.listing import Objects
+from freqprep.spectrum.channels import CHANNELS
+from freqprep.spectrum.moments import Moments
+from freqprep.store import shard as shard_bytes
+from freqprep.store.disk import write_parts
+from freqprep.store.journal import Journal, RowResults, ShardResult
 from freqprep.store.layout import root_document, shard_path
-from freqprep.store.manifest import FileEntry, Manifest
-from freqprep.store.plan import load_plan, make_plan, permutation, save_plan
+from freqprep.store.plan import Plan, load_plan, permutation, save_plan, shard_count
 from freqprep.store.reader import open_store
-from freqprep.store.schema import IMAGE_ARRAYS, SplitAttributes, library_versions
+from freqprep.store.verify import _array_problems, _check_shard, _shape_problems
 from freqprep.store.writer import Build
+from freqprep.streaming.order import Order, reads
+from freqprep.streaming.shuffling import choose_mixing
 from tests.benchmarks.table import show
 
-IMAGES = 1_281_167
+SIZES = (100_000, 1_000_000)
 CLASSES = 1000
+SIDE = 8
+SHARDS_VERIFIED = 100
+OBJECTS_AN_IMAGE = 1
+POLYGONS = (b"[[1,2,4,2,4,5,1,5]]", *9 * [b"[]"])
+SHARD_BYTES, WINDOW_BYTES = 100 * 2**20, 2**30  # for the order: as if images were large
+
+Step = Callable[[str, Callable[[], Any]], Any]
 
 
 def run(data: Path, folder: Path) -> dict[str, object]:
-    command = [sys.executable, "-m", "tests.benchmarks.scale", str(folder)]
-    subprocess.run(command, check=True)  # a process of its own, so that its peak memory is its own
-    return {}
+    """Compare the sizes, each in a process of its own, so that its memory is its own."""
+    found: list[dict[str, tuple[float, float]]] = []
+    for images in SIZES:
+        place = folder / str(images)
+        place.mkdir(exist_ok=True)
+        for part in ("write", "read"):
+            report = place / f"{part}.json"
+            words = ["-m", "tests.benchmarks.scale", place, str(images), part, report]
+            subprocess.run([sys.executable, *words], check=True)
+        found.append(
+            {
+                name: figures
+                for part in ("write", "read")
+                for name, figures in json.loads((place / f"{part}.json").read_text()).items()
+            }
+        )
+    few, many = found
+    header = ("step", *(f"{images:,} rows: CPU s" for images in SIZES), "times", "MB held after it")
+    show(
+        header,
+        [
+            (name, few[name][0], many[name][0], many[name][0] / few[name][0], many[name][1])
+            for name in few
+        ],
+    )
+    return {name: [few[name], many[name]] for name in few}
 
 
-def measure(folder: Path) -> None:
-    rows: list[tuple[str, float, float]] = []
+def measure(folder: Path, images: int, part: str) -> dict[str, tuple[float, float]]:
+    """Seconds of each step, and the megabytes that the process holds after it."""
+    figures: dict[str, tuple[float, float]] = {}
 
-    def step(name: str, work: Callable[[], object]) -> object:
-        began = time.monotonic()
+    def step(name: str, work: Callable[[], Any]) -> Any:
+        began = time.process_time()
         result = work()
-        held = psutil.Process().memory_info().rss / 1e6
-        rows.append((name, time.monotonic() - began, held))
+        seconds = time.process_time() - began
+        figures[name] = (seconds, psutil.Process().memory_info().rss / 1e6)
         return result
 
-    listing = step("make up a listing", _listing)
-    step("permutation", lambda: permutation(IMAGES, 0))
-    attributes = _attributes()
-    plan = step("plan", lambda: make_plan(listing, attributes))
-    build = Build(folder / "s.zarr", "train")
+    request = Request("coco", folder, folder / "s.zarr", size=SIDE, jobs=1)
+    {"write": _write, "read": _read}[part](step, request, images)
+    return figures
+
+
+def _write(step: Step, request: Request, images: int) -> None:
+    listing, classes = _listing(images), _classes()
+    build = Build(request.store, "train")
     build.start()
+    (request.store / "zarr.json").write_bytes(root_document())
+    step("permutation", lambda: permutation(images, 0))
+    plan = step("plan", lambda: plan_split(request, listing, classes, classes))
     step("save the plan", lambda: save_plan(plan, build.folder))
     step("load the plan", lambda: load_plan(build.folder))
-    step("manifest", lambda: _manifest(attributes))
-    step("write and publish all but the shards", lambda: _publish(folder, build, plan))
-    show(("step", "seconds", "MB held after it"), rows)
-    opening = [sys.executable, "-m", "tests.benchmarks.scale", str(folder), "open"]
-    subprocess.run(opening, check=True)
+    aside = build.folder / "tmp-aside"
+    aside.mkdir()
+    step("tasks of all shards", lambda: _count(_tasks(request, plan, build, aside, set())))
+    results = list(_results(plan, build, aside))
+    step("journal", lambda: _journal(build, results))
+    with step("read the journal", lambda: Journal(build.journal_path)) as journal:
+        step("publish", lambda: _publish(build, plan, journal, aside))
 
 
-def measure_opening(folder: Path) -> None:
-    import freqprep  # noqa: F401 - its import is not part of opening
+def _read(step: Step, request: Request, images: int) -> None:
+    split = step("open", lambda: open_store(request.store)["train"])
+    step("labels, valid, sizes", lambda: (split.labels, split.valid, split.sizes))
+    step("objects", lambda: split.objects)
+    step("an epoch's order", lambda: _order(split.valid))
+    again, listing = Build(request.store, "train"), _listing(images)
+    step("make ready to retry", lambda: prepare_retry(again, split, listing, Path()))
+    split = open_store(request.store)["train"]
+    wrong = step("verify: small arrays", lambda: [*_shape_problems(split), *_array_problems(split)])
+    tasks = [(split.path, shard, split.content_id) for shard in range(SHARDS_VERIFIED)]
+    found = step(f"verify: {SHARDS_VERIFIED} shards", lambda: list(map(_check_shard, tasks)))
+    assert not wrong and not any(what for _, _, what in found), (wrong, found[:3])
 
-    before = psutil.Process().memory_info().rss
-    opened: list[str] = []
-    sys.addaudithook(lambda event, args: opened.append(str(args[0])) if event == "open" else None)
-    began = time.monotonic()
-    split = open_store(folder / "s.zarr")["train"]
-    seconds = time.monotonic() - began
-    files = [name for name in opened if "s.zarr" in name]
-    began = time.monotonic()
-    labels, valid, sizes = split.labels, split.valid, split.sizes
-    assert len(labels) == len(valid) == len(sizes) == IMAGES
-    arrays = time.monotonic() - began
-    more = (psutil.Process().memory_info().rss - before) / 1e6
-    show(
-        ("step", "seconds", "files opened", "MB more"),
-        [("open", seconds, len(files), ""), ("labels, valid, sizes", arrays, "", more)],
+
+def _listing(images: int) -> Listing:
+    labels = np.full(images, -1, np.int64)
+    keys = Ragged.of_bytes(b"%012d.jpg" % number for number in range(images))
+    fixed = np.full(images, 110_000, np.int64)
+    sizes = np.full((images, 2), SIDE, np.int32)
+    return Listing(
+        "train",
+        "train2017",
+        keys,
+        labels,
+        FileTable(keys, np.full(images, -1, np.int64), fixed, fixed),
+        image_ids=np.arange(images),
+        stated_sizes=sizes,
+        objects=_objects(images),
     )
 
 
-def _listing() -> Listing:
-    labels = np.arange(IMAGES, dtype=np.int64) * CLASSES // IMAGES
-    keys = Ragged.of_bytes(
-        b"n%08d/n%08d_%d.JPEG" % (label, label, number)
-        for number, label in enumerate(labels.tolist())
+def _objects(images: int) -> Objects:
+    count = OBJECTS_AN_IMAGE * images
+    numbers = np.arange(count)
+    annotation = Ragged.of_bytes(
+        b'{"id":%d,"image_id":%d,"category_id":%d,"iscrowd":0,"area":9.0,"bbox":[1,2,3,3],'
+        b'"segmentation":%b}'
+        % (number, number // OBJECTS_AN_IMAGE, number % CLASSES, POLYGONS[number % len(POLYGONS)])
+        for number in range(count)
     )
-    fixed = np.full(IMAGES, 110_000, np.int64)
-    files = FileTable(keys, np.full(IMAGES, -1, np.int64), fixed, fixed)
-    return Listing("train", "train", keys, labels, files)
-
-
-def _attributes() -> SplitAttributes:
-    ids = tuple(f"n{label:08}" for label in range(CLASSES))
-    encoding = Request("imagenet", Path(), Path()).encoding
-    return SplitAttributes(
-        "train", "train", "imagenet", IMAGES, 0, encoding, 0, ids, ids, library_versions()
+    return Objects(
+        offsets=np.arange(images + 1) * OBJECTS_AN_IMAGE,
+        box=np.tile([1.0, 2.0, 3.0, 3.0], (count, 1)),
+        label=numbers % CLASSES,
+        area=np.full(count, 9.0),
+        iscrowd=np.zeros(count, bool),
+        annotation_id=numbers,
+        annotation=annotation,
     )
 
 
-def _manifest(attributes: SplitAttributes) -> bytes:
-    shards = -(-IMAGES // 128)
-    paths = (shard_path(Path(), shard).as_posix() for shard in range(shards))
-    return Manifest(attributes.to_dict(), dict.fromkeys(paths, FileEntry(1, "0" * 64))).to_bytes()
+def _classes() -> Classes:
+    return Classes(tuple(range(CLASSES)), tuple(f"class {label}" for label in range(CLASSES)))
 
 
-def _publish(folder: Path, build: Build, plan: object) -> None:
-    """Publish with empty shard files: their content is not what is measured."""
-    from freqprep.store.plan import Plan
-
-    assert isinstance(plan, Plan)
-    shards = {}
+def _results(plan: Plan, build: Build, aside: Path) -> Iterator[ShardResult]:
+    """Of grey images; those of the first shard were all missing. One file serves for all shards."""
+    encoding = plan.attributes.encoding
+    codes = np.zeros((CHANNELS, *encoding.chunk_shape[:1], *encoding.geometry.grid), np.int8)
+    first = build.folder / "shard"
+    entry = write_parts(first, shard_bytes.encode(codes), aside)
     for shard in range(plan.shards):
         path = shard_path(build.split_folder, shard)
         path.parent.mkdir(parents=True)
-        path.touch()
-        shards[path.relative_to(build.split_folder).as_posix()] = FileEntry(0, "0" * 64)
-    ones = {"image": IMAGES, "image_edge": IMAGES + 1, "channel": 192, "side": 2}
-    arrays = {
-        name: np.ones([ones.get(d, 8) for d in spec.dimensions], spec.dtype)
-        for name, spec in IMAGE_ARRAYS.items()
-    }
-    arrays |= {"key": plan.rows.keys.values, "key_offset": plan.rows.keys.offsets}
-    arrays |= {"label": plan.rows.labels, "listing_index": plan.listing_index}
-    (folder / "s.zarr/zarr.json").write_bytes(root_document())
-    with build.aside() as aside:
-        build.publish(plan.attributes, arrays, IMAGE_ARRAYS, shards, aside)
+        os.link(first, path)
+        mine = plan.shard_rows(shard)
+        rows = RowResults.empty(len(mine))
+        rows.source_bytes[:] = 110_000
+        if shard:
+            rows.valid[:] = True
+            rows.size[:] = rows.source_size[:] = SIDE
+        moments = Moments(len(mine) if shard else 0, *np.zeros((2, CHANNELS), np.int64))
+        defects = {} if shard else dict.fromkeys(mine, "missing: no such file")
+        yield ShardResult(shard, entry.sha256, entry.file_bytes, rows, moments, defects)
+
+
+def _journal(build: Build, results: list[ShardResult]) -> None:
+    with Journal(build.journal_path) as journal:
+        for result in results:
+            journal.append(result)
+
+
+def _order(valid: np.ndarray) -> None:
+    mixing = choose_mixing(shard_count(len(valid)), SHARD_BYTES, WINDOW_BYTES)
+    reads(Order(valid, mixing, batch_size=256).batches(1))
+
+
+def _count(items: Iterator[object]) -> int:
+    return sum(1 for _ in items)
 
 
 if __name__ == "__main__":
-    target = Path(os.fspath(sys.argv[1]))
-    measure_opening(target) if len(sys.argv) > 2 else measure(target)
+    place, rows, what, report = sys.argv[1:]
+    Path(report).write_text(json.dumps(measure(Path(place), int(rows), what)) + "\n")

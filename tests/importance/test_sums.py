@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import synthetic
 import zarr
+from coco_shapes import shapes_folder
 
 from freqprep.errors import CorruptStoreError, StoreError
 from freqprep.importance.collect import collect
@@ -16,6 +17,7 @@ from freqprep.importance.shard_counts import GROUPS, parts_of, rows_of
 from freqprep.importance.sums import ACTIVITY_UNIT, Sums
 from freqprep.importance.visibility import scale_of
 from freqprep.store.reader import open_store
+from freqprep.store.split import Split
 
 
 def histogram(codes: np.ndarray, largest: int) -> np.ndarray:
@@ -138,6 +140,19 @@ def test_objects_are_counted_in_the_blocks_that_boxes_touch(data, tmp_path):
     expected = histogram(np.concatenate(inside, axis=1), 128)
     assert np.array_equal(sums.object_histogram.sum(axis=0), expected)
     assert 0 < expected[0].sum() < sums.blocks.sum()
+
+
+def test_boxes_are_read_once_however_many_shards_there_are(tmp_path, monkeypatch):
+    shapes_folder(tmp_path / "shapes", {"val": 140}, side=24)
+    store = synthetic.make(tmp_path / "shapes", tmp_path / "x.zarr", kind="coco", size=24)
+    split = open_store(store)["val"]
+    read: list[str] = []
+    array = Split.array
+    monkeypatch.setattr(Split, "array", lambda split, name: read.append(name) or array(split, name))
+    sums = collect(split, 1).sums
+    assert split.shards == 2 and sums.object_histogram.any()
+    assert read.count("box") == read.count("object_offset") == 1
+    assert max(map(read.count, read)) <= 2  # a worker opens the split once more
 
 
 def test_nothing_to_count(source, tmp_path):

@@ -1,5 +1,6 @@
 """torchvision imports and suppresses boxes, compiled operators or not."""
 
+import subprocess
 import sys
 
 import numpy as np
@@ -102,3 +103,28 @@ def test_a_missing_package_is_named_with_its_remedy(monkeypatch, name):
     )
     with pytest.raises(MissingPackageError, match=rf"{name} is not.*pip install 'freqprep\[train"):
         import_torchvision()
+
+
+IMPORTING = """
+import threading
+from freqprep.models.torchvision_ops import import_torchvision
+
+start, found = threading.Barrier(3), []
+
+def work():
+    start.wait(60)
+    found.append(import_torchvision().models.resnet18)
+
+threads = [threading.Thread(target=work) for _ in range(3)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print(len(found))
+"""
+
+
+def test_threads_may_import_it_at_the_same_time():
+    command = [sys.executable, "-c", IMPORTING]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.stdout.strip() == "3", done.stderr

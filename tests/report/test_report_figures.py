@@ -5,9 +5,11 @@ import itertools
 import re
 import subprocess
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
+from in_threads import together
 from PIL import Image
 
 from freqprep.errors import MissingPackageError
@@ -240,3 +242,16 @@ def test_without_matplotlib_the_remedy_is_named(judged, split, tmp_path, monkeyp
 def test_importing_the_report_does_not_import_matplotlib():
     code = "import sys, freqprep.report; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_figures_drawn_by_threads_are_those_drawn_in_turn(subject):
+    import matplotlib
+
+    def draw(number: int) -> str:
+        sketch = partial(score_map, subject.ranking, {number})
+        return as_svg(f"map-{number}", sketch, "a map")
+
+    expected = [draw(number) for number in range(4)]
+    before = dict(matplotlib.rcParams)
+    assert together(*(partial(draw, number) for number in range(4))) == expected
+    assert dict(matplotlib.rcParams) == before
