@@ -103,7 +103,9 @@ def test_processes_share_the_batches(dataset, monkeypatch):
         found_in_order.append(list(dataset.batch_sampler(48, shuffle=False)))
     assert [len(mine) for mine in found] == [6] * 4  # of 26 batches, two are dropped
     assert [batch for step in zip(*found, strict=True) for batch in step] == whole[:24]
-    assert sum(found_in_order, []) == [b for rank in range(4) for b in in_order[rank::4]]
+    assert [b for mine in found_in_order for b in mine] == [
+        b for rank in range(4) for b in in_order[rank::4]
+    ]
 
 
 def test_it_can_be_pickled(dataset):
