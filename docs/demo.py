@@ -3,9 +3,9 @@
 Usage: python docs/demo.py FOLDER
 
 FOLDER is the demo's own: it makes photographs, stores, pictures, a report and a trained network in
-it, and removes these, and nothing else, when run again. The photographs are those that scikit-image's wheel brings
-along. Each is a class. The network learns from tiles of the left half of each, and is judged on
-tiles of the right half: no pixel is in both.
+it, and removes these, and nothing else, when run again. The photographs are those that
+scikit-image's wheel brings along. Each is a class. The network learns from tiles of the left half
+of each, and is judged on tiles of the right half: no pixel is in both.
 """
 
 from __future__ import annotations
@@ -49,6 +49,7 @@ EPOCHS = 20
 MADE = (
     "photos",
     "photos.zarr",
+    "photos.zarr.log",
     "photos.zarr.rejected-train.jsonl",
     "chelsea-192.png",
     "chelsea-24.png",
@@ -56,6 +57,7 @@ MADE = (
     "chelsea-6.png",
     "tiles",
     "tiles.zarr",
+    "tiles.zarr.log",
     "report.html",
     "run",
 )

@@ -46,7 +46,7 @@ def test_a_tile_has_the_shape_of_the_image(blocks, tile):
 def test_the_names_of_a_narrow_image_do_not_run_into_one_another():
     wide = contact_sheet(np.zeros((2, 96, 96), np.float32), channels(["cb_7_7", "cr_7_7"]))
     narrow = contact_sheet(np.zeros((2, 96, 1), np.float32), channels(["cb_7_7", "cr_7_7"]))
-    assert (narrow[:14] == 0).sum() == (wide[:14] == 0).sum() > 20
+    assert (narrow[:17] < 128).sum() == (wide[:17] < 128).sum() > 20
 
 
 @pytest.mark.parametrize("grid", [(2, 2), (64, 64), (300, 200)])

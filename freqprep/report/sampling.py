@@ -13,6 +13,7 @@ _SHARDS = 4
 """Shards looked into. Rows lie in random order, so their images are a random sample."""
 
 _SMALLEST_SHARE = 0.5
+_LEAST_DETAIL = 0.5
 _CHROMA = ("cb_0_0", "cr_0_0")
 _MEAN_WEIGHT = 0.3
 
@@ -20,8 +21,8 @@ _MEAN_WEIGHT = 0.3
 def sample_rows(split: Split, count: int = SAMPLES) -> list[int]:
     """Rows of colourful images of different classes; the same each time.
 
-    Of up to 512 valid rows those are left out that are small or have less detail than half of the
-    others. Of the rest the most colourful come first, of each class one before any has two; where
+    Of up to 512 valid rows those are left out that are small, or have less than half the detail of
+    the median image. Of the rest the most colourful come first, of each class one before any has two; where
     there is no colour, the most detailed. Detail is read off the rounding error of the stored
     image: what is smooth rounds to zeros without error.
 
@@ -36,7 +37,7 @@ def sample_rows(split: Split, count: int = SAMPLES) -> list[int]:
     blocks = split.blocks[rows]
     detail = split.array("luma_squared_error")[rows] / blocks
     large = blocks >= _SMALLEST_SHARE * blocks.max()
-    good = large & (detail >= np.median(detail[large]))
+    good = large & (detail >= _LEAST_DETAIL * np.median(detail[large]))
     colour = colourfulness(split, rows)
     # By the last key first; rows keep their order where all else is the same.
     order = np.lexsort([-detail, -colour, ~good])
