@@ -22,9 +22,9 @@ def sample_rows(split: Split, count: int = SAMPLES) -> list[int]:
     """Rows of colourful images of different classes; the same each time.
 
     Of up to 512 valid rows those are left out that are small, or have less than half the detail of
-    the median image. Of the rest the most colourful come first, of each class one before any has two; where
-    there is no colour, the most detailed. Detail is read off the rounding error of the stored
-    image: what is smooth rounds to zeros without error.
+    the median image. Of the rest the most colourful come first, of each class one before any has
+    two; where there is no colour, the most detailed. Detail is read off the rounding error of the
+    stored image: what is smooth rounds to zeros without error.
 
     Returns
     -------

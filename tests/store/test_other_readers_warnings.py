@@ -29,7 +29,7 @@ def split(store) -> freqprep.Split:
     ],
 )
 def test_a_split_is_opened_without_a_warning(split, look):
-    assert "coefficients" in str(look(split.path)) or look(split.path)
+    assert str(look(split.path))
 
 
 @pytest.mark.filterwarnings("error")
@@ -50,4 +50,4 @@ def test_the_recipes_run_and_give_what_the_split_gives(split, store, request, mo
     np.testing.assert_array_equal(names["few"], split.read(range(8), ["y_0_0", "cb_0_0"]))
     assert names["luma"].sizes["channel"] == 64
     assert names["table"]["key"].tolist() == list(split.keys)
-    np.testing.assert_array_equal(names["one"]["coefficients"], split.read(0)[0])
+    np.testing.assert_array_equal(names["first"]["coefficients"], split.read(0)[0])
