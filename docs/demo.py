@@ -3,9 +3,9 @@
 Usage: python docs/demo.py FOLDER
 
 FOLDER is the demo's own: it makes photographs, stores, pictures, a report and a trained network in
-it, and replaces them when run again. The photographs are those that scikit-image's wheel brings
-along. Each is a class. The network learns from tiles of the left half of each, and is judged on
-tiles of the right half: no pixel is in both.
+it, and removes these, and nothing else, when run again. The photographs are those that
+scikit-image's wheel brings along. Each is a class. The network learns from tiles of the left half
+of each, and is judged on tiles of the right half: no pixel is in both.
 """
 
 from __future__ import annotations
@@ -45,6 +45,33 @@ TILES = {"train": 6, "val": 4}
 """Split -> tiles of a half along each axis. Those of one half overlap."""
 
 EPOCHS = 20
+
+MADE = (
+    "photos",
+    "photos.zarr",
+    "photos.zarr.log",
+    "photos.zarr.rejected-train.jsonl",
+    "chelsea-192.png",
+    "chelsea-24.png",
+    "chelsea-channels.png",
+    "chelsea-6.png",
+    "tiles",
+    "tiles.zarr",
+    "tiles.zarr.log",
+    "report.html",
+    "run",
+)
+"""What the demo makes in its folder."""
+
+
+def remove_made(folder: Path) -> None:
+    """Remove what an earlier demo made."""
+    for name in MADE:
+        path = folder / name
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def make_photos(folder: Path) -> None:
@@ -92,7 +119,7 @@ def run(command: str, folder: Path) -> None:
 
 def look(folder: Path) -> None:
     """The photographs as frequency channels, and back."""
-    run("freqprep convert imagefolder photos photos.zarr --overwrite --max-failures 1", folder)
+    run("freqprep convert imagefolder photos photos.zarr --max-failures 1", folder)
     chelsea = "freqprep show photos.zarr cat/chelsea.png"
     run(f"{chelsea} -o chelsea-192.png", folder)
     run(f"{chelsea} --channels square-24 -o chelsea-24.png --sheet chelsea-channels.png", folder)
@@ -102,12 +129,11 @@ def look(folder: Path) -> None:
 
 def learn(folder: Path) -> None:
     """Choose channels of the tiles, train a network on them, and ask it."""
-    run(f"freqprep convert imagefolder tiles tiles.zarr --size {TILE} --overwrite", folder)
+    run(f"freqprep convert imagefolder tiles tiles.zarr --size {TILE}", folder)
     run(
         "freqprep stats tiles.zarr --split train --top 24 --save chosen --report report.html",
         folder,
     )
-    shutil.rmtree(folder / "run", ignore_errors=True)
     # One thread: the network is small, and its result then does not depend on the number of cores.
     run(
         "OMP_NUM_THREADS=1 freqprep train tiles.zarr --model mobilenet_v2 --channels chosen --grid"
@@ -120,6 +146,7 @@ def learn(folder: Path) -> None:
 
 def main(folder: Path) -> None:
     """Make the photographs and tiles, run the commands, say where the results are."""
+    remove_made(folder)
     make_photos(folder / "photos")
     tiles = make_tiles(folder / "photos", folder / "tiles")
     print(f"{len(PHOTOS)} photographs, and one cut off half way, in {folder}/photos")

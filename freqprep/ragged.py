@@ -23,6 +23,9 @@ class Ragged:
     values: np.ndarray
     offsets: np.ndarray
 
+    def __repr__(self) -> str:
+        return f"Ragged({len(self)} rows, {len(self.values)} values of {self.values.dtype})"
+
     @classmethod
     def of_bytes(cls, rows: Iterable[bytes]) -> Ragged:
         """Pack byte strings; ``values`` is uint8."""

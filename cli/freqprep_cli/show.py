@@ -12,6 +12,7 @@ from PIL import Image
 from freqprep.contact_sheet import contact_sheet
 from freqprep.masks import decode_mask
 from freqprep.overlay import draw_objects
+from freqprep.spectrum.dct import grid_of
 from freqprep.store.reader import find_row, open_store
 from freqprep.store.selections import select
 from freqprep.store.split import Split
@@ -59,7 +60,8 @@ def show(
     Image.fromarray(picture).save(output, format="PNG")
     written = [str(output)]
     if sheet is not None:
-        coefficients = chosen.read([number], selection)[0]
+        rows, columns = grid_of(*chosen.sizes[number].tolist())
+        coefficients = chosen.read([number], selection)[0, :, :rows, :columns]
         Image.fromarray(contact_sheet(coefficients, selection)).save(sheet, format="PNG")
         written.append(str(sheet))
     label = int(chosen.labels[number])

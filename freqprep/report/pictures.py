@@ -10,7 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw
 
+from freqprep.contact_sheet import channel_tile
 from freqprep.progress import Progress
+from freqprep.report.sampling import sample_rows
 from freqprep.report.subject import Subject
 from freqprep.spectrum import BLOCK, COMPONENTS, FREQUENCIES
 from freqprep.spectrum.channels import CHANNELS, Selection
@@ -18,7 +20,6 @@ from freqprep.spectrum.dct import grid_of
 from freqprep.spectrum.fidelity import psnr
 from freqprep.store.split import Split
 
-SAMPLES = 3
 LONG_SIDE = 360
 """Largest side of a picture on the page, pixels."""
 
@@ -28,9 +29,6 @@ _GAP = 4
 _FRAME = 3
 _BACKGROUND = (128, 128, 128)
 _OUTLINE = (255, 140, 0)
-_PERCENTILE = 99.0
-_DETAIL_RANK = 0.8
-_SMALLEST_SHARE = 0.5
 
 
 @dataclass(frozen=True)
@@ -68,25 +66,6 @@ class Sample:
     row: int
     key: str
     rebuilt: tuple[Rebuilt, ...]
-
-
-def sample_rows(split: Split, count: int = SAMPLES) -> list[int]:
-    """Rows spread over the split, of detailed images; the same each time.
-
-    Of each of ``count`` equal parts of the valid rows one that has more detail than four in five
-    others, leaving out small images. Detail is read off the rounding error of the stored
-    image: what is smooth rounds to zeros without error.
-    """
-    valid = np.flatnonzero(split.valid)
-    error = split.array("luma_squared_error").astype(np.float64)
-    rows = []
-    for part in np.array_split(valid, min(count, len(valid))):
-        blocks = split.blocks[part]
-        large = part[blocks >= _SMALLEST_SHARE * blocks.max()]
-        detail = error[large] / split.blocks[large]
-        order = large[np.argsort(detail, kind="stable")]
-        rows.append(int(order[int(_DETAIL_RANK * (len(order) - 1))]))
-    return rows
 
 
 def samples(subject: Subject, split: Split) -> list[Sample]:
@@ -128,20 +107,12 @@ def gallery(split: Split, row: int, chosen: Iterable[int]) -> list[np.ndarray]:
     sheets = []
     for component in range(len(COMPONENTS)):
         first = component * FREQUENCIES
-        tiles = [_tile(channel) for channel in coefficients[first : first + FREQUENCIES]]
+        tiles = [
+            channel_tile(channel, _TILE)[0] for channel in coefficients[first : first + FREQUENCIES]
+        ]
         marked = {k for k in range(FREQUENCIES) if first + k in wanted}
         sheets.append(_sheet(tiles, marked))
     return sheets
-
-
-def _tile(channel: np.ndarray) -> Image.Image:
-    largest = max(float(np.percentile(np.abs(channel), _PERCENTILE)), 1.0)
-    grey = np.clip(128 + channel / largest * 127, 0, 255).astype(np.uint8)
-    height, width = grey.shape
-    scale = _TILE / max(height, width)
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    how = Image.Resampling.NEAREST if scale >= 1 else Image.Resampling.BOX
-    return Image.fromarray(grey).resize(size, how)
 
 
 def _sheet(tiles: list[Image.Image], marked: set[int]) -> np.ndarray:

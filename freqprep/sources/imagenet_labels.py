@@ -12,8 +12,6 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from scipy.io import loadmat
-
 from freqprep.errors import SourceError
 from freqprep.sources.files import open_regular, shown
 
@@ -128,6 +126,9 @@ def _unpacked_devkit(path: Path) -> dict[str, bytes]:
 
 
 def _wnid_of_id(meta: bytes) -> dict[int, bytes]:
+    # Only the devkit needs it, and its import takes as long as all of freqprep's others.
+    from scipy.io import loadmat
+
     # The ids are not in the order of the wnids; meta.mat is the only place that pairs them.
     try:
         synsets = loadmat(io.BytesIO(meta), squeeze_me=True)["synsets"].reshape(-1)

@@ -25,6 +25,10 @@ CHANNELS = len(COMPONENTS) * FREQUENCIES
 NAMES = tuple(f"{c}_{v}_{h}" for c in COMPONENTS for v in range(BLOCK) for h in range(BLOCK))
 """Channel names in raster order."""
 
+_SHOWN = 8
+_LONGEST_NAME = 40
+"""Channels, and letters of its name, in a selection's ``repr``."""
+
 _INDEX = {name: index for index, name in enumerate(NAMES)}
 
 
@@ -104,6 +108,13 @@ class Selection:
 
     indices: tuple[int, ...]
     name: str = ""
+
+    def __repr__(self) -> str:
+        names = self.names
+        few = names if len(names) <= _SHOWN else (*names[: _SHOWN - 1], "...", names[-1])
+        name = self.name if len(self.name) <= _LONGEST_NAME else f"{self.name[:_LONGEST_NAME]}..."
+        plural = "" if len(self) == 1 else "s"
+        return f"Selection({name!r}, {len(self)} channel{plural}: {' '.join(few)})"
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -29,6 +29,9 @@ class Moments:
     total: np.ndarray
     total_squares: np.ndarray
 
+    def __repr__(self) -> str:
+        return f"Moments({self.count} blocks, {len(self.total)} channels)"
+
     @classmethod
     def zero(cls, channels: int) -> Moments:
         """The moments of nothing."""

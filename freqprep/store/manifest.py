@@ -45,6 +45,10 @@ class Manifest:
     attributes: dict[str, Any]
     files: dict[str, FileEntry]
 
+    def __repr__(self) -> str:
+        total = sum(entry.file_bytes for entry in self.files.values())
+        return f"Manifest({self.attributes.get('split')!r}, {len(self.files)} files, {total} bytes)"
+
     def to_bytes(self) -> bytes:
         """The file's bytes: JSON, one line a file."""
         lines = [

@@ -41,6 +41,14 @@ class ObjectTable:
     annotation_id: np.ndarray
     masks: Ragged
 
+    def __repr__(self) -> str:
+        masks = np.count_nonzero(np.diff(self.masks.offsets))
+        crowds = np.count_nonzero(self.iscrowd)
+        return (
+            f"ObjectTable(objects: {len(self)}, images: {len(self.offsets) - 1},"
+            f" with a mask: {masks}, crowds: {crowds})"
+        )
+
     def __len__(self) -> int:
         return len(self.box)
 

@@ -113,6 +113,14 @@ class SplitAttributes:
     class_names: tuple[str, ...]
     versions: dict[str, str]
 
+    def __repr__(self) -> str:
+        geometry = self.encoding.geometry
+        return (
+            f"SplitAttributes({self.split!r}, {self.source_kind}, images={self.images},"
+            f" rejected={self.rejected}, classes={len(self.class_ids)},"
+            f" {geometry.kind} {geometry.size}, {self.encoding.precision})"
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """As the JSON data stored in the group's attributes."""
         return {

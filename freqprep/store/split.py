@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import zarr
-from zarr.storage import LocalStore
 
 from freqprep.allocation import keep_freed_memory
 from freqprep.errors import (
     CorruptStoreError,
+    MissingPackageError,
     RejectedRowError,
     ShardMissingError,
     StoreError,
@@ -22,7 +20,7 @@ from freqprep.errors import (
 )
 from freqprep.ragged import Ragged
 from freqprep.spectrum import FREQUENCIES
-from freqprep.spectrum.channels import CHANNELS, STORED_POSITION, Selection
+from freqprep.spectrum.channels import CHANNELS, STORED_POSITION
 from freqprep.spectrum.color import ycbcr_to_rgb
 from freqprep.spectrum.dct import grid_of, inverse
 from freqprep.spectrum.moments import Moments
@@ -39,11 +37,13 @@ from freqprep.store.manifest import (
 )
 from freqprep.store.objects import ObjectTable
 from freqprep.store.plan import shard_count
-from freqprep.store.schema import ROWS_PER_SHARD, SplitAttributes
+from freqprep.store.rows import RowReader, Rows, row_numbers
+from freqprep.store.schema import SplitAttributes
 from freqprep.store.selections import ChannelsLike, select
 from freqprep.store.shard import ShardFile
 
-Rows = int | slice | range | Sequence[int] | np.ndarray
+if TYPE_CHECKING:
+    import xarray
 
 _RESTORE = "restore the split from a copy, or convert again with --overwrite"
 
@@ -94,6 +94,9 @@ class Split:
         Its files are checked against the manifest first: a chunk that is not there would read
         as zeros, and metadata has no checksum of its own.
         """
+        import zarr  # the slowest import of all: the loader and the selections need none of it
+        from zarr.storage import LocalStore
+
         self._check_files(name)
         try:
             array = zarr.open_array(LocalStore(self.path / name, read_only=True), mode="r")
@@ -217,9 +220,10 @@ class Split:
         ShardMissingError, CorruptStoreError
             The stored bytes are not what was written.
         """
-        indices = self._rows(rows)
+        indices = row_numbers(rows, len(self), self.path)
         self._refuse_rejected(indices)
-        return self._read(indices, select(channels, self))
+        reader = RowReader(self.open_shard, self._cache, self.attributes.encoding)
+        return reader.read(indices, select(channels, self))
 
     def read(self, rows: Rows, channels: ChannelsLike = None) -> np.ndarray:
         """Coefficients: ``read_codes`` times the steps, float32; same parameters and errors."""
@@ -246,6 +250,39 @@ class Split:
         ycbcr = np.stack([inverse(component)[:height, :width] for component in components], axis=-1)
         return np.clip(np.rint(ycbcr_to_rgb(ycbcr)), 0, 255).astype(np.uint8)
 
+    def to_xarray(self) -> xarray.Dataset:
+        """The split as a data set of xarray, its coefficients read when they are used.
+
+        Returns
+        -------
+        xarray.Dataset
+            ``coefficients``, float32 of (image, channel, row, column): what `read` gives, NaN
+            where an image was rejected. Channels in raster order by name, with ``component``,
+            ``v``, ``h`` and ``step``; images with ``key``, ``label``, ``class_name`` (empty where
+            there is none), ``valid`` and ``size``.
+
+        Raises
+        ------
+        MissingPackageError
+            xarray is not installed.
+        """
+        try:
+            from freqprep.store.xarray_view import as_dataset
+        except ImportError as error:
+            raise MissingPackageError(
+                f"xarray cannot be imported: {error}", "pip install 'freqprep[xarray]'"
+            ) from None
+        return as_dataset(
+            self.read,
+            self.attributes,
+            self.content_id,
+            keys=self.keys,
+            labels=self.labels,
+            valid=self.valid,
+            sizes=self.sizes,
+            steps=self.steps,
+        )
+
     @property
     def shards(self) -> int:
         """Number of shards."""
@@ -269,22 +306,6 @@ class Split:
             self.shard_entry(shard).file_bytes,
         )
 
-    def _rows(self, rows: Rows) -> np.ndarray:
-        if isinstance(rows, slice):
-            rows = range(*rows.indices(len(self)))
-        indices = np.asarray(rows)
-        if indices.dtype == bool:
-            if indices.shape != (len(self),):
-                raise IndexError(f"a mask of {indices.shape} rows for a split of {len(self)}")
-            indices = np.flatnonzero(indices)
-        if indices.ndim > 1 or (indices.size and not np.issubdtype(indices.dtype, np.integer)):
-            raise TypeError(f"rows are whole numbers, not {indices.dtype} of {indices.ndim} axes")
-        indices = np.atleast_1d(indices).astype(np.int64)
-        outside = indices[(indices < -len(self)) | (indices >= len(self))]
-        if outside.size:
-            raise IndexError(f"row {outside[0]} is outside 0..{len(self) - 1} of {self.path}")
-        return np.where(indices < 0, indices + len(self), indices)
-
     def _refuse_rejected(self, indices: np.ndarray) -> None:
         bad = indices[~self.valid[indices]]
         if bad.size:
@@ -293,57 +314,3 @@ class Split:
                 f"row {row} ({self.keys[row]!r}) was rejected at conversion: {self.defect(row)}",
                 "read only rows where split.valid is true",
             )
-
-    def _read(self, indices: np.ndarray, selection: Selection) -> np.ndarray:
-        encoding = self.attributes.encoding
-        # Channel-major in memory, so that a whole chunk is decoded right into its place.
-        shape = (len(selection), len(indices), *encoding.geometry.grid)
-        out = np.empty(shape, encoding.dtype)
-        place = {STORED_POSITION[index]: i for i, index in enumerate(selection.indices)}
-        shards = indices // ROWS_PER_SHARD
-        for shard in np.unique(shards).tolist():
-            targets = np.flatnonzero(shards == shard)
-            to, take = _run(targets), _run(indices[targets] % ROWS_PER_SHARD)
-            whole = isinstance(take, slice) and take == slice(0, ROWS_PER_SHARD)
-            if isinstance(to, slice) and whole:
-                self._read_whole(shard, {p: out[i, to] for p, i in place.items()})
-                continue
-            keep = len(targets) * 2 < ROWS_PER_SHARD  # single rows come back for more
-            for position, chunk in self._chunks(shard, list(place), keep):
-                out[place[position], to] = chunk[take]
-        return out.transpose(1, 0, 2, 3)
-
-    def _read_whole(self, shard: int, targets: dict[int, np.ndarray]) -> None:
-        """Decode whole chunks of a shard, each into its target."""
-        with self.open_shard(shard) as file:
-            for _ in file.read(list(targets), targets.__getitem__):
-                pass
-
-    def _chunks(
-        self, shard: int, positions: list[int], keep: bool
-    ) -> Iterator[tuple[int, np.ndarray]]:
-        """Chunks of a shard, from the cache or from disk; valid until the next one."""
-        missing = []
-        for position in positions:
-            chunk = self._cache.get((shard, position))
-            if chunk is None:
-                missing.append(position)
-            else:
-                yield position, chunk
-        if not missing:
-            return
-        encoding = self.attributes.encoding
-        scratch = np.empty((ROWS_PER_SHARD, *encoding.geometry.grid), encoding.dtype)
-        with self.open_shard(shard) as file:
-            for position, chunk in file.read(missing, lambda _: scratch):
-                if keep:
-                    self._cache.put((shard, position), chunk.copy())
-                yield position, chunk
-
-
-def _run(indices: np.ndarray) -> Any:
-    """The same indices as a slice, where they are one run: NumPy then copies blocks."""
-    first = int(indices[0])
-    if np.array_equal(indices, np.arange(first, first + len(indices))):
-        return slice(first, first + len(indices))
-    return indices

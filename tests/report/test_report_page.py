@@ -18,7 +18,8 @@ from freqprep.importance.drift import drift
 from freqprep.importance.findings import jaccard
 from freqprep.importance.ranking import Ranking, by_size
 from freqprep.report import write_report
-from freqprep.report.pictures import as_jpeg, gallery, sample_rows, samples
+from freqprep.report.pictures import as_jpeg, gallery, samples
+from freqprep.report.sampling import sample_rows
 from freqprep.report.subject import Subject
 from freqprep.report.text import decibel, esc, number, percent, visible
 from freqprep.spectrum.channels import CHANNELS, NAMES, PUBLISHED, published
@@ -163,14 +164,6 @@ def test_stability_and_what_is_missing_are_told(parsed, findings, split, tmp_pat
     write_report(dataclasses.replace(findings, analysis=analysis), split, tmp_path / "r.html")
     text = "".join(Page((tmp_path / "r.html").read_text(encoding="utf-8")).words)
     assert "too few images" in text and f"because {visible(EVIL)}" in text
-
-
-def test_samples_are_spread_valid_and_the_same_each_time(split, subject):
-    rows = sample_rows(split)
-    assert rows == sample_rows(split) and len(set(rows)) == 3
-    assert split.valid[rows].all()
-    thirds = np.array_split(np.flatnonzero(split.valid), 3)
-    assert all(row in part for row, part in zip(rows, thirds, strict=True))
 
 
 def test_pictures_are_rebuilt_from_what_they_say(split, subject, page):

@@ -1,0 +1,127 @@
+"""Rows of a split: as a caller names them, and their codes from the shards that hold them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from freqprep.spectrum.channels import STORED_POSITION, Selection
+from freqprep.store.cache import ChunkCache
+from freqprep.store.schema import ROWS_PER_SHARD, Encoding
+from freqprep.store.shard import ShardFile
+
+Rows = int | slice | range | Sequence[int] | np.ndarray
+
+
+def row_numbers(rows: Rows, count: int, path: Path) -> np.ndarray:
+    """Rows as numbers from 0, in the order asked for.
+
+    Parameters
+    ----------
+    rows : int, list, range, slice or array
+        As `Split.read_codes` takes them.
+    count : int
+        Rows of the split.
+    path : Path
+        The split, for messages.
+
+    Returns
+    -------
+    ndarray of int64, shape (n,)
+
+    Raises
+    ------
+    IndexError
+        A row is outside the split, or a mask is not of its length.
+    TypeError
+        They are not whole numbers.
+    """
+    if isinstance(rows, slice):
+        rows = range(*rows.indices(count))
+    indices = np.asarray(rows)
+    if indices.dtype == bool:
+        if indices.shape != (count,):
+            raise IndexError(f"a mask of {indices.shape} rows for a split of {count}")
+        indices = np.flatnonzero(indices)
+    if indices.ndim > 1 or (indices.size and not np.issubdtype(indices.dtype, np.integer)):
+        raise TypeError(f"rows are whole numbers, not {indices.dtype} of {indices.ndim} axes")
+    indices = np.atleast_1d(indices).astype(np.int64)
+    outside = indices[(indices < -count) | (indices >= count)]
+    if outside.size:
+        raise IndexError(f"row {outside[0]} is outside 0..{count - 1} of {path}")
+    return np.where(indices < 0, indices + count, indices)
+
+
+@dataclass(frozen=True)
+class RowReader:
+    """Codes of any rows and channels; whole shards are decoded right into their places.
+
+    Attributes
+    ----------
+    open_shard : callable
+        Opens a shard by its number.
+    cache : ChunkCache
+        Has the chunks that single rows were read from, and takes further ones.
+    encoding : Encoding
+    """
+
+    open_shard: Callable[[int], ShardFile]
+    cache: ChunkCache
+    encoding: Encoding
+
+    def read(self, rows: np.ndarray, selection: Selection) -> np.ndarray:
+        """Codes of row numbers as `row_numbers` gives them; see `Split.read_codes`."""
+        # Channel-major in memory, so that a whole chunk is decoded right into its place.
+        shape = (len(selection), len(rows), *self.encoding.geometry.grid)
+        out = np.empty(shape, self.encoding.dtype)
+        place = {STORED_POSITION[index]: i for i, index in enumerate(selection.indices)}
+        shards = rows // ROWS_PER_SHARD
+        for shard in np.unique(shards).tolist():
+            targets = np.flatnonzero(shards == shard)
+            to, take = _run(targets), _run(rows[targets] % ROWS_PER_SHARD)
+            whole = isinstance(take, slice) and take == slice(0, ROWS_PER_SHARD)
+            if isinstance(to, slice) and whole:
+                self._read_whole(shard, {p: out[i, to] for p, i in place.items()})
+                continue
+            keep = len(targets) * 2 < ROWS_PER_SHARD  # single rows come back for more
+            for position, chunk in self._chunks(shard, list(place), keep):
+                out[place[position], to] = chunk[take]
+        return out.transpose(1, 0, 2, 3)
+
+    def _read_whole(self, shard: int, targets: dict[int, np.ndarray]) -> None:
+        """Decode whole chunks of a shard, each into its target."""
+        with self.open_shard(shard) as file:
+            for _ in file.read(list(targets), targets.__getitem__):
+                pass
+
+    def _chunks(
+        self, shard: int, positions: list[int], keep: bool
+    ) -> Iterator[tuple[int, np.ndarray]]:
+        """Chunks of a shard, from the cache or from disk; valid until the next one."""
+        missing = []
+        for position in positions:
+            chunk = self.cache.get((shard, position))
+            if chunk is None:
+                missing.append(position)
+            else:
+                yield position, chunk
+        if not missing:
+            return
+        scratch = np.empty((ROWS_PER_SHARD, *self.encoding.geometry.grid), self.encoding.dtype)
+        with self.open_shard(shard) as file:
+            for position, chunk in file.read(missing, lambda _: scratch):
+                if keep:
+                    self.cache.put((shard, position), chunk.copy())
+                yield position, chunk
+
+
+def _run(indices: np.ndarray) -> Any:
+    """The same indices as a slice, where they are one run: NumPy then copies blocks."""
+    first = int(indices[0])
+    if np.array_equal(indices, np.arange(first, first + len(indices))):
+        return slice(first, first + len(indices))
+    return indices

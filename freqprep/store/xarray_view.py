@@ -1,0 +1,108 @@
+"""A split as an xarray data set whose coefficients are read when they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import xarray
+from xarray.backends import BackendArray
+from xarray.core import indexing
+
+from freqprep.spectrum import BLOCK, COMPONENTS, FREQUENCIES
+from freqprep.spectrum.channels import CHANNELS, NAMES
+from freqprep.store.schema import COEFFICIENTS, ROWS_PER_SHARD, SplitAttributes
+
+Read = Callable[[np.ndarray, list[int]], np.ndarray]
+"""Valid rows and raster indices of channels -> their coefficients, float32 (n, C, R, C)."""
+
+
+def as_dataset(
+    read: Read,
+    attributes: SplitAttributes,
+    content_id: str,
+    *,
+    keys: Sequence[str],
+    labels: np.ndarray,
+    valid: np.ndarray,
+    sizes: np.ndarray,
+    steps: np.ndarray,
+) -> xarray.Dataset:
+    """The data set of `Split.to_xarray`, from what a split knows of itself."""
+    names = np.array([*attributes.class_names, ""], object)  # the last for the label -1
+    frequency = np.arange(CHANNELS) % FREQUENCIES
+    coefficients = _Coefficients(read, valid, attributes.encoding.geometry.grid)
+    lazy: Any = indexing.LazilyIndexedArray(coefficients)
+    # A copy of the data set shares what reads the split; assigning to it loads it.
+    data: Any = indexing.CopyOnWriteArray(lazy)
+    dimensions = ("image", "channel", "row", "column")
+    return xarray.Dataset(
+        {COEFFICIENTS: xarray.Variable(dimensions, data, {"long_name": "DCT coefficient"})},
+        {
+            "image": np.arange(len(valid)),
+            "channel": list(NAMES),
+            "component": ("channel", np.repeat(COMPONENTS, FREQUENCIES)),
+            "v": ("channel", frequency // BLOCK),
+            "h": ("channel", frequency % BLOCK),
+            "step": ("channel", steps),
+            "key": ("image", np.array([*keys, None], object)[:-1]),
+            "label": ("image", labels),
+            "class_name": ("image", names[labels]),
+            "valid": ("image", valid),
+            "side": ["height", "width"],
+            "size": (("image", "side"), sizes),
+        },
+        {
+            "split": attributes.split,
+            "source_kind": attributes.source_kind,
+            "precision": attributes.encoding.precision,
+            "content_id": content_id,
+        },
+    )
+
+
+class _Coefficients(BackendArray):
+    """All coefficients of a split as xarray indexes them, float32; NaN where rejected."""
+
+    def __init__(self, read: Read, valid: np.ndarray, grid: tuple[int, int]) -> None:
+        self.shape = (len(valid), CHANNELS, *grid)
+        self.dtype = np.dtype(np.float32)
+        self._read = read
+        self._valid = valid
+
+    def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
+        support = indexing.IndexingSupport.OUTER
+        return indexing.explicit_indexing_adapter(key, self.shape, support, self._outer)
+
+    def _outer(self, key: tuple[int | slice | np.ndarray, ...]) -> np.ndarray:
+        """An index for each axis: a number (which drops the axis), a slice or an array."""
+        images, channels, rows, columns = (
+            _kept(index, length) for index, length in zip(key, self.shape, strict=True)
+        )
+        image_numbers = np.arange(self.shape[0])[images]
+        # Each channel once, as the reader wants them, whatever the index repeats.
+        wanted, place = np.unique(np.arange(CHANNELS)[channels], return_inverse=True)
+        grid = np.empty(self.shape[2:], bool)[rows][:, columns].shape
+        out = np.full((len(image_numbers), len(place), *grid), np.nan, self.dtype)
+        for part in _by_shard(image_numbers) if out.size else []:
+            good = part[self._valid[image_numbers[part]]]
+            if len(good):
+                coefficients = self._read(image_numbers[good], wanted.tolist())
+                out[good] = coefficients[:, place][:, :, rows][:, :, :, columns]
+        return out[tuple(0 if isinstance(i, int | np.integer) else slice(None) for i in key)]
+
+
+def _kept(index: int | slice | np.ndarray, length: int) -> slice | np.ndarray:
+    """An index that keeps its axis."""
+    if isinstance(index, int | np.integer):
+        number = range(length)[index]
+        return slice(number, number + 1)
+    return index
+
+
+def _by_shard(images: np.ndarray) -> list[np.ndarray]:
+    """Places of the images that lie in one shard, shard after shard."""
+    order = np.argsort(images, kind="stable")
+    changes = np.flatnonzero(np.diff(images[order] // ROWS_PER_SHARD)) + 1
+    return np.split(order, changes)

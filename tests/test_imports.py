@@ -1,0 +1,48 @@
+"""``import freqprep`` loads what every use needs, and nothing that only some do."""
+
+import subprocess
+import sys
+
+import pytest
+
+ONLY_SOME_NEED = {
+    "PIL",
+    "faster_coco_eval",
+    "joblib",
+    "matplotlib",
+    "onnx",
+    "onnxruntime",
+    "pandas",
+    "pycocotools",
+    "scipy",
+    "simplejpeg",
+    "skimage",
+    "torch",
+    "torchvision",
+    "typer",
+    "xarray",
+    "zarr",
+}
+
+
+def loaded_by(code: str) -> set[str]:
+    """Top-level packages in memory after some code, in a fresh interpreter."""
+    program = f"{code}\nimport sys\nprint(*{{name.partition('.')[0] for name in sys.modules}})"
+    finished = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    return set(finished.stdout.split())
+
+
+def test_the_package_loads_only_what_all_of_it_needs():
+    assert loaded_by("import freqprep; freqprep.channels('paper-6')") & ONLY_SOME_NEED == set()
+
+
+@pytest.mark.parametrize("module", ["freqprep.convert", "freqprep.sources", "freqprep.estimate"])
+def test_converting_loads_scipy_for_no_source_but_the_devkit(module):
+    assert "scipy" not in loaded_by(f"import {module}")
+
+
+def test_what_is_loaded_later_is_seen(store):
+    loaded = loaded_by(f"import freqprep; freqprep.open_store({str(store)!r})['train'].labels")
+    assert loaded & ONLY_SOME_NEED == {"zarr"}
