@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,9 @@ import numpy as np
 from freqprep.encoding import Encoder
 from freqprep.errors import ImageDefect, SourceError, UsageError
 from freqprep.progress import Progress
+from freqprep.reports import paths_of
 from freqprep.shard_task import Files
-from freqprep.sources import SOURCES
+from freqprep.sources import discover
 from freqprep.spectrum.channels import CHANNELS, STORED_POSITION
 from freqprep.store.plan import Plan, make_plan
 from freqprep.store.reader import Split, open_store
@@ -42,7 +44,7 @@ def compare_with_source(store: Path, source: Path, sample: int) -> tuple[int, li
     compared = 0
     problems: list[Problem] = []
     for name, split in open_store(store).items():
-        plan = _plan_of(split, source)
+        plan = _plan_of(split, source, paths_of(store, split))
         rows = np.unique(np.linspace(0, len(split) - 1, min(sample, len(split))).astype(int))
         files = Files.of_rows(source, plan, rows)
         encoder = Encoder(split.attributes.encoding)
@@ -62,9 +64,10 @@ def compare_with_source(store: Path, source: Path, sample: int) -> tuple[int, li
     return compared, problems
 
 
-def _plan_of(split: Split, source: Path) -> Plan:
+def _plan_of(split: Split, source: Path, named: Mapping[str, str]) -> Plan:
     attributes = split.attributes
-    found = SOURCES[attributes.source_kind](source, attributes.split)
+    paths = {option: source / path for option, path in named.items()}
+    found = discover(attributes.source_kind, source, attributes.split, paths)
     listing = found.listings.get(attributes.split)
     if listing is None or len(listing) != len(split):
         count = 0 if listing is None else len(listing)
