@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,7 @@ import numpy as np
 from freqprep.encoding import Encoder
 from freqprep.errors import ImageDefect, SourceError, UsageError
 from freqprep.progress import Progress
-from freqprep.reports import paths_of
+from freqprep.reports import log_path, paths_of
 from freqprep.shard_task import Files
 from freqprep.sources import discover
 from freqprep.spectrum.channels import CHANNELS, STORED_POSITION
@@ -44,7 +43,7 @@ def compare_with_source(store: Path, source: Path, sample: int) -> tuple[int, li
     compared = 0
     problems: list[Problem] = []
     for name, split in open_store(store).items():
-        plan = _plan_of(split, source, paths_of(store, split))
+        plan = _plan_of(split, source, store)
         rows = np.unique(np.linspace(0, len(split) - 1, min(sample, len(split))).astype(int))
         files = Files.of_rows(source, plan, rows)
         encoder = Encoder(split.attributes.encoding)
@@ -64,10 +63,19 @@ def compare_with_source(store: Path, source: Path, sample: int) -> tuple[int, li
     return compared, problems
 
 
-def _plan_of(split: Split, source: Path, named: Mapping[str, str]) -> Plan:
-    attributes = split.attributes
+def _plan_of(split: Split, source: Path, store: Path) -> Plan:
+    attributes, named = split.attributes, paths_of(store, split)
     paths = {option: source / path for option, path in named.items()}
-    found = discover(attributes.source_kind, source, attributes.split, paths)
+    try:
+        found = discover(attributes.source_kind, source, attributes.split, paths)
+    except SourceError as error:
+        if attributes.source_kind != "coco" or named or log_path(store).exists():
+            raise
+        raise SourceError(
+            f"{error.message} ({log_path(store)} is not there, which says with which --annotations"
+            " and --images the store was made)",
+            "put the log back beside the store",
+        ) from None
     listing = found.listings.get(attributes.split)
     if listing is None or len(listing) != len(split):
         count = 0 if listing is None else len(listing)

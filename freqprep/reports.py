@@ -51,8 +51,9 @@ def paths_of(store: Path, split: Split) -> dict[str, str]:
         except (ValueError, RecursionError):  # a line that was not written to its end
             continue
         if isinstance(entry, dict) and entry.get("content_id") == split.content_id:
-            options = {option: entry.get(option) for option in ("annotations", "images")}
-            return {option: path for option, path in options.items() if isinstance(path, str)}
+            named = entry.get("named_paths")
+            options = named if isinstance(named, dict) else {}
+            return {key: options[key] for key in ("annotations", "images") if key in options}
     return {}
 
 

@@ -203,7 +203,7 @@ def _by_split(
 def _check_there(source: _Source, name: str, names: list[bytes], located: Located) -> None:
     """Stop where no listed image is there, and warn where most are not."""
     if located.there == 0:
-        top = os.path.join(os.fsencode(source.root), source.images or b"")
+        top = os.path.normpath(os.path.join(os.fsencode(source.root), source.images or b""))
         example = some_image(top)
         found = "no image is there" if example is None else f"{shown(example)} is there"
         raise SourceError(

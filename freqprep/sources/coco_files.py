@@ -193,8 +193,9 @@ def _one_data_set(root: Path, files: Iterable[AnnotationFile]) -> list[Annotatio
     outermost = [file for file in files if _depth(file.base) == depth]
     bases = sorted({file.base for file in outermost})
     if len(bases) > 1:
+        names = some([*map(shown, bases)])
         raise SourceError(
-            f"{shown(os.fsencode(root))} holds {len(bases)} data sets: {some([*map(shown, bases)])}",
+            f"{shown(os.fsencode(root))} holds {len(bases)} data sets: {names}",
             f"name one of them, for example {shown(_full(root, bases[0]))}",
         )
     return outermost

@@ -108,7 +108,7 @@ def places_of(root: Path, file: AnnotationFile, split: str | None, images: bytes
             return False
         return normalise_split(said) != normalise_split(fixed)
 
-    return Places(own, shared, own or [file.base], of_another)
+    return Places(own, shared, own or [b""], of_another)
 
 
 def _above(file: AnnotationFile) -> list[bytes]:

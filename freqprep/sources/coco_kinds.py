@@ -10,13 +10,14 @@ from freqprep.sources.files import open_regular
 
 OBJECTS, KEYPOINTS, DAMAGED = "objects", "keypoints", "damaged"
 READABLE = (OBJECTS, KEYPOINTS, DAMAGED)
-"""Kinds of a file that has boxes, and of one that may have had them: reading it says what is wrong."""
+"""Kinds of files that have boxes, or may have had them: reading one says what is wrong."""
 
 _BLOCK = 2**20
 _OVERLAP = 64
 _FIRST_ANNOTATIONS = 2**16
 
 _ARRAY = re.compile(rb'"(images|annotations)"\s{0,20}:\s{0,20}\[')
+_KEY = re.compile(rb'"(segments_info|caption|bbox|segmentation)"\s*:')
 _KEYPOINTS = re.compile(rb'"keypoints"\s*:\s*\[\s*[-0-9]')
 
 
@@ -46,11 +47,12 @@ def kind_of(path: bytes) -> str:
         if outline.images:
             return "images without annotations"
         return "a list, not a data set" if outline.first == b"[" else "not COCO annotations"
-    if b'"segments_info"' in entries:
+    keys = set(_KEY.findall(entries))
+    if b"segments_info" in keys:
         return "panoptic segments"
     if _KEYPOINTS.search(entries):
         return KEYPOINTS
-    if b'"bbox"' not in entries and b'"segmentation"' not in entries and b'"caption"' in entries:
+    if b"caption" in keys and not keys & {b"bbox", b"segmentation"}:
         return "captions"
     return OBJECTS if outline.images or not whole else "not COCO annotations"
 

@@ -17,23 +17,8 @@ _DRIVE = re.compile(rb"[A-Za-z]:(?=[\\/])")
 _WORD = re.compile(r"[^A-Za-z0-9]+")
 
 _STRUCTURE = frozenset(
-    [
-        "annotations",
-        "annotation",
-        "anns",
-        "ann",
-        "labels",
-        "label",
-        "json",
-        "images",
-        "image",
-        "imgs",
-        "img",
-        "data",
-        "jpegimages",
-        "set",
-        "sets",
-    ]
+    ("annotations", "annotation", "anns", "ann", "labels", "label", "json", "set", "sets")
+    + ("images", "image", "imgs", "img", "data", "jpegimages")
 )
 """Words of folder names that say what lies in a folder, not which data set it is."""
 
@@ -97,7 +82,7 @@ def split_in(name: str) -> str | None:
 
 
 def is_structure(name: str) -> bool:
-    """Whether a folder's name only says what it holds: ``annotations``, ``train``, ``val_images``."""
+    """Whether a folder's name only says what it holds (``annotations``, ``val_images``)."""
     words = [word.lower() for word in _WORD.split(name) if word]
     return bool(words) and all(word in _STRUCTURE or word in SPLIT_NAMES for word in words)
 
