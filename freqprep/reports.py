@@ -53,7 +53,8 @@ def paths_of(store: Path, split: Split) -> dict[str, str]:
         if isinstance(entry, dict) and entry.get("content_id") == split.content_id:
             named = entry.get("named_paths")
             options = named if isinstance(named, dict) else {}
-            return {key: options[key] for key in ("annotations", "images") if key in options}
+            known = {key: options.get(key) for key in ("annotations", "images")}
+            return {key: path for key, path in known.items() if isinstance(path, str)}
     return {}
 
 

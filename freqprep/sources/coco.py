@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from freqprep.errors import SourceError
+from freqprep.errors import SourceError, some
 from freqprep.progress import say
 from freqprep.ragged import Ragged
 from freqprep.sources import folders
@@ -31,7 +31,7 @@ from freqprep.sources.coco_annotations import (
     read_outline,
     rows_of,
 )
-from freqprep.sources.coco_files import AnnotationFile, find, given, is_unnamed
+from freqprep.sources.coco_files import NOT_USED, AnnotationFile, find, given, is_unnamed
 from freqprep.sources.coco_images import Located, locate, places_of
 from freqprep.sources.coco_kinds import READABLE, kind_of
 from freqprep.sources.coco_refusals import some_image
@@ -82,6 +82,11 @@ def discover(
     else:
         file = _given(root, annotations, os.fsencode(named["annotations"]))
         files, unused = {split or file.split or "train": file}, {}
+    if left := [shown(path) for path, what in unused.items() if what == NOT_USED]:
+        say(
+            f"warning: annotations that are not used: {some(left)}; --annotations FILE --split NAME"
+            " converts one of them"
+        )
     chosen = choose_splits(files, split, root)
     folder = os.fsencode(named["images"]) if images is not None else None
     sources = {

@@ -158,8 +158,8 @@ class _Reader:
         # the images may follow the annotations in the file.
         self.masks = array("q")
 
-    def fail(self, what: str) -> NoReturn:
-        raise SourceError(f"{self.path}: {what}", _REMEDY)
+    def fail(self, what: str, remedy: str = _REMEDY) -> NoReturn:
+        raise SourceError(f"{self.path}: {what}", remedy)
 
     def integer(self, entry: Any, key: str, kind: str, number: int) -> int:
         value = entry.get(key) if isinstance(entry, dict) else None
@@ -185,6 +185,12 @@ class _Reader:
         number = len(self.image_id)
         id_ = self.integer(entry, "id", "image", number)
         for key in ("height", "width"):
+            if entry.get(key) is None:
+                self.fail(
+                    f"image number {number} (id {id_}) has {key} = missing, not an integer of 64"
+                    " bits",
+                    "write the size of each image, in the pixels of its boxes, into the file",
+                )
             side = self.integer(entry, key, "image", number)
             if not 0 < side <= LARGEST_SIDE:
                 self.fail(f"image number {number} (id {id_}) has {key} = {side}, not a size")

@@ -17,6 +17,9 @@ from freqprep.sources.files import shown
 from freqprep.sources.folders import is_hidden
 from freqprep.sources.listing import class_text
 
+NOT_USED = "not used"
+"""What is said of an annotation file that is none of the data set's splits."""
+
 ROBOFLOW = b"_annotations.coco.json"
 
 _DEEPEST = 4
@@ -95,7 +98,7 @@ def find(root: Path) -> Found:
                 files = [_without_folders_name(files[0])]
             kept = {file.path for file in files}
             rest = (file.path for other in groups for file in other if file.path not in kept)
-            return Found(files, {**unused, **dict.fromkeys(rest, "not used")})
+            return Found(files, {**unused, **dict.fromkeys(rest, NOT_USED)})
     raise no_annotations(root, unused)
 
 

@@ -17,7 +17,9 @@ _MOST_SEEN = 200_000
 """Entries of a source that are looked at before it is named."""
 
 _HEAD = 4096
-_YOLO_LINE = re.compile(rb"\s*\d+(\s+-?\d+(\.\d+)?([eE][-+]?\d+)?){4,}\s*")
+_MOST_READ = 100
+_YOLO_LINE = re.compile(rb"\s*\d+(\s+-?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?){4,}\s*")
+_YOLO_CONFIGURATION = re.compile(rb"^(nc|names)\s*:", re.MULTILINE)
 _BY_HAND = "name the file with --annotations FILE and the images' folder with --images DIR"
 _CONVERT_FIRST = (
     "convert the labels to COCO's JSON first (CVAT, FiftyOne and Roboflow do), then run this again"
@@ -82,20 +84,25 @@ def _look(root: bytes) -> _Seen:
     stems: set[bytes] = set()
     texts: list[bytes] = []
     for path in islice(_files(root), _MOST_SEEN):
-        stem, extension = os.path.splitext(os.path.basename(path))
+        extension = os.path.splitext(path)[1].lower()
         if is_named_image(path):
             image = image or path
-            stems.add(stem)
-        elif extension.lower() == b".txt":
+            stems.add(_stem(path))
+        elif extension == b".txt":
             texts.append(path)
-        elif extension.lower() == b".xml" and voc is None:
+        elif extension == b".xml" and voc is None:
             voc = path if b"<annotation" in _head(root, path) else None
-    for path in islice((p for p in texts if _stem(p) in stems), 100):
-        lines = _head(root, path).splitlines()[:-1] or _head(root, path).splitlines()
-        if lines and all(_YOLO_LINE.fullmatch(line) for line in lines if line.strip()):
-            yolo = path
-            break
+        elif extension in (b".yaml", b".yml") and yolo is None:
+            yolo = path if _YOLO_CONFIGURATION.search(_head(root, path)) else None
+    beside = islice((path for path in texts if _stem(path) in stems), _MOST_READ)
+    yolo = next((path for path in beside if _is_yolo(_head(root, path))), yolo)
     return _Seen(image, yolo, voc)
+
+
+def _is_yolo(head: bytes) -> bool:
+    """Whether a text has lines of a class and four numbers or more."""
+    lines = [line for line in head[: head.rfind(b"\n") + 1 or None].splitlines() if line.strip()]
+    return bool(lines) and all(_YOLO_LINE.fullmatch(line) for line in lines)
 
 
 def _stem(path: bytes) -> bytes:
