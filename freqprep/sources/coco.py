@@ -88,7 +88,9 @@ def discover(
             " converts one of them"
         )
     chosen = choose_splits(files, split, root)
-    folder = os.fsencode(named["images"]) if images is not None else None
+    folder = None if images is None else os.fsencode(named["images"])
+    if folder == os.fsencode(os.curdir):
+        folder = b""  # the source itself
     sources = {
         name: _Source(root, file, name, file.split or split, folder) for name, file in files.items()
     }
@@ -123,7 +125,7 @@ def named_paths(root: Path, annotations: Path | None, images: Path | None) -> di
     for option, path in (("annotations", annotations), ("images", images)):
         if path is not None:
             full = os.path.abspath(path)
-            inside = os.path.commonpath([top, full]) == top and full != top
+            inside = os.path.commonpath([top, full]) == top
             named[option] = os.path.relpath(full, top) if inside else full
     return named
 

@@ -160,15 +160,16 @@ def _full(root: Path, path: bytes) -> bytes:
 def _json_files(root: bytes) -> Iterator[tuple[bytes, list[bytes]]]:
     """Folders, relative to the root, with the names of their JSON files; outermost first."""
     level = [b""]
-    met = set()
+    top = os.stat(root)
+    met = {(top.st_dev, top.st_ino)}
     for _ in range(_DEEPEST):
         below = []
         for folder in level:
             names = []
             for entry in _entries(os.path.join(root, folder)):
-                if entry.name.lower().endswith(b".json"):
+                if _is_json(entry.name):
                     names.append(entry.name)
-                elif entry.is_dir():
+                else:
                     status = entry.stat()
                     if (status.st_dev, status.st_ino) not in met:  # links may lead back
                         met.add((status.st_dev, status.st_ino))
@@ -178,10 +179,18 @@ def _json_files(root: bytes) -> Iterator[tuple[bytes, list[bytes]]]:
         level = below
 
 
+def _is_json(name: bytes) -> bool:
+    return name.lower().endswith(b".json")
+
+
 def _entries(folder: bytes) -> list[os.DirEntry[bytes]]:
     try:
         with os.scandir(folder) as entries:
-            visible = [entry for entry in entries if not is_hidden(entry.name)]
+            visible = [
+                entry
+                for entry in entries
+                if not is_hidden(entry.name) and (_is_json(entry.name) or entry.is_dir())
+            ]
     except OSError as error:
         raise SourceError(
             f"cannot list the folder {shown(folder)}: {error.strerror}",

@@ -95,20 +95,22 @@ def places_of(root: Path, file: AnnotationFile, split: str | None, images: bytes
     """
     above = _above(file)
     if images is not None:
-        within = _of_split(root, images, split) if split else []
-        return Places([], [images, *within], [images], lambda name: False)
-    own = _own(root, above, split) if split else []
-    pools = [pool for folder in above for pool in _existing(root, folder, _POOLS)]
-    shared = [folder for folder in dict.fromkeys([*pools, *above]) if folder not in own]
-    fixed = split if own or not is_unnamed(file) else None
+        own, search = [], [images]
+        shared = [images, *(_of_split(root, images, split) if split else [])]
+    else:
+        own = _own(root, above, split) if split else []
+        pools = [pool for folder in above for pool in _existing(root, folder, _POOLS)]
+        shared = [folder for folder in dict.fromkeys([*pools, *above]) if folder not in own]
+        search = own or [b""]
+    certain = split if own or not is_unnamed(file) else None
 
     def of_another(name: bytes) -> bool:
         said = folder_split(name)
-        if fixed is None or said is None:
+        if certain is None or said is None:
             return False
-        return normalise_split(said) != normalise_split(fixed)
+        return normalise_split(said) != normalise_split(certain)
 
-    return Places(own, shared, own or [b""], of_another)
+    return Places(own, shared, search, of_another)
 
 
 def _above(file: AnnotationFile) -> list[bytes]:

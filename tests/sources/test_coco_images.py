@@ -132,6 +132,25 @@ def test_a_name_of_another_machine_is_the_file_whose_folders_agree_most(tmp_path
         discover(tmp_path, None)
 
 
+def test_in_a_named_folder_another_splits_images_are_not_taken(tmp_path):
+    listed(tmp_path, "annotations/instances_train.json", *NUMBERS)
+    put(tmp_path, *(f"images/val/{name}" for name in NUMBERS))
+    with pytest.raises(SourceError, match="none of the 8 images"):
+        discover(tmp_path, None, images=tmp_path / "images")
+    put(tmp_path, *(f"images/train/{name}" for name in NUMBERS))
+    assert paths(found(tmp_path, images=tmp_path / "images")) == [
+        f"images/train/{name}" for name in NUMBERS
+    ]
+
+
+def test_the_source_itself_may_be_the_named_folder(tmp_path):
+    listed(tmp_path, "annotations/all.json", "0.jpg", "a/1.jpg")
+    put(tmp_path, "0.jpg", "a/1.jpg", "a/2.jpg")
+    listing = found(tmp_path, images=tmp_path)
+    assert paths(listing) == ["0.jpg", "a/1.jpg"] and listing.named_paths == {"images": "."}
+    assert listing.ignored == {"image without an entry in the annotations": 1}
+
+
 def test_no_file_outside_of_the_source_is_ever_listed(tmp_path):
     outside = tmp_path / "outside.jpg"
     outside.write_bytes(b"\xff\xd8\xff")
@@ -170,13 +189,37 @@ def test_links_that_lead_back_are_no_other_data_set(tmp_path):
     listed(tmp_path, "annotations/instances_train.json", "0.jpg")
     put(tmp_path, "train/0.jpg")
     (tmp_path / "self").symlink_to(tmp_path)
-    assert paths(found(tmp_path)) == ["train/0.jpg"]
+    listing = found(tmp_path)
+    assert paths(listing) == ["train/0.jpg"] and listing.ignored == {}
 
 
-def test_an_inner_data_set_is_left_aside_and_said(tmp_path):
+NO_COCO = {
+    "imagefolder": {"cat/0.jpg": "", "notes.txt": "0 1 2 3 4", "cat/1.txt": "1 2 3 4 5"},
+    "YOLO": {"images/0.jpg": "", "labels/0.txt": "0 .5 0.5 5e-1 1\n2 -0.1 .2 .3 .4 .5 .6"},
+    "YOLO's": {"train/images/0.jpg": "", "train/labels/0.txt": "", "data.yaml": "nc: 1\n"},
+    "Pascal VOC": {"0.jpg": "", "0.xml": "<?xml?>\n<annotation verified='yes'>"},
+    "only 0.json \\(not COCO annotations\\)": {"0.jpg": "", "0.json": '{"shapes": []}'},
+    "only found.json \\(a list": {"0.jpg": "", "found.json": '[{"bbox": [1, 2, 3, 4]}]'},
+    "line 1, column": {"0.jpg": "", "cut.json": '{"images": [{"id": 1'},
+    "none of the|no annotations in": {"notes.md": "x", "page.xml": "<svg/>"},
+}
+
+
+@pytest.mark.parametrize(("words", "files"), NO_COCO.items(), ids=NO_COCO)
+def test_what_is_not_coco_is_refused_by_name(tmp_path, words, files):
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    with pytest.raises(SourceError, match=words) as caught:
+        discover(tmp_path, None)
+    assert caught.value.remedy
+
+
+def test_an_inner_data_set_is_left_aside_and_said(tmp_path, capsys):
     listed(tmp_path, "annotations/instances_train.json", "0.jpg")
     listed(tmp_path, "old/annotations/instances_train.json", "0.jpg")
     put(tmp_path, "train/0.jpg", "old/train/0.jpg")
     listing = found(tmp_path)
     assert paths(listing) == ["train/0.jpg"]
+    assert "warning: annotations that are not used: old/" in capsys.readouterr().err
     assert listing.ignored == {"old/annotations/instances_train.json (not used)": 1}
