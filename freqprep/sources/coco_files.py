@@ -91,9 +91,9 @@ def find(root: Path) -> Found:
             groups[known].append(file)
     for number, group in enumerate(groups):
         if group:
+            if number == 3 and len(group) > 1:
+                raise _unknown(root, group)
             files = _one_data_set(root, group)
-            if number == 3 and len(files) > 1:
-                raise _unknown(root, files)
             if number == 1 and len(files) == 1:
                 files = [_without_folders_name(files[0])]
             kept = {file.path for file in files}
