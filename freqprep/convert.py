@@ -149,6 +149,7 @@ def _convert_split(request: Request, build: Build) -> None:
             "split": plan.attributes.split,
             "content_id": identity,
             "source": str(request.source.resolve()),
+            "named_paths": plan.rows.named_paths,
             "host": platform.node(),
             "jobs": request.workers,
             "memory_bound": bound,

@@ -8,6 +8,7 @@ sign-extended; each number from the fourth on is a difference to the one two bef
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -90,3 +91,47 @@ def run_lengths(counts: bytes, pixels: int) -> np.ndarray | None:
         np.cumsum(chain, out=chain)
     fits = numbers.min() >= 0 and numbers.max() <= pixels and numbers.sum() == pixels
     return numbers if fits else None
+
+
+def checked_runs(counts: Any, pixels: int) -> np.ndarray | None:
+    """Run lengths of an annotation, compressed (text) or not (list).
+
+    Parameters
+    ----------
+    counts : object
+        Any value of JSON.
+    pixels : int
+        Of the whole mask.
+
+    Returns
+    -------
+    ndarray of int64, shape (runs,)
+        None where they are not whole, are negative, or do not add up to ``pixels``.
+    """
+    if isinstance(counts, str):
+        return run_lengths(counts.encode("ascii", "replace"), pixels)
+    if not isinstance(counts, list) or not all(type(n) is int and n >= 0 for n in counts):
+        return None
+    return np.array(counts, np.int64) if sum(counts) == pixels else None
+
+
+def box_of_runs(runs: np.ndarray, height: int) -> list[float] | None:
+    """The box (x, y, width, height) around the pixels of a mask; None of an empty one.
+
+    Parameters
+    ----------
+    runs : ndarray of int64, shape (runs,)
+        Run lengths that make up the mask.
+    height : int
+        Of the mask, in pixels.
+    """
+    ends = np.cumsum(runs)
+    inside = np.flatnonzero(runs[1::2]) * 2 + 1
+    if not len(inside):
+        return None
+    first, last = ends[inside - 1], ends[inside] - 1
+    one_column = first // height == last // height
+    left, right = int(first[0]) // height, int(last[-1]) // height
+    upper = int(np.where(one_column, first % height, 0).min())
+    lower = int(np.where(one_column, last % height, height - 1).max())
+    return [float(side) for side in (left, upper, right - left + 1, lower - upper + 1)]

@@ -17,7 +17,7 @@ from pycocotools import mask as coco_mask
 
 from freqprep.geometry import Geometry, Placement, boxes_to_stored
 from freqprep.images import MAX_PIXELS
-from freqprep.masks import pixels_of, run_lengths
+from freqprep.masks import checked_runs, pixels_of
 from freqprep.progress import Progress, say
 from freqprep.ragged import Ragged
 from freqprep.sources.listing import Objects
@@ -122,7 +122,7 @@ def _polygons_mask(polygons: list[Any], source: tuple[int, int], place: Placemen
 
 
 def _runs_mask(runs: dict[str, Any], source: tuple[int, int], place: Placement) -> bytes:
-    counts = _checked(runs.get("counts"), math.prod(source))
+    counts = checked_runs(runs.get("counts"), math.prod(source))
     if counts is None:
         return b""
     if place.resized == source and place.size == source:
@@ -138,12 +138,3 @@ def _nearest(source: int, resized: int, first: int, count: int) -> np.ndarray:
     """Source index whose centre is nearest to each stored pixel's centre."""
     centre = (first + np.arange(count) + 0.5) * source / resized
     return np.clip(np.floor(centre).astype(np.int64), 0, source - 1)
-
-
-def _checked(counts: Any, pixels: int) -> np.ndarray | None:
-    """Run lengths, compressed or not, if they are whole, not negative, and make up the image."""
-    if isinstance(counts, str):
-        return run_lengths(counts.encode("ascii", "replace"), pixels)
-    if not isinstance(counts, list) or not all(type(n) is int and n >= 0 for n in counts):
-        return None
-    return np.array(counts, np.int64) if sum(counts) == pixels else None

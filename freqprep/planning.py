@@ -7,11 +7,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from freqprep import sources
 from freqprep.errors import SourceError, SplitExistsError, UsageError
 from freqprep.request import Request
-from freqprep.sources import SOURCES, Classes, Discovered, Listing
+from freqprep.sources import Classes, Discovered, Listing, named_paths, normalise_split
 from freqprep.store.layout import PARTIAL_PREFIX
-from freqprep.store.plan import Plan, load_attributes, make_plan
+from freqprep.store.plan import Plan, load_attributes, load_named_paths, make_plan
 from freqprep.store.reader import open_store
 from freqprep.store.schema import SplitAttributes, library_versions
 from freqprep.store.writer import Build, is_root
@@ -20,8 +21,13 @@ from freqprep.store.writer import Build, is_root
 def discover(request: Request) -> Discovered:
     """List the source."""
     if not request.source.is_dir():
-        raise SourceError(f"{request.source} is not a folder", "name the data set's top folder")
-    found = SOURCES[request.kind](request.source, request.split)
+        remedy = "name the data set's top folder"
+        if request.source.suffix == ".json":
+            remedy += ", and the file with --annotations"
+        raise SourceError(f"{request.source} is not a folder", remedy)
+    if request.resume:
+        _refuse_other_paths(request)
+    found = sources.discover(request.kind, request.source, request.split, request.named)
     for name, listing in found.listings.items():
         if name.startswith(".") or "/" in name or "\\" in name or name in ("", "zarr.json"):
             raise UsageError(f"{name!r} cannot be the name of a split", "choose another --split")
@@ -31,6 +37,28 @@ def discover(request: Request) -> Discovered:
                 "choose the others one by one with --split",
             )
     return found
+
+
+def _refuse_other_paths(request: Request) -> None:
+    """Refuse to resume splits that were begun with other annotations or images."""
+    now = named_paths(request.source, request.annotations, request.images)
+    for folder in sorted(request.store.glob(f"{PARTIAL_PREFIX}*")):
+        name = folder.name[len(PARTIAL_PREFIX) :]
+        asked = request.split is None or normalise_split(request.split) == name
+        if not asked or not (folder / "plan.json").is_file():
+            continue
+        then = load_named_paths(folder)
+        if now != then:
+            raise UsageError(
+                f"the split {name} was begun with {_as_options(then)}, now {_as_options(now)}",
+                "give the same options (with --split where splits differ in them), or start over"
+                " with --overwrite",
+            )
+
+
+def _as_options(paths: Mapping[str, str]) -> str:
+    named = " ".join(f"--{option} {path}" for option, path in paths.items())
+    return named or "no --annotations and no --images"
 
 
 def builds_of(request: Request, found: Discovered) -> dict[str, Build]:

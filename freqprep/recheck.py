@@ -9,8 +9,9 @@ import numpy as np
 from freqprep.encoding import Encoder
 from freqprep.errors import ImageDefect, SourceError, UsageError
 from freqprep.progress import Progress
+from freqprep.reports import log_path, paths_of
 from freqprep.shard_task import Files
-from freqprep.sources import SOURCES
+from freqprep.sources import discover
 from freqprep.spectrum.channels import CHANNELS, STORED_POSITION
 from freqprep.store.plan import Plan, make_plan
 from freqprep.store.reader import Split, open_store
@@ -42,7 +43,7 @@ def compare_with_source(store: Path, source: Path, sample: int) -> tuple[int, li
     compared = 0
     problems: list[Problem] = []
     for name, split in open_store(store).items():
-        plan = _plan_of(split, source)
+        plan = _plan_of(split, source, store)
         rows = np.unique(np.linspace(0, len(split) - 1, min(sample, len(split))).astype(int))
         files = Files.of_rows(source, plan, rows)
         encoder = Encoder(split.attributes.encoding)
@@ -63,9 +64,19 @@ def compare_with_source(store: Path, source: Path, sample: int) -> tuple[int, li
     return compared, problems
 
 
-def _plan_of(split: Split, source: Path) -> Plan:
-    attributes = split.attributes
-    found = SOURCES[attributes.source_kind](source, attributes.split)
+def _plan_of(split: Split, source: Path, store: Path) -> Plan:
+    attributes, named = split.attributes, paths_of(store, split)
+    paths = {option: source / path for option, path in named.items()}
+    try:
+        found = discover(attributes.source_kind, source, attributes.split, paths)
+    except SourceError as error:
+        if attributes.source_kind != "coco" or named or log_path(store).exists():
+            raise
+        raise SourceError(
+            f"{error.message} ({log_path(store)} is not there, which says with which --annotations"
+            " and --images the store was made)",
+            "put the log back beside the store",
+        ) from None
     listing = found.listings.get(attributes.split)
     if listing is None or len(listing) != len(split):
         count = 0 if listing is None else len(listing)

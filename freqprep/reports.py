@@ -35,6 +35,29 @@ def append_log(store: Path, entry: Mapping[str, Any]) -> None:
         file.write(json.dumps({"time": now, **entry}) + "\n")
 
 
+def paths_of(store: Path, split: Split) -> dict[str, str]:
+    """Paths that the user named for a split's conversion, by option, as the log has them.
+
+    They are ``annotations`` and ``images``, relative to the source or absolute; none where the
+    source was found by itself, or where the log is not there.
+    """
+    try:
+        lines = log_path(store).read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return {}
+    for line in reversed(lines):
+        try:
+            entry = json.loads(line)
+        except (ValueError, RecursionError):  # a line that was not written to its end
+            continue
+        if isinstance(entry, dict) and entry.get("content_id") == split.content_id:
+            named = entry.get("named_paths")
+            options = named if isinstance(named, dict) else {}
+            known = {key: options.get(key) for key in ("annotations", "images")}
+            return {key: path for key, path in known.items() if isinstance(path, str)}
+    return {}
+
+
 def rejected_images(split: Split) -> list[dict[str, Any]]:
     """Each rejected image of a split: row, key, reason, detail and bytes, in row order."""
     defects, sizes = split.ragged("defect"), split.array("source_bytes")

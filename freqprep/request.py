@@ -41,6 +41,8 @@ class Request:
         Worker processes; None for one a core.
     seed : int
         Of the row permutation.
+    annotations, images : Path or None
+        COCO's annotation file and the folder of its images, where they are not found by themselves.
     classes : tuple of str or int, or None
         Class ids in label order; None takes those found.
     resume, overwrite, retry_rejected : bool
@@ -62,10 +64,17 @@ class Request:
     resume: bool = False
     overwrite: bool = False
     retry_rejected: bool = False
+    annotations: Path | None = None
+    images: Path | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in SOURCES:
             raise UsageError(f"unknown kind of source {self.kind!r}", f"use {', '.join(SOURCES)}")
+        if self.kind != "coco" and self.named:
+            options = " and ".join(f"--{option}" for option in self.named)
+            raise UsageError(
+                f"{options} with {self.kind}: only coco has annotation files", "leave it out"
+            )
         if self.resume + self.overwrite + self.retry_rejected > 1:
             raise UsageError(
                 "resume, overwrite and retry-rejected exclude one another",
@@ -81,6 +90,12 @@ class Request:
         if self.classes is not None and len(set(self.classes)) != len(self.classes):
             repeated = sorted({str(c) for c in self.classes if self.classes.count(c) > 1})
             raise UsageError(f"classes listed twice: {', '.join(repeated[:10])}", "list each once")
+
+    @property
+    def named(self) -> dict[str, Path]:
+        """``annotations`` and ``images``, where given."""
+        given = {"annotations": self.annotations, "images": self.images}
+        return {option: path for option, path in given.items() if path is not None}
 
     @property
     def encoding(self) -> Encoding:

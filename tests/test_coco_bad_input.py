@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import synthetic
 from coco_folder import coco_folder
@@ -31,6 +32,13 @@ def drop(kind, *keys):
     return lambda root, document: [document[kind][0].pop(key) for key in keys] and None
 
 
+def loose(root, document):
+    for image in document["images"]:
+        image.update(id=str(image["id"]), width=float(image["width"]))
+    for entry in document["annotations"]:
+        entry.update(image_id=float(entry["image_id"]), id=float(entry["id"]))
+
+
 def runs(size, counts):
     return change("annotations", 2, segmentation={"size": size, "counts": counts})
 
@@ -41,9 +49,12 @@ SPOIL = {
     "no images, annotations or categories": lambda root, d: d.pop("categories") and None,
     "an image without a size, name or id": drop("images", "height"),
     "an annotation without an id, image or category": drop("annotations", "image_id"),
-    "an annotation without a box": drop("annotations", "bbox"),
+    "an annotation with neither a box nor a segmentation": drop(
+        "annotations", "bbox", "segmentation"
+    ),
     "a box with NaN or Infinity": change("annotations", bbox=[1, 2, float("nan"), 4]),
     "a box of another kind": change("annotations", bbox=[1, 2, 3]),
+    "an id that is not whole, or beyond 64 bits": change("annotations", id="1.5"),
     "two images with one id": change("images", 1, id=11),
     "two images with one file name": change("images", 1, file_name="11.jpg"),
     "two annotations with one id": change("annotations", 1, id=5),
@@ -59,6 +70,12 @@ SPOIL = {
     "a polygon of fewer than three points": change("annotations", segmentation=[[1, 2, 3, 4]]),
     "run lengths that do not add up to the image": runs([50, 50], [1000, 500]),
     "no segmentation": drop("annotations", "segmentation"),
+    "a segmentation, but no box": drop("annotations", "bbox"),
+    "null in place of a box, area, crowd flag or segmentation": change(
+        "annotations", 1, bbox=[0, 0, 60, 40], area=None, iscrowd=None, segmentation=None
+    ),
+    'ids and sizes as text or with a decimal point: `"7"`, `96.0`': loose,
+    "no annotation at all": lambda root, d: d["annotations"].clear(),
     "no area, no iscrowd": drop("annotations", "area", "iscrowd"),
 }
 
@@ -94,6 +111,9 @@ def test_wrong_annotations_do_and_say_what_the_how_to_says(tmp_path, capsys, cas
         assert "cannot be used" not in output and "without" not in output
     objects = split.objects
     assert len(split) == (3 if case == "an image that is not listed" else 4)
+    if case == "no annotation at all":
+        assert len(objects) == 0
+        return
     assert len(objects) == (3 if case == "an annotation of an image that is not listed" else 4)
     masks = {
         int(number): bool(objects.masks.bytes_at(place))
@@ -107,5 +127,9 @@ def test_wrong_annotations_do_and_say_what_the_how_to_says(tmp_path, capsys, cas
         ratio = 32 / 60 * 21 / 40  # stored 21 x 32 of 40 x 60
         assert objects.area[place] == pytest.approx(20.5 * 12 * ratio)
         assert not objects.iscrowd[place]
+    elif case == "a segmentation, but no box":
+        (place,) = (i for i, number in enumerate(objects.annotation_id) if number == 5)
+        scale = 32 / 60, 21 / 40
+        assert objects.box[place] == pytest.approx(np.array([5, 10, 20, 12]) * [*scale, *scale])
     else:
         assert masks.get(5, True) and not masks[2]

@@ -86,6 +86,16 @@ def convert(
         Path | None,
         typer.Option(help="Text file with one class id a line, in label order.", metavar="FILE"),
     ] = None,
+    annotations: Annotated[
+        Path | None,
+        typer.Option(
+            help="coco: the annotation file, where it is not found by itself.", metavar="FILE"
+        ),
+    ] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option(help="coco: the folder that the listed file names start from.", metavar="DIR"),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where a run stopped.")] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the splits that are there.")
@@ -105,7 +115,7 @@ def convert(
     """Convert images to a store of frequency channels.
 
     KIND is imagefolder (one folder a class), imagenet (folders, Kaggle or the original archives)
-    or coco (images with annotations/instances_*.json).
+    or coco (images with annotation files in COCO's format).
 
     Example: freqprep convert imagefolder photos photos.zarr
     """
@@ -125,6 +135,8 @@ def convert(
         resume=resume,
         overwrite=overwrite,
         retry_rejected=retry_rejected,
+        annotations=annotations,
+        images=images,
     )
     if dry_run:
         _report_estimate(request, estimate(request), json)

@@ -4,14 +4,18 @@ Each kind of source is one function (see ``Source``) in a module of its own:
 
 - ``imagefolder``: class folders, with or without split folders above them;
 - ``imagenet``: ImageNet as folders, as Kaggle has it, or as the original archives;
-- ``coco``: images with ``instances_*.json``.
+- ``coco``: images with annotation files in COCO's format.
 
 Nothing is decoded here; ``read_image_bytes`` gives the bytes of a listed image.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+
 from freqprep.sources import coco, imagefolder, imagenet
+from freqprep.sources.coco import named_paths
 from freqprep.sources.files import read_image_bytes
 from freqprep.sources.listing import (
     SPLIT_NAMES,
@@ -33,6 +37,22 @@ SOURCES: dict[str, Source] = {
 }
 """Kind of source, as the command line names it -> how to list one."""
 
+
+def discover(kind: str, root: Path, split: str | None, named: Mapping[str, Path]) -> Discovered:
+    """List a source; see `Source`.
+
+    Parameters
+    ----------
+    kind : str
+        One of `SOURCES`.
+    root : Path
+    split : str or None
+    named : mapping of str to Path
+        ``annotations`` and ``images``, where the user named them: of COCO only.
+    """
+    return coco.discover(root, split, **named) if named else SOURCES[kind](root, split)
+
+
 __all__ = [
     "SOURCES",
     "SPLIT_NAMES",
@@ -44,6 +64,8 @@ __all__ = [
     "Objects",
     "Source",
     "class_text",
+    "discover",
+    "named_paths",
     "normalise_split",
     "read_image_bytes",
 ]

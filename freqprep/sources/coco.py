@@ -2,29 +2,41 @@
 
 ::
 
-    ROOT/annotations/instances_NAME.json
-    ROOT/NAME/FILE_NAME  or  ROOT/images/NAME/FILE_NAME
+    ROOT/annotations/instances_NAME.json    ROOT/NAME/FILE_NAME  or  ROOT/images/NAME/FILE_NAME
+    ROOT/NAME/_annotations.coco.json        ROOT/NAME/FILE_NAME                        (Roboflow)
+    ROOT/result.json                        ROOT/images/FILE_NAME                  (Label Studio)
+
+and others; `freqprep.sources.coco_files` finds the annotation files, `coco_images` the images.
 """
 
 from __future__ import annotations
 
-import re
-from collections import Counter
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 
-from freqprep.errors import SourceError
+from freqprep.errors import SourceError, some
+from freqprep.progress import say
 from freqprep.ragged import Ragged
 from freqprep.sources import folders
 from freqprep.sources.coco_annotations import (
     Annotations,
+    Outline,
     read_annotations,
-    read_categories,
+    read_outline,
     rows_of,
 )
-from freqprep.sources.folders import Folder
+from freqprep.sources.coco_files import NOT_USED, AnnotationFile, find, given, is_unnamed
+from freqprep.sources.coco_images import Located, locate, places_of
+from freqprep.sources.coco_kinds import READABLE, kind_of
+from freqprep.sources.coco_refusals import some_image
+from freqprep.sources.coco_unlisted import count_ignored
+from freqprep.sources.files import shown
 from freqprep.sources.listing import (
     Classes,
     Discovered,
@@ -35,63 +47,235 @@ from freqprep.sources.listing import (
     normalise_split,
 )
 
-_ANNOTATION_FILE = re.compile(r"instances_([^.].*)\.json")
 
-
-def discover(root: Path, split: str | None) -> Discovered:
+def discover(
+    root: Path, split: str | None, annotations: Path | None = None, images: Path | None = None
+) -> Discovered:
     """List the splits with annotations under ``root``; see `freqprep.sources.listing.Source`.
 
     Rows are in the order of the image ids; an image's objects in that of the annotation file.
     An image that is listed but not there keeps its row, to be rejected.
 
+    Parameters
+    ----------
+    root : Path
+    split : str or None
+        See `freqprep.sources.listing.Source`. Where one annotation file is named, or nothing else
+        says which split the only one is of, it is the name to give.
+    annotations : Path, optional
+        The one annotation file to read.
+    images : Path, optional
+        The folder that the listed names start from.
+
     Raises
     ------
     SourceError
-        There are no annotations or no such split, an image folder is missing, or an annotation
+        There are no annotations or no such split, no listed image is there, or an annotation
         file is malformed.
     """
-    top = folders.top(root)
-    annotation_files = _annotation_files(root)
-    chosen = choose_splits(annotation_files, split, root)
-    image_folders = {name: _image_folder(root, top, chosen[name]) for name in sorted(chosen)}
-    annotations = {name: read_annotations(annotation_files[chosen[name]]) for name in chosen}
-    categories = {
-        path: annotations[normalise_split(source_name)].categories
-        if source_name in chosen.values()
-        else read_categories(path)
-        for source_name, path in annotation_files.items()
+    folders.top(root)
+    named = named_paths(root, annotations, images)
+    if images is not None and not images.is_dir():
+        raise _no_such("images", "folder", images)
+    if annotations is None:
+        files, unused = _by_split(root, split)
+    else:
+        file = _given(root, annotations, os.fsencode(named["annotations"]))
+        files, unused = {split or file.split or "train": file}, {}
+    if left := [shown(path) for path, what in unused.items() if what == NOT_USED]:
+        say(
+            f"warning: annotations that are not used: {some(left)}; --annotations FILE --split NAME"
+            " converts one of them"
+        )
+    chosen = choose_splits(files, split, root)
+    folder = None if images is None else os.fsencode(named["images"])
+    if folder == os.fsencode(os.curdir):
+        folder = b""  # the source itself
+    sources = {
+        name: _Source(root, file, name, file.split or split, folder) for name, file in files.items()
     }
-    classes = _classes(categories)
-    listings = {
-        name: _listing(root, name, chosen[name], folder, annotations.pop(name), classes)
-        for name, folder in image_folders.items()
-    }
+    read = {name: sources[chosen[name]].read() for name in sorted(chosen)}
+    classes = _classes(
+        {
+            source.path: read[normalise_split(name)].categories
+            if name in chosen.values()
+            else source.outline.categories
+            for name, source in sources.items()
+        }
+    )
+    located = {name: sources[chosen[name]].located(read[name].file_name) for name in read}
+    for name in read:
+        _check_there(sources[chosen[name]], name, read[name].file_name, located[name])
+    _say_shared({name: one.paths for name, one in located.items()})
+    elsewhere = _Elsewhere(sources, set(chosen.values()), located, unused)
+    listings = {}
+    for name in located:
+        listings[name] = _listing(
+            sources[chosen[name]], name, read.pop(name), located[name], classes, elsewhere, named
+        )
+        for path, what in unused.items():
+            listings[name].ignored[f"{shown(path)} ({what})"] = 1
     return Discovered(classes, listings)
 
 
-def _annotation_files(root: Path) -> dict[str, Path]:
-    folder = root / "annotations"
-    found = {}
-    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
-        if match := _ANNOTATION_FILE.fullmatch(path.name):
-            found[match[1]] = path
-    if not found:
+def named_paths(root: Path, annotations: Path | None, images: Path | None) -> dict[str, str]:
+    """The paths that the user named, by option; relative to the source where they lie in it."""
+    top = os.path.abspath(root)
+    named = {}
+    for option, path in (("annotations", annotations), ("images", images)):
+        if path is not None:
+            full = os.path.abspath(path)
+            inside = os.path.commonpath([top, full]) == top
+            named[option] = os.path.relpath(full, top) if inside else full
+    return named
+
+
+def _given(root: Path, path: Path, named: bytes) -> AnnotationFile:
+    """The annotation file that the user named, if it may be one of objects."""
+    if not path.is_file():
+        raise _no_such("annotations", "file", path)
+    file = given(root, named)
+    if (what := kind_of(os.fsencode(path))) not in READABLE:
         raise SourceError(
-            f"no annotations in {root}: looked for {folder}/instances_*.json",
-            "name the folder that holds 'annotations' and the image folders",
+            f"--annotations {shown(os.fsencode(path))} has {what}, not annotated objects",
+            "name a file with images, annotations with boxes, and categories",
         )
-    return found
+    return file
 
 
-def _image_folder(root: Path, top: Folder, source_name: str) -> Folder:
-    for path in (Path(source_name), Path("images", source_name)):
-        if found := folders.below(root, top, bytes(path)):
-            return found
-    raise SourceError(
-        f"no images for annotations/instances_{source_name}.json in {root}: neither the folder"
-        f" {source_name} nor images/{source_name} is there",
-        "add the images, or choose another split with --split",
+def _no_such(option: str, kind: str, path: Path) -> SourceError:
+    return SourceError(
+        f"--{option} {shown(os.fsencode(path))}: there is no such {kind}",
+        "name it as seen from the current folder",
     )
+
+
+@dataclass(frozen=True)
+class _Source:
+    """An annotation file and the split that it becomes.
+
+    Attributes
+    ----------
+    root : Path
+    file : AnnotationFile
+    name : str
+        Of the split, in the source.
+    said : str or None
+        The same, where the file or the user says so.
+    images : bytes or None
+        The folder of the images, where the user named one.
+    """
+
+    root: Path
+    file: AnnotationFile
+    name: str
+    said: str | None
+    images: bytes | None
+
+    @property
+    def path(self) -> Path:
+        return self.file.full(self.root)
+
+    @cached_property
+    def outline(self) -> Outline:
+        return read_outline(self.path)
+
+    def read(self) -> Annotations:
+        return read_annotations(self.path)
+
+    def located(self, names: list[bytes]) -> Located:
+        return locate(self.root, names, places_of(self.root, self.file, self.said, self.images))
+
+
+def _by_split(
+    root: Path, wanted: str | None
+) -> tuple[dict[str, AnnotationFile], Mapping[bytes, str]]:
+    """Annotation files by the names of their splits in the source, and other JSON files."""
+    found = find(root)
+    if len(found.files) == 1 and is_unnamed(found.files[0]):
+        (file,) = found.files
+        return {wanted or file.split or "train": file}, found.unused
+    files: dict[str, AnnotationFile] = {}
+    for file in found.files:
+        other = files.setdefault(file.split or "train", file)
+        if other is not file:
+            raise SourceError(
+                f"both {shown(other.path)} and {shown(file.path)} in {root} are the split"
+                f" {file.split!r}",
+                "choose one with --annotations FILE",
+            )
+    return files, found.unused
+
+
+def _check_there(source: _Source, name: str, names: list[bytes], located: Located) -> None:
+    """Stop where no listed image is there, and warn where most are not."""
+    if located.there == 0:
+        top = os.path.normpath(os.path.join(os.fsencode(source.root), source.images or b""))
+        example = some_image(top)
+        found = "no image is there" if example is None else f"{shown(example)} is there"
+        raise SourceError(
+            f"none of the {len(names)} images of {source.path} is in {shown(top)}:"
+            f" {shown(names[0])} is listed, {found}",
+            "name the folder that the listed names start from with --images DIR, or choose another"
+            " split with --split",
+        )
+    if 2 * located.there < len(names):
+        missing = next(
+            number
+            for number, path in enumerate(located.paths)
+            if not os.path.exists(os.path.join(os.fsencode(source.root), path))
+        )
+        say(
+            f"warning: {name}: {len(names) - located.there} of {len(names)} listed images are not"
+            f" there, for example {shown(names[missing])}, looked for as"
+            f" {shown(located.paths[missing])}: if they are elsewhere, name their folder with"
+            " --images DIR"
+        )
+    if located.how:
+        say(
+            f"{name}: images were found {located.how}: {shown(names[0])} is"
+            f" {shown(located.paths[0])}"
+        )
+
+
+def _say_shared(paths: Mapping[str, list[bytes]]) -> None:
+    """Warn of images that are in two splits."""
+    for one, other in combinations(sorted(paths), 2):
+        if shared := sorted(set(paths[one]) & set(paths[other])):
+            say(
+                f"warning: {len(shared)} images are both in {one} and in {other}, for example"
+                f" {shown(shared[0])}"
+            )
+
+
+class _Elsewhere:
+    """Files of the source that are used, though not by the split in question."""
+
+    def __init__(
+        self,
+        sources: Mapping[str, _Source],
+        chosen: set[str],
+        located: Mapping[str, Located],
+        unused: Iterable[bytes],
+    ) -> None:
+        self._chosen = {name: set(one.paths) for name, one in located.items()}
+        self._rest = [source for name, source in sources.items() if name not in chosen]
+        self.annotations = {*unused, *(source.file.path for source in sources.values())}
+
+    def of(self, name: str) -> Iterator[set[bytes]]:
+        """Paths that the other splits list; those not converted now are read last, if at all."""
+        yield from (paths for other, paths in self._chosen.items() if other != name)
+        yield from self._of_the_rest
+
+    @cached_property
+    def _of_the_rest(self) -> list[set[bytes]]:
+        paths = []
+        for source in self._rest:
+            try:
+                paths.append(set(source.located(source.outline.file_name).paths))
+            except SourceError:  # said when that split is converted
+                continue
+        return paths
 
 
 def _classes(categories: Mapping[Path, Mapping[int, str]]) -> Classes:
@@ -109,29 +293,32 @@ def _classes(categories: Mapping[Path, Mapping[int, str]]) -> Classes:
 
 
 def _listing(
-    root: Path,
+    source: _Source,
     name: str,
-    source_name: str,
-    folder: Folder,
     annotations: Annotations,
+    located: Located,
     classes: Classes,
+    elsewhere: _Elsewhere,
+    named: dict[str, str],
 ) -> Listing:
     order = np.argsort(annotations.image_id)
-    keys = [annotations.file_name[row] for row in order]
     image_ids = annotations.image_id[order]
     objects, unlisted = _objects(annotations, image_ids, classes)
-    ignored = _ignored(root, folder, set(keys))
+    if not len(objects.box):
+        say(f"warning: {name}: none of the {len(order)} images has an annotated object")
+    ignored = count_ignored(source.root, located, elsewhere.of(name), elsewhere.annotations)
     ignored["annotation of an unlisted image"] = unlisted
     return Listing(
         name=name,
-        source_name=source_name,
-        keys=Ragged.of_bytes(keys),
-        labels=np.full(len(keys), -1, np.int64),
-        files=file_table(root, [folder.path + b"/" + key for key in keys]),
+        source_name=source.name,
+        keys=Ragged.of_bytes(annotations.file_name[row] for row in order),
+        labels=np.full(len(order), -1, np.int64),
+        files=file_table(source.root, [located.paths[row] for row in order]),
         image_ids=image_ids,
         stated_sizes=annotations.size[order],
         objects=objects,
         ignored={what: number for what, number in sorted(ignored.items()) if number},
+        named_paths=named,
     )
 
 
@@ -155,12 +342,3 @@ def _objects(
         annotation=Ragged.of_bytes(annotations.annotation[i] for i in order),
     )
     return objects, int(np.count_nonzero(~listed))
-
-
-def _ignored(root: Path, folder: Folder, listed: set[bytes]) -> Counter[str]:
-    ignored: Counter[str] = Counter()
-    on_disk = folders.images(root, folder, ignored)
-    ignored["image without an entry in the annotations"] = sum(
-        image.key not in listed for image in on_disk
-    )
-    return ignored

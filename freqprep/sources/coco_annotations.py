@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,9 +13,10 @@ import numpy as np
 
 from freqprep.errors import SourceError
 from freqprep.sources.coco_json import Take, read_arrays
+from freqprep.sources.coco_names import escapes, name_in_url, spellings
+from freqprep.sources.coco_values import LARGEST_SIDE, brief, measures, whole
 from freqprep.sources.files import open_regular
 
-_LARGEST_SIDE = 2**31 - 1
 _REMEDY = "correct the annotation file, or fetch it again"
 
 
@@ -31,7 +31,8 @@ class Annotations:
     image_id : ndarray of int64, shape (n,)
         Unique.
     file_name : list of bytes
-        Unique relative paths that stay inside the image folder.
+        Unique, as the file has them: see `freqprep.sources.coco_names.spellings`. No spelling
+        steps out of a folder. Of an image without a name, the end of its URL.
     size : ndarray of int32, shape (n, 2)
         Height and width; positive.
     object_image : ndarray of int64, shape (m,)
@@ -44,7 +45,7 @@ class Annotations:
     annotation_id : ndarray of int64, shape (m,)
         Unique.
     annotation : list of bytes
-        Each object as compact JSON.
+        Each object as compact JSON, as the file has it.
     """
 
     categories: dict[int, str]
@@ -60,8 +61,24 @@ class Annotations:
     annotation: list[bytes]
 
 
-def read_categories(path: Path) -> dict[int, str]:
-    """Category id -> name.
+@dataclass(frozen=True)
+class Outline:
+    """What an annotation file says besides its objects.
+
+    Attributes
+    ----------
+    categories : dict of int to str
+        Id -> name.
+    file_name : list of bytes
+        As in `Annotations`; of entries that are malformed, none.
+    """
+
+    categories: dict[int, str]
+    file_name: list[bytes]
+
+
+def read_outline(path: Path) -> Outline:
+    """Categories and images of an annotation file that is not converted itself.
 
     Raises
     ------
@@ -69,8 +86,16 @@ def read_categories(path: Path) -> dict[int, str]:
         The file cannot be read, is not JSON, or its categories are missing or malformed.
     """
     reader = _Reader(path)
-    _read(path, {"categories": reader.take_category})
-    return reader.categories
+    names: dict[bytes, None] = {}
+
+    def take_name(entry: Any) -> None:
+        try:
+            names[reader.name_of(entry, "an image")] = None
+        except SourceError:  # said when that split is converted
+            return
+
+    _read(path, {"categories": reader.take_category, "images": take_name})
+    return Outline(reader.categories, list(names))
 
 
 def read_annotations(path: Path) -> Annotations:
@@ -133,24 +158,25 @@ class _Reader:
         # the images may follow the annotations in the file.
         self.masks = array("q")
 
-    def fail(self, what: str) -> NoReturn:
-        raise SourceError(f"{self.path}: {what}", _REMEDY)
+    def fail(self, what: str, remedy: str = _REMEDY) -> NoReturn:
+        raise SourceError(f"{self.path}: {what}", remedy)
 
     def integer(self, entry: Any, key: str, kind: str, number: int) -> int:
         value = entry.get(key) if isinstance(entry, dict) else None
-        if type(value) is not int or not -(2**63) <= value < 2**63:
+        integer = whole(value)
+        if integer is None:
             self.fail(
-                f"{kind} number {number} (id {_id(entry)}) has {key} = {_brief(value)}, not an"
+                f"{kind} number {number} (id {_id(entry)}) has {key} = {brief(value)}, not an"
                 " integer of 64 bits"
             )
-        return value
+        return integer
 
     def take_category(self, entry: Any) -> None:
         number = len(self.categories)
         id_ = self.integer(entry, "id", "category", number)
         name = entry.get("name")
         if not isinstance(name, str):
-            self.fail(f"category number {number} (id {id_}) has name = {_brief(name)}, not a text")
+            self.fail(f"category number {number} (id {id_}) has name = {brief(name)}, not a text")
         if id_ in self.categories:
             self.fail(f"two categories have the id {id_}: {self.categories[id_]!r} and {name!r}")
         self.categories[id_] = name
@@ -159,23 +185,35 @@ class _Reader:
         number = len(self.image_id)
         id_ = self.integer(entry, "id", "image", number)
         for key in ("height", "width"):
+            if entry.get(key) is None:
+                self.fail(
+                    f"image number {number} (id {id_}) has {key} = missing, not an integer of 64"
+                    " bits",
+                    "write the size of each image, in the pixels of its boxes, into the file",
+                )
             side = self.integer(entry, key, "image", number)
-            if not 0 < side <= _LARGEST_SIDE:
+            if not 0 < side <= LARGEST_SIDE:
                 self.fail(f"image number {number} (id {id_}) has {key} = {side}, not a size")
             self.size.append(side)
         self.image_id.append(id_)
-        self.file_name.append(self.inside(entry.get("file_name"), f"image number {number}"))
+        self.file_name.append(self.name_of(entry, f"image number {number}"))
 
-    def inside(self, name: Any, where: str) -> bytes:
-        """A file name as bytes, if it leads to a file inside the image folder."""
-        if not isinstance(name, str) or name in ("", ".") or "\0" in name:
-            self.fail(f"{where} has file_name = {_brief(name)}, not the name of a file")
-        if name.startswith("/") or ".." in name.split("/"):
-            self.fail(f"{where} has file_name = {_brief(name)}, which leaves the image folder")
+    def name_of(self, entry: Any, where: str) -> bytes:
+        """An image's file name as bytes, if it may be that of a file inside a folder."""
+        name = entry.get("file_name") if isinstance(entry, dict) else None
+        if name is None and isinstance(entry, dict):
+            name = name_in_url(entry.get("coco_url"))
+        if not isinstance(name, str) or "\0" in name:
+            self.fail(f"{where} has file_name = {brief(name)}, not the name of a file")
         try:
-            return name.encode("utf-8", "surrogateescape")
+            key = name.encode("utf-8", "surrogateescape")
         except UnicodeEncodeError:
-            self.fail(f"{where} has file_name = {_brief(name)}, which is not Unicode text")
+            self.fail(f"{where} has file_name = {brief(name)}, which is not Unicode text")
+        if not spellings(key):
+            self.fail(f"{where} has file_name = {brief(name)}, not the name of a file")
+        if escapes(key):
+            self.fail(f"{where} has file_name = {brief(name)}, which leaves the image folder")
+        return key
 
     def take_annotation(self, entry: Any) -> None:
         number = len(self.annotation)
@@ -184,18 +222,13 @@ class _Reader:
         self.category.append(self.integer(entry, "category_id", "annotation", number))
         self.annotation_id.append(id_)
         where = f"annotation number {number} (id {id_})"
-        box = entry.get("bbox")
-        if not isinstance(box, list) or len(box) != 4 or not all(map(is_finite, box)):
-            self.fail(f"{where} has bbox = {_brief(box)}, not four finite numbers")
+        try:
+            box, area, iscrowd = measures(entry)
+        except ValueError as error:
+            self.fail(f"{where} has {error}")
         self.box.extend(box)
-        area = entry.get("area", box[2] * box[3])
-        if not is_finite(area):
-            self.fail(f"{where} has area = {_brief(area)}, not a finite number")
         self.area.append(area)
-        iscrowd = entry.get("iscrowd", 0)
-        if iscrowd not in (0, 1):
-            self.fail(f"{where} has iscrowd = {_brief(iscrowd)}, not 0 or 1")
-        self.iscrowd.append(int(iscrowd))
+        self.iscrowd.append(iscrowd)
         self.take_mask(entry.get("segmentation"), number, where)
         try:
             text = json.dumps(entry, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
@@ -207,11 +240,13 @@ class _Reader:
         if not isinstance(segmentation, dict):
             return
         size = segmentation.get("size")
-        if not isinstance(size, list) or [type(side) for side in size] != [int, int]:
-            self.fail(f"{where} has a mask of size {_brief(size)}, not [height, width]")
-        if not all(0 < side <= _LARGEST_SIDE for side in size):
-            self.fail(f"{where} has a mask of size {_brief(size)}, which no image has")
-        self.masks.extend([number, *size])
+        sides = [whole(side) for side in size] if isinstance(size, list) else []
+        if len(sides) != 2 or None in sides:
+            self.fail(f"{where} has a mask of size {brief(size)}, not [height, width]")
+        known = [side for side in sides if side is not None and 0 < side <= LARGEST_SIDE]
+        if len(known) != 2:
+            self.fail(f"{where} has a mask of size {brief(size)}, which no image has")
+        self.masks.extend([number, *known])
 
     def columns(self) -> Annotations:
         columns = Annotations(
@@ -288,20 +323,5 @@ def rows_of(ids: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray
     return row, ids[row] == wanted
 
 
-def is_finite(value: Any) -> bool:
-    """Whether a value of JSON is a number that a double can hold."""
-    if type(value) not in (int, float):
-        return False
-    try:
-        return math.isfinite(value)
-    except OverflowError:  # an integer beyond the range of a double
-        return False
-
-
 def _id(entry: Any) -> str:
-    return _brief(entry.get("id")) if isinstance(entry, dict) else f"none in {_brief(entry)}"
-
-
-def _brief(value: Any) -> str:
-    text = "missing" if value is None else repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."
+    return brief(entry.get("id")) if isinstance(entry, dict) else f"none in {brief(entry)}"

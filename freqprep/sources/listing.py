@@ -132,6 +132,9 @@ class Listing:
     objects : Objects or None
     ignored : dict of str to int
         What lay in the folder and is not an image of this split: description -> count.
+    named_paths : dict of str to str
+        Paths in the source that the user named, by option: relative to its root where they lie
+        in it, else absolute.
     """
 
     name: str
@@ -143,6 +146,7 @@ class Listing:
     stated_sizes: np.ndarray | None = None
     objects: Objects | None = None
     ignored: dict[str, int] = field(default_factory=dict)
+    named_paths: dict[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.keys)

@@ -146,7 +146,11 @@ def save_plan(plan: Plan, folder: Path) -> None:
         arrays |= {f"objects.{name}": value for name, value in fields.items()}
     np.savez(folder / "plan.npz", **arrays)
     sync_file(folder / "plan.npz")
-    header = {"attributes": plan.attributes.to_dict(), "ignored": rows.ignored}
+    header = {
+        "attributes": plan.attributes.to_dict(),
+        "ignored": rows.ignored,
+        "named_paths": rows.named_paths,
+    }
     aside = folder / "plan.json.tmp"
     aside.write_text(json.dumps(header, indent=1) + "\n")
     sync_file(aside)
@@ -162,7 +166,7 @@ def load_plan(folder: Path) -> Plan:
     CorruptStoreError
         The plan is missing or damaged, so the conversion cannot be resumed.
     """
-    attributes, ignored = _load_header(folder)
+    attributes, ignored, named_paths = _load_header(folder)
     try:
         with (
             open(folder / "plan.npz", "rb") as file,
@@ -181,6 +185,7 @@ def load_plan(folder: Path) -> Plan:
             stated_sizes=data.get("stated_sizes"),
             objects=_load_objects(data),
             ignored=ignored,
+            named_paths=named_paths,
         )
         return Plan(attributes, rows, data["listing_index"])
     except (OSError, KeyError, ValueError, zipfile.BadZipFile, EOFError) as error:
@@ -192,10 +197,16 @@ def load_attributes(folder: Path) -> SplitAttributes:
     return _load_header(folder)[0]
 
 
-def _load_header(folder: Path) -> tuple[SplitAttributes, dict[str, int]]:
+def load_named_paths(folder: Path) -> dict[str, str]:
+    """Paths that the user named for a saved plan, by option; errors as in `load_plan`."""
+    return _load_header(folder)[2]
+
+
+def _load_header(folder: Path) -> tuple[SplitAttributes, dict[str, int], dict[str, str]]:
     try:
         header = json.loads((folder / "plan.json").read_text())
-        return SplitAttributes.from_dict(header["attributes"]), dict(header["ignored"])
+        attributes = SplitAttributes.from_dict(header["attributes"])
+        return attributes, dict(header["ignored"]), dict(header.get("named_paths", {}))
     except (OSError, KeyError, ValueError, TypeError) as error:
         raise _unreadable(folder, error) from None
 

@@ -8,8 +8,11 @@ from typing import Any
 import numpy as np
 
 from freqprep.errors import CorruptStoreError
-from freqprep.sources.coco_annotations import is_finite
+from freqprep.sources.coco_values import measures, whole
 from freqprep.store.split import Split
+
+_IDS = ("id", "image_id", "category_id")
+_ABSENT = ("area", "iscrowd")
 
 
 def coco_truth(split: Split, rejected: bool = False) -> dict[str, Any]:
@@ -67,16 +70,22 @@ def coco_truth(split: Split, rejected: bool = False) -> dict[str, Any]:
 
 
 def _parsed(text: bytes) -> dict[str, Any] | None:
-    """An annotation whose box and area are numbers; None of anything else."""
+    """An annotation with its numbers as numbers; None of anything else.
+
+    Ids that the file had as text or as whole floats are integers; a box that it left to the
+    segmentation is there; an area or crowd flag of null is absent.
+    """
     try:
         entry = json.loads(text)
+        found = measures(entry) if isinstance(entry, dict) else None
     except (ValueError, RecursionError):
         return None
-    box = entry.get("bbox") if isinstance(entry, dict) else None
-    if not isinstance(box, list) or len(box) != 4 or not all(map(is_finite, box)):
+    if found is None:
         return None
-    whole = is_finite(entry.get("area", 0)) and entry.get("iscrowd", 0) in (0, 1)
-    return entry if whole else None
+    kept = {key: value for key, value in entry.items() if value is not None or key not in _ABSENT}
+    if isinstance(kept.get("iscrowd"), str):
+        kept["iscrowd"] = int(found.iscrowd)
+    return {**kept, "bbox": found.box, **{key: whole(entry.get(key)) for key in _IDS}}
 
 
 def _damaged(split: Split, what: str) -> CorruptStoreError:

@@ -52,6 +52,7 @@ def prepare(
     for split in filter(None, (train, val)):
         check_images(split)
         _ = split.objects  # says so where there are none
+    _refuse_nothing_to_learn(train)
     if val is not None:
         load_evaluator()  # before the first epoch, not after it
     _refuse_what_classifiers_have(request)
@@ -85,6 +86,16 @@ def prepare(
         if as_begun.fits(used, read, grid):
             return as_begun
     return Frames.frequency(train, used, read, grid)
+
+
+def _refuse_nothing_to_learn(train: Split) -> None:
+    objects = train.objects
+    if not (objects.within(train.valid) & ~objects.iscrowd).any():
+        raise UsageError(
+            f"{train.path} has no annotated object in any of its {int(train.valid.sum())} images"
+            " (crowds are not learned from)",
+            "train on a split with objects: see --train-split and `freqprep info`",
+        )
 
 
 def freezes_norms(request: TrainingRequest) -> bool:

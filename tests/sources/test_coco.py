@@ -224,7 +224,9 @@ def test_what_is_missing_is_named(tmp_path):
     with pytest.raises(SourceError, match=r"'test'.*there: train"):
         discover(tmp_path, "test")
     os.rename(tmp_path / "train", tmp_path / "elsewhere")
-    with pytest.raises(SourceError, match=r"neither the folder train nor images/train"):
+    for name in ("b.jpg", "sub/a.jpg"):
+        (tmp_path / "elsewhere" / name).unlink()
+    with pytest.raises(SourceError, match=r"none of the 2 .*b\.jpg is listed, no image is there"):
         discover(tmp_path, None)
 
 
@@ -254,14 +256,20 @@ MISTAKES = [
     (images_with(width=0), "width = 0"),
     (images_with(height=-4), "height = -4"),
     (images_with(height=2**31), "height = 2147483648"),
-    (images_with(height=40.0), r"height = 40\.0"),
     (images_with(height=True), "height = True"),
-    (images_with(id="3"), "id = '3'"),
     (images_with(id=2**63), "id = 9223372036854775808"),
     (images_with(id=7), "repeat the id of another, first 7"),
     (images_with(file_name="b.jpg"), r"repeat the file_name of another, first b'b\.jpg'"),
-    (images_with(file_name="/etc/x.jpg"), "leaves the image folder"),
     (images_with(file_name="sub/../../x.jpg"), "leaves the image folder"),
+    (images_with(file_name="..\\x.jpg"), "leaves the image folder"),
+    (images_with(file_name="%2e%2e/x.jpg"), "leaves the image folder"),
+    (images_with(file_name="http://a.b/../x.jpg"), "leaves the image folder"),
+    (images_with(file_name="./"), "not the name of a file"),
+    (images_with(file_name="https://a.b"), "not the name of a file"),
+    (images_with(file_name=7), "file_name = 7, not the name of a file"),
+    (images_with(height=40.5), r"height = 40\.5"),
+    (images_with(id="3.0"), r"id = '3\.0'"),
+    (images_with(id="7"), "repeat the id of another, first 7"),
     (images_with(file_name=""), "not the name of a file"),
     (images_with(file_name="a\0b"), "not the name of a file"),
     (images_with(file_name="\ud800"), "not Unicode"),
@@ -279,6 +287,12 @@ MISTAKES = [
     (annotations_with(bbox=[1, 2, 3, -math.inf]), "-Infinity is not a number in JSON"),
     (annotations_with(area="big"), "area = 'big'"),
     (annotations_with(iscrowd=2), "iscrowd = 2"),
+    (annotations_with(iscrowd="yes"), "iscrowd = 'yes'"),
+    (annotations_with(image_id=2**70), "image_id = 1180591620717411303424"),
+    (annotations_with(category_id=1.5), r"category_id = 1\.5"),
+    (annotations_with(bbox=None, segmentation=[]), "bbox = missing"),
+    (annotations_with(bbox=None, segmentation=[[1, 2, 3, 4]]), "bbox = missing"),
+    (annotations_with(bbox=[]), r"bbox = \[\], not four"),
     (annotations_with(segmentation={"counts": "x"}), "mask of size missing"),
     (annotations_with(segmentation={"size": [50, 40], "counts": "x"}), r"\[50, 40\].*\[40, 50\]"),
     (lambda content: content["categories"].append({"id": 1, "name": "x"}), "have the id 1"),

@@ -65,6 +65,35 @@ def test_stored_objects_as_detections_are_all_right(tmp_path, options):
         assert_close(found, reference({**truth, "annotations": whole}, results, kind))
 
 
+def loose(document):
+    """The same data set as a careless exporter writes it."""
+    for image in document["images"]:
+        image.update(id=str(image["id"]), height=float(image["height"]))
+    for entry in document["annotations"]:
+        entry.update(image_id=float(entry["image_id"]), category_id=str(entry["category_id"]))
+        entry.update(iscrowd=entry["iscrowd"] or None, area=None)
+        if entry["segmentation"]:
+            entry["bbox"] = None
+    return document
+
+
+def test_truth_of_a_careless_file_has_numbers_in_place_of_texts(tmp_path):
+    source = coco_folder(tmp_path / "coco")
+    path = source / "annotations/instances_val2017.json"
+    tidy = json.loads(path.read_text())
+    path.write_text(json.dumps(loose(json.loads(path.read_text()))))
+    split = converted(source, tmp_path, size=64)["val"]
+    for entry in tidy["annotations"]:
+        entry["bbox"] = {5: [5, 10, 20, 12], 8: [1, 2, 3, 4]}.get(entry["id"], entry["bbox"])
+        del entry["area"]
+        if not entry["iscrowd"]:
+            del entry["iscrowd"]
+    the_same(coco_truth(split), tidy, sorted(set(SIDES) - {30}))
+    results = stored_as_found(split, "bbox")
+    found = coco_figures(coco_truth(split), results, "bbox")
+    assert found.values["AP"] == found.values["AR100"] == 1.0
+
+
 def test_objects_of_a_rejected_image_are_missed(tmp_path):
     split = converted(coco_folder(tmp_path / "coco"), tmp_path, size=64)["val"]
     for kind, expected in (("bbox", (1 / 2, 1.0)), ("segm", (1 / 2, None))):
@@ -130,7 +159,7 @@ DAMAGE = {
     "another id": lambda a: {**a, "id": 999},
     "another image": lambda a: {**a, "image_id": 12},
     "another category": lambda a: {**a, "category_id": 90},
-    "no box": lambda a: {**a, "bbox": None},
+    "no box": lambda a: {**a, "bbox": None, "segmentation": None},
     "a box of texts": lambda a: {**a, "bbox": ["1"] * 4},
     "an area of nothing": lambda a: {**a, "area": "big"},
     "a crowd of two": lambda a: {**a, "iscrowd": 2},

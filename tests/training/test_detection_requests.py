@@ -1,6 +1,7 @@
 """What a detector cannot be trained with is refused by name, before anything is written."""
 
 import dataclasses
+import json
 import shutil
 from pathlib import Path
 
@@ -39,6 +40,19 @@ def ask(shapes, tmp_path):
         return dataclasses.replace(request, **options)
 
     return make
+
+
+@pytest.mark.parametrize("crowds", [False, True])
+def test_a_split_without_objects_is_not_trained_on(tmp_path, ask, crowds):
+    folder = shapes_folder(tmp_path / "coco", {"train": 3, "val": 2})
+    path = folder / "annotations/instances_train2017.json"
+    document = json.loads(path.read_text())
+    kept = [{**entry, "iscrowd": 1} for entry in document["annotations"]] if crowds else []
+    path.write_text(json.dumps({**document, "annotations": kept}))
+    store = synthetic.make(folder, tmp_path / "s.zarr", kind="coco", size=48)
+    with pytest.raises(UsageError, match=r"train has no annotated object in any of its 3 images"):
+        plan(ask(store=store))
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,330 @@
+"""Where the images are that an annotation file lists.
+
+One way is chosen for a whole file: a folder, and how much of each name counts. Never an image here
+and one there, wherever something has its name: a split's missing ``0.jpg`` is not another's.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from freqprep.errors import SourceError
+from freqprep.sources.coco_files import AnnotationFile, folder_split, is_unnamed
+from freqprep.sources.coco_names import Parts, spellings
+from freqprep.sources.files import shown
+from freqprep.sources.folders import is_hidden
+from freqprep.sources.listing import class_text, normalise_split
+
+_POOLS = (b"images", b"image", b"imgs", b"img", b"data", b"JPEGImages")
+"""Folders that hold the images of all splits."""
+
+_SAMPLE = 200
+_LONGEST_TAIL = 4
+
+
+@dataclass(frozen=True)
+class Places:
+    """Folders in which a split's images may be, the likeliest first.
+
+    Attributes
+    ----------
+    own : list of bytes
+        Folders of this split alone, relative to the source (or absolute).
+    shared : list of bytes
+        Folders that hold other things too.
+    search : list of bytes
+        Folders in which names are looked up at any depth, if all else fails.
+    of_another : callable
+        Whether a folder's name is that of another split.
+    """
+
+    own: list[bytes]
+    shared: list[bytes]
+    search: list[bytes]
+    of_another: Callable[[bytes], bool]
+
+
+@dataclass(frozen=True)
+class Located:
+    """Files of an annotation file's images.
+
+    Attributes
+    ----------
+    paths : list of bytes
+        Of each name, relative to the source (or absolute); where the file is not there, where it
+        would be.
+    there : int
+        Those that are there.
+    folders : list of bytes
+        Folders in which images without an entry are counted.
+    how : str
+        How names were read, where it was not literally; empty otherwise.
+    """
+
+    paths: list[bytes]
+    there: int
+    folders: list[bytes]
+    how: str
+
+
+class _Way(NamedTuple):
+    folder: bytes
+    tail: int  # components of a name that count
+
+    def paths(self, name: list[Parts]) -> list[bytes]:
+        tails = dict.fromkeys(parts[-self.tail :] for parts in name)
+        return [os.path.join(self.folder, *parts) for parts in tails]
+
+
+def places_of(root: Path, file: AnnotationFile, split: str | None, images: bytes | None) -> Places:
+    """Where to look for the images of an annotation file.
+
+    Parameters
+    ----------
+    root : Path
+        The source.
+    file : AnnotationFile
+    split : str or None
+        The split's name in the source, where something says it.
+    images : bytes or None
+        The folder that the user named, relative to the source (or absolute).
+    """
+    above = _above(file)
+    if images is not None:
+        own, search = [], [images]
+        shared = [images, *(_of_split(root, images, split) if split else [])]
+    else:
+        own = _own(root, above, split) if split else []
+        pools = [pool for folder in above for pool in _existing(root, folder, _POOLS)]
+        shared = [folder for folder in dict.fromkeys([*pools, *above]) if folder not in own]
+        search = own or [b""]
+    certain = split if own or not is_unnamed(file) else None
+
+    def of_another(name: bytes) -> bool:
+        said = folder_split(name)
+        if certain is None or said is None:
+            return False
+        return normalise_split(said) != normalise_split(certain)
+
+    return Places(own, shared, search, of_another)
+
+
+def _above(file: AnnotationFile) -> list[bytes]:
+    """The annotation file's folder and those above it, up to the source."""
+    if os.path.isabs(file.path) or b"/" not in file.path:
+        return [b""]
+    parents = os.path.dirname(file.path).split(b"/")
+    return [b"/".join(parents[:number]) for number in range(len(parents), -1, -1)]
+
+
+def _own(root: Path, above: Sequence[bytes], split: str) -> list[bytes]:
+    """Folders of a split's images: those around its annotation file, then those of its name."""
+    own = []
+    for folder in above:
+        name = os.path.basename(folder)
+        if class_text(name) == split or _is_of(name, split):
+            own += [folder, *_existing(root, folder, _POOLS)]
+    for folder in above:
+        own += _of_split(root, folder, split)
+    return [*dict.fromkeys(own)]
+
+
+def locate(root: Path, names: Sequence[bytes], places: Places) -> Located:
+    """Find the files of the names that an annotation file lists.
+
+    Parameters
+    ----------
+    root : Path
+    names : sequence of bytes
+        Unique.
+    places : Places
+
+    Raises
+    ------
+    SourceError
+        Two names lead to one file, or one name to several.
+    """
+    listed = [spellings(name) for name in names]
+    longest = max((len(parts) for name in listed for parts in name), default=1)
+    tails = [longest, *range(min(longest - 1, _LONGEST_TAIL), 0, -1)]
+    ways = [_Way(folder, tail) for tail in tails for folder in [*places.own, *places.shared]]
+    sample = listed[:: max(1, len(listed) // _SAMPLE)]
+    way, hits = _best(root, places, ways, sample)
+    if hits == 0 and len(sample) < len(listed):
+        way, _ = _best(root, places, ways, listed)
+    paths, there = _follow(root, places, way, listed)
+    how = "" if way.tail == longest else "by the last components of their names"
+    folders = [folder for folder in _counted(places, way, paths) if _is_folder(root, folder)]
+    if 2 * there <= len(names):
+        found, ambiguous = _by_name(root, places, listed)
+        if len(found) + len(ambiguous) > there:
+            _refuse_ambiguous(names, ambiguous)
+            paths = [found.get(number, path) for number, path in enumerate(paths)]
+            there, how, folders = len(found), "by their file names alone", places.search
+    _refuse_shared(names, paths)
+    return Located(paths, there, folders, how)
+
+
+def _of_split(root: Path, folder: bytes, split: str) -> list[bytes]:
+    """Folders of a split's images in ``folder``: by its very name first."""
+    inside = [folder, *_existing(root, folder, (b"images",))]
+    named = [os.path.join(parent, os.fsencode(split)) for parent in inside]
+    found = [path for path in named if _is_folder(root, path)]
+    for parent in [folder, *_existing(root, folder, _POOLS)]:
+        for name in _subfolders(root, parent):
+            if _is_of(name, split):
+                found.append(os.path.join(parent, name))
+    return [path for one in dict.fromkeys(found) for path in (one, *_existing(root, one, _POOLS))]
+
+
+def _is_of(name: bytes, split: str) -> bool:
+    """Whether a folder's name says that it is a split's."""
+    said = folder_split(name)
+    return said is not None and normalise_split(said) == normalise_split(split)
+
+
+def _subfolders(root: Path, folder: bytes) -> list[bytes]:
+    try:
+        with os.scandir(os.path.join(os.fsencode(root), folder)) as entries:
+            return sorted(e.name for e in entries if e.is_dir() and not is_hidden(e.name))
+    except OSError:
+        return []
+
+
+def _existing(root: Path, folder: bytes, names: Sequence[bytes]) -> list[bytes]:
+    paths = [os.path.join(folder, name) for name in names]
+    return [path for path in paths if _is_folder(root, path)]
+
+
+def _is_folder(root: Path, path: bytes) -> bool:
+    return b"\0" not in path and os.path.isdir(os.path.join(os.fsencode(root), path))
+
+
+def _best(
+    root: Path, places: Places, ways: Sequence[_Way], names: Sequence[list[Parts]]
+) -> tuple[_Way, int]:
+    """The first way by which all names are found, else that by which most are."""
+    best, most = ways[0], 0
+    for way in ways:
+        _, hits = _follow(root, places, way, names)
+        if hits > most:
+            best, most = way, hits
+        if most == len(names):
+            break
+    return best, most
+
+
+def _is_there(root: Path, path: bytes) -> bool:
+    try:
+        os.stat(os.path.join(os.fsencode(root), path))
+    except OSError:
+        return False
+    return True
+
+
+def _follow(
+    root: Path, places: Places, way: _Way, names: Sequence[list[Parts]]
+) -> tuple[list[bytes], int]:
+    """The path of each name, and how many are there."""
+    paths, there = [], 0
+    for name in names:
+        spelt = way.paths(name)
+        found = None
+        if not _is_of_another(places, way.folder, name, way.tail):
+            found = next((path for path in spelt if _is_there(root, path)), None)
+        there += found is not None
+        paths.append(spelt[0] if found is None else found)
+    return paths, there
+
+
+def _is_of_another(places: Places, folder: bytes, name: list[Parts], tail: int) -> bool:
+    """Whether a name says that its image is another split's, and the folder is this split's."""
+    if folder not in places.own:
+        return False
+    return any(places.of_another(part) for parts in name for part in parts[:-tail])
+
+
+def _counted(places: Places, way: _Way, paths: Sequence[bytes]) -> list[bytes]:
+    """The split's own folder; of a shared one, the folders in it that images are listed from."""
+    if way.folder in places.own:
+        return [way.folder]
+    start = len(os.path.join(way.folder, b""))
+    first = {path[start:].partition(b"/") for path in paths}
+    if any(not inside for _, inside, _ in first):
+        return [way.folder]
+    return sorted({os.path.join(way.folder, name) for name, _, _ in first})
+
+
+def _by_name(
+    root: Path, places: Places, listed: Sequence[list[Parts]]
+) -> tuple[dict[int, bytes], dict[int, list[bytes]]]:
+    """Number of a name -> the file of this name at any depth of the searched folders.
+
+    Of several files that is the one whose folders are the name's, too; where that is several, the
+    name is in the second mapping.
+    """
+    wanted = {parts[-1] for name in listed for parts in name}
+    files: dict[bytes, list[bytes]] = {}
+    for path in _files(root, places):
+        if (base := os.path.basename(path)) in wanted:
+            files.setdefault(base, []).append(path)
+    found, ambiguous = {}, {}
+    for number, name in enumerate(listed):
+        parts = next((parts for parts in name if parts[-1] in files), None)
+        if parts is None or _is_of_another(places, places.search[0], name, 1):
+            continue
+        closest = _closest(parts, files[parts[-1]])
+        if len(closest) == 1:
+            found[number] = closest[0]
+        else:
+            ambiguous[number] = closest
+    return found, ambiguous
+
+
+def _closest(parts: Parts, paths: Sequence[bytes]) -> list[bytes]:
+    """The files that have most of a name's last components."""
+    agree = [_common_tail(parts, path.split(b"/")) for path in paths]
+    return [path for path, tail in zip(paths, agree, strict=True) if tail == max(agree)]
+
+
+def _refuse_ambiguous(names: Sequence[bytes], ambiguous: dict[int, list[bytes]]) -> None:
+    for number, paths in ambiguous.items():
+        raise SourceError(
+            f"the listed image {shown(names[number])} could be {shown(paths[0])} or"
+            f" {shown(paths[1])}",
+            "name the folder that its name starts from with --images DIR",
+        )
+
+
+def _common_tail(one: Sequence[bytes], other: Sequence[bytes]) -> int:
+    pairs = zip(reversed(one), reversed(other), strict=False)
+    return next((n for n, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
+
+
+def _files(root: Path, places: Places) -> Iterator[bytes]:
+    top = os.fsencode(root)
+    for start in places.search:
+        for folder, children, names in os.walk(os.path.join(top, start)):
+            children[:] = sorted(
+                child for child in children if not is_hidden(child) and not places.of_another(child)
+            )
+            inside = os.path.join(start, os.path.relpath(folder, os.path.join(top, start)))
+            for name in sorted(names):
+                yield os.path.normpath(os.path.join(inside, name))
+
+
+def _refuse_shared(names: Sequence[bytes], paths: Sequence[bytes]) -> None:
+    first: dict[bytes, int] = {}
+    for number, path in enumerate(paths):
+        other = first.setdefault(path, number)
+        if other != number:
+            raise SourceError(
+                f"the listed images {shown(names[other])} and {shown(names[number])} are one file:"
+                f" {shown(path)}",
+                "list each image once, or name the folder that their names start from with"
+                " --images DIR",
+            )

@@ -1,0 +1,77 @@
+"""Count what lies among a split's images and is not used."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from freqprep.sources import folders
+from freqprep.sources.coco_images import Located
+from freqprep.sources.folders import Folder
+
+
+def count_ignored(
+    root: Path, located: Located, elsewhere: Iterable[set[bytes]], annotations: set[bytes]
+) -> Counter[str]:
+    """Count the files in a split's folders that no split uses, by description.
+
+    Parameters
+    ----------
+    root : Path
+        The source.
+    located : Located
+        Of the split.
+    elsewhere : iterable of set of bytes
+        Paths that other splits list; asked for only as long as images are left.
+    annotations : set of bytes
+        Annotation files, which are counted or used elsewhere.
+    """
+    ignored: Counter[str] = Counter()
+    seen: set[bytes] = set()
+    for path in located.folders:
+        seen.update(image.path for image in folders.images(root, _folder(root, path), ignored))
+    used = set(located.paths)
+    _take_back(root, located.folders, (used | annotations) - seen, ignored)
+    unlisted = seen - used
+    others = iter(elsewhere)
+    while unlisted and (paths := next(others, None)) is not None:
+        unlisted -= paths
+    ignored["image without an entry in the annotations"] = len(unlisted)
+    return ignored
+
+
+def _folder(root: Path, path: bytes) -> Folder:
+    if not path:
+        return folders.top(root)
+    if not os.path.isabs(path) and (found := folders.below(root, folders.top(root), path)):
+        return found
+    status = os.stat(os.path.join(os.fsencode(root), path))
+    return Folder(path, frozenset([(status.st_dev, status.st_ino)]))
+
+
+def _take_back(
+    root: Path, counted: Sequence[bytes], used: Iterable[bytes], ignored: Counter[str]
+) -> None:
+    """Uncount files that are used although they do not look like images, or are hidden."""
+    hidden: set[bytes] = set()
+    for path in used:
+        inside = next((rest for folder in counted if (rest := _below(folder, path))), None)
+        if inside is None or not os.path.isfile(os.path.join(os.fsencode(root), path)):
+            continue
+        depth = next((n for n, part in enumerate(inside) if folders.is_hidden(part)), None)
+        if depth is None:
+            ignored[folders.not_an_image(inside[-1])] -= 1
+        else:
+            above = path.split(b"/")
+            hidden.add(b"/".join(above[: len(above) - len(inside) + depth + 1]))
+    ignored["hidden or system file"] -= len(hidden)
+
+
+def _below(folder: bytes, path: bytes) -> list[bytes] | None:
+    """Components of a path below a folder; None where it is not below it."""
+    if os.path.isabs(folder) != os.path.isabs(path):
+        return None
+    start = os.path.join(folder, b"")
+    return path[len(start) :].split(b"/") if path.startswith(start) else None

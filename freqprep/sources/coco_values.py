@@ -1,0 +1,111 @@
+"""Values of COCO's entries: whole numbers, boxes, areas. Forms differ by tool; meanings may not."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any, NamedTuple
+
+from freqprep.masks import box_of_runs, checked_runs
+
+_LARGEST_EXACT = 2**53
+"""Whole floats beyond it may stand for another integer."""
+
+LARGEST_SIDE = 2**31 - 1
+"""Pixels of a side that are read."""
+
+_DIGITS = re.compile(r"-?[0-9]{1,19}")
+
+
+class Measures(NamedTuple):
+    """Box (x, y, width, height), area and crowd flag of an annotation, in source pixels."""
+
+    box: list[float]
+    area: float
+    iscrowd: bool
+
+
+def whole(value: Any) -> int | None:
+    """A value of JSON as an integer of 64 bits; None of one that is none.
+
+    ``7``, ``7.0`` and ``"7"`` are 7: exporters write all three. ``true``, ``7.5``, ``"7.5"`` and
+    what 64 bits (as a float: 53 bits) do not hold are no integers.
+    """
+    exact = type(value) is float and value.is_integer() and abs(value) <= _LARGEST_EXACT
+    if exact or (type(value) is str and _DIGITS.fullmatch(value)):
+        value = int(value)
+    return value if type(value) is int and -(2**63) <= value < 2**63 else None
+
+
+def is_finite(value: Any) -> bool:
+    """Whether a value of JSON is a number that a double can hold."""
+    if type(value) not in (int, float):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer beyond the range of a double
+        return False
+
+
+def measures(entry: dict[str, Any]) -> Measures:
+    """Box, area and crowd flag of an annotation; what is absent or null follows from the rest.
+
+    The box: that of the segmentation. The area: the box's, as COCO's own code has it for boxes.
+    The flag: 0.
+
+    Raises
+    ------
+    ValueError
+        The text says which value is not what it should be.
+    """
+    box = entry.get("bbox")
+    if box is None:
+        box = box_of(entry.get("segmentation"))
+    if not isinstance(box, list) or len(box) != 4 or not all(map(is_finite, box)):
+        raise ValueError(f"bbox = {brief(box)}, not four finite numbers")
+    area = entry.get("area")
+    if area is None:
+        area = box[2] * box[3]
+    if not is_finite(area):
+        raise ValueError(f"area = {brief(area)}, not a finite number")
+    crowd = entry.get("iscrowd")
+    flag = int(crowd or 0) if crowd is None or isinstance(crowd, bool) else whole(crowd)
+    if flag not in (0, 1):
+        raise ValueError(f"iscrowd = {brief(crowd)}, not 0 or 1")
+    return Measures(box, area, flag == 1)
+
+
+def box_of(segmentation: Any) -> list[float] | None:
+    """The box around polygons or run lengths; None where they are neither, or damaged."""
+    if isinstance(segmentation, dict):
+        return _box_of_mask(segmentation)
+    if not isinstance(segmentation, list) or not segmentation:
+        return None
+    for polygon in segmentation:
+        known = isinstance(polygon, list) and len(polygon) >= 6 and len(polygon) % 2 == 0
+        if not known or not all(map(is_finite, polygon)):
+            return None
+    across = [x for polygon in segmentation for x in polygon[0::2]]
+    down = [y for polygon in segmentation for y in polygon[1::2]]
+    left, upper = min(across), min(down)
+    return [left, upper, max(across) - left, max(down) - upper]
+
+
+def _box_of_mask(mask: dict[str, Any]) -> list[float] | None:
+    size = mask.get("size")
+    sides = [whole(side) for side in size] if isinstance(size, list) else []
+    height, width = sides if len(sides) == 2 else (None, None)
+    if (
+        height is None
+        or width is None
+        or not 0 < min(height, width) <= max(height, width) <= LARGEST_SIDE
+    ):
+        return None
+    runs = checked_runs(mask.get("counts"), height * width)
+    return None if runs is None else box_of_runs(runs, height)
+
+
+def brief(value: Any) -> str:
+    """A value of JSON for a message, cut where it is long."""
+    text = "missing" if value is None else repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
