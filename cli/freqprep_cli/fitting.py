@@ -59,13 +59,13 @@ def in_two_columns(rows: Iterable[tuple[str, str]]) -> str:
     return "\n".join(lines)
 
 
-def wrapped(text: str) -> str:
-    """A sentence on as many lines as it takes, those after the first indented; on one line each."""
+def wrapped(text: str, hang: str = "  ") -> str:
+    """A sentence on as many lines as it takes; those after the first begin with ``hang``."""
     indent = " " * (len(text) - len(text.lstrip(" ")))
     lines = textwrap.wrap(
         on_one_line(text.strip(" ")),
         WIDTH - len(indent),
-        subsequent_indent="  ",
+        subsequent_indent=hang,
         break_long_words=False,
         break_on_hyphens=False,
     )
