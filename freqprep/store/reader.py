@@ -68,7 +68,7 @@ class Store(Mapping[str, "Split"]):
             if not self._splits:
                 raise UsageError(
                     f"{self.path} has no finished split{self._being_written()}",
-                    "make one with `freqprep convert`",
+                    "" if self.unfinished else "make one with `freqprep convert`",
                 )
             raise UsageError(
                 f"{self.path} has {len(self)} splits{self._being_written()}",
@@ -86,7 +86,9 @@ class Store(Mapping[str, "Split"]):
     def incomplete(self) -> list[str]:
         """Names of splits without a manifest: what a copy that was cut off leaves."""
         folders = self.path.glob(f"[!.]*/{GROUP_DOCUMENT}")
-        return sorted(folder.parent.name for folder in folders if folder.parent.name not in self)
+        return sorted(
+            folder.parent.name for folder in folders if folder.parent.name not in self._splits
+        )
 
     def _being_written(self) -> str:
         """A remark about splits that are not finished."""
