@@ -21,7 +21,7 @@ from freqprep.store.split import Split
 from freqprep_cli.fitting import WIDTH, in_two_columns, shortened, wrapped
 from freqprep_cli.output import columns, on_one_line, percent, plural, print_json, size
 
-_NAME_ROOM = 32
+_NAME_ROOM = 26
 _OTHER_WAYS = (
     "Also channels by name (y_0_0,cb_0_0), a count (24: those of the most energy in a split) and "
     "FILE.json. --channels SEL lists the channels of one."

@@ -33,7 +33,9 @@ def test_objects_are_drawn_unless_it_is_to_be_plain(show):
     for row in np.flatnonzero(split.valid).tolist():
         mine = objects.of(row)
         code, out, _, picture = show(COCO, row)
-        assert code == 0 and f"objects drawn: {mine.stop - mine.start}\n" in out.replace("\n  ", " ")
+        assert code == 0 and f"objects drawn: {mine.stop - mine.start}\n" in out.replace(
+            "\n  ", " "
+        )
         where = (picture != split.image(row)).any(axis=2)
         assert where.any() == (mine.stop > mine.start)
         for number in range(mine.start, mine.stop):

@@ -24,7 +24,11 @@ def said(path) -> str:
 def test_what_is_not_there_a_link_and_a_file(tmp_path):
     (tmp_path / "link").symlink_to("nowhere")
     (tmp_path / "file").touch()
-    for name, what in {"none": "there is no store", "link": "link to nothing", "file": "file"}.items():
+    for name, what in {
+        "none": "there is no store",
+        "link": "link to nothing",
+        "file": "file",
+    }.items():
         text = said(tmp_path / name)
         assert what in text and str(tmp_path / name) in text and "freqprep convert" in text
     (tmp_path / "empty").mkdir()
@@ -57,7 +61,7 @@ def test_an_unfinished_split_and_a_store_without_a_finished_one(copy):
     assert "--resume" in said(copy / ".partial-train")
     opened = open_store(copy)
     assert (opened.unfinished, opened.incomplete) == (["train"], [])
-    with pytest.raises(UsageError, match="train is still being written.*--resume"):
+    with pytest.raises(UsageError, match=r"train is still being written.*--resume"):
         opened.only(None)
 
 
