@@ -11,6 +11,9 @@ from freqprep.errors import CorruptStoreError
 from freqprep.store.objects import cuts
 from freqprep.store.split import Split
 
+_MOST_FLAGS = 2**24
+"""Rows by classes that are looked at at once: 16 MB."""
+
 
 @dataclass(frozen=True)
 class ObjectCounts:
@@ -123,11 +126,9 @@ def count_objects(
     classes, each = len(ids), np.diff(offsets)
     kept = np.repeat(valid, each)
     row, label = np.repeat(np.arange(len(valid)), each)[kept], label[kept]
-    seen = np.unique(row * classes + label) % max(classes, 1)  # one of each class in an image
     images = int((each[valid] > 0).sum())
-    by_class, images_by_class = (
-        tuple(np.bincount(labels, minlength=classes).tolist()) for labels in (label, seen)
-    )
+    by_class = tuple(np.bincount(label, minlength=classes).tolist())
+    images_by_class = tuple(_images_of_objects(row, label, len(valid), classes).tolist())
     return ClassCounts(ids, names, images_by_class, by_class, None), ObjectCounts(
         total=len(label),
         crowds=int(crowd[kept].astype(bool).sum()),
@@ -136,6 +137,18 @@ def count_objects(
         images_without=int(valid.sum()) - images,
         in_rejected=int((~kept).sum()),
     )
+
+
+def _images_of_objects(row: np.ndarray, label: np.ndarray, rows: int, classes: int) -> np.ndarray:
+    """Rows with at least one object of each class; of objects row after row. int64 (classes,)."""
+    found = np.zeros(classes, np.int64)
+    step = max(_MOST_FLAGS // max(classes, 1), 1)
+    for first in range(0, rows, step):
+        part = slice(*np.searchsorted(row, (first, first + step)).tolist())
+        flags = np.zeros((min(step, rows - first), classes), bool)
+        flags[row[part] - first, label[part]] = True
+        found += flags.sum(axis=0)
+    return found
 
 
 def _within(labels: np.ndarray, first: int, stop: int) -> bool:
