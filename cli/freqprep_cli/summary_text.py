@@ -56,7 +56,7 @@ def describe_estimate(estimate: Estimate, workers: int) -> str:
         ("ignored", counts(estimate.ignored)),
         *_object_rows(estimate.objects),
         *_class_rows(estimate.class_counts),
-        ("store", f"{store}, {ratio}{shrunk and f' (of the sample {shrunk})'}"),
+        ("store", f"{store}, {ratio}{shrunk and f' ({shrunk})'}"),
         ("files", f"{estimate.files:,} ({plural(estimate.shards, 'shard')})"),
         ("memory", f"at most {size_text(estimate.memory_bytes)} for {jobs}"),
         ("time", f"about {duration(estimate.minutes)}"),
