@@ -5,7 +5,18 @@ from __future__ import annotations
 import typer
 
 from freqprep import __version__
-from freqprep_cli import convert, evaluate, export, info, predict, show, stats, train, verify
+from freqprep_cli import (
+    channels,
+    convert,
+    evaluate,
+    export,
+    info,
+    predict,
+    show,
+    stats,
+    train,
+    verify,
+)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -15,6 +26,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Images as frequency channels: convert them once, read only the channels you train on.",
 )
+app.command(name="channels")(channels.channels)
 app.command(name="convert", no_args_is_help=True)(convert.convert)
 app.command(name="evaluate", no_args_is_help=True)(evaluate.evaluate)
 app.command(name="export", no_args_is_help=True)(export.export)

@@ -16,9 +16,9 @@ from freqprep.errors import UsageError
 from freqprep.estimate import Estimate, estimate
 from freqprep.reports import rejects_path
 from freqprep.store.disk import free_bytes
-from freqprep.store.summary import SplitSummary
-from freqprep_cli.output import counts, duration, place, plural, print_json, table
+from freqprep_cli.output import place, plural, print_json
 from freqprep_cli.output import size as size_text
+from freqprep_cli.summary_text import describe, describe_estimate
 
 EXIT_TOO_MANY_REJECTS = 3
 
@@ -179,49 +179,6 @@ def read_classes(path: Path, kind: Kind) -> tuple[str | int, ...]:
         raise UsageError(f"--classes {path} cannot be read: {error}") from None
 
 
-def describe(summary: SplitSummary) -> str:
-    """A split's numbers for people."""
-    source = summary.source_bytes_per_image or 1
-    stored, published = summary.stored_bytes_per_image, summary.published_24_bytes_per_image
-    shards = plural(summary.shards, "shard")
-    rows = [
-        ("images", f"{summary.images} ({summary.valid} valid, {summary.rejected} rejected)"),
-        ("rejected", counts(summary.rejected_by_reason)),
-        ("classes", str(summary.classes)),
-        ("geometry", _geometry(summary)),
-        ("source", f"{size_text(source)} an image ({size_text(summary.source_bytes)})"),
-        ("all 192 channels", f"{size_text(stored)} an image, {stored / source:.2f}x the source"),
-        ("published 24", f"{size_text(published)} an image, {published / source:.2f}x the source"),
-        ("luma PSNR", _psnr(summary)),
-        ("saturated codes", _saturated(summary)),
-        ("files", f"{summary.files} ({shards}, {size_text(summary.stored_bytes)})"),
-        ("content id", summary.content_id),
-    ]
-    return f"{summary.split} ({summary.source_kind}, {summary.source_split})\n{table(rows)}"
-
-
-def _geometry(summary: SplitSummary) -> str:
-    geometry = summary.geometry
-    shape = f"{geometry['kind']} {geometry['size']}, grid {summary.grid[0]}x{summary.grid[1]}"
-    larger = f"{plural(summary.capped, 'image')} {'was' if summary.capped == 1 else 'were'} larger"
-    if geometry["kind"] != "fit" or not summary.capped:
-        return f"{shape}, {summary.precision}"
-    remedy = ": a larger --size keeps more of them" if summary.capped * 2 > summary.valid else ""
-    return f"{shape}, {summary.precision}; {larger}{remedy}"
-
-
-def _saturated(summary: SplitSummary) -> str:
-    share = f" ({summary.saturated_share:.1e} of all)" if summary.saturated else ""
-    return f"{summary.saturated}{share}"
-
-
-def _psnr(summary: SplitSummary) -> str:
-    if summary.psnr_luma_pooled is None or summary.psnr_luma_worst is None:
-        return "no error" if summary.valid else "no images"
-    key = ascii(summary.psnr_luma_worst_key)
-    return f"{summary.psnr_luma_pooled:.1f} dB, worst {summary.psnr_luma_worst:.1f} dB ({key})"
-
-
 def _report_estimate(request: Request, estimates: dict[str, Estimate], json: bool) -> None:
     free = free_bytes(request.store)
     needed = sum(one.stored_bytes for one in estimates.values())
@@ -230,16 +187,6 @@ def _report_estimate(request: Request, estimates: dict[str, Estimate], json: boo
         print_json({"dry_run": True, "free_bytes": free, "splits": splits})
     for name, one in estimates.items():
         if not json:
-            jobs = plural(min(request.workers, one.shards), "job")
-            rows = [
-                ("images", f"{one.images} in {one.classes} classes"),
-                ("ignored", counts(one.ignored)),
-                ("store", f"{size_text(one.stored_bytes)} (source {size_text(one.source_bytes)})"),
-                ("files", f"{one.files} ({plural(one.shards, 'shard')})"),
-                ("memory", f"at most {size_text(one.memory_bytes)} for {jobs}"),
-                ("time", f"about {duration(one.minutes)}"),
-                ("sample", f"{one.sampled} images, rejected: {counts(one.rejected_in_sample)}"),
-            ]
-            typer.echo(f"{name}\n{table(rows)}")
+            typer.echo(f"{name}\n{describe_estimate(one, request.workers)}")
     if needed > free:
         typer.echo(f"warning: {size_text(needed)} needed, {size_text(free)} free", err=True)

@@ -9,11 +9,17 @@ import typer
 
 from freqprep.errors import UsageError
 from freqprep.models.torchvision_ops import import_torchvision
-from freqprep_cli.output import columns, on_one_line, percent, print_json, table
+from freqprep.store.targets import check_targets
+from freqprep_cli.fitting import WIDTH, shortened
+from freqprep_cli.options import Overwrite
+from freqprep_cli.output import columns, percent, print_json, table
 
 if TYPE_CHECKING:
     from freqprep.training.detection_scoring import DetectionScore
     from freqprep.training.scoring import Score
+
+_STORE_ROOM, _NAME_ROOM, _PAIR_ROOM = 24, 38, 24
+_CONFUSED_SHOWN = 5
 
 
 def evaluate(
@@ -31,6 +37,22 @@ def evaluate(
             metavar="PREFIX",
         ),
     ] = None,
+    csv: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write a table, one row an image with its label and five answers (detectors: one "
+            "row an object found).",
+            metavar="FILE",
+        ),
+    ] = None,
+    confusion: Annotated[
+        Path | None,
+        typer.Option(
+            help="Classifiers: write the confusion matrix, as .csv or as a picture, .png.",
+            metavar="FILE",
+        ),
+    ] = None,
+    overwrite: Overwrite = False,
     device: Annotated[
         str | None, typer.Option(help="cpu or cuda; a GPU where there is one.", metavar="D")
     ] = None,
@@ -46,42 +68,74 @@ def evaluate(
     Example: freqprep evaluate runs/first photos.zarr --split val
     """
     import_torchvision()
+    from freqprep.models.detection import MASK_DETECTORS
     from freqprep.training.card import read_card
-    from freqprep.training.coco_results import check_prefix, write_results
+    from freqprep.training.coco_results import check_prefix, result_paths
+    from freqprep.training.confusion import check_confusion
+    from freqprep.training.csv_file import check_csv
     from freqprep.training.detection_scoring import score_detector
     from freqprep.training.scoring import score
     from freqprep.training.world import join_world
 
-    detects = read_card(run).detects
+    card = read_card(run)
+    detects = card.detects
     if results is not None and not detects:
         raise UsageError("--results of a classifier", "leave it out: it is for detectors")
+    if confusion is not None and detects:
+        raise UsageError("--confusion of a detector", "leave it out: it is for classifiers")
+    check_csv(csv)
+    check_confusion(confusion)
+    targets = [csv, confusion]
     if results is not None:
         check_prefix(results)
-    written: list[Path] = []
+        targets += result_paths(results, card.model in MASK_DETECTORS)
+    check_targets(targets, overwrite)
     with join_world(device) as world:
         found: Score | DetectionScore
         if detects:
             found = score_detector(run, store, split, world, threads=threads)
-            if results is not None and world.leads:
-                masks = found.evaluation.mask is not None
-                written = write_results(results, found.evaluation.results, masks)
         else:
             found = score(run, store, split, world, batch_size=batch_size, threads=threads)
         if not world.leads:
             return
+        _write(found, results, csv, confusion)
+    written = [] if results is None else result_paths(results, card.model in MASK_DETECTORS)
     document = {"run": str(run), "store": str(store), **found.to_dict()}
     if results is not None:
         document["results"] = [str(path) for path in written]
     if json:
         print_json(document)
         return
-    head = (
-        f"{found.split.attributes.split} of {found.split.path.parent}: {document['images']} of"
-        f" {document['rows']} evaluated, {document['rejected']} rejected"
-    )
-    typer.echo(f"{head}\n{describe_detector(document) if detects else describe(document)}")
-    for path in written:
-        typer.echo(f"written: {path}")
+    name = shortened(found.split.attributes.split, _NAME_ROOM)
+    counts = f"{document['images']} of {document['rows']} evaluated"
+    rest = f": {counts}, {document['rejected']} rejected"
+    room = max(WIDTH - len(f"{name} of {rest}"), _STORE_ROOM)
+    typer.echo(f"{name} of {shortened(str(found.split.path.parent), room)}{rest}")
+    typer.echo(describe_detector(document) if detects else describe(document))
+    for path in (*written, csv, confusion):
+        if path is not None:
+            typer.echo(f"written: {path}")
+
+
+def _write(
+    found: Score | DetectionScore, results: Path | None, csv: Path | None, confusion: Path | None
+) -> None:
+    """Write the files that were asked for."""
+    from freqprep.training.coco_results import write_results
+    from freqprep.training.confusion import write_answers
+    from freqprep.training.scoring import Score
+
+    if isinstance(found, Score):
+        if csv is not None:
+            write_answers(csv, found.card, found.split, found.per_image, found.answers)
+        if confusion is not None:
+            found.confusion.write(confusion)
+    else:
+        if results is not None:
+            masks = found.evaluation.mask is not None
+            write_results(results, found.evaluation.results, masks)
+        if csv is not None:
+            found.write_csv(csv)
 
 
 def describe_detector(document: dict[str, Any]) -> str:
@@ -95,7 +149,7 @@ def describe_detector(document: dict[str, Any]) -> str:
         figures.append(("AP, rejected images' objects missed", *strict))
     rows = [
         (
-            on_one_line(str(one["name"])) + ("" if one["known"] else " (unknown)"),
+            shortened(str(one["name"]), _NAME_ROOM) + ("" if one["known"] else " (unknown)"),
             str(one["objects"]),
             *(percent(one[f"{what}_AP"]) for what in whats),
         )
@@ -118,11 +172,24 @@ def describe(document: dict[str, Any]) -> str:
     ]
     rows = [
         (
-            on_one_line(str(one["name"])),
+            shortened(str(one["name"]), _NAME_ROOM),
             str(one["images"]),
             str(one["correct"]),
             percent(one["top1"]) if one["known"] else "unknown",
         )
         for one in document["classes"]
     ]
-    return f"{table(lines)}\n\n{columns(('class', 'images', 'correct', 'top-1'), rows)}"
+    by_class = columns(("class", "images", "correct", "top-1"), rows)
+    return f"{table(lines)}\n\n{by_class}{_most_confused(document['most_confused'])}"
+
+
+def _most_confused(pairs: list[dict[str, Any]]) -> str:
+    """The classes that are taken for another most often, a line each."""
+    counts = [f"{pair['images']:,} of {pair['of']:,}" for pair in pairs[:_CONFUSED_SHOWN]]
+    width = max(map(len, counts), default=0)
+    lines = [
+        f"  {count:>{width}}  {shortened(str(pair['name']), _PAIR_ROOM)} taken for"
+        f" {shortened(str(pair['predicted_name']), _PAIR_ROOM)}"
+        for count, pair in zip(counts, pairs, strict=False)
+    ]
+    return "\n".join(["\n\n  most confused", *lines]) if lines else ""

@@ -8,6 +8,9 @@ from typing import Annotated
 import typer
 
 from freqprep.models.torchvision_ops import import_torchvision
+from freqprep.store.targets import check_targets
+from freqprep_cli.fitting import wrapped
+from freqprep_cli.options import Overwrite
 from freqprep_cli.output import size
 
 
@@ -17,6 +20,7 @@ def export(
         Path,
         typer.Option("--output", "-o", help="File to write: .onnx, or .pt2 (torch.export)."),
     ],
+    overwrite: Overwrite = False,
 ) -> None:
     """Write a trained network as an ONNX file, checked against the network itself.
 
@@ -32,11 +36,15 @@ def export(
     from freqprep.training.world import choose_device
 
     check_target(output)
+    check_targets((output, output.with_name(f"{output.name}.json")), overwrite)
     card, network = load_model(run, choose_device("cpu"))
     written = write(card, network, output)
     shape = " x ".join(map(str, card.classifier_inputs.shape))
     typer.echo(
-        f"{written.path} ({size(written.file_bytes)}) and {written.description}: {card.model},"
-        f" input n x {shape}, {len(card.class_ids)} classes; its logits differ from the"
-        f" network's by at most {written.difference:.1e}"
+        wrapped(
+            f"{card.model}, input n x {shape}, {len(card.class_ids)} classes; its logits differ"
+            f" from the network's by at most {written.difference:.1e}"
+        )
     )
+    typer.echo(f"written: {written.path} ({size(written.file_bytes)})")
+    typer.echo(f"written: {written.description}")

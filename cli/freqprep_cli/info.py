@@ -8,57 +8,50 @@ from typing import Annotated, Any
 import typer
 
 from freqprep.reports import noted_images, rejected_images
-from freqprep.store.layout import PARTIAL_PREFIX
-from freqprep.store.reader import open_store
+from freqprep.store.reader import Store, open_store
 from freqprep.store.selections import problems, saved_documents
 from freqprep.store.summary import summarize
-from freqprep_cli.convert import describe
-from freqprep_cli.output import plural, print_json
+from freqprep_cli.fitting import shortened, wrapped
+from freqprep_cli.output import on_one_line, plural, print_json
+from freqprep_cli.summary_text import describe
 
 _REJECTS_SHOWN = 20
+_KEY_ROOM = 40
 
 
 def info(
     store: Annotated[Path, typer.Argument(help="The store.", metavar="STORE")],
     json: Annotated[
-        bool, typer.Option("--json", help="Print as JSON, all rejects included.")
+        bool,
+        typer.Option("--json", help="Print as JSON, with all classes and all rejected images."),
     ] = False,
 ) -> None:
-    """Say what is in a store: counts, classes, bytes, fidelity, rejected images.
+    """Say what is in a store: counts, classes, objects, bytes, fidelity, rejected images.
 
     Example: freqprep info photos.zarr
     """
     opened = open_store(store)
-    unfinished = [folder.name[len(PARTIAL_PREFIX) :] for folder in store.glob(f"{PARTIAL_PREFIX}*")]
     documents: dict[str, Any] = {}
     for name, split in opened.items():
         summary, rejects = summarize(split), rejected_images(split)
         noted = noted_images(split)
-        attributes = split.attributes
         documents[name] = {
             **summary.to_dict(),
-            "class_ids": list(attributes.class_ids),
-            "class_names": list(attributes.class_names),
-            "seed": attributes.seed,
-            "versions": attributes.versions,
+            "seed": split.attributes.seed,
+            "versions": split.attributes.versions,
             "rejected_images": rejects,
             "noted_images": noted,
         }
         if not json:
             typer.echo(describe(summary))
-            for reject in rejects[:_REJECTS_SHOWN]:
-                size = f"{reject['bytes']} bytes"
-                typer.echo(f"  rejected: {ascii(reject['key'])}, {size}, {_why(reject)}")
-            for note in noted[:_REJECTS_SHOWN]:
-                typer.echo(f"  note: '{note['key']}', {note['note']}")
-            if len(rejects) > _REJECTS_SHOWN:
-                typer.echo(f"  ... and {len(rejects) - _REJECTS_SHOWN} more; --json lists all")
+            _print_images(rejects, noted)
     saved, damaged = saved_documents(store), problems(store)
     if json:
         print_json(
             {
                 "store": str(store),
-                "unfinished": sorted(unfinished),
+                "unfinished": opened.unfinished,
+                "incomplete": opened.incomplete,
                 "splits": documents,
                 "selections": saved,
                 "problems": [{"where": where, "what": what} for where, what in damaged],
@@ -68,18 +61,36 @@ def info(
     for name, selection in saved.items():
         typer.echo(f"selection {name}: {_made(selection)}")
     for where, what in damaged:
-        typer.echo(f"problem: {where} {what}")
-    if unfinished:
-        typer.echo(f"unfinished (convert --resume): {', '.join(sorted(unfinished))}")
-    elif not documents:
+        typer.echo(on_one_line(f"problem: {where} {what}"))
+    _print_unfinished(opened)
+
+
+def _print_images(rejects: list[dict[str, Any]], noted: list[dict[str, Any]]) -> None:
+    """The first images that were rejected, and the first that were converted with a remark."""
+    for reject in rejects[:_REJECTS_SHOWN]:
+        key, size = shortened(ascii(reject["key"]), _KEY_ROOM), f"{reject['bytes']:,} bytes"
+        why = f"{reject['reason']}: {reject['detail']}"
+        typer.echo(wrapped(f"  rejected: {key}, {size}, {why}"))
+    if len(rejects) > _REJECTS_SHOWN:
+        typer.echo(f"  ... and {len(rejects) - _REJECTS_SHOWN:,} more; --json lists all")
+    for note in noted[:_REJECTS_SHOWN]:
+        key = shortened(f"'{note['key']}'", _KEY_ROOM)
+        typer.echo(wrapped(f"  note: {key}, {note['note']}"))
+    if len(noted) > _REJECTS_SHOWN:
+        typer.echo(f"  ... and {len(noted) - _REJECTS_SHOWN:,} more notes; --json lists all")
+
+
+def _print_unfinished(store: Store) -> None:
+    if store.unfinished:
+        typer.echo(wrapped(f"unfinished (convert --resume): {', '.join(store.unfinished)}"))
+    if store.incomplete:
+        names = ", ".join(store.incomplete)
+        typer.echo(wrapped(f"incomplete, without a manifest: {names}; copy the store again"))
+    if not store and not store.unfinished:
         typer.echo("the store has no finished split")
-
-
-def _why(reject: dict[str, Any]) -> str:
-    return f"{reject['reason']}: {reject['detail']}"
 
 
 def _made(selection: dict[str, Any]) -> str:
     count = plural(len(selection["channels"]), "channel")
     score = selection["made_from"].get("by")
-    return f"{count} by {ascii(score)}" if isinstance(score, str) else count
+    return f"{count} by {shortened(ascii(score), _KEY_ROOM)}" if isinstance(score, str) else count

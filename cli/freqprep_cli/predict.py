@@ -15,7 +15,10 @@ from freqprep.errors import UsageError
 from freqprep.models.torchvision_ops import import_torchvision
 from freqprep.progress import Progress
 from freqprep.sources.files import shown
-from freqprep_cli.output import columns, on_one_line, percent, plural, print_json
+from freqprep.store.targets import check_targets
+from freqprep_cli.fitting import WIDTH, shortened
+from freqprep_cli.options import Overwrite
+from freqprep_cli.output import columns, percent, plural, print_json
 
 if TYPE_CHECKING:
     from freqprep.training.card import Card
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 EXIT_SOME_FAILED = 1
 _TOP = 5
 _THRESHOLD = 0.5
+_NAME_ROOM, _OBJECT_ROOM = 60, 30
 
 
 def predict(
@@ -52,7 +56,7 @@ def predict(
             "--output",
             "-o",
             help="Detectors: folder for a picture of each image with what is found drawn on it, "
-            "NAME.png. Files that are there already are not written over.",
+            "NAME.png.",
             metavar="DIR",
         ),
     ] = None,
@@ -64,6 +68,15 @@ def predict(
             metavar="PREFIX",
         ),
     ] = None,
+    csv: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write a table: one row a file with its answers (detectors: one row an object "
+            "found).",
+            metavar="FILE",
+        ),
+    ] = None,
+    overwrite: Overwrite = False,
     batch_size: Annotated[
         int, typer.Option(help="Images shown at once; a detector is shown one.", min=1)
     ] = 32,
@@ -84,36 +97,46 @@ def predict(
     from freqprep.models.detection import MASK_DETECTORS
     from freqprep.training.card import read_card
     from freqprep.training.checkpoint import load_model
-    from freqprep.training.coco_results import check_prefix, write_results
+    from freqprep.training.coco_results import check_prefix, result_paths, write_results
+    from freqprep.training.csv_file import check_csv, write_csv
     from freqprep.training.image_files import Failure, find_images
     from freqprep.training.pictures import picture_paths
     from freqprep.training.prediction import predict as classify
+    from freqprep.training.prediction_table import heads_of_answers, rows_of_answer
     from freqprep.training.world import choose_device
 
     place = choose_device(device)
-    detects = read_card(run).detects
+    card = read_card(run)
+    detects = card.detects
     _refuse_what_others_have(
         detects,
         {"--top": top},
         {"--threshold": threshold, "--output": output, "--results": results},
     )
-    paths = find_images(images)
-    pictures = None if output is None else picture_paths(output, paths)
+    check_csv(csv)
+    targets = [csv]
     if results is not None:
         check_prefix(results)
+        targets += result_paths(results, card.model in MASK_DETECTORS)
+    check_targets(targets, overwrite)
+    paths = find_images(images)
+    pictures = None if output is None else picture_paths(output, paths, overwrite)
     card, network = load_model(run, place)
     entries: list[dict[str, Any]] | None = None if results is None else []
     answers: Iterator[Failure | dict[str, Any]]
     if detects:
         least = _THRESHOLD if threshold is None else threshold
-        answers = _objects(card, network, place, paths, least, pictures, entries)
+        answers = _objects(card, network, place, paths, least, pictures, entries, overwrite)
     else:
-        top = _TOP if top is None else top
+        top = min(_TOP if top is None else top, len(card.class_ids))
         found = classify(card, network, place, paths, top=top, batch_size=batch_size)
         answers = (one if isinstance(one, Failure) else one.to_dict(card) for one in found)
-    good, failed = [], []
+    heads = heads_of_answers(detects, top or 0)
+    good, failed, rows = [], [], []
     with Progress("predicting", len(paths)) if json else contextlib.nullcontext() as progress:
         for one in answers:
+            if csv is not None:
+                rows += rows_of_answer(one.to_dict() if isinstance(one, Failure) else one, heads)
             if isinstance(one, Failure):
                 failed.append(one.to_dict())
                 typer.echo(f"{shown(one.path)}: {one.defect}", err=True)
@@ -127,11 +150,14 @@ def predict(
     if results is not None:
         written = write_results(results, entries or [], card.model in MASK_DETECTORS)
         document["results"] = [str(path) for path in written]
+    if csv is not None:
+        write_csv(csv, heads, rows)
     if json:
         print_json(document)
     else:
-        for path in document.get("results", ()):
-            typer.echo(f"written: {path}")
+        for path in (*document.get("results", ()), csv):
+            if path is not None:
+                typer.echo(f"written: {path}")
     if failed:
         typer.echo(f"no answer for {plural(len(failed), 'file')} of {len(paths)}", err=True)
         sys.exit(EXIT_SOME_FAILED)
@@ -156,6 +182,7 @@ def _objects(
     threshold: float,
     pictures: list[Path] | None,
     results: list[dict[str, Any]] | None,
+    overwrite: bool,
 ) -> Iterator[Failure | dict[str, Any]]:
     """What a detector finds, as JSON data; its picture is written, its results are added."""
     from freqprep.training import detection_prediction as prediction
@@ -173,14 +200,14 @@ def _objects(
             one = one.at_least(threshold)
         document = one.to_dict(card, image_id)
         if pictures is not None:
-            write_picture(pictures[number], prediction.drawn(one, card))
+            write_picture(pictures[number], prediction.drawn(one, card), overwrite)
             document["picture"] = str(pictures[number])
         yield document
 
 
 def _described(document: dict[str, Any]) -> str:
     """One file's answer for people."""
-    head = shown(os.fsencode(document["path"]))
+    head = shortened(shown(os.fsencode(document["path"])), WIDTH)
     if "predictions" in document:
         return f"{head}\n{_table_of_classes(document['predictions'])}"
     found = document["detections"]
@@ -192,14 +219,18 @@ def _described(document: dict[str, Any]) -> str:
 
 def _table_of_classes(guesses: list[dict[str, Any]]) -> str:
     return columns(
-        (), [(on_one_line(one["class_name"]), percent(one["probability"])) for one in guesses]
+        (),
+        [
+            (shortened(one["class_name"], _NAME_ROOM), percent(one["probability"]))
+            for one in guesses
+        ],
     )
 
 
 def _table_of_objects(found: list[dict[str, Any]]) -> str:
     rows = [
         (
-            on_one_line(one["class_name"]),
+            shortened(one["class_name"], _OBJECT_ROOM),
             percent(one["score"]),
             *(f"{number:.1f}" for number in one["bbox"]),
         )

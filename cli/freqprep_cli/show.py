@@ -7,15 +7,20 @@ from typing import Annotated
 
 import numpy as np
 import typer
-from PIL import Image
 
 from freqprep.contact_sheet import contact_sheet
 from freqprep.masks import decode_mask
 from freqprep.overlay import draw_objects
+from freqprep.picture_files import FORMATS, check_ending, write_picture
 from freqprep.spectrum.dct import grid_of
 from freqprep.store.reader import find_row, open_store
 from freqprep.store.selections import select
 from freqprep.store.split import Split
+from freqprep.store.targets import check_targets
+from freqprep_cli.fitting import shortened, wrapped
+from freqprep_cli.options import Overwrite
+
+_KEY_ROOM, _NAME_ROOM = 60, 30
 
 
 def show(
@@ -32,7 +37,13 @@ def show(
         ),
     ] = "all",
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="PNG file to write.", metavar="FILE")
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            help=f"Picture to write, in the format that its name says: {', '.join(FORMATS)}.",
+            metavar="FILE",
+        ),
     ] = Path("row.png"),
     sheet: Annotated[
         Path | None,
@@ -41,8 +52,9 @@ def show(
     plain: Annotated[
         bool, typer.Option("--plain", help="Leave out the annotated objects that a split has.")
     ] = False,
+    overwrite: Overwrite = False,
 ) -> None:
-    """Rebuild one image from any channels, as a PNG file.
+    """Rebuild one image from any channels, as a picture file.
 
     Boxes, class names and masks of its annotated objects are drawn on it, crowds hatched.
 
@@ -51,26 +63,32 @@ def show(
     chosen = open_store(store).only(split)
     selection = select(channels, chosen)
     number = find_row(chosen, row)
+    for path in filter(None, (output, sheet)):
+        check_ending(path)
+    check_targets((output, sheet), overwrite)
     picture = chosen.image(number, selection)
     drawn = ""
     if chosen.has_boxes and not plain:
         objects = chosen.objects.of(number)
         picture = _with_objects(picture, chosen, objects)
         drawn = f", objects drawn: {objects.stop - objects.start}"
-    Image.fromarray(picture).save(output, format="PNG")
-    written = [str(output)]
+    write_picture(output, picture, overwrite=overwrite)
     if sheet is not None:
         rows, columns = grid_of(*chosen.sizes[number].tolist())
         coefficients = chosen.read([number], selection)[0, :, :rows, :columns]
-        Image.fromarray(contact_sheet(coefficients, selection)).save(sheet, format="PNG")
-        written.append(str(sheet))
+        write_picture(sheet, contact_sheet(coefficients, selection), overwrite=overwrite)
     label = int(chosen.labels[number])
-    name = f", class {chosen.attributes.class_names[label]}" if label >= 0 else ""
+    name = chosen.attributes.class_names[label] if label >= 0 else ""
+    key = shortened(ascii(chosen.keys[number]), _KEY_ROOM)
     height, width = picture.shape[:2]
     typer.echo(
-        f"row {number}, {ascii(chosen.keys[number])}{name}: {width}x{height} pixels "
-        f"from {len(selection)} of 192 channels{drawn} -> {' and '.join(written)}"
+        wrapped(
+            f"row {number}, {key}{name and f', class {shortened(name, _NAME_ROOM)}'}: "
+            f"{width}x{height} pixels from {len(selection)} of 192 channels{drawn}"
+        )
     )
+    for path in filter(None, (output, sheet)):
+        typer.echo(f"written: {path}")
 
 
 def _with_objects(picture: np.ndarray, split: Split, mine: slice) -> np.ndarray:

@@ -15,12 +15,14 @@ from freqprep.importance.inquiry import Inquiry, find, other_split
 from freqprep.importance.judging import NETWORK_SCORES
 from freqprep.importance.ranking import BYTES, SCORES
 from freqprep.progress import say
-from freqprep.report import write_plots, write_report
+from freqprep.report import PLOT_FILES, write_plots, write_report
 from freqprep.report.style import check_matplotlib
 from freqprep.spectrum.channels import Selection
 from freqprep.store.reader import open_store
 from freqprep.store.selection_file import SUFFIX
-from freqprep.store.selections import check_name, save_selection, write_selection
+from freqprep.store.selections import check_name, save_selection, saved_file, write_selection
+from freqprep.store.targets import check_targets, refuse_replacing
+from freqprep_cli.options import Overwrite
 from freqprep_cli.output import print_json
 from freqprep_cli.stats_table import describe
 
@@ -82,6 +84,7 @@ def stats(
     plots: Annotated[
         Path | None, typer.Option(help="Write its figures as PNG files.", metavar="DIR")
     ] = None,
+    overwrite: Overwrite = False,
     jobs: Annotated[int | None, typer.Option(help="Worker processes; one a core.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
@@ -95,7 +98,11 @@ def stats(
         raise UsageError(f"--sample {sample}", "show the network at least one image")
     if jobs is not None and jobs < 1:
         raise UsageError(f"--jobs {jobs}", "use at least one worker")
-    _check_targets(output, report, plots)
+    _check_plots(plots, overwrite)
+    if output is not None and output.suffix != SUFFIX:
+        raise UsageError(f"a saved selection ends in {SUFFIX}, not {output}", "choose another name")
+    saved = None if save is None else saved_file(store, save)
+    check_targets((output, report, saved), overwrite)
     if report is not None or plots is not None:
         check_matplotlib()
     opened = open_store(store)
@@ -121,15 +128,14 @@ def stats(
         typer.echo(describe(findings))
 
 
-def _check_targets(output: Path | None, report: Path | None, plots: Path | None) -> None:
-    """Refuse before the pass what could not be written after it."""
-    for path in (output, report):
-        if path is not None and path.exists() and not path.is_file():
-            raise UsageError(f"{str(path)!r} cannot be written: it is no file", "name a file")
-    if output is not None and output.suffix != SUFFIX:
-        raise UsageError(f"a saved selection ends in {SUFFIX}, not {output}", "choose another name")
-    if plots is not None and plots.exists() and not plots.is_dir():
+def _check_plots(plots: Path | None, overwrite: bool) -> None:
+    """Refuse before the pass a folder that could not hold the figures after it."""
+    if plots is None:
+        return
+    if plots.exists() and not plots.is_dir():
         raise UsageError(f"{plots} cannot hold plots: it is no folder", "name a folder")
-    for path in (output, report, plots):
-        if path is not None and not path.absolute().parent.is_dir():
-            raise UsageError(f"{path} cannot be written: its folder is not there", "make it")
+    if not plots.absolute().parent.is_dir():
+        raise UsageError(f"{plots} cannot be written: its folder is not there", "make it")
+    there = sorted(str(path) for pattern in PLOT_FILES for path in plots.glob(pattern))
+    if there and not overwrite:
+        refuse_replacing(there)

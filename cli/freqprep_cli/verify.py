@@ -10,8 +10,10 @@ import typer
 
 from freqprep.errors import CorruptStoreError, StoreError
 from freqprep.recheck import compare_with_source
+from freqprep.store.reader import open_store
 from freqprep.store.verify import verify as check
-from freqprep_cli.output import print_json
+from freqprep_cli.fitting import wrapped
+from freqprep_cli.output import on_one_line, print_json
 
 EXIT_NOT_WHOLE = CorruptStoreError.exit_code
 
@@ -30,9 +32,14 @@ def verify(
     Example: freqprep verify photos.zarr --source photos
     """
     found = check(store)
-    if not found.splits:
-        raise StoreError(f"{store} has no finished split to verify", "see `freqprep info`")
     problems = list(found.problems)
+    unfinished = open_store(store).unfinished
+    if not found.splits and not problems:
+        why = f": {', '.join(unfinished)} is unfinished" if unfinished else ""
+        raise StoreError(
+            f"{store} has no finished split to verify{why}",
+            f"run `freqprep convert` again{', with --resume' if unfinished else ''}",
+        )
     compared = 0
     if source is not None and not problems:
         compared, differing = compare_with_source(store, source, sample)
@@ -47,14 +54,17 @@ def verify(
                 "chunks": found.chunks,
                 "images": found.images,
                 "compared": compared,
+                "unfinished": unfinished,
                 "problems": [{"where": p.where, "what": p.what} for p in problems],
             }
         )
     else:
         for problem in problems:
-            typer.echo(f"{problem.where}: {problem.what}")
+            typer.echo(on_one_line(f"{problem.where}: {problem.what}"))
         checked = f"{found.files} files, {found.chunks} chunks, {found.images} images"
         again = f", {compared} images compared with the source" if source is not None else ""
-        typer.echo(f"{'NOT WHOLE' if problems else 'ok'}: checked {checked}{again}")
+        typer.echo(wrapped(f"{'NOT WHOLE' if problems else 'ok'}: checked {checked}{again}"))
+        if unfinished:
+            typer.echo(wrapped(f"not checked, unfinished: {', '.join(unfinished)}"))
     if problems:
         sys.exit(EXIT_NOT_WHOLE)

@@ -7,7 +7,7 @@ imported when a figure is drawn.
 """
 
 from freqprep.report.page import write_report
-from freqprep.report.plots import write_plots
+from freqprep.report.plots import PLOT_FILES, write_plots
 from freqprep.report.style import check_matplotlib
 
-__all__ = ["check_matplotlib", "write_plots", "write_report"]
+__all__ = ["PLOT_FILES", "check_matplotlib", "write_plots", "write_report"]

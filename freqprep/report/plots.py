@@ -23,6 +23,20 @@ from freqprep.store.split import Split
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+PLOT_FILES = tuple(
+    f"{name}.png"
+    for name in (
+        "score-*",
+        "curve-*",
+        "overlap-*",
+        "correlation",
+        "drift-*",
+        "pictures-*",
+        "channels-*",
+    )
+)
+"""Patterns of the names of all files that `write_plots` writes."""
+
 _COLUMNS = 3
 _CELL = 260.0
 _CAPTION = 34.0

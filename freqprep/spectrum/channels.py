@@ -68,9 +68,15 @@ PUBLISHED = tuple(_PAPER)
 """Names of the published selections."""
 
 _NESTED = ("paper-6", "square-24", "paper-32", "paper-48", "paper-64")
-_RULES = ("square-Y+C", "triangle-N", "zigzag-Y+Cb+Cr")
+RULES = {
+    "square-Y+C": "the Y x Y lowest of luma, the C x C lowest of Cb and of Cr",
+    "triangle-N": "N channels, two thirds of them luma, lowest v + h first",
+    "zigzag-Y+Cb+Cr": "the first so many of each component in zigzag order",
+}
+"""Patterns of names that stand for selections by a rule, and the rules."""
+
 _REMEDY = (
-    f"known selections: {', '.join([*_PAPER, 'all', *_RULES])}; or channels"
+    f"known selections: {', '.join([*_PAPER, 'all', *RULES])}; or channels"
     " by name, y_0_0 to cr_7_7, with commas; or by raster index, Y then Cb then Cr, 8 * v + h"
     " inside each"
 )

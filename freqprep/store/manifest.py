@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from freqprep.errors import CorruptStoreError, StoreError
-from freqprep.store.schema import check_format
+from freqprep.errors import CorruptStoreError, FormatVersionError, StoreError
+from freqprep.store.not_a_store import inside_a_store, not_a_store
+from freqprep.store.schema import FORMAT_NAME, check_format
 
 MANIFEST = "manifest.json"
 GROUP_DOCUMENT = "zarr.json"
@@ -108,11 +109,15 @@ def check_root(store: Path) -> None:
         Its format is newer than this freqprep, or of another major version.
     """
     if not (store / GROUP_DOCUMENT).is_file():
-        raise StoreError(
-            f"{store} is not a store (it has no {GROUP_DOCUMENT})",
-            "make one with `freqprep convert`",
+        raise not_a_store(store)
+    if error := inside_a_store(store):
+        raise error
+    attributes = read_group_attributes(store)
+    if attributes.get("format") != FORMAT_NAME:
+        raise FormatVersionError(
+            f"{store} is a Zarr group, but not a freqprep store", "make one with `freqprep convert`"
         )
-    check_format(read_group_attributes(store))
+    check_format(attributes)
 
 
 def read_group_attributes(folder: Path) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from freqprep.errors import CorruptStoreError, StoreError, UnknownSplitError, UsageError
 from freqprep.store.keys import Keys
 from freqprep.store.layout import PARTIAL_PREFIX
-from freqprep.store.manifest import MANIFEST, check_root
+from freqprep.store.manifest import GROUP_DOCUMENT, MANIFEST, check_root
 from freqprep.store.split import Split
 
 __all__ = ["Keys", "Split", "Store", "find_row", "open_store", "reopen"]
@@ -69,7 +69,8 @@ class Store(Mapping[str, "Split"]):
         check_root(path)
         if (path / MANIFEST).is_file():
             raise StoreError(
-                f"{path} is one split of a store", f"name the store, {path.parent}, and the split"
+                f"{path} is one split of a store, without its store",
+                "name the store that it was copied from",
             )
         names = sorted(child.parent.name for child in path.glob(f"[!.]*/{MANIFEST}"))
         self._splits: dict[str, Split | None] = dict.fromkeys(names)
@@ -91,7 +92,7 @@ class Store(Mapping[str, "Split"]):
             if not self._splits:
                 raise UsageError(
                     f"{self.path} has no finished split{self._being_written()}",
-                    "make one with `freqprep convert`",
+                    "" if self.unfinished else "make one with `freqprep convert`",
                 )
             raise UsageError(
                 f"{self.path} has {len(self)} splits{self._being_written()}",
@@ -99,13 +100,30 @@ class Store(Mapping[str, "Split"]):
             )
         return self[next(iter(self)) if name is None else name]
 
+    @property
+    def unfinished(self) -> list[str]:
+        """Names of splits that are being written, or whose conversion was cut off."""
+        folders = self.path.glob(f"{PARTIAL_PREFIX}*")
+        return sorted(folder.name[len(PARTIAL_PREFIX) :] for folder in folders)
+
+    @property
+    def incomplete(self) -> list[str]:
+        """Names of splits without a manifest: what a copy that was cut off leaves."""
+        folders = self.path.glob(f"[!.]*/{GROUP_DOCUMENT}")
+        return sorted(
+            folder.parent.name for folder in folders if folder.parent.name not in self._splits
+        )
+
     def _being_written(self) -> str:
         """A remark about splits that are not finished."""
-        folders = sorted(self.path.glob(f"{PARTIAL_PREFIX}*"))
-        names = ", ".join(folder.name[len(PARTIAL_PREFIX) :] for folder in folders)
-        if not names:
-            return ""
-        return f" ({names} is still being written, or was cut off: `freqprep convert --resume`)"
+        remarks = []
+        if names := ", ".join(self.unfinished):
+            remarks.append(
+                f"{names} is still being written, or was cut off: `freqprep convert --resume`"
+            )
+        if names := ", ".join(self.incomplete):
+            remarks.append(f"{names} has no {MANIFEST}: the copy is incomplete")
+        return f" ({'; '.join(remarks)})" if remarks else ""
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._splits)

@@ -32,6 +32,7 @@ __all__ = [
     "read_selection",
     "save_selection",
     "saved_documents",
+    "saved_file",
     "saved_selections",
     "select",
     "write_selection",
@@ -156,6 +157,12 @@ def check_name(name: str) -> None:
         raise UsageError(
             f"{name!r} cannot be the name of a saved selection: it {why}", "choose another name"
         )
+
+
+def saved_file(store: Path, name: str) -> Path | None:
+    """The file of the selection saved by a name; None where there is none."""
+    path = _path(store, name)
+    return path if os.path.lexists(path) else None
 
 
 def saved_selections(store: Path) -> dict[str, Selection]:

@@ -1,22 +1,21 @@
-"""What is in a split, in numbers: for ``info`` and for the end of a conversion."""
+"""A split in numbers: for ``info`` and for the end of a conversion."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from freqprep.spectrum import FREQUENCIES
-from freqprep.spectrum.channels import STORED_POSITION, published
+from freqprep.spectrum.channels import published
 from freqprep.spectrum.fidelity import psnr
-from freqprep.store.reader import Split
-from freqprep.store.shard import INDEX_BYTES
+from freqprep.store.channel_bytes import bytes_read
+from freqprep.store.class_counts import ClassCounts, ObjectCounts, count_split
+from freqprep.store.split import Split
 
-_SAMPLED_SHARDS = 64
 _PUBLISHED = "square-24"
 
 
@@ -33,8 +32,13 @@ class SplitSummary:
     precision : str
     grid : tuple of int
         Rows and columns of blocks.
+    class_counts : ClassCounts
+        Of valid images.
+    objects : ObjectCounts or None
     capped : int
         Images whose source is larger than what is stored.
+    pixel_share : float or None
+        Stored pixels of valid images over those of their sources; None without valid images.
     source_bytes, stored_bytes : int
         Of the source files of valid images; of all the split's files.
     source_bytes_per_image, stored_bytes_per_image, published_24_bytes_per_image : float
@@ -63,7 +67,10 @@ class SplitSummary:
     geometry: dict[str, Any]
     precision: str
     grid: tuple[int, int]
+    class_counts: ClassCounts
+    objects: ObjectCounts | None
     capped: int
+    pixel_share: float | None
     source_bytes: int
     stored_bytes: int
     source_bytes_per_image: float
@@ -76,8 +83,10 @@ class SplitSummary:
     saturated_share: float
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON data."""
-        return dataclasses.asdict(self)
+        """As JSON data; of the classes ``class_ids``, ``class_names``, ``class_images``, ...."""
+        document = dataclasses.asdict(self)
+        del document["class_counts"]
+        return {**document, **self.class_counts.to_dict()}
 
 
 def summarize(split: Split) -> SplitSummary:
@@ -88,7 +97,9 @@ def summarize(split: Split) -> SplitSummary:
     stored_bytes = sum(entry.file_bytes for entry in split.manifest.files.values())
     saturated = int(split.array("saturated").sum())
     pooled, worst, worst_row = _luma_psnr(split)
-    source_size = split.array("source_size")
+    source_size = split.array("source_size")[valid].astype(np.int64)
+    size = split.sizes[valid].astype(np.int64)
+    class_counts, objects = count_split(split)
     return SplitSummary(
         split=attributes.split,
         content_id=split.content_id,
@@ -104,7 +115,10 @@ def summarize(split: Split) -> SplitSummary:
         geometry=dataclasses.asdict(attributes.encoding.geometry),
         precision=attributes.encoding.precision,
         grid=attributes.encoding.geometry.grid,
-        capped=int((source_size[valid].max(axis=1) > split.sizes[valid].max(axis=1)).sum()),
+        class_counts=class_counts,
+        objects=objects,
+        capped=int((source_size.max(axis=1) > size.max(axis=1)).sum()),
+        pixel_share=_pixel_share(size, source_size),
         source_bytes=source_bytes,
         stored_bytes=stored_bytes,
         source_bytes_per_image=source_bytes / count,
@@ -116,6 +130,11 @@ def summarize(split: Split) -> SplitSummary:
         saturated=saturated,
         saturated_share=saturated / max(3 * FREQUENCIES * int(split.blocks.sum()), 1),
     )
+
+
+def _pixel_share(size: np.ndarray, source_size: np.ndarray) -> float | None:
+    pixels = int(source_size.prod(axis=1).sum())
+    return int(size.prod(axis=1).sum()) / pixels if pixels else None
 
 
 def _reasons(split: Split) -> dict[str, int]:
@@ -136,14 +155,3 @@ def _luma_psnr(split: Split) -> tuple[float | None, float | None, int | None]:
     pooled = float(psnr(error.sum(), pixels.sum()))
     finite = [value if np.isfinite(value) else None for value in (pooled, float(each[worst]))]
     return finite[0], finite[1], int(rows[worst])
-
-
-def bytes_read(split: Split, indices: Sequence[int]) -> float:
-    """Bytes that reading some channels of the whole split takes, from a sample of shards."""
-    positions = [STORED_POSITION[index] for index in indices]
-    shards = np.unique(np.linspace(0, split.shards - 1, _SAMPLED_SHARDS).astype(int))
-    total = 0
-    for shard in shards.tolist():
-        with split.open_shard(shard) as file:
-            total += int(file.chunk_lengths[positions].sum()) + INDEX_BYTES
-    return total * split.shards / len(shards)

@@ -186,17 +186,18 @@ def write_results(prefix: Path, results: Sequence[dict[str, Any]], masks: bool) 
     ------
     DiskFullError
     """
-    keys = {"bbox": "bbox"}
-    if masks:
-        keys["segm"] = "segmentation"
     folder = prefix.absolute().parent
-    written = []
-    for kind, key in keys.items():
-        path = prefix.with_name(f"{prefix.name}.{kind}.json")
+    paths = result_paths(prefix, masks)
+    for path, key in zip(paths, ("bbox", "segmentation"), strict=False):
         with full_disk_named(folder):
             write_parts(path, _lines(results, key), folder)
-        written.append(path)
-    return written
+    return paths
+
+
+def result_paths(prefix: Path, masks: bool) -> list[Path]:
+    """Files that `write_results` writes: of boxes, and of masks where there are masks."""
+    kinds = ("bbox", "segm") if masks else ("bbox",)
+    return [prefix.with_name(f"{prefix.name}.{kind}.json") for kind in kinds]
 
 
 def _lines(results: Sequence[dict[str, Any]], key: str) -> Iterator[bytes]:

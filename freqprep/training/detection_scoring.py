@@ -18,6 +18,7 @@ from freqprep.store.split import Split
 from freqprep.training.card import Card
 from freqprep.training.checkpoint import load_model
 from freqprep.training.coco_figures import load_evaluator
+from freqprep.training.csv_file import BOX_HEADS, write_csv
 from freqprep.training.detection_evaluation import (
     DetectionEvaluation,
     check_finite,
@@ -74,6 +75,29 @@ class DetectionScore:
             ],
             "notes": list(self.notes),
         }
+
+    def write_csv(self, path: Path) -> None:
+        """Write a CSV file of one row a detection, in source pixels; one there is replaced."""
+        attributes = self.split.attributes
+        rows = {number: row for row, number in enumerate(self.split.array("image_id").tolist())}
+        names = dict(zip(attributes.class_ids, attributes.class_names, strict=True))
+        heads = ["row", "key", "image_id", "class_id", "class_name", "score", *BOX_HEADS]
+        write_csv(
+            path,
+            heads,
+            (
+                [
+                    rows[one["image_id"]],
+                    self.split.keys[rows[one["image_id"]]],
+                    one["image_id"],
+                    one["category_id"],
+                    names[one["category_id"]],
+                    one["score"],
+                    *one["bbox"],
+                ]
+                for one in self.evaluation.results
+            ),
+        )
 
 
 def score_detector(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,25 @@ from freqprep.streaming.loader import Loader
 from freqprep.training.world import World
 
 _TOP = 5
+
+
+@dataclass(frozen=True, eq=False)
+class ImageAnswers:
+    """A network's first answers to each valid image, in the order of the rows.
+
+    Attributes
+    ----------
+    rows : ndarray of int64, shape (n,)
+    classes : ndarray of int64, shape (n, top)
+        Of the network, the first answer first; of equal logits the first comes first. -1 where a
+        logit is NaN.
+    probabilities : ndarray of float64, shape (n, top)
+        NaN where a logit is NaN or infinite.
+    """
+
+    rows: np.ndarray
+    classes: np.ndarray
+    probabilities: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -43,6 +62,8 @@ class Evaluation:
         classes). Of equal logits the first comes first.
     class_correct, class_images : ndarray of int64, shape (classes of the split,)
         Top-1 and images of each class; images without a label are in no class.
+    per_image : ImageAnswers or None
+        The answer to each image, where that was asked for.
     """
 
     images: int
@@ -53,6 +74,7 @@ class Evaluation:
     top5: int
     class_correct: np.ndarray
     class_images: np.ndarray
+    per_image: ImageAnswers | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON data: counts, and shares, which are null where there is nothing to divide by.
@@ -88,6 +110,7 @@ def evaluate(
     *,
     batch_size: int,
     threads: int,
+    top: int = 0,
 ) -> Evaluation:
     """Show a network every valid image of a split.
 
@@ -108,6 +131,8 @@ def evaluate(
         Images shown at once.
     threads : int
         Threads that read and decode.
+    top : int
+        Answers to keep of each image; 0 keeps none.
 
     Returns
     -------
@@ -121,17 +146,22 @@ def evaluate(
             "convert again with --overwrite",
         )
     tally = _Tally(-(-valid // batch_size), answers, world.device)
+    kept = _Kept(top) if top else None
     shown = prepared(split, inputs, world, batch_size=batch_size, threads=threads)
     with (
         evaluating(network),
         Progress("evaluating", valid) if world.leads else contextlib.nullcontext() as progress,
     ):
         for batch, images in shown:
-            tally.add(batch.step, answer(network, images), batch.labels)
+            logits = answer(network, images)
+            tally.add(batch.step, logits, batch.labels)
+            if kept is not None:
+                kept.add(batch.rows, logits)
             if progress is not None:  # the other processes are about as far
                 begun = batch.step * batch_size
                 progress.update(min(world.size * batch_size, valid - begun))
-    return tally.over_all(world, len(split) - valid)
+    found = tally.over_all(world, len(split) - valid)
+    return found if kept is None else replace(found, per_image=kept.over_all(world))
 
 
 def answer(network: torch.nn.Module, images: torch.Tensor) -> torch.Tensor:
@@ -238,6 +268,29 @@ class _Tally:
         losses = world.sum(self._losses).tolist()
         loss = math.fsum(losses) / answerable if answerable else math.nan
         return Evaluation(images, rejected, answerable, loss, top1, top5, correct, counts)
+
+
+class _Kept:
+    """First answers to the images that this process was dealt."""
+
+    def __init__(self, top: int) -> None:
+        self._top = top
+        self._parts: list[tuple[np.ndarray, ...]] = []
+
+    def add(self, rows: np.ndarray, logits: torch.Tensor) -> None:
+        """Take in one batch: int64 (n,), float32 (n, classes of the network)."""
+        classes = logits.sort(dim=1, descending=True, stable=True).indices[:, : self._top]
+        chances = logits.double().softmax(1).gather(1, classes)
+        broken = logits.isnan().any(1, keepdim=True)
+        arrays = (classes.masked_fill(broken, -1), chances.masked_fill(broken, math.nan))
+        self._parts.append((np.array(rows), *(array.cpu().numpy() for array in arrays)))
+
+    def over_all(self, world: World) -> ImageAnswers:
+        """The answers of all processes, in the order of the rows."""
+        parts = [part for parts in world.gather(self._parts) for part in parts]
+        rows, classes, chances = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+        order = np.argsort(rows, kind="stable")
+        return ImageAnswers(rows[order], classes[order], chances[order])
 
 
 def places(logits: torch.Tensor, answers: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Pictures of what was found, as files beside none that were there before."""
+"""Pictures of what was found, a file for each image."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
+from freqprep import picture_files
 from freqprep.errors import UsageError, some
 from freqprep.sources.files import shown
-from freqprep.store.disk import full_disk_named
+from freqprep.store.targets import refuse_replacing
 
 _LONGEST_STEM = 240
 """Bytes; file systems allow 255 for a name."""
 
 
-def picture_paths(folder: Path, files: Sequence[bytes]) -> list[Path]:
+def picture_paths(folder: Path, files: Sequence[bytes], overwrite: bool = False) -> list[Path]:
     """Where the picture of each file goes: its name with ``.png`` for the ending.
 
     Of files with the same name the second one's is ``NAME-2.png``, and so on.
@@ -27,6 +27,8 @@ def picture_paths(folder: Path, files: Sequence[bytes]) -> list[Path]:
     folder : Path
         Need not be there, but what it is to lie in.
     files : sequence of bytes
+    overwrite : bool
+        Whether pictures that are there may be replaced; one of the files never is.
 
     Raises
     ------
@@ -46,21 +48,31 @@ def picture_paths(folder: Path, files: Sequence[bytes]) -> list[Path]:
             name = b"%b-%d" % (stem, number)
         names[name] = None
     paths = [Path(os.fsdecode(os.path.join(os.fsencode(folder), name + b".png"))) for name in names]
-    if there := [shown(os.fsencode(path)) for path in paths if os.path.lexists(path)]:
+    there = [path for path in paths if os.path.lexists(path)]
+    sources = {os.path.realpath(file) for file in files} if there else set()
+    if mine := [path for path in there if os.path.realpath(os.fsencode(path)) in sources]:
         raise UsageError(
-            f"pictures are not written over files that are there already: {some(there)}",
-            "name another folder, or remove them",
+            f"pictures would replace the files that they are of: {some(_shown(mine))}",
+            "name another folder",
         )
+    if there and not overwrite:
+        refuse_replacing(_shown(there))
     return paths
 
 
-def write_picture(path: Path, picture: np.ndarray) -> None:
-    """Write a PNG file where there is none; its folder is made.
+def _shown(paths: Sequence[Path]) -> list[str]:
+    return [shown(os.fsencode(path)) for path in paths]
+
+
+def write_picture(path: Path, picture: np.ndarray, overwrite: bool = False) -> None:
+    """Write a PNG file; its folder is made.
 
     Parameters
     ----------
     path : Path
     picture : ndarray of uint8, shape (h, w, 3)
+    overwrite : bool
+        Replace a file that is there.
 
     Raises
     ------
@@ -68,9 +80,4 @@ def write_picture(path: Path, picture: np.ndarray) -> None:
     DiskFullError
     """
     path.parent.mkdir(exist_ok=True)
-    with full_disk_named(path.parent), path.open("xb") as file:
-        try:
-            Image.fromarray(picture).save(file, format="PNG")
-        except BaseException:
-            path.unlink()
-            raise
+    picture_files.write_picture(path, picture, overwrite=overwrite)

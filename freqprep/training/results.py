@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from freqprep.store.channel_bytes import bytes_read
 from freqprep.store.split import Split
-from freqprep.store.summary import bytes_read
 from freqprep.training.run_state import RunState
 
 

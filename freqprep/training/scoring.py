@@ -15,8 +15,12 @@ from freqprep.store.schema import Encoding
 from freqprep.store.split import Split
 from freqprep.training.card import Card
 from freqprep.training.checkpoint import load_model
-from freqprep.training.evaluation import Evaluation, evaluate, share
+from freqprep.training.confusion import Confusion
+from freqprep.training.evaluation import Evaluation, ImageAnswers, evaluate, share
 from freqprep.training.world import World
+
+_TOP = 5
+_CONFUSED = 10
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ class Score:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON data; ``classes`` has one entry for each class of the split."""
-        numbers = self.evaluation.to_dict()
+        numbers, confusion = self.evaluation.to_dict(), self.confusion
         correct, images = numbers.pop("class_correct"), numbers.pop("class_images")
         attributes = self.split.attributes
         return {
@@ -63,8 +67,21 @@ class Score:
                 }
                 for label in range(len(self.answers))
             ],
+            "most_confused": confusion.worst(_CONFUSED),
+            "confusion": confusion.to_dict(),
             "notes": list(self.notes),
         }
+
+    @property
+    def per_image(self) -> ImageAnswers:
+        """The network's first answers to each image."""
+        assert self.evaluation.per_image is not None  # `score` asks for them
+        return self.evaluation.per_image
+
+    @property
+    def confusion(self) -> Confusion:
+        """Which classes are taken for which."""
+        return Confusion(self.card, self.split, self.per_image, self.answers)
 
 
 def score(
@@ -105,6 +122,7 @@ def score(
         world,
         batch_size=batch_size,
         threads=threads,
+        top=_TOP,
     )
     return Score(card, opened, answers, found, notes)
 

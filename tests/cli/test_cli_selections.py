@@ -33,7 +33,7 @@ def test_show_takes_saved_selections(saved, tmp_path, asked, channels):
     words = ["show", saved, str(row), "--split", "val", "-o", "row.png", "--channels", asked]
     done = synthetic.freqprep(*words, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert f"{len(channels)} of 192 channels" in done.stdout
+    assert f"{len(channels)} of 192 channels" in " ".join(done.stdout.split())
     with Image.open(tmp_path / "row.png") as image:
         assert np.array_equal(np.asarray(image), split.image(row, channels))
 
@@ -41,7 +41,7 @@ def test_show_takes_saved_selections(saved, tmp_path, asked, channels):
 def test_show_takes_a_count_and_names_what_there_is(saved, tmp_path):
     words = ["show", saved, "0", "--split", "val", "-o", "row.png", "--channels"]
     done = synthetic.freqprep(*words, "24", cwd=tmp_path)
-    assert done.returncode == 0 and "24 of 192 channels" in done.stdout
+    assert done.returncode == 0 and "24 of 192 channels" in " ".join(done.stdout.split())
     for asked, code, message in (
         ("193", 2, "1 to 192"),
         ("nothing", 2, f"saved in {saved}: mine, plain"),

@@ -102,7 +102,7 @@ def test_what_is_asked_wrongly(call, detector, run_folder, folder, tmp_path):
         "'--threshold'": (detector, "--threshold", "1.5"),
         "file cannot hold pictures: it is no folder": (detector, "-o", tmp_path / "file"),
         "its folder is not there; make it": (detector, "-o", tmp_path / "no" / "new"),
-        f"there already: {tmp_path}/11.png;": (detector, "-o", tmp_path),
+        f"{tmp_path}/11.png is there already; --overwrite": (detector, "-o", tmp_path),
         "x.bbox.json cannot be written": (detector, "--results", tmp_path / "no" / "x"),
     }
     for message, (run, *options) in wrong.items():

@@ -21,7 +21,7 @@ def show(call, tmp_path):
 
     def shown(store: Path, row: int, *options: str) -> tuple[int, str, str, np.ndarray | None]:
         path = tmp_path / "row.png"
-        code, out, err = call("show", store, str(row), "-o", path, *options)
+        code, out, err = call("show", store, str(row), "-o", path, "--overwrite", *options)
         return code, out, err, np.asarray(Image.open(path)) if path.exists() else None
 
     return shown
@@ -33,7 +33,9 @@ def test_objects_are_drawn_unless_it_is_to_be_plain(show):
     for row in np.flatnonzero(split.valid).tolist():
         mine = objects.of(row)
         code, out, _, picture = show(COCO, row)
-        assert code == 0 and f"objects drawn: {mine.stop - mine.start} " in out
+        assert code == 0 and f"objects drawn: {mine.stop - mine.start}\n" in out.replace(
+            "\n  ", " "
+        )
         where = (picture != split.image(row)).any(axis=2)
         assert where.any() == (mine.stop > mine.start)
         for number in range(mine.start, mine.stop):

@@ -174,6 +174,6 @@ def test_a_result_is_json_data(model, splits):
     result = found(model, splits["val"])
     assert set(dataclasses.asdict(result)) == {
         *("images", "rejected", "answerable", "loss", "top1", "top5"),
-        *("class_correct", "class_images"),
+        *("class_correct", "class_images", "per_image"),
     }
     json.dumps(result.to_dict(), allow_nan=False)

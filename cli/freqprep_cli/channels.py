@@ -1,0 +1,186 @@
+"""``freqprep channels``."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from freqprep.errors import UsageError
+from freqprep.spectrum import BLOCK, COMPONENTS, FREQUENCIES
+from freqprep.spectrum.channels import PUBLISHED, RULES, Selection
+from freqprep.spectrum.channels import channels as named
+from freqprep.store.reader import open_store
+from freqprep.store.selection_costs import SelectionCost, selection_costs
+from freqprep.store.selections import problems, saved_selections, select
+from freqprep.store.split import Split
+from freqprep_cli.fitting import WIDTH, in_two_columns, shortened, wrapped
+from freqprep_cli.output import columns, on_one_line, percent, plural, print_json, size
+
+_NAME_ROOM = 26
+_OTHER_WAYS = (
+    "Also channels by name (y_0_0,cb_0_0), a count (24: those of the most energy in a split) and "
+    "FILE.json. --channels SEL lists the channels of one."
+)
+
+
+@dataclass(frozen=True)
+class _Data:
+    """What is measured: some splits of a store, or nothing."""
+
+    store: Path | None
+    splits: Sequence[Split]
+
+
+def channels(
+    store: Annotated[
+        Path | None,
+        typer.Argument(
+            help="A store to measure on, and to list the saved ones of.", metavar="STORE"
+        ),
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option(help="Measure on this split only.", metavar="S")
+    ] = None,
+    selection: Annotated[
+        str | None,
+        typer.Option(
+            "--channels",
+            help="List the channels of one: a published one (square-24), a rule (triangle-12), "
+            "channels (y_0_0,cb_0_0), a count, a saved name or a .json file.",
+            metavar="SEL",
+        ),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """List selections of channels, and the bytes that they take in a store.
+
+    Without a store the published ones and the rules; with one also those saved in it, their bytes
+    an image, measured, and how many ranges of a shard are read.
+
+    Example: freqprep channels photos.zarr --channels square-24
+    """
+    if store is None and split is not None:
+        raise UsageError(f"--split {split} of no store", "name the store as well")
+    data = _opened(store, split)
+    if selection is not None:
+        (cost,) = selection_costs([_selected(selection, data, split)], data.splits)
+        document = _document(cost, "asked for")
+        if json:
+            print_json({"store": store and str(store), **_measured(data), **document})
+        else:
+            typer.echo(_one(cost))
+        return
+    saved = {} if store is None else saved_selections(store)
+    known = [*(named(name) for name in (*PUBLISHED, "all")), *saved.values()]
+    costs = selection_costs(known, data.splits)
+    damaged = [] if store is None else problems(store)
+    if json:
+        kinds = ["published"] * len(PUBLISHED) + ["all"] + ["saved"] * len(saved)
+        print_json(
+            {
+                "store": store and str(store),
+                **_measured(data),
+                "selections": [_document(*pair) for pair in zip(costs, kinds, strict=True)],
+                "rules": RULES,
+                "problems": [{"where": where, "what": what} for where, what in damaged],
+            }
+        )
+        return
+    typer.echo(f"{_head(data)}{_table(costs, list(saved))}\n\n{in_two_columns(RULES.items())}\n")
+    for where, what in damaged:
+        typer.echo(on_one_line(f"problem: {where} {what}"))
+    typer.echo(wrapped(_OTHER_WAYS, hang=""))
+
+
+def _opened(store: Path | None, split: str | None) -> _Data:
+    if store is None:
+        return _Data(None, ())
+    opened = open_store(store)
+    if split is not None or not opened:
+        return _Data(store, (opened.only(split),))
+    return _Data(store, tuple(opened.values()))
+
+
+def _selected(text: str, data: _Data, split: str | None) -> Selection:
+    """The selection asked for; a count is of one split, a saved name of any."""
+    if data.store is not None and text.strip().isdecimal():
+        return select(text, open_store(data.store).only(split))
+    return select(text, data.splits[0] if data.splits else None)
+
+
+def _measured(data: _Data) -> dict[str, Any]:
+    names = [split.attributes.split for split in data.splits]
+    return {"splits": names, "images": sum(int(split.valid.sum()) for split in data.splits)}
+
+
+def _document(cost: SelectionCost, kind: str) -> dict[str, Any]:
+    return {
+        "name": cost.selection.name,
+        "kind": kind,
+        "channels": list(cost.selection.names),
+        "count": len(cost.selection),
+        "luma": cost.luma,
+        "cb": cost.cb,
+        "cr": cost.cr,
+        "ranges": cost.ranges,
+        "bytes_per_image": cost.bytes_per_image,
+        "share": cost.share,
+    }
+
+
+def _head(data: _Data) -> str:
+    if data.store is None:
+        return ""
+    measured = _measured(data)
+    store = shortened(str(data.store), 40)
+    names = shortened(", ".join(measured["splits"]), 30)
+    return f"{names} of {store}: {measured['images']:,} images\n"
+
+
+def _table(costs: Sequence[SelectionCost], saved: Sequence[str]) -> str:
+    heads = ["selection", "channels", "Y + Cb + Cr", "ranges"]
+    measured = costs[0].bytes_per_image is not None
+    rows = []
+    for cost in costs:
+        name = cost.selection.name
+        mark = " (saved)" if name in saved else ""
+        row = [shortened(name, _NAME_ROOM - len(mark)) + mark, str(len(cost.selection))]
+        row += [_components(cost), str(cost.ranges)]
+        if cost.bytes_per_image is not None:
+            row += [size(cost.bytes_per_image), percent(cost.share)]
+        rows.append(row)
+    return columns(heads + ["an image", "of all"] * measured, rows)
+
+
+def _one(cost: SelectionCost) -> str:
+    """One selection: its numbers, where its channels are among the frequencies, their names."""
+    lines = [
+        f"{shortened(cost.selection.name, 60)}: {plural(len(cost.selection), 'channel')}",
+        f"  Y + Cb + Cr  {_components(cost)}",
+        f"  ranges       {cost.ranges} of a shard",
+    ]
+    if cost.bytes_per_image is not None:
+        lines.append(f"  an image     {size(cost.bytes_per_image)}, {percent(cost.share)} of all")
+    chosen = set(cost.selection.indices)
+    lines += ["", "  " + "   ".join(name.capitalize().ljust(2 * BLOCK - 1) for name in COMPONENTS)]
+    for v in range(BLOCK):
+        cells = [
+            " ".join(
+                "#" if FREQUENCIES * component + BLOCK * v + h in chosen else "."
+                for h in range(BLOCK)
+            )
+            for component in range(len(COMPONENTS))
+        ]
+        lines.append("  " + "   ".join(cells))
+    lines[-BLOCK - 1] = lines[-BLOCK - 1].rstrip()
+    names = textwrap.wrap(", ".join(cost.selection.names), WIDTH)
+    return "\n".join([*lines, "", *(line.replace(", ", ",") for line in names)])
+
+
+def _components(cost: SelectionCost) -> str:
+    return f"{cost.luma} + {cost.cb} + {cost.cr}"

@@ -1,0 +1,154 @@
+"""How ``convert``, its dry run and ``info`` print the numbers of a split."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from freqprep.estimate import Estimate
+from freqprep.store.class_counts import ClassCounts, ObjectCounts
+from freqprep.store.summary import SplitSummary
+from freqprep_cli.fitting import in_two_columns, shortened, unique_names
+from freqprep_cli.output import counts, duration, plural
+from freqprep_cli.output import size as size_text
+
+_ALL_SHOWN = 6
+_LARGEST, _SMALLEST = 5, 3
+_NAME_ROOM, _KEY_ROOM, _SPLIT_ROOM = 24, 32, 30
+
+Rows = list[tuple[str, str]]
+
+
+def describe(summary: SplitSummary) -> str:
+    """A split's numbers for people."""
+    valid, rejected = f"{summary.valid:,} valid", f"{summary.rejected:,} rejected"
+    source = size_text(summary.source_bytes_per_image)
+    stored, published = summary.stored_bytes_per_image, summary.published_24_bytes_per_image
+    shards = f"{plural(summary.shards, 'shard')}, {size_text(summary.stored_bytes)}"
+    rows = [
+        ("images", f"{summary.images:,} ({valid}, {rejected})"),
+        ("rejected", counts(summary.rejected_by_reason)),
+        *_object_rows(summary.objects),
+        *_class_rows(summary.class_counts),
+        *_geometry_rows(summary),
+        ("source", f"{source} an image ({size_text(summary.source_bytes)})"),
+        ("all 192", _against_source(summary, stored)),
+        ("published 24", _against_source(summary, published)),
+        ("luma PSNR", _psnr(summary)),
+        ("saturated", _saturated(summary)),
+        ("files", f"{summary.files:,} ({shards})"),
+        ("content id", summary.content_id),
+    ]
+    name, source_name = (
+        shortened(text, _SPLIT_ROOM) for text in (summary.split, summary.source_split)
+    )
+    return f"{name} ({summary.source_kind}, {source_name})\n{in_two_columns(rows)}"
+
+
+def describe_estimate(estimate: Estimate, workers: int) -> str:
+    """A dry run's numbers of a split for people."""
+    jobs = plural(min(workers, estimate.shards), "job")
+    store, source = size_text(estimate.stored_bytes), size_text(estimate.source_bytes)
+    ratio = f"{estimate.stored_bytes / max(estimate.source_bytes, 1):.2f}x the source's {source}"
+    shrunk = _shrunk(estimate.shrunk_in_sample, estimate.sampled, estimate.geometry)
+    rows = [
+        ("images", f"{estimate.images:,}"),
+        ("ignored", counts(estimate.ignored)),
+        *_object_rows(estimate.objects),
+        *_class_rows(estimate.class_counts),
+        ("store", f"{store}, {ratio}{shrunk and f' ({shrunk})'}"),
+        ("files", f"{estimate.files:,} ({plural(estimate.shards, 'shard')})"),
+        ("memory", f"at most {size_text(estimate.memory_bytes)} for {jobs}"),
+        ("time", f"about {duration(estimate.minutes)}"),
+        (
+            "sample",
+            f"{estimate.sampled} images, rejected: {counts(estimate.rejected_in_sample)}",
+        ),
+    ]
+    return in_two_columns(rows)
+
+
+def _object_rows(objects: ObjectCounts | None) -> Rows:
+    if objects is None:
+        return []
+    kinds = [f"{objects.total:,} in {_counted(objects.images, 'image')}"]
+    if objects.masks is not None:
+        kinds.append(f"{objects.masks:,} with a mask")
+    kinds.append(_counted(objects.crowds, "crowd"))
+    without = _counted(objects.images_without, "image") + " without objects"
+    if objects.in_rejected:
+        without += f"; {objects.in_rejected:,} more of rejected images"
+    return [("objects", ", ".join(kinds)), ("", without)]
+
+
+def _class_rows(classes: ClassCounts) -> Rows:
+    """How many classes, and how many images or objects each of the largest and smallest has."""
+    each = classes.images if classes.objects is None else classes.objects
+    noun = "image" if classes.objects is None else "object"
+    unlabelled: Rows = []
+    if classes.unlabelled:
+        unlabelled = [("unlabelled", _counted(classes.unlabelled, "image"))]
+    number = len(each)
+    if not number:
+        return [("classes", "0"), *unlabelled]
+    if not any(each):
+        return [("classes", f"{number:,}, none with {noun}s"), *unlabelled]
+    if number > 1 and min(each) == max(each):
+        return [("classes", f"{number:,}, balanced: {_counted(each[0], noun)} each"), *unlabelled]
+    names = unique_names(classes.ids, classes.names)
+    order = sorted(range(number), key=lambda label: -each[label])
+    filled = [label for label in order if each[label]]
+
+    def listed(labels: Iterable[int]) -> str:
+        return ", ".join(f"{shortened(names[k], _NAME_ROOM)} {each[k]:,}" for k in labels)
+
+    if number <= _ALL_SHOWN:
+        return [("classes", f"{number}, by {noun}s: {listed(order)}"), *unlabelled]
+    empty = f"{number - len(filled):,} without {noun}s, the others " if len(filled) < number else ""
+    least = min((each[label] for label in filled), default=0)
+    return [
+        ("classes", f"{number:,}, {empty}with {least:,} to {max(each):,} {noun}s each"),
+        ("largest", listed(filled[:_LARGEST])),
+        ("smallest", listed(filled[-_SMALLEST:])),
+        *unlabelled,
+    ]
+
+
+def _geometry_rows(summary: SplitSummary) -> Rows:
+    geometry = summary.geometry
+    grid = f"grid {summary.grid[0]}x{summary.grid[1]}"
+    rows = [("geometry", f"{geometry['kind']} {geometry['size']}, {grid}, {summary.precision}")]
+    if geometry["kind"] != "fit" or not summary.capped:
+        return rows
+    larger = f"{summary.capped:,} of {_counted(summary.valid, 'image')}"
+    kept = f"{larger}: {summary.pixel_share:.0%} of the pixels kept"
+    remedy = "; try a larger --size" if summary.capped * 2 > summary.valid else ""
+    return [*rows, ("shrunk", kept + remedy)]
+
+
+def _against_source(summary: SplitSummary, stored: float) -> str:
+    ratio = f"{stored / (summary.source_bytes_per_image or 1):.2f}x the source"
+    shrunk = _shrunk(summary.capped, summary.valid, summary.geometry)
+    return f"{size_text(stored)} an image, {ratio}" + (shrunk and f" ({shrunk})")
+
+
+def _shrunk(count: int, images: int, geometry: Mapping[str, Any]) -> str:
+    """Why a ratio to the source is small, where images were larger than what is stored."""
+    how = "shrunk" if geometry["kind"] == "fit" else "cut"
+    return f"{count:,} of {images:,} {how} to {geometry['size']}" if count else ""
+
+
+def _saturated(summary: SplitSummary) -> str:
+    share = f" ({summary.saturated_share:.1e} of all codes)" if summary.saturated else " codes"
+    return f"{summary.saturated:,}{share}"
+
+
+def _psnr(summary: SplitSummary) -> str:
+    if summary.psnr_luma_pooled is None or summary.psnr_luma_worst is None:
+        return "no error" if summary.valid else "no images"
+    key = shortened(ascii(summary.psnr_luma_worst_key), _KEY_ROOM)
+    return f"{summary.psnr_luma_pooled:.1f} dB, worst {summary.psnr_luma_worst:.1f} dB ({key})"
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

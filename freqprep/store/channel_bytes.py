@@ -1,0 +1,51 @@
+"""Bytes that reading channels of a split takes, measured on its shards."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from freqprep.spectrum.channels import CHANNELS, STORED_POSITION
+from freqprep.store.shard import INDEX_BYTES
+from freqprep.store.split import Split
+
+_SAMPLED_SHARDS = 64
+
+
+@dataclass(frozen=True, eq=False)
+class ChannelBytes:
+    """Bytes of each channel in a sample of a split's shards.
+
+    Attributes
+    ----------
+    totals : ndarray of int64, shape (192,)
+        In raster order, over the sampled shards.
+    sampled, shards : int
+        Shards measured, and in all.
+    """
+
+    totals: np.ndarray
+    sampled: int
+    shards: int
+
+    @classmethod
+    def of(cls, split: Split) -> ChannelBytes:
+        """Measure up to 64 shards, evenly spread, from their indexes alone."""
+        shards = np.unique(np.linspace(0, split.shards - 1, _SAMPLED_SHARDS).astype(int))
+        totals = np.zeros(CHANNELS, np.int64)
+        for shard in shards.tolist():
+            with split.open_shard(shard) as file:
+                totals += file.chunk_lengths[list(STORED_POSITION)]
+        return cls(totals, len(shards), split.shards)
+
+    def read(self, indices: Sequence[int]) -> float:
+        """Bytes that reading some channels of the whole split takes, shard indexes included."""
+        total = int(self.totals[list(indices)].sum()) + INDEX_BYTES * self.sampled
+        return total * self.shards / self.sampled
+
+
+def bytes_read(split: Split, indices: Sequence[int]) -> float:
+    """Bytes that reading some channels of the whole split takes, from a sample of shards."""
+    return ChannelBytes.of(split).read(indices)

@@ -1,0 +1,67 @@
+"""The error for a path that is not a store: what it is instead, and what to name."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from freqprep.errors import StoreError, some
+from freqprep.store.layout import PARTIAL_PREFIX
+from freqprep.store.schema import FORMAT_NAME
+
+_CARD = "model.json"  # of a training run's folder; `freqprep.training` is above this layer
+_DOCUMENT = "zarr.json"
+_MAKE = "make one with `freqprep convert`"
+
+
+def not_a_store(path: Path) -> StoreError:
+    """The error for a path without a store's document."""
+    if not os.path.lexists(path):
+        return StoreError(f"there is no store {path}", f"check the path, or {_MAKE}")
+    if not path.exists():
+        return StoreError(f"{path} is a link to nothing", f"check the link, or {_MAKE}")
+    if not path.is_dir():
+        return StoreError(f"{path} is a file, not a store", f"a store is a folder: {_MAKE}")
+    if (path / _CARD).is_file():
+        return StoreError(
+            f"{path} is the folder of a training run, not a store",
+            "name the store; runs are for `freqprep evaluate`, `predict` and `export`",
+        )
+    if error := inside_a_store(path):
+        return error
+    inside = [str(child) for child in sorted(path.iterdir()) if is_root(child)]
+    if inside:
+        return StoreError(
+            f"{path} is not a store, but has stores in it", f"name one: {some(inside)}"
+        )
+    return StoreError(f"{path} is not a store (it has no {_DOCUMENT})", _MAKE)
+
+
+def inside_a_store(path: Path) -> StoreError | None:
+    """The error for a split of a store, or a folder in one; None of any other path."""
+    full = Path(os.path.abspath(path))
+    for root in () if is_root(path) else full.parents:
+        if not is_root(root):
+            continue
+        split = full.relative_to(root).parts[0]
+        store = Path(os.path.relpath(root)) if not path.is_absolute() else root
+        if split.startswith(PARTIAL_PREFIX):
+            return StoreError(
+                f"{path} belongs to an unfinished split of the store {store}",
+                "finish it with `freqprep convert ... --resume`, and name the store",
+            )
+        what = "is one split of a store" if root == full.parent else "is a part of a store"
+        return StoreError(
+            f"{path} {what}", f"name the store, {store}; commands on one split take --split {split}"
+        )
+    return None
+
+
+def is_root(folder: Path) -> bool:
+    """Whether a folder has the document of a store's root, of any version."""
+    try:
+        attributes = json.loads((folder / _DOCUMENT).read_bytes())["attributes"]
+        return attributes["format"] == FORMAT_NAME and "split" not in attributes
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return False
