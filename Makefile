@@ -12,7 +12,7 @@ help: ## list the targets
 
 # Extras of each stage. Tests also run the demo's code, so their stage comes on top of it.
 EXTRAS_demo := demo
-EXTRAS_test := demo,test
+EXTRAS_test := demo,test,frameworks
 DEMO := $(VENV)/.demo
 TEST := $(VENV)/.test
 

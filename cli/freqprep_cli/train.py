@@ -162,11 +162,11 @@ def train(
     Example: freqprep train photos.zarr --model resnet50 --channels square-24 --run runs/first
     """
     import_torchvision()
+    from freqprep.streaming.processes import process_numbers
     from freqprep.training.loop import train as train_network
     from freqprep.training.recipe import preset_recipe
     from freqprep.training.request import TrainingRequest
     from freqprep.training.sweep import sweep
-    from freqprep.streaming.processes import process_numbers
 
     lambdas = _lambdas(gate_lambda, gate)
     changes: dict[str, Any] = {
