@@ -14,7 +14,6 @@ from __future__ import annotations
 from freqprep.sources import coco, imagefolder, imagenet
 from freqprep.sources.files import read_image_bytes
 from freqprep.sources.listing import (
-    SPLIT_NAMES,
     WHOLE_FILE,
     Classes,
     Discovered,
@@ -23,8 +22,8 @@ from freqprep.sources.listing import (
     Objects,
     Source,
     class_text,
-    normalise_split,
 )
+from freqprep.sources.split_names import normalise_split
 
 SOURCES: dict[str, Source] = {
     "imagefolder": imagefolder.discover,
@@ -35,7 +34,6 @@ SOURCES: dict[str, Source] = {
 
 __all__ = [
     "SOURCES",
-    "SPLIT_NAMES",
     "WHOLE_FILE",
     "Classes",
     "Discovered",
