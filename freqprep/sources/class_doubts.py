@@ -40,24 +40,30 @@ def judge(
     doubts: list[Doubt | None] = []
     for split, classes in shapes.items():
         doubts += [
+            _parts(split, classes),
             _splits_inside(split, classes),
             _one_folder_among_others(split, classes),
             _siblings_inside(split, classes),
             _same_folders_inside(split, classes),
-            _parts(split, classes),
         ]
-    if train:
-        for split, classes in shapes.items():
-            doubts += [] if split == "train" else _unlike_train(split, classes, train)
+    warnings = _warnings(shapes)
+    for split, classes in shapes.items() if train else ():
+        here = {name for name, shape in classes.items() if shape}
+        if unknown := here - set(train):
+            doubts.append(doubt := _unlike_train(split, here, train))
+            if doubt is None:
+                warnings.append(
+                    f"warning: {split} has classes that train does not have: {_listed(unknown)}"
+                )
     doubts.append(_without_images(shapes, train))
-    return [doubt for doubt in doubts if doubt], _warnings(shapes)
+    return [doubt for doubt in doubts if doubt], warnings
 
 
 def split_named(folders: Collection[bytes], remedy: str) -> Doubt:
     """The doubt about flat folders that are named like splits."""
     return _doubt(
         folders,
-        f"{_listed(folders)} are named like splits, but hold images and no class folders",
+        f"named like splits, but with images and no class folders: {_listed(folders)}",
         remedy,
     )
 
@@ -93,7 +99,10 @@ def _splits_inside(split: str, classes: Mapping[bytes, Shape]) -> Doubt | None:
     if len(wrong) == 1:
         remedy = f"name the folder {example} as SOURCE, or put the splits on top: train/CLASS/IMAGE"
     else:
-        remedy = f"put the splits on top: train/{example}/IMAGE"
+        remedy = (
+            f"put the splits on top: train/{example}/IMAGE; or, where each is a data set of its own,"
+            f" name one as SOURCE, for example {example}"
+        )
     return _doubt(
         wrong,
         f"the folder {example} of {split} would be a class, but it holds the splits {below}",
@@ -109,8 +118,8 @@ def _one_folder_among_others(split: str, classes: Mapping[bytes, Shape]) -> Doub
     others = _listed(classes.keys() - set(full))
     return _doubt(
         classes.keys(),
-        f"of {split}'s {len(classes)} folders only {name} has images, all of them in folders below"
-        f" it ({_listed(classes[full[0]])}); {others} have none",
+        f"of the {len(classes)} folders that would be classes of {split} only {name} has images, all"
+        f" of them in folders below it ({_listed(classes[full[0]])}); none in {others}",
         f"name the folder {name} as SOURCE",
     )
 
@@ -154,49 +163,31 @@ def _parts(split: str, classes: Mapping[bytes, Shape]) -> Doubt | None:
         return None
     return _doubt(
         classes.keys(),
-        f"the folder {_listed(parts)} of {split} would be a class, but its name is that of a part"
-        " of a data set for detection or segmentation",
-        "for classes, put each image into the folder of its class: CLASS/IMAGE; for objects, make"
-        " a COCO file of the labels and use freqprep convert coco",
+        f"folders of {split} that would be classes have names of parts of a data set:"
+        f" {_listed(parts)}",
+        "name the folder of the class folders as SOURCE, or put each image into the folder of its"
+        " class: CLASS/IMAGE; for objects, make a COCO file of the labels and use freqprep convert"
+        " coco",
     )
 
 
-def _unlike_train(
-    split: str, classes: Mapping[bytes, Shape], train: Collection[bytes]
-) -> list[Doubt]:
-    here = {name for name, shape in classes.items() if shape}
-    unknown = here - set(train)
+def _unlike_train(split: str, here: set[bytes], train: Collection[bytes]) -> Doubt | None:
     spelled = {_folded(name): name for name in train}
-    alike = {name: spelled[_folded(name)] for name in unknown if _folded(name) in spelled}
-    doubts = []
+    alike = {name: spelled[_folded(name)] for name in here - set(train) if _folded(name) in spelled}
     if alike:
-        pairs = some([f"{name!r} and {alike[name]!r}" for name in sorted(alike)])
-        doubts.append(
-            _doubt(
-                alike.keys() | set(alike.values()),
-                f"classes of {split} and train differ only in case, spaces or Unicode form:"
-                f" {pairs}",
-                "give a class the same name in all splits",
-            )
+        pairs = some([f"{_quoted(name)} and {_quoted(alike[name])}" for name in sorted(alike)])
+        return _doubt(
+            alike.keys() | set(alike.values()),
+            f"classes of {split} and train differ only in case, spaces or Unicode form: {pairs}",
+            "give a class the same name in all splits",
         )
-    elif unknown and unknown == here:
-        doubts.append(
-            _doubt(
-                here | set(train),
-                f"{split} shares no class with train: {_listed(here)} against {_listed(train)}",
-                f"give a class the same folder name in all splits, or convert {split} into another"
-                f" store, with {split} moved out of SOURCE",
-            )
-        )
-    elif unknown:
-        doubts.append(
-            _doubt(
-                unknown,
-                f"{split} has {len(unknown)} classes that train does not have: {_listed(unknown)}",
-                f"correct the names, or remove these folders from {split}",
-            )
-        )
-    return doubts
+    if here & set(train):
+        return None
+    return _doubt(
+        here | set(train),
+        f"{split} shares no class with train: {_listed(here)} against {_listed(train)}",
+        f"give a class the same folder name in all splits, or move {split} out of SOURCE",
+    )
 
 
 def _without_images(
@@ -221,14 +212,23 @@ def _warnings(shapes: Mapping[str, Mapping[bytes, Shape]]) -> list[str]:
     warnings = []
     if len(folders) == 1:
         warnings.append(f"warning: just one class, {_listed(folders)}: no classifier can learn it")
-    alike = defaultdict(list)
-    for name in sorted(folders):
-        alike[_folded(name)].append(repr(name))
-    if pairs := [" and ".join(names) for names in alike.values() if len(names) > 1]:
+    alike: set[tuple[str, ...]] = set()
+    for classes in shapes.values():
+        spelled = defaultdict(list)
+        for name in sorted(classes):
+            spelled[_folded(name)].append(_quoted(name))
+        alike |= {tuple(names) for names in spelled.values() if len(names) > 1}
+    if alike:
+        pairs = some([" and ".join(names) for names in sorted(alike)])
         warnings.append(
-            f"warning: classes that differ only in case, spaces or Unicode form: {some(pairs)}"
+            f"warning: classes that differ only in case, spaces or Unicode form: {pairs}"
         )
     return warnings
+
+
+def _quoted(name: bytes) -> str:
+    # Forms that look the same must not read the same.
+    return ascii(class_text(name))
 
 
 def _folded(name: bytes) -> str:

@@ -158,11 +158,13 @@ def _with_splits(found: _Splits, notes: list[str]) -> Discovered:
         if found.inside[name].folders:
             met += outside(found.inside[name])
         splits.append(ClassSplit(class_text(name), found.named[name], listers, met + ignored))
-    taken = {found.inside[name].folder.path: found.named[name] for name in sorted(images)}
-    if any(class_text(path) != name for path, name in taken.items()):
-        notes.append(
-            "splits: " + ", ".join(f"{name} from {shown(path)}" for path, name in taken.items())
-        )
+    taken = sorted(
+        (found.named[name], found.inside[name].folder.path)
+        for name in images
+        if found.asked_for(name)
+    )
+    if any(name != class_text(path) for name, path in taken):
+        notes.append("splits: " + ", ".join(f"{name} from {shown(path)}" for name, path in taken))
     ids = {folder for listers in images.values() for folder in listers}
     return discovered(levels.root, splits, found.wanted, wnid_names(levels, found.home, ids), notes)
 
@@ -220,7 +222,7 @@ def _others(found: _Splits, classes: set[bytes], ignored: Counter[str], notes: l
             raise SourceError(
                 f"{path_text(levels, folder)} holds classes of the splits"
                 f" ({', '.join(sorted(map(shown, inside))[:3])}) and {count} images, but its name"
-                " is none of a split",
+                " is not that of a split",
                 f"convert it as a split with --split {shown(name)}, and the others with --split"
                 f" {shown(min(found.named))} and so on; or move it out of SOURCE",
             )

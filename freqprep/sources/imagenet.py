@@ -128,7 +128,7 @@ def _refuse_others(
         if wanted is None and (WNID.fullmatch(name) or _wnids(levels.at(folder))):
             raise SourceError(
                 f"{path_text(levels, folder)} lies beside the splits {', '.join(sorted(names))} and"
-                " holds images of classes, but its name is none of a split",
+                " holds images of classes, but its name is not that of a split",
                 "name the splits to convert one by one with --split, or move it out of SOURCE",
             )
 

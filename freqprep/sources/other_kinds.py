@@ -18,8 +18,10 @@ _COCO_IN_ANNOTATIONS = re.compile(
 _IMAGENET_FILE = re.compile(
     rb"ILSVRC2012_.*\.(tar|tar\.gz|txt)|LOC_val_solution\.csv|" + WNID.pattern + rb"\.tar"
 )
+_PACKED = re.compile(rb".*\.(zip|tar|tgz|gz|xz|bz2|7z|rar)", re.IGNORECASE)
 _LABELS = re.compile(rb".*\.(csv|tsv|json|jsonl|xml|txt|mat|parquet|xlsx?)", re.IGNORECASE)
-_NO_LABELS = re.compile(rb"(readme|licen[cs]e|requirements|dataset).*", re.IGNORECASE)
+_NO_PACKED = re.compile(rb".*\.(zip|tar|tgz|gz|xz|bz2|7z|rar)", re.IGNORECASE)
+_LABELS = re.compile(rb"(readme|licen[cs]e|requirements|dataset).*", re.IGNORECASE)
 
 
 def refuse_coco(levels: Levels, home: Level, splits: Iterable[Level]) -> None:
@@ -67,7 +69,7 @@ def refuse_kaggle_imagenet(levels: Levels, home: Level) -> None:
             raise SourceError(
                 f"{path_text(levels, home.folder)} has the folders of Kaggle's ImageNet"
                 f" ({path.decode()})",
-                f"use freqprep convert imagenet {path_text(levels, home.folder)} STORE",
+                f"use freqprep convert imagenet {_source(levels)} STORE",
             )
 
 
@@ -84,7 +86,10 @@ def remedy_for_flat(levels: Levels, home: Level, splits: Iterable[Level]) -> str
     """Remedy for images that lie in no class folders, by what else is there."""
     places = [home, *splits]
     if is_imagenet(places):
-        return f"use freqprep convert imagenet {path_text(levels, home.folder)} STORE"
+        return f"use freqprep convert imagenet {_source(levels)} STORE"
+    packed = sorted(name for place in places for name in place.files if _PACKED.fullmatch(name))
+    if packed:
+        return f"unpack {folders.shown(packed[0])}"
     remedy = "put each image into the folder of its class: train/CLASS/IMAGE"
     labels = sorted(
         name
@@ -97,3 +102,8 @@ def remedy_for_flat(levels: Levels, home: Level, splits: Iterable[Level]) -> str
         if any(name.lower().endswith(b".json") for name in labels):
             remedy += ", but those of objects, in COCO's form, are by freqprep convert coco"
     return remedy
+
+
+def _source(levels: Levels) -> str:
+    # Labels may lie above the folder that holds the splits.
+    return folders.shown(bytes(levels.root))
