@@ -46,6 +46,12 @@ def judge(
             _siblings_inside(split, classes),
             _same_folders_inside(split, classes),
         ]
+    if all(split_word(class_text(name)) for classes in shapes.values() for name in classes):
+        everything = {name for classes in shapes.values() for name in classes}
+        remedy = "name the folder that holds the splits as SOURCE, or give classes other names"
+        doubts.append(
+            _doubt(everything, f"classes named like splits: {_listed(everything)}", remedy)
+        )
     warnings = _warnings(shapes)
     for split, classes in shapes.items() if train else ():
         here = {name for name, shape in classes.items() if shape}
@@ -100,8 +106,8 @@ def _splits_inside(split: str, classes: Mapping[bytes, Shape]) -> Doubt | None:
         remedy = f"name the folder {example} as SOURCE, or put the splits on top: train/CLASS/IMAGE"
     else:
         remedy = (
-            f"put the splits on top: train/{example}/IMAGE; or, where each is a data set of its own,"
-            f" name one as SOURCE, for example {example}"
+            f"put the splits on top: train/{example}/IMAGE; or, where each is a data set of its"
+            f" own, name one as SOURCE, for example {example}"
         )
     return _doubt(
         wrong,
@@ -118,8 +124,8 @@ def _one_folder_among_others(split: str, classes: Mapping[bytes, Shape]) -> Doub
     others = _listed(classes.keys() - set(full))
     return _doubt(
         classes.keys(),
-        f"of the {len(classes)} folders that would be classes of {split} only {name} has images, all"
-        f" of them in folders below it ({_listed(classes[full[0]])}); none in {others}",
+        f"of the {len(classes)} folders that would be classes of {split} only {name} has images,"
+        f" all of them in folders below it ({_listed(classes[full[0]])}); none in {others}",
         f"name the folder {name} as SOURCE",
     )
 
@@ -212,6 +218,15 @@ def _warnings(shapes: Mapping[str, Mapping[bytes, Shape]]) -> list[str]:
     warnings = []
     if len(folders) == 1:
         warnings.append(f"warning: just one class, {_listed(folders)}: no classifier can learn it")
+    for split, classes in shapes.items():
+        deep = _deep(classes)
+        several = [name for name, shape in deep.items() if len(shape) > 1]
+        if several and len(deep) == sum(map(bool, classes.values())):
+            warnings.append(
+                f"warning: all images of {split} lie in folders below those of the classes, as"
+                f" {_listed(classes[several[0]])} in {shown(several[0])}: the label is the upper"
+                " folder"
+            )
     alike: set[tuple[str, ...]] = set()
     for classes in shapes.values():
         spelled = defaultdict(list)

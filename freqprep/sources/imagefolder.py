@@ -58,7 +58,8 @@ def discover(root: Path, split: str | None) -> Discovered:
             named[own] = split
             inside = _inside(levels, home, named)
         return _with_splits(_Splits(levels, home, named, inside, split), notes)
-    return _without_splits(levels, home, named, split, notes)
+    flat = {name: level for name, level in inside.items() if level.images}
+    return _without_splits(levels, home, named, flat, split, notes)
 
 
 def _inside(levels: Levels, home: Level, named: Iterable[bytes]) -> dict[bytes, Level]:
@@ -83,6 +84,7 @@ def _without_splits(
     levels: Levels,
     home: Level,
     named: Mapping[bytes, str],
+    flat: Mapping[bytes, Level],
     split: str | None,
     notes: list[str],
 ) -> Discovered:
@@ -97,9 +99,8 @@ def _without_splits(
     listers = _listers(levels, home.folders)
     only = ClassSplit(source_name, normalise_split(source_name), listers, ignored)
     ids = wnid_names(levels, home, listers)
-    flat = [name for name in named if levels.at(home.folders[name]).images]
     if len({named[name] for name in flat}) > 1 or len(flat) == len(home.folders):
-        remedy = remedy_for_flat(levels, home, [levels.at(home.folders[name]) for name in flat])
+        remedy = remedy_for_flat(levels, home, flat.values())
         found = discovered(levels.root, [only], split, ids, notes)
         doubts = (split_named(flat, remedy), *found.doubts)
         return dataclasses.replace(found, doubts=doubts)

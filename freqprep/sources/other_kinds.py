@@ -20,8 +20,7 @@ _IMAGENET_FILE = re.compile(
 )
 _PACKED = re.compile(rb".*\.(zip|tar|tgz|gz|xz|bz2|7z|rar)", re.IGNORECASE)
 _LABELS = re.compile(rb".*\.(csv|tsv|json|jsonl|xml|txt|mat|parquet|xlsx?)", re.IGNORECASE)
-_NO_PACKED = re.compile(rb".*\.(zip|tar|tgz|gz|xz|bz2|7z|rar)", re.IGNORECASE)
-_LABELS = re.compile(rb"(readme|licen[cs]e|requirements|dataset).*", re.IGNORECASE)
+_NO_LABELS = re.compile(rb"(readme|licen[cs]e|requirements|dataset).*", re.IGNORECASE)
 
 
 def refuse_coco(levels: Levels, home: Level, splits: Iterable[Level]) -> None:
@@ -88,7 +87,7 @@ def remedy_for_flat(levels: Levels, home: Level, splits: Iterable[Level]) -> str
     if is_imagenet(places):
         return f"use freqprep convert imagenet {_source(levels)} STORE"
     packed = sorted(name for place in places for name in place.files if _PACKED.fullmatch(name))
-    if packed:
+    if packed and not home.folders:
         return f"unpack {folders.shown(packed[0])}"
     remedy = "put each image into the folder of its class: train/CLASS/IMAGE"
     labels = sorted(

@@ -173,7 +173,7 @@ def _refuse_one_class(train: Split) -> None:
     if len(present) < 2:
         only = train.attributes.class_names[present[0]]
         raise UsageError(
-            f"all images of {train.path} are of one class, {only!r}: there is nothing to tell apart",
+            f"all images of {train.path} are of one class, {only!r}: nothing to tell apart",
             "convert images of two classes or more, each class in a folder of its own",
         )
 
