@@ -204,8 +204,8 @@ def test_names_that_differ_in_the_word_alone_are_splits_together():
 def test_the_command_says_what_it_took_and_what_it_left_out(tmp_path):
     source = synthetic.image_folder(tmp_path / "wrap/data", {"Training": 6, "Testing": 6})
     build(source, "extra/*.jpg __MACOSX/x/*.jpg Training/Thumbs.db")
-    words = ["convert", "imagefolder", tmp_path / "wrap", tmp_path / "out.zarr", "--size", 32]
-    done = synthetic.freqprep(*words, "--jobs", 1)
+    words = ["convert", "imagefolder", tmp_path / "wrap", tmp_path / "out.zarr", "--size", "32"]
+    done = synthetic.freqprep(*words, "--jobs", "1")
     assert done.returncode == 0
     for said in [
         "taking the folder .*wrap/data for the source",
