@@ -9,6 +9,7 @@ import numpy as np
 
 from freqprep import sources
 from freqprep.errors import SourceError, SplitExistsError, UsageError
+from freqprep.progress import say
 from freqprep.request import Request
 from freqprep.sources import Classes, Discovered, Listing, named_paths, normalise_split
 from freqprep.store.layout import PARTIAL_PREFIX
@@ -19,7 +20,15 @@ from freqprep.store.writer import Build, is_root
 
 
 def discover(request: Request) -> Discovered:
-    """List the source."""
+    """List the source, and say how it was understood.
+
+    Raises
+    ------
+    SourceError
+        It is none, a split is empty, or its classes are in doubt and not listed by the user.
+    UsageError
+        A split cannot have its name.
+    """
     if not request.source.is_dir():
         remedy = "name the data set's top folder"
         if request.source.suffix == ".json":
@@ -28,6 +37,11 @@ def discover(request: Request) -> Discovered:
     if request.resume:
         _refuse_other_paths(request)
     found = sources.discover(request.kind, request.source, request.split, request.named)
+    for note in found.notes:
+        say(note)
+    for doubt in found.doubts:
+        if not doubt.classes <= set(request.classes or ()):
+            raise SourceError(doubt.message, doubt.remedy)
     for name, listing in found.listings.items():
         if name.startswith(".") or "/" in name or "\\" in name or name in ("", "zarr.json"):
             raise UsageError(f"{name!r} cannot be the name of a split", "choose another --split")

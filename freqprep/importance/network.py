@@ -15,7 +15,7 @@ import numpy as np
 from freqprep.errors import UsageError, some
 from freqprep.importance.network_view import Views
 from freqprep.progress import Progress
-from freqprep.sources.imagenet import class_names
+from freqprep.sources.imagenet_labels import class_names
 from freqprep.spectrum import BLOCK, FREQUENCIES
 from freqprep.spectrum.channels import CHANNELS, Selection, channels
 from freqprep.store.split import Rows, Split

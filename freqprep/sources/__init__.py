@@ -18,7 +18,6 @@ from freqprep.sources import coco, imagefolder, imagenet
 from freqprep.sources.coco import named_paths
 from freqprep.sources.files import read_image_bytes
 from freqprep.sources.listing import (
-    SPLIT_NAMES,
     WHOLE_FILE,
     Classes,
     Discovered,
@@ -27,8 +26,8 @@ from freqprep.sources.listing import (
     Objects,
     Source,
     class_text,
-    normalise_split,
 )
+from freqprep.sources.split_names import normalise_split
 
 SOURCES: dict[str, Source] = {
     "imagefolder": imagefolder.discover,
@@ -55,7 +54,6 @@ def discover(kind: str, root: Path, split: str | None, named: Mapping[str, Path]
 
 __all__ = [
     "SOURCES",
-    "SPLIT_NAMES",
     "WHOLE_FILE",
     "Classes",
     "Discovered",

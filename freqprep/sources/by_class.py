@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +14,8 @@ import numpy as np
 
 from freqprep.errors import SourceError
 from freqprep.ragged import Ragged
+from freqprep.sources.class_doubts import Shape, judge
+from freqprep.sources.files import shown
 from freqprep.sources.listing import (
     Classes,
     Discovered,
@@ -56,6 +60,8 @@ class ClassSplit:
     ----------
     source_name : str
         Name of the split in the source.
+    name : str
+        Name of the split in the store.
     images : dict of bytes to ListImages
         Class -> its images; not called before they are needed.
     ignored : Counter
@@ -63,12 +69,52 @@ class ClassSplit:
     """
 
     source_name: str
+    name: str
     images: Mapping[bytes, ListImages]
     ignored: Counter[str] = field(default_factory=Counter)
 
 
+def by_label(
+    place: str, images: Sequence[Image], label: Callable[[Sequence[bytes]], list[bytes]]
+) -> dict[bytes, ListImages]:
+    """Images of one folder or archive, under the classes that their file names have.
+
+    Parameters
+    ----------
+    place : str
+        Where they are, for messages.
+    images : sequence of Image
+        Folders in their keys are dropped.
+    label : callable
+        Sorted file names -> the class of each.
+
+    Raises
+    ------
+    SourceError
+        Two images have one file name, or one has no class.
+    """
+    images = sorted(image._replace(key=image.key.rpartition(b"/")[2]) for image in images)
+    for image, other in pairwise(images):
+        if image.key == other.key:
+            raise SourceError(
+                f"two images of {place} are called {shown(image.key)}", "remove one of them"
+            )
+    members: dict[bytes, list[Image]] = defaultdict(list)
+    for image, folder in zip(images, label([image.key for image in images]), strict=True):
+        members[folder].append(image)
+    return {folder: partial(_listed, inside) for folder, inside in members.items()}
+
+
+def _listed(images: list[Image], ignored: Counter[str]) -> list[Image]:
+    return images
+
+
 def discovered(
-    root: Path, splits: Sequence[ClassSplit], wanted: str | None, names: Mapping[str, str]
+    root: Path,
+    splits: Sequence[ClassSplit],
+    wanted: str | None,
+    names: Mapping[str, str],
+    notes: Sequence[str] = (),
 ) -> Discovered:
     """List the images of the wanted splits, labelled over the classes of all of them.
 
@@ -84,28 +130,33 @@ def discovered(
         Keep only this split.
     names : mapping of str to str
         Class id -> name for people; where there is none the id is the name.
+    notes : sequence of str
+        What is to be said of the source.
 
     Raises
     ------
     SourceError
         No image at all; ``wanted`` is not there; two splits or two classes have one name.
     """
-    chosen = choose_splits((split.source_name for split in splits), wanted, root)
+    store_names = {split.source_name: split.name for split in splits}
+    chosen = choose_splits(store_names, wanted, root, store_names)
     folders = sorted({folder for split in splits for folder in split.images})
     ids = _class_ids(root, folders)
     labels = {folder: label for label, folder in enumerate(folders)}
     by_source_name = {split.source_name: split for split in splits}
-    listings = {
-        name: _listing(name, by_source_name[source_name], labels)
-        for name, source_name in chosen.items()
-    }
+    listings, shapes = {}, {}
+    for name, source_name in chosen.items():
+        listings[name], shapes[name] = _listing(name, by_source_name[source_name], labels)
     if not any(map(len, listings.values())):
         raise SourceError(
             f"no image in any of the {len(folders)} class folders of {', '.join(chosen.values())}"
             f" in {root}",
             "look for files such as CLASS/NAME.jpg there",
         )
-    return Discovered(Classes(ids, tuple(names.get(id_, id_) for id_ in ids)), listings)
+    train = {folder for split in splits if split.name == "train" for folder in split.images}
+    doubts, warnings = judge(shapes, train)
+    classes = Classes(ids, tuple(names.get(id_, id_) for id_ in ids))
+    return Discovered(classes, listings, (*notes, *warnings), tuple(doubts))
 
 
 def _class_ids(root: Path, folders: Sequence[bytes]) -> tuple[str, ...]:
@@ -120,16 +171,22 @@ def _class_ids(root: Path, folders: Sequence[bytes]) -> tuple[str, ...]:
     return tuple(by_id)
 
 
-def _listing(name: str, split: ClassSplit, labels: Mapping[bytes, int]) -> Listing:
+def _listing(
+    name: str, split: ClassSplit, labels: Mapping[bytes, int]
+) -> tuple[Listing, dict[bytes, Shape]]:
     # One class at a time: a million rows as Python objects would take hundreds of megabytes.
     ignored = Counter(split.ignored)
     keys, paths = [_flat([])], [_flat([])]
     numbers = [np.zeros((0, 5), np.int64)]
     counts = []
+    shapes = {}
     present = sorted(split.images)
     for folder in present:
         images = sorted(split.images[folder](ignored))
         counts.append(len(images))
+        shapes[folder] = Counter(
+            image.key.partition(b"/")[0] if b"/" in image.key else b"" for image in images
+        )
         in_split = [folder + b"/" + image.key for image in images]
         keys.append(_flat(in_split))
         paths.append(_flat([image.path for image in images]))
@@ -139,7 +196,7 @@ def _listing(name: str, split: ClassSplit, labels: Mapping[bytes, int]) -> Listi
         ]
         numbers.append(np.array(rows, np.int64).reshape(-1, 5))
     key_length, path_length, offset, length, mtime_ns = np.concatenate(numbers).T.copy()
-    return Listing(
+    listing = Listing(
         name=name,
         source_name=split.source_name,
         keys=Ragged.of_lengths(np.concatenate(keys), key_length),
@@ -149,6 +206,7 @@ def _listing(name: str, split: ClassSplit, labels: Mapping[bytes, int]) -> Listi
         ),
         ignored=dict(sorted(ignored.items())),
     )
+    return listing, shapes
 
 
 def _flat(rows: Sequence[bytes]) -> np.ndarray:

@@ -7,7 +7,7 @@ import unicodedata
 from typing import Any
 from urllib.parse import unquote_to_bytes, urlsplit
 
-from freqprep.sources.listing import SPLIT_NAMES
+from freqprep.sources.split_names import split_word
 
 Parts = tuple[bytes, ...]
 """Components of a relative path."""
@@ -77,14 +77,14 @@ def name_in_url(url: Any) -> str | None:
 
 def split_in(name: str) -> str | None:
     """The one name of a split in a file's or folder's name (``lvis_v1_train`` -> ``train``)."""
-    found = {word for word in _WORD.split(name) if word.lower() in SPLIT_NAMES}
+    found = {word for word in _WORD.split(name) if split_word(word)}
     return found.pop() if len(found) == 1 else None
 
 
 def is_structure(name: str) -> bool:
     """Whether a folder's name only says what it holds (``annotations``, ``val_images``)."""
     words = [word.lower() for word in _WORD.split(name) if word]
-    return bool(words) and all(word in _STRUCTURE or word in SPLIT_NAMES for word in words)
+    return bool(words) and all(word in _STRUCTURE or split_word(word) for word in words)
 
 
 def _parts(path: bytes) -> Parts:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import stat
+import types
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,7 +24,10 @@ EXTENSIONS = frozenset(
 SNIFFED = 16
 """Bytes of a file that ``looks_like_image`` needs."""
 
-_SYSTEM_FILES = frozenset([b"thumbs.db", b"desktop.ini"])
+_SYSTEM_ENTRIES = frozenset(
+    b"thumbs.db ehthumbs.db desktop.ini icon\r __macosx @eadir #recycle @recycle $recycle.bin"
+    b" lost+found __pycache__".split(b" ")
+) | {b"system volume information"}
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"II*\0", b"MM\0*")
 
 
@@ -40,6 +44,67 @@ class Folder(NamedTuple):
 
     path: bytes
     trail: frozenset[tuple[int, int]]
+
+
+class Level(NamedTuple):
+    """What one folder holds, the folders below it not opened.
+
+    Attributes
+    ----------
+    folder : Folder
+    folders : dict of bytes to Folder
+        By name.
+    images : list of Image
+        Entries that are images by name or content, folders apart; keys are their names.
+    image_folders : list of Image
+        Folders with the name of an image: a row each, which is rejected later, besides what lies
+        inside.
+    files : dict of bytes to stat_result or None
+        All other entries; None for a broken link.
+    ignored : Counter
+        What was not listed.
+    """
+
+    folder: Folder
+    folders: dict[bytes, Folder]
+    images: list[Image]
+    image_folders: list[Image]
+    files: dict[bytes, os.stat_result | None]
+    ignored: Counter[str]
+
+
+class Levels:
+    """The upper folders of a source, each listed once, when it is first asked for.
+
+    Parameters
+    ----------
+    root : Path
+        The source.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._known: dict[bytes, Level] = {}
+
+    def at(self, folder: Folder) -> Level:
+        """What ``folder`` holds."""
+        if folder.path not in self._known:
+            self._known[folder.path] = level(self.root, folder)
+        return self._known[folder.path]
+
+    def images(self, folder: Folder, ignored: Counter[str]) -> list[Image]:
+        """As `images`; what is known already is not listed again."""
+        return images(self.root, folder, ignored, self._known)
+
+    def path(self, folder: Folder) -> Path:
+        """Where ``folder`` is, not relative to the source."""
+        return self.root / os.fsdecode(folder.path)
+
+    def above(self, level: Level) -> list[Level]:
+        """The folders listed on the way from the source to ``level``, itself not among them."""
+        path = level.folder.path
+        ends = [0] + [place for place, byte in enumerate(path) if byte == ord("/")] if path else []
+        return [self._known[path[:end]] for end in ends if path[:end] in self._known]
 
 
 def top(root: Path) -> Folder:
@@ -116,24 +181,52 @@ def below(root: Path, folder: Folder, path: bytes) -> Folder | None:
     return folder
 
 
-def subfolders(root: Path, folder: Folder, ignored: Counter[str]) -> dict[bytes, Folder]:
-    """Child folders by name; everything else in ``folder`` is counted as ignored."""
-    found = {}
-    for name, status in scan(root, folder, ignored):
-        if status is None or not stat.S_ISDIR(status.st_mode):
-            ignored["outside any class folder"] += 1
-        elif child := subfolder(folder, name, status):
-            found[name] = child
-        else:
-            ignored["symlink loop"] += 1
-    return found
-
-
-def images(root: Path, folder: Folder, ignored: Counter[str]) -> list[Image]:
-    """Every image in ``folder`` and the folders below, in no particular order.
+def level(root: Path, folder: Folder) -> Level:
+    """List one folder.
 
     An entry with an image's extension is one whatever it is: what cannot be decoded is
     rejected later, under its name, instead of vanishing here.
+
+    Raises
+    ------
+    SourceError
+        It cannot be listed.
+    """
+    found = Level(folder, {}, [], [], {}, Counter())
+    prefix = os.path.join(folder.path, b"")
+    for name, status in scan(root, folder, found.ignored):
+        path = prefix + name
+        is_folder = status is not None and stat.S_ISDIR(status.st_mode)
+        if is_named_image(name) or _is_image_by_content(root, path, status):
+            rows = found.image_folders if is_folder else found.images
+            rows.append(_image(name, path, status))
+        elif not is_folder:
+            found.files[name] = status
+        if status is not None and is_folder:
+            if child := subfolder(folder, name, status):
+                found.folders[name] = child
+            else:
+                found.ignored["symlink loop"] += 1
+    return found
+
+
+def outside(level: Level) -> Counter[str]:
+    """Descriptions of what lies in a folder that should hold only folders."""
+    found = Counter(level.ignored)
+    if level.images:
+        found["image outside any class folder"] += len(level.images)
+    if level.files:
+        found["outside any class folder"] += len(level.files)
+    return found
+
+
+def images(
+    root: Path,
+    folder: Folder,
+    ignored: Counter[str],
+    known: Mapping[bytes, Level] = types.MappingProxyType({}),
+) -> list[Image]:
+    """Every image in ``folder`` and the folders below, in no particular order.
 
     Parameters
     ----------
@@ -143,36 +236,35 @@ def images(root: Path, folder: Folder, ignored: Counter[str]) -> list[Image]:
         Where to start; keys are relative to it.
     ignored : Counter
         Counts what is not an image, by a description.
+    known : mapping of bytes to Level
+        By path, what has been listed before.
 
     Raises
     ------
     SourceError
         A folder cannot be listed.
     """
-    found = []
+    found: list[Image] = []
     inside = len(folder.path) + 1 if folder.path else 0
     pending = [folder]
     while pending:
         parent = pending.pop()
-        prefix = os.path.join(parent.path, b"")
-        for name, status in scan(root, parent, ignored):
-            path = prefix + name
-            is_folder = status is not None and stat.S_ISDIR(status.st_mode)
-            if is_named_image(name) or _is_image_by_content(root, path, status):
-                found.append(_image(path[inside:], path, status))
-            elif not is_folder:
-                ignored[_not_an_image(name, status)] += 1
-            if status is not None and is_folder:
-                if child := subfolder(parent, name, status):
-                    pending.append(child)
-                else:
-                    ignored["symlink loop"] += 1
+        here = known.get(parent.path) or level(root, parent)
+        rows = here.images + here.image_folders
+        if here.folder is folder:
+            found += rows
+        else:
+            found += [image._replace(key=image.path[inside:]) for image in rows]
+        for name, status in here.files.items():
+            ignored[_not_an_image(name, status)] += 1
+        ignored.update(here.ignored)
+        pending += here.folders.values()
     return found
 
 
 def is_hidden(name: bytes) -> bool:
-    """Whether a file is one that desktops leave behind or hide."""
-    return name.startswith(b".") or name.lower() in _SYSTEM_FILES
+    """Whether an entry is one that desktops, servers and archivers leave behind or hide."""
+    return name.startswith(b".") or name.lower() in _SYSTEM_ENTRIES
 
 
 def is_named_image(name: bytes) -> bool:

@@ -6,6 +6,7 @@
     ROOT/val/ILSVRC2012_val_*.JPEG                     flat, with labels
     ROOT/[ILSVRC/]Data/CLS-LOC/{train,val}/...         as Kaggle has it
     ROOT/ILSVRC2012_img_{train,val}.tar                the original archives, not unpacked
+    ROOT/train/WNID/images/..., ROOT/val/images/...    Tiny ImageNet, with val_annotations.txt
 
 Train and val may differ in form. Whatever the form, an image's key is WNID/FILE, so the same
 images give the same rows in the same order.
@@ -13,27 +14,36 @@ images give the same rows in the same order.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 import stat
-from collections import Counter, defaultdict
-from functools import cache, partial
-from importlib import resources
-from itertools import pairwise
+from collections import Counter
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from freqprep.errors import SourceError
 from freqprep.sources import archives, folders
-from freqprep.sources.by_class import ClassSplit, Image, ListImages, discovered
+from freqprep.sources.by_class import ClassSplit, Image, ListImages, by_label, discovered
 from freqprep.sources.files import shown
-from freqprep.sources.folders import Folder
-from freqprep.sources.imagenet_labels import LABEL_FILES, WNID, find_labels
-from freqprep.sources.listing import SPLIT_NAMES, Discovered, class_text, normalise_split
+from freqprep.sources.folders import Level, Levels
+from freqprep.sources.imagenet_labels import (
+    LABEL_FILES,
+    WNID,
+    LabelImages,
+    class_names,
+    find_labels,
+)
+from freqprep.sources.listing import Discovered, class_text
+from freqprep.sources.split_names import normalise_split, split_folders
+from freqprep.sources.tiny_imagenet import VAL_LABELS, val_labels, wnid_names
+from freqprep.sources.wrapping import path_text, split_level, unwrapped
 
 _WNID_TAR = re.compile(WNID.pattern + rb"\.tar")
 _SPLIT_TARS = {
-    "ILSVRC2012_img_train.tar": "train",
-    "ILSVRC2012_img_val.tar": "val",
+    b"ILSVRC2012_img_train.tar": "train",
+    b"ILSVRC2012_img_val.tar": "val",
 }
 
 
@@ -48,84 +58,101 @@ def discover(root: Path, split: str | None) -> Discovered:
     SourceError
         There is none of the forms, no such split, no label for a flat val, or a damaged archive.
     """
-    base = _base(root)
-    ignored: Counter[str] = Counter()
-    splits = _folder_splits(root, base, split, ignored)
-    splits += _archive_splits(root, split, splits, ignored)
+    levels = Levels(root)
+    home = unwrapped(levels)
+    base = _base(levels, home)
+    ignored = Counter(base.ignored)
+    notes = []
+    if home.folder.path:
+        notes.append(f"taking the folder {path_text(levels, home.folder)} for the source")
+    splits = _folder_splits(levels, base, split, ignored)
+    splits += _archive_splits(levels, home, split, splits, ignored)
     if not splits:
-        unsplit = _by_wnid(root, base, split or "train")
+        name = split or "train"
+        unsplit = _by_wnid(levels, base, name, normalise_split(name))
         if not unsplit.images:
             raise SourceError(
                 f"no ImageNet in {root}: neither train or val with folders such as n01440764, nor"
                 " Data/CLS-LOC, nor ILSVRC2012_img_train.tar or ILSVRC2012_img_val.tar",
-                "name the folder that holds one of these",
+                "name the folder that holds one of these, or use freqprep convert imagefolder for"
+                " folders of other classes",
             )
         splits.append(unsplit)
-    splits = [ClassSplit(s.source_name, s.images, s.ignored + ignored) for s in splits]
-    return discovered(root, splits, split, class_names())
+    splits = [dataclasses.replace(s, ignored=s.ignored + ignored) for s in splits]
+    ids = {wnid for one in splits for wnid in one.images}
+    names = class_names() | wnid_names(levels, home, ids)
+    return discovered(root, splits, split, names, notes)
 
 
-@cache
-def class_names() -> dict[str, str]:
-    """Wnid -> English name of the 1000 classes, in sorted order; names are not unique.
-
-    A name is the first lemma of the synset in WordNet.
-    """
-    table = resources.files("freqprep.sources").joinpath("imagenet_classes.tsv")
-    lines = table.read_text(encoding="utf-8").splitlines()
-    return dict(line.split("\t", 1) for line in lines)
-
-
-def _base(root: Path) -> Folder:
-    folder = folders.top(root)
+def _base(levels: Levels, home: Level) -> Level:
     for path in (b"ILSVRC/Data/CLS-LOC", b"Data/CLS-LOC"):
-        if found := folders.below(root, folder, path):
-            return found
-    return folder
+        if found := folders.below(levels.root, home.folder, path):
+            return levels.at(found)
+    return home
 
 
 def _folder_splits(
-    root: Path, base: Folder, wanted: str | None, ignored: Counter[str]
+    levels: Levels, base: Level, wanted: str | None, ignored: Counter[str]
 ) -> list[ClassSplit]:
     splits = []
-    for name, status in sorted(folders.scan(root, base, ignored)):
-        source_name = class_text(name)
-        if status is None or not stat.S_ISDIR(status.st_mode):
+    names = split_folders(map(class_text, base.folders))
+    for folder_name, folder in sorted(base.folders.items()):
+        source_name = class_text(folder_name)
+        if source_name not in names:
             continue
-        folder = folders.subfolder(base, name, status)
-        if folder is None or source_name.lower() not in SPLIT_NAMES:
-            continue
-        found = _by_wnid(root, folder, source_name)
+        found = _by_wnid(levels, split_level(levels, folder, ()), source_name, names[source_name])
         if found.images:
             splits.append(found)
         else:
             met: Counter[str] = Counter()
-            images = folders.images(root, folder, met)
-            splits += _flat(root, ClassSplit(source_name, {}, met), images, wanted, ignored)
+            images = levels.images(folder, met)
+            empty = dataclasses.replace(found, ignored=met)
+            splits += _flat(levels, levels.at(folder), empty, images, wanted, ignored)
+    if splits:
+        _refuse_others(levels, base, names, wanted, ignored)
     return splits
 
 
-def _by_wnid(root: Path, folder: Folder, source_name: str) -> ClassSplit:
-    ignored: Counter[str] = Counter()
-    unpacked: dict[bytes, ListImages] = {}
+def _refuse_others(
+    levels: Levels,
+    base: Level,
+    names: Mapping[str, str],
+    wanted: str | None,
+    ignored: Counter[str],
+) -> None:
+    """Count the folders that are no splits; refuse those with classes."""
+    for name, folder in sorted(base.folders.items()):
+        if class_text(name) in names:
+            continue
+        ignored[f"folder that is not a split ({shown(name)})"] += 1
+        if wanted is None and (WNID.fullmatch(name) or _wnids(levels.at(folder))):
+            raise SourceError(
+                f"{path_text(levels, folder)} lies beside the splits {', '.join(sorted(names))} and"
+                " holds images of classes, but its name is not that of a split",
+                "name the splits to convert one by one with --split, or move it out of SOURCE",
+            )
+
+
+def _wnids(level: Level) -> list[bytes]:
+    return [name for name in level.folders if WNID.fullmatch(name)]
+
+
+def _by_wnid(levels: Levels, level: Level, source_name: str, split_name: str) -> ClassSplit:
+    unpacked: dict[bytes, ListImages] = {
+        name: partial(levels.images, level.folders[name]) for name in _wnids(level)
+    }
     packed: dict[bytes, ListImages] = {}
-    for name, status in folders.scan(root, folder, ignored):
-        mode = status.st_mode if status else 0
-        child = folders.subfolder(folder, name, status) if status else None
-        if WNID.fullmatch(name) and stat.S_ISDIR(mode) and child:
-            unpacked[name] = partial(folders.images, root, child)
-        elif _WNID_TAR.fullmatch(name) and stat.S_ISREG(mode):
+    for name, status in level.files.items():
+        if _WNID_TAR.fullmatch(name) and status and stat.S_ISREG(status.st_mode):
+            archive = os.path.join(level.folder.path, name)
             wnid = name.removesuffix(b".tar")
-            archive = os.path.join(folder.path, name)
-            packed[wnid] = partial(_packed_class, root, archive, wnid)
-        elif stat.S_ISDIR(mode):
-            ignored["folder that is not a wnid"] += 1
-        else:
-            ignored["outside any class folder"] += 1
+            packed[wnid] = partial(_packed_class, levels.root, archive, wnid)
+    ignored = Counter(level.ignored)
+    ignored["folder that is not a wnid"] += len(level.folders) - len(unpacked)
+    ignored["outside any class folder"] += len(level.images) + len(level.files) - len(packed)
     # An archive is whole or an error; a folder beside it may be the rest of a broken unpacking.
-    if both := len(unpacked.keys() & packed.keys()):
-        ignored["folder beside its archive"] += both
-    return ClassSplit(source_name, unpacked | packed, ignored)
+    ignored["folder beside its archive"] += len(unpacked.keys() & packed.keys())
+    return ClassSplit(source_name, split_name, unpacked | packed, +ignored)
 
 
 def _packed_class(root: Path, archive: bytes, wnid: bytes, ignored: Counter[str]) -> list[Image]:
@@ -133,66 +160,70 @@ def _packed_class(root: Path, archive: bytes, wnid: bytes, ignored: Counter[str]
 
 
 def _archive_splits(
-    root: Path, wanted: str | None, unpacked: list[ClassSplit], ignored: Counter[str]
+    levels: Levels,
+    home: Level,
+    wanted: str | None,
+    unpacked: list[ClassSplit],
+    ignored: Counter[str],
 ) -> list[ClassSplit]:
-    have = {normalise_split(split.source_name) for split in unpacked}
+    root = levels.root
+    have = {split.name for split in unpacked}
     splits = []
     for file_name, name in _SPLIT_TARS.items():
-        if not Path(root, file_name).is_file():
+        status = home.files.get(file_name)
+        if status is None or not stat.S_ISREG(status.st_mode):
             continue
         if name in have:
             ignored["archive beside its unpacked folder"] += 1
             continue
-        span = archives.whole(root, file_name.encode())
+        span = archives.whole(root, os.path.join(home.folder.path, file_name))
         met: Counter[str] = Counter()
         if name == "train":
-            splits.append(ClassSplit(name, _inner_tars(root, span, met), met))
+            splits.append(ClassSplit(name, name, _inner_tars(root, span, met), met))
         else:
             images = archives.images(root, span, met)
-            splits += _flat(root, ClassSplit(name, {}, met), images, wanted, ignored)
+            empty = ClassSplit(name, name, {}, met)
+            splits += _flat(levels, home, empty, images, wanted, ignored)
     return splits
 
 
 def _flat(
-    root: Path,
+    levels: Levels,
+    top: Level,
     split: ClassSplit,
     images: list[Image],
     wanted: str | None,
     ignored: Counter[str],
 ) -> list[ClassSplit]:
-    """The split with its images under their classes; nothing where they cannot have labels."""
+    """The split with its images under their classes; nothing where they need no labels.
+
+    ``top`` is the folder of the split, or that of its archive.
+    """
     if not images:
         return []
-    is_val = normalise_split(split.source_name) == "val"
-    labels = find_labels(root) if is_val else None
-    if labels is None:
-        if is_val and (wanted is None or normalise_split(wanted) == "val"):
-            raise SourceError(
-                f"the {len(images)} images of {split.source_name} in {root} are in no class"
-                " folders and have no labels",
-                f"put {LABEL_FILES} into {root}",
-            )
-        ignored[f"unlabelled image of {split.source_name}"] += len(images)
-        return []
-    # Folders inside, which some archives have, are no part of a key: see the module's text.
-    images = sorted(image._replace(key=image.key.rpartition(b"/")[2]) for image in images)
-    for image, other in pairwise(images):
-        if image.key == other.key:
-            raise SourceError(
-                f"two images of {split.source_name} in {root} are called {shown(image.key)}",
-                "remove one of them",
-            )
-    by_wnid: dict[bytes, list[Image]] = defaultdict(list)
-    for image, wnid in zip(images, labels([image.key for image in images]), strict=True):
-        by_wnid[wnid].append(image)
-    listers: dict[bytes, ListImages] = {
-        wnid: partial(_known, members) for wnid, members in by_wnid.items()
-    }
-    return [ClassSplit(split.source_name, listers, split.ignored)]
+    place = f"{split.source_name} in {levels.root}"
+    if labels := _labels(levels, top, split.name):
+        # Folders inside, which some archives have, are no part of a key: see the module's text.
+        return [dataclasses.replace(split, images=by_label(place, images, labels))]
+    if split.name != "test" and (wanted is None or normalise_split(wanted) == split.name):
+        remedy = f"put {LABEL_FILES} into {levels.root}"
+        if split.name != "val":
+            remedy = f"put them into folders of their classes: {split.source_name}/n01440764/IMAGE"
+        raise SourceError(
+            f"the {len(images)} images of {place} are in no class folders and have no labels",
+            remedy,
+        )
+    ignored[f"unlabelled image of {split.source_name}"] += len(images)
+    return []
 
 
-def _known(images: list[Image], ignored: Counter[str]) -> list[Image]:
-    return images
+def _labels(levels: Levels, top: Level, split_name: str) -> LabelImages | None:
+    if split_name != "val":
+        return None
+    if VAL_LABELS in top.files:
+        return val_labels(levels.path(top.folder) / os.fsdecode(VAL_LABELS))
+    found = (find_labels(levels.path(place.folder)) for place in [*levels.above(top), top])
+    return next((labels for labels in found if labels), None)
 
 
 def _inner_tars(root: Path, outer: archives.Span, ignored: Counter[str]) -> dict[bytes, ListImages]:

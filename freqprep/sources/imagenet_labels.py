@@ -9,7 +9,8 @@ import re
 import tarfile
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
+from importlib import resources
 from pathlib import Path
 
 from freqprep.errors import SourceError
@@ -32,6 +33,17 @@ _DEVKIT = "ILSVRC2012_devkit_t12"
 _TRUTH = "ILSVRC2012_validation_ground_truth.txt"
 _META = "meta.mat"
 _NUMBER = re.compile(rb"ILSVRC2012_val_(\d{8})\.")
+
+
+@cache
+def class_names() -> dict[str, str]:
+    """Wnid -> English name of the 1000 classes, in sorted order; names are not unique.
+
+    A name is the first lemma of the synset in WordNet.
+    """
+    table = resources.files("freqprep.sources").joinpath("imagenet_classes.tsv")
+    lines = table.read_text(encoding="utf-8").splitlines()
+    return dict(line.split("\t", 1) for line in lines)
 
 
 def find_labels(root: Path) -> LabelImages | None:

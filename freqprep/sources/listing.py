@@ -4,33 +4,20 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable
+import types
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from freqprep.errors import SourceError
 from freqprep.ragged import Ragged
+from freqprep.sources.split_names import normalise_split
 
 WHOLE_FILE = -1
 """Value of ``FileTable.offset`` for an image that is a file of its own."""
-
-SPLIT_NAMES = {
-    "train": "train",
-    "training": "train",
-    "train2014": "train",
-    "train2017": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "val2014": "val",
-    "val2017": "val",
-    "test": "test",
-    "test2017": "test",
-}
-"""Folder name in lower case -> name of the split in the store."""
 
 
 @dataclass(frozen=True)
@@ -152,12 +139,39 @@ class Listing:
         return len(self.keys)
 
 
+class Doubt(NamedTuple):
+    """Classes that may not be what the user means; an error unless the user lists them.
+
+    Attributes
+    ----------
+    classes : frozenset of str or int
+        Class ids; with all of them in ``--classes`` the doubt is settled.
+    message, remedy : str
+        Of the error.
+    """
+
+    classes: frozenset[str | int]
+    message: str
+    remedy: str
+
+
 @dataclass(frozen=True)
 class Discovered:
-    """A whole source: its classes, and its splits by name."""
+    """A whole source: its classes, and its splits by name.
+
+    Attributes
+    ----------
+    classes : Classes
+    listings : dict of str to Listing
+    notes : tuple of str
+        How the folder was understood and what to look at, a line each.
+    doubts : tuple of Doubt
+    """
 
     classes: Classes
     listings: dict[str, Listing]
+    notes: tuple[str, ...] = ()
+    doubts: tuple[Doubt, ...] = ()
 
 
 class Source(Protocol):
@@ -184,12 +198,12 @@ class Source(Protocol):
         """
 
 
-def normalise_split(name: str) -> str:
-    """Name of a split in the store for its name in a source (``val2017`` -> ``val``)."""
-    return SPLIT_NAMES.get(name.lower(), name)
-
-
-def choose_splits(found: Iterable[str], wanted: str | None, root: Path) -> dict[str, str]:
+def choose_splits(
+    found: Iterable[str],
+    wanted: str | None,
+    root: Path,
+    names: Mapping[str, str] = types.MappingProxyType({}),
+) -> dict[str, str]:
     """Name in the store -> name in the source, of the splits to convert.
 
     Parameters
@@ -200,6 +214,8 @@ def choose_splits(found: Iterable[str], wanted: str | None, root: Path) -> dict[
         Keep only this one: a name in the source, or else one in the store.
     root : Path
         The source, for messages.
+    names : mapping of str to str
+        Name in the source -> name in the store, where it is not that of `normalise_split`.
 
     Raises
     ------
@@ -208,10 +224,10 @@ def choose_splits(found: Iterable[str], wanted: str | None, root: Path) -> dict[
     """
     found = sorted(found)
     if wanted in found:
-        return {normalise_split(wanted): wanted}
+        return {names.get(wanted) or normalise_split(wanted): wanted}
     chosen: dict[str, str] = {}
     for source_name in found:
-        name = normalise_split(source_name)
+        name = names.get(source_name) or normalise_split(source_name)
         if wanted is not None and name != normalise_split(wanted):
             continue
         if name in chosen:

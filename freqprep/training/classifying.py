@@ -44,6 +44,7 @@ def prepare(
     """
     for split in filter(None, (train, val)):
         _check_labels(split)
+    _refuse_one_class(train)
     _refuse_what_detectors_have(request)
     inputs = _inputs(request, train)
     _check_batches(request, inputs, train, processes)
@@ -165,6 +166,16 @@ def _check_labels(split: Split) -> None:
         remedy = "a classifier needs a class for each image: convert a folder with one folder a"
         remedy += " class" if not split.has_boxes else " class, or train a detector (--model)"
         raise UsageError(f"{split.path} has {what}", remedy)
+
+
+def _refuse_one_class(train: Split) -> None:
+    present = np.unique(train.labels[train.valid])
+    if len(present) < 2:
+        only = train.attributes.class_names[present[0]]
+        raise UsageError(
+            f"all images of {train.path} are of one class, {only!r}: nothing to tell apart",
+            "convert images of two classes or more, each class in a folder of its own",
+        )
 
 
 def _inputs(request: TrainingRequest, train: Split) -> Inputs:

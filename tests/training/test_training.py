@@ -294,6 +294,19 @@ def test_a_loss_that_is_not_finite_ends_the_run(tiny):
         train(tiny(lr=1e30, warmup_epochs=0.0))
 
 
+def test_one_class_is_nothing_to_learn(tiny, tmp_path):
+    import synthetic
+
+    for split in ("train", "val"):
+        (tmp_path / "one" / split / "cat").mkdir(parents=True)
+        for number in range(4):
+            image = synthetic.picture(number)
+            (tmp_path / "one" / split / "cat" / f"{number}.jpg").write_bytes(image)
+    store = synthetic.make(tmp_path / "one", tmp_path / "one.zarr")
+    with pytest.raises(UsageError, match="of one class, 'cat'"):
+        train(tiny(store=store))
+
+
 def test_labels_are_needed(tiny):
     golden = Path(__file__).resolve().parents[1] / "golden" / "format-1.0-coco.zarr"
     with pytest.raises(UsageError, match="no labels"):

@@ -1,0 +1,69 @@
+"""Folders around the data: down to the one that holds the splits or classes."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Collection
+
+from freqprep.sources.class_doubts import GENERIC
+from freqprep.sources.files import shown
+from freqprep.sources.folders import Folder, Level, Levels, top
+from freqprep.sources.imagenet_labels import WNID
+from freqprep.sources.listing import class_text
+from freqprep.sources.split_names import split_folders, split_word
+
+_ARCHIVE = re.compile(rb"(ILSVRC2012_img_\w+|" + WNID.pattern + rb")\.tar")
+
+
+def unwrapped(levels: Levels) -> Level:
+    """The folder of the data: the source, or the only folder in it that holds folders, and so on.
+
+    A split's folder is never a wrapper, unless it holds several splits itself; nor is one beside
+    ImageNet's archives, or a class of ImageNet.
+    """
+    here = levels.at(top(levels.root))
+    while len(here.folders) == 1 and not any(map(_ARCHIVE.fullmatch, here.files)):
+        ((name, folder),) = here.folders.items()
+        inner = levels.at(folder)
+        below = split_folders(map(class_text, inner.folders))
+        several = len(set(below.values())) > 1
+        no_wrapper = inner.images or split_word(class_text(name)) or WNID.fullmatch(name)
+        if not inner.folders or (no_wrapper and not several):
+            break
+        here = inner
+    return here
+
+
+def split_level(levels: Levels, folder: Folder, elsewhere: Collection[bytes]) -> Level:
+    """The folder of a split's classes or, where it has none, of its images.
+
+    Below ``folder`` one more of the same name is passed, one such as ``images``, and any that is
+    alone and holds nothing but folders.
+
+    Parameters
+    ----------
+    levels : Levels
+    folder : Folder
+        Of the split.
+    elsewhere : collection of bytes
+        Classes of other splits, which are no wrappers here.
+    """
+    here = levels.at(folder)
+    own = folder.path.rpartition(b"/")[2]
+    while len(here.folders) == 1 and not here.images:
+        ((name, child),) = here.folders.items()
+        inner = levels.at(child)
+        same = name.lower() == own.lower() or split_word(class_text(name)) is not None
+        bare = inner.folders and not inner.images and not WNID.fullmatch(name)
+        if name in elsewhere or not (same or name.lower() in GENERIC or bare):
+            break
+        here = inner
+    return here
+
+
+def path_text(levels: Levels, folder: Folder) -> str:
+    """A folder of the source, for messages."""
+    return shown(
+        os.path.join(bytes(levels.root), folder.path) if folder.path else bytes(levels.root)
+    )
