@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import signal
 import sys
 from types import FrameType
@@ -31,7 +32,8 @@ def _run() -> None:
     except FreqprepError as error:
         _fail(f"error: {error}", error.exit_code)
     except OSError as error:
-        _fail(f"error: {error}", 1)
+        where = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
+        _fail(f"error: {where}{error.strerror or error}", 1)
 
 
 def _as_interrupt(_signal: int, _frame: FrameType | None) -> None:

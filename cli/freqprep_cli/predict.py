@@ -13,7 +13,7 @@ import typer
 
 from freqprep.errors import UsageError
 from freqprep.models.torchvision_ops import import_torchvision
-from freqprep.progress import Progress
+from freqprep.progress import Progress, say
 from freqprep.sources.files import shown
 from freqprep_cli.output import columns, on_one_line, percent, plural, print_json
 
@@ -116,7 +116,7 @@ def predict(
         for one in answers:
             if isinstance(one, Failure):
                 failed.append(one.to_dict())
-                typer.echo(f"{shown(one.path)}: {one.defect}", err=True)
+                say(f"{shown(one.path)}: {one.defect}")
             elif json:
                 good.append(one)
             else:

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
-from freqprep.errors import SourceError
+from freqprep.errors import SourceError, did_you_mean
 from freqprep.ragged import Ragged
 
 WHOLE_FILE = -1
@@ -218,7 +218,8 @@ def choose_splits(found: Iterable[str], wanted: str | None, root: Path) -> dict[
         chosen[name] = source_name
     if not chosen:
         raise SourceError(
-            f"no split {wanted!r} in {root}", f"choose one of those there: {', '.join(found)}"
+            f"no split {wanted!r} in {root}",
+            f"{did_you_mean(wanted or '', found)}choose one of those there: {', '.join(found)}",
         )
     return chosen
 

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from freqprep.errors import CorruptStoreError, StoreError
-from freqprep.store.schema import check_format
+from freqprep.store.layout import RUN_CARD
+from freqprep.store.schema import FORMAT_NAME, check_format
 
 MANIFEST = "manifest.json"
 GROUP_DOCUMENT = "zarr.json"
@@ -105,10 +106,24 @@ def check_root(store: Path) -> None:
     """
     if not (store / GROUP_DOCUMENT).is_file():
         raise StoreError(
-            f"{store} is not a store (it has no {GROUP_DOCUMENT})",
-            "make one with `freqprep convert`",
+            f"{store} is not a store: {_what_is_there(store)}", "make one with `freqprep convert`"
         )
-    check_format(read_group_attributes(store))
+    attributes = read_group_attributes(store)
+    if attributes.get("format") != FORMAT_NAME:
+        raise StoreError(
+            f"{store} is a Zarr group, but not a freqprep store", "make one with `freqprep convert`"
+        )
+    check_format(attributes)
+
+
+def _what_is_there(path: Path) -> str:
+    if not os.path.lexists(path):
+        return "it does not exist"
+    if not path.is_dir():
+        return "it is a file"
+    if (path / RUN_CARD).is_file():
+        return "it is the folder of a training run"
+    return f"it has no {GROUP_DOCUMENT}"
 
 
 def read_group_attributes(folder: Path) -> dict[str, Any]:
