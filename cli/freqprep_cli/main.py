@@ -6,6 +6,7 @@ import io
 import os
 import signal
 import sys
+import warnings
 from types import FrameType
 
 EXIT_INTERRUPTED = 130
@@ -23,8 +24,13 @@ def main() -> None:
 def _run() -> None:
     # Imported here, which takes half a second: an interrupt meanwhile is no traceback.
     from freqprep.errors import FreqprepError
+    from freqprep.progress import say
     from freqprep_cli.app import app
 
+    def show_warning(message: Warning | str, kind: type[Warning], *_: object) -> None:
+        say(f"warning: {message} ({kind.__name__})")  # a bar may be on the line
+
+    warnings.showwarning = show_warning
     if isinstance(sys.stdout, io.TextIOWrapper):  # file names may be no text
         sys.stdout.reconfigure(errors="backslashreplace")
     try:

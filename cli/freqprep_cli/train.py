@@ -308,6 +308,7 @@ def train(
         compile=compile,
         lanes=lanes,
         resume=resume,
+        preset=preset,
     )
     if len(lambdas) > 1:
         rows = sweep(request, lambdas)
