@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import sys
 import time
@@ -22,11 +21,14 @@ _MOST_DIGITS = 5
 def say(message: str) -> None:
     """Say what is going on: one line, wrapped on a terminal, above the bar where there is one."""
     if sys.stderr.isatty():
-        most = _columns()
-        lines = (wrapped(line, most) if len(line) > most else [line] for line in message.split("\n"))
-        message = "\n".join(itertools.chain(*lines))
+        message = "\n".join(map(_fitted, message.split("\n")))
     _Bar.write(message, file=sys.stderr)
     sys.stderr.flush()
+
+
+def _fitted(line: str) -> str:
+    most = _columns()
+    return line if len(line) <= most else "\n".join(wrapped(line, most))
 
 
 class Progress:

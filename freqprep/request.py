@@ -82,6 +82,7 @@ class Request:
         if self.classes is not None and len(set(self.classes)) != len(self.classes):
             repeated = sorted({str(c) for c in self.classes if self.classes.count(c) > 1})
             raise UsageError(f"classes listed twice: {', '.join(repeated[:10])}", "list each once")
+        _ = self.encoding  # refuses sizes
 
     @property
     def encoding(self) -> Encoding:

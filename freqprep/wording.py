@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import unicodedata
@@ -70,8 +71,8 @@ def shortened(text: str, most: int) -> str:
 
 
 def paragraph(text: str) -> str:
-    """A text for stdout, wrapped between words where that is a terminal; elsewhere one line."""
-    if not sys.stdout.isatty():
+    """A text for stdout, wrapped between words for a terminal, or ``COLUMNS``; or on one line."""
+    if not sys.stdout.isatty() and "COLUMNS" not in os.environ:
         return text
     return "\n".join(wrapped(text, columns_of_terminal()))
 
@@ -100,9 +101,7 @@ def table(rows: Iterable[tuple[str, str]], most: int | None = None) -> str:
     return "\n".join(lines)
 
 
-def columns(
-    heads: Sequence[str], rows: Sequence[Sequence[str]], most: int | None = None
-) -> str:
+def columns(heads: Sequence[str], rows: Sequence[Sequence[str]], most: int | None = None) -> str:
     """A table: the first column to the left, the others to the right; perhaps without heads.
 
     Where it is too wide, the names in the first column are shortened in their middle.

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import enum
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import shellingham
 import typer
 from typer.completion import install_callback, show_callback
 from typer.core import TyperCommand, TyperGroup
+from typer.exceptions import TyperException
 
 from freqprep.errors import UsageError, did_you_mean
 from freqprep.spectrum.channels import PUBLISHED
 
 _WHOLE_SENTENCE = 1000
 _SHELLS = ("bash", "zsh", "fish")
-_COMPLETION = {"--install-completion": install_callback, "--show-completion": show_callback}
+_COMPLETION: dict[str, Callable[[Any, Any, str], Any]] = {
+    "--install-completion": install_callback,
+    "--show-completion": show_callback,
+}
 _KINDS = {int: "a whole number", float: "a number"}
 
 
@@ -117,7 +121,7 @@ def _in_plain_english(command: Any, ctx: Any, args: list[str]) -> Iterator[None]
         if error.param is None:
             raise
         raise _wrong_value(error, command, ctx, given) from None
-    except typer.BadParameter.__mro__[1] as error:  # typer's own UsageError
+    except TyperException as error:
         if ctx.resilient_parsing:
             raise
         wrong = getattr(error, "option_name", None)

@@ -8,6 +8,7 @@ import signal
 import sys
 import warnings
 from types import FrameType
+from typing import Any
 
 EXIT_INTERRUPTED = 130
 
@@ -27,14 +28,14 @@ def _run() -> None:
     from freqprep.progress import say
     from freqprep_cli.app import app
 
-    def show_warning(message: Warning | str, kind: type[Warning], *_: object) -> None:
-        say(f"warning: {message} ({kind.__name__})")  # a bar may be on the line
+    def show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+        say(f"warning: {message} ({category.__name__})")  # a bar may be on the line
 
     warnings.showwarning = show_warning
     if isinstance(sys.stdout, io.TextIOWrapper):  # file names may be no text
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        app()
+        app(prog_name="freqprep")
     except FreqprepError as error:
         _fail(f"error: {error}", error.exit_code)
     except OSError as error:

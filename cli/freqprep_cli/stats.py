@@ -28,6 +28,11 @@ from freqprep_cli.stats_table import describe
 _CHOICE, _OUTPUT = "Choice of channels", "Output"
 
 
+def score_names() -> list[str]:
+    """What `--by` takes, for the shell to complete."""
+    return [*SCORES, BYTES, *NETWORK_SCORES, BEST]
+
+
 def stats(
     store: Annotated[Path, typer.Argument(help="The store.", metavar="STORE")],
     split: Annotated[
@@ -38,9 +43,7 @@ def stats(
     ] = None,
     top: Annotated[
         int,
-        typer.Option(
-            help="Choose at most so many channels.", metavar="N", rich_help_panel=_CHOICE
-        ),
+        typer.Option(help="Choose at most so many channels.", metavar="N", rich_help_panel=_CHOICE),
     ] = DEFAULT_TOP,
     by: Annotated[
         str,
@@ -50,7 +53,7 @@ def stats(
             "selection of as many channels or, with --network, the candidate that the network does "
             "best on.",
             metavar="SCORE",
-            autocompletion=lambda: [*SCORES, BYTES, *NETWORK_SCORES, BEST],
+            autocompletion=score_names,
             rich_help_panel=_CHOICE,
         ),
     ] = BEST,

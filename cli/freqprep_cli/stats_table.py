@@ -68,7 +68,9 @@ def _ranking(findings: Findings) -> str:
         )
     score = shortened(ranking.name, _WIDEST_SCORE)
     heads = ("rank", "channel", score, "energy", "zeros", "on disk", "so far", "PSNR")
-    return f"{columns(heads, rows)}\n  * chosen; on disk: bytes an image; so far, PSNR: down to here"
+    return (
+        f"{columns(heads, rows)}\n  * chosen; on disk: bytes an image; so far, PSNR: down to here"
+    )
 
 
 def _digits(value: float, digits: int) -> str:
@@ -86,12 +88,15 @@ def _chosen(findings: Findings) -> str:
     if verdict is not None:
         judged = f"; {findings.network}: cross-entropy {verdict.loss:.3f}, top-1 "
         judged += f"{100 * verdict.accuracy:.1f} % of {findings.sample} images"
-    return paragraph(
-        f"chosen by {choice.by}: {plural(len(indices), 'channel')}, "
-        f"{size(analysis.bytes_of(indices))} an image "
-        f"({100 * analysis.bytes_of(indices) / every:.0f} % of all 192), "
-        f"PSNR {_db(analysis.psnr(indices))} in RGB against all 192{judged}"
-    ) + f"\n{','.join(choice.selection.names)}"
+    return (
+        paragraph(
+            f"chosen by {choice.by}: {plural(len(indices), 'channel')}, "
+            f"{size(analysis.bytes_of(indices))} an image "
+            f"({100 * analysis.bytes_of(indices) / every:.0f} % of all 192), "
+            f"PSNR {_db(analysis.psnr(indices))} in RGB against all 192{judged}"
+        )
+        + f"\n{','.join(choice.selection.names)}"
+    )
 
 
 def _candidates(findings: Findings) -> str:

@@ -22,6 +22,8 @@ from freqprep.store.schema import FORMAT_NAME, check_format
 MANIFEST = "manifest.json"
 GROUP_DOCUMENT = "zarr.json"
 
+_MAKE_ONE = "name a store, or make one with `freqprep convert`"
+
 
 @dataclass(frozen=True)
 class FileEntry:
@@ -105,14 +107,10 @@ def check_root(store: Path) -> None:
         Its format is newer than this freqprep, or of another major version.
     """
     if not (store / GROUP_DOCUMENT).is_file():
-        raise StoreError(
-            f"{store} is not a store: {_what_is_there(store)}", "make one with `freqprep convert`"
-        )
+        raise StoreError(f"{store} is not a store: {_what_is_there(store)}", _MAKE_ONE)
     attributes = read_group_attributes(store)
     if attributes.get("format") != FORMAT_NAME:
-        raise StoreError(
-            f"{store} is a Zarr group, but not a freqprep store", "make one with `freqprep convert`"
-        )
+        raise StoreError(f"{store} is a Zarr group, but not a freqprep store", _MAKE_ONE)
     check_format(attributes)
 
 

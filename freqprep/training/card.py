@@ -32,6 +32,7 @@ FORMAT_VERSION = "1.1"
 
 _MOST_BYTES = 16 * 2**20
 _MOST_PATCHES = 4096
+_MAKE_ONE = "name the folder of a run, or make one with `freqprep train STORE --run FOLDER`"
 
 
 @dataclass(frozen=True)
@@ -238,10 +239,7 @@ def read_card(folder: Path) -> Card:
             what = "it is a file"
         elif (folder / GROUP_DOCUMENT).is_file():
             what = "it is a store"
-        raise RunError(
-            f"{folder} is not the folder of a run: {what}",
-            "make one with `freqprep train STORE --run FOLDER`",
-        ) from None
+        raise RunError(f"{folder} is not the folder of a run: {what}", _MAKE_ONE) from None
     try:
         return Card.from_dict(json.loads(data, parse_constant=_no_number))
     except (ValueError, RecursionError):

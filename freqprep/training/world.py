@@ -80,9 +80,9 @@ def choose_device(name: str | None) -> torch.device:
     gpu = torch.cuda.is_available()
     if name is None:
         return torch.device("cuda" if gpu else "cpu")
-    remedy = "use cpu, cuda or cuda:N" if gpu else "use cpu"
+    remedy = "use cpu, cuda or cuda:N" if gpu else "without a GPU, use cpu"
     if not re.fullmatch(r"cpu|cuda(:\d{1,3})?", name):
-        near = did_you_mean(name, ("cpu", "cuda") if gpu else ("cpu",))
+        near = "did you mean cuda? " if name == "gpu" else did_you_mean(name, ("cpu", "cuda"))
         raise UsageError(f"device {name!r} cannot be used", near + remedy)
     device = torch.device(name)
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
