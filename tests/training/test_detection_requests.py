@@ -66,7 +66,7 @@ def ask(shapes, tmp_path):
         ({"input": "sound"}, "input 'sound' does not exist"),
         ({"train_split": "test"}, "it has: train, val"),
         ({"val_split": "test"}, "it has: train, val"),
-        ({"threads": 0}, "0 reading threads"),
+        ({"threads": 0}, "--threads must be at least 1, got 0"),
     ],
 )
 def test_what_cannot_be_done(ask, changes, words):
