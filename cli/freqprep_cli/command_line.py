@@ -80,7 +80,7 @@ class Group(TyperGroup):
         """Parse; a wrong option is a `UsageError`."""
         if not args:
             return super().parse_args(ctx, args)
-        if args[0] in _COMPLETION:
+        if args[0] in _COMPLETION and not ctx.resilient_parsing:
             _COMPLETION[args[0]](ctx, None, _shell(*args[:2]))  # exits
         with _in_plain_english(self, ctx, args):
             return super().parse_args(ctx, args)
@@ -100,7 +100,7 @@ def _shell(option: str, name: str | None = None) -> str:
     """The shell that is named, or that the command runs in."""
     if name is None:
         try:
-            return shellingham.detect_shell()[0]
+            name = shellingham.detect_shell()[0]
         except shellingham.ShellDetectionFailure:
             raise UsageError(
                 f"{option} cannot tell which shell this is", f"name it: {option} {listed(_SHELLS)}"
@@ -152,14 +152,16 @@ def _wrong_value(error: Any, command: Any, ctx: Any, args: list[str]) -> UsageEr
         words = [one.value if isinstance(one, enum.Enum) else str(one) for one in choices]
         must, remedy = listed(words), did_you_mean(given, words) + remedy
     else:
-        must = _KINDS[parameter.type_descriptor.annotation] + _range(parameter)
+        must = _KINDS.get(parameter.type_descriptor.annotation, "text in UTF-8") + _range(parameter)
     return UsageError(f"{name} must be {must}, got {given!r}", remedy)
 
 
 def _range(parameter: Any) -> str:
-    if parameter.min is None or parameter.max is None:
-        return "" if parameter.min is None else f" of at least {parameter.min}"
-    return f" from {parameter.min} to {parameter.max}"
+    """The numbers that are allowed; arguments have none."""
+    least, most = getattr(parameter, "min", None), getattr(parameter, "max", None)
+    if least is None or most is None:
+        return "" if least is None else f" of at least {least}"
+    return f" from {least} to {most}"
 
 
 def listed(words: Sequence[str]) -> str:

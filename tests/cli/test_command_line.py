@@ -9,6 +9,7 @@ import typing
 from pathlib import Path
 
 import pytest
+import synthetic
 from freqprep_cli import convert, stats, train
 from freqprep_cli.app import app
 from typer.main import get_command
@@ -171,6 +172,12 @@ def test_wrong_words_are_one_line_in_plain_english(call, source, store, tmp_path
     assert err.startswith("error: ") and err.count("\n") == 1
     assert not re.search(r"Value error|Input should|Errno|Traceback|pydantic|click", err)
     assert [*tmp_path.iterdir()] == []
+
+
+def test_words_that_are_no_text_are_refused_by_name(store):
+    done = synthetic.freqprep("show", store, b"\xff.jpg", "--split", "val")
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert done.stderr.startswith("error: ")
 
 
 def test_a_split_that_a_source_lacks_is_suggested_too(call, source, tmp_path):
