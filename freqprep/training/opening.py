@@ -74,7 +74,7 @@ def _inputs(run: RunState) -> str:
         name = f" ({asked})" if isinstance(asked, str) and "," not in asked else ""
         what = f"{plural(len(inputs.channels), 'channel')}{name} of {read} read"
     if isinstance(inputs, Frames):
-        grid = f", grid {inputs.short // inputs.stride} on the short side" * bool(inputs.channels)
+        grid = f", grid {inputs.short // inputs.stride}" * bool(inputs.channels)
         return f"{what}{grid}, short side {inputs.short} pixels, long side at most {inputs.longest}"
     grid = f", grid {inputs.shape[1]}x{inputs.shape[2]}" * bool(inputs.channels)
     return f"{what}{grid}, crop {inputs.side}x{inputs.side} pixels"
@@ -135,7 +135,7 @@ def _begins(run: RunState, plan: Plan) -> str:
         return "with random weights" if init is None else f"with the weights of {init}"
     loader, epochs = run.loader, run.recipe.epochs
     if loader.epoch >= epochs:
-        return f"nothing: all {plural(epochs, 'epoch')} are trained"
+        return f"nothing is left to train: {plural(epochs, 'epoch')} of {epochs} done"
     return (
         f"where the checkpoint is: epoch {loader.epoch + 1} of {epochs}, after"
         f" {loader.step} of {plural(len(loader), 'step')}"

@@ -91,7 +91,9 @@ def test_it_says_from_where_it_goes_on(tiny, monkeypatch, capsys):
     err = capsys.readouterr().err
     assert opened(err)["begins"] == "where the checkpoint is: epoch 2 of 2, after 2 of 4 steps"
     train(tiny(resume=True))
-    assert opened(capsys.readouterr().err)["begins"] == "nothing: all 2 epochs are trained"
+    assert (
+        opened(capsys.readouterr().err)["begins"] == "nothing is left to train: 2 epochs of 2 done"
+    )
 
 
 def test_weights_to_begin_with_are_named(tiny, tmp_path, capsys):
