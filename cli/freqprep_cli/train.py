@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
 from freqprep.errors import UsageError
 from freqprep.models.torchvision_ops import import_torchvision
 from freqprep_cli.command_line import device_names, selection_names
-from freqprep_cli.output import percent, print_json, size, table
-
-if TYPE_CHECKING:
-    from freqprep.training.card import Card
+from freqprep_cli.output import print_json
+from freqprep_cli.train_table import describe, describe_sweep
 
 # The library's registries have these too, but importing them takes torch: a test compares.
 Model = Literal["resnet50", "mobilenet_v2", "fasterrcnn_resnet50_fpn", "maskrcnn_resnet50_fpn"]
@@ -315,7 +313,7 @@ def train(
         if json:
             print_json({"sweep": rows})
         else:
-            typer.echo(_sweep_table(rows))
+            typer.echo(describe_sweep(rows))
         return
     card = train_network(request)
     if process_numbers()[1] > 0:
@@ -323,7 +321,7 @@ def train(
     if json:
         print_json({"run": str(run), "model": card.model, **card.results})
     else:
-        typer.echo(_describe(card, run))
+        typer.echo(describe(card, run))
 
 
 def _policy(aligned_crops: bool, smallest_crop: float | None) -> Any:
@@ -354,57 +352,3 @@ def _lambdas(text: str | None, gate: bool) -> list[float]:
 
 
 _DEFAULT_LAMBDA = 0.1
-
-
-def _describe(card: Card, run: Path) -> str:
-    results = card.results
-    inputs, validation = card.inputs, results["validation"]
-    lines = [
-        ("input", f"{_size(inputs)}, {len(inputs.read)} channels read"),
-        ("parameters", f"{results['parameters']:,}"),
-        ("multiply-accumulates", f"{results['multiply_accumulates'] / 1e6:,.1f} million an image"),
-        ("read", f"{size(results['read_bytes_per_image'])} an image"),
-        ("source files", f"{size(results['source_bytes_per_image'])} an image"),
-    ]
-    if validation and card.detects:
-        lines += [
-            (f"{what} AP, AP50", f"{percent(found['AP'])}, {percent(found['AP50'])}")
-            for what in ("box", "mask")
-            if (found := validation[what])
-        ]
-    elif validation:
-        lines += [
-            ("top-1", f"{validation['top1']:.2%}"),
-            ("top-5", f"{validation['top5']:.2%}"),
-        ]
-    if validation:
-        images, rejected = validation["images"], validation["rejected"]
-        lines += [("validated", f"{images} images, {rejected} rejected")]
-    if "gate" in results:
-        gate = results["gate"]
-        lines += [
-            ("gates open", f"{gate['open']:.1f} of {inputs.planes} in the mean"),
-            ("proposed", f"{len(gate['channels'])} channels: {run / gate['selection_file']}"),
-            ("scores", f"{run / gate['scores_file']}, for `freqprep stats --scores`"),
-        ]
-    return f"{card.model} in {run}\n{table(lines)}"
-
-
-def _size(inputs: Any) -> str:
-    """Of one input; of a detector's, that of the short side."""
-    if hasattr(inputs, "shape"):
-        return " x ".join(map(str, inputs.shape))
-    return f"{inputs.planes} planes, short side {inputs.short // inputs.stride}"
-
-
-def _sweep_table(rows: list[dict[str, Any]]) -> str:
-    lines = [
-        (
-            f"lambda {row['lambda']:g}",
-            f"{row['open']:6.1f} open, "
-            + ("no validation" if row["top1"] is None else f"top-1 {row['top1']:.2%}")
-            + f"  {row['run']}",
-        )
-        for row in rows
-    ]
-    return table(lines)
