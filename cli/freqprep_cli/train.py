@@ -19,8 +19,8 @@ Input = Literal["frequency", "rgb"]
 Strides = Literal["canonical", "authors"]
 Preset = Literal["short", "paper"]
 BatchNorm = Literal["frozen", "trained"]
-
 _DATA, _NETWORK, _OPTIMIZATION = "Data", "Network", "Optimization"
+_DEFAULT_LAMBDA = 0.1
 _AUGMENTATION, _DETECTORS, _RUN = "Augmentation of classifiers", "Detectors", "Run"
 
 
@@ -346,9 +346,5 @@ def _lambdas(text: str | None, gate: bool) -> list[float]:
     try:
         return [float(part) for part in text.split(",")]
     except ValueError:
-        raise UsageError(
-            f"--gate-lambda must be numbers with commas, got {text!r}", "for example 0.03,0.1"
-        ) from None
-
-
-_DEFAULT_LAMBDA = 0.1
+        what = f"--gate-lambda must be numbers with commas, got {text!r}"
+        raise UsageError(what, "for example 0.03,0.1") from None
