@@ -134,7 +134,7 @@ def _convert_split(request: Request, build: Build) -> None:
         if plan.rows.ignored:
             ignored = ", ".join(f"{count} {what}" for what, count in plan.rows.ignored.items())
             say(f"{plan.attributes.split}: not images of this split, ignored: {ignored}")
-        with Progress(plan.attributes.split, len(plan.rows), already) as progress:
+        with Progress(plan.attributes.split, len(plan.rows), already, keep=True) as progress:
             try:
                 for result in engines.run(convert_shard, tasks, jobs):
                     journal.append(result)

@@ -26,7 +26,8 @@ An error's text says what, the value and where; ``remedy`` is the next thing to 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 
 _SHOWN = 3
 
@@ -35,6 +36,13 @@ def some(names: Sequence[str]) -> str:
     """The first few of many names, for a message."""
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return ", ".join(names[:_SHOWN]) + more
+
+
+def did_you_mean(given: str, known: Iterable[str]) -> str:
+    """The beginning of a remedy: ``did you mean val? ``, or nothing where no name is near."""
+    names = {name.lower(): name for name in known}
+    near = difflib.get_close_matches(given.lower(), names, n=1)
+    return f"did you mean {names[near[0]]}? " if near else ""
 
 
 class FreqprepError(Exception):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from freqprep import engines
-from freqprep.errors import UsageError
+from freqprep.errors import UsageError, did_you_mean
 from freqprep.geometry import Geometry
 from freqprep.sources import SOURCES
 from freqprep.spectrum.quantization import PRECISIONS
@@ -69,7 +69,8 @@ class Request:
 
     def __post_init__(self) -> None:
         if self.kind not in SOURCES:
-            raise UsageError(f"unknown kind of source {self.kind!r}", f"use {', '.join(SOURCES)}")
+            remedy = f"{did_you_mean(self.kind, SOURCES)}use {', '.join(SOURCES)}"
+            raise UsageError(f"unknown kind of source {self.kind!r}", remedy)
         if self.kind != "coco" and self.named:
             options = " and ".join(f"--{option}" for option in self.named)
             raise UsageError(
@@ -81,15 +82,16 @@ class Request:
                 "choose one; resume goes on with whichever was stopped",
             )
         if self.jobs is not None and self.jobs < 1:
-            raise UsageError(f"{self.jobs} jobs cannot work", "use 1 or more")
+            raise UsageError(f"--jobs must be at least 1, got {self.jobs}")
         if self.precision not in PRECISIONS:
-            known = ", ".join(PRECISIONS)
-            raise UsageError(f"unknown precision {self.precision!r}", f"use {known}")
+            remedy = f"{did_you_mean(self.precision, PRECISIONS)}use {', '.join(PRECISIONS)}"
+            raise UsageError(f"unknown precision {self.precision!r}", remedy)
         if not 0 <= self.seed <= LARGEST_SEED:
             raise UsageError(f"seed {self.seed} cannot be used", f"use 0 to {LARGEST_SEED}")
         if self.classes is not None and len(set(self.classes)) != len(self.classes):
             repeated = sorted({str(c) for c in self.classes if self.classes.count(c) > 1})
             raise UsageError(f"classes listed twice: {', '.join(repeated[:10])}", "list each once")
+        _ = self.encoding  # refuses sizes
 
     @property
     def named(self) -> dict[str, Path]:

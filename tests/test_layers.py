@@ -23,6 +23,7 @@ LAYERS = [
         "freqprep.png",
         "freqprep.progress",
         "freqprep.engines",
+        "freqprep.wording",
     ],
     ["freqprep.images", "freqprep.sources", "freqprep.contact_sheet", "freqprep.overlay"],
     ["freqprep.objects"],

@@ -17,25 +17,26 @@ from freqprep_cli import (
     train,
     verify,
 )
+from freqprep_cli.command_line import Command, Group
 
 app = typer.Typer(
+    cls=Group,
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Images as frequency channels: convert them once, read only the channels you train on.",
 )
-app.command(name="channels")(channels.channels)
-app.command(name="convert", no_args_is_help=True)(convert.convert)
-app.command(name="evaluate", no_args_is_help=True)(evaluate.evaluate)
-app.command(name="export", no_args_is_help=True)(export.export)
-app.command(name="info", no_args_is_help=True)(info.info)
-app.command(name="predict", no_args_is_help=True)(predict.predict)
-app.command(name="show", no_args_is_help=True)(show.show)
-app.command(name="stats", no_args_is_help=True)(stats.stats)
-app.command(name="train", no_args_is_help=True)(train.train)
-app.command(name="verify", no_args_is_help=True)(verify.verify)
+app.command("channels", cls=Command)(channels.channels)
+app.command("convert", cls=Command, no_args_is_help=True)(convert.convert)
+app.command("evaluate", cls=Command, no_args_is_help=True)(evaluate.evaluate)
+app.command("export", cls=Command, no_args_is_help=True)(export.export)
+app.command("info", cls=Command, no_args_is_help=True)(info.info)
+app.command("predict", cls=Command, no_args_is_help=True)(predict.predict)
+app.command("show", cls=Command, no_args_is_help=True)(show.show)
+app.command("stats", cls=Command, no_args_is_help=True)(stats.stats)
+app.command("train", cls=Command, no_args_is_help=True)(train.train)
+app.command("verify", cls=Command, no_args_is_help=True)(verify.verify)
 
 
 def _print_version(asked: bool) -> None:

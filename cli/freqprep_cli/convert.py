@@ -22,6 +22,8 @@ from freqprep_cli.summary_text import describe, describe_estimate
 
 EXIT_TOO_MANY_REJECTS = 3
 
+_ENCODING, _RUN = "Encoding", "Run"
+
 
 class Kind(enum.StrEnum):
     """Kinds of source."""
@@ -64,22 +66,45 @@ def convert(
     ] = None,
     size: Annotated[
         int | None,
-        typer.Option(help="Cap of the long side (fit; 512, coco 640) or side of the crop (448)."),
+        typer.Option(
+            help="Cap of the long side (fit; 512, coco 640) or side of the crop (448).",
+            metavar="N",
+            rich_help_panel=_ENCODING,
+        ),
     ] = None,
     geometry: Annotated[
-        GeometryKind, typer.Option(help="fit: whole image. crop: short side to --resize, centre.")
+        GeometryKind,
+        typer.Option(
+            help="fit: whole image. crop: short side to --resize, centre.",
+            rich_help_panel=_ENCODING,
+        ),
     ] = GeometryKind.fit,
     resize: Annotated[
-        int | None, typer.Option(help="Short side before the crop; 8/7 of --size by default.")
+        int | None,
+        typer.Option(
+            help="Short side before the crop; 8/7 of --size by default.",
+            metavar="N",
+            rich_help_panel=_ENCODING,
+        ),
     ] = None,
     precision: Annotated[
-        Precision, typer.Option(help="int8: steps 8 and 4. int16: step 1, twice the bytes.")
+        Precision,
+        typer.Option(
+            help="int8: steps 8 and 4. int16: step 1, twice the bytes.", rich_help_panel=_ENCODING
+        ),
     ] = Precision.int8,
     orientation: Annotated[
-        Orientation, typer.Option(help="EXIF orientation: apply it, or keep the stored pixels.")
+        Orientation,
+        typer.Option(
+            help="EXIF orientation: apply it, or keep the stored pixels.",
+            rich_help_panel=_ENCODING,
+        ),
     ] = Orientation.apply,
     jobs: Annotated[
-        int | None, typer.Option(help="Worker processes; one a core by default.")
+        int | None,
+        typer.Option(
+            help="Worker processes; one a core by default.", metavar="N", rich_help_panel=_RUN
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the row permutation.")] = 0,
     classes: Annotated[
@@ -89,28 +114,55 @@ def convert(
     annotations: Annotated[
         Path | None,
         typer.Option(
-            help="coco: the annotation file, where it is not found by itself.", metavar="FILE"
+            help="coco: the annotation file, where it is not found by itself.",
+            metavar="FILE",
         ),
     ] = None,
     images: Annotated[
         Path | None,
-        typer.Option(help="coco: the folder that the listed file names start from.", metavar="DIR"),
+        typer.Option(
+            help="coco: the folder that the listed file names start from.",
+            metavar="DIR",
+        ),
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where a run stopped.")] = False,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Go on where a run stopped.", rich_help_panel=_RUN),
+    ] = False,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the splits that are there.")
+        bool,
+        typer.Option(
+            "--overwrite", help="Replace the splits that are there.", rich_help_panel=_RUN
+        ),
     ] = False,
     retry_rejected: Annotated[
-        bool, typer.Option("--retry-rejected", help="Try rejected images of finished splits again.")
+        bool,
+        typer.Option(
+            "--retry-rejected",
+            help="Try rejected images of finished splits again.",
+            rich_help_panel=_RUN,
+        ),
     ] = False,
     dry_run: Annotated[
         bool,
-        typer.Option("--dry-run", help="Estimate bytes, files, memory and time; write nothing."),
+        typer.Option(
+            "--dry-run",
+            help="Estimate bytes, files, memory and time; write nothing.",
+            rich_help_panel=_RUN,
+        ),
     ] = False,
     max_failures: Annotated[
-        int, typer.Option(help="Exit with 3 where more images than this were rejected.", min=0)
+        int,
+        typer.Option(
+            help="Exit with 3 where more images than this were rejected.",
+            metavar="N",
+            min=0,
+            rich_help_panel=_RUN,
+        ),
     ] = 0,
-    json: Annotated[bool, typer.Option("--json", help="Print a summary as JSON.")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print a summary as JSON.", rich_help_panel=_RUN)
+    ] = False,
 ) -> None:
     """Convert images to a store of frequency channels.
 
@@ -175,8 +227,12 @@ def read_classes(path: Path, kind: Kind) -> tuple[str | int, ...]:
         lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
         ids = [line for line in lines if line]
         return tuple(int(line) for line in ids) if kind is Kind.coco else tuple(ids)
-    except (OSError, ValueError) as error:
-        raise UsageError(f"--classes {path} cannot be read: {error}") from None
+    except OSError as error:
+        raise UsageError(f"--classes {path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"--classes {path} is not text in UTF-8") from None
+    except ValueError:
+        raise UsageError(f"--classes {path} has a line that is no whole number") from None
 
 
 def _report_estimate(request: Request, estimates: dict[str, Estimate], json: bool) -> None:

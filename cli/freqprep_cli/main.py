@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import io
+import os
 import signal
 import sys
+import warnings
 from types import FrameType
+from typing import Any
 
 EXIT_INTERRUPTED = 130
 
@@ -22,16 +25,22 @@ def main() -> None:
 def _run() -> None:
     # Imported here, which takes half a second: an interrupt meanwhile is no traceback.
     from freqprep.errors import FreqprepError
+    from freqprep.progress import say
     from freqprep_cli.app import app
 
+    def show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+        say(f"warning: {message} ({category.__name__})")  # a bar may be on the line
+
+    warnings.showwarning = show_warning
     if isinstance(sys.stdout, io.TextIOWrapper):  # file names may be no text
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        app()
+        app(prog_name="freqprep")
     except FreqprepError as error:
         _fail(f"error: {error}", error.exit_code)
     except OSError as error:
-        _fail(f"error: {error}", 1)
+        where = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
+        _fail(f"error: {where}{error.strerror or error}", 1)
 
 
 def _as_interrupt(_signal: int, _frame: FrameType | None) -> None:

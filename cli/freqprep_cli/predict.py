@@ -13,7 +13,7 @@ import typer
 
 from freqprep.errors import UsageError
 from freqprep.models.torchvision_ops import import_torchvision
-from freqprep.progress import Progress
+from freqprep.progress import Progress, say
 from freqprep.sources.files import shown
 from freqprep.store.targets import check_targets
 from freqprep_cli.fitting import WIDTH, shortened
@@ -139,7 +139,7 @@ def predict(
                 rows += rows_of_answer(one.to_dict() if isinstance(one, Failure) else one, heads)
             if isinstance(one, Failure):
                 failed.append(one.to_dict())
-                typer.echo(f"{shown(one.path)}: {one.defect}", err=True)
+                say(f"{shown(one.path)}: {one.defect}")
             elif json:
                 good.append(one)
             else:

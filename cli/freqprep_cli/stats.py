@@ -22,9 +22,17 @@ from freqprep.store.reader import open_store
 from freqprep.store.selection_file import SUFFIX
 from freqprep.store.selections import check_name, save_selection, saved_file, write_selection
 from freqprep.store.targets import check_targets, refuse_replacing
+from freqprep_cli.command_line import selection_names
 from freqprep_cli.options import Overwrite
 from freqprep_cli.output import print_json
 from freqprep_cli.stats_table import describe
+
+_CHOICE, _OUTPUT = "Choice of channels", "Output"
+
+
+def score_names() -> list[str]:
+    """What `--by` takes, for the shell to complete."""
+    return [*SCORES, BYTES, *NETWORK_SCORES, BEST]
 
 
 def stats(
@@ -32,7 +40,13 @@ def stats(
     split: Annotated[
         str | None, typer.Option(help="Split; needed where there are several.", metavar="S")
     ] = None,
-    top: Annotated[int, typer.Option(help="Choose at most so many channels.")] = DEFAULT_TOP,
+    jobs: Annotated[
+        int | None, typer.Option(help="Worker processes; one a core.", metavar="N", min=1)
+    ] = None,
+    top: Annotated[
+        int,
+        typer.Option(help="Choose at most so many channels.", metavar="N", rich_help_panel=_CHOICE),
+    ] = DEFAULT_TOP,
     by: Annotated[
         str,
         typer.Option(
@@ -41,13 +55,18 @@ def stats(
             "selection of as many channels or, with --network, the candidate that the network does "
             "best on.",
             metavar="SCORE",
+            autocompletion=score_names,
+            rich_help_panel=_CHOICE,
         ),
     ] = BEST,
     budget: Annotated[
         str | None,
         typer.Option(
             help="Most bytes that the chosen channels may take: 20KB/image, 60GB for all images, "
-            "or a selection that they shall not exceed."
+            "or a selection that they shall not exceed.",
+            metavar="BYTES",
+            autocompletion=selection_names,
+            rich_help_panel=_CHOICE,
         ),
     ] = None,
     network: Annotated[
@@ -56,37 +75,65 @@ def stats(
             help="A trained RGB network (.npz, .pt, .pth of torchvision's mobilenet_v2 or "
             "resnet50) to judge selections by.",
             metavar="FILE",
+            rich_help_panel=_CHOICE,
         ),
     ] = None,
-    sample: Annotated[int, typer.Option(help="Images that the network is shown.")] = 200,
+    sample: Annotated[
+        int,
+        typer.Option(
+            help="Images that the network is shown.", metavar="N", min=1, rich_help_panel=_CHOICE
+        ),
+    ] = 200,
     scores: Annotated[
         Path | None,
-        typer.Option(help="One more score, from a JSON file.", metavar="FILE"),
+        typer.Option(
+            help="One more score, from a JSON file.", metavar="FILE", rich_help_panel=_CHOICE
+        ),
     ] = None,
     compare: Annotated[
         str | None,
         typer.Option(
             help="Compare channel by channel with another split, or with another store.",
             metavar="OTHER",
+            rich_help_panel=_OUTPUT,
         ),
     ] = None,
     save: Annotated[
         str | None,
-        typer.Option(help="Save the chosen channels in the store by this name.", metavar="NAME"),
+        typer.Option(
+            help="Save the chosen channels in the store by this name.",
+            metavar="NAME",
+            rich_help_panel=_OUTPUT,
+        ),
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Save them as a JSON file.", metavar="FILE"),
+        typer.Option(
+            "--output",
+            "-o",
+            help="Save them as a JSON file.",
+            metavar="FILE",
+            rich_help_panel=_OUTPUT,
+        ),
     ] = None,
     report: Annotated[
-        Path | None, typer.Option(help="Write a report to look at, one HTML file.", metavar="FILE")
+        Path | None,
+        typer.Option(
+            help="Write a report to look at, one HTML file.",
+            metavar="FILE",
+            rich_help_panel=_OUTPUT,
+        ),
     ] = None,
     plots: Annotated[
-        Path | None, typer.Option(help="Write its figures as PNG files.", metavar="DIR")
+        Path | None,
+        typer.Option(
+            help="Write its figures as PNG files.", metavar="DIR", rich_help_panel=_OUTPUT
+        ),
     ] = None,
     overwrite: Overwrite = False,
-    jobs: Annotated[int | None, typer.Option(help="Worker processes; one a core.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print the result as JSON.", rich_help_panel=_OUTPUT)
+    ] = False,
 ) -> None:
     """Say which frequency channels matter, and choose the few worth training on.
 
@@ -94,10 +141,6 @@ def stats(
     """
     if save is not None:
         check_name(save)
-    if sample < 1:
-        raise UsageError(f"--sample {sample}", "show the network at least one image")
-    if jobs is not None and jobs < 1:
-        raise UsageError(f"--jobs {jobs}", "use at least one worker")
     _check_plots(plots, overwrite)
     if output is not None and output.suffix != SUFFIX:
         raise UsageError(f"a saved selection ends in {SUFFIX}, not {output}", "choose another name")

@@ -10,9 +10,11 @@ from freqprep.importance.analysis import Analysis
 from freqprep.importance.drift import Drift
 from freqprep.importance.findings import Findings, jaccard, verdict_on
 from freqprep.spectrum.channels import NAMES, PUBLISHED, Selection, published
+from freqprep.wording import paragraph, shortened
 from freqprep_cli.output import columns, plural, size
 
 _MOST_DRIFTED = 12
+_WIDEST_SCORE = 18
 
 
 def describe(findings: Findings) -> str:
@@ -39,37 +41,42 @@ def _head(findings: Findings) -> str:
     ]
     if math.isfinite(choice.budget.limit):
         lines.append(f"budget {choice.budget.name}: {size(choice.budget.limit)} an image")
-    return "\n".join(lines)
+    return "\n".join(map(paragraph, lines))
 
 
 def _ranking(findings: Findings) -> str:
     analysis, ranking = findings.analysis, findings.choice.ranking
     chosen = set(findings.choice.selection.indices)
     error = analysis.error(ranking.name)
-    share, zero, entropy = (
-        analysis.rankings[name].values for name in ("energy_share", "zero_fraction", "entropy")
-    )
+    share, zero = (analysis.rankings[name].values for name in ("energy_share", "zero_fraction"))
     rows = []
     for rank, index in enumerate(ranking.order, start=1):
         if rank > len(chosen) and index not in chosen:
             continue
-        value = f"{ranking.values[index]:.4g}"
+        value = _digits(ranking.values[index], 3)
         rows.append(
             (
-                str(rank),
+                f"{rank}{' *' * (index in chosen)}",
                 NAMES[index],
-                "*" if index in chosen else "",
-                value if error is None else f"{value} +-{error[index]:.2g}",
-                f"{100 * share[index]:.2f} %",
+                value if error is None else f"{value} +-{_digits(error[index], 1)}",
+                f"{100 * share[index]:.1f} %",
                 f"{100 * zero[index]:.1f} %",
-                f"{entropy[index]:.2f}",
                 size(analysis.channel_bytes[index]),
                 size(analysis.bytes_of(ranking.order[:rank])),
                 _db(analysis.psnr(ranking.order[:rank])),
             )
         )
-    heads = ("rank", "channel", "chosen", ranking.name, "energy", "zeros", "bits", "on disk")
-    return columns((*heads, "up to here", "PSNR"), rows)
+    score = shortened(ranking.name, _WIDEST_SCORE)
+    heads = ("rank", "channel", score, "energy", "zeros", "on disk", "so far", "PSNR")
+    return (
+        f"{columns(heads, rows)}\n  * chosen; on disk: bytes an image; so far, PSNR: down to here"
+    )
+
+
+def _digits(value: float, digits: int) -> str:
+    """A number of so many digits, its exponent without a sign or zeros it could do without."""
+    mantissa, _, exponent = f"{value:.{digits}g}".partition("e")
+    return f"{mantissa}e{int(exponent)}" if exponent else mantissa
 
 
 def _chosen(findings: Findings) -> str:
@@ -82,11 +89,13 @@ def _chosen(findings: Findings) -> str:
         judged = f"; {findings.network}: cross-entropy {verdict.loss:.3f}, top-1 "
         judged += f"{100 * verdict.accuracy:.1f} % of {findings.sample} images"
     return (
-        f"chosen by {choice.by}: {plural(len(indices), 'channel')}, "
-        f"{size(analysis.bytes_of(indices))} an image "
-        f"({100 * analysis.bytes_of(indices) / every:.0f} % of all 192), "
-        f"PSNR {_db(analysis.psnr(indices))} in RGB against all 192{judged}\n"
-        f"{','.join(choice.selection.names)}"
+        paragraph(
+            f"chosen by {choice.by}: {plural(len(indices), 'channel')}, "
+            f"{size(analysis.bytes_of(indices))} an image "
+            f"({100 * analysis.bytes_of(indices) / every:.0f} % of all 192), "
+            f"PSNR {_db(analysis.psnr(indices))} in RGB against all 192{judged}"
+        )
+        + f"\n{','.join(choice.selection.names)}"
     )
 
 
@@ -98,7 +107,7 @@ def _candidates(findings: Findings) -> str:
     unlisted = [other for other in others if frozenset(other.indices) not in listed]
     judged = (*findings.landmarks, *choice.judged)
     heads = ["selection", "channels", "on disk", "PSNR", "overlap"]
-    heads += ["cross-entropy", "top-1"] if judged else []
+    heads += ["loss", "top-1"] if judged else []
     rows = []
     for selection in (*choice.candidates, *unlisted):
         row = _candidate(findings.analysis, choice.selection, selection)
@@ -133,7 +142,7 @@ def _stability(findings: Findings) -> str:
     for score, reason in analysis.unavailable.items():
         reasons.setdefault(reason, []).append(score)
     lines += [f"not computed: {', '.join(names)} ({why})" for why, names in reasons.items()]
-    return "\n".join(lines)
+    return "\n".join(map(paragraph, lines))
 
 
 def _drift(findings: Findings, drift: Drift) -> str:
@@ -152,11 +161,11 @@ def _drift(findings: Findings, drift: Drift) -> str:
             )
         )
     heads = ("channel", "energy", "standard errors", "mean shift", "divergence", "rank")
-    return (
+    head = paragraph(
         f"against {drift.other}, both ranked by {drift.by}: Spearman {drift.spearman:.3f}, "
-        f"{100 * drift.overlap:.0f} % of the top shared; the channels that differ most:\n"
-        + columns(heads, rows)
+        f"{100 * drift.overlap:.0f} % of the top shared; the channels that differ most:"
     )
+    return f"{head}\n{columns(heads, rows)}"
 
 
 def _db(value: float) -> str:

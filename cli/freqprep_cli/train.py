@@ -3,36 +3,49 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
 from freqprep.errors import UsageError
 from freqprep.models.torchvision_ops import import_torchvision
-from freqprep_cli.output import percent, print_json, size, table
+from freqprep_cli.command_line import device_names, selection_names
+from freqprep_cli.output import print_json
+from freqprep_cli.train_table import describe, describe_sweep
 
-if TYPE_CHECKING:
-    from freqprep.training.card import Card
+# The library's registries have these too, but importing them takes torch: a test compares.
+Model = Literal["resnet50", "mobilenet_v2", "fasterrcnn_resnet50_fpn", "maskrcnn_resnet50_fpn"]
+Input = Literal["frequency", "rgb"]
+Strides = Literal["canonical", "authors"]
+Preset = Literal["short", "paper"]
+BatchNorm = Literal["frozen", "trained"]
+_DATA, _NETWORK, _OPTIMIZATION = "Data", "Network", "Optimization"
+_DEFAULT_LAMBDA = 0.1
+_AUGMENTATION, _DETECTORS, _RUN = "Augmentation of classifiers", "Detectors", "Run"
 
 
 def train(
     store: Annotated[Path, typer.Argument(help="The store.", metavar="STORE")],
-    model: Annotated[
-        str,
+    *,
+    train_split: Annotated[
+        str, typer.Option(help="Split to train on.", metavar="S", rich_help_panel=_DATA)
+    ] = "train",
+    val_split: Annotated[
+        str | None,
         typer.Option(
-            help="resnet50 or mobilenet_v2; fasterrcnn_resnet50_fpn or maskrcnn_resnet50_fpn.",
-            metavar="NAME",
+            help="Split to validate on; val where there is one.",
+            metavar="S",
+            rich_help_panel=_DATA,
         ),
-    ],
-    run: Annotated[
-        Path, typer.Option(help="Folder of the run: card, checkpoint, metrics.", metavar="DIR")
-    ],
+    ] = None,
     channels: Annotated[
         str | None,
         typer.Option(
             help="Channels the network is fed: a selection, saved name, file, count or channels; "
             "square-24 by default, all with --gate.",
             metavar="SEL",
+            autocompletion=selection_names,
+            rich_help_panel=_DATA,
         ),
     ] = None,
     read: Annotated[
@@ -41,63 +54,34 @@ def train(
             help="Channels read from the store, for crops to be resized from; by default those "
             "used and paper-64, for RGB and detectors all.",
             metavar="SEL",
+            autocompletion=selection_names,
+            rich_help_panel=_DATA,
         ),
     ] = None,
     input: Annotated[
-        str,
+        Input,
         typer.Option(
             help="frequency, or rgb: the model's ordinary form, on pixels rebuilt from the store.",
             metavar="KIND",
+            rich_help_panel=_DATA,
         ),
     ] = "frequency",
-    preset: Annotated[
-        str, typer.Option(help="short, or paper: the published recipe.", metavar="NAME")
-    ] = "short",
-    epochs: Annotated[int | None, typer.Option(help="Epochs; the preset's by default.")] = None,
-    batch_size: Annotated[
-        int | None,
+    model: Annotated[
+        Model,
         typer.Option(
-            help="Images of one step, over all processes; 256 by default, 16 for detectors."
+            help="resnet50 or mobilenet_v2; fasterrcnn_resnet50_fpn or maskrcnn_resnet50_fpn.",
+            metavar="NAME",
+            rich_help_panel=_NETWORK,
         ),
-    ] = None,
-    accumulate: Annotated[
-        int | None, typer.Option(help="Compute a batch in so many parts, to save memory.")
-    ] = None,
-    lr: Annotated[
-        float | None,
-        typer.Option(help="Learning rate; by default the preset's, in proportion to the batch."),
-    ] = None,
-    mixup: Annotated[float | None, typer.Option(help="Mixup's alpha; 0 is off.")] = None,
-    cutmix: Annotated[float | None, typer.Option(help="CutMix's alpha; 0 is off.")] = None,
-    aligned_crops: Annotated[
-        bool, typer.Option(help="Crop whole blocks and resize nothing: faster, and less varied.")
-    ] = False,
+    ],
     grid: Annotated[
         int | None,
         typer.Option(
             help="Side of the input to the first block: 56 for resnet50 and 112 for mobilenet_v2 "
             "by default. The crop is 8 times that in pixels; for RGB 4 times (mobilenet_v2: 2). Of "
-            "detectors the short side, 200 by default: images are resized to 4 times that."
-        ),
-    ] = None,
-    strides: Annotated[
-        str,
-        typer.Option(
-            help="canonical, or authors: resnet50's second stage without its stride, 3.4 times "
-            "the arithmetic, as the published network was.",
-            metavar="NAME",
-        ),
-    ] = "canonical",
-    gate: Annotated[
-        bool,
-        typer.Option(help="Train a gate that closes channels; ends with a selection."),
-    ] = False,
-    gate_lambda: Annotated[
-        str | None,
-        typer.Option(
-            help="Weight of the open gates in the loss, 0.1 by default; several with commas train "
-            "one run each and compare them.",
-            metavar="X",
+            "detectors the short side, 200 by default: images are resized to 4 times that.",
+            metavar="N",
+            rich_help_panel=_NETWORK,
         ),
     ] = None,
     init: Annotated[
@@ -106,54 +90,174 @@ def train(
             help="Weights to begin with: .pt, .pth or .npz of torchvision's names, or the "
             "checkpoint of a run.",
             metavar="FILE",
+            rich_help_panel=_NETWORK,
         ),
     ] = None,
-    batch_norm: Annotated[
+    strides: Annotated[
+        Strides,
+        typer.Option(
+            help="canonical, or authors: resnet50's second stage without its stride, 3.4 times "
+            "the arithmetic, as the published network was.",
+            metavar="NAME",
+            rich_help_panel=_NETWORK,
+        ),
+    ] = "canonical",
+    gate: Annotated[
+        bool,
+        typer.Option(
+            "--gate",
+            help="Train a gate that closes channels; ends with a selection.",
+            rich_help_panel=_NETWORK,
+        ),
+    ] = False,
+    gate_lambda: Annotated[
         str | None,
         typer.Option(
-            help="Detectors: frozen or trained, in the backbone; frozen with --init by default.",
+            help="Weight of the open gates in the loss, 0.1 by default; several with commas train "
+            "one run each and compare them.",
+            metavar="X",
+            rich_help_panel=_NETWORK,
+        ),
+    ] = None,
+    preset: Annotated[
+        Preset,
+        typer.Option(
+            help="short, or paper: the published recipe.",
             metavar="NAME",
+            rich_help_panel=_OPTIMIZATION,
+        ),
+    ] = "short",
+    epochs: Annotated[
+        int | None,
+        typer.Option(
+            help="Epochs; the preset's by default.", metavar="N", rich_help_panel=_OPTIMIZATION
+        ),
+    ] = None,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(
+            help="Images of one step, over all processes; 256 by default, 16 for detectors.",
+            metavar="N",
+            rich_help_panel=_OPTIMIZATION,
+        ),
+    ] = None,
+    accumulate: Annotated[
+        int | None,
+        typer.Option(
+            help="Compute a batch in so many parts, to save memory.",
+            metavar="N",
+            rich_help_panel=_OPTIMIZATION,
+        ),
+    ] = None,
+    lr: Annotated[
+        float | None,
+        typer.Option(
+            help="Learning rate; by default the preset's, in proportion to the batch.",
+            metavar="X",
+            rich_help_panel=_OPTIMIZATION,
+        ),
+    ] = None,
+    seed: Annotated[
+        int,
+        typer.Option(
+            help="Seed of weights, order and augmentation.",
+            metavar="N",
+            rich_help_panel=_OPTIMIZATION,
+        ),
+    ] = 0,
+    aligned_crops: Annotated[
+        bool,
+        typer.Option(
+            "--aligned-crops",
+            help="Crop whole blocks and resize nothing: faster, and less varied.",
+            rich_help_panel=_AUGMENTATION,
+        ),
+    ] = False,
+    mixup: Annotated[
+        float | None,
+        typer.Option(help="Mixup's alpha; 0 is off.", metavar="X", rich_help_panel=_AUGMENTATION),
+    ] = None,
+    cutmix: Annotated[
+        float | None,
+        typer.Option(help="CutMix's alpha; 0 is off.", metavar="X", rich_help_panel=_AUGMENTATION),
+    ] = None,
+    batch_norm: Annotated[
+        BatchNorm | None,
+        typer.Option(
+            help="frozen or trained, in the backbone; frozen with --init by default.",
+            metavar="NAME",
+            rich_help_panel=_DETECTORS,
         ),
     ] = None,
     trained_stages: Annotated[
-        int, typer.Option(help="Detectors: stages of the backbone that train, the last ones first.")
+        int,
+        typer.Option(
+            help="Stages of the backbone that train, the last ones first.",
+            metavar="N",
+            rich_help_panel=_DETECTORS,
+        ),
     ] = 4,
     regions: Annotated[
-        int, typer.Option(help="Detectors: regions of an image that the heads learn from.")
+        int,
+        typer.Option(
+            help="Regions of an image that the heads learn from.",
+            metavar="N",
+            rich_help_panel=_DETECTORS,
+        ),
     ] = 512,
     smallest_crop: Annotated[
         float | None,
         typer.Option(
-            help="Detectors: crop each side at random to between this share and all of it."
+            help="Crop each side at random to between this share and all of it.",
+            metavar="X",
+            rich_help_panel=_DETECTORS,
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of weights, order and augmentation.")] = 0,
-    train_split: Annotated[str, typer.Option(help="Split to train on.", metavar="S")] = "train",
-    val_split: Annotated[
-        str | None,
-        typer.Option(help="Split to validate on; val where there is one.", metavar="S"),
-    ] = None,
+    run: Annotated[
+        Path,
+        typer.Option(
+            help="Folder of the run: card, checkpoint, metrics.",
+            metavar="DIR",
+            rich_help_panel=_RUN,
+        ),
+    ],
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Go on with the run in the folder.", rich_help_panel=_RUN),
+    ] = False,
     device: Annotated[
-        str | None, typer.Option(help="cpu or cuda; a GPU where there is one.", metavar="D")
+        str | None,
+        typer.Option(
+            help="cpu or cuda; a GPU where there is one.",
+            metavar="D",
+            autocompletion=device_names,
+            rich_help_panel=_RUN,
+        ),
     ] = None,
     threads: Annotated[
         int,
         typer.Option(
-            help="Threads that read ahead; OMP_NUM_THREADS sets those that compute on a CPU."
+            help="Threads that read ahead; OMP_NUM_THREADS sets those that compute on a CPU.",
+            metavar="N",
+            rich_help_panel=_RUN,
         ),
     ] = 2,
     lanes: Annotated[
         int | None,
         typer.Option(
             help="Parts that the order of rows is dealt to: a multiple of the number of processes; "
-            "up to 16 by default, 1 for small stores."
+            "up to 16 by default, 1 for small stores.",
+            metavar="N",
+            rich_help_panel=_RUN,
         ),
     ] = None,
-    compile: Annotated[bool, typer.Option("--compile", help="Compile the network.")] = False,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the run in the folder.")
+    compile: Annotated[
+        bool, typer.Option("--compile", help="Compile the network.", rich_help_panel=_RUN)
     ] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    json: Annotated[
+        bool,
+        typer.Option("--json", help="Print the result as JSON.", rich_help_panel=_RUN),
+    ] = False,
 ) -> None:
     """Train a classifier or a detector on frequency channels, or RGB, straight from a store.
 
@@ -190,7 +294,7 @@ def train(
         grid=grid,
         strides=strides,
         gate=gate,
-        frozen_norm=_frozen(batch_norm),
+        frozen_norm=None if batch_norm is None else batch_norm == "frozen",
         trained_stages=trained_stages,
         regions=regions,
         init=init,
@@ -202,13 +306,14 @@ def train(
         compile=compile,
         lanes=lanes,
         resume=resume,
+        preset=preset,
     )
     if len(lambdas) > 1:
         rows = sweep(request, lambdas)
         if json:
             print_json({"sweep": rows})
         else:
-            typer.echo(_sweep_table(rows))
+            typer.echo(describe_sweep(rows))
         return
     card = train_network(request)
     if process_numbers()[1] > 0:
@@ -216,7 +321,7 @@ def train(
     if json:
         print_json({"run": str(run), "model": card.model, **card.results})
     else:
-        typer.echo(_describe(card, run))
+        typer.echo(describe(card, run))
 
 
 def _policy(aligned_crops: bool, smallest_crop: float | None) -> Any:
@@ -233,12 +338,6 @@ def _policy(aligned_crops: bool, smallest_crop: float | None) -> Any:
     return Policy(aligned=True) if aligned_crops else None
 
 
-def _frozen(batch_norm: str | None) -> bool | None:
-    if batch_norm not in (None, "frozen", "trained"):
-        raise UsageError(f"--batch-norm {batch_norm!r}", "use frozen or trained")
-    return None if batch_norm is None else batch_norm == "frozen"
-
-
 def _lambdas(text: str | None, gate: bool) -> list[float]:
     if text is None:
         return [_DEFAULT_LAMBDA if gate else 0.0]
@@ -247,61 +346,5 @@ def _lambdas(text: str | None, gate: bool) -> list[float]:
     try:
         return [float(part) for part in text.split(",")]
     except ValueError:
-        raise UsageError(f"--gate-lambda {text!r}", "give numbers with commas: 0.03,0.1") from None
-
-
-_DEFAULT_LAMBDA = 0.1
-
-
-def _describe(card: Card, run: Path) -> str:
-    results = card.results
-    inputs, validation = card.inputs, results["validation"]
-    lines = [
-        ("input", f"{_size(inputs)}, {len(inputs.read)} channels read"),
-        ("parameters", f"{results['parameters']:,}"),
-        ("multiply-accumulates", f"{results['multiply_accumulates'] / 1e6:,.1f} million an image"),
-        ("read", f"{size(results['read_bytes_per_image'])} an image"),
-        ("source files", f"{size(results['source_bytes_per_image'])} an image"),
-    ]
-    if validation and card.detects:
-        lines += [
-            (f"{what} AP, AP50", f"{percent(found['AP'])}, {percent(found['AP50'])}")
-            for what in ("box", "mask")
-            if (found := validation[what])
-        ]
-    elif validation:
-        lines += [
-            ("top-1", f"{validation['top1']:.2%}"),
-            ("top-5", f"{validation['top5']:.2%}"),
-        ]
-    if validation:
-        images, rejected = validation["images"], validation["rejected"]
-        lines += [("validated", f"{images} images, {rejected} rejected")]
-    if "gate" in results:
-        gate = results["gate"]
-        lines += [
-            ("gates open", f"{gate['open']:.1f} of {inputs.planes} in the mean"),
-            ("proposed", f"{len(gate['channels'])} channels: {run / gate['selection_file']}"),
-            ("scores", f"{run / gate['scores_file']}, for `freqprep stats --scores`"),
-        ]
-    return f"{card.model} in {run}\n{table(lines)}"
-
-
-def _size(inputs: Any) -> str:
-    """Of one input; of a detector's, that of the short side."""
-    if hasattr(inputs, "shape"):
-        return " x ".join(map(str, inputs.shape))
-    return f"{inputs.planes} planes, short side {inputs.short // inputs.stride}"
-
-
-def _sweep_table(rows: list[dict[str, Any]]) -> str:
-    lines = [
-        (
-            f"lambda {row['lambda']:g}",
-            f"{row['open']:6.1f} open, "
-            + ("no validation" if row["top1"] is None else f"top-1 {row['top1']:.2%}")
-            + f"  {row['run']}",
-        )
-        for row in rows
-    ]
-    return table(lines)
+        what = f"--gate-lambda must be numbers with commas, got {text!r}"
+        raise UsageError(what, "for example 0.03,0.1") from None

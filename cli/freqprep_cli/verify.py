@@ -24,7 +24,7 @@ def verify(
         Path | None,
         typer.Option(help="Also encode a sample of this source again.", metavar="SOURCE"),
     ] = None,
-    sample: Annotated[int, typer.Option(help="Images of each split to encode again.")] = 32,
+    sample: Annotated[int, typer.Option(help="Images of each split to encode again.", min=1)] = 32,
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Check every file, every chunk and the moments; exit with 4 where something is wrong.

@@ -225,7 +225,7 @@ def _moments(plain: Frames, split: Split) -> tuple[tuple[float, ...], tuple[floa
     grid = split.attributes.encoding.geometry.grid
     resample = plain.resampler(steps, grid)
     sums = np.zeros((3, plain.planes))
-    with Progress("measuring the channels of enlarged images", len(rows)) as progress:
+    with Progress("measuring channels", len(rows)) as progress:
         for image, row in enumerate(rows):
             length = split.sizes[row].astype(np.int64)[None]
             data = resample(codes[image : image + 1], plain.windows(np.zeros_like(length), length))

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from freqprep.errors import UsageError
+from freqprep.errors import UsageError, did_you_mean
 from freqprep.importance.collect import Collected, collect
 from freqprep.importance.gain import reconstruction_psnr
 from freqprep.importance.ranking import BYTES, SCORES, Ranking, Score, bytes_ranking
@@ -92,7 +92,8 @@ class Analysis:
                 f"use one of: {', '.join(self.rankings)}",
             )
         if name not in self.rankings:
-            raise UsageError(f"unknown score {name!r}", f"known scores: {', '.join(self.rankings)}")
+            known = f"known scores: {', '.join(self.rankings)}"
+            raise UsageError(f"unknown score {name!r}", did_you_mean(name, self.rankings) + known)
         return self.rankings[name]
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from freqprep.errors import UnknownChannelError, UsageError
+from freqprep.errors import UnknownChannelError, UsageError, did_you_mean
 from freqprep.importance.analysis import DEFAULT_SCORE, Analysis
 from freqprep.importance.proposal import BUDGET_REMEDY, fill, parse_budget, propose
 from freqprep.importance.ranking import Ranking
@@ -19,7 +19,7 @@ from freqprep.spectrum.channels import (
     triangle,
     zigzag,
 )
-from freqprep.store.selections import select
+from freqprep.store.selections import saved_selections, select
 from freqprep.store.split import Split
 
 BEST = "best"
@@ -130,7 +130,8 @@ def asked_budget(split: Split, top: int, by: str, budget: str | None) -> Asked:
     try:
         return Asked(budget, select(budget, split))
     except UnknownChannelError:
-        raise UsageError(f"{budget!r} is no budget", BUDGET_REMEDY) from None
+        remedy = did_you_mean(budget, (*PUBLISHED, *saved_selections(split.path.parent)))
+        raise UsageError(f"{budget!r} is no budget", remedy + BUDGET_REMEDY) from None
 
 
 def choose(

@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
-from freqprep.errors import UsageError
+from freqprep.errors import UsageError, did_you_mean
 from freqprep.importance.analysis import DEFAULT_SCORE, Analysis, analyse
 from freqprep.importance.choice import BEST, Choice, asked_budget, choose
 from freqprep.importance.drift import Drift, drift
@@ -118,7 +118,7 @@ def other_split(store: Store, split: Split, other: str) -> Split:
     if not path.exists():
         raise UsageError(
             f"{other!r} is neither a split of {store.path} ({', '.join(store)}) nor a store",
-            "compare with a split, or with the path of a store",
+            f"{did_you_mean(other, store)}compare with a split, or with the path of a store",
         )
     there = open_store(path)
     return there.only(split.attributes.split if split.attributes.split in there else None)
@@ -132,7 +132,8 @@ def _check(inquiry: Inquiry, given: Ranking | None) -> None:
         raise UsageError(f"there is a score {given.name!r} already", "give it another name")
     names = [*known, *([] if given is None else [given.name])]
     if inquiry.by not in names:
-        raise UsageError(f"unknown score {inquiry.by!r}", f"known scores: {', '.join(names)}")
+        remedy = f"{did_you_mean(inquiry.by, names)}known scores: {', '.join(names)}"
+        raise UsageError(f"unknown score {inquiry.by!r}", remedy)
     if inquiry.by in NETWORK_SCORES and inquiry.network is None:
         raise UsageError(
             f"the score {inquiry.by!r} asks a trained network", "name its file with --network"

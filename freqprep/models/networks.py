@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from freqprep.errors import UsageError
+from freqprep.errors import UsageError, did_you_mean
 from freqprep.models.torchvision_ops import import_torchvision
 from freqprep.spectrum import BLOCK
 
@@ -139,7 +139,8 @@ def multiply_accumulates(module: nn.Module, shape: tuple[int, int, int]) -> int:
 def check_name(what: str, name: str, known: tuple[str, ...]) -> None:
     """Refuse a name that is not among those known, with a `UsageError` that lists them."""
     if name not in known:
-        raise UsageError(f"unknown {what} {name!r}", f"known: {', '.join(known)}")
+        remedy = f"{did_you_mean(name, known)}known: {', '.join(known)}"
+        raise UsageError(f"unknown {what} {name!r}", remedy)
 
 
 def open_resnet(network: Any, stem: nn.Module, channels: int) -> None:

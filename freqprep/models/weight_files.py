@@ -50,6 +50,9 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
         ".pt": _read_state_dict,
         ".pth": _read_state_dict,
     }
+    if not path.is_file():
+        there = "it is not a file" if path.exists() else "there is no such file"
+        raise wrong_file(path, f"it cannot be read: {there}")
     reader = readers.get(path.suffix.lower())
     if reader is None:
         raise wrong_file(path, f"unknown kind of file {path.suffix!r}")
@@ -57,6 +60,8 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
         found = reader(path)
     except Exception as error:  # of hostile files torch and numpy raise nearly every kind
         reason = (str(error).splitlines() or [type(error).__name__])[0]
+        if isinstance(error, OSError) and error.strerror:
+            reason = error.strerror
         raise wrong_file(path, f"it cannot be read: {reason}") from None
     strange = [name for name, value in found.items() if not _is_plain(value)]
     if strange:

@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from freqprep.errors import SourceError
+from freqprep.errors import SourceError, did_you_mean
 from freqprep.ragged import Ragged
 from freqprep.sources.split_names import normalise_split
 
@@ -238,7 +238,8 @@ def choose_splits(
         chosen[name] = source_name
     if not chosen:
         raise SourceError(
-            f"no split {wanted!r} in {root}", f"choose one of those there: {', '.join(found)}"
+            f"no split {wanted!r} in {root}",
+            f"{did_you_mean(wanted or '', found)}choose one of those there: {', '.join(found)}",
         )
     return chosen
 

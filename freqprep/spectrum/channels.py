@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from freqprep.errors import UnknownChannelError
+from freqprep.errors import UnknownChannelError, did_you_mean
 from freqprep.spectrum import BLOCK, COMPONENTS, FREQUENCIES
 
 CHANNELS = len(COMPONENTS) * FREQUENCIES
@@ -184,7 +184,9 @@ def published(name: str) -> Selection:
     return Selection(combine(luma, chroma, chroma), name)
 
 
-def channels(selection: str | Sequence[int | str] | Selection) -> Selection:
+def channels(
+    selection: str | Sequence[int | str] | Selection, saved: Sequence[str] = ()
+) -> Selection:
     """Resolve what a user writes into channels.
 
     Parameters
@@ -193,6 +195,8 @@ def channels(selection: str | Sequence[int | str] | Selection) -> Selection:
         ``paper-6``, ``square-24``, ``learned-24``, ``paper-32``, ``paper-48``, ``paper-64``,
         ``all``, ``square-Y+C``, ``triangle-N``, ``zigzag-Y+Cb+Cr``; channel names with commas
         (``y_0_0,cb_0_0``); or a sequence of raster indices or channel names.
+    saved : sequence of str
+        Names saved in a store: not looked up, but suggested where one of them was misspelt.
 
     Returns
     -------
@@ -208,7 +212,7 @@ def channels(selection: str | Sequence[int | str] | Selection) -> Selection:
     if not isinstance(selection, str):
         if not isinstance(selection, Iterable) or isinstance(selection, (bytes, bytearray)):
             raise UnknownChannelError(f"{selection!r} names no channels: give a list", _REMEDY)
-        return _checked(tuple(_index(item) for item in selection), "explicit channels")
+        return _checked(tuple(_index(item, saved) for item in selection), "explicit channels")
     text = selection.strip()
     if text in _PAPER:
         return published(text)
@@ -220,7 +224,7 @@ def channels(selection: str | Sequence[int | str] | Selection) -> Selection:
         return _checked(square_split(int(match[1]), int(match[2])).indices, text)
     if match := re.fullmatch(r"zigzag-(\d{1,4})\+(\d{1,4})\+(\d{1,4})", text):
         return _checked(zigzag(*(int(n) for n in match.groups())).indices, text)
-    return _checked(tuple(_index(part.strip()) for part in text.split(",")), text)
+    return _checked(tuple(_index(part.strip(), saved) for part in text.split(",")), text)
 
 
 def ranges(positions: Iterable[int]) -> list[tuple[int, int]]:
@@ -234,14 +238,23 @@ def ranges(positions: Iterable[int]) -> list[tuple[int, int]]:
     return runs
 
 
-def _index(item: int | str | np.integer) -> int:
+def _index(item: int | str | np.integer, saved: Sequence[str]) -> int:
     if isinstance(item, str):
-        _check(item in _INDEX, f"unknown channel or selection {item!r}")
+        if item not in _INDEX:
+            raise _unknown(item, saved)
         return _INDEX[item]
     whole = isinstance(item, (int, np.integer)) and not isinstance(item, bool)
     in_range = whole and 0 <= int(item) < CHANNELS
     _check(in_range, f"channel index {item!r} is not a whole number in 0..{CHANNELS - 1}")
     return int(item)
+
+
+def _unknown(name: str, saved: Sequence[str]) -> UnknownChannelError:
+    message = f"unknown channel or selection {name!r}"
+    if re.fullmatch(r"(y|cb|cr)_\d+_\d+", name):
+        return UnknownChannelError(f"{message}: frequencies go from 0 to {BLOCK - 1}", _REMEDY)
+    near = did_you_mean(name, (*PUBLISHED, "all", *saved, *NAMES))
+    return UnknownChannelError(message, near + _REMEDY)
 
 
 def _checked(indices: tuple[int, ...], name: str) -> Selection:

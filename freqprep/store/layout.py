@@ -16,6 +16,10 @@ REPLACED_PREFIX = ".replaced-"
 """A split just overwritten, for the moment until it is removed."""
 
 
+RUN_CARD = "model.json"
+"""The card in a training run's folder, by which a run is told from a store."""
+
+
 def shard_path(split_folder: Path, shard: int) -> Path:
     """Where a shard's file is."""
     return split_folder / COEFFICIENTS / "c" / str(shard) / "0" / "0" / "0"

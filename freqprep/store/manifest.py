@@ -22,6 +22,8 @@ from freqprep.store.schema import FORMAT_NAME, check_format
 MANIFEST = "manifest.json"
 GROUP_DOCUMENT = "zarr.json"
 
+_MAKE_ONE = "name a store, or make one with `freqprep convert`"
+
 
 @dataclass(frozen=True)
 class FileEntry:

@@ -7,7 +7,13 @@ import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from freqprep.errors import CorruptStoreError, StoreError, UnknownSplitError, UsageError
+from freqprep.errors import (
+    CorruptStoreError,
+    StoreError,
+    UnknownSplitError,
+    UsageError,
+    did_you_mean,
+)
 from freqprep.store.keys import Keys
 from freqprep.store.layout import PARTIAL_PREFIX
 from freqprep.store.manifest import GROUP_DOCUMENT, MANIFEST, check_root
@@ -79,7 +85,7 @@ class Store(Mapping[str, "Split"]):
         if name not in self._splits:
             raise UnknownSplitError(
                 f"{self.path} has no finished split {name!r}{self._being_written()}",
-                f"it has: {', '.join(self._splits) or 'none'}",
+                f"{did_you_mean(name, self._splits)}it has: {', '.join(self._splits) or 'none'}",
             )
         split = self._splits[name]
         if split is None:

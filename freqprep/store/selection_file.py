@@ -133,6 +133,10 @@ def _json(data: bytes) -> Any:
         raise ValueError(f"it has more than {_MOST_BYTES} bytes")
     try:
         document = json.loads(data, parse_constant=_no_number, parse_float=_finite)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"it is not JSON (line {error.lineno}, column {error.colno})") from None
+    except UnicodeDecodeError as error:
+        raise ValueError(f"it is not UTF-8 (byte {error.start})") from None
     except ValueError as error:
         raise ValueError(f"it is not JSON ({error})") from None
     except RecursionError:

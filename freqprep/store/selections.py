@@ -222,21 +222,20 @@ def _path(store: Path, name: str) -> Path:
 
 
 def _named(text: str, split: HasEnergies | None) -> Selection:
-    """What is known by a name, and only then what was saved by it: no file hides a rule."""
-    try:
-        return channels(text)
-    except UnknownChannelError as error:
-        unknown = error
-    if split is None:
-        also = "a name saved in a store needs the split as well"
-    else:
+    """What was saved by a name that cannot mean anything else, or is known by it."""
+    saved: list[str] = []
+    also = "a name saved in a store needs the split as well"
+    if split is not None:
         store = split.path.parent
         if not _refusal(text) and _path(store, text).is_file():
             return read_selection(_path(store, text))
-        names = [path.stem for path in _entries(store) if path.suffix == SUFFIX]
-        saved = ", ".join(name for name in names if not _refusal(name))
-        also = f"saved in {store}: {saved or 'none'}"
-    raise UnknownChannelError(unknown.message, f"{unknown.remedy}; {also}")
+        names = (path.stem for path in _entries(store) if path.suffix == SUFFIX)
+        saved = [name for name in names if not _refusal(name)]
+        also = f"saved in {store}: {', '.join(saved) or 'none'}"
+    try:
+        return channels(text, saved)
+    except UnknownChannelError as error:
+        raise UnknownChannelError(error.message, f"{error.remedy}; {also}") from None
 
 
 def _most_energy(count: int, split: HasEnergies | None) -> Selection:

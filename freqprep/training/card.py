@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,11 @@ from freqprep.models.gate import ChannelGate, GatedNetwork
 from freqprep.models.networks import build
 from freqprep.spectrum.quantization import step_table
 from freqprep.store.disk import full_disk_named, write_parts
+from freqprep.store.layout import RUN_CARD
+from freqprep.store.manifest import GROUP_DOCUMENT
 from freqprep.store.schema import Encoding
 
-CARD = "model.json"
+CARD = RUN_CARD
 """Name of the card in a run's folder."""
 
 FORMAT_NAME = "freqprep-model"
@@ -29,6 +32,7 @@ FORMAT_VERSION = "1.1"
 
 _MOST_BYTES = 16 * 2**20
 _MOST_PATCHES = 4096
+_MAKE_ONE = "name the folder of a run, or make one with `freqprep train STORE --run FOLDER`"
 
 
 @dataclass(frozen=True)
@@ -228,14 +232,18 @@ def read_card(folder: Path) -> Card:
         with path.open("rb") as file:
             data = file.read(_MOST_BYTES)
     except OSError as error:
-        raise RunError(
-            f"{folder} is not the folder of a run: {CARD} cannot be read ({error.strerror})",
-            "make one with `freqprep train STORE --run FOLDER`",
-        ) from None
+        what = f"{CARD} cannot be read ({error.strerror})"
+        if not os.path.lexists(folder):
+            what = "it does not exist"
+        elif not folder.is_dir():
+            what = "it is a file"
+        elif (folder / GROUP_DOCUMENT).is_file():
+            what = "it is a store"
+        raise RunError(f"{folder} is not the folder of a run: {what}", _MAKE_ONE) from None
     try:
         return Card.from_dict(json.loads(data, parse_constant=_no_number))
-    except (ValueError, RecursionError) as error:
-        raise RunError(f"{path} is not JSON: {error}", "train again, or restore the file") from None
+    except (ValueError, RecursionError):
+        raise RunError(f"{path} is not JSON", "train again, or restore the file") from None
     except RunError as error:
         raise RunError(f"{path}: {error.message}", error.remedy or "restore the file") from None
 

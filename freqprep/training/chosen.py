@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from freqprep.augment.feed import KINDS
-from freqprep.errors import UsageError
+from freqprep.errors import UsageError, did_you_mean
 from freqprep.models.detection import DETECTORS
 from freqprep.spectrum.channels import Selection
 from freqprep.store.selections import select
@@ -24,7 +24,8 @@ def chosen_channels(request: TrainingRequest, train: Split) -> tuple[Selection |
         An unknown kind of input or channel, or options that do not go together.
     """
     if request.input not in KINDS:
-        raise UsageError(f"input {request.input!r} does not exist", f"use {' or '.join(KINDS)}")
+        remedy = f"{did_you_mean(request.input, KINDS)}use {' or '.join(KINDS)}"
+        raise UsageError(f"input {request.input!r} does not exist", remedy)
     if request.input == "rgb":
         if request.channels is not None or request.gate:
             raise UsageError(

@@ -131,10 +131,10 @@ class Classifying:
         """Of the whole network."""
         return multiply_accumulates(network, self._inputs.shape)
 
-    def brief(self, values: dict[str, float]) -> str:
+    def brief(self, values: dict[str, float]) -> tuple[str, ...]:
         """Loss, accuracy, gates."""
-        gates = f", gates open {values['gates_open']:.1%}" if "gates_open" in values else ""
-        return f"loss {values['loss']:.3f}, top-1 {values['top1']:.1%}{gates}"
+        gates = (f"gates open {values['gates_open']:.1%}",) if "gates_open" in values else ()
+        return f"loss {values['loss']:.3f}", f"top-1 {values['top1']:.1%}", *gates
 
 
 def _bare(model: Any) -> Any:

@@ -226,14 +226,14 @@ class Detecting:
         shape = inputs.planes, height // inputs.stride, width // inputs.stride
         return multiply_accumulates(network.backbone, shape)
 
-    def brief(self, values: dict[str, float]) -> str:
+    def brief(self, values: dict[str, float]) -> tuple[str, ...]:
         """The losses."""
         parts = (
             f"{name.removeprefix('loss_')} {value:.3f}"
             for name, value in values.items()
             if name.startswith("loss_")
         )
-        return f"loss {values['loss']:.3f} ({', '.join(parts)})"
+        return f"loss {values['loss']:.3f}", *parts
 
     def some_images(self, device: torch.device) -> torch.Tensor:
         """What the network is fed of the first valid images, for norms to be settled on.

@@ -39,7 +39,8 @@ def held_interrupts(alone: bool) -> Iterator[Callable[[], bool]]:
                 raise KeyboardInterrupt
             return
         waiting.set()
-        os.write(2, _SAID)  # print may be what was interrupted
+        # print may be what was interrupted; on a terminal a bar's line may be under way
+        os.write(2, b"\n" * os.isatty(2) + _SAID)
 
     before = {number: signal.signal(number, hold) for number in _SIGNALS}
     try:

@@ -21,6 +21,7 @@ from freqprep.training.card import Card, write_card
 from freqprep.training.curves import write_curves
 from freqprep.training.gating import gate_of, propose
 from freqprep.training.interrupts import held_interrupts
+from freqprep.training.opening import Forecast, describe_start
 from freqprep.training.planning import plan
 from freqprep.training.request import Plan, TrainingRequest
 from freqprep.training.results import results_of
@@ -61,9 +62,11 @@ def train(request: TrainingRequest) -> Card:
     with join_world(request.device) as world, _own_draws(world.device):
         planned = plan(request, world.size)
         card = planned.card
-        for note in planned.notes if world.leads else ():
-            say(f"note: {note}")
         run = RunState(request, planned, world)
+        if world.leads:
+            say(describe_start(run, planned))
+            for note in planned.notes:
+                say(f"note: {note}")
         with run.loader, held_interrupts(world.size == 1) as interrupted:
             _train_all(run, planned, interrupted)
         results = results_of(run, planned.train)
@@ -94,12 +97,13 @@ def _own_draws(device: torch.device) -> Iterator[None]:
 
 def _train_all(run: RunState, planned: Plan, interrupted: Callable[[], bool]) -> None:
     epochs = run.recipe.epochs
+    forecast = Forecast(run, planned.val is not None)
     with contextlib.ExitStack() as stack:
         if run.log is not None:
             stack.callback(run.log.close)
         while run.loader.epoch < epochs:
             epoch = run.loader.epoch
-            _train_epoch(run, interrupted)
+            _train_epoch(run, interrupted, forecast)
             run.world.same_everywhere(run.average.network)
             if planned.val is not None:
                 run.validation = _validate(run, planned.val, epoch)
@@ -113,7 +117,7 @@ def _train_all(run: RunState, planned: Plan, interrupted: Callable[[], bool]) ->
                 _leave(run)
 
 
-def _train_epoch(run: RunState, interrupted: Callable[[], bool]) -> None:
+def _train_epoch(run: RunState, interrupted: Callable[[], bool], forecast: Forecast) -> None:
     """The rest of the current epoch."""
     loader, images = run.loader, run.recipe.batch_size
     run.network.train()
@@ -126,9 +130,11 @@ def _train_epoch(run: RunState, interrupted: Callable[[], bool]) -> None:
             train_step(run, batch)
             last = batch.step + 1 == len(loader)
             line = last or (batch.step + 1) % steps == 0
-            note = _report(run, batch) if line else ""
+            notes = _report(run, batch) if line else ()
             if progress is not None:
-                progress.update(images, note)
+                progress.update(images, *notes)
+            if estimate := forecast.step_done():
+                say(estimate)
             if last:
                 continue  # the end of the epoch saves
             # Several processes stop after the same step: they ask one another with each line.
@@ -188,8 +194,8 @@ def _draw_seed(*numbers: int) -> int:
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
 
 
-def _report(run: RunState, batch: Batch) -> str:
-    """Write a line of metrics for the steps since the last one; a short form of it."""
+def _report(run: RunState, batch: Batch) -> tuple[str, ...]:
+    """Write a line of metrics for the steps since the last one; some of it in a few words."""
     values = run.meter.take(run.world, run.loader.wait_seconds)
     values["lr"] = run.optimizer.param_groups[0]["lr"]
     run.write("train", values)
@@ -198,10 +204,7 @@ def _report(run: RunState, batch: Batch) -> str:
             f"the loss is {values['loss']} in epoch {batch.epoch + 1}, step {batch.step + 1}",
             "train again with a smaller --lr",
         )
-    return (
-        f"{run.task.brief(values)}, {values['images_per_second']:.1f} images/s,"
-        f" data wait {values['data_wait']:.1%}"
-    )
+    return *run.task.brief(values), f"data wait {values['data_wait']:.1%}"
 
 
 def _validate(run: RunState, split: Split, epoch: int) -> dict[str, Any]:
@@ -213,7 +216,7 @@ def _validate(run: RunState, split: Split, epoch: int) -> dict[str, Any]:
 
 
 def _progress(run: RunState, what: str, total: int, done: int) -> Any:
-    return Progress(what, total, done) if run.world.leads else contextlib.nullcontext()
+    return Progress(what, total, done, keep=True) if run.world.leads else contextlib.nullcontext()
 
 
 def _leave(run: RunState) -> NoReturn:

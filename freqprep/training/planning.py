@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from freqprep.errors import RunError, UsageError
+from freqprep.errors import RunError, UsageError, did_you_mean
 from freqprep.models.detection import DETECTORS
 from freqprep.models.networks import MODELS
 from freqprep.store.reader import Store, open_store
@@ -37,9 +37,12 @@ def plan(request: TrainingRequest, processes: int = 1) -> Plan:
     """
     known = (*MODELS, *DETECTORS)
     if request.model not in known:
-        raise UsageError(f"model {request.model!r} does not exist", f"use {' or '.join(known)}")
+        raise UsageError(
+            f"model {request.model!r} does not exist",
+            f"{did_you_mean(request.model, known)}use {' or '.join(known)}",
+        )
     if request.threads < 1:
-        raise UsageError(f"{request.threads} reading threads", "use at least one")
+        raise UsageError(f"--threads must be at least 1, got {request.threads}")
     task: Any = detecting if request.model in DETECTORS else classifying
     begun = _check_folder(request)
     store = open_store(request.store)
@@ -113,7 +116,7 @@ def _check_folder(request: TrainingRequest) -> Card | None:
     if folder.resolve().is_relative_to(request.store.resolve()):
         raise UsageError(f"{folder} lies in the store", "name a --run outside of it")
     if folder.exists() and not folder.is_dir():
-        raise UsageError(f"{folder} is no folder", "name another --run")
+        raise UsageError(f"{folder} is a file, not a folder", "name another --run")
     if not (folder / CARD).exists():
         if taken := [name for name in RUN_FILES if (folder / name).exists()]:
             raise UsageError(f"{folder} has a {taken[0]} of something else", "name another --run")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from freqprep.augment import FramePolicy, Policy
-from freqprep.errors import UsageError
+from freqprep.errors import UsageError, did_you_mean
 from freqprep.models.detection import DETECTORS
 
 SCHEDULES = ("cosine", "steps")
@@ -76,7 +76,8 @@ class Recipe:
         _check(self.epochs >= 1, f"{self.epochs} epochs", "train for at least one")
         _check(self.batch_size >= 1, f"a batch of {self.batch_size}", "take at least one image")
         parts = f"a batch of {self.batch_size} in {self.accumulate} parts"
-        _check(1 <= self.accumulate <= self.batch_size, parts, "use one part or more, but fewer")
+        fits = 1 <= self.accumulate <= self.batch_size
+        _check(fits, parts, f"use 1 to {self.batch_size} parts")
         positive = math.isfinite(self.lr) and self.lr > 0
         _check(positive, f"a learning rate of {self.lr}", "use a number above 0")
         _check(
@@ -200,8 +201,11 @@ def preset_recipe(name: str, model: str, **changes: Any) -> Recipe:
         There is no such preset or model, or a number is out of its range.
     """
     if name not in PRESETS:
-        raise UsageError(f"preset {name!r} does not exist", f"use {' or '.join(PRESETS)}")
-    _check(model in PRESETS[name], f"model {model!r}", f"use {' or '.join(PRESETS[name])}")
+        remedy = f"{did_you_mean(name, PRESETS)}use {' or '.join(PRESETS)}"
+        raise UsageError(f"preset {name!r} does not exist", remedy)
+    models = PRESETS[name]
+    remedy = f"{did_you_mean(model, models)}use {' or '.join(models)}"
+    _check(model in models, f"model {model!r}", remedy)
     recipe = PRESETS[name][model]
     given = {field: value for field, value in changes.items() if value is not None}
     batch = given.get("batch_size", recipe.batch_size)

@@ -69,6 +69,8 @@ class TrainingRequest:
         See `freqprep.Loader`: a multiple of every number of processes to be used.
     resume : bool
         Go on with the run in the folder.
+    preset : str or None
+        Name of the preset that the recipe came from, to be said; the recipe alone counts.
     """
 
     store: Path
@@ -94,6 +96,7 @@ class TrainingRequest:
     compile: bool = False
     lanes: int | None = None
     resume: bool = False
+    preset: str | None = None
 
 
 @dataclass(frozen=True)

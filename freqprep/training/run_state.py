@@ -167,8 +167,6 @@ class RunState:
                 f"the checkpoint in {folder} does not fit: {error}",
                 "train again into another folder",
             ) from None
-        if self.world.leads:
-            say(f"resuming {folder} at epoch {self.loader.epoch + 1}, step {self.loader.step}")
         return written
 
     def _begin_with(self, init: Path, train: Split) -> None:

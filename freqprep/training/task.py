@@ -44,5 +44,5 @@ class Task(Protocol):
     def arithmetic(self, network: torch.nn.Module) -> int:
         """Multiply-accumulates of one image."""
 
-    def brief(self, values: dict[str, float]) -> str:
-        """The numbers of `loss` in a few words."""
+    def brief(self, values: dict[str, float]) -> tuple[str, ...]:
+        """The numbers of `loss` in a few words each, the most important first."""

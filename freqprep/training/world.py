@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import torch
 import torch.distributed
 
-from freqprep.errors import UsageError
+from freqprep.errors import UsageError, did_you_mean
 from freqprep.streaming.processes import not_torchrun, process_numbers
 
 
@@ -79,16 +80,21 @@ def choose_device(name: str | None) -> torch.device:
     gpu = torch.cuda.is_available()
     if name is None:
         return torch.device("cuda" if gpu else "cpu")
+    remedy = "use cpu, cuda or cuda:N" if gpu else "without a GPU, use cpu"
+    if not re.fullmatch(r"cpu|cuda(:\d{1,3})?", name):
+        near = "did you mean cuda? " if name == "gpu" else did_you_mean(name, ("cpu", "cuda"))
+        raise UsageError(f"device {name!r} cannot be used", near + remedy)
+    device = torch.device(name)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        found = f"{torch.cuda.device_count()} GPUs are here" if gpu else "no GPU is here"
+        if not torch.backends.cuda.is_built():
+            found = "this PyTorch is built without CUDA"
+        raise UsageError(f"device {name!r} cannot be used: {found}", remedy)
     try:
-        device = torch.device(name)
-        if device.type not in ("cpu", "cuda"):
-            raise RuntimeError("networks run on a CPU or with CUDA here")
         torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
+    except RuntimeError as error:
         reason = (str(error).splitlines() or [""])[0]
-        raise UsageError(
-            f"device {name!r} cannot be used: {reason}", "use cpu" + (" or cuda" if gpu else "")
-        ) from None
+        raise UsageError(f"device {name!r} cannot be used: {reason}", remedy) from None
     return device
 
 

@@ -99,7 +99,7 @@ def test_what_is_asked_wrongly(call, detector, run_folder, folder, tmp_path):
         "--threshold of a classifier; leave": (run_folder, "--threshold", "0.5"),
         "--output of a classifier; leave": (run_folder, "-o", tmp_path / "new"),
         "--results of a classifier; leave": (run_folder, "--results", tmp_path / "new"),
-        "'--threshold'": (detector, "--threshold", "1.5"),
+        "--threshold must be a number from 0 to 1": (detector, "--threshold", "1.5"),
         "file cannot hold pictures: it is no folder": (detector, "-o", tmp_path / "file"),
         "its folder is not there; make it": (detector, "-o", tmp_path / "no" / "new"),
         f"{tmp_path}/11.png is there already; --overwrite": (detector, "-o", tmp_path),

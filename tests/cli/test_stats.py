@@ -163,8 +163,8 @@ REFUSED = {
     "--scores nowhere.json": "nowhere.json",
     "--save square-24": "square-24",
     "--save ../x": "../x",
-    "--sample 0": "--sample 0",
-    "--jobs 0": "--jobs 0",
+    "--sample 0": "--sample must be a whole number of at least 1",
+    "--jobs 0": "--jobs must be a whole number of at least 1",
     "--split test": "no finished split 'test'",
 }
 

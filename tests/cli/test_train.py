@@ -87,6 +87,7 @@ def test_two_processes_train_one_network_and_one_goes_on(store, tmp_path):
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)  # the second process is silent
     assert document["validation"]["images"] == 19
+    assert done.stderr.count("training on ") == 1 and "; 2 processes" in done.stderr
     lines = read_metrics(run)
     assert [line["steps"] for line in lines if line["kind"] == "validation"] == [4, 8]
     alone = synthetic.freqprep_json(*words, "--epochs", "2", "--resume", env=ONE_THREAD)
@@ -105,12 +106,12 @@ def test_several_weights_of_the_gate_are_compared(call, store, tmp_path):
     ("words", "code", "said"),
     [
         (["--epochs", "0"], 2, "0 epochs"),
-        (["--preset", "long"], 2, "use short or paper"),
+        (["--preset", "long"], 2, "--preset must be short or paper, got 'long'"),
         (["--channels", "nothing"], 2, "known selections"),
         (["--read", "y_0_0"], 2, "channels are used that are not read"),
         (["--grid", "4"], 2, "from 16 to 256"),
         (["--gate-lambda", "1"], 2, "add --gate"),
-        (["--gate", "--gate-lambda", "much"], 2, "give numbers"),
+        (["--gate", "--gate-lambda", "much"], 2, "must be numbers with commas"),
         (["--input", "rgb"], 2, "RGB input has no channels"),
         (["--train-split", "valid"], 2, "it has: train, val"),
         (["--init", "nothing.pt"], 2, "nothing.pt"),

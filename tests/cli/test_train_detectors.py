@@ -149,7 +149,7 @@ def test_two_processes_train_one_detector_and_one_goes_on(shapes, tmp_path):
         (["--aligned-crops"], "has no --aligned-crops"),
         (["--compile"], "has no --compile"),
         (["--batch-norm", "frozen"], "--batch-norm frozen without --init"),
-        (["--batch-norm", "cold"], "use frozen or trained"),
+        (["--batch-norm", "cold"], "--batch-norm must be frozen or trained"),
         (["--trained-stages", "2"], "--trained-stages 2 without --init"),
         (["--regions", "0"], "0 regions"),
         (["--smallest-crop", "2"], "smallest_crop 2.0 is not above 0, up to 1"),

@@ -175,10 +175,14 @@ def test_what_is_asked_wrongly(call, run_folder, store, picture, tmp_path):
     wrong = [
         (2, "it has: train, val", ("evaluate", run_folder, store, "--split", "test")),
         (2, "device 'tpu' cannot be used", ("evaluate", run_folder, store, "--device", "tpu")),
-        (2, "'--batch-size'", ("evaluate", run_folder, store, "--batch-size", "0")),
-        (2, "'--threads'", ("evaluate", run_folder, store, "--threads", "0")),
+        (
+            2,
+            "--batch-size must be a whole number of at least 1",
+            ("evaluate", run_folder, store, "--batch-size", "0"),
+        ),
+        (2, "--threads must be a whole number", ("evaluate", run_folder, store, "--threads", "0")),
         (1, "freqprep convert", ("evaluate", run_folder, tmp_path / "no.zarr")),
-        (2, "'--top'", ("predict", run_folder, picture, "--top", "0")),
+        (2, "--top must be a whole number", ("predict", run_folder, picture, "--top", "0")),
         (2, "device 'tpu' cannot be used", ("predict", run_folder, picture, "--device", "tpu")),
         (1, "missing: no such file", ("predict", run_folder, tmp_path / "no.jpg")),
         (2, ".onnx or .pt2", ("export", run_folder, "-o", tmp_path / "model.pb")),

@@ -147,6 +147,7 @@ def test_another_networks_weights_are_refused(tmp_path, rgb, files):
     assert "of its 1 tensors (a)" in refusal(network, path)
     path.write_bytes(b"not a network")
     assert "cannot be read" in refusal(network, path)
+    (tmp_path / "weights.safetensors").touch()
     assert "unknown kind of file" in refusal(network, tmp_path / "weights.safetensors")
 
 

@@ -109,6 +109,7 @@ def test_wrong_tensors_are_named(folded, tmp_path):
 
 def test_files_that_are_something_else_are_refused(folded, tmp_path):
     assert "cannot be read" in refusal(tmp_path / "missing.npz")
+    (tmp_path / "network.onnx").touch()
     assert "unknown kind of file '.onnx'" in refusal(tmp_path / "network.onnx")
     for suffix in (".npz", ".pt"):
         path = tmp_path / f"other{suffix}"

@@ -80,7 +80,7 @@ def test_a_split_without_objects_is_not_trained_on(tmp_path, ask, crowds):
         ({"input": "sound"}, "input 'sound' does not exist"),
         ({"train_split": "test"}, "it has: train, val"),
         ({"val_split": "test"}, "it has: train, val"),
-        ({"threads": 0}, "0 reading threads"),
+        ({"threads": 0}, "--threads must be at least 1, got 0"),
     ],
 )
 def test_what_cannot_be_done(ask, changes, words):

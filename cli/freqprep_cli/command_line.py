@@ -1,0 +1,170 @@
+"""Groups of options in ``--help``, and wrong words on the command line in plain English."""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import shellingham
+import typer
+from typer.completion import install_callback, show_callback
+from typer.core import TyperCommand, TyperGroup
+from typer.exceptions import TyperException
+
+from freqprep.errors import UsageError, did_you_mean
+from freqprep.spectrum.channels import PUBLISHED
+
+_WHOLE_SENTENCE = 1000
+_SHELLS = ("bash", "zsh", "fish")
+_COMPLETION: dict[str, Callable[[Any, Any, str], Any]] = {
+    "--install-completion": install_callback,
+    "--show-completion": show_callback,
+}
+_KINDS = {int: "a whole number", float: "a number"}
+
+
+def selection_names() -> list[str]:
+    """Selections that every store knows, for the shell to complete."""
+    return [*PUBLISHED, "all"]
+
+
+def device_names() -> list[str]:
+    """Devices, for the shell to complete."""
+    return ["cpu", "cuda"]
+
+
+class Command(TyperCommand):
+    """A command whose ``--help`` has a section for each `rich_help_panel` of its options."""
+
+    def get_short_help_str(self, limit: int = 45) -> str:
+        """The first sentence, however long: lists wrap it."""
+        return super().get_short_help_str(_WHOLE_SENTENCE)
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Arguments, then the sections in the order of their first options."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None:
+                kind = "Arguments" if parameter.param_type_name == "argument" else "Options"
+                panel = getattr(parameter, "rich_help_panel", None)
+                sections.setdefault(panel or kind, []).append(record)
+        for name, records in sections.items():
+            with formatter.section(name):
+                formatter.write_dl(records)
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """The arguments and the options that are needed, then the word for all others."""
+        pieces = []
+        for parameter in self.get_params(ctx):
+            if parameter.param_type_name == "argument":
+                pieces.append(parameter.metavar or parameter.name.upper())
+            elif parameter.required:
+                pieces.append(f"{max(parameter.opts, key=len)} {parameter.metavar or 'VALUE'}")
+        return [*pieces, "[OPTIONS]"]
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse; a wrong option or value is a `UsageError`."""
+        if not args:
+            return super().parse_args(ctx, args)  # shows the help
+        with _in_plain_english(self, ctx, args):
+            return super().parse_args(ctx, args)
+
+
+class Group(TyperGroup):
+    """The command itself."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse; a wrong option is a `UsageError`."""
+        if not args:
+            return super().parse_args(ctx, args)
+        if args[0] in _COMPLETION and not ctx.resilient_parsing:
+            _COMPLETION[args[0]](ctx, None, _shell(*args[:2]))  # exits
+        with _in_plain_english(self, ctx, args):
+            return super().parse_args(ctx, args)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find a command; one that does not exist is a `UsageError`."""
+        if not ctx.resilient_parsing and args[0] not in self.commands:
+            near = did_you_mean(args[0], self.commands)
+            raise UsageError(
+                f"{ctx.command_path} has no command {args[0]!r}",
+                f"{near}`{ctx.command_path} --help` lists them",
+            )
+        return super().resolve_command(ctx, args)
+
+
+def _shell(option: str, name: str | None = None) -> str:
+    """The shell that is named, or that the command runs in."""
+    if name is None:
+        try:
+            name = shellingham.detect_shell()[0]
+        except shellingham.ShellDetectionFailure:
+            raise UsageError(
+                f"{option} cannot tell which shell this is", f"name it: {option} {listed(_SHELLS)}"
+            ) from None
+    if name not in _SHELLS:
+        remedy = did_you_mean(name, _SHELLS).strip()
+        raise UsageError(f"{option} is for {listed(_SHELLS)}, got {name!r}", remedy)
+    return name
+
+
+@contextlib.contextmanager
+def _in_plain_english(command: Any, ctx: Any, args: list[str]) -> Iterator[None]:
+    """Say what typer refuses as all other errors are said."""
+    given = list(args)
+    try:
+        yield
+    except typer.BadParameter as error:
+        if error.param is None:
+            raise
+        raise _wrong_value(error, command, ctx, given) from None
+    except TyperException as error:
+        if ctx.resilient_parsing:
+            raise
+        wrong = getattr(error, "option_name", None)
+        remedy = f"see `{ctx.command_path} --help`"
+        if wrong is None:
+            text = error.format_message().rstrip(".")
+            raise UsageError(f"{text[:1].lower()}{text[1:]}", remedy) from None
+        options = {name: one for one in command.get_params(ctx) for name in one.opts}
+        if wrong in options:
+            takes = "takes no value" if options[wrong].is_flag else "needs a value"
+            raise UsageError(f"{wrong} {takes}", remedy) from None
+        raise UsageError(
+            f"{ctx.command_path} has no option {wrong}", did_you_mean(wrong, options) + remedy
+        ) from None
+
+
+def _wrong_value(error: Any, command: Any, ctx: Any, args: list[str]) -> UsageError:
+    parameter = error.param
+    option = parameter.param_type_name == "option"
+    name = max(parameter.opts, key=len) if option else parameter.metavar or parameter.name.upper()
+    remedy = f"see `{ctx.command_path} --help`"
+    given = command.make_parser(ctx).parse_args(args=args)[0].get(parameter.name)
+    if given is None:
+        meaning = (parameter.help or "").rstrip(".").partition(". ")[0]
+        return UsageError(f"{name} is missing: {meaning[:1].lower()}{meaning[1:]}", remedy)
+    choices = parameter.type_descriptor.choices
+    if choices is not None:
+        words = [one.value if isinstance(one, enum.Enum) else str(one) for one in choices]
+        must, remedy = listed(words), did_you_mean(given, words) + remedy
+    else:
+        must = _KINDS.get(parameter.type_descriptor.annotation, "text in UTF-8") + _range(parameter)
+    return UsageError(f"{name} must be {must}, got {given!r}", remedy)
+
+
+def _range(parameter: Any) -> str:
+    """The numbers that are allowed; arguments have none."""
+    least, most = getattr(parameter, "min", None), getattr(parameter, "max", None)
+    if least is None or most is None:
+        return "" if least is None else f" of at least {least}"
+    return f" from {least} to {most}"
+
+
+def listed(words: Sequence[str]) -> str:
+    """``a, b or c``."""
+    *first, last = words
+    return f"{', '.join(first)} or {last}" if first else last

@@ -1,0 +1,67 @@
+"""How ``freqprep train`` prints what came of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from freqprep_cli.output import percent, size, table
+
+if TYPE_CHECKING:
+    from freqprep.training.card import Card
+
+
+def describe(card: Card, run: Path) -> str:
+    """A run's results for people."""
+    results = card.results
+    inputs, validation = card.inputs, results["validation"]
+    lines = [
+        ("input", f"{_size(inputs)}, {len(inputs.read)} channels read"),
+        ("parameters", f"{results['parameters']:,}"),
+        ("multiply-accumulates", f"{results['multiply_accumulates'] / 1e6:,.1f} million an image"),
+        ("read", f"{size(results['read_bytes_per_image'])} an image"),
+        ("source files", f"{size(results['source_bytes_per_image'])} an image"),
+    ]
+    if validation and card.detects:
+        lines += [
+            (f"{what} AP, AP50", f"{percent(found['AP'])}, {percent(found['AP50'])}")
+            for what in ("box", "mask")
+            if (found := validation[what])
+        ]
+    elif validation:
+        lines += [
+            ("top-1", f"{validation['top1']:.2%}"),
+            ("top-5", f"{validation['top5']:.2%}"),
+        ]
+    if validation:
+        images, rejected = validation["images"], validation["rejected"]
+        lines += [("validated", f"{images} images, {rejected} rejected")]
+    if "gate" in results:
+        gate = results["gate"]
+        lines += [
+            ("gates open", f"{gate['open']:.1f} of {inputs.planes} in the mean"),
+            ("proposed", f"{len(gate['channels'])} channels: {run / gate['selection_file']}"),
+            ("scores", f"{run / gate['scores_file']}, for `freqprep stats --scores`"),
+        ]
+    return f"{card.model} in {run}\n{table(lines)}"
+
+
+def _size(inputs: Any) -> str:
+    """Of one input; of a detector's, that of the short side."""
+    if hasattr(inputs, "shape"):
+        return " x ".join(map(str, inputs.shape))
+    return f"{inputs.planes} planes, short side {inputs.short // inputs.stride}"
+
+
+def describe_sweep(rows: list[dict[str, Any]]) -> str:
+    """What each weight of the gate leaves open, and how well it does."""
+    lines = [
+        (
+            f"lambda {row['lambda']:g}",
+            f"{row['open']:6.1f} open, "
+            + ("no validation" if row["top1"] is None else f"top-1 {row['top1']:.2%}")
+            + f"  {row['run']}",
+        )
+        for row in rows
+    ]
+    return table(lines)

@@ -1,0 +1,194 @@
+"""The first thing a run says: what is trained, on what, where, and for about how long."""
+
+from __future__ import annotations
+
+import time
+
+import torch
+
+from freqprep.augment import Frames
+from freqprep.store.split import Split
+from freqprep.training.chosen import DEFAULT_CHANNELS
+from freqprep.training.recipe import Recipe
+from freqprep.training.request import Plan
+from freqprep.training.run_state import RunState
+from freqprep.training.world import World
+from freqprep.wording import duration, plural, table
+
+_TIMED_STEPS = 10
+_TIMED_SECONDS = 5.0
+_MOST_OF_ALL = 1 / 10
+
+
+def describe_start(run: RunState, plan: Plan) -> str:
+    """A short table for people.
+
+    Parameters
+    ----------
+    run : RunState
+        Before its first step.
+    plan : Plan
+    """
+    recipe, request = run.recipe, run.request
+    accumulated = f" in {recipe.accumulate} parts" if recipe.accumulate > 1 else ""
+    preset = "" if request.preset is None else f", preset {request.preset}"
+    rows = [
+        ("network", _network(run)),
+        ("input", _inputs(run)),
+        ("images", _images(plan)),
+        ("batch", f"{recipe.batch_size} images{accumulated}, {_steps(run)} an epoch"),
+        ("learning rate", _learning_rate(recipe, len(run.loader))),
+        ("epochs", f"{recipe.epochs}{preset}"),
+        ("order", _order(run, plan.train)),
+        ("device", _device(run.world)),
+        ("seed", str(request.seed)),
+        ("begins", _begins(run, plan)),
+        ("run folder", str(request.run)),
+    ]
+    return f"training on {request.store}\n{table(rows)}"
+
+
+def _network(run: RunState) -> str:
+    card, network = run.card, run.network
+    of_what = " an image (backbone, 4:3)" if card.detects else " an image"
+    parts = [
+        card.model,
+        *(["with a gate"] if card.gate else []),
+        *(["the authors' strides"] if card.strides != "canonical" else []),
+        f"{_millions(sum(one.numel() for one in network.parameters()))} parameters",
+        f"{_millions(run.task.arithmetic(network))} multiply-accumulates{of_what}",
+    ]
+    return ", ".join(parts)
+
+
+def _millions(number: int) -> str:
+    return f"{number / 1e6:,.{1 if number < 1e8 else 0}f} million"
+
+
+def _inputs(run: RunState) -> str:
+    """Channels, and the size of what the network sees."""
+    inputs, read = run.card.inputs, len(run.card.inputs.read)
+    what = f"RGB from {read} channels"
+    if inputs.channels:
+        asked = run.request.channels or ("all" if run.card.gate else DEFAULT_CHANNELS)
+        name = f" ({asked})" if isinstance(asked, str) and "," not in asked else ""
+        what = f"{plural(len(inputs.channels), 'channel')}{name} of {read} read"
+    if isinstance(inputs, Frames):
+        grid = f", grid {inputs.short // inputs.stride}" * bool(inputs.channels)
+        return f"{what}{grid}, short side {inputs.short} pixels, long side at most {inputs.longest}"
+    grid = f", grid {inputs.shape[1]}x{inputs.shape[2]}" * bool(inputs.channels)
+    return f"{what}{grid}, crop {inputs.side}x{inputs.side} pixels"
+
+
+def _images(plan: Plan) -> str:
+    train = f"{_valid(plan.train)} to train on, {plural(len(plan.card.class_ids), 'class')}"
+    return f"{train}; {'no validation' if plan.val is None else f'{_valid(plan.val)} to validate'}"
+
+
+def _valid(split: Split) -> str:
+    """Usable images of a split, and those rejected at conversion."""
+    valid = int(split.valid.sum())
+    rejected = len(split) - valid
+    return f"{valid} ({rejected} rejected)" if rejected else str(valid)
+
+
+def _steps(run: RunState) -> str:
+    return plural(len(run.loader), "step")
+
+
+def _learning_rate(recipe: Recipe, steps: int) -> str:
+    fall = "falling to 0 along a cosine"
+    if recipe.schedule == "steps":
+        drops = ", ".join(f"{recipe.epochs * share:g}" for share in recipe.drops)
+        fall = f"a tenth from epoch {drops} on"
+    total = recipe.epochs * steps
+    warmup = round(recipe.warmup_epochs * steps + min(recipe.warmup_steps, total / 5))
+    return f"{recipe.lr:g}, {fall}" + f", {plural(warmup, 'step')} of warm-up" * (warmup > 0)
+
+
+def _order(run: RunState, train: Split) -> str:
+    """How images are shuffled, and how many an epoch leaves out."""
+    state = run.loader.state_dict()
+    how = "all images shuffled, kept in memory"
+    if state["regime"] == "lanes":
+        lanes, window = plural(state["lanes"], "lane"), plural(state["window"], "shard")
+        how = f"shuffled in {lanes}, over {window} at a time"
+    if state["group_by_aspect"]:
+        how += ", batches of one aspect"
+    valid = int(train.valid.sum())
+    dropped = valid - len(run.loader) * run.recipe.batch_size
+    left = f"{dropped} of {valid} images left out of an epoch" if dropped else "none left out"
+    return f"{how}; {left}; {plural(run.request.threads, 'reading thread')}"
+
+
+def _device(world: World) -> str:
+    if world.device.type == "cuda":
+        name = f"{torch.cuda.get_device_name(world.device)}, bfloat16"
+    else:
+        name = f"CPU, {plural(torch.get_num_threads(), 'thread')}"
+    return name if world.size == 1 else f"{name}; {world.size} processes"
+
+
+def _begins(run: RunState, plan: Plan) -> str:
+    if not plan.resumes:
+        init = run.request.init
+        return "with random weights" if init is None else f"with the weights of {init}"
+    loader, epochs = run.loader, run.recipe.epochs
+    if loader.epoch >= epochs:
+        return f"nothing is left to train: {plural(epochs, 'epoch')} of {epochs} done"
+    return (
+        f"where the checkpoint is: epoch {loader.epoch + 1} of {epochs}, after"
+        f" {loader.step} of {plural(len(loader), 'step')}"
+    )
+
+
+class Forecast:
+    """The time that is left, said once, from the run's own first steps.
+
+    The first step is not timed: it allocates, and compiles where that was asked. Ten steps that
+    take five seconds are timed, or as many as a tenth of the run has.
+
+    Parameters
+    ----------
+    run : RunState
+        Before its first step.
+    validates : bool
+        Whether there is a validation, which is not in the time.
+    """
+
+    def __init__(self, run: RunState, validates: bool) -> None:
+        self._run, self._validates = run, validates
+        self._first = run.steps_done
+        self._last = run.recipe.epochs * len(run.loader)
+        self._began: float | None = None
+        self._said = not run.world.leads
+
+    def step_done(self) -> str:
+        """To be told after each step; the text is empty but for once."""
+        done = self._run.steps_done
+        if self._said:
+            return ""
+        if self._began is None:
+            self._began = self._now()
+            return ""
+        timed = done - self._first - 1
+        enough = timed >= _TIMED_STEPS and time.monotonic() - self._began >= _TIMED_SECONDS
+        if not enough and done - self._first < (self._last - self._first) * _MOST_OF_ALL:
+            return ""
+        self._said = True
+        left = self._last - done
+        each = (self._now() - self._began) / timed
+        if not left:
+            return ""
+        more = "; validation comes on top" if self._validates else ""
+        steps = f"step {done}" if timed == 1 else f"steps {done - timed + 1} to {done}"
+        return (
+            f"time left: about {duration(left * each / 60)} for {plural(left, 'step')}, at"
+            f" {each:.2g} s each in {steps}{more}"
+        )
+
+    def _now(self) -> float:
+        """Seconds of the monotonic clock, when the device has done all that it was given."""
+        if self._run.world.device.type == "cuda":
+            torch.cuda.synchronize(self._run.world.device)
+        return time.monotonic()

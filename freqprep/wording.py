@@ -1,0 +1,147 @@
+"""How text for people is written: numbers with units, durations, tables that fit the terminal."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import unicodedata
+from collections.abc import Iterable, Sequence
+
+_COLUMNS = 80
+_NARROWEST = 8
+_ELLIPSIS = "..."
+
+
+def size(count: float) -> str:
+    """Bytes with a decimal unit."""
+    for unit in ("B", "KB", "MB", "GB"):
+        if abs(count) < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.2f} TB"
+
+
+def counts(numbers: dict[str, int]) -> str:
+    """``3 empty, 1 corrupt``, or ``none``."""
+    return ", ".join(f"{count} {name}" for name, count in numbers.items()) or "none"
+
+
+def plural(count: int, noun: str) -> str:
+    """``1 shard``, ``2 shards``, ``2 classes``."""
+    ending = "" if count == 1 else "es" if noun.endswith("s") else "s"
+    return f"{count} {noun}{ending}"
+
+
+def duration(minutes: float) -> str:
+    """Seconds below two minutes, hours from two hours on, minutes between."""
+    if minutes < 2:
+        return plural(max(round(minutes * 60), 1), "second")
+    return f"{minutes:.0f} minutes" if minutes < 120 else f"{minutes / 60:.1f} hours"
+
+
+def columns_of_terminal() -> int:
+    """Columns that text may take: the terminal's, or 80 where there is none."""
+    return shutil.get_terminal_size((_COLUMNS, 24)).columns
+
+
+def width(text: str) -> int:
+    """Columns that a text takes: East Asian wide letters take two, combining ones none."""
+    if text.isascii():
+        return len(text)
+    wide = sum(unicodedata.east_asian_width(letter) in "WF" for letter in text)
+    return len(text) + wide - sum(unicodedata.combining(letter) > 0 for letter in text)
+
+
+def shortened(text: str, most: int) -> str:
+    """The two ends of a text that is too wide, with an ellipsis between them.
+
+    Parameters
+    ----------
+    text : str
+    most : int
+        Columns that it may take.
+    """
+    if width(text) <= most:
+        return text
+    head, tail = text[: (most - len(_ELLIPSIS) + 1) // 2], text[-((most - len(_ELLIPSIS)) // 2) :]
+    while width(head) + len(_ELLIPSIS) + width(tail) > most:
+        head, tail = (head[:-1], tail) if width(head) >= width(tail) else (head, tail[1:])
+    return f"{head}{_ELLIPSIS}{tail}"
+
+
+def paragraph(text: str) -> str:
+    """A text for stdout, wrapped between words for a terminal, or ``COLUMNS``; or on one line."""
+    if not sys.stdout.isatty() and "COLUMNS" not in os.environ:
+        return text
+    return "\n".join(wrapped(text, columns_of_terminal()))
+
+
+def table(rows: Iterable[tuple[str, str]], most: int | None = None) -> str:
+    """Two aligned columns; what is too wide for its line goes on below, and nothing is lost.
+
+    Parameters
+    ----------
+    rows : iterable of (str, str)
+    most : int, optional
+        Columns that a line may take; those of the terminal by default.
+    """
+    rows = list(rows)
+    most = columns_of_terminal() if most is None else most
+    names = max((width(name) for name, _ in rows), default=0)
+    lines = []
+    for name, value in rows:
+        room = most - names - 4
+        first, *rest = wrapped(value, room)
+        if max(map(width, (first, *rest))) > room:  # a long path or hash, on a line of its own
+            lines += [f"  {name}", *(f"    {line}" for line in wrapped(value, most - 4))]
+            continue
+        lines.append(f"  {_padded(name, names)}  {first}".rstrip())
+        lines += [f"  {'':{names}}  {line}" for line in rest]
+    return "\n".join(lines)
+
+
+def columns(heads: Sequence[str], rows: Sequence[Sequence[str]], most: int | None = None) -> str:
+    """A table: the first column to the left, the others to the right; perhaps without heads.
+
+    Where it is too wide, the names in the first column are shortened in their middle.
+
+    Parameters
+    ----------
+    heads : sequence of str
+        Empty for a table without them.
+    rows : sequence of sequence of str
+    most : int, optional
+        Columns that a line may take; those of the terminal by default.
+    """
+    lines = [heads, *rows] if heads else rows
+    most = columns_of_terminal() if most is None else most
+    widths = [max(map(width, column)) for column in zip(*lines, strict=True)]
+    room = most - 2 - sum(2 + other for other in widths[1:])
+    if widths and widths[0] > room:
+        widths[0] = max(room, _NARROWEST)
+    return "\n".join(
+        "  "
+        + "  ".join(
+            _padded(shortened(cell, at_most), at_most)
+            if number == 0
+            else f"{'':{at_most - width(cell)}}{cell}"
+            for number, (cell, at_most) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )
+
+
+def _padded(text: str, to: int) -> str:
+    return text + " " * (to - width(text))
+
+
+def wrapped(text: str, most: int) -> list[str]:
+    """Lines of whole words; a word that is too wide has a line of its own."""
+    lines: list[str] = []
+    for word in text.split(" "):
+        if lines and width(lines[-1]) + 1 + width(word) <= most:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(word)
+    return lines
