@@ -52,8 +52,13 @@ TORCH_WHEN_USED = {
     "freqprep.models.rgb",
     "freqprep.models.torchvision_ops",
     "freqprep.models.weight_files",
-    "freqprep.streaming.loader",
+    "freqprep.streaming.batch",
+    "freqprep.streaming.dataset",
     "freqprep.streaming.delivery",
+    "freqprep.streaming.loader",
+    "freqprep.streaming.memory",
+    "freqprep.streaming.misuse",
+    "freqprep.streaming.processes",
 }
 # These need torch from their first line, so nothing else imports them when it loads.
 TORCH_SIDE = ("freqprep.augment", "freqprep.models", "freqprep.training")

@@ -16,8 +16,8 @@ from freqprep.store.split import Split
 from freqprep.streaming.misuse import check_content
 from freqprep.streaming.order import Order
 from freqprep.streaming.processes import this_process
-from freqprep.streaming.shuffling import LARGEST_SEED, choose_mixing
-from freqprep.streaming.state import whole
+from freqprep.streaming.shuffling import choose_mixing
+from freqprep.streaming.state import epoch_number, whole
 
 if TYPE_CHECKING:
     import torch
@@ -177,9 +177,7 @@ class BatchSampler:
 
     def set_epoch(self, epoch: int) -> None:
         """Give this epoch next."""
-        if (number := whole("epoch", epoch, 0)) > LARGEST_SEED:
-            raise UsageError(f"epoch={epoch} cannot be used", f"use 0 to {LARGEST_SEED}")
-        self.epoch = number
+        self.epoch = epoch_number(epoch)
 
     def _mine(self) -> range:
         """Numbers of the batches of this process."""

@@ -7,20 +7,16 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from functools import cached_property
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from freqprep.errors import StoreError, UsageError
-from freqprep.progress import Progress
-from freqprep.store.schema import ROWS_PER_SHARD
 from freqprep.store.selections import ChannelsLike, select
 from freqprep.store.split import Split
 from freqprep.streaming.batch import Batch
-from freqprep.streaming.delivery import Delivery, check_device, make_delivery
-from freqprep.streaming.filling import Cache, from_store, ring_depth
+from freqprep.streaming.delivery import Delivery, check_device
+from freqprep.streaming.memory import Memory, mixing_of, wait_for_first
 from freqprep.streaming.misuse import (
     DROPPED_SILENTLY,
     DroppedRows,
@@ -28,21 +24,14 @@ from freqprep.streaming.misuse import (
     check_worker,
     dropped_rows,
 )
-from freqprep.streaming.order import Batches, Order, reads
+from freqprep.streaming.order import Batches, Order
 from freqprep.streaming.pipeline import Pipeline
 from freqprep.streaming.processes import this_process
-from freqprep.streaming.ring import LENT_AT_MOST
-from freqprep.streaming.shuffling import LARGEST_SEED, aspect_bins, choose_mixing
-from freqprep.streaming.state import VERSION, position, whole
+from freqprep.streaming.shuffling import aspect_bins
+from freqprep.streaming.state import VERSION, Position, identity, position, whole
 
 if TYPE_CHECKING:
     import torch
-
-_REFERENCE_CHANNELS = 64
-"""Channels that ``window_bytes`` is for."""
-
-_PATIENCE_SECONDS = 2.0
-_BETWEEN_LOOKS_SECONDS = 0.2
 
 
 class Loader:
@@ -78,20 +67,17 @@ class Loader:
         so 2 feed most GPUs; more where storage answers slowly.
     window_bytes : int
         Memory for decoded shards in this process when 64 channels are read; other numbers take
-        it in proportion. That way the order of rows does not depend on what is read, and runs on
-        other channels, or on RGB, compare. A shard of 64 channels takes
-        ``128 * 64 * grid rows * grid columns`` bytes (int16: twice that): 33.6 MB at 64x64. If
-        all of the split fits, each rank reads it once, keeps it until `close` and shuffles
-        exactly. If not, seven eighths of it are shards whose rows are being mixed; more is better
-        mixed and costs nothing but memory. Besides it there are a few batches of output.
+        it in proportion, so that the order of rows does not depend on what is read. A shard of 64
+        channels takes ``128 * 64 * grid rows * grid columns`` bytes (int16: twice that): 33.6 MB at
+        64x64. If all of the split fits, each rank reads it once, keeps it until `close` and
+        shuffles exactly. If not, seven eighths of it are shards whose rows are being mixed.
     lanes : int, optional
         Parallel windows, a multiple of every number of ranks that is to be used. By default up to
         16, at least 16 shards each; giving it also turns off keeping all in memory. A rank holds
         the windows of its lanes, so its share of ``window_bytes``.
     group_by_aspect : bool
-        Put images of about the same ``log2(width / height)`` into a batch, so that a network that
-        pads its images to a common size pads little. Sixteen global batches at a time are
-        regrouped and their order is drawn. So each row still comes once an epoch; up to 30 more
+        Put images of about the same aspect into a batch, for networks that pad images to a common
+        size. Sixteen global batches at a time are regrouped and their order is drawn; up to 30 more
         batches have to be held in memory, and shards of lanes may be read by several ranks.
     device : str or torch.device
         ``cpu``, or a CUDA device: batches are then made in pinned memory and copied by a stream
@@ -167,25 +153,15 @@ class Loader:
         self.selection = select(channels, split)
         self.steps = split.steps[list(self.selection.indices)]
         self.batch_size = whole("batch_size", batch_size)
-        self._threads = whole("threads", threads)
-        self._window_bytes = whole("window_bytes", window_bytes)
+        budget = whole("window_bytes", window_bytes)
         check_content(split)
         if not split.valid.any():
             raise StoreError(
                 f"{split.path} has no valid rows: all {len(split)} images were rejected",
                 "`freqprep info` says why; repair them and convert with --retry-rejected",
             )
-        encoding = split.attributes.encoding
-        images = (len(self.selection), *encoding.geometry.grid)
-        self._shard_bytes = ROWS_PER_SHARD * int(np.prod(images)) * encoding.dtype.itemsize
-        self._filled = len(np.unique(np.flatnonzero(split.valid) // ROWS_PER_SHARD))
-        mixing = choose_mixing(
-            self._filled,
-            self._shard_bytes * _REFERENCE_CHANNELS // len(self.selection),
-            self._window_bytes,
-            None if lanes is None else whole("lanes", lanes),
-            shuffle,
-        )
+        lanes = None if lanes is None else whole("lanes", lanes)
+        mixing = mixing_of(split, self.selection, budget, lanes, shuffle)
         self._told = (
             None if rank is None else whole("rank", rank, 0),
             None if world_size is None else whole("world_size", world_size),
@@ -198,22 +174,17 @@ class Loader:
             *this_process(*self._told),
             aspect_bins(split.sizes) if group_by_aspect else None,
         )
-        self._reuse = bool(reuse)
-        self.epoch = 0
-        self._global_step = 0
-        self._goes_on = False  # at this step: a state was loaded, and no batch delivered since
+        self._memory = Memory(
+            split, self.selection, budget, whole("threads", threads), self._device, bool(reuse)
+        )
+        self._steps_there: torch.Tensor | None = None  # on the device
+        self._position = Position()
         self.wait_seconds = 0.0
+        self._pipeline: Pipeline | None = None  # of the iterator that is alive
+        self._process = os.getpid()
+        self._closed = False
         if self.dropped > DROPPED_SILENTLY * split.valid.sum():
             warnings.warn(dropped_rows(self._last_order, split.path), DroppedRows, stacklevel=2)
-        self._forget()
-
-    def _forget(self) -> None:
-        """Nothing runs and nothing is kept."""
-        self._cache: Cache | None = None
-        self._delivery: Delivery | None = None
-        self._pipeline: Pipeline | None = None  # of the iterator that is alive
-        self._closed = False
-        self._process = os.getpid()
 
     @property
     def _order(self) -> Order:
@@ -224,9 +195,14 @@ class Loader:
         return self._last_order
 
     @property
+    def epoch(self) -> int:
+        """Epoch of the next batch."""
+        return self._position.epoch
+
+    @property
     def step(self) -> int:
         """Batches of this rank that were delivered in the epoch."""
-        return self._order.delivered(self._global_step)
+        return self._order.delivered(self._position.global_step)
 
     @property
     def dropped(self) -> int:
@@ -240,27 +216,28 @@ class Loader:
     def __iter__(self) -> Iterator[Batch]:
         """An epoch, or what is left of it after `load_state_dict`."""
         self._begin()
-        if not self._goes_on and self._global_step:
-            self._set(self.epoch + 1, 0)
         order, epoch, step = self._order, self.epoch, self.step
         if step == order.steps:  # the other ranks alone have batches
-            self._set(epoch + 1, 0)
+            self._position.advance(order, step)
             return
         batches = order.batches(epoch, step)
         # Copies: a batch that is kept must not keep the whole epoch's rows.
         rows = [part.copy() for part in np.split(batches.rows, batches.edges[1:-1])]
-        pipeline, delivery = self._start(order, batches)
+        pipeline, delivery = self._memory.start(order, batches)
+        self._pipeline = pipeline
         sent = 0
         try:
             for number in range(len(rows)):
                 began = time.perf_counter()
-                self._wait(pipeline, number)
+                if number == 0 and order.rank == 0:
+                    wait_for_first(pipeline, f"reading {self.split.path} for the first batch")
+                pipeline.wait(number)
                 self.wait_seconds += time.perf_counter() - began
                 # The next one too, if it is there: its copy to a device then overlaps with work.
                 while sent < min(number + 2, len(rows)) and pipeline.ready(sent):
                     delivery.send(sent, self.split.labels[rows[sent]])
                     sent += 1
-                self._advance(order, step + number + 1)
+                self._position.advance(order, step + number + 1)
                 try:
                     yield self._batch(delivery, number, rows[number], epoch, batches)
                 finally:
@@ -273,72 +250,23 @@ class Loader:
 
     def _begin(self) -> None:
         """End what runs, and check that an epoch can be given."""
-        self._leave_other_process()
         if self._closed:
             raise UsageError("the loader is closed", "make a new one")
         self._stop()
         check_content(self.split)
         check_worker(shuffled=self._order.mixing.regime != "rows")
-
-    def _advance(self, order: Order, step: int) -> None:
-        """So many batches of the epoch are delivered; the epoch is over with the last one."""
-        self._goes_on = False
-        if step == order.steps:
-            self._set(self.epoch + 1, 0)
-        else:
-            self._global_step = order.global_step(step)
-
-    def _set(self, epoch: int, global_step: int) -> None:
-        self.epoch, self._global_step = epoch, global_step
+        self._position.begin()
 
     def _batch(
         self, delivery: Delivery, number: int, rows: np.ndarray, epoch: int, batches: Batches
     ) -> Batch:
-        codes, labels = delivery.tensors(number)
-        step, sizes = int(batches.numbers[number]), self.split.sizes[rows]
-        return Batch(codes, labels, rows, sizes, epoch, step, self._steps_on_device)
-
-    @cached_property
-    def _steps_on_device(self) -> torch.Tensor:
         import torch
 
-        return torch.tensor(self.steps, device=self._device)
-
-    def _start(self, order: Order, batches: Batches) -> tuple[Pipeline, Delivery]:
-        """Threads that fill the ring; ring and cache are made when first needed."""
-        needed = reads(batches)
-        mixing, images = order.mixing, order.rows_per_batch
-        rows = self._window_bytes * ROWS_PER_SHARD // self._shard_bytes
-        if mixing.regime == "lanes":
-            rows = int(mixing.window * 8 / 7 * ROWS_PER_SHARD * mixing.lanes / order.world_size)
-        depth = min(
-            ring_depth(mixing, needed, images, rows, self._threads), len(batches) + LENT_AT_MOST
-        )
-        if self._delivery is None or len(self._delivery.ring) < depth:
-            self._delivery = None  # let go of the old memory first
-            encoding = self.split.attributes.encoding
-            shape = (depth, images, len(self.selection), *encoding.geometry.grid)
-            self._delivery = make_delivery(shape, encoding.dtype, self._device, self._reuse)
-        delivery, ring = self._delivery, self._delivery.ring
-        ring.begin(len(batches))
-        if mixing.regime == "exact":
-            self._cache = self._cache or Cache(self.split, self.selection)
-            tasks, wanted = self._cache.filling(needed, batches, ring)
-        else:
-            tasks, wanted = from_store(self.split, self.selection, needed, ring)
-        self._pipeline = Pipeline(tasks, wanted, ring.assign(), self._threads)
-        return self._pipeline, delivery
-
-    def _wait(self, pipeline: Pipeline, batch: int) -> None:
-        """Wait for a batch; a long wait for the first one is shown."""
-        if batch == 0 and self._last_order.rank == 0 and not pipeline.wait(0, _PATIENCE_SECONDS):
-            left = pipeline.missing(0)
-            name = f"reading {self.split.path} for the first batch"
-            with Progress(name, left, unit="part") as progress:
-                while not pipeline.wait(0, _BETWEEN_LOOKS_SECONDS):
-                    before, left = left, pipeline.missing(0)
-                    progress.update(before - left)
-        pipeline.wait(batch)
+        if self._steps_there is None:
+            self._steps_there = torch.tensor(self.steps, device=self._device)
+        codes, labels = delivery.tensors(number)
+        step, sizes = int(batches.numbers[number]), self.split.sizes[rows]
+        return Batch(codes, labels, rows, sizes, epoch, step, self._steps_there)
 
     def state_dict(self) -> dict[str, Any]:
         """Where the loader is, as JSON data: what fixes the order, the epoch and the step.
@@ -347,9 +275,9 @@ class Loader:
         """
         return {
             "version": VERSION,
-            **self._identity(),
+            **identity(self._last_order, self.split, self.selection),
             "epoch": self.epoch,
-            "step": self._global_step,
+            "step": self._position.global_step,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -364,13 +292,11 @@ class Loader:
             named.
         """
         order = self._order
-        epoch, step = position(state, self._identity(), order.global_steps)
-        self._leave_other_process()
+        epoch, step = position(
+            state, identity(self._last_order, self.split, self.selection), order.global_steps
+        )
         self._stop()
-        if step == order.global_steps:
-            epoch, step = epoch + 1, 0
-        self._set(epoch, step)
-        self._goes_on = step > 0
+        self._position.load(epoch, step, order)
 
     def set_epoch(self, epoch: int) -> None:
         """Give this epoch next, from its start; or go on in it, if a state of it was loaded.
@@ -383,65 +309,35 @@ class Loader:
         UsageError
             Not a whole number from 0 to 2**32 - 1.
         """
-        if (number := whole("epoch", epoch, 0)) > LARGEST_SEED:
-            raise UsageError(f"epoch={epoch} cannot be used", f"use 0 to {LARGEST_SEED}")
-        if number == self.epoch and (self._goes_on or not self._global_step):
-            return
-        self._leave_other_process()
-        self._stop()
-        self._set(number, 0)
-        self._goes_on = False
-
-    def _identity(self) -> dict[str, Any]:
-        """What fixes the order of rows, and the data."""
-        mixing = self._last_order.mixing
-        return {
-            "content_id": self.split.content_id,
-            "channels": list(self.selection.names),
-            "batch_size": self.batch_size,
-            "seed": self._last_order.seed,
-            "regime": mixing.regime,
-            "lanes": mixing.lanes,
-            "window": mixing.window,
-            "group_by_aspect": self._last_order.bins is not None,
-        }
+        if self._position.choose(epoch):
+            self._stop()
 
     def close(self) -> None:
         """End the threads and free the memory; the loader cannot be iterated any more."""
-        self._leave_other_process()
         self._stop()
-        self._forget()
+        self._memory.free()
         self._closed = True
 
     def __enter__(self) -> Loader:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _stop(self) -> None:
+        """End the iterator that is alive."""
+        if self._process != os.getpid():  # a fork: threads, and who waits for them, are not here
+            self._memory.free()
+            self._pipeline, self._process = None, os.getpid()
         if self._pipeline is not None:
             self._pipeline.stop()
             self._pipeline = None
-
-    def _leave_other_process(self) -> None:
-        """After a fork: the threads are not here, and their locks may be held for ever."""
-        if self._process != os.getpid():
-            self._forget()
 
     def __getstate__(self) -> dict[str, Any]:
         """Options and position, for another process; a process group's rank goes with them."""
         order = self._order
         told = (order.rank, order.world_size) if order.world_size > 1 else self._told
-        runtime = dict.fromkeys(("_cache", "_delivery", "_pipeline"))
-        state = {**self.__dict__, **runtime, "_told": told}
-        state.pop("_steps_on_device", None)
-        return state
+        return {**self.__dict__, "_pipeline": None, "_steps_there": None, "_told": told}
 
     def __repr__(self) -> str:
         order = self._order

@@ -7,6 +7,7 @@ when all tasks up to its last one are done.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -60,6 +61,7 @@ class Pipeline:
         self._error: BaseException | None = None
         self._stopped = False
         self._change = threading.Condition()
+        self._process = os.getpid()
         self._threads = [
             threading.Thread(target=self._work, name=THREAD_NAME, daemon=True)
             for _ in range(min(threads, len(tasks)))
@@ -110,6 +112,8 @@ class Pipeline:
 
     def stop(self) -> None:
         """End the threads and wait for them; any number of times."""
+        if os.getpid() != self._process:
+            return  # a fork: the threads are not here, and the lock may be held for ever
         with self._change:
             self._stopped = True
             self._change.notify_all()

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from freqprep.errors import UsageError
+from freqprep.spectrum.channels import Selection
+from freqprep.store.split import Split
+from freqprep.streaming.order import Order
 from freqprep.streaming.shuffling import LARGEST_SEED
 
 VERSION = 2
@@ -22,6 +26,79 @@ def whole(name: str, value: Any, least: int = 1) -> int:
     if number < least or isinstance(value, bool):
         raise UsageError(f"{name}={value!r} cannot be used", f"give a whole number from {least} on")
     return number
+
+
+@dataclass
+class Position:
+    """Where a loader is: what the next batch is of, over all ranks.
+
+    Attributes
+    ----------
+    epoch : int
+    global_step : int
+        Global batches of the epoch that were delivered.
+    """
+
+    epoch: int = 0
+    global_step: int = 0
+    _loaded: bool = False  # and nothing delivered since: an iterator goes on here
+
+    def begin(self) -> None:
+        """An iterator begins: an epoch that was left is over."""
+        if self.global_step and not self._loaded:
+            self._to(self.epoch + 1)
+
+    def advance(self, order: Order, step: int) -> None:
+        """A rank has delivered so many batches; with the last one the epoch is over."""
+        if step == order.steps:
+            self._to(self.epoch + 1)
+        else:
+            self._to(self.epoch, order.global_step(step))
+
+    def load(self, epoch: int, global_step: int, order: Order) -> None:
+        """Go on at a step; at the end of an epoch that is the next one's beginning."""
+        ended = global_step == order.global_steps
+        self._to(epoch + ended, 0 if ended else global_step)
+        self._loaded = True
+
+    def choose(self, epoch: int) -> bool:
+        """Begin this epoch next, or go on in it where a step of it was loaded; False if so already.
+
+        Raises
+        ------
+        UsageError
+            Not a whole number from 0 to 2**32 - 1.
+        """
+        number = epoch_number(epoch)
+        if number == self.epoch and (self._loaded or not self.global_step):
+            return False
+        self._to(number)
+        return True
+
+    def _to(self, epoch: int, global_step: int = 0) -> None:
+        self.epoch, self.global_step, self._loaded = epoch, global_step, False
+
+
+def epoch_number(epoch: Any) -> int:
+    """A whole number that can be an epoch's, or a UsageError."""
+    if (number := whole("epoch", epoch, 0)) > LARGEST_SEED:
+        raise UsageError(f"epoch={epoch} cannot be used", f"use 0 to {LARGEST_SEED}")
+    return number
+
+
+def identity(order: Order, split: Split, selection: Selection) -> dict[str, Any]:
+    """What fixes the order of rows, and the data, by name."""
+    mixing = order.mixing
+    return {
+        "content_id": split.content_id,
+        "channels": list(selection.names),
+        "batch_size": order.batch_size,
+        "seed": order.seed,
+        "regime": mixing.regime,
+        "lanes": mixing.lanes,
+        "window": mixing.window,
+        "group_by_aspect": order.bins is not None,
+    }
 
 
 def position(state: Any, identity: Mapping[str, Any], global_steps: int) -> tuple[int, int]:

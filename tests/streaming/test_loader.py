@@ -12,7 +12,7 @@ from batches import CHANNELS, SHARD_BYTES, WINDOW_BYTES, assert_same, taken
 import freqprep
 from freqprep import Loader
 from freqprep.errors import UsageError
-from freqprep.streaming import loader as loader_module
+from freqprep.streaming import memory
 from freqprep.streaming.shuffling import sequence
 
 # Small stores in lanes leave out much of an epoch, which is said.
@@ -192,7 +192,7 @@ def test_a_long_wait_for_the_first_batch_is_shown(split, monkeypatch):
     shown = threading.Event()
     asked = []
 
-    class Recorded(loader_module.Progress):
+    class Recorded(memory.Progress):
         def __init__(self, what, total, unit):
             asked.append((what, total, unit))
             super().__init__(what, total, unit=unit)
@@ -202,8 +202,8 @@ def test_a_long_wait_for_the_first_batch_is_shown(split, monkeypatch):
     monkeypatch.setattr(
         type(split), "open_shard", lambda self, shard: shown.wait() and plain(self, shard)
     )
-    monkeypatch.setattr(loader_module, "Progress", Recorded)
-    monkeypatch.setattr(loader_module, "_PATIENCE_SECONDS", 0)
+    monkeypatch.setattr(memory, "Progress", Recorded)
+    monkeypatch.setattr(memory, "_PATIENCE_SECONDS", 0)
     found = taken(make(split))
     assert asked == [(f"reading {split.path} for the first batch", 12, "part")]
     assert_same(found, taken(make(split)))
@@ -249,7 +249,7 @@ def test_a_cuda_device_gets_the_same_batches(split, regime):
     found = []
     with make(split, regime, device="cuda") as loader:
         for count in (None, 3):
-            loader.epoch = 0
+            loader.set_epoch(0)
             for batch in loader:
                 assert batch.codes.is_cuda and batch.labels.is_cuda
                 # Queued work must see this batch even when the next one is on its way.
