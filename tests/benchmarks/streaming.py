@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 from numcodecs import zstd
 from PIL import Image
+from torch.utils.data import DataLoader
 
 import freqprep
 from freqprep.augment import Augment, Inputs, Policy
@@ -21,7 +23,7 @@ from tests.benchmarks.replicas import replicate
 from tests.benchmarks.table import show
 
 _SELECTION = "square-24"
-_LANES = {"window_bytes": 2**29}  # less than the split takes: two lanes, windows of 4 shards
+_LANES = {"window_bytes": 2**29}  # less than the split takes: two lanes, windows of 7 shards
 _EXACT = {"window_bytes": 2**31}
 _ROUNDS = 5
 _JPEGS = 600
@@ -36,19 +38,29 @@ def run(data: Path, folder: Path) -> dict[str, object]:
     split = freqprep.open_store(folder / "s.zarr")["train"]
     with (
         freqprep.Loader(split, _SELECTION, **_LANES) as lanes,
+        freqprep.Loader(split, _SELECTION, **_LANES, reuse=True) as reusing,
         freqprep.Loader(split, _SELECTION, **_EXACT) as exact,
         freqprep.Loader(split, "paper-64", **_LANES) as more,
     ):
         ways: list[tuple[str, Callable[[], float]]] = [
             ("bare zstd, frames in memory", _bare(split)),
-            ("loader, windows in lanes", lambda: _epoch(lanes)),
+            ("loader, lanes, reuse=True", lambda: _epoch(reusing)),
+            ("loader, lanes, a loop", lambda: _epoch(lanes)),
+            ("loader, lanes, eight batches held: copies", lambda: _holding(lanes)),
+            ("loader, lanes, float32 coefficients", lambda: _coefficients(lanes)),
             ("loader, all in memory, first epoch", lambda: _first_epoch(split)),
             ("loader, all in memory, later epochs", lambda: _epoch(exact)),
+            ("Dataset in a DataLoader, no worker", lambda: _dataset(split)),
             ("lanes, and augmentation on the CPU", _augmented(split, lanes, _SELECTION)),
             ("the same, 64 channels read", _augmented(split, more, "paper-64")),
             ("JPEGs, Pillow and torchvision", _jpegs(source)),
         ]
-        for loader in (lanes, exact, more):  # an epoch aside: memory is touched for the first time
+        for loader in (
+            lanes,
+            reusing,
+            exact,
+            more,
+        ):  # an epoch aside: memory is touched for the first time
             _epoch(loader)
         best = {name: float("inf") for name, _ in ways}
         for _ in range(_ROUNDS):  # in turn, so that all meet the same machine
@@ -99,6 +111,30 @@ def _cpu(work: Callable[[], int]) -> float:
 
 def _epoch(loader: freqprep.Loader) -> float:
     return _cpu(lambda: sum(len(batch.rows) for batch in loader))
+
+
+def _holding(loader: freqprep.Loader) -> float:
+    """As a consumer that accumulates or queues: all but two of the batches are copies."""
+    held: deque[freqprep.Batch] = deque(maxlen=8)
+
+    def hold() -> int:
+        images = 0
+        for batch in loader:
+            held.append(batch)
+            images += len(batch)
+        return images
+
+    return _cpu(hold)
+
+
+def _coefficients(loader: freqprep.Loader) -> float:
+    return _cpu(lambda: sum(len(x) for x, _ in loader))
+
+
+def _dataset(split: freqprep.Split) -> float:
+    dataset = freqprep.Dataset(split, _SELECTION)
+    loader = DataLoader(dataset, batch_sampler=dataset.batch_sampler(256))
+    return _cpu(lambda: sum(len(x) for x, _ in loader))
 
 
 def _first_epoch(split: freqprep.Split) -> float:
