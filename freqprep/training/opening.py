@@ -111,12 +111,11 @@ def _order(run: RunState, train: Split) -> str:
     state = run.loader.state_dict()
     how = "all images shuffled, kept in memory"
     if state["regime"] == "lanes":
-        lanes, window = plural(state["lanes"], "lane"), plural(state["window"], "shard")
-        how = f"shuffled in {lanes}, over {window} at a time"
+        lanes, shards = plural(state["lanes"], "lane"), state["lanes"] * state["window"]
+        how = f"shuffled in {lanes}, over {shards:g} shards at a time"
     if state["group_by_aspect"]:
         how += ", batches of one aspect"
-    valid = int(train.valid.sum())
-    dropped = valid - len(run.loader) * run.recipe.batch_size
+    dropped, valid = run.loader.dropped, int(train.valid.sum())
     left = f"{dropped} of {valid} images left out of an epoch" if dropped else "none left out"
     return f"{how}; {left}; {plural(run.request.threads, 'reading thread')}"
 
