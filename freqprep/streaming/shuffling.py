@@ -101,7 +101,7 @@ def choose_mixing(
             f"lanes={lanes}, but only {shards} shards have valid rows", f"use 1 to {shards} lanes"
         )
     eighths = 7 * window_bytes // (lanes * shard_bytes)
-    return Mixing("lanes", lanes, min(max(eighths / 8, 1.0), float(shards)))
+    return Mixing("lanes", lanes, min(max(eighths / 8, 1.0), float(-(-shards // lanes))))
 
 
 def allowed_ranks(mixing: Mixing, batch_size: int) -> tuple[int, ...]:

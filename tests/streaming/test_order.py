@@ -291,7 +291,7 @@ def test_the_regime_follows_from_the_budget(shards, window, expected):
 
 def test_lanes_are_chosen_by_number():
     assert choose_mixing(10, 100, 1000, lanes=5) == Mixing("lanes", 5, 1.75)
-    assert choose_mixing(10, 100, 10**18, lanes=5) == Mixing("lanes", 5, 10)
+    assert choose_mixing(11, 100, 10**18, lanes=5) == Mixing("lanes", 5, 3)
     with pytest.raises(UsageError, match=r"lanes=11, but only 10 shards .*1 to 10"):
         choose_mixing(10, 100, 1000, lanes=11)
 
