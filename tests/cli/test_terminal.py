@@ -130,7 +130,7 @@ def test_two_thirds_of_what_is_kept_are_the_end():
 
 @pytest.mark.parametrize("draw", [table, lambda rows: columns((), rows)])
 def test_a_name_of_several_lines_is_one_cell(draw):
-    assert draw([("a\nb\x1b", "1"), ("c", "2")]) == "  a\\nb\\x1b  1\n  c" + " " * 8 + "2"
+    assert draw([("a\nb\x1b", "1"), ("c", "2")]) == "  a\\nb\\x1b  1\n  c" + " " * 9 + "2"
 
 
 @given(st.lists(st.text("ab", min_size=1, max_size=12), min_size=1), st.integers(4, 40))
