@@ -12,13 +12,14 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from functools import partial
 from itertools import islice
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-import joblib
-from joblib.externals.loky.process_executor import ProcessPoolExecutor, TerminatedWorkerError
 from threadpoolctl import threadpool_limits
 
 from freqprep.errors import WorkerDiedError
+
+if TYPE_CHECKING:  # imported where workers are started: it takes a tenth of a second
+    from joblib.externals.loky.process_executor import ProcessPoolExecutor
 
 _TASKS_A_WORKER = 2
 _SECONDS_BETWEEN_LOOKS = 1.0
@@ -35,6 +36,8 @@ _limiting = threading.Lock()
 
 def default_jobs() -> int:
     """Processor cores that this process may use."""
+    import joblib
+
     return int(joblib.cpu_count())
 
 
@@ -88,6 +91,8 @@ def _on_one_core(function: Callable[[Task], Result], task: Task) -> Result:
 def _in_processes(
     function: Callable[[Task], Result], tasks: Iterable[Task], jobs: int
 ) -> Iterator[Result]:
+    from joblib.externals.loky.process_executor import TerminatedWorkerError
+
     pool = _spare.take(jobs)
     call = partial(_in_folder, os.getcwd(), function)
     waiting = iter(tasks)
@@ -141,6 +146,8 @@ class _Spare:
 
     def take(self, jobs: int) -> ProcessPoolExecutor:
         """So many workers: those kept, if they are as many, alive and of this process, or new."""
+        from joblib.externals.loky.process_executor import ProcessPoolExecutor
+
         with self._lock:
             kept, self._kept = self._kept, None
         if kept is not None and kept[:2] == (os.getpid(), jobs) and not kept[2]._flags.broken:

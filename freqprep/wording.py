@@ -1,10 +1,8 @@
-"""How text for people is written: numbers with units, durations, tables that fit the terminal."""
+"""Text for people: numbers with units, durations, and what fits the terminal on its lines."""
 
 from __future__ import annotations
 
-import os
 import shutil
-import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
 
@@ -28,9 +26,9 @@ def counts(numbers: dict[str, int]) -> str:
 
 
 def plural(count: int, noun: str) -> str:
-    """``1 shard``, ``2 shards``, ``2 classes``."""
+    """``1 shard``, ``1,200 shards``, ``2 classes``."""
     ending = "" if count == 1 else "es" if noun.endswith("s") else "s"
-    return f"{count} {noun}{ending}"
+    return f"{count:,} {noun}{ending}"
 
 
 def duration(minutes: float) -> str:
@@ -53,28 +51,79 @@ def width(text: str) -> int:
     return len(text) + wide - sum(unicodedata.combining(letter) > 0 for letter in text)
 
 
+def on_one_line(text: str) -> str:
+    """Text in which what cannot be printed is escaped: controls, line ends, lone surrogates."""
+    if text.isprintable():
+        return text
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
+        for letter in text
+    )
+
+
 def shortened(text: str, most: int) -> str:
-    """The two ends of a text that is too wide, with an ellipsis between them.
+    """Text on one line, its middle left out where it takes more columns than there are.
+
+    Two thirds of what is kept are its end: the file of a path.
 
     Parameters
     ----------
     text : str
     most : int
-        Columns that it may take.
+        Columns that it may take, at least 4.
     """
+    text = on_one_line(text)
     if width(text) <= most:
         return text
-    head, tail = text[: (most - len(_ELLIPSIS) + 1) // 2], text[-((most - len(_ELLIPSIS)) // 2) :]
-    while width(head) + len(_ELLIPSIS) + width(tail) > most:
-        head, tail = (head[:-1], tail) if width(head) >= width(tail) else (head, tail[1:])
-    return f"{head}{_ELLIPSIS}{tail}"
+    tail = _beginning(text[::-1], max((most - len(_ELLIPSIS)) * 2 // 3, 1))[::-1]
+    return _beginning(text, most - len(_ELLIPSIS) - width(tail)) + _ELLIPSIS + tail
 
 
-def paragraph(text: str) -> str:
-    """A text for stdout, wrapped between words for a terminal, or ``COLUMNS``; or on one line."""
-    if not sys.stdout.isatty() and "COLUMNS" not in os.environ:
-        return text
-    return "\n".join(wrapped(text, columns_of_terminal()))
+def _beginning(text: str, most: int) -> str:
+    """As many of the first letters as fit."""
+    used = 0
+    for number, letter in enumerate(text):
+        used += width(letter)
+        if used > most:
+            return text[:number]
+    return text
+
+
+def wrapped(text: str, most: int, hang: str = "") -> list[str]:
+    """Lines of whole words; a word that is too wide has a line of its own.
+
+    Parameters
+    ----------
+    text : str
+    most : int
+        Columns that a line may take.
+    hang : str
+        What the lines after the first begin with.
+    """
+    first, *rest = text.split(" ")
+    lines = [first]
+    for word in rest:
+        if width(lines[-1]) + 1 + width(word) <= most:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(hang + word)
+    return lines
+
+
+def paragraph(text: str, hang: str = "  ") -> str:
+    """A sentence for stdout, on as many lines as it takes.
+
+    Parameters
+    ----------
+    text : str
+        Spaces that it begins with indent all of its lines.
+    hang : str
+        What the lines after the first begin with, behind the indent.
+    """
+    words = on_one_line(text).strip(" ")
+    indent = " " * (len(text) - len(text.lstrip(" ")))
+    lines = wrapped(words, columns_of_terminal() - len(indent), hang)
+    return "\n".join(indent + line for line in lines)
 
 
 def table(rows: Iterable[tuple[str, str]], most: int | None = None) -> str:
@@ -86,7 +135,7 @@ def table(rows: Iterable[tuple[str, str]], most: int | None = None) -> str:
     most : int, optional
         Columns that a line may take; those of the terminal by default.
     """
-    rows = list(rows)
+    rows = [(on_one_line(name), on_one_line(value)) for name, value in rows]
     most = columns_of_terminal() if most is None else most
     names = max((width(name) for name, _ in rows), default=0)
     lines = []
@@ -114,7 +163,7 @@ def columns(heads: Sequence[str], rows: Sequence[Sequence[str]], most: int | Non
     most : int, optional
         Columns that a line may take; those of the terminal by default.
     """
-    lines = [heads, *rows] if heads else rows
+    lines = [list(map(on_one_line, line)) for line in ([heads, *rows] if heads else rows)]
     most = columns_of_terminal() if most is None else most
     widths = [max(map(width, column)) for column in zip(*lines, strict=True)]
     room = most - 2 - sum(2 + other for other in widths[1:])
@@ -134,14 +183,3 @@ def columns(heads: Sequence[str], rows: Sequence[Sequence[str]], most: int | Non
 
 def _padded(text: str, to: int) -> str:
     return text + " " * (to - width(text))
-
-
-def wrapped(text: str, most: int) -> list[str]:
-    """Lines of whole words; a word that is too wide has a line of its own."""
-    lines: list[str] = []
-    for word in text.split(" "):
-        if lines and width(lines[-1]) + 1 + width(word) <= most:
-            lines[-1] += f" {word}"
-        else:
-            lines.append(word)
-    return lines

@@ -43,6 +43,11 @@ def test_converting_loads_scipy_for_no_source_but_the_devkit(module):
     assert "scipy" not in loaded_by(f"import {module}")
 
 
+def test_the_help_of_the_command_waits_for_no_slow_import():
+    slow = {"joblib", "matplotlib", "scipy", "torch", "torchvision", "xarray", "zarr"}
+    assert loaded_by("import freqprep_cli.app") & slow == set()
+
+
 def test_what_is_loaded_later_is_seen(store):
     loaded = loaded_by(f"import freqprep; freqprep.open_store({str(store)!r})['train'].labels")
     assert loaded & ONLY_SOME_NEED == {"zarr"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +17,18 @@ from freqprep.store.reader import open_store
 from freqprep.store.selection_costs import SelectionCost, selection_costs
 from freqprep.store.selections import problems, saved_selections, select
 from freqprep.store.split import Split
-from freqprep_cli.fitting import WIDTH, in_two_columns, shortened, wrapped
-from freqprep_cli.output import columns, on_one_line, percent, plural, print_json, size
+from freqprep.wording import (
+    columns,
+    columns_of_terminal,
+    on_one_line,
+    paragraph,
+    plural,
+    shortened,
+    size,
+    table,
+    wrapped,
+)
+from freqprep_cli.output import percent, print_json
 
 _NAME_ROOM = 26
 _OTHER_WAYS = (
@@ -91,10 +100,10 @@ def channels(
             }
         )
         return
-    typer.echo(f"{_head(data)}{_table(costs, list(saved))}\n\n{in_two_columns(RULES.items())}\n")
+    typer.echo(f"{_head(data)}{_table(costs, list(saved))}\n\n{table(RULES.items())}\n")
     for where, what in damaged:
         typer.echo(on_one_line(f"problem: {where} {what}"))
-    typer.echo(wrapped(_OTHER_WAYS, hang=""))
+    typer.echo(paragraph(_OTHER_WAYS, hang=""))
 
 
 def _opened(store: Path | None, split: str | None) -> _Data:
@@ -178,7 +187,7 @@ def _one(cost: SelectionCost) -> str:
         ]
         lines.append("  " + "   ".join(cells))
     lines[-BLOCK - 1] = lines[-BLOCK - 1].rstrip()
-    names = textwrap.wrap(", ".join(cost.selection.names), WIDTH)
+    names = wrapped(", ".join(cost.selection.names), columns_of_terminal())
     return "\n".join([*lines, "", *(line.replace(", ", ",") for line in names)])
 
 

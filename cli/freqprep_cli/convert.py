@@ -16,8 +16,9 @@ from freqprep.errors import UsageError
 from freqprep.estimate import Estimate, estimate
 from freqprep.reports import rejects_path
 from freqprep.store.disk import free_bytes
-from freqprep_cli.output import place, plural, print_json
-from freqprep_cli.output import size as size_text
+from freqprep.wording import plural
+from freqprep.wording import size as size_text
+from freqprep_cli.output import place, print_json
 from freqprep_cli.summary_text import describe, describe_estimate
 
 EXIT_TOO_MANY_REJECTS = 3

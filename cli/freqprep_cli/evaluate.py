@@ -10,9 +10,9 @@ import typer
 from freqprep.errors import UsageError
 from freqprep.models.torchvision_ops import import_torchvision
 from freqprep.store.targets import check_targets
-from freqprep_cli.fitting import WIDTH, shortened
+from freqprep.wording import columns, columns_of_terminal, shortened, table, width
 from freqprep_cli.options import Overwrite
-from freqprep_cli.output import columns, percent, print_json, table
+from freqprep_cli.output import percent, print_json
 
 if TYPE_CHECKING:
     from freqprep.training.detection_scoring import DetectionScore
@@ -109,7 +109,7 @@ def evaluate(
     name = shortened(found.split.attributes.split, _NAME_ROOM)
     counts = f"{document['images']} of {document['rows']} evaluated"
     rest = f": {counts}, {document['rejected']} rejected"
-    room = max(WIDTH - len(f"{name} of {rest}"), _STORE_ROOM)
+    room = max(columns_of_terminal() - width(f"{name} of {rest}"), _STORE_ROOM)
     typer.echo(f"{name} of {shortened(str(found.split.path.parent), room)}{rest}")
     typer.echo(describe_detector(document) if detects else describe(document))
     for path in (*written, csv, confusion):
@@ -186,9 +186,9 @@ def describe(document: dict[str, Any]) -> str:
 def _most_confused(pairs: list[dict[str, Any]]) -> str:
     """The classes that are taken for another most often, a line each."""
     counts = [f"{pair['images']:,} of {pair['of']:,}" for pair in pairs[:_CONFUSED_SHOWN]]
-    width = max(map(len, counts), default=0)
+    most = max(map(len, counts), default=0)
     lines = [
-        f"  {count:>{width}}  {shortened(str(pair['name']), _PAIR_ROOM)} taken for"
+        f"  {count:>{most}}  {shortened(str(pair['name']), _PAIR_ROOM)} taken for"
         f" {shortened(str(pair['predicted_name']), _PAIR_ROOM)}"
         for count, pair in zip(counts, pairs, strict=False)
     ]

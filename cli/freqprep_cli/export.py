@@ -9,9 +9,8 @@ import typer
 
 from freqprep.models.torchvision_ops import import_torchvision
 from freqprep.store.targets import check_targets
-from freqprep_cli.fitting import wrapped
+from freqprep.wording import paragraph, size
 from freqprep_cli.options import Overwrite
-from freqprep_cli.output import size
 
 
 def export(
@@ -41,7 +40,7 @@ def export(
     written = write(card, network, output)
     shape = " x ".join(map(str, card.classifier_inputs.shape))
     typer.echo(
-        wrapped(
+        paragraph(
             f"{card.model}, input n x {shape}, {len(card.class_ids)} classes; its logits differ"
             f" from the network's by at most {written.difference:.1e}"
         )

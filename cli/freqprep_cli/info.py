@@ -11,8 +11,8 @@ from freqprep.reports import noted_images, rejected_images
 from freqprep.store.reader import Store, open_store
 from freqprep.store.selections import problems, saved_documents
 from freqprep.store.summary import summarize
-from freqprep_cli.fitting import shortened, wrapped
-from freqprep_cli.output import on_one_line, plural, print_json
+from freqprep.wording import on_one_line, paragraph, plural, shortened
+from freqprep_cli.output import print_json
 from freqprep_cli.summary_text import describe
 
 _REJECTS_SHOWN = 20
@@ -70,22 +70,22 @@ def _print_images(rejects: list[dict[str, Any]], noted: list[dict[str, Any]]) ->
     for reject in rejects[:_REJECTS_SHOWN]:
         key, size = shortened(ascii(reject["key"]), _KEY_ROOM), f"{reject['bytes']:,} bytes"
         why = f"{reject['reason']}: {reject['detail']}"
-        typer.echo(wrapped(f"  rejected: {key}, {size}, {why}"))
+        typer.echo(paragraph(f"  rejected: {key}, {size}, {why}"))
     if len(rejects) > _REJECTS_SHOWN:
         typer.echo(f"  ... and {len(rejects) - _REJECTS_SHOWN:,} more; --json lists all")
     for note in noted[:_REJECTS_SHOWN]:
         key = shortened(f"'{note['key']}'", _KEY_ROOM)
-        typer.echo(wrapped(f"  note: {key}, {note['note']}"))
+        typer.echo(paragraph(f"  note: {key}, {note['note']}"))
     if len(noted) > _REJECTS_SHOWN:
         typer.echo(f"  ... and {len(noted) - _REJECTS_SHOWN:,} more notes; --json lists all")
 
 
 def _print_unfinished(store: Store) -> None:
     if store.unfinished:
-        typer.echo(wrapped(f"unfinished (convert --resume): {', '.join(store.unfinished)}"))
+        typer.echo(paragraph(f"unfinished (convert --resume): {', '.join(store.unfinished)}"))
     if store.incomplete:
         names = ", ".join(store.incomplete)
-        typer.echo(wrapped(f"incomplete, without a manifest: {names}; copy the store again"))
+        typer.echo(paragraph(f"incomplete, without a manifest: {names}; copy the store again"))
     if not store and not store.unfinished:
         typer.echo("the store has no finished split")
 

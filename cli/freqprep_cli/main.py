@@ -48,7 +48,9 @@ def _as_interrupt(_signal: int, _frame: FrameType | None) -> None:
 
 
 def _fail(message: str, code: int) -> None:
-    print(message.replace("\n", "\\n"), file=sys.stderr)
+    from freqprep.wording import on_one_line
+
+    print(on_one_line(message), file=sys.stderr)
     sys.exit(code)
 
 

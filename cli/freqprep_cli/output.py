@@ -1,4 +1,4 @@
-"""How the commands print: JSON alone on stdout, sizes and tables for people."""
+"""How the commands print: JSON alone on stdout, shares and paths for people."""
 
 from __future__ import annotations
 
@@ -7,21 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import typer
-
-from freqprep.wording import columns, counts, duration, plural, size, table
-
-__all__ = [
-    "columns",
-    "counts",
-    "duration",
-    "on_one_line",
-    "percent",
-    "place",
-    "plural",
-    "print_json",
-    "size",
-    "table",
-]
 
 
 def print_json(document: dict[str, Any]) -> None:
@@ -32,14 +17,6 @@ def print_json(document: dict[str, Any]) -> None:
 def percent(share: float | None) -> str:
     """A share of 1 in percent; a dash where there is none."""
     return "-" if share is None else f"{share:.2%}"
-
-
-def on_one_line(text: str) -> str:
-    """Text in which what cannot be printed is escaped."""
-    return "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
-        for letter in text
-    )
 
 
 def place(path: Path) -> str:

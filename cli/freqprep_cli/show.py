@@ -17,7 +17,7 @@ from freqprep.store.reader import find_row, open_store
 from freqprep.store.selections import select
 from freqprep.store.split import Split
 from freqprep.store.targets import check_targets
-from freqprep_cli.fitting import shortened, wrapped
+from freqprep.wording import paragraph, shortened
 from freqprep_cli.options import Overwrite
 
 _KEY_ROOM, _NAME_ROOM = 60, 30
@@ -82,7 +82,7 @@ def show(
     key = shortened(ascii(chosen.keys[number]), _KEY_ROOM)
     height, width = picture.shape[:2]
     typer.echo(
-        wrapped(
+        paragraph(
             f"row {number}, {key}{name and f', class {shortened(name, _NAME_ROOM)}'}: "
             f"{width}x{height} pixels from {len(selection)} of 192 channels{drawn}"
         )

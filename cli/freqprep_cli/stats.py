@@ -21,7 +21,7 @@ from freqprep.spectrum.channels import Selection
 from freqprep.store.reader import open_store
 from freqprep.store.selection_file import SUFFIX
 from freqprep.store.selections import check_name, save_selection, saved_file, write_selection
-from freqprep.store.targets import check_targets, refuse_replacing
+from freqprep.store.targets import check_folder, check_targets, refuse_replacing
 from freqprep_cli.command_line import selection_names
 from freqprep_cli.options import Overwrite
 from freqprep_cli.output import print_json
@@ -175,10 +175,7 @@ def _check_plots(plots: Path | None, overwrite: bool) -> None:
     """Refuse before the pass a folder that could not hold the figures after it."""
     if plots is None:
         return
-    if plots.exists() and not plots.is_dir():
-        raise UsageError(f"{plots} cannot hold plots: it is no folder", "name a folder")
-    if not plots.absolute().parent.is_dir():
-        raise UsageError(f"{plots} cannot be written: its folder is not there", "make it")
+    check_folder(plots, "plots")
     there = sorted(str(path) for pattern in PLOT_FILES for path in plots.glob(pattern))
     if there and not overwrite:
         refuse_replacing(there)

@@ -10,8 +10,7 @@ from freqprep.importance.analysis import Analysis
 from freqprep.importance.drift import Drift
 from freqprep.importance.findings import Findings, jaccard, verdict_on
 from freqprep.spectrum.channels import NAMES, PUBLISHED, Selection, published
-from freqprep.wording import paragraph, shortened
-from freqprep_cli.output import columns, plural, size
+from freqprep.wording import columns, paragraph, plural, shortened, size
 
 _MOST_DRIFTED = 12
 _WIDEST_SCORE = 18

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from freqprep.estimate import Estimate
 from freqprep.store.class_counts import ClassCounts, ObjectCounts
 from freqprep.store.summary import SplitSummary
-from freqprep_cli.fitting import in_two_columns, shortened, unique_names
-from freqprep_cli.output import counts, duration, plural
-from freqprep_cli.output import size as size_text
+from freqprep.wording import counts, duration, plural, shortened, table
+from freqprep.wording import size as size_text
 
 _ALL_SHOWN = 6
 _LARGEST, _SMALLEST = 5, 3
@@ -42,7 +42,7 @@ def describe(summary: SplitSummary) -> str:
     name, source_name = (
         shortened(text, _SPLIT_ROOM) for text in (summary.split, summary.source_split)
     )
-    return f"{name} ({summary.source_kind}, {source_name})\n{in_two_columns(rows)}"
+    return f"{name} ({summary.source_kind}, {source_name})\n{table(rows)}"
 
 
 def describe_estimate(estimate: Estimate, workers: int) -> str:
@@ -65,17 +65,17 @@ def describe_estimate(estimate: Estimate, workers: int) -> str:
             f"{estimate.sampled} images, rejected: {counts(estimate.rejected_in_sample)}",
         ),
     ]
-    return in_two_columns(rows)
+    return table(rows)
 
 
 def _object_rows(objects: ObjectCounts | None) -> Rows:
     if objects is None:
         return []
-    kinds = [f"{objects.total:,} in {_counted(objects.images, 'image')}"]
+    kinds = [f"{objects.total:,} in {plural(objects.images, 'image')}"]
     if objects.masks is not None:
         kinds.append(f"{objects.masks:,} with a mask")
-    kinds.append(_counted(objects.crowds, "crowd"))
-    without = _counted(objects.images_without, "image") + " without objects"
+    kinds.append(plural(objects.crowds, "crowd"))
+    without = plural(objects.images_without, "image") + " without objects"
     if objects.in_rejected:
         without += f"; {objects.in_rejected:,} more of rejected images"
     return [("objects", ", ".join(kinds)), ("", without)]
@@ -87,15 +87,15 @@ def _class_rows(classes: ClassCounts) -> Rows:
     noun = "image" if classes.objects is None else "object"
     unlabelled: Rows = []
     if classes.unlabelled:
-        unlabelled = [("unlabelled", _counted(classes.unlabelled, "image"))]
+        unlabelled = [("unlabelled", plural(classes.unlabelled, "image"))]
     number = len(each)
     if not number:
         return [("classes", "0"), *unlabelled]
     if not any(each):
         return [("classes", f"{number:,}, none with {noun}s"), *unlabelled]
     if number > 1 and min(each) == max(each):
-        return [("classes", f"{number:,}, balanced: {_counted(each[0], noun)} each"), *unlabelled]
-    names = unique_names(classes.ids, classes.names)
+        return [("classes", f"{number:,}, balanced: {plural(each[0], noun)} each"), *unlabelled]
+    names = _unique(classes.ids, classes.names)
     order = sorted(range(number), key=lambda label: -each[label])
     filled = [label for label in order if each[label]]
 
@@ -120,7 +120,7 @@ def _geometry_rows(summary: SplitSummary) -> Rows:
     rows = [("geometry", f"{geometry['kind']} {geometry['size']}, {grid}, {summary.precision}")]
     if geometry["kind"] != "fit" or not summary.capped:
         return rows
-    larger = f"{summary.capped:,} of {_counted(summary.valid, 'image')}"
+    larger = f"{summary.capped:,} of {plural(summary.valid, 'image')}"
     kept = f"{larger}: {summary.pixel_share:.0%} of the pixels kept"
     remedy = "; try a larger --size" if summary.capped * 2 > summary.valid else ""
     return [*rows, ("shrunk", kept + remedy)]
@@ -150,5 +150,10 @@ def _psnr(summary: SplitSummary) -> str:
     return f"{summary.psnr_luma_pooled:.1f} dB, worst {summary.psnr_luma_worst:.1f} dB ({key})"
 
 
-def _counted(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+def _unique(ids: Sequence[str | int], names: Sequence[str]) -> list[str]:
+    """Names of classes; of those that share one (ImageNet's two cranes) each has its id as well."""
+    times = Counter(names)
+    return [
+        name if times[name] == 1 else f"{name} ({class_id})"
+        for class_id, name in zip(ids, names, strict=True)
+    ]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from freqprep_cli.output import percent, size, table
+from freqprep.wording import size, table
+from freqprep_cli.output import percent
 
 if TYPE_CHECKING:
     from freqprep.training.card import Card

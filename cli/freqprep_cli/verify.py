@@ -12,8 +12,8 @@ from freqprep.errors import CorruptStoreError, StoreError
 from freqprep.recheck import compare_with_source
 from freqprep.store.reader import open_store
 from freqprep.store.verify import verify as check
-from freqprep_cli.fitting import wrapped
-from freqprep_cli.output import on_one_line, print_json
+from freqprep.wording import on_one_line, paragraph
+from freqprep_cli.output import print_json
 
 EXIT_NOT_WHOLE = CorruptStoreError.exit_code
 
@@ -63,8 +63,8 @@ def verify(
             typer.echo(on_one_line(f"{problem.where}: {problem.what}"))
         checked = f"{found.files} files, {found.chunks} chunks, {found.images} images"
         again = f", {compared} images compared with the source" if source is not None else ""
-        typer.echo(wrapped(f"{'NOT WHOLE' if problems else 'ok'}: checked {checked}{again}"))
+        typer.echo(paragraph(f"{'NOT WHOLE' if problems else 'ok'}: checked {checked}{again}"))
         if unfinished:
-            typer.echo(wrapped(f"not checked, unfinished: {', '.join(unfinished)}"))
+            typer.echo(paragraph(f"not checked, unfinished: {', '.join(unfinished)}"))
     if problems:
         sys.exit(EXIT_NOT_WHOLE)

@@ -22,10 +22,11 @@ from freqprep.report.tables import (
     stability_table,
     unavailable_table,
 )
-from freqprep.report.text import counted, decibel, esc, kilobytes, percent, whole
+from freqprep.report.text import decibel, esc, kilobytes, percent, whole
 from freqprep.spectrum.channels import CHANNELS
 from freqprep.store.schema import ROWS_PER_SHARD
 from freqprep.store.split import Split
+from freqprep.wording import plural
 
 _SHEETS = ("Y (brightness)", "Cb (blue against yellow)", "Cr (red against green)")
 
@@ -43,7 +44,7 @@ def head(subject: Subject) -> str:
         ("content id", f"<code>{esc(analysis.content_id)}</code>"),
     ]
     if subject.network:
-        asked = f"{esc(subject.network)}, asked about {counted(subject.sample, 'image')}"
+        asked = f"{esc(subject.network)}, asked about {plural(subject.sample, 'image')}"
         facts.append(("network", asked))
     listed = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in facts)
     names = ",<wbr>".join(subject.selection.names)
@@ -89,7 +90,7 @@ def _verdict(subject: Subject) -> str:
         if math.isfinite(quality)
         else f"an image from them does not differ from the image from all {CHANNELS}"
     )
-    return f"""<p class="verdict">{counted(len(chosen), "channel")} chosen {how}{within}. They take
+    return f"""<p class="verdict">{plural(len(chosen), "channel")} chosen {how}{within}. They take
 {kilobytes(subject.kilobytes(chosen))} an image, {percent(subject.byte_share(chosen))} of the bytes
 of all {CHANNELS}, and {near}.</p>"""
 
@@ -167,7 +168,7 @@ def _picture(subject: Subject, sample: Sample, rebuilt: Rebuilt) -> str:
         quality = "the reference"
     return f"""<figure{' class="chosen"' if chosen else ""}>
 <img src="{address}" width="{width}" height="{height}"
-alt="{esc(sample.key)} from {counted(count, "channel")}">
+alt="{esc(sample.key)} from {plural(count, "channel")}">
 <figcaption><b>{rebuilt.name}</b> {quality}, {cost} an image</figcaption></figure>"""
 
 

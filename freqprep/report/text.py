@@ -5,19 +5,16 @@ from __future__ import annotations
 import html
 import math
 
+from freqprep.wording import on_one_line
+
 _DIGITS = 4
 _LARGEST_PLAIN = 1e6
 _SMALLEST_PLAIN = 1e-5
 
 
-def visible(text: str) -> str:
-    """A name as printable text: controls, reordering marks and surrogates as escapes."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
 def esc(text: str) -> str:
     """A name as HTML text or as the value of an attribute."""
-    return html.escape(visible(text), quote=True)
+    return html.escape(on_one_line(text), quote=True)
 
 
 def plain_ascii(text: str) -> str:
@@ -56,8 +53,3 @@ def percent(share: float) -> str:
 def decibel(value: float) -> str:
     """A PSNR; infinite where nothing differs."""
     return f"{value:.1f} dB" if math.isfinite(value) else "no difference"
-
-
-def counted(count: int, noun: str, plural: str = "") -> str:
-    """1 channel, 2 channels."""
-    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"

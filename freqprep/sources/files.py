@@ -10,6 +10,7 @@ from typing import BinaryIO
 
 from freqprep.errors import ImageDefect, SourceChangedError, SourceError
 from freqprep.sources.listing import WHOLE_FILE, class_text
+from freqprep.wording import on_one_line
 
 _KINDS = {
     stat.S_IFDIR: "directory",
@@ -31,10 +32,7 @@ def kind(mode: int) -> str:
 
 def shown(path: bytes) -> str:
     """A path for a message: on one line, whatever bytes it has."""
-    return "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
-        for letter in class_text(path)
-    )
+    return on_one_line(class_text(path))
 
 
 def open_regular(path: bytes) -> BinaryIO:

@@ -29,10 +29,7 @@ def check_targets(paths: Iterable[Path | None], overwrite: bool) -> None:
     for path in paths:
         if path is None:
             continue
-        if path.exists() and not path.is_file():
-            raise UsageError(f"{str(path)!r} cannot be written: it is no file", "name a file")
-        if not path.absolute().parent.is_dir():
-            raise UsageError(f"{path} cannot be written: its folder is not there", "make it")
+        check_file(path)
         if (full := os.path.realpath(path)) in named:
             raise UsageError(f"{path} is to be written twice", "name another file for one of them")
         named.add(full)
@@ -40,6 +37,41 @@ def check_targets(paths: Iterable[Path | None], overwrite: bool) -> None:
             there.append(str(path))
     if there and not overwrite:
         refuse_replacing(there)
+
+
+def check_file(path: Path) -> None:
+    """Refuse a file that could not be written.
+
+    Raises
+    ------
+    UsageError
+        It is no regular file, or its folder is missing.
+    """
+    if path.exists() and not path.is_file():
+        raise UsageError(f"{str(path)!r} cannot be written: it is no file", "name a file")
+    if not path.absolute().parent.is_dir():
+        raise UsageError(f"{path} cannot be written: its folder is not there", "make it")
+
+
+def check_folder(folder: Path, what: str) -> None:
+    """Refuse a folder that could not be made, or could not hold files.
+
+    Parameters
+    ----------
+    folder : Path
+        Need not be there, but the one that it is to lie in.
+    what : str
+        The files, in the plural.
+
+    Raises
+    ------
+    UsageError
+        It is no folder, or the one that it is to lie in is missing.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder} cannot hold {what}: it is no folder", "name a folder")
+    if not folder.absolute().parent.is_dir():
+        raise UsageError(f"{folder} cannot be made: its folder is not there", "make it")
 
 
 def refuse_replacing(there: list[str]) -> None:

@@ -19,11 +19,9 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import zarr
-from zarr.codecs import Crc32cCodec, ZstdCodec
-from zarr.storage import LocalStore
 
 from freqprep.errors import CorruptStoreError, UsageError
 from freqprep.store import shard as shard_bytes
@@ -42,7 +40,6 @@ from freqprep.store.manifest import (
 from freqprep.store.schema import (
     COEFFICIENTS,
     ArraySpec,
-    Encoding,
     SplitAttributes,
 )
 
@@ -257,37 +254,43 @@ def _write_arrays(
     arrays: Mapping[str, np.ndarray],
     specs: Mapping[str, ArraySpec],
 ) -> None:
-    store = LocalStore(folder)
-    _create_coefficients(store, attributes.encoding, attributes.images)
+    encoding = attributes.encoding
+    _create_array(
+        folder,
+        COEFFICIENTS,
+        shape=(attributes.images, *encoding.shard_shape[1:]),
+        shards=encoding.shard_shape,
+        chunks=encoding.chunk_shape,
+        dtype=encoding.dtype,
+        dimension_names=("image", "channel", "row", "column"),
+    )
     for name, spec in specs.items():
         data = np.ascontiguousarray(arrays[name], dtype=spec.dtype)
         rows = max(1, min(len(data), _SMALL_CHUNK_ROWS))
-        array = zarr.create_array(
-            store,
-            name=name,
+        array = _create_array(
+            folder,
+            name,
             shape=data.shape,
             chunks=(rows, *data.shape[1:]),
             dtype=data.dtype,
-            fill_value=0,
-            compressors=[ZstdCodec(level=shard_bytes.ZSTD_LEVEL), Crc32cCodec()],
             dimension_names=spec.dimensions,
-            config={"write_empty_chunks": True},
         )
         array[...] = data
 
 
-def _create_coefficients(store: LocalStore, encoding: Encoding, images: int) -> None:
-    zarr.create_array(
-        store,
-        name=COEFFICIENTS,
-        shape=(images, *encoding.shard_shape[1:]),
-        shards=encoding.shard_shape,
-        chunks=encoding.chunk_shape,
-        dtype=encoding.dtype,
+def _create_array(folder: Path, name: str, **layout: Any) -> Any:
+    """An array of a split, all of its codecs and its fill value those of the format."""
+    import zarr  # the slowest import of all, and only the end of a conversion needs it
+    from zarr.codecs import Crc32cCodec, ZstdCodec
+    from zarr.storage import LocalStore
+
+    return zarr.create_array(
+        LocalStore(folder),
+        name=name,
         fill_value=0,
         compressors=[ZstdCodec(level=shard_bytes.ZSTD_LEVEL), Crc32cCodec()],
-        dimension_names=("image", "channel", "row", "column"),
         config={"write_empty_chunks": True},
+        **layout,
     )
 
 

@@ -21,6 +21,7 @@ from freqprep.augment import Inputs
 from freqprep.errors import FreqprepError, MissingPackageError, UsageError
 from freqprep.process_wide import warnings_ignored
 from freqprep.store.disk import full_disk_named, write_parts
+from freqprep.store.targets import check_file
 from freqprep.training.card import Card
 
 FORMAT_NAME = "freqprep-export"
@@ -203,10 +204,7 @@ def check_target(path: Path) -> Form:
             f"{str(path)!r} is in no form that can be exported", f"end it in {' or '.join(forms)}"
         )
     for target in (path, path.with_name(f"{path.name}.json")):
-        if target.exists() and not target.is_file():
-            raise UsageError(f"{str(target)!r} cannot be written: it is no file", "name a file")
-    if not path.absolute().parent.is_dir():
-        raise UsageError(f"{path} cannot be written: its folder is not there", "make it")
+        check_file(target)
     if path.suffix == ".onnx":
         for name in ("onnx", "onnxscript", "onnxruntime"):
             _import(name)

@@ -11,7 +11,7 @@ import numpy as np
 from freqprep import picture_files
 from freqprep.errors import UsageError, some
 from freqprep.sources.files import shown
-from freqprep.store.targets import refuse_replacing
+from freqprep.store.targets import check_folder, refuse_replacing
 
 _LONGEST_STEM = 240
 """Bytes; file systems allow 255 for a name."""
@@ -35,10 +35,7 @@ def picture_paths(folder: Path, files: Sequence[bytes], overwrite: bool = False)
     UsageError
         It is no folder, or one of the pictures is there already.
     """
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"{folder} cannot hold pictures: it is no folder", "name a folder")
-    if not folder.absolute().parent.is_dir():
-        raise UsageError(f"{folder} cannot be made: its folder is not there", "make it")
+    check_folder(folder, "pictures")
     names: dict[bytes, None] = {}
     for file in files:
         stem = os.path.splitext(os.path.basename(file))[0][:_LONGEST_STEM]

@@ -7,7 +7,6 @@ import os
 import pytest
 import synthetic
 from coco_folder import coco_folder
-from freqprep_cli.fitting import columns_of, shortened, wrapped
 from freqprep_cli.summary_text import describe
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,6 +15,7 @@ from PIL import Image
 import freqprep
 from freqprep.store.class_counts import ClassCounts, ObjectCounts
 from freqprep.store.summary import summarize
+from freqprep.wording import on_one_line, paragraph
 
 NASTY = 'x"\n' + "very long, =with() everything \u00e4 " * 9
 
@@ -159,17 +159,9 @@ def test_rejects_with_long_names_fit(tmp_path, call):
         assert all(len(line) <= 80 for line in lines[:-1])
 
 
-@given(st.text(max_size=120), st.integers(8, 90))
-def test_shortened_text_is_one_line_that_fits(text, room):
-    found = shortened(text, room)
-    assert columns_of(found) <= room and found.isprintable()
-    if columns_of(text) <= room and text.isprintable():
-        assert found == text
-
-
 @given(st.text(max_size=300))
 def test_wrapped_text_loses_no_word(text):
-    found = wrapped(text)
-    assert found.split() == shortened(text.strip(" "), 10**6).split()
+    found = paragraph(text)
+    assert found.split() == on_one_line(text.strip(" ")).split()
     words = [word for line in found.splitlines() if len(line) > 80 for word in line.split()]
     assert all(len(word) > 70 for word in words[1:])

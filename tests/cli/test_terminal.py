@@ -5,13 +5,12 @@ import re
 import pytest
 import synthetic
 import terminal
-from freqprep_cli.output import columns, table
 from hypothesis import given
 from hypothesis import strategies as st
 
 from freqprep import progress
 from freqprep.progress import Progress
-from freqprep.wording import paragraph, shortened, width, wrapped
+from freqprep.wording import columns, on_one_line, paragraph, shortened, table, width, wrapped
 
 pytest.importorskip("torch")
 
@@ -95,7 +94,7 @@ def test_what_is_said_stands_above_the_bar(monkeypatch):
     screen = terminal.screen("".join(written))
     assert sum(line.startswith("message ") for line in screen) == 4
     (left,) = [line for line in screen if "|" in line]
-    assert left.startswith("epoch {1}...one line |") and left.endswith("0:00 left, loss 1.25")
+    assert left.startswith("epoch ...or one line |") and left.endswith("0:00 left, loss 1.25")
     assert max(map(len, screen)) <= 80
 
 
@@ -114,14 +113,24 @@ def test_long_names_leave_the_columns_of_a_table_whole(monkeypatch):
 
 @given(st.text(max_size=60), st.integers(8, 40))
 def test_what_is_shortened_fits_and_keeps_its_ends(text, most):
-    short = shortened(text, most)
-    assert width(short) <= most or width(text) <= most
+    text, short = on_one_line(text), shortened(text, most)
+    assert width(short) <= most and short.isprintable()
     if width(text) <= most:
         assert short == text
     else:
-        head, _, tail = short.partition("...")
-        assert text.startswith(head) and text.endswith(short[len(head) + 3 :])
-        assert tail or head
+        cuts = [at for at in range(len(short)) if short.startswith("...", at)]
+        assert any(text.startswith(short[:at]) and text.endswith(short[at + 3 :]) for at in cuts)
+
+
+def test_two_thirds_of_what_is_kept_are_the_end():
+    path = "/a/long/way/down/to/the/picture-0001.jpg"
+    assert shortened(path, 30) == "/a/long/w...e/picture-0001.jpg"
+    assert shortened("漢字" * 20, 12) == "漢...字漢字"
+
+
+@pytest.mark.parametrize("draw", [table, lambda rows: columns((), rows)])
+def test_a_name_of_several_lines_is_one_cell(draw):
+    assert draw([("a\nb\x1b", "1"), ("c", "2")]) == "  a\\nb\\x1b  1\n  c" + " " * 9 + "2"
 
 
 @given(st.lists(st.text("ab", min_size=1, max_size=12), min_size=1), st.integers(4, 40))
@@ -131,11 +140,15 @@ def test_wrapping_loses_nothing_and_breaks_no_word(words, most):
     assert all(len(line) <= most or " " not in line for line in lines)
 
 
-def test_prose_is_one_line_where_nobody_looks(monkeypatch):
+@pytest.mark.parametrize(("columns", "most"), [(None, 80), ("40", 40)])
+def test_prose_fits_80_columns_or_the_terminal(monkeypatch, columns, most):
     monkeypatch.delenv("COLUMNS", raising=False)
-    assert paragraph("word " * 40) == "word " * 40
-    monkeypatch.setenv("COLUMNS", "40")
-    assert max(map(len, paragraph("word " * 40).splitlines())) <= 40
+    if columns is not None:
+        monkeypatch.setenv("COLUMNS", columns)
+    lines = paragraph("  first " + "word " * 40).splitlines()
+    assert most - 5 < max(map(len, lines)) <= most
+    assert lines[0].startswith("  first") and all(line.startswith("    word") for line in lines[1:])
+    assert " ".join(lines).split() == ["first", *["word"] * 40]
 
 
 def test_tables_of_commands_fit_80_columns(call, store, run_folder, monkeypatch):

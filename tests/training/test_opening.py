@@ -139,9 +139,14 @@ def forecast(monkeypatch, run, validates=True, each=0.5):
 @pytest.mark.parametrize(
     ("run", "each", "step", "text"),
     [
-        ((1000, 10), 0.5, 11, "about 83 minutes for 9989 steps, at 0.5 s each in steps 2 to 11"),
-        ((1000, 10), 0.125, 41, "about 21 minutes for 9959 steps, at 0.12 s each in steps 2 to 41"),
-        ((1000, 10), 3.0, 11, "about 8.3 hours for 9989 steps, at 3 s each in steps 2 to 11"),
+        ((1000, 10), 0.5, 11, "about 83 minutes for 9,989 steps, at 0.5 s each in steps 2 to 11"),
+        (
+            (1000, 10),
+            0.125,
+            41,
+            "about 21 minutes for 9,959 steps, at 0.12 s each in steps 2 to 41",
+        ),
+        ((1000, 10), 3.0, 11, "about 8.3 hours for 9,989 steps, at 3 s each in steps 2 to 11"),
         ((4, 5), 0.5, 2, "about 9 seconds for 18 steps, at 0.5 s each in step 2"),
         ((10, 4, 15), 0.5, 18, "about 11 seconds for 22 steps, at 0.5 s each in steps 17 to 18"),
     ],
