@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import operator
+import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +15,12 @@ from freqprep.store.cache import DEFAULT_BYTES
 from freqprep.store.schema import ROWS_PER_SHARD
 from freqprep.store.selections import ChannelsLike, select
 from freqprep.store.split import Split
-from freqprep.streaming.misuse import check_content
+from freqprep.streaming.misuse import (
+    DROPPED_SILENTLY,
+    DroppedRows,
+    check_content,
+    dropped_rows,
+)
 from freqprep.streaming.order import Order
 from freqprep.streaming.processes import this_process
 from freqprep.streaming.shuffling import choose_mixing
@@ -95,12 +102,19 @@ class Dataset:
         images = map(self.transform, coefficients) if self.transform else coefficients
         return list(zip(images, self.split.labels[rows].tolist(), strict=True))
 
-    def batch_sampler(self, batch_size: int, shuffle: bool = True, seed: int = 0) -> BatchSampler:
+    def batch_sampler(
+        self,
+        batch_size: int,
+        shuffle: bool = True,
+        seed: int = 0,
+        rank: int | None = None,
+        world_size: int | None = None,
+    ) -> BatchSampler:
         """Batches of images that lie together in the store, for ``DataLoader(batch_sampler=...)``.
 
         See `BatchSampler`.
         """
-        return BatchSampler(self, batch_size, shuffle, seed)
+        return BatchSampler(self, batch_size, shuffle, seed, rank, world_size)
 
     def __repr__(self) -> str:
         return (
@@ -112,9 +126,8 @@ class BatchSampler:
     """Lists of image numbers, each list from a few shards; every epoch in another order.
 
     Shuffled epochs are whole batches, in the order that `Loader` gives in one lane; otherwise the
-    images come in order and the last batch may be smaller. Several processes, of torch's process
-    group or of ``torchrun``, take the batches in turn, equally many when shuffled. Each iterator
-    that has given a batch is an epoch.
+    images come in order and the last batch may be smaller. Several processes take the batches in
+    turn, equally many when shuffled. Each iterator that has given a batch is an epoch.
 
     Parameters
     ----------
@@ -124,6 +137,10 @@ class BatchSampler:
     shuffle : bool
     seed : int
         0 to 2**32 - 1.
+    rank, world_size : int, optional
+        This process and how many share the batches: by default those of torch's process group, or
+        of ``torchrun``'s environment. Where something else deals the batches (a DataLoader that
+        Accelerate prepares), all are to be given: ``rank=0, world_size=1``.
 
     Attributes
     ----------
@@ -133,11 +150,23 @@ class BatchSampler:
     Raises
     ------
     UsageError
-        An option out of range; no whole batch for each process.
+        An option out of range; no whole batch for each process; Accelerate is at work, and it is
+        not said who deals the batches.
+
+    Warns
+    -----
+    DroppedRows
+        An epoch drops more than 3 % of the rows.
     """
 
     def __init__(
-        self, dataset: Dataset, batch_size: int, shuffle: bool = True, seed: int = 0
+        self,
+        dataset: Dataset,
+        batch_size: int,
+        shuffle: bool = True,
+        seed: int = 0,
+        rank: int | None = None,
+        world_size: int | None = None,
     ) -> None:
         split = self._split = dataset.split
         self._rows = dataset.rows
@@ -154,7 +183,10 @@ class BatchSampler:
             split.valid, mixing, whole("batch_size", batch_size), whole("seed", seed, 0)
         )
         self.batch_size = self._order.batch_size
+        self._told = None if rank is None or world_size is None else (rank, world_size)
         self.epoch = 0
+        if self._order.dropped > DROPPED_SILENTLY * len(self._rows):
+            warnings.warn(dropped_rows(self._order, split.path), DroppedRows, stacklevel=3)
         if not len(self):
             raise UsageError(
                 f"{len(self._rows)} images are no batch of {batch_size} for each process",
@@ -168,11 +200,11 @@ class BatchSampler:
     def __iter__(self) -> Iterator[list[int]]:
         """An epoch."""
         check_content(self._split)
-        epoch, mine = self.epoch, self._mine()
-        batches = self._order.batches(epoch)
+        mine, batches = self._mine(), self._order.batches(self.epoch)
         for number in mine:
             rows = batches.rows[batches.edges[number] : batches.edges[number + 1]]
-            self.epoch = epoch + 1
+            if number == mine.start:
+                self.epoch += 1
             yield np.searchsorted(self._rows, rows).tolist()
 
     def set_epoch(self, epoch: int) -> None:
@@ -181,8 +213,21 @@ class BatchSampler:
 
     def _mine(self) -> range:
         """Numbers of the batches of this process."""
-        rank, world_size = this_process(None, None)
+        rank, world_size = self._told or self._of_all()
         steps = self._order.global_steps
         if self._order.mixing.regime != "rows":
             steps -= steps % world_size
         return range(rank, steps, world_size)
+
+    def _of_all(self) -> tuple[int, int]:
+        """Rank and world size, where Accelerate does not deal the batches as well."""
+        rank, world_size = this_process(None, None)
+        accelerate = sys.modules.get("accelerate.state")
+        if world_size > 1 and accelerate is not None and accelerate.PartialState._shared_state:
+            raise UsageError(
+                "Accelerate deals the batches of a DataLoader that it prepares: dealt twice, half"
+                " of the images or more would never be read",
+                "give rank=0, world_size=1 to batch_sampler; or, if the DataLoader is not prepared,"
+                f" rank={rank}, world_size={world_size}",
+            )
+        return rank, world_size

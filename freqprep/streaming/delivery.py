@@ -2,35 +2,50 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import numpy as np
 
 from freqprep.errors import MissingPackageError, UsageError
-from freqprep.streaming.ring import Ring
+from freqprep.streaming.ring import Places, Ring
 
 if TYPE_CHECKING:
     import torch
 
 
+Tensors: TypeAlias = "tuple[torch.Tensor, torch.Tensor]"
+"""Codes and labels of a batch."""
+
+
 class Delivery(Protocol):
-    """Makes tensors of an iterator's batches, which are numbered 0, 1, ..."""
+    """Makes tensors of batches; it outlives the iterators."""
 
     @property
     def ring(self) -> Ring:
         """Where threads put the codes."""
 
-    def send(self, batch: int, labels: np.ndarray) -> None:
-        """A batch lies in the ring, as many rows as labels. At most two are sent, not released."""
+    def begin(self, batches: int) -> Sending:
+        """Be ready for an iterator of so many batches."""
 
-    def tensors(self, batch: int) -> tuple[torch.Tensor, torch.Tensor]:
+
+class Sending(Protocol):
+    """Makes tensors of one iterator's batches, which are numbered 0, 1, ..."""
+
+    @property
+    def places(self) -> Places:
+        """Where threads put the codes of each."""
+
+    def send(self, batch: int, labels: np.ndarray) -> None:
+        """A batch lies in its place, as many rows as labels. At most two are sent, not released."""
+
+    def tensors(self, batch: int) -> Tensors:
         """Codes and labels of a batch that was sent, for work queued from now on; asked once."""
 
     def release(self, batch: int) -> None:
-        """The next batch is asked for. The ring's place is free, or its consumer still has it."""
+        """The next batch is asked for. The place is free, or its consumer still has it."""
 
     def settle(self) -> None:
-        """Wait until nothing reads the ring."""
+        """Wait until nothing reads the places."""
 
 
 class HostDelivery:
@@ -51,32 +66,39 @@ class HostDelivery:
     def __init__(self, shape: tuple[int, ...], dtype: np.dtype, reuse: bool) -> None:
         self.ring = Ring(np.empty(shape, dtype))
         self._reuse = reuse
-        self._labels = [np.empty(0, np.int64)] * 2
-        self._lent = False
+
+    def begin(self, batches: int) -> Sending:
+        """See `Delivery`."""
+        return _HostSending(self.ring.begin(batches), self._reuse)
+
+
+class _HostSending:
+    def __init__(self, places: Places, reuse: bool) -> None:
+        self.places, self._reuse = places, reuse
+        self._labels: dict[int, np.ndarray] = {}
+        self._lent = -1  # the batch that was lent last
 
     def send(self, batch: int, labels: np.ndarray) -> None:
-        """See `Delivery`."""
-        self._labels[batch % 2] = labels
+        self._labels[batch] = labels
 
-    def tensors(self, batch: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """See `Delivery`."""
+    def tensors(self, batch: int) -> Tensors:
         import torch
 
-        labels = self._labels[batch % 2]
-        lent = None if self._reuse else self.ring.lend(batch, len(labels))
-        self._lent = lent is not None
-        codes = self.ring.batch(batch, len(labels)) if lent is None else lent
-        if not (self._reuse or self._lent):
-            codes = codes.copy()
+        labels = self._labels.pop(batch)
+        codes = None if self._reuse else self.places.lend(batch, len(labels))
+        if codes is not None:
+            self._lent = batch
+        else:
+            codes = self.places.batch(batch, len(labels))
+            codes = codes if self._reuse else codes.copy()
         return torch.from_numpy(codes), torch.from_numpy(labels)
 
     def release(self, batch: int) -> None:
-        """See `Delivery`."""
-        if not self._lent:
-            self.ring.free(batch)
+        if self._lent != batch:
+            self.places.free(batch)
 
     def settle(self) -> None:
-        """See `Delivery`."""
+        pass
 
 
 class CudaDelivery:
@@ -102,73 +124,77 @@ class CudaDelivery:
         import torch
 
         kind = getattr(torch, dtype.name)
-        self._device, self._reuse = device, reuse
+        self.device, self.reuse = device, reuse
         self._host_codes = torch.empty(shape, dtype=kind, pin_memory=True)
-        self._host_labels = torch.empty((2, shape[1]), dtype=torch.int64, pin_memory=True)
+        self.host_labels = torch.empty((2, shape[1]), dtype=torch.int64, pin_memory=True)
         self.ring = Ring(self._host_codes.numpy())
-        self._sent: list[tuple[torch.Tensor, torch.Tensor] | None] = [None, None]
         with torch.cuda.device(device):
-            self._copied = [torch.cuda.Event() for _ in range(2)]
-            self._used = [torch.cuda.Event() for _ in range(2)]
-            self._stream = torch.cuda.Stream(device)
-            self._kept = [self._new(shape[1]) for _ in range(2)] if reuse else []
+            self.copied = [torch.cuda.Event() for _ in range(2)]
+            self.used = [torch.cuda.Event() for _ in range(2)]
+            self.stream = torch.cuda.Stream(device)
+            self.kept = [self.new(shape[1]) for _ in range(2)] if reuse else []
             # The allocator may have given memory that work queued here earlier still uses.
-            self._stream.wait_stream(torch.cuda.current_stream(device))
+            self.stream.wait_stream(torch.cuda.current_stream(device))
 
-    def _new(self, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def begin(self, batches: int) -> Sending:
+        """See `Delivery`."""
+        self.stream.synchronize()  # an iterator that was ended may still be copied from
+        return _CudaSending(self, self.ring.begin(batches))
+
+    def new(self, count: int) -> Tensors:
         """Memory for the codes and labels of so many rows."""
         import torch
 
         shape, kind = self._host_codes.shape[2:], self._host_codes.dtype
-        codes = torch.empty((count, *shape), dtype=kind, device=self._device)
-        return codes, torch.empty(count, dtype=torch.int64, device=self._device)
+        codes = torch.empty((count, *shape), dtype=kind, device=self.device)
+        return codes, torch.empty(count, dtype=torch.int64, device=self.device)
+
+
+class _CudaSending:
+    def __init__(self, delivery: CudaDelivery, places: Places) -> None:
+        self.places, self._over = places, delivery
+        self._sent: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
 
     def send(self, batch: int, labels: np.ndarray) -> None:
-        """See `Delivery`."""
         import torch
 
-        one, count = batch % 2, len(labels)
+        over, one, count = self._over, batch % 2, len(labels)
         # Free since `release` of the last batch but one, which waited for its copy.
-        self._host_labels[one, :count] = torch.from_numpy(labels)
-        sources = torch.from_numpy(self.ring.batch(batch, count)), self._host_labels[one, :count]
-        with torch.cuda.stream(self._stream):
-            if self._reuse:
-                self._stream.wait_event(self._used[one])
-                codes, kept_labels = self._kept[one]
-                targets = codes[:count], kept_labels[:count]
+        over.host_labels[one, :count] = torch.from_numpy(labels)
+        codes = torch.from_numpy(self.places.batch(batch, count))
+        with torch.cuda.stream(over.stream):
+            if over.reuse:
+                over.stream.wait_event(over.used[one])
+                kept_codes, kept_labels = over.kept[one]
+                targets = kept_codes[:count], kept_labels[:count]
             else:
-                targets = self._new(count)
-            for target, source in zip(targets, sources, strict=True):
+                targets = over.new(count)
+            for target, source in zip(targets, (codes, over.host_labels[one, :count]), strict=True):
                 target.copy_(source, non_blocking=True)
-            self._copied[one].record(self._stream)
-        self._sent[one] = targets
+            over.copied[one].record(over.stream)
+        self._sent[batch] = targets
 
-    def tensors(self, batch: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """See `Delivery`."""
+    def tensors(self, batch: int) -> Tensors:
         import torch
 
-        one = batch % 2
-        stream = torch.cuda.current_stream(self._device)
-        stream.wait_event(self._copied[one])
-        found, self._sent[one] = self._sent[one], None
-        assert found is not None  # it was sent
-        if not self._reuse:
+        stream = torch.cuda.current_stream(self._over.device)
+        stream.wait_event(self._over.copied[batch % 2])
+        found = self._sent.pop(batch)
+        if not self._over.reuse:
             for tensor in found:
                 tensor.record_stream(stream)
         return found
 
     def release(self, batch: int) -> None:
-        """See `Delivery`."""
         import torch
 
-        if self._reuse:
-            self._used[batch % 2].record(torch.cuda.current_stream(self._device))
-        self._copied[batch % 2].synchronize()
-        self.ring.free(batch)
+        if self._over.reuse:
+            self._over.used[batch % 2].record(torch.cuda.current_stream(self._over.device))
+        self._over.copied[batch % 2].synchronize()
+        self.places.free(batch)
 
     def settle(self) -> None:
-        """See `Delivery`."""
-        self._stream.synchronize()
+        self._over.stream.synchronize()
 
 
 def make_delivery(

@@ -12,7 +12,7 @@ from freqprep.store.schema import ROWS_PER_SHARD
 from freqprep.store.split import Split
 from freqprep.streaming.order import Batches, Reads
 from freqprep.streaming.pipeline import Task
-from freqprep.streaming.ring import LENT_AT_MOST, Ring
+from freqprep.streaming.ring import LENT_AT_MOST, Places
 from freqprep.streaming.shuffling import Mixing
 
 Filling = tuple[list[Task], list[int]]
@@ -47,7 +47,7 @@ def ring_depth(mixing: Mixing, needed: Reads, images: int, rows: int, threads: i
     return ahead + LENT_AT_MOST
 
 
-def from_store(split: Split, selection: Selection, needed: Reads, ring: Ring) -> Filling:
+def from_store(split: Split, selection: Selection, needed: Reads, places: Places) -> Filling:
     """Decode shards right into the batches.
 
     Parameters
@@ -56,12 +56,12 @@ def from_store(split: Split, selection: Selection, needed: Reads, ring: Ring) ->
     selection : Selection
     needed : Reads
         Of the batches.
-    ring : Ring
+    places : Places
     """
-    places = ring.codes.reshape(-1, *ring.codes.shape[2:])
+    codes = places.codes
 
     def read(shard: int, rows: np.ndarray, slots: np.ndarray, stopped: Callable[[], bool]) -> None:
-        read_rows(split, selection, shard, rows, places, ring.slots(slots), stopped)
+        read_rows(split, selection, shard, rows, codes, places.slots(slots), stopped)
 
     shards = zip(
         needed.shards.tolist(), needed.rows, needed.slots, needed.last.tolist(), strict=True
@@ -88,7 +88,7 @@ class Cache:
         self._codes = np.empty(shape, encoding.dtype)
         self._held: set[int] = set()
 
-    def filling(self, needed: Reads, batches: Batches, ring: Ring) -> Filling:
+    def filling(self, needed: Reads, batches: Batches, places: Places) -> Filling:
         """Read what is missing, then gather the batches."""
         tasks = [
             Task(partial(self._read, shard))
@@ -98,7 +98,7 @@ class Cache:
         missing = len(tasks)
         slots = np.searchsorted(self._rows, batches.rows)
         for batch, mine in enumerate(np.split(slots, batches.edges[1:-1])):
-            gather = partial(self._gather, mine, ring, batch)
+            gather = partial(self._gather, mine, places, batch)
             tasks.append(Task(gather, last=batch, after=missing))
         return tasks, [missing + batch + 1 for batch in range(len(batches))]
 
@@ -111,8 +111,8 @@ class Cache:
         if not stopped():
             self._held.add(shard)
 
-    def _gather(self, slots: np.ndarray, ring: Ring, batch: int, _: Callable[[], bool]) -> None:
-        target = ring.batch(batch, len(slots))
+    def _gather(self, slots: np.ndarray, places: Places, batch: int, _: Callable[[], bool]) -> None:
+        target = places.batch(batch, len(slots))
         source = self._codes.reshape(len(self._codes), -1)
         # Clipping changes no index; without it NumPy would copy into a buffer of its own first.
         np.take(source, slots, 0, target.reshape(len(target), -1), mode="clip")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 import warnings
 from collections.abc import Iterator, Mapping
+from copy import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +17,7 @@ from freqprep.errors import StoreError, UsageError
 from freqprep.store.selections import ChannelsLike, select
 from freqprep.store.split import Split
 from freqprep.streaming.batch import Batch
-from freqprep.streaming.delivery import Delivery, check_device
+from freqprep.streaming.delivery import Tensors, check_device
 from freqprep.streaming.memory import Memory, mixing_of, wait_for_first
 from freqprep.streaming.misuse import (
     DROPPED_SILENTLY,
@@ -26,9 +28,9 @@ from freqprep.streaming.misuse import (
 )
 from freqprep.streaming.order import Batches, Order
 from freqprep.streaming.pipeline import Pipeline
-from freqprep.streaming.processes import this_process
+from freqprep.streaming.processes import check_rank_known, this_process
 from freqprep.streaming.shuffling import aspect_bins
-from freqprep.streaming.state import VERSION, Position, identity, position, whole
+from freqprep.streaming.state import VERSION, Position, epoch_number, identity, position, whole
 
 if TYPE_CHECKING:
     import torch
@@ -42,35 +44,32 @@ class Loader:
     `load_state_dict` the rest of an epoch is given. A second iterator ends the first. Threads run
     only while an iterator is alive; there are no worker processes.
 
-    Shuffled training takes whole global batches and drops what is left; rejected rows never appear.
-    Which rows a global batch has does not depend on the number of ranks, threads or the device.
-    With ``shuffle=False`` the valid rows come in order, the last batch may be smaller, and batch b
-    goes to rank ``b % world_size`` as a whole.
+    Shuffled training takes whole global batches, the same for any number of ranks and threads, and
+    drops what is left; rejected rows never appear.
+    With ``shuffle=False`` the valid rows come in order, the last batch may be smaller, and batches
+    go to the ranks in turn as a whole.
 
     Parameters
     ----------
     split : Split
     channels : str, int, sequence or Selection
-        What `freqprep.channels` takes; batches have them in the order asked for.
+        As for `freqprep.channels`; their order is the batches'.
     batch_size : int
         Rows of a **global** batch; when shuffling a rank gets ``batch_size // world_size``.
     shuffle : bool
     seed : int
-        0 to 2**32 - 1.
     rank, world_size : int, optional
-        This process and how many share the epoch: by default what torch's process group says
-        or, where none is initialised, the environment that ``torchrun`` makes. Asked again for each
-        epoch, so the group may be initialised later. Shuffled lanes allow only counts that divide
-        both the lanes and ``batch_size``.
+        This process and how many share the epoch: by default those of torch's process group, which
+        may be initialised later, or of ``torchrun``'s environment. Shuffled lanes allow only counts
+        that divide both the lanes and ``batch_size``.
     threads : int
-        Reading threads. One decodes about 15,000 images of 24 channels a second at a 64x64 grid,
-        so 2 feed most GPUs; more where storage answers slowly.
+        Reading threads: 2 feed most GPUs; more where storage answers slowly.
     window_bytes : int
         Memory for decoded shards in this process when 64 channels are read; other numbers take
         it in proportion, so that the order of rows does not depend on what is read. A shard of 64
-        channels takes ``128 * 64 * grid rows * grid columns`` bytes (int16: twice that): 33.6 MB at
-        64x64. If all of the split fits, each rank reads it once, keeps it until `close` and
-        shuffles exactly. If not, seven eighths of it are shards whose rows are being mixed.
+        channels takes 33.6 MB at a 64x64 grid (int16: twice that). If all of the split fits, it is
+        read once, kept until `close`, and shuffled exactly. If not, seven eighths are shards whose
+        rows are being mixed.
     lanes : int, optional
         Parallel windows, a multiple of every number of ranks that is to be used. By default up to
         16, at least 16 shards each; giving it also turns off keeping all in memory. A rank holds
@@ -80,39 +79,32 @@ class Loader:
         size. Sixteen global batches at a time are regrouped and their order is drawn; up to 30 more
         batches have to be held in memory, and shards of lanes may be read by several ranks.
     device : str or torch.device
-        ``cpu``, or a CUDA device: batches are then made in pinned memory and copied by a stream
-        of their own.
+        ``cpu``, or a CUDA device, to which a stream of its own copies from pinned memory.
     reuse : bool
-        A batch's codes are overwritten once the next batch is asked for. By default they stay
-        valid for as long as anything refers to them. That costs nothing while the consumer holds
-        two batches, as a loop does; further ones are copied.
+        Overwrite a batch's codes once the next is asked for. By default they stay valid for as long
+        as anything refers to them; of more than two batches that are held, the others are copies.
 
     Attributes
     ----------
-    split : Split
-    selection : Selection
+    split, selection, batch_size
+        As given.
     steps : ndarray of float32, shape (C,)
         Quantization steps of the chosen channels.
-    batch_size : int
     epoch : int
         Epoch of the next batch, from 0; it rises when the last batch of one is delivered.
     step : int
         Batches of this rank that were delivered in it, not those read ahead.
     dropped : int
-        Valid rows that an epoch leaves out, other ones each time: what is less than a whole batch,
-        and what longer lanes have beyond the shortest.
+        Valid rows that an epoch leaves out, other ones each time.
     wait_seconds : float
         Time the consumer has waited for batches, in all.
 
     Raises
     ------
     UsageError
-        An option out of range, a number of ranks that cannot share the epoch (the allowed ones
-        are named), no whole batch to train on, no such device.
-    UnknownChannelError
-        No such channels.
+        An option out of range, ranks that cannot share the epoch, no whole batch to train on.
     StoreError
-        The split has no valid row, or is not the one that was opened any more.
+        The split has no valid row, or was replaced.
     MissingPackageError
         torch is not installed.
 
@@ -120,8 +112,6 @@ class Loader:
     -----
     DroppedRows
         An epoch drops more than 3 % of the rows.
-    UserWarning
-        A worker process of a DataLoader reads a shuffled split.
 
     While iterating, errors of reading (`ShardMissingError`, `CorruptStoreError`) come as they are.
     """
@@ -177,8 +167,8 @@ class Loader:
         self._memory = Memory(
             split, self.selection, budget, whole("threads", threads), self._device, bool(reuse)
         )
-        self._steps_there: torch.Tensor | None = None  # on the device
         self._position = Position()
+        self._lock = threading.RLock()
         self.wait_seconds = 0.0
         self._pipeline: Pipeline | None = None  # of the iterator that is alive
         self._process = os.getpid()
@@ -215,58 +205,61 @@ class Loader:
 
     def __iter__(self) -> Iterator[Batch]:
         """An epoch, or what is left of it after `load_state_dict`."""
-        self._begin()
-        order, epoch, step = self._order, self.epoch, self.step
-        if step == order.steps:  # the other ranks alone have batches
-            self._position.advance(order, step)
-            return
-        batches = order.batches(epoch, step)
+        with self._alone:
+            order, epoch, begun, batches = self._begin()
+            pipeline, sending = self._memory.begin(order, batches)
+            self._pipeline = pipeline
         # Copies: a batch that is kept must not keep the whole epoch's rows.
         rows = [part.copy() for part in np.split(batches.rows, batches.edges[1:-1])]
-        pipeline, delivery = self._memory.start(order, batches)
-        self._pipeline = pipeline
         sent = 0
         try:
-            for number in range(len(rows)):
+            pipeline.start()
+            for number in range(len(batches)):
                 began = time.perf_counter()
                 if number == 0 and order.rank == 0:
                     wait_for_first(pipeline, f"reading {self.split.path} for the first batch")
                 pipeline.wait(number)
                 self.wait_seconds += time.perf_counter() - began
-                # The next one too, if it is there: its copy to a device then overlaps with work.
-                while sent < min(number + 2, len(rows)) and pipeline.ready(sent):
-                    delivery.send(sent, self.split.labels[rows[sent]])
-                    sent += 1
-                self._position.advance(order, step + number + 1)
+                with self._alone:
+                    pipeline.check()
+                    # The next one too, if it is there: it is copied to a device during the work.
+                    while sent < min(number + 2, len(batches)) and pipeline.ready(sent):
+                        sending.send(sent, self.split.labels[rows[sent]])
+                        sent += 1
+                    step = int(batches.numbers[number])
+                    given = [self._batch(sending.tensors(number), rows[number], epoch, step)]
+                    self._position.advance(order, begun, number + 1)
                 try:
-                    yield self._batch(delivery, number, rows[number], epoch, batches)
+                    yield given.pop()  # nothing is kept of it here
                 finally:
-                    delivery.release(number)
-                pipeline.make_room(delivery.ring.assign())
-            pipeline.check()
+                    sending.release(number)
+                with self._alone:
+                    pipeline.check()
+                    pipeline.make_room(sending.places.assign())
         finally:
             pipeline.stop()
-            delivery.settle()
+            sending.settle()
 
-    def _begin(self) -> None:
-        """End what runs, and check that an epoch can be given."""
+    def _begin(self) -> tuple[Order, int, int, Batches]:
+        """End what runs; the order, epoch and global step to begin at, and this rank's batches."""
         if self._closed:
             raise UsageError("the loader is closed", "make a new one")
         self._stop()
         check_content(self.split)
-        check_worker(shuffled=self._order.mixing.regime != "rows")
+        check_worker(shuffled=self._last_order.mixing.regime != "rows")
+        check_rank_known(*self._told)
         self._position.begin()
+        order, epoch, begun = self._order, self.epoch, self._position.global_step
+        batches = order.batches(epoch, order.delivered(begun))
+        if not len(batches):  # the other ranks alone have any
+            self._position.advance(order, begun, 0)
+        return order, epoch, begun, batches
 
-    def _batch(
-        self, delivery: Delivery, number: int, rows: np.ndarray, epoch: int, batches: Batches
-    ) -> Batch:
+    def _batch(self, tensors: Tensors, rows: np.ndarray, epoch: int, step: int) -> Batch:
         import torch
 
-        if self._steps_there is None:
-            self._steps_there = torch.tensor(self.steps, device=self._device)
-        codes, labels = delivery.tensors(number)
-        step, sizes = int(batches.numbers[number]), self.split.sizes[rows]
-        return Batch(codes, labels, rows, sizes, epoch, step, self._steps_there)
+        steps = torch.tensor(self.steps, device=self._device)
+        return Batch(*tensors, rows, self.split.sizes[rows], epoch, step, steps)
 
     def state_dict(self) -> dict[str, Any]:
         """Where the loader is, as JSON data: what fixes the order, the epoch and the step.
@@ -288,35 +281,33 @@ class Loader:
         Raises
         ------
         UsageError
-            The state is damaged, of another version, or of another order: the first difference is
-            named.
+            The state is damaged or of another order: the first difference is named.
         """
-        order = self._order
-        epoch, step = position(
-            state, identity(self._last_order, self.split, self.selection), order.global_steps
-        )
-        self._stop()
-        self._position.load(epoch, step, order)
+        with self._alone:
+            order = self._order
+            expected = identity(order, self.split, self.selection)
+            epoch, step = position(state, expected, order.global_steps)
+            self._stop()
+            self._position.load(epoch, step, order)
 
     def set_epoch(self, epoch: int) -> None:
         """Give this epoch next, from its start; or go on in it, if a state of it was loaded.
 
-        Not needed: epochs follow one another. It is there for loops that call it, as they do for
-        torch's ``DistributedSampler``, and ends an iterator that is under way in another epoch.
-
-        Raises
-        ------
-        UsageError
-            Not a whole number from 0 to 2**32 - 1.
+        Not needed, because epochs follow one another; it is there for loops that call it. An
+        iterator that is under way in another epoch ends. UsageError if it is no number of one.
         """
-        if self._position.choose(epoch):
-            self._stop()
+        number = epoch_number(epoch)
+        with self._alone:
+            if not self._position.comes_next(number):
+                self._stop()
+                self._position.choose(number)
 
     def close(self) -> None:
-        """End the threads and free the memory; the loader cannot be iterated any more."""
-        self._stop()
-        self._memory.free()
-        self._closed = True
+        """End the threads for good, and free the memory in which no batch lies that is held."""
+        with self._alone:
+            self._stop()
+            self._memory.free()
+            self._closed = True
 
     def __enter__(self) -> Loader:
         return self
@@ -324,11 +315,16 @@ class Loader:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _stop(self) -> None:
-        """End the iterator that is alive."""
+    @property
+    def _alone(self) -> threading.RLock:
+        """The lock of position and memory. What frees memory never takes it."""
         if self._process != os.getpid():  # a fork: threads, and who waits for them, are not here
             self._memory.free()
-            self._pipeline, self._process = None, os.getpid()
+            self._pipeline, self._process, self._lock = None, os.getpid(), threading.RLock()
+        return self._lock
+
+    def _stop(self) -> None:
+        """End the iterator that is alive."""
         if self._pipeline is not None:
             self._pipeline.stop()
             self._pipeline = None
@@ -337,12 +333,15 @@ class Loader:
         """Options and position, for another process; a process group's rank goes with them."""
         order = self._order
         told = (order.rank, order.world_size) if order.world_size > 1 else self._told
-        return {**self.__dict__, "_pipeline": None, "_steps_there": None, "_told": told}
+        own = {"_memory": copy(self._memory), "_position": copy(self._position)}
+        return {**self.__dict__, **own, "_pipeline": None, "_lock": None, "_told": told}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _lock=threading.RLock())
 
     def __repr__(self) -> str:
-        order = self._order
-        mixing = order.mixing
-        how = f"{mixing.lanes} lanes" if mixing.regime == "lanes" else mixing.regime
+        order, lanes = self._order, self._order.mixing.lanes
+        how = f"{lanes} lanes" if order.mixing.regime == "lanes" else order.mixing.regime
         return (
             f"Loader({str(self.split.path)!r}, {len(self.selection)} channels, {order.steps}"
             f" batches of {self.batch_size}, {how}, rank {order.rank} of {order.world_size},"

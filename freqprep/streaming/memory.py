@@ -10,7 +10,7 @@ from freqprep.progress import Progress
 from freqprep.spectrum.channels import Selection
 from freqprep.store.schema import ROWS_PER_SHARD
 from freqprep.store.split import Split
-from freqprep.streaming.delivery import Delivery, make_delivery
+from freqprep.streaming.delivery import Delivery, Sending, make_delivery
 from freqprep.streaming.filling import Cache, from_store, ring_depth
 from freqprep.streaming.order import Batches, Order, reads
 from freqprep.streaming.pipeline import Pipeline
@@ -80,8 +80,11 @@ class Memory:
         """For another process, which fills its own."""
         return {**self.__dict__, "_cache": None, "_delivery": None}
 
-    def start(self, order: Order, batches: Batches) -> tuple[Pipeline, Delivery]:
-        """Threads that fill the ring with some batches, and what makes tensors of them."""
+    def begin(self, order: Order, batches: Batches) -> tuple[Pipeline, Sending]:
+        """Threads, not yet started, that fill places with some batches; what makes tensors of them.
+
+        The pipeline before must have been stopped.
+        """
         needed = reads(batches)
         mixing, images = order.mixing, order.rows_per_batch
         rows = self._window_bytes * ROWS_PER_SHARD // _shard_bytes(self._split, self._selection)
@@ -89,14 +92,14 @@ class Memory:
             rows = int(mixing.window * 8 / 7 * ROWS_PER_SHARD * mixing.lanes / order.world_size)
         depth = ring_depth(mixing, needed, images, rows, self._threads)
         delivery = self._delivery_of(min(depth, len(batches) + LENT_AT_MOST), images)
-        ring = delivery.ring
-        ring.begin(len(batches))
+        sending = delivery.begin(len(batches))
+        places = sending.places
         if mixing.regime == "exact":
             self._cache = self._cache or Cache(self._split, self._selection)
-            tasks, wanted = self._cache.filling(needed, batches, ring)
+            tasks, wanted = self._cache.filling(needed, batches, places)
         else:
-            tasks, wanted = from_store(self._split, self._selection, needed, ring)
-        return Pipeline(tasks, wanted, ring.assign(), self._threads), delivery
+            tasks, wanted = from_store(self._split, self._selection, needed, places)
+        return Pipeline(tasks, wanted, places.assign(), self._threads), sending
 
     def _delivery_of(self, depth: int, images: int) -> Delivery:
         """One with a ring of at least so many places for so many rows."""

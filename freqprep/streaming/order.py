@@ -171,11 +171,11 @@ class Order:
             return global_step
         return len(range(self.rank, global_step, self.world_size))
 
-    def global_step(self, step: int) -> int:
-        """Global batches that are done when each rank has given so many."""
+    def after(self, global_step: int, count: int) -> int:
+        """Global batches that are done when each rank has given so many more."""
         if self.mixing.regime != "rows":
-            return step
-        return min(step * self.world_size, self.global_steps)
+            return global_step + count
+        return min(global_step + count * self.world_size, self.global_steps)
 
     def batches(self, epoch: int, step: int = 0) -> Batches:
         """What this rank gives in an epoch after the first ``step`` of its batches."""

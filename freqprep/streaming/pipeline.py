@@ -60,13 +60,19 @@ class Pipeline:
         self._done = 0  # so many tasks, from the first on
         self._error: BaseException | None = None
         self._stopped = False
-        self._change = threading.Condition()
+        # Entered as a lock, which is one step: an interrupt inside the condition's own `__enter__`
+        # would leave it held, and what ends the threads would wait for ever.
+        self._lock = threading.RLock()
+        self._change = threading.Condition(self._lock)
         self._process = os.getpid()
-        self._threads = [
-            threading.Thread(target=self._work, name=THREAD_NAME, daemon=True)
-            for _ in range(min(threads, len(tasks)))
-        ]
-        for thread in self._threads:
+        self._count = min(threads, len(tasks))
+        self._threads: list[threading.Thread] = []
+
+    def start(self) -> None:
+        """Start the threads; whoever calls this calls `stop`, however it ends."""
+        for _ in range(self._count):
+            thread = threading.Thread(target=self._work, name=THREAD_NAME, daemon=True)
+            self._threads.append(thread)
             thread.start()
 
     def missing(self, batch: int) -> int:
@@ -85,28 +91,37 @@ class Pipeline:
         Exception
             What ended a thread, unchanged.
         UsageError
-            The pipeline was stopped.
+            The pipeline was stopped, or this is a fork.
         """
-        with self._change:
+        self._check_process()
+        with self._lock:
             self._change.wait_for(lambda: self._stopped or self.ready(batch), seconds)
-            if self._error is not None:
-                error, self._error = self._error, None
-                raise error
             self.check()
             return self.ready(batch)
 
     def check(self) -> None:
-        """Raise UsageError if the pipeline was stopped."""
+        """Raise what ended a thread, or UsageError if it was stopped or this is a fork."""
+        self._check_process()
+        if self._error is not None:
+            error, self._error = self._error, None
+            raise error
         if self._stopped:
             raise UsageError(
                 "this iterator was ended: its loader was closed, loaded a state, or is iterated"
                 " anew",
-                "iterate over the loader again",
+                "iterate over the loader again; for two uses at a time make two loaders",
+            )
+
+    def _check_process(self) -> None:
+        if os.getpid() != self._process:
+            raise UsageError(
+                "this iterator is of another process, whose threads did not come along in the fork",
+                "iterate over the loader anew",
             )
 
     def make_room(self, room: int) -> None:
         """So many batches, from the first on, have their places by now."""
-        with self._change:
+        with self._lock:
             self._room = room
             self._change.notify_all()
 
@@ -114,13 +129,14 @@ class Pipeline:
         """End the threads and wait for them; any number of times."""
         if os.getpid() != self._process:
             return  # a fork: the threads are not here, and the lock may be held for ever
-        with self._change:
+        with self._lock:
             self._stopped = True
             self._change.notify_all()
         if threading.current_thread() in self._threads:
             return  # an iterator was collected as garbage in one of them, at any point of its work
         for thread in self._threads:
-            thread.join()
+            if thread.ident is not None:  # it did start
+                thread.join()
 
     def _work(self) -> None:
         try:
@@ -128,7 +144,7 @@ class Pipeline:
                 self._tasks[number].run(lambda: self._stopped)
                 self._finish(number)
         except BaseException as error:  # raised again where the consumer waits
-            with self._change:
+            with self._lock:
                 if not self._stopped:
                     self._error, self._stopped = error, True
                     self._change.notify_all()
@@ -142,7 +158,7 @@ class Pipeline:
             task = self._tasks[self._begun]
             return task.last < self._room and task.after <= self._done
 
-        with self._change:
+        with self._lock:
             self._change.wait_for(may_start)
             if self._stopped or self._begun == len(self._tasks):
                 return None
@@ -150,7 +166,7 @@ class Pipeline:
             return self._begun - 1
 
     def _finish(self, number: int) -> None:
-        with self._change:
+        with self._lock:
             self._finished.add(number)
             while self._done in self._finished:
                 self._finished.remove(self._done)

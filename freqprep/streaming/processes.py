@@ -34,10 +34,27 @@ def this_process(rank: int | None, world_size: int | None) -> tuple[int, int]:
     return told
 
 
+def check_rank_known(rank: int | None, world_size: int | None) -> None:
+    """Refuse to begin where the environment counts several processes but does not say which.
+
+    Some launchers make that environment and a process group later, so that loaders may be made.
+    """
+    if None not in (rank, world_size) or "RANK" in os.environ or _in_group():
+        return
+    if (size := _found()[1]) > 1:
+        raise not_torchrun(f"WORLD_SIZE={size}, but there is no RANK and no process group")
+
+
+def _in_group() -> bool:
+    import torch.distributed as distributed
+
+    return distributed.is_available() and distributed.is_initialized()
+
+
 def _found() -> tuple[int, int]:
     import torch.distributed as distributed
 
-    if distributed.is_available() and distributed.is_initialized():
+    if _in_group():
         return distributed.get_rank(), distributed.get_world_size()
     size, rank, _ = process_numbers()
     return rank, size

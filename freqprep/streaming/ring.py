@@ -12,10 +12,9 @@ LENT_AT_MOST = 2
 
 
 class Ring:
-    """Places of equal size, each for one batch at a time.
+    """Places of equal size, each for one batch at a time; it outlives the iterators.
 
-    An iterator's batches, numbered 0, 1, ..., get places in order, as soon as some are free. A
-    place that was given away as memory of a tensor is free again when nothing refers to it
+    A place that was given away as memory of a tensor is free again when nothing refers to it
     any more: neither the batch nor a view of its tensors, whoever made it.
 
     Parameters
@@ -30,12 +29,10 @@ class Ring:
 
     def __init__(self, codes: np.ndarray) -> None:
         self.codes = codes
-        self._lent: set[int] = set()
+        self.lent: set[int] = set()
         # Appended to whenever memory is let go of: in any thread, at any point of its work.
         self._returned: deque[int] = deque()
-        self._place = np.zeros(0, np.int64)
-        self._free: list[int] = []
-        self._assigned = 0
+        self._current: Places | None = None
 
     def __len__(self) -> int:
         """Number of places."""
@@ -44,58 +41,92 @@ class Ring:
     @property
     def images(self) -> int:
         """Rows of a place."""
-        return self.codes.shape[1]
+        return int(self.codes.shape[1])
 
-    def begin(self, batches: int) -> None:
-        """Forget the batches before, and be ready for so many; what is lent stays lent."""
-        self._collect()
-        self._free = [place for place in range(len(self)) if place not in self._lent]
+    def begin(self, batches: int) -> Places:
+        """Places for an iterator of so many batches; what is lent stays lent.
+
+        Those of the iterator before are no longer assigned, and what it frees is nobody's concern.
+        """
+        self.collect()
+        free = [place for place in range(len(self)) if place not in self.lent]
+        self._current = Places(self, batches, free)
+        return self._current
+
+    def lend(self, place: int, images: int) -> np.ndarray:
+        """The first rows of a place, which is taken until the array is gone."""
+        array = self.codes[place, :images]
+        self.lent.add(place)
+        weakref.finalize(array, self._returned.append, place).atexit = False
+        return array
+
+    def collect(self) -> None:
+        """Take back what has come back, for the iterator that is under way."""
+        while self._returned:
+            place = self._returned.popleft()
+            self.lent.discard(place)
+            if self._current is not None:
+                self._current.free_place(place)
+
+
+class Places:
+    """Which place of a ring each batch of one iterator has: 0, 1, ..., in order, as some are free.
+
+    Parameters
+    ----------
+    ring : Ring
+    batches : int
+    free : list of int
+        Places to begin with.
+    """
+
+    def __init__(self, ring: Ring, batches: int, free: list[int]) -> None:
+        self._ring, self._free = ring, free
         self._place = np.full(batches, -1)
         self._assigned = 0
 
+    @property
+    def codes(self) -> np.ndarray:
+        """The ring's memory, a row after the other: shape (places * rows, C, rows, columns)."""
+        return self._ring.codes.reshape(-1, *self._ring.codes.shape[2:])
+
     def assign(self) -> int:
         """Give the next batches the free places; how many have got one, from the first on."""
-        self._free += self._collect()
+        self._ring.collect()
         while self._free and self._assigned < len(self._place):
             self._place[self._assigned] = self._free.pop()
             self._assigned += 1
         return self._assigned
 
     def slots(self, slots: np.ndarray) -> np.ndarray:
-        """Where on the first axis of ``codes``, flattened with the second, rows of batches go.
+        """Where on the first axis of `codes` rows of batches go.
 
         Parameters
         ----------
         slots : ndarray of int64
-            Batch times `images`, plus place in the batch.
+            Batch times rows of a place, plus row in the batch.
         """
-        batch, row = np.divmod(slots, self.images)
-        return self._place[batch] * self.images + row
+        batch, row = np.divmod(slots, self._ring.images)
+        return self._place[batch] * self._ring.images + row
 
     def batch(self, number: int, images: int) -> np.ndarray:
         """The first rows of a batch, in the ring."""
-        return self.codes[self._place[number], :images]
+        return self._ring.codes[self._place[number], :images]
 
     def lend(self, number: int, images: int) -> np.ndarray | None:
         """The same, to keep: its place is free again when the array is gone.
 
         None if the consumer holds as many as it may; then the batch is to be copied, and freed.
         """
-        self._free += self._collect()
-        if len(self._lent) >= LENT_AT_MOST:
+        self._ring.collect()
+        if len(self._ring.lent) >= LENT_AT_MOST:
             return None
-        place = int(self._place[number])
-        array = self.codes[place, :images]
-        self._lent.add(place)
-        weakref.finalize(array, self._returned.append, place).atexit = False
-        return array
+        return self._ring.lend(int(self._place[number]), images)
 
     def free(self, number: int) -> None:
         """A batch that was not lent may be overwritten."""
-        self._free.append(int(self._place[number]))
+        self.free_place(int(self._place[number]))
 
-    def _collect(self) -> list[int]:
-        """Places that have come back."""
-        found = [self._returned.popleft() for _ in range(len(self._returned))]
-        self._lent.difference_update(found)
-        return found
+    def free_place(self, place: int) -> None:
+        """A place may be assigned again."""
+        self._free.append(place)

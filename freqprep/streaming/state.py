@@ -48,12 +48,12 @@ class Position:
         if self.global_step and not self._loaded:
             self._to(self.epoch + 1)
 
-    def advance(self, order: Order, step: int) -> None:
-        """A rank has delivered so many batches; with the last one the epoch is over."""
-        if step == order.steps:
+    def advance(self, order: Order, begun: int, count: int) -> None:
+        """A rank has given so many batches since a global step; the epoch may be over with them."""
+        if order.delivered(begun) + count == order.steps:
             self._to(self.epoch + 1)
         else:
-            self._to(self.epoch, order.global_step(step))
+            self._to(self.epoch, order.after(begun, count))
 
     def load(self, epoch: int, global_step: int, order: Order) -> None:
         """Go on at a step; at the end of an epoch that is the next one's beginning."""
@@ -61,19 +61,13 @@ class Position:
         self._to(epoch + ended, 0 if ended else global_step)
         self._loaded = True
 
-    def choose(self, epoch: int) -> bool:
-        """Begin this epoch next, or go on in it where a step of it was loaded; False if so already.
+    def comes_next(self, epoch: int) -> bool:
+        """Whether the next iterator gives this epoch, or what is left of it after a state."""
+        return epoch == self.epoch and (self._loaded or not self.global_step)
 
-        Raises
-        ------
-        UsageError
-            Not a whole number from 0 to 2**32 - 1.
-        """
-        number = epoch_number(epoch)
-        if number == self.epoch and (self._loaded or not self.global_step):
-            return False
-        self._to(number)
-        return True
+    def choose(self, epoch: int) -> None:
+        """Begin this epoch next."""
+        self._to(epoch)
 
     def _to(self, epoch: int, global_step: int = 0) -> None:
         self.epoch, self.global_step, self._loaded = epoch, global_step, False

@@ -27,4 +27,14 @@ for _ in range(2):
         optimizer.step()
         optimizer.zero_grad()
 np.save(FOLDER / f"{accelerator.process_index}.npy", np.stack(rows))
+
+# A DataLoader that Accelerate prepares, which deals the batches itself.
+data = freqprep.Dataset(freqprep.open_store(STORE)["train"], CHANNELS)
+try:
+    data.batch_sampler(8)
+except freqprep.FreqprepError:
+    sampler = data.batch_sampler(8, seed=SEED, rank=0, world_size=1)
+prepared = accelerator.prepare(torch.utils.data.DataLoader(data, batch_sampler=sampler))
+images = np.concatenate([x.numpy() for x, _ in prepared])
+np.save(FOLDER / f"images-{accelerator.process_index}.npy", images)
 accelerator.end_training()

@@ -53,3 +53,8 @@ def test_two_processes_share_each_batch(photos, tmp_path):
     expected = np.concatenate([np.stack([batch.rows for batch in loader]) for _ in range(2)])
     for rank in range(2):
         np.testing.assert_array_equal(ranks[rank], expected[:, rank::2])
+    data = freqprep.Dataset(freqprep.open_store(photos)["train"], CHANNELS)
+    sampler = data.batch_sampler(8, seed=SEED)
+    expected = {data[index][0].numpy().tobytes() for batch in sampler for index in batch}
+    found = np.concatenate([np.load(tmp_path / f"images-{rank}.npy") for rank in range(2)])
+    assert {image.tobytes() for image in found} >= expected

@@ -1,6 +1,8 @@
 """The map-style data set in torch's own DataLoader."""
 
 import pickle
+import sys
+import types
 
 import numpy as np
 import pytest
@@ -12,8 +14,11 @@ import freqprep
 from freqprep import Dataset
 from freqprep.errors import UsageError
 from freqprep.streaming.dataset import BatchSampler
+from freqprep.streaming.misuse import DroppedRows
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.*use of fork:DeprecationWarning", "ignore::freqprep.streaming.misuse.DroppedRows"
+)
 
 
 @pytest.fixture
@@ -122,3 +127,30 @@ def test_what_cannot_be_is_refused(split, many, dataset):
     with pytest.raises(UsageError, match="batch_size=1295"):
         BatchSampler(dataset, 1295)
     assert repr(dataset) == f"Dataset('{split.path}', 1294 images, 3 channels)"
+
+
+def test_batches_dealt_by_something_else_are_all_given(dataset, monkeypatch):
+    whole = list(dataset.batch_sampler(48))
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "1")
+    assert list(dataset.batch_sampler(48, rank=0, world_size=1)) == whole
+    assert list(dataset.batch_sampler(48, rank=1, world_size=2)) == whole[1::2]
+    state = types.SimpleNamespace(PartialState=types.SimpleNamespace(_shared_state={"at": "work"}))
+    monkeypatch.setitem(sys.modules, "accelerate.state", state)
+    with pytest.raises(UsageError, match="dealt twice, half of the images"):
+        dataset.batch_sampler(48)
+    assert list(dataset.batch_sampler(48, rank=0, world_size=1)) == whole
+
+
+def test_many_dropped_rows_are_warned_of(dataset):
+    with pytest.warns(DroppedRows, match="leaves out 94 of 1294 rows"):
+        dataset.batch_sampler(600)
+
+
+def test_an_older_iterator_does_not_change_the_epoch_that_was_chosen(dataset):
+    sampler = dataset.batch_sampler(48)
+    iterator = iter(sampler)
+    next(iterator)
+    sampler.set_epoch(5)
+    next(iterator)
+    assert sampler.epoch == 5

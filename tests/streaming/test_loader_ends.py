@@ -265,3 +265,37 @@ def test_reused_batches_are_overwritten_only_when_the_next_is_asked_for(split):
             if loader.step:
                 assert loader._pipeline.wait(loader.step)
             np.testing.assert_array_equal(batch.codes, before)
+
+
+@pytest.mark.parametrize("reuse", [False, True])
+def test_an_ended_iterator_that_is_collected_later_touches_no_other(split, reuse):
+    loader = Loader(split, CHANNELS, batch_size=16, reuse=reuse)
+    ended = [iter(loader)]
+    for _ in range(10):
+        next(ended[0])
+    held = []
+    for number, batch in enumerate(loader):
+        if number == 9:
+            ended.clear()
+            gc.collect()
+        held.append(batch)
+        for one in [batch] if reuse else held[-6:]:
+            np.testing.assert_array_equal(one.codes, split.read_codes(one.rows, CHANNELS))
+
+
+def test_threads_that_cannot_be_started_are_an_error_and_none_is_left(split, monkeypatch):
+    loader = Loader(split, CHANNELS, **LANES, threads=3)
+    plain, started = threading.Thread.start, []
+
+    def start(thread):
+        started.append(thread)
+        if len(started) == 2:
+            raise RuntimeError("can't start new thread")
+        plain(thread)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", start)
+        with pytest.raises(RuntimeError, match="can't start"):
+            next(iter(loader))
+    assert threads() == []
+    assert_same(taken(loader), taken(Loader(split, CHANNELS, **LANES)))

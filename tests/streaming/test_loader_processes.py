@@ -1,5 +1,6 @@
 """Ranks come from where they are known, and a loader may travel to another process."""
 
+import copy
 import multiprocessing
 import os
 import pickle
@@ -232,3 +233,49 @@ def test_closing_in_a_fork_leaves_the_parents_iterator(split):
         os._exit(0)
     assert os.waitpid(child, 0)[1] == 0
     assert len(list(iterator)) == len(loader) - 1
+
+
+def test_an_iterator_of_the_parent_is_refused_in_a_fork(split):
+    iterator = iter(Loader(split, CHANNELS, **OPTIONS))
+    next(iterator)
+    child = os.fork()
+    if not child:
+        try:
+            next(iterator)
+        except UsageError as error:
+            os._exit(0 if "another process" in str(error) else 1)
+        os._exit(2)
+    assert os.waitpid(child, 0)[1] == 0
+    assert len(list(iterator)) > 10
+
+
+def test_a_copy_is_a_loader_of_its_own(split):
+    loader = Loader(split, CHANNELS, **OPTIONS)
+    other = copy.copy(loader)
+    pairs = zip(loader, other, strict=True)
+    for one, two in pairs:
+        np.testing.assert_array_equal(one.codes, split.read_codes(one.rows, CHANNELS))
+        np.testing.assert_array_equal(two.codes, split.read_codes(two.rows, CHANNELS))
+    assert (loader.epoch, other.epoch) == (1, 1)
+
+
+def test_a_count_of_processes_without_a_rank_is_refused_when_an_epoch_begins(split, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    loader = Loader(split, CHANNELS, **OPTIONS)
+    with pytest.raises(UsageError, match="WORLD_SIZE=2, but there is no RANK"):
+        next(iter(loader))
+
+
+def test_a_state_is_right_after_going_on_with_another_number_of_ranks(split):
+    """Batches in order: saved by two ranks, gone on with by three, saved again by each of them."""
+    options = {"batch_size": 16, "shuffle": False}
+    before = Loader(split, CHANNELS, rank=0, world_size=2, **options)
+    taken(before, 2)
+    state, given = before.state_dict(), set(range(4))
+    assert state["step"] == 4
+    for rank in range(3):
+        loader = Loader(split, CHANNELS, rank=rank, world_size=3, **options)
+        loader.load_state_dict(state)
+        given |= {batch[5] for batch in taken(loader, 1)}
+        assert loader.state_dict()["step"] == 7
+    assert given == set(range(7))
