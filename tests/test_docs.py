@@ -100,6 +100,11 @@ FRAMEWORKS = re.compile(r"^(import|from) (lightning|transformers|accelerate|timm
 """Packages that tests/frameworks runs the snippets of."""
 
 
+# The stores are tiny: what does not fill a batch is more of an epoch than is usual.
+TINY_STORE = pytest.mark.filterwarnings("ignore::freqprep.streaming.misuse.DroppedRows")
+
+
+@TINY_STORE
 @pytest.mark.parametrize(
     "code",
     [p for p in SNIPPETS if '"photos.zarr' in p.values[0] and not FRAMEWORKS.search(p.values[0])],
@@ -110,6 +115,7 @@ def test_snippets_run(code, store, tmp_path, monkeypatch):
     exec(compile(code, "snippet", "exec"), {})
 
 
+@TINY_STORE
 @pytest.mark.parametrize("code", [p for p in SNIPPETS if '"coco.zarr' in p.values[0]])
 def test_snippets_run_on_annotated_images(code, tmp_path, monkeypatch):
     source = coco_folder(tmp_path / "coco")

@@ -10,7 +10,7 @@ import typer
 from freqprep.errors import UsageError
 from freqprep.models.torchvision_ops import import_torchvision
 from freqprep.store.targets import check_targets
-from freqprep.wording import columns, columns_of_terminal, shortened, table, width
+from freqprep.wording import columns, on_one_line, shortened, table
 from freqprep_cli.options import Overwrite
 from freqprep_cli.output import percent, print_json
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from freqprep.training.detection_scoring import DetectionScore
     from freqprep.training.scoring import Score
 
-_STORE_ROOM, _NAME_ROOM, _PAIR_ROOM = 24, 38, 24
+_NAME_ROOM, _PAIR_ROOM = 38, 24
 _CONFUSED_SHOWN = 5
 
 
@@ -108,9 +108,8 @@ def evaluate(
         return
     name = shortened(found.split.attributes.split, _NAME_ROOM)
     counts = f"{document['images']} of {document['rows']} evaluated"
-    rest = f": {counts}, {document['rejected']} rejected"
-    room = max(columns_of_terminal() - width(f"{name} of {rest}"), _STORE_ROOM)
-    typer.echo(f"{name} of {shortened(str(found.split.path.parent), room)}{rest}")
+    where = on_one_line(f"{name} of {found.split.path.parent}")  # whole, to be copied
+    typer.echo(f"{where}: {counts}, {document['rejected']} rejected")
     typer.echo(describe_detector(document) if detects else describe(document))
     for path in (*written, csv, confusion):
         if path is not None:

@@ -16,7 +16,7 @@ from freqprep.models.torchvision_ops import import_torchvision
 from freqprep.progress import Progress, say
 from freqprep.sources.files import shown
 from freqprep.store.targets import check_targets
-from freqprep.wording import columns, columns_of_terminal, plural, shortened
+from freqprep.wording import columns, plural, shortened
 from freqprep_cli.options import Overwrite
 from freqprep_cli.output import percent, print_json
 
@@ -207,7 +207,7 @@ def _objects(
 
 def _described(document: dict[str, Any]) -> str:
     """One file's answer for people."""
-    head = shortened(shown(os.fsencode(document["path"])), columns_of_terminal())
+    head = shown(os.fsencode(document["path"]))  # whole, to be copied
     if "predictions" in document:
         return f"{head}\n{_table_of_classes(document['predictions'])}"
     found = document["detections"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from freqprep.wording import size, table
+from freqprep.wording import columns, on_one_line, size, table
 from freqprep_cli.output import percent
 
 if TYPE_CHECKING:
@@ -55,14 +55,16 @@ def _size(inputs: Any) -> str:
 
 
 def describe_sweep(rows: list[dict[str, Any]]) -> str:
-    """What each weight of the gate leaves open, and how well it does."""
-    lines = [
+    """What each weight of the gate leaves open, how well it does, and its run's folder, whole."""
+    figures = [
         (
             f"lambda {row['lambda']:g}",
-            f"{row['open']:6.1f} open, "
-            + ("no validation" if row["top1"] is None else f"top-1 {row['top1']:.2%}")
-            + f"  {row['run']}",
+            f"{row['open']:.1f} open",
+            "no validation" if row["top1"] is None else f"top-1 {row['top1']:.2%}",
         )
         for row in rows
     ]
-    return table(lines)
+    lines = columns((), figures).splitlines()
+    return "\n".join(
+        f"{line}  {on_one_line(row['run'])}" for line, row in zip(lines, rows, strict=True)
+    )

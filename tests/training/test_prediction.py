@@ -38,15 +38,19 @@ def test_files_get_the_answers_of_their_rows(fixture, kind, request, source):
     with torch.inference_mode():
         wanted = network(runs.inputs_of(card, val)).double().softmax(1).numpy()
     files = [os.fsencode(source / "val" / key) for key in val.keys]
-    found = list(predict(card, network, CPU, files, batch_size=7))
-    assert [one.path for one in found] == files
-    assert [isinstance(one, Prediction) for one in found] == val.valid.tolist()
-    for row, one in enumerate(found):
-        if isinstance(one, Failure):
-            assert str(one.defect) == val.defect(row)
-    answers = np.array([shares(one) for one in found if isinstance(one, Prediction)])
-    np.testing.assert_allclose(answers, wanted, atol=1e-5)
-    assert (answers.argmax(1) == wanted.argmax(1)).all()
+    # The network is shown the same codes, but in another layout of memory and in batches of another
+    # size: convolution then adds up float32 products in an order of the processor's, and shares
+    # differ by 1e-5 or so.
+    for batch_size in (len(files), 7):
+        found = list(predict(card, network, CPU, files, batch_size=batch_size))
+        assert [one.path for one in found] == files
+        assert [isinstance(one, Prediction) for one in found] == val.valid.tolist()
+        for row, one in enumerate(found):
+            if isinstance(one, Failure):
+                assert str(one.defect) == val.defect(row)
+        answers = np.array([shares(one) for one in found if isinstance(one, Prediction)])
+        np.testing.assert_allclose(answers, wanted, rtol=0, atol=1e-4)
+        assert (answers.argmax(1) == wanted.argmax(1)).all()
     assert len(np.unique(wanted.argmax(1))) > 1
 
 
