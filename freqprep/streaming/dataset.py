@@ -19,6 +19,7 @@ from freqprep.streaming.misuse import (
     DROPPED_SILENTLY,
     DroppedRows,
     check_content,
+    check_split,
     dropped_rows,
 )
 from freqprep.streaming.order import Order
@@ -66,11 +67,7 @@ class Dataset:
         channels: ChannelsLike = "square-24",
         transform: Callable[[torch.Tensor], Any] | None = None,
     ) -> None:
-        if not isinstance(split, Split):
-            raise UsageError(
-                f"a data set reads a split, not {type(split).__name__}",
-                'give freqprep.open_store(path)["train"]',
-            )
+        check_split(split, "a data set")
         self.split = split
         self.selection = select(channels, split)
         self.transform = transform

@@ -23,6 +23,7 @@ from freqprep.streaming.misuse import (
     DROPPED_SILENTLY,
     DroppedRows,
     check_content,
+    check_split,
     check_worker,
     dropped_rows,
 )
@@ -134,11 +135,7 @@ class Loader:
         reuse: bool = False,
     ) -> None:
         self._device = check_device(device)
-        if not isinstance(split, Split):
-            raise UsageError(
-                f"a loader reads a split, not {type(split).__name__}",
-                'give freqprep.open_store(path)["train"]',
-            )
+        check_split(split, "a loader")
         self.split = split
         self.selection = select(channels, split)
         self.steps = split.steps[list(self.selection.indices)]

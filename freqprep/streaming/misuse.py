@@ -18,6 +18,15 @@ class DroppedRows(UserWarning):
     """Each epoch of a loader leaves out many rows."""
 
 
+def check_split(split: object, reader: str) -> None:
+    """Refuse what is no split, above all a whole store."""
+    if not isinstance(split, Split):
+        raise UsageError(
+            f"{reader} reads a split, not {type(split).__name__}",
+            'give freqprep.open_store(path)["train"]',
+        )
+
+
 def dropped_rows(order: Order, path: Path) -> str:
     """How many rows an epoch leaves out, and how to have it leave out fewer."""
     valid, lanes, batch_size = int(order.valid.sum()), order.mixing.lanes, order.batch_size
