@@ -165,6 +165,7 @@ class Loader:
             split, self.selection, budget, whole("threads", threads), self._device, bool(reuse)
         )
         self._position = Position()
+        self._steps: torch.Tensor | None = None
         self._lock = threading.RLock()
         self.wait_seconds = 0.0
         self._pipeline: Pipeline | None = None  # of the iterator that is alive
@@ -255,8 +256,9 @@ class Loader:
     def _batch(self, tensors: Tensors, rows: np.ndarray, epoch: int, step: int) -> Batch:
         import torch
 
-        steps = torch.tensor(self.steps, device=self._device)
-        return Batch(*tensors, rows, self.split.sizes[rows], epoch, step, steps)
+        if self._steps is None:  # sent to the device once; each batch has a copy made there
+            self._steps = torch.tensor(self.steps, device=self._device)
+        return Batch(*tensors, rows, self.split.sizes[rows], epoch, step, self._steps.clone())
 
     def state_dict(self) -> dict[str, Any]:
         """Where the loader is, as JSON data: what fixes the order, the epoch and the step.
@@ -331,7 +333,8 @@ class Loader:
         order = self._order
         told = (order.rank, order.world_size) if order.world_size > 1 else self._told
         own = {"_memory": copy(self._memory), "_position": copy(self._position)}
-        return {**self.__dict__, **own, "_pipeline": None, "_lock": None, "_told": told}
+        gone = dict.fromkeys(("_pipeline", "_steps", "_lock"))
+        return {**self.__dict__, **own, **gone, "_told": told}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, _lock=threading.RLock())
