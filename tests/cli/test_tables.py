@@ -112,7 +112,9 @@ def test_for_people_the_most_confused_and_the_files(call, run_folder, store, tab
         f"{first['images']} of {first['of']}  {first['name']} taken for {first['predicted_name']}"
     )
     assert line in out
-    assert all(len(line) <= 80 for line in out.splitlines() if "written" not in line)
+    head, *lines = out.splitlines()
+    assert f"train of {store}: " in head  # whole, to be copied
+    assert all(len(line) <= 80 for line in lines if "written" not in line)
 
 
 def hostile_run(folder, store):
@@ -137,7 +139,9 @@ def test_hostile_names_and_keys_round_trip(call, tmp_path):
     options = ("--csv", tmp_path / "a.csv", "--confusion", tmp_path / "c.csv")
     code, out, _ = call("evaluate", run, store, "--split", "train", *options)
     assert code == 0
-    assert all(len(line) <= 80 for line in out.splitlines() if "written" not in line)
+    head, *lines = out.splitlines()
+    assert f"train of {store}: " in head  # whole, to be copied
+    assert all(len(line) <= 80 for line in lines if "written" not in line)
     assert [row["key"] for row in read(tmp_path / "a.csv")] == list(split.keys)
     assert {row["label_id"] for row in read(tmp_path / "a.csv")} == {*HOSTILE}
     assert {row["predicted_name"] for row in read(tmp_path / "a.csv")} <= {*HOSTILE}
