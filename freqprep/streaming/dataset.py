@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import operator
 import sys
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +14,11 @@ from freqprep.store.cache import DEFAULT_BYTES
 from freqprep.store.schema import ROWS_PER_SHARD
 from freqprep.store.selections import ChannelsLike, select
 from freqprep.store.split import Split
+from freqprep.streaming.memory import shard_bytes
 from freqprep.streaming.misuse import (
-    DROPPED_SILENTLY,
-    DroppedRows,
     check_content,
     check_split,
-    dropped_rows,
+    warn_of_dropped,
 )
 from freqprep.streaming.order import Order
 from freqprep.streaming.processes import this_process
@@ -167,11 +165,9 @@ class BatchSampler:
     ) -> None:
         split = self._split = dataset.split
         self._rows = dataset.rows
-        encoding = split.attributes.encoding
-        images = (ROWS_PER_SHARD, len(dataset.selection), *encoding.geometry.grid)
         mixing = choose_mixing(
             len(np.unique(self._rows // ROWS_PER_SHARD)),
-            int(np.prod(images)) * encoding.dtype.itemsize,
+            shard_bytes(split, dataset.selection),
             DEFAULT_BYTES // 2,  # of decoded chunks; the rest is for those of other channels
             shuffle=shuffle,
             lanes=1 if shuffle else None,
@@ -180,10 +176,13 @@ class BatchSampler:
             split.valid, mixing, whole("batch_size", batch_size), whole("seed", seed, 0)
         )
         self.batch_size = self._order.batch_size
-        self._told = None if rank is None or world_size is None else (rank, world_size)
+        self._told = None
+        if rank is not None or world_size is not None:
+            self._told = whole("rank", rank, 0), whole("world_size", world_size)
+            if self._told[0] >= self._told[1]:
+                raise UsageError(f"there is no rank={rank} of world_size={world_size}")
         self.epoch = 0
-        if self._order.dropped > DROPPED_SILENTLY * len(self._rows):
-            warnings.warn(dropped_rows(self._order, split.path), DroppedRows, stacklevel=3)
+        warn_of_dropped(self._order, split.path)
         if not len(self):
             raise UsageError(
                 f"{len(self._rows)} images are no batch of {batch_size} for each process",

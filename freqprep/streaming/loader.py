@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 import time
-import warnings
 from collections.abc import Iterator, Mapping
 from copy import copy
 from dataclasses import replace
@@ -20,12 +19,10 @@ from freqprep.streaming.batch import Batch
 from freqprep.streaming.delivery import Tensors, check_device
 from freqprep.streaming.memory import Memory, mixing_of, wait_for_first
 from freqprep.streaming.misuse import (
-    DROPPED_SILENTLY,
-    DroppedRows,
     check_content,
     check_split,
     check_worker,
-    dropped_rows,
+    warn_of_dropped,
 )
 from freqprep.streaming.order import Batches, Order
 from freqprep.streaming.pipeline import Pipeline
@@ -171,8 +168,7 @@ class Loader:
         self._pipeline: Pipeline | None = None  # of the iterator that is alive
         self._process = os.getpid()
         self._closed = False
-        if self.dropped > DROPPED_SILENTLY * split.valid.sum():
-            warnings.warn(dropped_rows(self._last_order, split.path), DroppedRows, stacklevel=2)
+        warn_of_dropped(self._last_order, split.path)
 
     @property
     def _order(self) -> Order:

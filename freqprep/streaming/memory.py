@@ -32,11 +32,11 @@ def mixing_of(
 ) -> Mixing:
     """How the rows of a split are mixed; see `choose_mixing`."""
     filled = len(np.unique(np.flatnonzero(split.valid) // ROWS_PER_SHARD))
-    shard_bytes = _shard_bytes(split, selection) * _REFERENCE_CHANNELS // len(selection)
-    return choose_mixing(filled, shard_bytes, window_bytes, lanes, shuffle)
+    reference = shard_bytes(split, selection) * _REFERENCE_CHANNELS // len(selection)
+    return choose_mixing(filled, reference, window_bytes, lanes, shuffle)
 
 
-def _shard_bytes(split: Split, selection: Selection) -> int:
+def shard_bytes(split: Split, selection: Selection) -> int:
     """Bytes of the chosen codes of a whole shard."""
     encoding = split.attributes.encoding
     images = (ROWS_PER_SHARD, len(selection), *encoding.geometry.grid)
@@ -87,7 +87,7 @@ class Memory:
         """
         needed = reads(batches)
         mixing, images = order.mixing, order.rows_per_batch
-        rows = self._window_bytes * ROWS_PER_SHARD // _shard_bytes(self._split, self._selection)
+        rows = self._window_bytes * ROWS_PER_SHARD // shard_bytes(self._split, self._selection)
         if mixing.regime == "lanes":
             rows = int(mixing.window * 8 / 7 * ROWS_PER_SHARD * mixing.lanes / order.world_size)
         depth = ring_depth(mixing, needed, images, rows, self._threads)

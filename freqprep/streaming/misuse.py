@@ -27,15 +27,19 @@ def check_split(split: object, reader: str) -> None:
         )
 
 
-def dropped_rows(order: Order, path: Path) -> str:
-    """How many rows an epoch leaves out, and how to have it leave out fewer."""
+def warn_of_dropped(order: Order, path: Path) -> None:
+    """Say how many rows an epoch leaves out, where they are many, and how to leave out fewer."""
     valid, lanes, batch_size = int(order.valid.sum()), order.mixing.lanes, order.batch_size
+    if order.dropped <= DROPPED_SILENTLY * valid:
+        return
     remedy = f"use a smaller batch_size than {batch_size}"
     if order.dropped > 2 * order.dropped_of_a_batch:
         remedy = f"use fewer lanes than {lanes}: they do not share the shards evenly"
-    return (
+    warnings.warn(
         f"each epoch of {path} leaves out {order.dropped} of {valid} rows"
-        f" ({order.dropped / valid:.0%}), other ones each time; {remedy}"
+        f" ({order.dropped / valid:.0%}), other ones each time; {remedy}",
+        DroppedRows,
+        stacklevel=3,
     )
 
 

@@ -124,6 +124,9 @@ def test_what_cannot_be_is_refused(split, many, dataset):
         Dataset(freqprep.open_store(many))
     with pytest.raises(UsageError, match="batch_size=0"):
         dataset.batch_sampler(0)
+    for told in ({"rank": 1}, {"world_size": 2}, {"rank": 2, "world_size": 2}):
+        with pytest.raises(UsageError, match=r"rank=|world_size="):
+            dataset.batch_sampler(48, **told)
     with pytest.raises(UsageError, match="batch_size=1295"):
         BatchSampler(dataset, 1295)
     assert repr(dataset) == f"Dataset('{split.path}', 1294 images, 3 channels)"
