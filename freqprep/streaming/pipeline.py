@@ -8,8 +8,11 @@ when all tasks up to its last one are done.
 from __future__ import annotations
 
 import os
+import queue
 import threading
+import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from freqprep.errors import UsageError
@@ -60,10 +63,11 @@ class Pipeline:
         self._done = 0  # so many tasks, from the first on
         self._error: BaseException | None = None
         self._stopped = False
-        # Entered as a lock, which is one step: an interrupt inside the condition's own `__enter__`
-        # would leave it held, and what ends the threads would wait for ever.
+        # The consumer enters the lock itself and waits at a queue: an interrupt inside a condition
+        # would leave it held, or let go of what is not held. A queue's item says: look again.
         self._lock = threading.RLock()
-        self._change = threading.Condition(self._lock)
+        self._change = threading.Condition(self._lock)  # the threads wait for it
+        self._news: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._process = os.getpid()
         self._count = min(threads, len(tasks))
         self._threads: list[threading.Thread] = []
@@ -94,10 +98,12 @@ class Pipeline:
             The pipeline was stopped, or this is a fork.
         """
         self._check_process()
-        with self._lock:
-            self._change.wait_for(lambda: self._stopped or self.ready(batch), seconds)
-            self.check()
-            return self.ready(batch)
+        end = None if seconds is None else time.monotonic() + seconds
+        with suppress(queue.Empty):
+            while not (self._stopped or self.ready(batch)):
+                self._news.get(timeout=None if end is None else max(end - time.monotonic(), 0))
+        self.check()
+        return self.ready(batch)
 
     def check(self) -> None:
         """Raise what ended a thread, or UsageError if it was stopped or this is a fork."""
@@ -131,11 +137,11 @@ class Pipeline:
             return  # a fork: the threads are not here, and the lock may be held for ever
         with self._lock:
             self._stopped = True
-            self._change.notify_all()
+            self._tell()
         if threading.current_thread() in self._threads:
             return  # an iterator was collected as garbage in one of them, at any point of its work
         for thread in self._threads:
-            if thread.ident is not None:  # it did start
+            if thread.is_alive():  # one that has yet to start finds that all has stopped
                 thread.join()
 
     def _work(self) -> None:
@@ -147,7 +153,7 @@ class Pipeline:
             with self._lock:
                 if not self._stopped:
                     self._error, self._stopped = error, True
-                    self._change.notify_all()
+                    self._tell()
 
     def _next(self) -> int | None:
         """The next task, once it may start; None if there is no more to do."""
@@ -171,4 +177,9 @@ class Pipeline:
             while self._done in self._finished:
                 self._finished.remove(self._done)
                 self._done += 1
-            self._change.notify_all()
+            self._tell()
+
+    def _tell(self) -> None:
+        """Wake all that wait; the lock is held."""
+        self._change.notify_all()
+        self._news.put(None)

@@ -11,6 +11,12 @@ LENT_AT_MOST = 2
 """Places that a consumer may hold: in a loop the batch before, until the next one has its name."""
 
 
+class _Lent(weakref.ref[np.ndarray]):
+    """An array that was given away, and the place that is its memory."""
+
+    place: int
+
+
 class Ring:
     """Places of equal size, each for one batch at a time; it outlives the iterators.
 
@@ -29,9 +35,10 @@ class Ring:
 
     def __init__(self, codes: np.ndarray) -> None:
         self.codes = codes
-        self.lent: set[int] = set()
-        # Appended to whenever memory is let go of: in any thread, at any point of its work.
-        self._returned: deque[int] = deque()
+        self.lent: dict[int, _Lent] = {}
+        # Appended to whenever memory is let go of: in any thread, at any point of its work. By
+        # the deque's own method, because an interrupt in a Python function would be lost there.
+        self._returned: deque[_Lent] = deque()
         self._current: Places | None = None
 
     def __len__(self) -> int:
@@ -56,15 +63,15 @@ class Ring:
     def lend(self, place: int, images: int) -> np.ndarray:
         """The first rows of a place, which is taken until the array is gone."""
         array = self.codes[place, :images]
-        self.lent.add(place)
-        weakref.finalize(array, self._returned.append, place).atexit = False
+        self.lent[place] = _Lent(array, self._returned.append)
+        self.lent[place].place = place
         return array
 
     def collect(self) -> None:
         """Take back what has come back, for the iterator that is under way."""
         while self._returned:
-            place = self._returned.popleft()
-            self.lent.discard(place)
+            place = self._returned.popleft().place
+            del self.lent[place]
             if self._current is not None:
                 self._current.free_place(place)
 

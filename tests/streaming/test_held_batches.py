@@ -4,6 +4,7 @@ import gc
 import pickle
 import queue
 import random
+import sys
 import threading
 
 import numpy as np
@@ -203,3 +204,17 @@ def test_a_batch_made_by_hand_has_codes_alone():
     assert batch.to("cpu").quantization_steps is None
     with pytest.raises(UsageError, match="quantization_steps"):
         _ = batch.coefficients
+
+
+def test_letting_go_of_a_batch_runs_no_python_function(split):
+    """An interrupt in one, called while memory is freed, would be lost: Ctrl-C did nothing."""
+    with Loader(split, CHANNELS, **REGIMES["lanes"]) as loader:
+        batch = next(iter(loader))
+        assert len(loader._memory._delivery.ring.lent) == 1
+        called = []
+        sys.setprofile(lambda frame, event, _: event == "call" and called.append(frame.f_code))
+        del batch
+        sys.setprofile(None)
+        assert called == []
+        loader._memory._delivery.ring.collect()
+        assert not loader._memory._delivery.ring.lent

