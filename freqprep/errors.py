@@ -103,7 +103,7 @@ class ImageDefect(FreqprepError):
     Parameters
     ----------
     reason : str
-        A short fixed word for counting, one of ``freqprep.images.REASONS``.
+        A short fixed word for counting, one of ``freqprep.images.decode.REASONS``.
     detail : str
         What was seen in this file.
     """

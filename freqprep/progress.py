@@ -10,7 +10,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from freqprep.wording import shortened, wrapped
+from freqprep.text.terminal import shortened, wrapped
 
 _SECONDS_BETWEEN_LINES = 10.0
 _COLUMNS = 80

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from freqprep.errors import ImageDefect
-from freqprep.images import REASONS, decode
+from freqprep.images.decode import REASONS, decode
 
 SOI, EOI = b"\xff\xd8", b"\xff\xd9"
 HEIGHT, WIDTH = 48, 64

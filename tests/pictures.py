@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from freqprep.errors import ImageDefect
-from freqprep.images import REASONS, Decoded, decode
+from freqprep.images.decode import REASONS, Decoded, decode
 
 HEIGHT, WIDTH = 24, 40
 """Of `picture`."""

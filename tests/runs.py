@@ -8,8 +8,8 @@ import torch
 from freqprep.augment import FramePreprocess, Frames, Inputs, Preprocess
 from freqprep.spectrum.channels import channels
 from freqprep.store.split import Split
-from freqprep.training.card import Card, write_card
 from freqprep.training.checkpoint import AVERAGE, NETWORK, write_checkpoint
+from freqprep.training.model_config import Card, write_card
 
 GRID = 16
 """Smallest that mobilenet_v2 takes."""

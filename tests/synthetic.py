@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from freqprep.convert import Request, convert
+from freqprep.convert.run import Request, convert
 from freqprep.store.manifest import (
     GROUP_DOCUMENT,
     MANIFEST,

@@ -14,7 +14,7 @@ import synthetic
 from coco_folder import coco_folder
 
 import freqprep
-from freqprep.images import REASONS
+from freqprep.images.decode import REASONS
 from freqprep.spectrum.channels import NAMES, STORED_ORDER
 from freqprep.store.schema import IMAGE_ARRAYS, OBJECT_ARRAYS, ROWS_PER_SHARD
 

@@ -38,7 +38,9 @@ def test_the_package_loads_only_what_all_of_it_needs():
     assert loaded_by("import freqprep; freqprep.channels('paper-6')") & ONLY_SOME_NEED == set()
 
 
-@pytest.mark.parametrize("module", ["freqprep.convert", "freqprep.sources", "freqprep.estimate"])
+@pytest.mark.parametrize(
+    "module", ["freqprep.convert.run", "freqprep.sources", "freqprep.convert.estimate"]
+)
 def test_converting_loads_scipy_for_no_source_but_the_devkit(module):
     assert "scipy" not in loaded_by(f"import {module}")
 

@@ -14,25 +14,30 @@ LARGEST = 350
 # prefix counts.
 LAYERS = [
     ["freqprep.errors"],
-    ["freqprep.ragged", "freqprep.spectrum", "freqprep.process_wide"],
+    ["freqprep.ragged", "freqprep.spectrum", "freqprep.engines.process_wide"],
     [
         "freqprep.allocation",
-        "freqprep.geometry",
-        "freqprep.jpeg",
-        "freqprep.masks",
-        "freqprep.png",
+        "freqprep.images.geometry",
+        "freqprep.images.jpeg",
+        "freqprep.images.rle",
+        "freqprep.images.png",
         "freqprep.progress",
-        "freqprep.engines",
-        "freqprep.wording",
+        "freqprep.engines.local",
+        "freqprep.text.terminal",
     ],
-    ["freqprep.images", "freqprep.sources", "freqprep.contact_sheet", "freqprep.overlay"],
-    ["freqprep.objects"],
+    [
+        "freqprep.images.decode",
+        "freqprep.sources",
+        "freqprep.drawing.channels",
+        "freqprep.drawing.objects",
+    ],
+    ["freqprep.convert.objects"],
     ["freqprep.store"],
     [
-        "freqprep.encoding",
-        "freqprep.picture_files",
-        "freqprep.reports",
-        "freqprep.request",
+        "freqprep.images.encoder",
+        "freqprep.drawing.files",
+        "freqprep.convert.rejects",
+        "freqprep.convert.request",
         "freqprep.models",
     ],
     ["freqprep.streaming"],
@@ -40,8 +45,13 @@ LAYERS = [
     ["freqprep.importance"],
     ["freqprep.report"],
     ["freqprep.training"],
-    ["freqprep.shard_task", "freqprep.planning", "freqprep.recheck", "freqprep.retry"],
-    ["freqprep.convert", "freqprep.estimate"],
+    [
+        "freqprep.convert.shard_task",
+        "freqprep.convert.planning",
+        "freqprep.convert.verify_source",
+        "freqprep.convert.retry_rejected",
+    ],
+    ["freqprep.convert.run", "freqprep.convert.estimate"],
     ["freqprep"],
     ["freqprep_cli"],
 ]
@@ -58,7 +68,7 @@ TORCH_WHEN_USED = {
     "freqprep.streaming.loader",
     "freqprep.streaming.memory",
     "freqprep.streaming.misuse",
-    "freqprep.streaming.processes",
+    "freqprep.streaming.ranks",
 }
 # These need torch from their first line, so nothing else imports them when it loads.
 TORCH_SIDE = ("freqprep.augment", "freqprep.models", "freqprep.training")

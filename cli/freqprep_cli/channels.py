@@ -17,7 +17,7 @@ from freqprep.store.reader import open_store
 from freqprep.store.selection_costs import SelectionCost, selection_costs
 from freqprep.store.selections import problems, saved_selections, select
 from freqprep.store.split import Split
-from freqprep.wording import (
+from freqprep.text.terminal import (
     columns,
     columns_of_terminal,
     on_one_line,

@@ -10,14 +10,14 @@ from typing import Annotated, Any
 
 import typer
 
-from freqprep.convert import Request
-from freqprep.convert import convert as run_conversion
+from freqprep.convert.estimate import Estimate, estimate
+from freqprep.convert.rejects import rejects_path
+from freqprep.convert.run import Request
+from freqprep.convert.run import convert as run_conversion
 from freqprep.errors import UsageError
-from freqprep.estimate import Estimate, estimate
-from freqprep.reports import rejects_path
-from freqprep.store.disk import free_bytes
-from freqprep.wording import plural
-from freqprep.wording import size as size_text
+from freqprep.storage.disk import free_bytes
+from freqprep.text.terminal import plural
+from freqprep.text.terminal import size as size_text
 from freqprep_cli.output import place, print_json
 from freqprep_cli.summary_text import describe, describe_estimate
 

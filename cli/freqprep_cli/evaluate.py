@@ -10,13 +10,13 @@ import typer
 from freqprep.errors import UsageError
 from freqprep.models.torchvision_ops import import_torchvision
 from freqprep.store.targets import check_targets
-from freqprep.wording import columns, on_one_line, shortened, table
+from freqprep.text.terminal import columns, on_one_line, shortened, table
 from freqprep_cli.options import Overwrite
 from freqprep_cli.output import percent, print_json
 
 if TYPE_CHECKING:
     from freqprep.training.detection_scoring import DetectionScore
-    from freqprep.training.scoring import Score
+    from freqprep.training.evaluate_run import Score
 
 _NAME_ROOM, _PAIR_ROOM = 38, 24
 _CONFUSED_SHOWN = 5
@@ -69,13 +69,13 @@ def evaluate(
     """
     import_torchvision()
     from freqprep.models.detection import MASK_DETECTORS
-    from freqprep.training.card import read_card
     from freqprep.training.coco_results import check_prefix, result_paths
-    from freqprep.training.confusion import check_confusion
     from freqprep.training.csv_file import check_csv
     from freqprep.training.detection_scoring import score_detector
-    from freqprep.training.scoring import score
-    from freqprep.training.world import join_world
+    from freqprep.training.distributed import join_world
+    from freqprep.training.evaluate_confusion import check_confusion
+    from freqprep.training.evaluate_run import score
+    from freqprep.training.model_config import read_card
 
     card = read_card(run)
     detects = card.detects
@@ -121,8 +121,8 @@ def _write(
 ) -> None:
     """Write the files that were asked for."""
     from freqprep.training.coco_results import write_results
-    from freqprep.training.confusion import write_answers
-    from freqprep.training.scoring import Score
+    from freqprep.training.evaluate_confusion import write_answers
+    from freqprep.training.evaluate_run import Score
 
     if isinstance(found, Score):
         if csv is not None:

@@ -9,7 +9,7 @@ import typer
 
 from freqprep.models.torchvision_ops import import_torchvision
 from freqprep.store.targets import check_targets
-from freqprep.wording import paragraph, size
+from freqprep.text.terminal import paragraph, size
 from freqprep_cli.options import Overwrite
 
 
@@ -30,9 +30,9 @@ def export(
     """
     import_torchvision()
     from freqprep.training.checkpoint import load_model
+    from freqprep.training.distributed import choose_device
     from freqprep.training.export import check_target
     from freqprep.training.export import export as write
-    from freqprep.training.world import choose_device
 
     check_target(output)
     check_targets((output, output.with_name(f"{output.name}.json")), overwrite)

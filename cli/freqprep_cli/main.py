@@ -48,7 +48,7 @@ def _as_interrupt(_signal: int, _frame: FrameType | None) -> None:
 
 
 def _fail(message: str, code: int) -> None:
-    from freqprep.wording import on_one_line
+    from freqprep.text.terminal import on_one_line
 
     print(on_one_line(message), file=sys.stderr)
     sys.exit(code)

@@ -16,13 +16,13 @@ from freqprep.models.torchvision_ops import import_torchvision
 from freqprep.progress import Progress, say
 from freqprep.sources.files import shown
 from freqprep.store.targets import check_targets
-from freqprep.wording import columns, plural, shortened
+from freqprep.text.terminal import columns, plural, shortened
 from freqprep_cli.options import Overwrite
 from freqprep_cli.output import percent, print_json
 
 if TYPE_CHECKING:
-    from freqprep.training.card import Card
-    from freqprep.training.image_files import Failure
+    from freqprep.training.model_config import Card
+    from freqprep.training.predict_files import Failure
 
 EXIT_SOME_FAILED = 1
 _TOP = 5
@@ -95,15 +95,15 @@ def predict(
     """
     import_torchvision()
     from freqprep.models.detection import MASK_DETECTORS
-    from freqprep.training.card import read_card
     from freqprep.training.checkpoint import load_model
     from freqprep.training.coco_results import check_prefix, result_paths, write_results
     from freqprep.training.csv_file import check_csv, write_csv
-    from freqprep.training.image_files import Failure, find_images
-    from freqprep.training.pictures import picture_paths
-    from freqprep.training.prediction import predict as classify
-    from freqprep.training.prediction_table import heads_of_answers, rows_of_answer
-    from freqprep.training.world import choose_device
+    from freqprep.training.distributed import choose_device
+    from freqprep.training.model_config import read_card
+    from freqprep.training.predict_classes import predict as classify
+    from freqprep.training.predict_files import Failure, find_images
+    from freqprep.training.predict_pictures import picture_paths
+    from freqprep.training.predict_table import heads_of_answers, rows_of_answer
 
     place = choose_device(device)
     card = read_card(run)
@@ -185,9 +185,9 @@ def _objects(
     overwrite: bool,
 ) -> Iterator[Failure | dict[str, Any]]:
     """What a detector finds, as JSON data; its picture is written, its results are added."""
-    from freqprep.training import detection_prediction as prediction
-    from freqprep.training.image_files import Failure
-    from freqprep.training.pictures import write_picture
+    from freqprep.training import predict_objects as prediction
+    from freqprep.training.predict_files import Failure
+    from freqprep.training.predict_pictures import write_picture
 
     least = threshold if results is None else 0.0
     found = prediction.predict_objects(card, network, device, paths, threshold=least)

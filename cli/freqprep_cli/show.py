@@ -8,16 +8,16 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from freqprep.contact_sheet import contact_sheet
-from freqprep.masks import decode_mask
-from freqprep.overlay import draw_objects
-from freqprep.picture_files import FORMATS, check_ending, write_picture
+from freqprep.drawing.channels import contact_sheet
+from freqprep.drawing.files import FORMATS, check_ending, write_picture
+from freqprep.drawing.objects import draw_objects
+from freqprep.images.rle import decode_mask
 from freqprep.spectrum.dct import grid_of
 from freqprep.store.reader import find_row, open_store
 from freqprep.store.selections import select
 from freqprep.store.split import Split
 from freqprep.store.targets import check_targets
-from freqprep.wording import paragraph, shortened
+from freqprep.text.terminal import paragraph, shortened
 from freqprep_cli.options import Overwrite
 
 _KEY_ROOM, _NAME_ROOM = 60, 30

@@ -10,10 +10,10 @@ import typer
 from freqprep.errors import UsageError
 from freqprep.importance.analysis import DEFAULT_TOP
 from freqprep.importance.choice import BEST
-from freqprep.importance.findings import chosen_from, to_document
-from freqprep.importance.inquiry import Inquiry, find, other_split
-from freqprep.importance.judging import NETWORK_SCORES
+from freqprep.importance.network_judge import NETWORK_SCORES
 from freqprep.importance.ranking import BYTES, SCORES
+from freqprep.importance.request import Inquiry, find, other_split
+from freqprep.importance.result import chosen_from, to_document
 from freqprep.progress import say
 from freqprep.report import PLOT_FILES, write_plots, write_report
 from freqprep.report.style import check_matplotlib

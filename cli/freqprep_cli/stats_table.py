@@ -8,9 +8,9 @@ import numpy as np
 
 from freqprep.importance.analysis import Analysis
 from freqprep.importance.drift import Drift
-from freqprep.importance.findings import Findings, jaccard, verdict_on
+from freqprep.importance.result import Findings, jaccard, verdict_on
 from freqprep.spectrum.channels import NAMES, PUBLISHED, Selection, published
-from freqprep.wording import columns, paragraph, plural, shortened, size
+from freqprep.text.terminal import columns, paragraph, plural, shortened, size
 
 _MOST_DRIFTED = 12
 _WIDEST_SCORE = 18

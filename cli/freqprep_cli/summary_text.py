@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from freqprep.estimate import Estimate
+from freqprep.convert.estimate import Estimate
 from freqprep.store.class_counts import ClassCounts, ObjectCounts
 from freqprep.store.summary import SplitSummary
-from freqprep.wording import counts, duration, plural, shortened, table
-from freqprep.wording import size as size_text
+from freqprep.text.terminal import counts, duration, plural, shortened, table
+from freqprep.text.terminal import size as size_text
 
 _ALL_SHOWN = 6
 _LARGEST, _SMALLEST = 5, 3

@@ -266,7 +266,7 @@ def train(
     Example: freqprep train photos.zarr --model resnet50 --channels square-24 --run runs/first
     """
     import_torchvision()
-    from freqprep.streaming.processes import process_numbers
+    from freqprep.streaming.ranks import process_numbers
     from freqprep.training.loop import train as train_network
     from freqprep.training.recipe import preset_recipe
     from freqprep.training.request import TrainingRequest

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from freqprep.wording import columns, on_one_line, size, table
+from freqprep.text.terminal import columns, on_one_line, size, table
 from freqprep_cli.output import percent
 
 if TYPE_CHECKING:
-    from freqprep.training.card import Card
+    from freqprep.training.model_config import Card
 
 
 def describe(card: Card, run: Path) -> str:

@@ -8,11 +8,11 @@ from typing import Annotated
 
 import typer
 
+from freqprep.convert.verify_source import compare_with_source
 from freqprep.errors import CorruptStoreError, StoreError
-from freqprep.recheck import compare_with_source
 from freqprep.store.reader import open_store
 from freqprep.store.verify import verify as check
-from freqprep.wording import on_one_line, paragraph
+from freqprep.text.terminal import on_one_line, paragraph
 from freqprep_cli.output import print_json
 
 EXIT_NOT_WHOLE = CorruptStoreError.exit_code

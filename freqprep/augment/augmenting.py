@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from freqprep.augment import color
+from freqprep.augment.classifier_input import Inputs, Policy
 from freqprep.augment.crops import (
     CROP_DRAWS,
     Windows,
@@ -20,7 +21,6 @@ from freqprep.augment.crops import (
     random_resized_crop,
     resized_center_crop,
 )
-from freqprep.augment.inputs import Inputs, Policy
 from freqprep.augment.randomness import uniforms
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from freqprep.augment.crops import Windows, checked_sizes
-from freqprep.augment.frames import FramePolicy, Frames
+from freqprep.augment.detector_input import FramePolicy, Frames
 from freqprep.augment.randomness import uniforms
 from freqprep.augment.resample import Resampler
 from freqprep.augment.targets import Move, targets_of

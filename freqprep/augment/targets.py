@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from freqprep.masks import decode_mask
+from freqprep.images.rle import decode_mask
 from freqprep.store.objects import ObjectTable
 
 SMALLEST = 1.0

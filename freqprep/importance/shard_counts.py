@@ -140,7 +140,7 @@ def parts_of(images: int, shard: int) -> list[tuple[int, slice]]:
 def _read(split: Split, shard: int, rows: int) -> tuple[np.ndarray, np.ndarray]:
     """Codes (192, rows, R, C) in raster order, and the bytes of each chunk."""
     encoding = split.attributes.encoding
-    images = encoding.chunk_shape[0]
+    images = ROWS_PER_SHARD
     codes = np.empty((CHANNELS, images, *encoding.geometry.grid), encoding.dtype)
     with split.open_shard(shard) as file:
         for _ in file.read(range(CHANNELS), lambda position: codes[STORED_ORDER[position]]):

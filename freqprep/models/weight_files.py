@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from freqprep.engines.process_wide import warnings_ignored
 from freqprep.errors import UsageError, some
-from freqprep.process_wide import warnings_ignored
 
 if TYPE_CHECKING:
     import torch

@@ -8,14 +8,14 @@ from importlib.resources import files
 from pathlib import Path
 from string import Template
 
-from freqprep.importance.findings import Findings
+from freqprep.importance.result import Findings
 from freqprep.progress import Progress
 from freqprep.report import sections
 from freqprep.report.pictures import samples
 from freqprep.report.style import DARK, LIGHT, check_matplotlib, variables
 from freqprep.report.subject import Subject
 from freqprep.report.text import esc
-from freqprep.store.disk import full_disk_named, write_parts
+from freqprep.storage.disk import full_disk_named, write_parts
 from freqprep.store.split import Split
 
 _LINKS = (

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from freqprep.importance.findings import Findings
+from freqprep.importance.result import Findings
 from freqprep.progress import Progress
 from freqprep.report.figures import every_figure
 from freqprep.report.pictures import Sample, gallery, samples
@@ -17,7 +17,7 @@ from freqprep.report.style import Palette, as_png, check_matplotlib, new_figure
 from freqprep.report.subject import Subject
 from freqprep.report.text import decibel, kilobytes
 from freqprep.spectrum import COMPONENTS
-from freqprep.store.disk import full_disk_named, write_parts
+from freqprep.storage.disk import full_disk_named, write_parts
 from freqprep.store.split import Split
 
 if TYPE_CHECKING:

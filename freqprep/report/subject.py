@@ -11,8 +11,8 @@ import numpy as np
 from freqprep.importance.analysis import Analysis
 from freqprep.importance.choice import Budget, Judged
 from freqprep.importance.drift import Drift
-from freqprep.importance.findings import Findings, verdict_on
 from freqprep.importance.ranking import Ranking
+from freqprep.importance.result import Findings, verdict_on
 from freqprep.spectrum.channels import CHANNELS, PUBLISHED, Selection, published
 
 SHOWN_COUNTS = (6, 12, 24, 48, 64, CHANNELS)

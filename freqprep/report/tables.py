@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from freqprep.importance.findings import jaccard
+from freqprep.importance.result import jaccard
 from freqprep.report.subject import Subject
 from freqprep.report.text import decibel, esc, number, percent
 from freqprep.spectrum.channels import NAMES

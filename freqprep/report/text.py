@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import math
 
-from freqprep.wording import on_one_line
+from freqprep.text.terminal import on_one_line
 
 _DIGITS = 4
 _LARGEST_PLAIN = 1e6

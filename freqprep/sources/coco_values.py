@@ -6,7 +6,7 @@ import math
 import re
 from typing import Any, NamedTuple
 
-from freqprep.masks import box_of_runs, checked_runs
+from freqprep.images.rle import box_of_runs, checked_runs
 
 _LARGEST_EXACT = 2**53
 """Whole floats beyond it may stand for another integer."""

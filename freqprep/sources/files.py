@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from freqprep.errors import ImageDefect, SourceChangedError, SourceError
 from freqprep.sources.listing import WHOLE_FILE, class_text
-from freqprep.wording import on_one_line
+from freqprep.text.terminal import on_one_line
 
 _KINDS = {
     stat.S_IFDIR: "directory",

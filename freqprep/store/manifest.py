@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from freqprep.errors import CorruptStoreError, FormatVersionError, StoreError
+from freqprep.storage.disk import FileEntry
 from freqprep.store.not_a_store import inside_a_store, not_a_store
 from freqprep.store.schema import FORMAT_NAME, check_format
 
@@ -23,14 +24,6 @@ MANIFEST = "manifest.json"
 GROUP_DOCUMENT = "zarr.json"
 
 _MAKE_ONE = "name a store, or make one with `freqprep convert`"
-
-
-@dataclass(frozen=True)
-class FileEntry:
-    """One file: its length in bytes and its SHA-256 in hexadecimal."""
-
-    file_bytes: int
-    sha256: str
 
 
 @dataclass(frozen=True)

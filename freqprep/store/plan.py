@@ -17,10 +17,11 @@ from typing import Any
 import numpy as np
 
 from freqprep.errors import CorruptStoreError, UsageError
+from freqprep.images.encoding import Encoding
 from freqprep.ragged import Ragged
 from freqprep.sources.listing import FileTable, Listing, Objects
-from freqprep.store.disk import sync_file, sync_folder
-from freqprep.store.schema import ROWS_PER_SHARD, Encoding, SplitAttributes
+from freqprep.storage.disk import sync_file, sync_folder
+from freqprep.store.schema import ROWS_PER_SHARD, SplitAttributes, shard_shape
 
 _IMAGE_MEMORY = 1400 * 2**20  # 980 MB for a progressive JPEG of 100 Mpx, and its file
 _BASE_MEMORY = 150 * 2**20
@@ -89,7 +90,7 @@ def memory_bound(encoding: Encoding, jobs: int, images: int) -> int:
     libraries; the main process holds the plan and the results. Only that grows with the data set:
     by about 600 bytes an image (COCO: and by the bytes of its annotations).
     """
-    shard = int(np.prod(encoding.shard_shape)) * encoding.dtype.itemsize
+    shard = int(np.prod(shard_shape(encoding.geometry))) * encoding.dtype.itemsize
     return jobs * (shard + _IMAGE_MEMORY + _BASE_MEMORY) + _BASE_MEMORY + images * _ROW_MEMORY
 
 

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from freqprep.images.encoding import Encoding
 from freqprep.spectrum.channels import STORED_POSITION, Selection
 from freqprep.store.cache import ChunkCache
-from freqprep.store.schema import ROWS_PER_SHARD, Encoding
+from freqprep.store.schema import ROWS_PER_SHARD
 from freqprep.store.shard import ShardFile
 
 Rows = int | slice | range | Sequence[int] | np.ndarray

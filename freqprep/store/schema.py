@@ -7,12 +7,11 @@ import importlib.metadata
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from freqprep.errors import CorruptStoreError, FormatVersionError
-from freqprep.geometry import Geometry
+from freqprep.images.encoding import Encoding
+from freqprep.images.geometry import Geometry
 from freqprep.spectrum.channels import CHANNELS, NAMES, STORED_ORDER
-from freqprep.spectrum.quantization import PRECISIONS, step_table
+from freqprep.spectrum.quantization import step_table
 
 FORMAT_NAME = "freqprep"
 FORMAT_VERSION = "1.0"
@@ -31,54 +30,14 @@ _TRANSFORM = {
 }
 
 
-@dataclass(frozen=True)
-class Encoding:
-    """Everything that decides the codes of an image.
+def shard_shape(geometry: Geometry) -> tuple[int, int, int, int]:
+    """Images, channels, rows and columns of a shard."""
+    return (ROWS_PER_SHARD, CHANNELS, *geometry.grid)
 
-    Attributes
-    ----------
-    geometry : Geometry
-    precision : {"int8", "int16"}
-    """
 
-    geometry: Geometry
-    precision: str
-
-    @property
-    def dtype(self) -> np.dtype:
-        """Integer dtype of the codes."""
-        return PRECISIONS[self.precision]
-
-    @property
-    def stored_steps(self) -> np.ndarray:
-        """Quantization step of each channel in stored order, float32, shape (192,)."""
-        return step_table(self.precision)[list(STORED_ORDER)]
-
-    @property
-    def shard_shape(self) -> tuple[int, int, int, int]:
-        """Images, channels, rows and columns of a shard."""
-        return (ROWS_PER_SHARD, CHANNELS, *self.geometry.grid)
-
-    @property
-    def chunk_shape(self) -> tuple[int, int, int, int]:
-        """Images, channels, rows and columns of a chunk."""
-        return (ROWS_PER_SHARD, 1, *self.geometry.grid)
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON data."""
-        return dataclasses.asdict(self)
-
-    @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> Encoding:
-        """From JSON data.
-
-        Raises
-        ------
-        UsageError
-            A value that no conversion has.
-        """
-        step_table(data["precision"])
-        return cls(Geometry(**data["geometry"]), data["precision"])
+def chunk_shape(geometry: Geometry) -> tuple[int, int, int, int]:
+    """Images, channels, rows and columns of a chunk."""
+    return (ROWS_PER_SHARD, 1, *geometry.grid)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from typing import Any
 
 from freqprep.errors import FormatVersionError, StoreError, UnknownChannelError, UsageError
 from freqprep.spectrum.channels import CHANNELS, Selection, channels
-from freqprep.store.disk import full_disk_named, write_parts
+from freqprep.storage.disk import full_disk_named, write_parts
 from freqprep.store.layout import PARTIAL_PREFIX
 
 SUFFIX = ".json"

@@ -19,7 +19,7 @@ import numpy as np
 from freqprep.errors import StoreError, UnknownChannelError, UsageError
 from freqprep.spectrum.channels import CHANNELS, NAMES, PUBLISHED, Selection, channels
 from freqprep.spectrum.moments import Moments
-from freqprep.store.disk import full_disk_named, sync_folder
+from freqprep.storage.disk import full_disk_named, sync_folder
 from freqprep.store.layout import PARTIAL_PREFIX
 from freqprep.store.manifest import check_root
 from freqprep.store.selection_file import SUFFIX, read_document, read_selection, write_selection

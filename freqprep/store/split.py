@@ -25,20 +25,15 @@ from freqprep.spectrum.color import ycbcr_to_rgb
 from freqprep.spectrum.dct import grid_of, inverse
 from freqprep.spectrum.moments import Moments
 from freqprep.spectrum.quantization import dequantize
+from freqprep.storage.disk import FileEntry
 from freqprep.store.cache import ChunkCache
 from freqprep.store.keys import Keys
 from freqprep.store.layout import shard_path
-from freqprep.store.manifest import (
-    GROUP_DOCUMENT,
-    FileEntry,
-    hash_file,
-    read_group_attributes,
-    read_manifest,
-)
+from freqprep.store.manifest import GROUP_DOCUMENT, hash_file, read_group_attributes, read_manifest
 from freqprep.store.objects import ObjectTable
 from freqprep.store.plan import shard_count
 from freqprep.store.rows import RowReader, Rows, row_numbers
-from freqprep.store.schema import SplitAttributes
+from freqprep.store.schema import SplitAttributes, chunk_shape
 from freqprep.store.selections import ChannelsLike, select
 from freqprep.store.shard import ShardFile
 
@@ -298,7 +293,7 @@ class Split:
 
     def open_shard(self, shard: int) -> ShardFile:
         """Open one shard's file, checked against the manifest."""
-        images, _, rows, columns = self.attributes.encoding.chunk_shape
+        images, _, rows, columns = chunk_shape(self.attributes.encoding.geometry)
         return ShardFile(
             shard_path(self.path, shard),
             (images, rows, columns),

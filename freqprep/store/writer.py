@@ -24,13 +24,12 @@ from typing import Any
 import numpy as np
 
 from freqprep.errors import CorruptStoreError, UsageError
+from freqprep.storage.disk import FileEntry, full_disk_named, sync_file, sync_folder, write_parts
 from freqprep.store import shard as shard_bytes
-from freqprep.store.disk import full_disk_named, sync_file, sync_folder, write_parts
 from freqprep.store.layout import PARTIAL_PREFIX, REPLACED_PREFIX, root_document, shard_path
 from freqprep.store.manifest import (
     GROUP_DOCUMENT,
     MANIFEST,
-    FileEntry,
     Manifest,
     content_id,
     group_document,
@@ -41,6 +40,8 @@ from freqprep.store.schema import (
     COEFFICIENTS,
     ArraySpec,
     SplitAttributes,
+    chunk_shape,
+    shard_shape,
 )
 
 _NEW_ROOT = ".zarr.json.new"
@@ -258,9 +259,9 @@ def _write_arrays(
     _create_array(
         folder,
         COEFFICIENTS,
-        shape=(attributes.images, *encoding.shard_shape[1:]),
-        shards=encoding.shard_shape,
-        chunks=encoding.chunk_shape,
+        shape=(attributes.images, *shard_shape(encoding.geometry)[1:]),
+        shards=shard_shape(encoding.geometry),
+        chunks=chunk_shape(encoding.geometry),
         dtype=encoding.dtype,
         dimension_names=("image", "channel", "row", "column"),
     )

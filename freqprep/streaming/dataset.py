@@ -21,7 +21,7 @@ from freqprep.streaming.misuse import (
     warn_of_dropped,
 )
 from freqprep.streaming.order import Order
-from freqprep.streaming.processes import this_process
+from freqprep.streaming.ranks import this_process
 from freqprep.streaming.shuffling import choose_mixing
 from freqprep.streaming.state import epoch_number, whole
 

@@ -26,7 +26,7 @@ from freqprep.streaming.misuse import (
 )
 from freqprep.streaming.order import Batches, Order
 from freqprep.streaming.pipeline import Pipeline
-from freqprep.streaming.processes import check_rank_known, this_process
+from freqprep.streaming.ranks import check_rank_known, this_process
 from freqprep.streaming.shuffling import aspect_bins
 from freqprep.streaming.state import VERSION, Position, epoch_number, identity, position, whole
 

@@ -10,8 +10,8 @@ import torch
 
 from freqprep.errors import RunError, UsageError
 from freqprep.models.weight_files import load_torch_file
-from freqprep.store.disk import full_disk_named, write_parts
-from freqprep.training.card import Card, read_card
+from freqprep.storage.disk import full_disk_named, write_parts
+from freqprep.training.model_config import Card, read_card
 
 CHECKPOINT = "checkpoint.pt"
 """Name of the file in a run's folder."""

@@ -14,9 +14,9 @@ import torch
 from pycocotools import mask as coco_mask
 
 from freqprep.errors import UsageError
-from freqprep.geometry import Placement, boxes_to_source
+from freqprep.images.geometry import Placement, boxes_to_source
 from freqprep.models.torchvision_ops import import_torchvision
-from freqprep.store.disk import full_disk_named, write_parts
+from freqprep.storage.disk import full_disk_named, write_parts
 
 _THRESHOLD = 0.5
 """Pixels of a mask are those more probable than this."""

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from freqprep.errors import UsageError
-from freqprep.store.disk import full_disk_named, write_parts
+from freqprep.storage.disk import full_disk_named, write_parts
 
 SUFFIX = ".csv"
 

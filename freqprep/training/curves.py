@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from freqprep.report.style import Palette, as_png, new_figure
-from freqprep.store.disk import full_disk_named, write_parts
+from freqprep.storage.disk import full_disk_named, write_parts
 from freqprep.training.metrics import read_metrics
 
 if TYPE_CHECKING:

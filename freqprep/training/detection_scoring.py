@@ -15,17 +15,17 @@ from freqprep.models.detection import Detector
 from freqprep.progress import say
 from freqprep.store.reader import open_store
 from freqprep.store.split import Split
-from freqprep.training.card import Card
 from freqprep.training.checkpoint import load_model
-from freqprep.training.coco_figures import load_evaluator
+from freqprep.training.coco_metrics import load_evaluator
 from freqprep.training.csv_file import BOX_HEADS, write_csv
-from freqprep.training.detection_evaluation import (
+from freqprep.training.distributed import World
+from freqprep.training.evaluate_detector import (
     DetectionEvaluation,
     check_finite,
     evaluate_detector,
 )
-from freqprep.training.scoring import check_images, encoding_note, match_classes
-from freqprep.training.world import World
+from freqprep.training.evaluate_run import check_images, encoding_note, match_classes
+from freqprep.training.model_config import Card
 
 
 @dataclass(frozen=True, eq=False)

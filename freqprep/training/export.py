@@ -18,11 +18,11 @@ import numpy as np
 import torch
 
 from freqprep.augment import Inputs
+from freqprep.engines.process_wide import warnings_ignored
 from freqprep.errors import FreqprepError, MissingPackageError, UsageError
-from freqprep.process_wide import warnings_ignored
-from freqprep.store.disk import full_disk_named, write_parts
+from freqprep.storage.disk import full_disk_named, write_parts
 from freqprep.store.targets import check_file
-from freqprep.training.card import Card
+from freqprep.training.model_config import Card
 
 FORMAT_NAME = "freqprep-export"
 FORMAT_VERSION = "1.0"

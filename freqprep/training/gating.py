@@ -11,11 +11,11 @@ import torch
 from freqprep.importance.score_file import FORMAT_NAME
 from freqprep.models.gate import ChannelGate
 from freqprep.spectrum.channels import CHANNELS, NAMES, Selection, channels
-from freqprep.store.disk import full_disk_named, write_parts
+from freqprep.storage.disk import full_disk_named, write_parts
 from freqprep.store.selection_file import write_selection
-from freqprep.training.evaluation import prepared
+from freqprep.training.distributed import World
+from freqprep.training.evaluate_classifier import prepared
 from freqprep.training.request import SCORES, SELECTION, Plan, TrainingRequest
-from freqprep.training.world import World
 
 
 def gate_of(network: torch.nn.Module, plan: Plan, world: World, threads: int) -> dict[str, Any]:

@@ -17,16 +17,16 @@ from freqprep.errors import RunError, UsageError
 from freqprep.progress import Progress, say
 from freqprep.store.split import Split
 from freqprep.streaming.batch import Batch
-from freqprep.training.card import Card, write_card
 from freqprep.training.curves import write_curves
+from freqprep.training.distributed import join_world
 from freqprep.training.gating import gate_of, propose
 from freqprep.training.interrupts import held_interrupts
+from freqprep.training.model_config import Card, write_card
 from freqprep.training.opening import Forecast, describe_start
 from freqprep.training.planning import plan
 from freqprep.training.request import Plan, TrainingRequest
 from freqprep.training.results import results_of
 from freqprep.training.run_state import RunState
-from freqprep.training.world import join_world
 
 _MOST_STEPS_A_LINE = 50
 _LINES_AN_EPOCH = 4

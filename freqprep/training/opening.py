@@ -8,12 +8,12 @@ import torch
 
 from freqprep.augment import Frames
 from freqprep.store.split import Split
-from freqprep.training.chosen import DEFAULT_CHANNELS
+from freqprep.text.terminal import duration, plural, table
+from freqprep.training.channels import DEFAULT_CHANNELS
+from freqprep.training.distributed import World
 from freqprep.training.recipe import Recipe
 from freqprep.training.request import Plan
 from freqprep.training.run_state import RunState
-from freqprep.training.world import World
-from freqprep.wording import duration, plural, table
 
 _TIMED_STEPS = 10
 _TIMED_SECONDS = 5.0

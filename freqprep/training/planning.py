@@ -13,9 +13,9 @@ from freqprep.models.detection import DETECTORS
 from freqprep.models.networks import MODELS
 from freqprep.store.reader import Store, open_store
 from freqprep.store.split import Split
-from freqprep.training import classifying, detecting
-from freqprep.training.card import CARD, Card, read_card
+from freqprep.training import classifier_task, detector_task
 from freqprep.training.checkpoint import CHECKPOINT
+from freqprep.training.model_config import CARD, Card, read_card
 from freqprep.training.request import RUN_FILES, Plan, TrainingRequest
 
 
@@ -43,7 +43,7 @@ def plan(request: TrainingRequest, processes: int = 1) -> Plan:
         )
     if request.threads < 1:
         raise UsageError(f"--threads must be at least 1, got {request.threads}")
-    task: Any = detecting if request.model in DETECTORS else classifying
+    task: Any = detector_task if request.model in DETECTORS else classifier_task
     begun = _check_folder(request)
     store = open_store(request.store)
     train, val = store[request.train_split], _validation(store, request)
@@ -73,7 +73,7 @@ def _card(request: TrainingRequest, inputs: Any, train: Split, val: Split | None
     frozen_norm = False
     if request.model in DETECTORS:
         recipe |= {"trained_stages": request.trained_stages, "regions": request.regions}
-        frozen_norm = detecting.freezes_norms(request)
+        frozen_norm = detector_task.freezes_norms(request)
     return Card(
         model=request.model,
         strides=request.strides,

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from freqprep.store.selections import ChannelsLike
 from freqprep.store.split import Split
-from freqprep.training.card import CARD, Card
 from freqprep.training.checkpoint import CHECKPOINT
 from freqprep.training.curves import CURVES
 from freqprep.training.metrics import METRICS
+from freqprep.training.model_config import CARD, Card
 from freqprep.training.recipe import Recipe
 
 SCORES, SELECTION = "gate-scores.json", "gate-selection.json"

@@ -17,11 +17,10 @@ from freqprep.models.detection import Detector
 from freqprep.models.initial import load_weights, settle_norms
 from freqprep.progress import say
 from freqprep.spectrum.channels import channels
-from freqprep.store.disk import remove_aside
+from freqprep.storage.disk import remove_aside
 from freqprep.store.split import Split
 from freqprep.streaming.loader import Loader
 from freqprep.streaming.misuse import DroppedRows
-from freqprep.training.card import write_card
 from freqprep.training.checkpoint import (
     AVERAGE,
     NETWORK,
@@ -29,14 +28,15 @@ from freqprep.training.checkpoint import (
     read_checkpoint,
     write_checkpoint,
 )
-from freqprep.training.classifying import Classifying
-from freqprep.training.detecting import Detecting, check_frozen
-from freqprep.training.meter import Meter
+from freqprep.training.classifier_task import Classifying
+from freqprep.training.detector_task import Detecting, check_frozen
+from freqprep.training.distributed import World
 from freqprep.training.metrics import MetricsLog
+from freqprep.training.metrics_meter import Meter
+from freqprep.training.model_config import write_card
 from freqprep.training.optimization import Average, make_optimizer
 from freqprep.training.request import RUN_FILES, Plan, TrainingRequest
 from freqprep.training.task import Task
-from freqprep.training.world import World
 
 _PICTURES = 128
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from freqprep.errors import UsageError
-from freqprep.streaming.processes import process_numbers
+from freqprep.streaming.ranks import process_numbers
 from freqprep.training.loop import train
 from freqprep.training.planning import plan
 from freqprep.training.request import TrainingRequest

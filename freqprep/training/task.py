@@ -8,7 +8,7 @@ import torch
 
 from freqprep.store.split import Split
 from freqprep.streaming.batch import Batch
-from freqprep.training.world import World
+from freqprep.training.distributed import World
 
 
 class Task(Protocol):

@@ -7,13 +7,13 @@ import torch
 from scipy.fft import dctn, idctn
 
 from freqprep.augment.crops import Windows
-from freqprep.encoding import Encoder
-from freqprep.geometry import Geometry
-from freqprep.images import decode, place_pixels
+from freqprep.images.decode import decode, place_pixels
+from freqprep.images.encoder import Encoder
+from freqprep.images.encoding import Encoding
+from freqprep.images.geometry import Geometry
 from freqprep.spectrum.channels import STORED_POSITION
 from freqprep.spectrum.color import ycbcr_to_rgb
 from freqprep.spectrum.quantization import step_table
-from freqprep.store.schema import Encoding
 
 
 def from_blocks(coefficients: np.ndarray) -> np.ndarray:

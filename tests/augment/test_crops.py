@@ -20,7 +20,7 @@ from freqprep.augment.crops import (  # noqa: E402
 )
 from freqprep.augment.randomness import uniforms  # noqa: E402
 from freqprep.errors import UsageError  # noqa: E402
-from freqprep.geometry import short_side_size  # noqa: E402
+from freqprep.images.geometry import short_side_size  # noqa: E402
 from freqprep.models.torchvision_ops import import_torchvision  # noqa: E402
 
 import_torchvision()

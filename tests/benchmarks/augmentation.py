@@ -19,10 +19,10 @@ from freqprep.augment import Augment, Inputs, Policy, Resampler, axis
 from freqprep.augment.color import to_rgb
 from freqprep.augment.crops import CROP_DRAWS, Windows, random_resized_crop
 from freqprep.augment.randomness import uniforms
-from freqprep.convert import convert
+from freqprep.convert.request import Request
+from freqprep.convert.run import convert
 from freqprep.models.networks import build
 from freqprep.models.torchvision_ops import import_torchvision
-from freqprep.request import Request
 from freqprep.spectrum.channels import Selection, channels
 from freqprep.store.reader import open_store
 from freqprep.store.split import Split

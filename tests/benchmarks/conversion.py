@@ -10,9 +10,9 @@ import time
 from pathlib import Path
 
 from freqprep import engines
-from freqprep.planning import discover, plan_split
-from freqprep.request import Request
-from freqprep.shard_task import Files, ShardTask, convert_shard
+from freqprep.convert.planning import discover, plan_split
+from freqprep.convert.request import Request
+from freqprep.convert.shard_task import Files, ShardTask, convert_shard
 from tests.benchmarks.replicas import replicate
 from tests.benchmarks.table import show
 

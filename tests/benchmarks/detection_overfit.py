@@ -16,13 +16,13 @@ from typing import Any
 import torch
 
 from freqprep.augment import FramePolicy
-from freqprep.convert import convert
-from freqprep.request import Request
+from freqprep.convert.request import Request
+from freqprep.convert.run import convert
 from freqprep.training.detection_scoring import score_detector
+from freqprep.training.distributed import World
 from freqprep.training.loop import train
 from freqprep.training.recipe import preset_recipe
 from freqprep.training.request import TrainingRequest
-from freqprep.training.world import World
 from tests.benchmarks.table import show
 
 _IMAGES, _GRID, _EPOCHS = 8, 40, 100

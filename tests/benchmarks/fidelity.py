@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from freqprep.convert import convert
-from freqprep.request import Request
+from freqprep.convert.request import Request
+from freqprep.convert.run import convert
 from freqprep.spectrum.dct import inverse
 from freqprep.store.reader import open_store
 from freqprep.store.split import Split

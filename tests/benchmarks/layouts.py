@@ -13,8 +13,8 @@ from numcodecs.abc import Codec
 from zarr.codecs import Crc32cCodec, ZstdCodec
 from zarr.storage import MemoryStore
 
-from freqprep.convert import convert
-from freqprep.request import Request
+from freqprep.convert.request import Request
+from freqprep.convert.run import convert
 from freqprep.spectrum.channels import STORED_POSITION, published
 from freqprep.store import shard
 from freqprep.store.reader import open_store

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from freqprep.request import Request
+from freqprep.convert.request import Request
 from freqprep.store.plan import memory_bound
 from tests.benchmarks.replicas import replicate
 from tests.benchmarks.table import show

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from freqprep.images import decode, place_pixels
+from freqprep.images.decode import decode, place_pixels
 from freqprep.spectrum.color import ycbcr_to_rgb
 from freqprep.store.split import Split
 

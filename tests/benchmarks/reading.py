@@ -13,10 +13,10 @@ import zarrs  # noqa: F401 - registers its pipeline
 from numcodecs import zstd
 
 import freqprep
-from freqprep.convert import convert
-from freqprep.request import Request
+from freqprep.convert.request import Request
+from freqprep.convert.run import convert
 from freqprep.spectrum.channels import STORED_POSITION, ranges
-from freqprep.store.schema import ROWS_PER_SHARD
+from freqprep.store.schema import ROWS_PER_SHARD, chunk_shape
 from tests.benchmarks.replicas import replicate
 from tests.benchmarks.table import show
 
@@ -31,7 +31,7 @@ def run(data: Path, folder: Path) -> dict[str, object]:
     selection = freqprep.channels(_SELECTION)
     positions = sorted(STORED_POSITION[index] for index in selection.indices)
     frames = _frames(split, positions)
-    chunk = np.empty(split.attributes.encoding.chunk_shape, np.int8)
+    chunk = np.empty(chunk_shape(split.attributes.encoding.geometry), np.int8)
     array = zarr.open_array(folder / "s.zarr/train/coefficients", mode="r")
     with zarr.config.set({"codec_pipeline.path": "zarrs.ZarrsCodecPipeline"}):
         rust = zarr.open_array(folder / "s.zarr/train/coefficients", mode="r")

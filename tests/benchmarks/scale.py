@@ -19,21 +19,22 @@ from typing import Any
 import numpy as np
 import psutil
 
-from freqprep.convert import _publish, _tasks
-from freqprep.planning import plan_split
+from freqprep.convert.planning import plan_split
+from freqprep.convert.request import Request
+from freqprep.convert.retry_rejected import prepare_retry
+from freqprep.convert.run import _publish, _tasks
 from freqprep.ragged import Ragged
-from freqprep.request import Request
-from freqprep.retry import prepare_retry
 from freqprep.sources import Classes, FileTable, Listing
 from freqprep.sources.listing import Objects
 from freqprep.spectrum.channels import CHANNELS
 from freqprep.spectrum.moments import Moments
+from freqprep.storage.disk import write_parts
 from freqprep.store import shard as shard_bytes
-from freqprep.store.disk import write_parts
 from freqprep.store.journal import Journal, RowResults, ShardResult
 from freqprep.store.layout import root_document, shard_path
 from freqprep.store.plan import Plan, load_plan, permutation, save_plan, shard_count
 from freqprep.store.reader import open_store
+from freqprep.store.schema import ROWS_PER_SHARD
 from freqprep.store.verify import _array_problems, _check_shard, _shape_problems
 from freqprep.store.writer import Build
 from freqprep.streaming.order import Order, reads
@@ -172,7 +173,7 @@ def _classes() -> Classes:
 def _results(plan: Plan, build: Build, aside: Path) -> Iterator[ShardResult]:
     """Of grey images; those of the first shard were all missing. One file serves for all shards."""
     encoding = plan.attributes.encoding
-    codes = np.zeros((CHANNELS, *encoding.chunk_shape[:1], *encoding.geometry.grid), np.int8)
+    codes = np.zeros((CHANNELS, ROWS_PER_SHARD, *encoding.geometry.grid), np.int8)
     first = build.folder / "shard"
     entry = write_parts(first, shard_bytes.encode(codes), aside)
     for shard in range(plan.shards):

@@ -14,14 +14,14 @@ from pathlib import Path
 
 import numpy as np
 
-from freqprep.convert import convert
+from freqprep.convert.request import Request
+from freqprep.convert.run import convert
 from freqprep.importance.analysis import DEFAULT_SCORE, Analysis, analyse
 from freqprep.importance.choice import candidate_selections, rules
 from freqprep.importance.network import NetworkSample, forward_selection
 from freqprep.importance.proposal import fill
 from freqprep.importance.ranking import SCORES
 from freqprep.importance.shard_counts import GROUPS
-from freqprep.request import Request
 from freqprep.spectrum.channels import PUBLISHED, Selection, published, triangle
 from freqprep.store.reader import open_store
 from tests.benchmarks.table import show

@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from freqprep.convert import convert
+from freqprep.convert.request import Request
+from freqprep.convert.run import convert
 from freqprep.importance.collect import collect
-from freqprep.request import Request
 from freqprep.store.reader import Split, open_store
 from freqprep.store.schema import ROWS_PER_SHARD
 from tests.benchmarks.memory import peak_bytes

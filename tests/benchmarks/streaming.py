@@ -15,10 +15,11 @@ from torch.utils.data import DataLoader
 
 import freqprep
 from freqprep.augment import Augment, Inputs, Policy
-from freqprep.convert import convert
+from freqprep.convert.request import Request
+from freqprep.convert.run import convert
 from freqprep.models.torchvision_ops import import_torchvision
-from freqprep.request import Request
 from freqprep.spectrum.channels import STORED_POSITION
+from freqprep.store.schema import chunk_shape
 from tests.benchmarks.replicas import replicate
 from tests.benchmarks.table import show
 
@@ -92,7 +93,7 @@ def _bare(split: freqprep.Split) -> Callable[[], float]:
     for shard in range(split.shards):
         with split.open_shard(shard) as file:
             frames += [file.chunk_frame(position) for position in positions]
-    chunk = np.empty(split.attributes.encoding.chunk_shape, np.int8)
+    chunk = np.empty(chunk_shape(split.attributes.encoding.geometry), np.int8)
 
     def decode() -> int:
         for frame in frames:

@@ -11,15 +11,15 @@ from typing import Any
 
 import torch
 
-from freqprep.convert import convert
-from freqprep.request import Request
+from freqprep.convert.request import Request
+from freqprep.convert.run import convert
 from freqprep.streaming.batch import Batch
+from freqprep.training.distributed import World, choose_device
 from freqprep.training.loop import train_step
 from freqprep.training.planning import plan
 from freqprep.training.recipe import preset_recipe
 from freqprep.training.request import TrainingRequest
 from freqprep.training.run_state import RunState
-from freqprep.training.world import World, choose_device
 from tests.benchmarks.replicas import replicate
 from tests.benchmarks.table import show
 

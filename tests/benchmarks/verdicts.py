@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from freqprep.importance.judging import Jury
 from freqprep.importance.network import evaluate
+from freqprep.importance.network_judge import Jury
 from freqprep.spectrum.channels import Selection
 from freqprep.store.split import Split
 

@@ -109,7 +109,7 @@ def test_completing_does_not_import_torch(shell):
 
 def test_closed_sets_are_those_of_the_library():
     pytest.importorskip("torch")
-    from freqprep.augment.feed import KINDS
+    from freqprep.augment.input_spec import KINDS
     from freqprep.models.detection import DETECTORS
     from freqprep.models.networks import MODELS, STRIDES
     from freqprep.training.recipe import PRESETS

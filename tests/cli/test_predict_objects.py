@@ -13,7 +13,7 @@ from PIL import Image
 
 import freqprep
 from freqprep.errors import UsageError
-from freqprep.training.pictures import picture_paths, write_picture
+from freqprep.training.predict_pictures import picture_paths, write_picture
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import zarr
 from PIL import Image
 
 import freqprep
-from freqprep.masks import decode_mask
+from freqprep.images.rle import decode_mask
 
 COCO = Path(__file__).resolve().parents[1] / "golden/format-1.0-coco.zarr"
 

@@ -15,7 +15,7 @@ from PIL import Image
 import freqprep
 from freqprep.store.class_counts import ClassCounts, ObjectCounts
 from freqprep.store.summary import summarize
-from freqprep.wording import on_one_line, paragraph
+from freqprep.text.terminal import on_one_line, paragraph
 
 NASTY = 'x"\n' + "very long, =with() everything \u00e4 " * 9
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from freqprep import progress
 from freqprep.progress import Progress
-from freqprep.wording import columns, on_one_line, paragraph, shortened, table, width, wrapped
+from freqprep.text.terminal import columns, on_one_line, paragraph, shortened, table, width, wrapped
 
 pytest.importorskip("torch")
 

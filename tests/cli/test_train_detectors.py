@@ -16,7 +16,7 @@ from coco_shapes import shapes_folder  # noqa: E402
 from pycocotools.coco import COCO  # noqa: E402
 from pycocotools.cocoeval import COCOeval  # noqa: E402
 
-from freqprep.training.coco_figures import FIGURES  # noqa: E402
+from freqprep.training.coco_metrics import FIGURES  # noqa: E402
 from freqprep.training.metrics import read_metrics  # noqa: E402
 
 ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}

@@ -14,8 +14,8 @@ import runs
 import synthetic
 
 import freqprep
-from freqprep.training.card import CARD, Card, read_card
 from freqprep.training.checkpoint import CHECKPOINT, NETWORK, write_checkpoint
+from freqprep.training.model_config import CARD, Card, read_card
 
 
 @pytest.fixture

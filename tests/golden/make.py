@@ -13,7 +13,7 @@ import numpy as np
 import zarr
 from PIL import Image
 
-from freqprep.convert import Request, convert
+from freqprep.convert.run import Request, convert
 from freqprep.sources import SOURCES
 from freqprep.store.schema import FORMAT_VERSION
 

@@ -21,10 +21,10 @@ from freqprep.importance.choice import (
     rules,
 )
 from freqprep.importance.drift import drift
-from freqprep.importance.findings import Findings, jaccard, to_document
-from freqprep.importance.inquiry import Inquiry, find, other_split
 from freqprep.importance.proposal import fill, parse_budget, propose
 from freqprep.importance.ranking import SCORES, by_size
+from freqprep.importance.request import Inquiry, find, other_split
+from freqprep.importance.result import Findings, jaccard, to_document
 from freqprep.importance.score_file import read_scores
 from freqprep.importance.stability import stabilities
 from freqprep.importance.sums import Sums

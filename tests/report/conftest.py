@@ -6,8 +6,8 @@ import pytest
 
 import freqprep
 from freqprep.importance.choice import Judged
-from freqprep.importance.findings import Findings, landmark_selections
-from freqprep.importance.inquiry import Inquiry, find
+from freqprep.importance.request import Inquiry, find
+from freqprep.importance.result import Findings, landmark_selections
 from freqprep.report.subject import Subject
 
 pytest.importorskip("matplotlib")

@@ -15,15 +15,15 @@ from PIL import Image
 
 import freqprep
 from freqprep.importance.drift import drift
-from freqprep.importance.findings import jaccard
 from freqprep.importance.ranking import Ranking, by_size
+from freqprep.importance.result import jaccard
 from freqprep.report import write_report
 from freqprep.report.pictures import as_jpeg, gallery, samples
 from freqprep.report.sampling import sample_rows
 from freqprep.report.subject import Subject
 from freqprep.report.text import decibel, esc, number, percent
 from freqprep.spectrum.channels import CHANNELS, NAMES, PUBLISHED, published
-from freqprep.wording import on_one_line
+from freqprep.text.terminal import on_one_line
 
 EVIL = '<img src=x onerror="alert(1)"> $\\alpha \' & \u202e \x00 \n \udcff ]]> --> é'
 VOID = {"meta", "link", "img", "wbr", "br", "path", "use", "image", "rect"}

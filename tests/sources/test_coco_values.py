@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from pycocotools import mask as coco_mask
 
-from freqprep.masks import box_of_runs, checked_runs
+from freqprep.images.rle import box_of_runs, checked_runs
 from freqprep.sources.coco_values import box_of, measures, whole
 
 

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from freqprep.errors import CorruptStoreError, FormatVersionError, StoreError
+from freqprep.storage.disk import FileEntry
 from freqprep.store.manifest import (
-    FileEntry,
     Manifest,
     content_id,
     group_document,

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from freqprep.errors import CorruptStoreError, UsageError
-from freqprep.geometry import Geometry
+from freqprep.images.encoding import Encoding
+from freqprep.images.geometry import Geometry
 from freqprep.ragged import Ragged
 from freqprep.sources.listing import FileTable, Listing, Objects
 from freqprep.store.plan import (
@@ -25,7 +26,7 @@ from freqprep.store.plan import (
     save_plan,
     shard_count,
 )
-from freqprep.store.schema import ROWS_PER_SHARD, Encoding, SplitAttributes
+from freqprep.store.schema import ROWS_PER_SHARD, SplitAttributes
 
 ENCODING = Encoding(Geometry("fit", 32, None, "apply"), "int8")
 

@@ -42,7 +42,7 @@ def test_a_failure_in_the_middle_leaves_the_old_file_and_nothing_else(copy, monk
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("freqprep.store.disk.os.rename", full)
+    monkeypatch.setattr("freqprep.storage.disk.os.rename", full)
     with pytest.raises(OSError, match="No space left"):
         save_selection(copy, Selection((1,), "mine"), {})
     assert synthetic.contents(copy) == before

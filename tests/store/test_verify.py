@@ -12,9 +12,10 @@ import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from freqprep.convert.verify_source import compare_with_source
 from freqprep.errors import FreqprepError, SourceError, StoreError, UsageError
-from freqprep.recheck import compare_with_source
-from freqprep.store.manifest import FileEntry, Manifest, read_manifest
+from freqprep.storage.disk import FileEntry
+from freqprep.store.manifest import Manifest, read_manifest
 from freqprep.store.shard import encode
 from freqprep.store.verify import Problem, verify
 

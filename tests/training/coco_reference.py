@@ -10,9 +10,9 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from freqprep.geometry import boxes_to_source
+from freqprep.images.geometry import boxes_to_source
 from freqprep.store.split import Split
-from freqprep.training.coco_figures import FIGURES, Figures
+from freqprep.training.coco_metrics import FIGURES, Figures
 
 
 def reference(truth: dict[str, Any] | Path, results: list[dict[str, Any]] | Path, kind: str):

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 
 from freqprep.errors import DiskFullError, UsageError
-from freqprep.geometry import Geometry, boxes_to_source, boxes_to_stored
-from freqprep.masks import decode_mask
-from freqprep.training.coco_figures import coco_figures
+from freqprep.images.geometry import Geometry, boxes_to_source, boxes_to_stored
+from freqprep.images.rle import decode_mask
+from freqprep.training.coco_metrics import coco_figures
 from freqprep.training.coco_results import (
     Detections,
     check_prefix,

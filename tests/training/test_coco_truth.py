@@ -13,7 +13,7 @@ from pycocotools.coco import COCO
 
 import freqprep
 from freqprep.errors import CorruptStoreError, UsageError
-from freqprep.training.coco_figures import FIGURES, coco_figures
+from freqprep.training.coco_metrics import FIGURES, coco_figures
 from freqprep.training.coco_truth import coco_truth
 
 GEOMETRIES = {

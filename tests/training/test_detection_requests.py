@@ -160,7 +160,7 @@ def test_weights_of_another_network(ask, tmp_path):
 
 
 def test_another_request_does_not_go_on_with_a_run(ask):
-    from freqprep.training.card import write_card
+    from freqprep.training.model_config import write_card
 
     request = ask(grid=9, channels="paper-6", resume=True)
     planned = plan(request)

@@ -14,7 +14,6 @@ from freqprep.augment import FramePolicy, FramePreprocess, Frames
 from freqprep.models.networks import build
 from freqprep.store.reader import open_store
 from freqprep.training import loop
-from freqprep.training.card import Card, read_card
 from freqprep.training.checkpoint import (
     AVERAGE,
     CHECKPOINT,
@@ -23,10 +22,11 @@ from freqprep.training.checkpoint import (
     read_checkpoint,
     write_checkpoint,
 )
-from freqprep.training.coco_figures import FIGURES
-from freqprep.training.detecting import Detecting, remarks
+from freqprep.training.coco_metrics import FIGURES
+from freqprep.training.detector_task import Detecting, remarks
 from freqprep.training.loop import train
 from freqprep.training.metrics import read_metrics
+from freqprep.training.model_config import Card, read_card
 from freqprep.training.planning import plan
 from freqprep.training.recipe import preset_recipe
 from freqprep.training.request import TrainingRequest

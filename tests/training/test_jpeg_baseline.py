@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from freqprep.store.reader import open_store
-from freqprep.training import classifying, evaluation, run_state
+from freqprep.training import classifier_task, evaluate_classifier, run_state
 from freqprep.training.planning import plan
 from freqprep.training.recipe import Recipe
 from freqprep.training.request import TrainingRequest
@@ -36,11 +36,11 @@ def inputs(card, split, policy, shuffle):
     """Rows and inputs of the one batch, as the training loop's modules make them."""
     grid = split.attributes.encoding.geometry.grid
     options = {"batch_size": 6, "seed": 3, "shuffle": shuffle, "threads": 1}
-    module = run_state if shuffle else evaluation
+    module = run_state if shuffle else evaluate_classifier
     with module.Loader(split, list(card.inputs.read), **options) as loader:
         (batch,) = loader
         if shuffle:
-            make = classifying.Augment(card.inputs, loader.steps, grid, policy, 3)
+            make = classifier_task.Augment(card.inputs, loader.steps, grid, policy, 3)
             return batch.rows, make(batch)
         make = module.Preprocess(card.inputs, loader.steps, grid)
         return batch.rows, make(batch.codes, batch.sizes)

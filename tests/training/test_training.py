@@ -13,7 +13,6 @@ from interrupting import interrupt_after
 from freqprep.augment import Policy
 from freqprep.errors import RunError, UsageError
 from freqprep.training import loop
-from freqprep.training.card import CARD, read_card
 from freqprep.training.checkpoint import (
     AVERAGE,
     CHECKPOINT,
@@ -21,11 +20,12 @@ from freqprep.training.checkpoint import (
     load_model,
     read_checkpoint,
 )
+from freqprep.training.distributed import World
+from freqprep.training.evaluate_run import score
 from freqprep.training.loop import train
 from freqprep.training.metrics import METRICS, read_metrics
-from freqprep.training.scoring import score
+from freqprep.training.model_config import CARD, read_card
 from freqprep.training.sweep import sweep
-from freqprep.training.world import World
 
 
 def weights(folder):

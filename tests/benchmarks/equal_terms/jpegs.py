@@ -21,7 +21,7 @@ import torch
 from PIL import Image
 
 from freqprep.augment import Augment
-from freqprep.augment.inputs import Policy
+from freqprep.augment.classifier_input import Policy
 from freqprep.augment.randomness import uniforms
 from freqprep.models.torchvision_ops import import_torchvision
 from freqprep.store.split import Split

@@ -22,16 +22,16 @@ from unittest import mock
 import numpy as np
 import torch
 
-from freqprep.convert import convert
+from freqprep.convert.request import Request
+from freqprep.convert.run import convert
 from freqprep.errors import RunError, UsageError
-from freqprep.importance.inquiry import Inquiry, find
-from freqprep.request import Request
+from freqprep.importance.request import Inquiry, find
 from freqprep.store.reader import open_store
 from freqprep.store.selection_file import write_selection
 from freqprep.streaming.loader import Loader
 from freqprep.training import run_state
-from freqprep.training.card import Card, read_card
 from freqprep.training.loop import train
+from freqprep.training.model_config import Card, read_card
 from tests.benchmarks.equal_terms.grid import (
     GATE,
     GATED,

@@ -17,8 +17,8 @@ import numpy as np
 
 from freqprep.errors import RunError
 from freqprep.report.style import Palette, as_png, new_figure
-from freqprep.training.card import Card, read_card
 from freqprep.training.metrics import read_metrics
+from freqprep.training.model_config import Card, read_card
 from tests.benchmarks.equal_terms.grid import GATE, JPEGS, MODELS, WAYS
 
 if TYPE_CHECKING:

@@ -1,0 +1,141 @@
+"""``convert --dry-run``: what a conversion will take, from a sample, writing nothing."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from freqprep.convert.planning import class_list, discover, pending, plan_split, refuse_existing
+from freqprep.convert.request import Request
+from freqprep.convert.shard_task import Files
+from freqprep.errors import ImageDefect
+from freqprep.images.encoder import Encoder
+from freqprep.spectrum.channels import CHANNELS
+from freqprep.store import shard
+from freqprep.store.class_counts import ClassCounts, ObjectCounts, count_labels, count_objects
+from freqprep.store.plan import Plan, estimated_bytes, memory_bound
+from freqprep.store.schema import IMAGE_ARRAYS, OBJECT_ARRAYS, ROWS_PER_SHARD
+from freqprep.store.writer import Build, is_root
+
+_OTHER_FILES = 3  # documents of the group and of the coefficients, manifest
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What one split will take.
+
+    Attributes
+    ----------
+    images, shards, files, classes : int
+    class_counts : ClassCounts
+        Of the images listed.
+    objects : ObjectCounts or None
+    geometry : dict
+    stored_bytes : int
+        Of the finished split.
+    source_bytes : int
+    minutes : float
+    memory_bytes : int
+        Upper bound over all processes.
+    sampled : int
+        Images the estimate rests on.
+    shrunk_in_sample : int
+        Images whose file is larger than what is stored.
+    rejected_in_sample : dict of str to int
+    ignored : dict of str to int
+        What lies in the source and is not an image of the split.
+    """
+
+    images: int
+    shards: int
+    files: int
+    classes: int
+    class_counts: ClassCounts
+    objects: ObjectCounts | None
+    geometry: dict[str, Any]
+    stored_bytes: int
+    source_bytes: int
+    minutes: float
+    memory_bytes: int
+    sampled: int
+    shrunk_in_sample: int
+    rejected_in_sample: dict[str, int]
+    ignored: dict[str, int]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON data; of the classes ``class_ids``, ``class_names``, ``class_images``, ...."""
+        document = asdict(self)
+        del document["class_counts"]
+        return {**document, **self.class_counts.to_dict()}
+
+
+def estimate(request: Request) -> dict[str, Estimate]:
+    """Estimate every split that `freqprep.convert.run.convert` would make; errors are the same."""
+    found = discover(request)
+    is_root(request.store)
+    builds = {name: Build(request.store, name) for name in found.listings}
+    refuse_existing(request, builds)
+    todo = pending(request, builds)
+    classes = class_list(request, found, set(todo))
+    return {
+        name: _estimate(
+            plan_split(request, found.listings[name], found.classes, classes),
+            request.source,
+            request.workers,
+        )
+        for name in todo
+    }
+
+
+def _estimate(plan: Plan, source: Path, jobs: int) -> Estimate:
+    encoding = plan.attributes.encoding
+    # As many as a shard holds: chunks of fewer images compress less.
+    rows = np.unique(np.linspace(0, len(plan.rows) - 1, ROWS_PER_SHARD).astype(int))
+    files = Files.of_rows(source, plan, rows)
+    codes = np.zeros((CHANNELS, len(rows), *encoding.geometry.grid), encoding.dtype)
+    encoder, reasons = Encoder(encoding), Counter[str]()
+    shrunk = 0
+    began = time.process_time()
+    for index in range(len(rows)):
+        try:
+            image = files.encode(index, encoder, codes[:, index])
+            shrunk += max(image.source_size) > max(image.size)
+        except ImageDefect as defect:
+            reasons[defect.reason] += 1
+    sampled_bytes = sum(len(part) for part in shard.encode(codes))
+    seconds = (time.process_time() - began) / len(rows)
+    jobs = min(jobs, plan.shards)
+    class_counts, objects = _counts(plan)
+    arrays = len(IMAGE_ARRAYS) + (len(OBJECT_ARRAYS) if plan.rows.objects is not None else 0)
+    return Estimate(
+        images=len(plan.rows),
+        shards=plan.shards,
+        files=plan.shards + 2 * arrays + _OTHER_FILES,
+        classes=len(plan.attributes.class_ids),
+        class_counts=class_counts,
+        objects=objects,
+        geometry=asdict(encoding.geometry),
+        stored_bytes=estimated_bytes(len(plan.rows), sampled_bytes / len(rows)),
+        source_bytes=int(plan.rows.files.length.sum()),
+        minutes=seconds * len(plan.rows) / jobs / 60,
+        memory_bytes=memory_bound(encoding, jobs, len(plan.rows)),
+        sampled=len(rows),
+        shrunk_in_sample=shrunk,
+        rejected_in_sample=dict(sorted(reasons.items())),
+        ignored=plan.rows.ignored,
+    )
+
+
+def _counts(plan: Plan) -> tuple[ClassCounts, ObjectCounts | None]:
+    """Images and objects of each class, as listed."""
+    ids, names = plan.attributes.class_ids, plan.attributes.class_names
+    objects = plan.rows.objects
+    if objects is None:
+        return count_labels(ids, names, plan.rows.labels), None
+    listed = np.ones(len(plan.rows), bool)
+    return count_objects(ids, names, listed, objects.offsets, objects.label, objects.iscrowd)

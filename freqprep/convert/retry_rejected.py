@@ -1,0 +1,161 @@
+"""Trying the rejected images of a finished split again.
+
+The split is rebuilt beside itself from the same rows: shards without a reject are linked, the
+others are converted again. Where the files are now whole, the result is what a conversion of the
+repaired source would have given, to the byte.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from freqprep.convert.shard_task import Files
+from freqprep.convert.verify_source import difference
+from freqprep.errors import SourceChangedError, UsageError
+from freqprep.images.encoder import Encoder
+from freqprep.progress import Progress
+from freqprep.sources import Listing
+from freqprep.spectrum.channels import CHANNELS
+from freqprep.spectrum.moments import Moments
+from freqprep.storage.disk import FileEntry
+from freqprep.store.journal import Journal, RowResults, ShardResult
+from freqprep.store.layout import shard_path
+from freqprep.store.plan import Plan, make_plan, save_plan
+from freqprep.store.reader import Split
+from freqprep.store.schema import ROWS_PER_SHARD, library_versions
+from freqprep.store.verify import shard_moments
+from freqprep.store.writer import Build
+
+
+def prepare_retry(build: Build, split: Split, listing: Listing, root: Path) -> None:
+    """Fill a build with the split's plan, and with its shards that have no reject.
+
+    Parameters
+    ----------
+    build : Build
+    split : Split
+        The finished split.
+    listing : Listing
+        The source as it is now.
+    root : Path
+        Its folder.
+
+    Raises
+    ------
+    SourceChangedError
+        The source has other images than those the split was made from.
+    """
+    plan = _plan_again(split, listing)
+    bad = {row // ROWS_PER_SHARD for row in np.flatnonzero(~split.valid).tolist()}
+    _refuse_changed(split, plan, root, bad)
+    build.discard()
+    carried = build.carry_over()
+    with Journal(build.journal_path) as journal:
+        for result in _carried(split, plan, bad):
+            _link(shard_path(split.path, result.shard), shard_path(carried, result.shard))
+            journal.append(result)
+    save_plan(plan, build.folder)
+    build.start_with(carried)
+
+
+def _refuse_changed(split: Split, plan: Plan, root: Path, shards: set[int]) -> None:
+    """Refuse a source in which a valid row of a shard to be made again has become another image."""
+    encoder = Encoder(split.attributes.encoding)
+    with Progress("check what is kept", len(shards), unit="shard") as progress:
+        for shard in sorted(shards):
+            rows = np.array([row for row in plan.shard_rows(shard) if split.valid[row]], np.int64)
+            files = Files.of_rows(root, plan, rows)
+            stored = split.read_codes(rows)  # at once: each chunk is decoded once
+            for index, row in enumerate(rows.tolist()):
+                if what := difference(split, row, stored[index], files, index, encoder):
+                    raise SourceChangedError(
+                        f"{split.keys[row]!r} is no longer the image that was converted: {what}",
+                        "restore it, or convert again with --overwrite",
+                    )
+            progress.update(1)
+
+
+def _plan_again(split: Split, listing: Listing) -> Plan:
+    attributes = dataclasses.replace(split.attributes, rejected=0)
+    if attributes.versions != library_versions():
+        raise UsageError(
+            f"{split.path} was converted with other library versions: {attributes.versions}",
+            "install those, or convert again with --overwrite",
+        )
+    remedy = "restore the source, or convert again with --overwrite"
+    if len(listing) != len(split):
+        raise SourceChangedError(
+            f"the source lists {len(listing)} images, the split was made from {len(split)}", remedy
+        )
+    plan = make_plan(listing, attributes)
+    same = np.array_equal(plan.rows.keys.values, split.array("key")) and np.array_equal(
+        plan.rows.keys.offsets, split.array("key_offset")
+    )
+    if not same:
+        raise SourceChangedError("the source lists other images than the split holds", remedy)
+    if not _same_annotations(plan.rows, split):
+        raise SourceChangedError("the source has other annotations than the split holds", remedy)
+    changed = split.valid & (plan.rows.files.length != split.array("source_bytes"))
+    if changed.any():
+        key = split.keys[int(np.flatnonzero(changed)[0])]
+        raise SourceChangedError(f"{key!r} has another length than when it was converted", remedy)
+    # Labels and annotations are those of the split: the classes were fixed by its first run.
+    return dataclasses.replace(plan, rows=_stored_labels(plan.rows, split))
+
+
+def _same_annotations(rows: Listing, split: Split) -> bool:
+    if rows.objects is None or rows.image_ids is None:
+        return True
+    stored = split.ragged("annotation")
+    annotation = rows.objects.annotation
+    return (
+        np.array_equal(rows.image_ids, split.array("image_id"))
+        and np.array_equal(rows.objects.offsets, split.array("object_offset"))
+        and np.array_equal(annotation.values, stored.values)
+        and np.array_equal(annotation.offsets, stored.offsets)
+    )
+
+
+def _stored_labels(rows: Listing, split: Split) -> Listing:
+    objects = rows.objects
+    if objects is not None:
+        objects = dataclasses.replace(objects, label=split.array("object_label"))
+    return dataclasses.replace(rows, labels=split.labels, objects=objects)
+
+
+def _carried(split: Split, plan: Plan, bad: set[int]) -> list[ShardResult]:
+    """Results of the shards that stay; the first of them carries all their moments."""
+    rows = RowResults(**{f.name: split.array(f.name) for f in dataclasses.fields(RowResults)})
+    notes = split.ragged("note")
+    moments = split.stored_moments
+    for shard in sorted(bad):
+        moments -= shard_moments(split, shard)
+    results: list[ShardResult] = []
+    for shard in sorted(set(range(plan.shards)) - bad):
+        mine = plan.shard_rows(shard)
+        entry: FileEntry = split.shard_entry(shard)
+        texts = {row: notes.bytes_at(row).decode("utf-8", "replace") for row in mine}
+        results.append(
+            ShardResult(
+                shard=shard,
+                sha256=entry.sha256,
+                file_bytes=entry.file_bytes,
+                rows=rows.rows(mine),
+                moments=moments if not results else Moments.zero(CHANNELS),
+                notes={row: text for row, text in texts.items() if text},
+            )
+        )
+    return results
+
+
+def _link(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:  # a file system without links
+        shutil.copyfile(source, target)

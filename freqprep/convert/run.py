@@ -1,0 +1,229 @@
+"""Images to a store: list the source, plan, map the shards over workers, publish.
+
+``convert`` is the whole of ``freqprep convert``; `estimate` is its ``--dry-run``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import platform
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from freqprep import engines
+from freqprep.convert.objects import stored_objects
+from freqprep.convert.planning import (
+    builds_of,
+    check_same,
+    class_list,
+    discover,
+    pending,
+    plan_split,
+    refuse_existing,
+)
+from freqprep.convert.rejects import append_log, write_rejects
+from freqprep.convert.request import Request
+from freqprep.convert.retry_rejected import prepare_retry
+from freqprep.convert.shard_task import Files, ShardTask, convert_shard, release_buffer
+from freqprep.errors import SourceError
+from freqprep.progress import Progress, say
+from freqprep.ragged import Ragged
+from freqprep.sources import Discovered
+from freqprep.sources.files import shown
+from freqprep.spectrum.channels import CHANNELS
+from freqprep.spectrum.moments import Moments
+from freqprep.storage.disk import FileEntry, full_disk_named
+from freqprep.store.journal import Journal, RowResults
+from freqprep.store.layout import shard_path
+from freqprep.store.lock import store_lock
+from freqprep.store.plan import Plan, load_attributes, load_plan, memory_bound, save_plan
+from freqprep.store.reader import open_store
+from freqprep.store.schema import IMAGE_ARRAYS, OBJECT_ARRAYS, ArraySpec
+from freqprep.store.summary import SplitSummary, summarize
+from freqprep.store.writer import Build, is_root, open_or_create_root
+
+__all__ = ["Request", "convert"]
+
+
+def convert(request: Request) -> dict[str, SplitSummary]:
+    """Convert every split asked for.
+
+    Parameters
+    ----------
+    request : Request
+
+    Returns
+    -------
+    dict of str to SplitSummary
+        The finished splits, by name. Images that could not be converted are counted there; they
+        are no error.
+
+    Raises
+    ------
+    SplitExistsError
+        A split is there already, and neither resume, overwrite nor retry was asked for.
+    SourceError, StoreError
+        See `freqprep.errors`. What was finished until then stays, for ``resume``.
+    """
+    say(f"listing {shown(os.fsencode(request.source))}")
+    found = discover(request)
+    with store_lock(request.store), full_disk_named(request.store):
+        is_root(request.store)
+        builds = builds_of(request, found)
+        for build in builds.values():
+            build.tidy()
+        refuse_existing(request, builds)
+        todo = pending(request, builds)
+        _prepare(request, builds, todo, found)
+        for build in todo.values():
+            _convert_split(request, build)
+        store = open_store(request.store)
+        for name in builds:
+            write_rejects(request.store, store[name])
+        return {name: summarize(store[name]) for name in builds}
+
+
+def _prepare(
+    request: Request, builds: Mapping[str, Build], todo: Mapping[str, Build], found: Discovered
+) -> None:
+    """Leave each build to do with a plan: the stored one on resume, else a new one."""
+    if request.retry_rejected:
+        store = open_store(request.store)
+        for name, build in todo.items():
+            check_same(request, store[name].attributes, finished=True)
+            prepare_retry(build, store[name], found.listings[name], request.source)
+        return
+    for name, build in builds.items():
+        if name not in todo:
+            check_same(request, open_store(request.store)[name].attributes, finished=True)
+        elif request.resume and build.exists():
+            check_same(request, load_attributes(build.folder), finished=False)
+    classes = class_list(request, found, set(todo))
+    plans = {
+        name: plan_split(request, found.listings[name], found.classes, classes)
+        for name, build in todo.items()
+        if not (request.resume and build.exists())
+    }
+    open_or_create_root(request.store)
+    for name in plans:
+        todo[name].discard()
+    # All begin before any is planned: a kill in between leaves none to be taken for finished.
+    for name in plans:
+        todo[name].start()
+    for name, plan in plans.items():
+        save_plan(plan, todo[name].folder)
+
+
+def _convert_split(request: Request, build: Build) -> None:
+    plan = load_plan(build.folder)
+    began = time.monotonic()
+    with Journal(build.journal_path) as journal, build.aside() as aside:
+        already = sum(len(plan.shard_rows(shard)) for shard in journal.finished)
+        tasks = _tasks(request, plan, build, aside, set(journal.finished))
+        jobs = max(1, min(request.workers, plan.shards - len(journal.finished)))
+        bound = memory_bound(plan.attributes.encoding, jobs, len(plan.rows))
+        say(
+            f"{plan.attributes.split}: images {len(plan.rows)}, shards {plan.shards} "
+            f"(done {len(journal.finished)}), jobs {jobs}, memory at most {bound / 1e9:.1f} GB"
+        )
+        if plan.rows.ignored:
+            ignored = ", ".join(f"{count} {what}" for what, count in plan.rows.ignored.items())
+            say(f"{plan.attributes.split}: not images of this split, ignored: {ignored}")
+        with Progress(plan.attributes.split, len(plan.rows), already, keep=True) as progress:
+            try:
+                for result in engines.run(convert_shard, tasks, jobs):
+                    journal.append(result)
+                    progress.update(len(result.rows.valid))
+            finally:
+                release_buffer()
+        identity = _publish(build, plan, journal, aside)
+    seconds = time.monotonic() - began
+    append_log(
+        request.store,
+        {
+            "split": plan.attributes.split,
+            "content_id": identity,
+            "source": str(request.source.resolve()),
+            "named_paths": plan.rows.named_paths,
+            "host": platform.node(),
+            "jobs": request.workers,
+            "memory_bound": bound,
+            "images": len(plan.rows) - already,
+            "seconds": round(seconds, 3),
+            "ignored": plan.rows.ignored,
+        },
+    )
+
+
+def _tasks(
+    request: Request, plan: Plan, build: Build, aside: Path, finished: set[int]
+) -> Iterator[ShardTask]:
+    for shard in range(plan.shards):
+        if shard not in finished:
+            rows = plan.shard_rows(shard)
+            yield ShardTask(
+                shard=shard,
+                first_row=rows.start,
+                files=Files.of_rows(request.source, plan, rows),
+                encoding=plan.attributes.encoding,
+                split_folder=build.split_folder,
+                aside=aside,
+            )
+
+
+def _publish(build: Build, plan: Plan, journal: Journal, aside: Path) -> str:
+    results = [journal.finished[shard] for shard in range(plan.shards)]
+    rows = RowResults.concatenate([result.rows for result in results])
+    moments = sum((result.moments for result in results), Moments.zero(CHANNELS))
+    defects = {row: text for result in results for row, text in result.defects.items()}
+    notes = {row: text for result in results for row, text in result.notes.items()}
+    arrays = {
+        **{field.name: getattr(rows, field.name) for field in dataclasses.fields(rows)},
+        "step": plan.attributes.encoding.stored_steps,
+        "moment_total": moments.total,
+        "moment_total_squares": moments.total_squares,
+        "label": plan.rows.labels,
+        "listing_index": plan.listing_index,
+        **_flat("key", plan.rows.keys),
+        **_flat("defect", _texts(defects, len(plan.rows))),
+        **_flat("note", _texts(notes, len(plan.rows))),
+    }
+    specs: dict[str, ArraySpec] = dict(IMAGE_ARRAYS)
+    if plan.rows.objects is not None:
+        specs |= OBJECT_ARRAYS
+        arrays |= _object_arrays(plan)
+    shards = {
+        shard_path(build.split_folder, result.shard)
+        .relative_to(build.split_folder)
+        .as_posix(): FileEntry(result.file_bytes, result.sha256)
+        for result in results
+    }
+    attributes = dataclasses.replace(plan.attributes, rejected=len(defects))
+    return build.publish(attributes, arrays, specs, shards, aside)
+
+
+def _object_arrays(plan: Plan) -> dict[str, np.ndarray]:
+    objects, sizes = plan.rows.objects, plan.rows.stated_sizes
+    if objects is None or sizes is None or plan.rows.image_ids is None:
+        raise SourceError(f"the listing of {plan.attributes.split} has objects but no image sizes")
+    return {
+        "image_id": plan.rows.image_ids,
+        "object_offset": objects.offsets,
+        "object_label": objects.label,
+        "iscrowd": objects.iscrowd,
+        "annotation_id": objects.annotation_id,
+        **_flat("annotation", objects.annotation),
+        **stored_objects(objects, sizes, plan.attributes.encoding.geometry),
+    }
+
+
+def _texts(texts: Mapping[int, str], rows: int) -> Ragged:
+    return Ragged.of_bytes(texts.get(row, "").encode("utf-8", "replace") for row in range(rows))
+
+
+def _flat(name: str, ragged: Ragged) -> dict[str, np.ndarray]:
+    return {name: ragged.values, f"{name}_offset": ragged.offsets}

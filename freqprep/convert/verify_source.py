@@ -1,0 +1,120 @@
+"""Comparing a store with its source: a sample of images encoded again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from freqprep.convert.rejects import log_path, paths_of
+from freqprep.convert.shard_task import Files
+from freqprep.errors import ImageDefect, SourceError, UsageError
+from freqprep.images.encoder import Encoder
+from freqprep.progress import Progress
+from freqprep.sources import discover
+from freqprep.spectrum.channels import CHANNELS, STORED_POSITION
+from freqprep.store.plan import Plan, make_plan
+from freqprep.store.reader import Split, open_store
+from freqprep.store.schema import library_versions
+from freqprep.store.verify import Problem
+
+
+def compare_with_source(store: Path, source: Path, sample: int) -> tuple[int, list[Problem]]:
+    """Encode a sample of each split's images again and compare the codes.
+
+    Parameters
+    ----------
+    store, source : Path
+    sample : int
+        Images of each split, spread over its rows; rejected ones must be rejected again.
+
+    Returns
+    -------
+    int, list of Problem
+        Images compared, and those that differ.
+
+    Raises
+    ------
+    SourceError
+        The source does not list what the store was made from.
+    """
+    if sample < 1:
+        raise UsageError(f"a sample of {sample} images checks nothing", "use 1 or more")
+    compared = 0
+    problems: list[Problem] = []
+    for name, split in open_store(store).items():
+        plan = _plan_of(split, source, store)
+        rows = np.unique(np.linspace(0, len(split) - 1, min(sample, len(split))).astype(int))
+        files = Files.of_rows(source, plan, rows)
+        encoder = Encoder(split.attributes.encoding)
+        with Progress(f"compare {name}", len(rows)) as progress:
+            for index, row in enumerate(rows.tolist()):
+                stored = split.read_codes([row])[0] if split.valid[row] else None
+                what = difference(split, row, stored, files, index, encoder)
+                problems += (
+                    [Problem(f"{name} row {row} ({split.keys[row]!r})", what)] if what else []
+                )
+                progress.update(1)
+        compared += len(rows)
+    versions = library_versions()
+    if problems and any(s.attributes.versions != versions for s in open_store(store).values()):
+        problems.append(
+            Problem("", f"the store was made with other library versions: now {versions}")
+        )
+    return compared, problems
+
+
+def _plan_of(split: Split, source: Path, store: Path) -> Plan:
+    attributes, named = split.attributes, paths_of(store, split)
+    paths = {option: source / path for option, path in named.items()}
+    try:
+        found = discover(attributes.source_kind, source, attributes.split, paths)
+    except SourceError as error:
+        if attributes.source_kind != "coco" or named or log_path(store).exists():
+            raise
+        raise SourceError(
+            f"{error.message} ({log_path(store)} is not there, which says with which --annotations"
+            " and --images the store was made)",
+            "put the log back beside the store",
+        ) from None
+    listing = found.listings.get(attributes.split)
+    if listing is None or len(listing) != len(split):
+        count = 0 if listing is None else len(listing)
+        raise SourceError(
+            f"{source} lists {count} images of {attributes.split}, the store has {len(split)}",
+            "name the folder that the store was made from",
+        )
+    plan = make_plan(listing, attributes)
+    keys, stored = plan.rows.keys, split.ragged("key")
+    if not np.array_equal(keys.values, stored.values) or not np.array_equal(
+        keys.offsets, stored.offsets
+    ):
+        raise SourceError(
+            f"{source} lists other images of {attributes.split} than the store has",
+            "name the folder that the store was made from",
+        )
+    return plan
+
+
+def difference(
+    split: Split,
+    row: int,
+    stored: np.ndarray | None,
+    files: Files,
+    index: int,
+    encoder: Encoder,
+) -> str:
+    """How image ``index`` of ``files``, encoded again, differs from a row; empty if it does not.
+
+    ``stored`` are the row's codes in raster order, (192, rows, columns); None if it was rejected.
+    """
+    encoding = split.attributes.encoding
+    again = np.zeros((CHANNELS, *encoding.geometry.grid), encoding.dtype)
+    try:
+        files.encode(index, encoder, again)
+    except ImageDefect as defect:
+        return "" if stored is None else f"is now rejected: {defect}"
+    if stored is None:
+        return f"was rejected ({split.defect(row)}) but now converts; try --retry-rejected"
+    different = int((stored != again[list(STORED_POSITION)]).sum())
+    return f"{different} of its codes differ from the source's" if different else ""

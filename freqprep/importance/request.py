@@ -1,0 +1,156 @@
+"""From what a user asks about the channels of a split to the findings."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+from freqprep.errors import UsageError, did_you_mean
+from freqprep.importance.analysis import DEFAULT_SCORE, Analysis, analyse
+from freqprep.importance.choice import BEST, Choice, asked_budget, choose
+from freqprep.importance.drift import Drift, drift
+from freqprep.importance.network_judge import FORWARD, NETWORK_SCORES, REMOVAL, Jury
+from freqprep.importance.proposal import check_count
+from freqprep.importance.ranking import BYTES, SCORES, Ranking
+from freqprep.importance.result import Findings, landmark_selections
+from freqprep.importance.score_file import read_scores
+from freqprep.store.manifest import MANIFEST
+from freqprep.store.reader import Split, Store, open_store
+
+
+@dataclass(frozen=True)
+class Inquiry:
+    """What is asked.
+
+    Attributes
+    ----------
+    top : int
+        Choose at most so many channels.
+    by : str
+        A score's name, or ``best``.
+    budget : str or None
+        In words; see `proposal.parse_budget` and `choice.asked_budget`.
+    network : Path or None
+        File of a trained network.
+    sample : int
+        Images that it is shown.
+    scores : Path or None
+        File of one more score.
+    """
+
+    top: int
+    by: str = BEST
+    budget: str | None = None
+    network: Path | None = None
+    sample: int = 200
+    scores: Path | None = None
+
+
+def find(
+    split: Split, inquiry: Inquiry, other: Split | None = None, jobs: int | None = None
+) -> Findings:
+    """Read a split once, rank and choose its channels, ask the network, compare.
+
+    What can be refused is refused before the pass, which takes long for a large split.
+
+    Parameters
+    ----------
+    split : Split
+    inquiry : Inquiry
+    other : Split, optional
+        To compare with.
+    jobs : int, optional
+        Worker processes; one a core by default.
+
+    Raises
+    ------
+    UsageError
+        The inquiry cannot be met; the text says why.
+    StoreError, CorruptStoreError
+        The split has no valid image, or is damaged.
+    MissingPackageError
+        A network is asked and torch is not installed.
+    """
+    given = None if inquiry.scores is None else read_scores(inquiry.scores)
+    _check(inquiry, given)
+    asked = asked_budget(split, inquiry.top, inquiry.by, inquiry.budget)
+    jury = None
+    if inquiry.network is not None:
+        jury = Jury.load(split, inquiry.network, inquiry.sample)
+    analysis = analyse(split, inquiry.top, jobs)
+    compared_with = None if other is None else analyse(other, inquiry.top, jobs)
+    budget = asked.budget(analysis)
+    if given is not None:
+        analysis = _with(analysis, given)
+    if jury is not None and inquiry.by == FORWARD:
+        analysis = _with(analysis, jury.forward(analysis, inquiry.top, budget))
+    elif jury is not None and inquiry.by == REMOVAL:
+        analysis = _with(analysis, *jury.removal())
+    choice = choose(analysis, inquiry.top, inquiry.by, budget, None if jury is None else jury.judge)
+    found = Findings(analysis, choice, drift=_compared(choice, analysis, compared_with, inquiry))
+    if jury is None:
+        return found
+    return dataclasses.replace(
+        found,
+        landmarks=jury.judge(landmark_selections(choice)),
+        network=jury.name,
+        sample=len(jury.sample),
+    )
+
+
+def other_split(store: Store, split: Split, other: str) -> Split:
+    """The split that a user compares with: one of the same store, or of another.
+
+    Parameters
+    ----------
+    store : Store
+    split : Split
+        The first; from another store the one of the same name is taken, or its only one.
+    other : str
+        Name of a split, path of a store, or path of a split in a store.
+    """
+    if other in store:
+        return store[other]
+    path = Path(other)
+    if (path / MANIFEST).is_file():
+        return open_store(path.parent)[path.name]
+    if not path.exists():
+        raise UsageError(
+            f"{other!r} is neither a split of {store.path} ({', '.join(store)}) nor a store",
+            f"{did_you_mean(other, store)}compare with a split, or with the path of a store",
+        )
+    there = open_store(path)
+    return there.only(split.attributes.split if split.attributes.split in there else None)
+
+
+def _check(inquiry: Inquiry, given: Ranking | None) -> None:
+    check_count(inquiry.top)
+    ours = (*SCORES, BYTES)
+    known = (*ours, *NETWORK_SCORES, BEST)
+    if given is not None and given.name in known:
+        raise UsageError(f"there is a score {given.name!r} already", "give it another name")
+    names = [*known, *([] if given is None else [given.name])]
+    if inquiry.by not in names:
+        remedy = f"{did_you_mean(inquiry.by, names)}known scores: {', '.join(names)}"
+        raise UsageError(f"unknown score {inquiry.by!r}", remedy)
+    if inquiry.by in NETWORK_SCORES and inquiry.network is None:
+        raise UsageError(
+            f"the score {inquiry.by!r} asks a trained network", "name its file with --network"
+        )
+
+
+def _with(analysis: Analysis, *more: Ranking) -> Analysis:
+    """The analysis with more rankings."""
+    rankings = {**analysis.rankings, **{ranking.name: ranking for ranking in more}}
+    return dataclasses.replace(analysis, rankings=rankings)
+
+
+def _compared(
+    choice: Choice, analysis: Analysis, other: Analysis | None, inquiry: Inquiry
+) -> Drift | None:
+    if other is None:
+        return None
+    shared = choice.ranking.name in other.rankings
+    by = choice.ranking.name if shared else DEFAULT_SCORE
+    return drift(analysis, other, by, inquiry.top)

@@ -1,0 +1,1 @@
+"""Text for people: quantities in words, and what fits a terminal."""

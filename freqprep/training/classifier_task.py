@@ -1,0 +1,217 @@
+"""Classifiers: what they are fed, what they learn from it, and how well they do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from freqprep.augment import Augment, Inputs, Policy, mix
+from freqprep.augment.crops import aligned_crop
+from freqprep.errors import UsageError
+from freqprep.models.networks import (
+    DEFAULT_GRID,
+    STEM_STRIDE,
+    check_grid,
+    multiply_accumulates,
+)
+from freqprep.spectrum import BLOCK
+from freqprep.store.split import Split
+from freqprep.streaming.batch import Batch
+from freqprep.training.channels import chosen_channels
+from freqprep.training.distributed import World
+from freqprep.training.evaluate_classifier import evaluate
+from freqprep.training.evaluate_run import check_images, match_classes
+from freqprep.training.model_config import Card
+from freqprep.training.request import Plan, TrainingRequest
+
+_MANY = 0.5
+_LEAST_IMAGES = 2
+
+
+def prepare(
+    request: TrainingRequest, train: Split, val: Split | None, processes: int, begun: Card | None
+) -> Inputs:
+    """What a classifier is fed, once it is sure that it can be trained.
+
+    ``begun``, the card of the run to go on with, is for detectors.
+
+    Raises
+    ------
+    UsageError
+        It cannot.
+    """
+    for split in filter(None, (train, val)):
+        _check_labels(split)
+    _refuse_one_class(train)
+    _refuse_what_detectors_have(request)
+    inputs = _inputs(request, train)
+    _check_batches(request, inputs, train, processes)
+    return inputs
+
+
+def remarks(plan: Plan) -> list[str]:
+    """What a person should know before a classifier is trained."""
+    notes = [_detail(plan)]
+    if plan.val is not None and (unknown := int((match_classes(plan.card, plan.val) < 0).sum())):
+        notes.append(
+            f"{unknown} classes of {plan.val.path} are not in {plan.train.path}: they count as"
+            " wrong"
+        )
+    return [note for note in notes if note]
+
+
+class Classifying:
+    """The task of a classifier; see `freqprep.training.task.Task`.
+
+    Parameters
+    ----------
+    request : TrainingRequest
+    plan : Plan
+    steps : ndarray of float32
+        Quantization steps of the channels read.
+
+    Attributes
+    ----------
+    augment : Augment
+    """
+
+    def __init__(self, request: TrainingRequest, plan: Plan, steps: np.ndarray) -> None:
+        self._card, self._recipe = plan.card, request.recipe
+        self._threads = request.threads
+        grid = plan.train.attributes.encoding.geometry.grid
+        policy = request.recipe.policy
+        assert isinstance(policy, Policy)
+        self._inputs = plan.card.classifier_inputs
+        self.augment = Augment(self._inputs, steps, grid, policy, request.seed)
+
+    def loss(
+        self, model: Any, batch: Batch, key: tuple[int, int, int]
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """Cross-entropy, and with a gate the weighted mean share of open gates."""
+        recipe = self._recipe
+        inputs = self.augment(batch).contiguous(memory_format=torch.channels_last)
+        inputs, targets = mix(
+            inputs, batch.labels, len(self._card.class_ids), recipe.mixup, recipe.cutmix, key
+        )
+        logits = model(inputs)
+        loss = torch.nn.functional.cross_entropy(
+            logits.float(), targets, label_smoothing=recipe.label_smoothing
+        )
+        right = logits.detach().argmax(1) == batch.labels
+        numbers = {"loss": loss.detach(), "top1": right.float().mean()}
+        if self._card.gate:
+            gates = _bare(model).gate.last_open.float().mean()
+            numbers["gates_open"] = gates.detach()
+            loss = loss + recipe.gate_lambda * gates
+        return loss, numbers
+
+    def validate(
+        self, network: torch.nn.Module, split: Split, world: World
+    ) -> tuple[dict[str, Any], dict[str, float | None], str]:
+        """Top-1 and top-5."""
+        found = evaluate(
+            network,
+            self._inputs,
+            split,
+            match_classes(self._card, split),
+            world,
+            batch_size=self._recipe.batch_size,
+            threads=self._threads,
+        )
+        document = found.to_dict()
+        numbers: dict[str, float | None]
+        numbers = {k: v for k, v in document.items() if isinstance(v, (int, float))}
+        shares = (found.top1 / found.images, found.top5 / found.images)
+        line = "validation loss {:.4f}, top-1 {:.2%}, top-5 {:.2%}".format(found.loss, *shares)
+        return document, numbers, line
+
+    def arithmetic(self, network: torch.nn.Module) -> int:
+        """Of the whole network."""
+        return multiply_accumulates(network, self._inputs.shape)
+
+    def brief(self, values: dict[str, float]) -> tuple[str, ...]:
+        """Loss, accuracy, gates."""
+        gates = (f"gates open {values['gates_open']:.1%}",) if "gates_open" in values else ()
+        return f"loss {values['loss']:.3f}", f"top-1 {values['top1']:.1%}", *gates
+
+
+def _bare(model: Any) -> Any:
+    """The network itself, also where it is compiled or distributed."""
+    for wrapper in ("module", "_orig_mod"):
+        model = getattr(model, wrapper, model)
+    return model
+
+
+def _refuse_what_detectors_have(request: TrainingRequest) -> None:
+    given = {
+        "--batch-norm": request.frozen_norm is not None,
+        "--trained-stages": request.trained_stages != TrainingRequest.trained_stages,
+        "--regions": request.regions != TrainingRequest.regions,
+        "--smallest-crop": not isinstance(request.recipe.policy, Policy),
+    }
+    if wrong := [name for name, value in given.items() if value]:
+        raise UsageError(
+            f"{request.model} has no {', '.join(wrong)}", "leave it out: it is for detectors"
+        )
+
+
+def _check_labels(split: Split) -> None:
+    """Refuse a split that has nothing to learn from, or images without a label."""
+    check_images(split)
+    without = int((split.labels[split.valid] < 0).sum())
+    if without:
+        what = "no labels" if without == split.valid.sum() else f"{without} images without a label"
+        remedy = "a classifier needs a class for each image: convert a folder with one folder a"
+        remedy += " class" if not split.has_boxes else " class, or train a detector (--model)"
+        raise UsageError(f"{split.path} has {what}", remedy)
+
+
+def _refuse_one_class(train: Split) -> None:
+    present = np.unique(train.labels[train.valid])
+    if len(present) < 2:
+        only = train.attributes.class_names[present[0]]
+        raise UsageError(
+            f"all images of {train.path} are of one class, {only!r}: nothing to tell apart",
+            "convert images of two classes or more, each class in a folder of its own",
+        )
+
+
+def _inputs(request: TrainingRequest, train: Split) -> Inputs:
+    grid = DEFAULT_GRID[request.model] if request.grid is None else request.grid
+    check_grid(request.model, grid)
+    used, read = chosen_channels(request, train)
+    if used is not None:
+        return Inputs.frequency(train, used, read, grid)
+    side = grid * (BLOCK if request.patches else STEM_STRIDE[request.model])
+    return Inputs.rgb(train, read, side)
+
+
+def _detail(plan: Plan) -> str:
+    """A remark when the network asks for more detail than is stored."""
+    side = plan.card.classifier_inputs.side
+    short = plan.train.sizes[plan.train.valid].min(axis=1)
+    enlarged = float(np.mean(short < side))
+    if enlarged <= _MANY:
+        return ""
+    return (
+        f"{enlarged:.0%} of the images are enlarged for a crop of {side} pixels: their"
+        f" short side is stored with {int(np.median(short))} in the median (a larger --size when"
+        " converting, or a smaller --grid, if the files have more)"
+    )
+
+
+def _check_batches(request: TrainingRequest, inputs: Inputs, train: Split, processes: int) -> None:
+    """Refuse what would only fail at some step: parts of one image, crops that do not fit."""
+    recipe = request.recipe
+    smallest = recipe.batch_size // processes // recipe.accumulate
+    if smallest < _LEAST_IMAGES:
+        raise UsageError(
+            f"a batch of {recipe.batch_size} over {processes} processes in {recipe.accumulate}"
+            f" parts leaves {smallest} images for a step, and batch norm needs {_LEAST_IMAGES}",
+            "use a larger --batch-size, or fewer parts",
+        )
+    if isinstance(recipe.policy, Policy) and recipe.policy.aligned:
+        sizes = train.sizes[train.valid]
+        aligned_crop(sizes, inputs.side, np.zeros((len(sizes), 2)))

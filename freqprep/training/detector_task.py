@@ -1,0 +1,272 @@
+"""Detectors: what they are fed, what they learn from it, and how well they do."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import numpy as np
+import torch
+
+from freqprep.augment import FrameAugment, FramePolicy, FramePreprocess, Frames
+from freqprep.errors import UsageError, some
+from freqprep.models.detection import MASK_DETECTORS, STAGES, Detector, check_numbers
+from freqprep.models.networks import multiply_accumulates
+from freqprep.store.split import Split
+from freqprep.streaming.batch import Batch
+from freqprep.training.channels import chosen_channels
+from freqprep.training.coco_metrics import load_evaluator
+from freqprep.training.distributed import World
+from freqprep.training.evaluate_detector import evaluate_detector
+from freqprep.training.evaluate_run import check_images, match_classes
+from freqprep.training.model_config import Card
+from freqprep.training.request import Plan, TrainingRequest
+
+DEFAULT_GRID = 200
+"""Places of the short side: a frame of 800 pixels."""
+
+GRIDS = (8, 512)
+_SETTLED_ON = 16
+
+
+def prepare(
+    request: TrainingRequest, train: Split, val: Split | None, processes: int, begun: Card | None
+) -> Frames:
+    """What a detector is fed, once it is sure that it can be trained.
+
+    Parameters
+    ----------
+    request : TrainingRequest
+    train : Split
+    val : Split or None
+    processes : int
+        That share the work.
+    begun : Card or None
+        Of the run to go on with: what was measured for it is not measured again.
+
+    Raises
+    ------
+    UsageError
+        It cannot.
+    """
+    for split in filter(None, (train, val)):
+        check_images(split)
+        _ = split.objects  # says so where there are none
+    _refuse_nothing_to_learn(train)
+    if val is not None:
+        load_evaluator()  # before the first epoch, not after it
+    _refuse_what_classifiers_have(request)
+    check_numbers(len(train.attributes.class_ids), request.trained_stages, request.regions)
+    frozen = freezes_norms(request)
+    recipe = request.recipe
+    least = recipe.batch_size // processes // recipe.accumulate
+    if least < 1:
+        raise UsageError(
+            f"a batch of {recipe.batch_size} over {processes} processes in {recipe.accumulate}"
+            " parts leaves some of them without an image",
+            "use a larger --batch-size, or fewer parts",
+        )
+    grid = DEFAULT_GRID if request.grid is None else request.grid
+    if not GRIDS[0] <= grid <= GRIDS[1]:
+        raise UsageError(
+            f"{request.model} cannot take a grid of {grid} places",
+            f"choose a grid from {GRIDS[0]} to {GRIDS[1]}; {DEFAULT_GRID} is the published one",
+        )
+    if grid == GRIDS[0] and least == 1 and not frozen and request.trained_stages:
+        raise UsageError(
+            f"a grid of {grid} places may leave the last stage a single one, and batch norm needs"
+            " two for a step of one image",
+            "use a larger --grid, or more images for each part of a batch and process",
+        )
+    used, read = chosen_channels(request, train)
+    if used is None:
+        return Frames.rgb(read, grid)
+    if begun is not None and isinstance(begun.inputs, Frames):
+        as_begun = begun.inputs
+        if as_begun.fits(used, read, grid):
+            return as_begun
+    return Frames.frequency(train, used, read, grid)
+
+
+def _refuse_nothing_to_learn(train: Split) -> None:
+    objects = train.objects
+    if not (objects.within(train.valid) & ~objects.iscrowd).any():
+        raise UsageError(
+            f"{train.path} has no annotated object in any of its {int(train.valid.sum())} images"
+            " (crowds are not learned from)",
+            "train on a split with objects: see --train-split and `freqprep info`",
+        )
+
+
+def freezes_norms(request: TrainingRequest) -> bool:
+    """Whether the norms of the backbone are frozen.
+
+    Raises
+    ------
+    UsageError
+        They, or a stage, would be, with nothing in them.
+    """
+    if request.trained_stages < len(STAGES) and request.init is None:
+        raise UsageError(
+            f"--trained-stages {request.trained_stages} without --init: the others would keep"
+            " random weights",
+            "begin with weights, or let all stages train",
+        )
+    if request.frozen_norm and request.init is None:
+        raise UsageError(
+            "--batch-norm frozen without --init: there are no statistics to keep",
+            "begin with weights, or let the norms train",
+        )
+    return request.init is not None if request.frozen_norm is None else request.frozen_norm
+
+
+def check_frozen(network: Detector, initialised: Collection[str]) -> None:
+    """Refuse stages that would keep random weights.
+
+    Parameters
+    ----------
+    network : Detector
+    initialised : collection of str
+        Names of the tensors that no file gave.
+
+    Raises
+    ------
+    UsageError
+    """
+    kept = [
+        name
+        for name, parameter in network.named_parameters()
+        if not parameter.requires_grad and name in initialised
+    ]
+    if kept:
+        raise UsageError(
+            f"frozen stages would keep random weights: {some(kept)}",
+            "train all stages (--trained-stages 4), or begin with weights for the same channels",
+        )
+
+
+def remarks(plan: Plan) -> list[str]:
+    """What a person should know before a detector is trained."""
+    train = plan.train
+    rows, objects = np.flatnonzero(train.valid), train.objects
+    count = np.diff(objects.offsets)[rows]
+    crowds = int(objects.iscrowd[objects.within(train.valid)].sum())
+    notes = [
+        f"{len(rows)} images with {count.sum() - crowds} objects and {crowds} crowds, which are not"
+        f" learned from; {int((count == 0).sum())} images without any"
+    ]
+    if plan.val is not None and (unknown := int((match_classes(plan.card, plan.val) < 0).sum())):
+        notes.append(
+            f"{unknown} classes of {plan.val.path} are not in {train.path}: their objects are"
+            " never found"
+        )
+    return notes
+
+
+class Detecting:
+    """The task of a detector; see `freqprep.training.task.Task`.
+
+    Parameters
+    ----------
+    request : TrainingRequest
+    plan : Plan
+    steps : ndarray of float32
+        Quantization steps of the channels read.
+
+    Attributes
+    ----------
+    augment : FrameAugment
+    """
+
+    def __init__(self, request: TrainingRequest, plan: Plan, steps: np.ndarray) -> None:
+        self._card, self._threads = plan.card, request.threads
+        self._train, self._steps = plan.train, steps
+        self._grid = plan.train.attributes.encoding.geometry.grid
+        policy, inputs = request.recipe.policy, plan.card.inputs
+        assert isinstance(policy, FramePolicy) and isinstance(inputs, Frames)
+        self._inputs = inputs
+        masks = plan.card.model in MASK_DETECTORS
+        self.augment = FrameAugment(
+            inputs, steps, self._grid, policy, request.seed, plan.train.objects, masks
+        )
+
+    def loss(
+        self, model: Any, batch: Batch, key: tuple[int, int, int]
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """The sum of torchvision's losses of proposals, boxes, classes and masks."""
+        framed = self.augment(batch)
+        images = framed.images.contiguous(memory_format=torch.channels_last)
+        losses = model(images, framed.sizes, framed.targets)
+        total = torch.stack(list(losses.values())).sum()
+        return total, {"loss": total.detach(), **{k: v.detach() for k, v in losses.items()}}
+
+    def validate(
+        self, network: torch.nn.Module, split: Split, world: World
+    ) -> tuple[dict[str, Any], dict[str, float | None], str]:
+        """COCO's figures."""
+        assert isinstance(network, Detector)
+        ids = self._card.class_ids
+        found = evaluate_detector(network, self._inputs, split, ids, world, threads=self._threads)
+        document = found.to_dict()
+        document.pop("class_ap")
+        numbers: dict[str, float | None] = {}
+        texts = []
+        for what in ("box", "mask"):
+            figures = document[what]
+            if figures is not None:
+                numbers |= {f"{what}_{name}": value for name, value in figures.items()}
+                texts += [f"{what} {name} {_percent(figures[name])}" for name in ("AP", "AP50")]
+        return document, numbers, f"validation {', '.join(texts)}"
+
+    def arithmetic(self, network: torch.nn.Module) -> int:
+        """Of the backbone and its pyramid, for an image of 4:3: the rest depends on the image."""
+        assert isinstance(network, Detector)
+        inputs = self._inputs
+        height, width = inputs.canvas(inputs.sizes(np.array([[480, 640]])))
+        shape = inputs.planes, height // inputs.stride, width // inputs.stride
+        return multiply_accumulates(network.backbone, shape)
+
+    def brief(self, values: dict[str, float]) -> tuple[str, ...]:
+        """The losses."""
+        parts = (
+            f"{name.removeprefix('loss_')} {value:.3f}"
+            for name, value in values.items()
+            if name.startswith("loss_")
+        )
+        return f"loss {values['loss']:.3f}", *parts
+
+    def some_images(self, device: torch.device) -> torch.Tensor:
+        """What the network is fed of the first valid images, for norms to be settled on.
+
+        Only the places that all of them have: on a canvas the zeros beside images, which may be
+        half of it, would count as images.
+        """
+        rows = np.flatnonzero(self._train.valid)[:_SETTLED_ON]
+        codes = self._train.read_codes(rows, self._inputs.read_selection)
+        preprocess = FramePreprocess(self._inputs, self._steps, self._grid)
+        sizes = self._train.sizes[rows]
+        images = preprocess(torch.from_numpy(codes).to(device), sizes).images
+        height, width = self._inputs.places(self._inputs.sizes(sizes)).min(axis=0).tolist()
+        return images[:, :, :height, :width]
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{share:.1%}"
+
+
+def _refuse_what_classifiers_have(request: TrainingRequest) -> None:
+    recipe = request.recipe
+    given = {
+        "--gate": request.gate,
+        "--strides": request.strides != "canonical",
+        "patches": request.patches,
+        "--mixup": recipe.mixup,
+        "--cutmix": recipe.cutmix,
+        "label smoothing": recipe.label_smoothing,
+        "--aligned-crops": not isinstance(recipe.policy, FramePolicy),
+        "--compile": request.compile,  # shapes change with every batch
+    }
+    if wrong := [name for name, value in given.items() if value]:
+        raise UsageError(
+            f"{request.model} has no {', '.join(wrong)}", "leave it out: it is for classifiers"
+        )

@@ -1,0 +1,141 @@
+"""The processes of a run: one, or as many as ``torchrun`` started."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.distributed
+
+from freqprep.errors import UsageError, did_you_mean
+from freqprep.streaming.ranks import not_torchrun, process_numbers
+
+
+@dataclass(frozen=True)
+class World:
+    """One process among those of a run.
+
+    Attributes
+    ----------
+    rank, size : int
+    device : torch.device
+        Where this process computes.
+    """
+
+    rank: int
+    size: int
+    device: torch.device
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes and speaks."""
+        return self.rank == 0
+
+    def sum(self, tensor: torch.Tensor) -> torch.Tensor:
+        """The sum over all processes, in place. Whole numbers, and zeros but for one, are exact."""
+        if self.size > 1:
+            on_device = tensor.to(self.device)
+            torch.distributed.all_reduce(on_device)
+            tensor.copy_(on_device)
+        return tensor
+
+    def any(self, flag: bool) -> bool:
+        """Whether it is true in one of the processes; all of them must ask."""
+        if self.size == 1:
+            return flag
+        return bool(self.sum(torch.tensor([int(flag)])).item())
+
+    def gather(self, value: Any) -> list[Any]:
+        """The values of all processes, in their order; each must give one that pickle takes."""
+        if self.size == 1:
+            return [value]
+        values = [None] * self.size
+        torch.distributed.all_gather_object(values, value)
+        return values
+
+    def same_everywhere(self, module: torch.nn.Module) -> None:
+        """Give every process the first one's parameters and buffers."""
+        if self.size > 1:
+            for tensor in module.state_dict().values():
+                torch.distributed.broadcast(tensor, src=0)
+
+    def wait(self) -> None:
+        """Wait for all processes."""
+        if self.size > 1:
+            torch.distributed.barrier()
+
+
+def choose_device(name: str | None) -> torch.device:
+    """The named device; a GPU where there is one, when no name is given.
+
+    Raises
+    ------
+    UsageError
+        There is no such device.
+    """
+    gpu = torch.cuda.is_available()
+    if name is None:
+        return torch.device("cuda" if gpu else "cpu")
+    remedy = "use cpu, cuda or cuda:N" if gpu else "without a GPU, use cpu"
+    if not re.fullmatch(r"cpu|cuda(:\d{1,3})?", name):
+        near = "did you mean cuda? " if name == "gpu" else did_you_mean(name, ("cpu", "cuda"))
+        raise UsageError(f"device {name!r} cannot be used", near + remedy)
+    device = torch.device(name)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        found = f"{torch.cuda.device_count()} GPUs are here" if gpu else "no GPU is here"
+        if not torch.backends.cuda.is_built():
+            found = "this PyTorch is built without CUDA"
+        raise UsageError(f"device {name!r} cannot be used: {found}", remedy)
+    try:
+        torch.empty(0, device=device)
+    except RuntimeError as error:
+        reason = (str(error).splitlines() or [""])[0]
+        raise UsageError(f"device {name!r} cannot be used: {reason}", remedy) from None
+    return device
+
+
+@contextlib.contextmanager
+def join_world(device: str | None) -> Iterator[World]:
+    """Join the other processes that ``torchrun`` started, or be alone."""
+    size, rank, local = process_numbers()
+    chosen = choose_device(device)
+    with _fast_products() if chosen.type == "cuda" else contextlib.nullcontext():
+        if size == 1:
+            yield World(0, 1, chosen)
+        else:
+            with _among(size, rank, local, chosen) as world:
+                yield world
+
+
+@contextlib.contextmanager
+def _fast_products() -> Iterator[None]:
+    """Let CUDA choose faster kernels, in the block only: the caller's products are as before."""
+    precision, benchmark = torch.get_float32_matmul_precision(), torch.backends.cudnn.benchmark
+    # What is not computed in bfloat16 (augmentation) may take TF32: 0.02 grey levels.
+    torch.set_float32_matmul_precision("high")
+    torch.backends.cudnn.benchmark = True
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(precision)
+        torch.backends.cudnn.benchmark = benchmark
+
+
+@contextlib.contextmanager
+def _among(size: int, rank: int, local: int, chosen: torch.device) -> Iterator[World]:
+    """Join several processes."""
+    if chosen.type == "cuda":
+        chosen = torch.device("cuda", local)
+        torch.cuda.set_device(chosen)
+    try:
+        torch.distributed.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
+    except (ValueError, RuntimeError) as error:
+        raise not_torchrun((str(error).splitlines() or [""])[0]) from None
+    try:
+        yield World(rank, size, chosen)
+    finally:
+        torch.distributed.destroy_process_group()

@@ -1,0 +1,313 @@
+"""Accuracy of a network on a split: exact counts, and the same bits on any number of processes."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from freqprep.augment import Inputs, Preprocess
+from freqprep.augment.input_spec import Feed
+from freqprep.errors import CorruptStoreError
+from freqprep.progress import Progress
+from freqprep.store.split import Split
+from freqprep.streaming.batch import Batch
+from freqprep.streaming.loader import Loader
+from freqprep.training.distributed import World
+
+_TOP = 5
+
+
+@dataclass(frozen=True, eq=False)
+class ImageAnswers:
+    """A network's first answers to each valid image, in the order of the rows.
+
+    Attributes
+    ----------
+    rows : ndarray of int64, shape (n,)
+    classes : ndarray of int64, shape (n, top)
+        Of the network, the first answer first; of equal logits the first comes first. -1 where a
+        logit is NaN.
+    probabilities : ndarray of float64, shape (n, top)
+        NaN where a logit is NaN or infinite.
+    """
+
+    rows: np.ndarray
+    classes: np.ndarray
+    probabilities: np.ndarray
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How a network did on the valid images of a split.
+
+    An image whose class the network does not answer, or that has no label, counts as wrong; so
+    does one that it answers with NaN.
+
+    Attributes
+    ----------
+    images, rejected : int
+        Valid images, all of which were shown, and rows whose image was rejected at conversion.
+    answerable : int
+        Valid images whose class the network answers.
+    loss : float
+        Mean cross-entropy in nats over the answerable images; NaN where there are none.
+    top1, top5 : int
+        Images whose class comes first, or among the first five (all, where there are fewer
+        classes). Of equal logits the first comes first.
+    class_correct, class_images : ndarray of int64, shape (classes of the split,)
+        Top-1 and images of each class; images without a label are in no class.
+    per_image : ImageAnswers or None
+        The answer to each image, where that was asked for.
+    """
+
+    images: int
+    rejected: int
+    answerable: int
+    loss: float
+    top1: int
+    top5: int
+    class_correct: np.ndarray
+    class_images: np.ndarray
+    per_image: ImageAnswers | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON data: counts, and shares, which are null where there is nothing to divide by.
+
+        ``strict_top1`` is over all rows, the rejected ones wrong.
+        """
+        return {
+            "images": self.images,
+            "rejected": self.rejected,
+            "answerable": self.answerable,
+            "loss": self.loss if math.isfinite(self.loss) else None,
+            "top1": share(self.top1, self.images),
+            "top5": share(self.top5, self.images),
+            "strict_top1": share(self.top1, self.images + self.rejected),
+            "top1_correct": self.top1,
+            "top5_correct": self.top5,
+            "class_correct": self.class_correct.tolist(),
+            "class_images": self.class_images.tolist(),
+        }
+
+
+def share(count: int, total: int) -> float | None:
+    """``count / total``; None of nothing."""
+    return count / total if total else None
+
+
+def evaluate(
+    network: torch.nn.Module,
+    inputs: Inputs,
+    split: Split,
+    answers: np.ndarray,
+    world: World,
+    *,
+    batch_size: int,
+    threads: int,
+    top: int = 0,
+) -> Evaluation:
+    """Show a network every valid image of a split.
+
+    Whole batches are dealt to the processes, counts are whole numbers, and the losses are added
+    in the order of the batches: with the same device and number of compute threads, any number of
+    processes gives the same result to the bit.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        Bare, on ``world.device``; put into evaluation mode and back.
+    inputs : Inputs
+    split : Split
+    answers : ndarray of int64, shape (classes of the split,)
+        The network's answer for each label; -1 where it has none.
+    world : World
+    batch_size : int
+        Images shown at once.
+    threads : int
+        Threads that read and decode.
+    top : int
+        Answers to keep of each image; 0 keeps none.
+
+    Returns
+    -------
+    Evaluation
+        The same in every process.
+    """
+    valid = int(split.valid.sum())
+    if len(split) and split.labels.max() >= len(answers):
+        raise CorruptStoreError(
+            f"{split.path} has the label {split.labels.max()} and only {len(answers)} classes",
+            "convert again with --overwrite",
+        )
+    tally = _Tally(-(-valid // batch_size), answers, world.device)
+    kept = _Kept(top) if top else None
+    shown = prepared(split, inputs, world, batch_size=batch_size, threads=threads)
+    with (
+        evaluating(network),
+        Progress("evaluating", valid) if world.leads else contextlib.nullcontext() as progress,
+    ):
+        for batch, images in shown:
+            logits = answer(network, images)
+            tally.add(batch.step, logits, batch.labels)
+            if kept is not None:
+                kept.add(batch.rows, logits)
+            if progress is not None:  # the other processes are about as far
+                begun = batch.step * batch_size
+                progress.update(min(world.size * batch_size, valid - begun))
+    found = tally.over_all(world, len(split) - valid)
+    return found if kept is None else replace(found, per_image=kept.over_all(world))
+
+
+def answer(network: torch.nn.Module, images: torch.Tensor) -> torch.Tensor:
+    """A network's answers; bfloat16 on a GPU, where that is what it was trained in.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+    images : Tensor of float32, shape (n, *inputs.shape)
+        Normalised.
+
+    Returns
+    -------
+    Tensor of float32, shape (n, classes)
+        Logits.
+    """
+    images = images.contiguous(memory_format=torch.channels_last)
+    with torch.autocast("cuda", torch.bfloat16, images.device.type == "cuda"):
+        return network(images).float()
+
+
+def prepared(
+    split: Split, inputs: Inputs, world: World, *, batch_size: int, threads: int
+) -> Iterator[tuple[Batch, torch.Tensor]]:
+    """Every valid image of a split as evaluation shows it; whole batches dealt to the processes.
+
+    Parameters
+    ----------
+    split : Split
+    inputs : Inputs
+    world : World
+    batch_size : int
+    threads : int
+        Threads that read and decode.
+
+    Yields
+    ------
+    Batch, Tensor of float32, shape (n, *inputs.shape)
+        On ``world.device``; valid until the next.
+    """
+    with in_order(split, inputs, world, batch_size=batch_size, threads=threads) as loader:
+        grid = split.attributes.encoding.geometry.grid
+        preprocess = Preprocess(inputs.on(split), loader.steps, grid)
+        for batch in loader:
+            yield batch, preprocess(batch.codes, batch.sizes)
+
+
+def in_order(split: Split, inputs: Feed, world: World, *, batch_size: int, threads: int) -> Loader:
+    """Every valid image of a split, in order, whole batches dealt to the processes."""
+    return Loader(
+        split,
+        list(inputs.read),
+        batch_size=batch_size,
+        shuffle=False,
+        rank=world.rank,
+        world_size=world.size,
+        threads=threads,
+        device=world.device,
+        reuse=True,
+    )
+
+
+@contextlib.contextmanager
+def evaluating(network: torch.nn.Module) -> Iterator[None]:
+    """Evaluation mode without gradients; the mode is put back."""
+    training = network.training
+    network.eval()
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        network.train(training)
+
+
+class _Tally:
+    """Counts and losses of the batches that this process was dealt."""
+
+    def __init__(self, batches: int, answers: np.ndarray, device: torch.device) -> None:
+        self._answers = torch.from_numpy(np.append(answers, -1)).to(device)  # [-1]: no label
+        self._totals = torch.zeros(4, dtype=torch.int64, device=device)
+        self._classes = torch.zeros(2, len(answers) + 1, dtype=torch.int64, device=device)
+        self._losses = torch.zeros(batches, dtype=torch.float64, device=device)
+
+    def add(self, number: int, logits: torch.Tensor, labels: torch.Tensor) -> None:
+        """Take in one batch: float32 (n, classes of the network), int64 (n,)."""
+        answers = self._answers[labels]
+        answerable = answers >= 0
+        answers = answers.clamp(min=0)
+        ahead = places(logits, answers)
+        first, among = answerable & (ahead == 0), answerable & (ahead < _TOP)
+        seen = torch.ones_like(answerable)
+        self._totals += torch.stack([seen.sum(), answerable.sum(), first.sum(), among.sum()])
+        slots = len(self._answers)
+        labels = labels % slots  # no label: the last slot
+        self._classes[0] += torch.bincount(labels[first], minlength=slots)
+        self._classes[1] += torch.bincount(labels, minlength=slots)
+        loss = torch.nn.functional.cross_entropy(logits.double(), answers, reduction="none")
+        self._losses[number] = loss[answerable].sum()
+
+    def over_all(self, world: World, rejected: int) -> Evaluation:
+        """The result, over all processes."""
+        images, answerable, top1, top5 = world.sum(self._totals).tolist()
+        correct, counts = world.sum(self._classes).cpu().numpy()[:, :-1]
+        losses = world.sum(self._losses).tolist()
+        loss = math.fsum(losses) / answerable if answerable else math.nan
+        return Evaluation(images, rejected, answerable, loss, top1, top5, correct, counts)
+
+
+class _Kept:
+    """First answers to the images that this process was dealt."""
+
+    def __init__(self, top: int) -> None:
+        self._top = top
+        self._parts: list[tuple[np.ndarray, ...]] = []
+
+    def add(self, rows: np.ndarray, logits: torch.Tensor) -> None:
+        """Take in one batch: int64 (n,), float32 (n, classes of the network)."""
+        classes = logits.sort(dim=1, descending=True, stable=True).indices[:, : self._top]
+        chances = logits.double().softmax(1).gather(1, classes)
+        broken = logits.isnan().any(1, keepdim=True)
+        arrays = (classes.masked_fill(broken, -1), chances.masked_fill(broken, math.nan))
+        self._parts.append((np.array(rows), *(array.cpu().numpy() for array in arrays)))
+
+    def over_all(self, world: World) -> ImageAnswers:
+        """The answers of all processes, in the order of the rows."""
+        parts = [part for parts in world.gather(self._parts) for part in parts]
+        rows, classes, chances = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+        order = np.argsort(rows, kind="stable")
+        return ImageAnswers(rows[order], classes[order], chances[order])
+
+
+def places(logits: torch.Tensor, answers: torch.Tensor) -> torch.Tensor:
+    """How many classes come before the right one; of equal logits the first comes first.
+
+    Parameters
+    ----------
+    logits : Tensor, shape (n, classes)
+    answers : Tensor of int64, shape (n,)
+        The right class of each row.
+
+    Returns
+    -------
+    Tensor of int64, shape (n,)
+        From 0; beyond all places that count where a logit is NaN.
+    """
+    own = logits.gather(1, answers[:, None])
+    earlier = torch.arange(logits.shape[1], device=logits.device) < answers[:, None]
+    ahead = ((logits > own) | ((logits == own) & earlier)).sum(1)
+    return ahead.masked_fill(logits.isnan().any(1), max(logits.shape[1], _TOP))

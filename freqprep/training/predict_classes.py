@@ -1,0 +1,122 @@
+"""Answers of a run's classifier for ordinary image files, prepared as its training images were.
+
+A file becomes the codes that conversion would store, those codes the input that evaluation would
+make of them: nothing else is between a file and its answer.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from freqprep.augment import Preprocess
+from freqprep.errors import ImageDefect, RunError
+from freqprep.training.evaluate_classifier import answer
+from freqprep.training.model_config import Card
+from freqprep.training.predict_files import Failure, ImageCodes, Reader, bytes_of
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a network answers for one file.
+
+    Attributes
+    ----------
+    path : bytes
+    classes : ndarray of int64, shape (top,)
+        Indices into the card's classes, the most probable first.
+    probabilities : ndarray of float64, shape (top,)
+    """
+
+    path: bytes
+    classes: np.ndarray
+    probabilities: np.ndarray
+
+    def to_dict(self, card: Card) -> dict[str, Any]:
+        """As JSON data."""
+        return {
+            "path": os.fsdecode(self.path),
+            "predictions": [
+                {
+                    "class_id": card.class_ids[index],
+                    "class_name": card.class_names[index],
+                    "probability": probability,
+                }
+                for index, probability in zip(
+                    self.classes.tolist(), self.probabilities.tolist(), strict=True
+                )
+            ],
+        }
+
+
+def predict(
+    card: Card,
+    network: torch.nn.Module,
+    device: torch.device,
+    paths: Sequence[bytes],
+    *,
+    top: int = 5,
+    batch_size: int = 32,
+) -> Iterator[Prediction | Failure]:
+    """A network's most probable classes for some files, in the order given, batch by batch.
+
+    Parameters
+    ----------
+    card : Card
+    network : torch.nn.Module
+        In evaluation mode on ``device``.
+    device : torch.device
+    paths : sequence of bytes
+    top : int
+        Classes to give for each file; all where there are fewer.
+    batch_size : int
+        Images shown at once.
+
+    Yields
+    ------
+    Prediction or Failure
+        A file that cannot be used stops none of the others.
+
+    Raises
+    ------
+    RunError
+        The network's answer is not finite.
+    """
+    reader = Reader(card)
+    preprocess = Preprocess(card.classifier_inputs, card.steps, card.encoding.geometry.grid)
+    for first in range(0, len(paths), batch_size):
+        part = paths[first : first + batch_size]
+        encoded = [_encoded(reader, path) for path in part]
+        good = [image for image in encoded if not isinstance(image, ImageDefect)]
+        answers: Iterator[tuple[np.ndarray, np.ndarray]] = iter(())
+        if good:
+            codes = torch.from_numpy(np.stack([image.codes for image in good])).to(device)
+            sizes = np.array([image.size for image in good], np.int32)
+            with torch.inference_mode():
+                logits = answer(network, preprocess(codes, sizes))
+            answers = _most_probable(logits.cpu().double(), top)
+        for path, image in zip(part, encoded, strict=True):
+            if isinstance(image, ImageDefect):
+                yield Failure(path, image)
+            else:
+                yield Prediction(path, *next(answers))
+
+
+def _most_probable(logits: torch.Tensor, top: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Classes and probabilities of each row, the most probable first, equal ones in order."""
+    if not logits.isfinite().all():
+        raise RunError("the network answers with numbers that are not finite", "train it again")
+    probabilities, classes = logits.softmax(1).sort(dim=1, descending=True, stable=True)
+    yield from zip(classes[:, :top].numpy(), probabilities[:, :top].numpy(), strict=True)
+
+
+def _encoded(reader: Reader, path: bytes) -> ImageCodes | ImageDefect:
+    try:
+        return reader.encode(bytes_of(path))
+    except ImageDefect as defect:
+        return defect

@@ -1,0 +1,163 @@
+"""What a run's detector finds in ordinary image files, prepared as its training images were.
+
+As with classifiers, a file becomes the codes that conversion would store; each image is shown
+alone, as in evaluation.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from freqprep.augment import FramePreprocess, Frames
+from freqprep.drawing.objects import draw_objects
+from freqprep.errors import ImageDefect, UsageError
+from freqprep.images.decode import decode
+from freqprep.images.rle import decode_mask
+from freqprep.models.detection import Detector
+from freqprep.training.coco_results import Detections, detections_of, results_of_image
+from freqprep.training.evaluate_detector import check_finite, detect
+from freqprep.training.model_config import Card
+from freqprep.training.predict_files import Failure, Reader, bytes_of
+
+_LARGEST_ID = 2**53
+"""Whole numbers beyond are not the same in every reader of JSON."""
+
+
+@dataclass(frozen=True, eq=False)
+class FoundObjects:
+    """What a detector found in one file.
+
+    Attributes
+    ----------
+    path : bytes
+    data : bytes
+        The file's bytes: what the pixels of a picture are decoded from.
+    detections : Detections
+        In the file's pixels; turned by its EXIF orientation where the run's geometry says so.
+    """
+
+    path: bytes
+    data: bytes
+    detections: Detections
+
+    def at_least(self, score: float) -> FoundObjects:
+        """Those with at least this score."""
+        return FoundObjects(self.path, self.data, self.detections.at_least(score))
+
+    def results(self, card: Card, image_id: int) -> list[dict[str, Any]]:
+        """As COCO's results."""
+        return results_of_image(image_id, self.detections, category_ids(card))
+
+    def to_dict(self, card: Card, image_id: int) -> dict[str, Any]:
+        """As JSON data: each detection is a result of COCO's, with the class's id and name."""
+        return {
+            "path": os.fsdecode(self.path),
+            "image_id": image_id,
+            "size": list(self.detections.size),
+            "detections": [
+                {
+                    **result,
+                    "class_id": card.class_ids[label],
+                    "class_name": card.class_names[label],
+                }
+                for result, label in zip(
+                    self.results(card, image_id), self.detections.labels.tolist(), strict=True
+                )
+            ],
+        }
+
+
+def predict_objects(
+    card: Card,
+    network: torch.nn.Module,
+    device: torch.device,
+    paths: Sequence[bytes],
+    *,
+    threshold: float = 0.5,
+) -> Iterator[FoundObjects | Failure]:
+    """What a detector finds in some files, in the order given.
+
+    Parameters
+    ----------
+    card : Card
+        Of a detector.
+    network : Detector
+        In evaluation mode on ``device``.
+    device : torch.device
+    paths : sequence of bytes
+    threshold : float
+        Least score of a detection. The network itself gives none of 0.05 or less.
+
+    Yields
+    ------
+    FoundObjects or Failure
+        A file that cannot be used stops none of the others.
+
+    Raises
+    ------
+    UsageError
+        It is the card of a classifier.
+    RunError
+        A weight is not finite: such a network finds nothing, or anything.
+    """
+    if not isinstance(card.inputs, Frames) or not isinstance(network, Detector):
+        raise UsageError(f"{card.model} is a classifier", "name the run of a detector")
+    check_finite(network)
+    reader, geometry = Reader(card), card.encoding.geometry
+    preprocess = FramePreprocess(card.inputs, card.steps, geometry.grid)
+    for path in paths:
+        try:
+            data = bytes_of(path)
+            image = reader.encode(data)
+        except ImageDefect as defect:
+            yield Failure(path, defect)
+            continue
+        codes = torch.from_numpy(image.codes[None]).to(device)
+        with torch.inference_mode():
+            found, frame = detect(network, preprocess, codes, np.array([image.size], np.int32))
+            kept = found["scores"].double() >= threshold
+            found = {name: values[kept] for name, values in found.items()}
+        place = geometry.place(*image.source)
+        yield FoundObjects(path, data, detections_of(found, frame, image.source, place))
+
+
+def image_ids(paths: Sequence[bytes]) -> list[int]:
+    """COCO's number of each file: the one it is named by, as ``000000000139.jpg`` is by 139.
+
+    Where a name is no number, or two are the same one, the places in the order given, from 1.
+    """
+    stems = [os.path.splitext(os.path.basename(path))[0] for path in paths]
+    numbers = [int(stem) for stem in stems if stem.isdigit()]
+    if len({*numbers}) == len(paths) and max(numbers, default=0) <= _LARGEST_ID:
+        return numbers
+    return list(range(1, len(paths) + 1))
+
+
+def category_ids(card: Card) -> list[int]:
+    """COCO's category of each class: its id where all ids are whole numbers, else 1, 2, ..."""
+    whole = [name for name in card.class_ids if isinstance(name, int)]
+    count = len(card.class_ids)
+    return whole if len(whole) == count else list(range(1, count + 1))
+
+
+def drawn(found: FoundObjects, card: Card) -> np.ndarray:
+    """The file's picture with what was found drawn on it.
+
+    Returns
+    -------
+    ndarray of uint8, shape (h, w, 3)
+        RGB, of the size that the detections are in.
+    """
+    detections = found.detections
+    picture = decode(found.data, card.encoding.geometry.orientation).rgb()
+    scores = zip(detections.labels.tolist(), detections.scores.tolist(), strict=True)
+    captions = [f"{card.class_names[label]} {100 * score:.0f} %" for label, score in scores]
+    counts = detections.masks
+    masks = None if counts is None else [decode_mask(each, detections.size) for each in counts]
+    return draw_objects(picture, detections.boxes, captions, masks, detections.labels)

@@ -1,0 +1,51 @@
+"""Answers to image files as rows of a table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from freqprep.training.csv_file import BOX_HEADS, Cell
+from freqprep.training.evaluate_confusion import answer_heads
+
+
+def heads_of_answers(detects: bool, top: int) -> list[str]:
+    """Names of the columns.
+
+    Parameters
+    ----------
+    detects : bool
+        Whether the network is a detector.
+    top : int
+        Of a classifier, the answers given for each file.
+    """
+    if detects:
+        return ["path", "image_id", "class_id", "class_name", "score", *BOX_HEADS, "error"]
+    return ["path", *answer_heads(top), "error"]
+
+
+def rows_of_answer(document: dict[str, Any], heads: list[str]) -> list[list[Cell]]:
+    """Rows of one file: of a classifier one, of a detector one an object found.
+
+    A file that cannot be used has one row with its ``error``, a file in which nothing is found one
+    row without a class: every file is in the table.
+
+    Parameters
+    ----------
+    document : dict
+        JSON data of a `Prediction`, of `FoundObjects` or of a `Failure`.
+    heads : list of str
+        As of `heads_of_answers`.
+    """
+    empty: list[Cell] = [None] * len(heads)
+    empty[0] = document["path"]
+    if "reason" in document:
+        return [[*empty[:-1], f"{document['reason']}: {document['detail']}"]]
+    if "predictions" in document:
+        keys = ("class_id", "class_name", "probability")
+        return [[empty[0], *(one[key] for one in document["predictions"] for key in keys), None]]
+    start = [document["path"], document["image_id"]]
+    keys = ("class_id", "class_name", "score")
+    rows: list[list[Cell]] = [
+        [*start, *(one[key] for key in keys), *one["bbox"], None] for one in document["detections"]
+    ]
+    return rows or [[*start, *empty[2:]]]

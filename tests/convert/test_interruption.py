@@ -1,0 +1,312 @@
+"""Whatever ends a conversion early, --resume comes to the store that was never interrupted."""
+
+import json
+import os
+import random
+import resource
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+import synthetic
+
+import freqprep
+from freqprep.convert.run import Request, convert
+from freqprep.errors import DiskFullError, StoreLockedError
+from freqprep.store.lock import store_lock
+
+IMAGES = 2600
+SHARDS = 21
+KILLS = 20
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory) -> Path:
+    """As many images as fill 21 shards."""
+    return synthetic.image_folder(tmp_path_factory.mktemp("many"), {"train": IMAGES}, corrupt=5)
+
+
+@pytest.fixture(scope="module")
+def expected(many, tmp_path_factory) -> str:
+    """The store's hash when nothing interrupts."""
+    return synthetic.digest(synthetic.make(many, tmp_path_factory.mktemp("whole") / "out.zarr"))
+
+
+@contextmanager
+def conversion(many: Path, store: Path, jobs: int, *options: str) -> Iterator[subprocess.Popen]:
+    """A conversion under way, in a process group of its own."""
+    words = ["convert", "imagefolder", many, store, "--size", "32", "--jobs", str(jobs)]
+    # Where a background shell started the tests, SIGINT is ignored, and children would inherit it.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    process = subprocess.Popen(
+        synthetic.command(*words, *options),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    signal.signal(signal.SIGINT, before)
+    with process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def resume(many: Path, store: Path) -> None:
+    synthetic.make(many, store, resume=True)
+
+
+def state(folder: Path) -> frozenset[tuple[str, int]]:
+    """Names and lengths of all files in an unfinished split."""
+    found = set()
+    for parent, folders, names in os.walk(folder):
+        found |= {(os.path.join(parent, name), -1) for name in folders}
+        for name in names:
+            path = os.path.join(parent, name)
+            try:
+                found.add((path, os.stat(path).st_size))
+            except FileNotFoundError:  # renamed meanwhile
+                continue
+    return frozenset(found)
+
+
+def wait_for_changes(process: subprocess.Popen, folder: Path, changes: int) -> bool:
+    """Watch a folder until it has changed so many times; False where the process ends first."""
+    last = state(folder)
+    while changes:
+        if process.poll() is not None:
+            return False
+        if (now := state(folder)) != last:
+            last = now
+            changes -= 1
+    return True
+
+
+def journal_lines(store: Path) -> int:
+    try:
+        return (store / ".partial-train/journal.jsonl").read_bytes().count(b"\n")
+    except FileNotFoundError:
+        return 0
+
+
+def wait_until(process: subprocess.Popen, condition: Callable[[], bool]) -> None:
+    while not condition():
+        assert process.poll() is None, process.communicate()
+
+
+def wait_for_a_shard(process: subprocess.Popen, store: Path) -> None:
+    wait_until(process, lambda: journal_lines(store) > 0)
+
+
+def test_killed_twenty_times_at_random_moments(many, expected, tmp_path):
+    dice = random.Random(0)
+    kills = number = 0
+    while kills < KILLS:
+        store = tmp_path / f"{number}.zarr"
+        number += 1
+        options: list[str] = []
+        whole = False
+        while not whole:
+            jobs = dice.choice([1, 1, 2])
+            with conversion(many, store, jobs, *options) as process:
+                if wait_for_changes(process, store / ".partial-train", dice.randrange(1, 60)):
+                    # Often the whole group, sometimes its head alone: the workers are orphans.
+                    kill = dice.choice([os.killpg, os.killpg, os.kill])
+                    kill(process.pid, signal.SIGKILL)
+                    kills += 1
+                _, errors = process.communicate()
+            whole = process.returncode != -signal.SIGKILL
+            if whole:
+                # Exit code 3: finished, with rejected images.
+                assert process.returncode == 3, errors
+            elif (store / "zarr.json").is_file():
+                assert all(len(split) == IMAGES for split in freqprep.open_store(store).values())
+            options = ["--resume"]
+        assert synthetic.digest(store) == expected
+        assert not list(store.glob(".*"))
+        shutil.rmtree(store)
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize(
+    ("deliver", "send"),
+    [(os.killpg, signal.SIGINT), (os.kill, signal.SIGTERM), (os.killpg, signal.SIGTERM)],
+)
+def test_an_interrupt_is_exit_130_and_resumable(many, expected, tmp_path, jobs, deliver, send):
+    store = tmp_path / "out.zarr"
+    with conversion(many, store, jobs) as process:
+        wait_until(process, (store / ".partial-train/plan.json").exists)
+        if send == signal.SIGTERM:  # else already while the workers start
+            wait_for_a_shard(process, store)
+        # A terminal's Ctrl-C reaches the whole group, a batch system's SIGTERM often does.
+        deliver(process.pid, send)
+        output, errors = process.communicate()
+    assert process.returncode == 130, errors
+    assert "--resume" in errors and "Traceback" not in errors
+    assert output == ""
+    assert not list(freqprep.open_store(store))
+    assert not list((store / ".partial-train").glob("tmp-*"))
+    assert [line for line in errors.splitlines() if line.startswith("  ")] == []
+    assert not store.with_name("out.zarr.lock").exists()
+    resume(many, store)
+    assert synthetic.digest(store) == expected
+
+
+def test_a_killed_worker_is_an_error_at_once(many, expected, tmp_path):
+    store = tmp_path / "out.zarr"
+    with conversion(many, store, 2) as process:
+        wait_for_a_shard(process, store)
+        workers = [
+            child
+            for child in psutil.Process(process.pid).children(recursive=True)
+            if "loky" in " ".join(child.cmdline()) and "tracker" not in " ".join(child.cmdline())
+        ]
+        assert workers
+        workers[0].kill()
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1, errors
+    assert "a worker process was killed" in errors and "--resume" in errors
+    assert "Traceback" not in errors
+    resume(many, store)
+    assert synthetic.digest(store) == expected
+
+
+def test_workers_do_not_outlive_a_killed_head(many, tmp_path):
+    store = tmp_path / "out.zarr"
+    with conversion(many, store, 2) as process:
+        wait_for_a_shard(process, store)
+        workers = psutil.Process(process.pid).children(recursive=True)
+        process.kill()
+    _, alive = psutil.wait_procs(workers, timeout=60)
+    assert not alive
+
+
+def test_a_second_writer_is_refused(source, tmp_path):
+    store = tmp_path / "out.zarr"
+    request = Request("imagefolder", source, store, size=32, jobs=1)
+    with store_lock(store), pytest.raises(StoreLockedError, match=str(os.getpid())):
+        convert(request)
+    assert not store.exists()
+    assert set(convert(request)) == {"train", "val"}
+    assert not (tmp_path / "out.zarr.lock").exists()
+
+
+def test_the_lock_file_of_a_dead_writer_does_not_block(source, tmp_path):
+    store = tmp_path / "out.zarr"
+    (tmp_path / "out.zarr.lock").write_text("process 1 on another machine\n")
+    assert set(convert(Request("imagefolder", source, store, size=32, jobs=1))) == {"train", "val"}
+
+
+def test_a_file_that_only_has_the_locks_name_is_left_alone(source, tmp_path):
+    lock = tmp_path / "uv.lock"
+    lock.write_text("version = 1\n")
+    with pytest.raises(ValueError, match="not the lock"):
+        convert(Request("imagefolder", source, tmp_path / "uv", size=32, jobs=1))
+    assert lock.read_text() == "version = 1\n"
+    assert os.listdir(tmp_path) == ["uv.lock"]
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_no_room_for_a_shard_is_named_and_resumable(many, expected, tmp_path, jobs):
+    store = tmp_path / "out.zarr"
+    with conversion(many, store, jobs) as process:
+        wait_for_a_shard(process, store)
+        head = psutil.Process(process.pid)
+        for writer in [head, *head.children(recursive=True)]:
+            resource.prlimit(writer.pid, resource.RLIMIT_FSIZE, (1000, 1000))
+        _, errors = process.communicate()
+    assert process.returncode == 1, errors
+    assert "MB free" in errors and "--resume" in errors and "Traceback" not in errors
+    assert not list(freqprep.open_store(store))
+    resume(many, store)
+    assert synthetic.digest(store) == expected
+
+
+@pytest.mark.parametrize("stage", ["root", "plan", "journal", "arrays"])
+def test_no_room_at_any_stage_is_named_and_resumable(many, expected, tmp_path, monkeypatch, stage):
+    store = tmp_path / "out.zarr"
+    full = OSError(28, "No space left on device")
+    names = {
+        "root": "freqprep.store.writer.sync_file",
+        "plan": "freqprep.convert.run.save_plan",
+        "journal": "freqprep.store.journal.Journal.append",
+        "arrays": "freqprep.store.writer._write_arrays",
+    }
+
+    def fail(*_: object) -> None:
+        raise full
+
+    with monkeypatch.context() as patch:
+        patch.setattr(names[stage], fail)
+        with pytest.raises(DiskFullError, match="--resume"):
+            synthetic.make(many, store)
+    resume(many, store)
+    assert synthetic.digest(store) == expected
+
+
+DISK = """
+set -e
+mount -t tmpfs -o size=800k none "$1/disk"
+shift_to="$1"; shift
+code=0; "$@" || code=$?
+echo "first $code"
+mount -o remount,size=64m "$shift_to/disk"
+code=0; "$@" --resume || code=$?
+echo "second $code"
+cp -r "$shift_to/disk/out.zarr" "$shift_to/copy.zarr"
+"""
+
+
+def test_a_full_disk_is_named_and_resumable(many, expected, tmp_path):
+    (tmp_path / "disk").mkdir()
+    words = ["convert", "imagefolder", many, tmp_path / "disk/out.zarr", "--size", "32"]
+    words = synthetic.command(*words, "--jobs", "1")
+    isolated = ["unshare", "--user", "--map-root-user", "--mount"]
+    try:
+        probe = subprocess.run([*isolated, "mount", "-t", "tmpfs", "none", tmp_path / "disk"])
+    except FileNotFoundError:
+        pytest.skip("no unshare command")
+    if probe.returncode:
+        pytest.skip("mounting a small disk is not permitted here")
+    script = [*isolated, "sh", "-c", DISK, "sh", tmp_path, *words]
+    done = subprocess.run(script, capture_output=True, text=True)
+    codes = [line for line in done.stdout.splitlines() if line.startswith(("first", "second"))]
+    assert codes == ["first 1", "second 3"], done.stderr
+    assert "MB free" in done.stderr and "Traceback" not in done.stderr
+    assert synthetic.digest(tmp_path / "copy.zarr") == expected
+
+
+def test_a_torn_journal_and_half_written_files_are_done_again(many, expected, tmp_path):
+    store = tmp_path / "out.zarr"
+    with conversion(many, store, 1) as process:
+        wait_until(process, lambda: journal_lines(store) > 2)
+        process.kill()
+    partial = store / ".partial-train"
+    journal = partial / "journal.jsonl"
+    journal.write_bytes(journal.read_bytes()[:-7])
+    (partial / "tmp-left").mkdir(exist_ok=True)
+    (partial / "tmp-left/half").write_bytes(b"half a shard")
+    (partial / "split/coefficients/stray").write_bytes(b"?")
+    resume(many, store)
+    assert synthetic.digest(store) == expected
+
+
+def test_a_run_killed_between_the_two_renames_of_publishing(many, expected, tmp_path):
+    store = synthetic.make(many, tmp_path / "out.zarr")
+    other = synthetic.make(many, tmp_path / "other.zarr", size=16)
+    # As after a kill in Build.publish: the old split is aside, the new one not yet in place.
+    (store / "train").rename(store / ".replaced-train")
+    with conversion(many, other, 1, "--overwrite") as process:
+        wait_until(process, lambda: journal_lines(other) > 2)
+        process.kill()
+    (other / ".partial-train").rename(store / ".partial-train")
+    resume(many, store)
+    assert synthetic.digest(store) == expected
+    assert json.loads(store.with_name("out.zarr.log").read_text().splitlines()[-1])["images"] > 0

@@ -1,0 +1,99 @@
+"""A network as the judge: its verdicts are the evaluation's, its rankings keep to a budget."""
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from freqprep.errors import UsageError  # noqa: E402
+from freqprep.importance.analysis import analyse  # noqa: E402
+from freqprep.importance.choice import BEST, Budget, choose  # noqa: E402
+from freqprep.importance.network import NetworkSample, evaluate  # noqa: E402
+from freqprep.importance.network_judge import Jury  # noqa: E402
+from freqprep.spectrum.channels import CHANNELS, Selection, published  # noqa: E402
+from freqprep.store.reader import open_store  # noqa: E402
+
+MEANS = {0, 64, 128}
+
+
+class Colours:
+    """Three classes from the mean colour and its vertical slope: few channels matter."""
+
+    classes = 3
+
+    def logits(self, rgb):
+        mean = rgb.mean((2, 3)) / 32
+        slope = (rgb[:, :, 112:].mean((2, 3)) - rgb[:, :, :112].mean((2, 3))) / 8
+        return mean + slope
+
+
+@pytest.fixture(scope="module")
+def split(store):
+    return open_store(store)["train"]
+
+
+@pytest.fixture(scope="module")
+def analysis(split):
+    return analyse(split, jobs=1)
+
+
+@pytest.fixture(scope="module")
+def jury(split):
+    network = Colours()
+    return Jury(split, network, NetworkSample.gather(split, network, images=12), "colours.npz")
+
+
+def test_verdicts_are_those_of_the_evaluation(split, jury):
+    selections = [published(name) for name in ("paper-6", "square-24", "paper-64")]
+    found = evaluate(split, jury.network, jury.sample, selections)
+    for judged, selection, loss, accuracy in zip(
+        jury.judge(selections), selections, found.loss, found.accuracy, strict=True
+    ):
+        assert judged.name == selection.name
+        assert (judged.loss, judged.accuracy) == (pytest.approx(loss), pytest.approx(accuracy))
+
+
+def test_removal_ranks_by_what_is_lost(split, jury, analysis):
+    ranking = jury.removal()[0]
+    everything = tuple(range(CHANNELS))
+    first = ranking.order[0]
+    without = Selection(tuple(k for k in everything if k != first))
+    loss = evaluate(split, jury.network, jury.sample, [Selection(everything), without]).loss
+    assert ranking.values[first] == pytest.approx(loss[1] - loss[0], abs=1e-6)
+    assert ranking.values[first] == ranking.values.max()
+    assert sorted(ranking.order) == list(everything)
+    assert ranking.error.shape == (CHANNELS,)
+    accuracy = jury.removal()[1]
+    assert accuracy.values[accuracy.order[0]] == accuracy.values.min()
+
+
+@pytest.mark.parametrize("top", [2, 3, 4, 7])
+def test_forward_selection_begins_with_the_means_and_keeps_to_the_budget(jury, analysis, top):
+    budget = Budget(analysis.bytes_of(published("paper-6").indices), "paper-6")
+    ranking = jury.forward(analysis, top, budget)
+    assert sorted(ranking.order) == list(range(CHANNELS))
+    assert np.isfinite(ranking.values).all()
+    if top > 3:
+        assert set(ranking.order[:3]) == MEANS
+    tight = jury.forward(analysis, top, Budget(analysis.channel_bytes.min() * 1.5))
+    assert sorted(tight.order) == list(range(CHANNELS))
+
+
+def test_forward_values_add_up_to_what_the_channels_gain(split, jury, analysis):
+    ranking = jury.forward(analysis, 6, Budget())
+    chosen = Selection(ranking.order[:6])
+    loss = evaluate(split, jury.network, jury.sample, [Selection(()), chosen]).loss
+    assert ranking.values.sum() == pytest.approx(loss[0] - loss[1], abs=1e-5)
+
+
+def test_the_best_is_the_candidate_of_the_least_loss(split, jury, analysis):
+    choice = choose(analysis, 24, BEST, Budget(), jury.judge)
+    losses = evaluate(split, jury.network, jury.sample, choice.candidates).loss
+    assert choice.selection.indices == choice.candidates[int(np.argmin(losses))].indices
+
+
+def test_a_file_that_is_no_network(split, tmp_path):
+    path = tmp_path / "x.npz"
+    path.write_bytes(b"nothing")
+    with pytest.raises(UsageError, match=r"x\.npz"):
+        Jury.load(split, path, 5)
