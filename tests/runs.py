@@ -5,11 +5,11 @@ from pathlib import Path
 
 import torch
 
-from freqprep.augment import FramePreprocess, Frames, Inputs, Preprocess
+from freqprep.augment import ClassifierInput, DetectorInput, DetectorPreprocess, Preprocess
 from freqprep.spectrum.channels import channels
 from freqprep.store.split import Split
 from freqprep.training.checkpoint import AVERAGE, NETWORK, write_checkpoint
-from freqprep.training.model_config import Card, write_card
+from freqprep.training.model_config import ModelConfig, write_model_config
 
 GRID = 16
 """Smallest that mobilenet_v2 takes."""
@@ -17,14 +17,14 @@ GRID = 16
 DETECTOR_GRID = 8
 
 
-def make_card(split: Split, kind: str = "frequency", gate: bool = False) -> Card:
+def make_card(split: Split, kind: str = "frequency", gate: bool = False) -> ModelConfig:
     """Of the smallest network for a split: 6 channels used and 24 read, or RGB of 32 pixels."""
     if kind == "frequency":
-        inputs = Inputs.frequency(split, channels("paper-6"), channels("square-24"), GRID)
+        inputs = ClassifierInput.frequency(split, channels("paper-6"), channels("square-24"), GRID)
     else:
-        inputs = Inputs.rgb(split, channels("all"), 2 * GRID)
+        inputs = ClassifierInput.rgb(split, channels("all"), 2 * GRID)
     attributes = split.attributes
-    return Card(
+    return ModelConfig(
         model="mobilenet_v2",
         strides="canonical",
         gate=gate,
@@ -38,53 +38,53 @@ def make_card(split: Split, kind: str = "frequency", gate: bool = False) -> Card
     )
 
 
-def make_detector_card(split: Split, masks: bool = False, kind: str = "frequency") -> Card:
+def make_detector_card(split: Split, masks: bool = False, kind: str = "frequency") -> ModelConfig:
     """Of a detector of frames with a short side of 32 pixels."""
     if kind == "frequency":
         used, read = channels("paper-6"), channels("square-24")
-        inputs = Frames.frequency(split, used, read, DETECTOR_GRID)
+        inputs = DetectorInput.frequency(split, used, read, DETECTOR_GRID)
     else:
-        inputs = Frames.rgb(None, DETECTOR_GRID)
+        inputs = DetectorInput.rgb(None, DETECTOR_GRID)
     name = "maskrcnn" if masks else "fasterrcnn"
     return dataclasses.replace(make_card(split), model=f"{name}_resnet50_fpn", inputs=inputs)
 
 
-def inputs_of(card: Card, split: Split) -> torch.Tensor:
+def inputs_of(config: ModelConfig, split: Split) -> torch.Tensor:
     """Normalised inputs of all valid rows, in order."""
-    selection = card.inputs.read_selection
+    selection = config.inputs.read_selection
     codes = split.read_codes(split.valid, selection).copy()
     steps = split.steps[list(selection.indices)]
-    preprocess = Preprocess(card.inputs, steps, split.attributes.encoding.geometry.grid)
+    preprocess = Preprocess(config.inputs, steps, split.attributes.encoding.geometry.grid)
     return preprocess(torch.from_numpy(codes), split.sizes[split.valid])
 
 
-def make_network(card: Card, split: Split, seed: int = 0) -> torch.nn.Module:
+def make_network(config: ModelConfig, split: Split, seed: int = 0) -> torch.nn.Module:
     """Random weights, norms of this split's statistics, and answers that differ."""
     torch.manual_seed(seed)
-    network = card.build()
+    network = config.build()
     for layer in network.modules():
         if isinstance(layer, torch.nn.BatchNorm2d):
             layer.momentum = None  # the mean over what is shown
     with torch.no_grad():
-        network(inputs_of(card, split))
-        last = (network.network if card.gate else network).classifier[1]
+        network(inputs_of(config, split))
+        last = (network.network if config.gate else network).classifier[1]
         last.weight *= 6
-        if card.gate:  # as it begins, all are on
+        if config.gate:  # as it begins, all are on
             network.gate.pairs.weight *= 3000
     return network.eval()
 
 
-def make_detector(card: Card, split: Split, seed: int = 0) -> torch.nn.Module:
+def make_detector(config: ModelConfig, split: Split, seed: int = 0) -> torch.nn.Module:
     """Random weights, norms of this split's statistics, and some detections, a few of them sure."""
     torch.manual_seed(seed)
-    network = card.build()
+    network = config.build()
     for layer in network.modules():
         if isinstance(layer, torch.nn.BatchNorm2d):
             layer.momentum = None
-    selection = card.inputs.read_selection
+    selection = config.inputs.read_selection
     codes = torch.from_numpy(split.read_codes(split.valid, selection).copy())
     grid = split.attributes.encoding.geometry.grid
-    preprocess = FramePreprocess(card.inputs, card.steps, grid)
+    preprocess = DetectorPreprocess(config.inputs, config.steps, grid)
     with torch.no_grad():
         network.backbone(preprocess(codes, split.sizes[split.valid]).images)
         scores = network.roi_heads.box_predictor.cls_score
@@ -93,12 +93,12 @@ def make_detector(card: Card, split: Split, seed: int = 0) -> torch.nn.Module:
     return network.eval()
 
 
-def make_run(folder: Path, split: Split, card: Card | None = None, seed: int = 0) -> Path:
-    """A run's folder: a card and a checkpoint."""
-    card = make_card(split) if card is None else card
+def make_run(folder: Path, split: Split, config: ModelConfig | None = None, seed: int = 0) -> Path:
+    """A run's folder: a config and a checkpoint."""
+    config = make_card(split) if config is None else config
     folder.mkdir(parents=True, exist_ok=True)
-    make = make_detector if card.detects else make_network
-    state = make(card, split, seed).state_dict()
-    write_card(folder, card)
-    write_checkpoint(folder, card, {AVERAGE: state, NETWORK: {}})
+    make = make_detector if config.detects else make_network
+    state = make(config, split, seed).state_dict()
+    write_model_config(folder, config)
+    write_checkpoint(folder, config, {AVERAGE: state, NETWORK: {}})
     return folder

@@ -1,6 +1,7 @@
-"""Imports go one way, nothing needs torch, and no file grows beyond reading."""
+"""Imports go one way, as the documentation draws it; files without torch, files one can read."""
 
 import ast
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,51 +11,17 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = (ROOT / "freqprep", ROOT / "cli" / "freqprep_cli")
 LARGEST = 350
 
-# From the bottom up; a module may import those of lower layers and of its own. The longest
-# prefix counts.
-LAYERS = [
-    ["freqprep.errors"],
-    ["freqprep.ragged", "freqprep.spectrum", "freqprep.engines.process_wide"],
-    [
-        "freqprep.allocation",
-        "freqprep.images.geometry",
-        "freqprep.images.jpeg",
-        "freqprep.images.rle",
-        "freqprep.images.png",
-        "freqprep.progress",
-        "freqprep.engines.local",
-        "freqprep.text.terminal",
-    ],
-    [
-        "freqprep.images.decode",
-        "freqprep.sources",
-        "freqprep.drawing.channels",
-        "freqprep.drawing.objects",
-    ],
-    ["freqprep.convert.objects"],
-    ["freqprep.store"],
-    [
-        "freqprep.images.encoder",
-        "freqprep.drawing.files",
-        "freqprep.convert.rejects",
-        "freqprep.convert.request",
-        "freqprep.models",
-    ],
-    ["freqprep.streaming"],
-    ["freqprep.augment"],
-    ["freqprep.importance"],
-    ["freqprep.report"],
-    ["freqprep.training"],
-    [
-        "freqprep.convert.shard_task",
-        "freqprep.convert.planning",
-        "freqprep.convert.verify_source",
-        "freqprep.convert.retry_rejected",
-    ],
-    ["freqprep.convert.run", "freqprep.convert.estimate"],
-    ["freqprep"],
-    ["freqprep_cli"],
-]
+PICTURE = (ROOT / "docs" / "architecture.md").read_text().split("## Layers")[1].split("```")[1]
+PLACES = {path.stem for package in PACKAGES for path in (package, *package.iterdir())}
+
+
+def floors() -> list[list[str]]:
+    """The packages and modules of each floor of the picture, from the ground up."""
+    lines = reversed(PICTURE.strip().splitlines())
+    return [list(itertools.takewhile(PLACES.__contains__, line.split())) for line in lines]
+
+
+FLOOR = {name: number for number, names in enumerate(floors()) for name in names}
 # These import torch inside functions only: what imports them works without it.
 TORCH_WHEN_USED = {
     "freqprep.importance.network",
@@ -72,7 +39,6 @@ TORCH_WHEN_USED = {
 }
 # These need torch from their first line, so nothing else imports them when it loads.
 TORCH_SIDE = ("freqprep.augment", "freqprep.models", "freqprep.training")
-RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 
 FILES = sorted(path for package in PACKAGES for path in package.rglob("*.py"))
 ALL = [*FILES, *sorted((ROOT / "tests").rglob("*.py")), *sorted((ROOT / "docs").rglob("*.py"))]
@@ -84,10 +50,9 @@ def module(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def rank(name: str) -> int:
-    parts = name.split(".")
-    prefixes = (".".join(parts[:length]) for length in range(len(parts), 0, -1))
-    return next(RANK[prefix] for prefix in prefixes if prefix in RANK)
+def floor(name: str) -> int:
+    package, *inside = name.split(".")
+    return FLOOR[inside[0]] if inside and package == "freqprep" else FLOOR[package]
 
 
 MODULES = {module(path): path for path in FILES}
@@ -112,20 +77,24 @@ def ours(path: Path) -> set[str]:
     return {name for name in imports(path) if name.split(".")[0] in ("freqprep", "freqprep_cli")}
 
 
-def test_every_module_has_a_layer_and_every_layer_a_module():
-    explicit = {name for name in RANK if name != "freqprep"}
-    for name in MODULES:
-        assert name == "freqprep" or any(
-            name == layer or name.startswith(f"{layer}.") for layer in explicit
-        ), f"give {name} a layer"
-    assert explicit <= {*MODULES}
+def test_the_picture_shows_each_package_once_and_nothing_else():
+    shown = [name for names in floors() for name in names]
+    inside = {name.split(".")[1] for name in MODULES if name.startswith("freqprep.")}
+    assert sorted(shown) == sorted(inside | {package.name for package in PACKAGES})
 
 
 @pytest.mark.parametrize("name", MODULES)
 def test_imports_point_downwards(name):
     for imported in ours(MODULES[name]):
         assert imported in MODULES, f"{name} imports {imported}"
-        assert rank(imported) <= rank(name), f"{name} imports {imported}, which is above it"
+        assert floor(imported) <= floor(name), f"{name} imports {imported}, which is above it"
+
+
+LOOSE = {"__init__", "__main__", "allocation", "errors", "progress", "ragged"}
+
+
+def test_modules_live_in_a_package():
+    assert {path.stem for path in (ROOT / "freqprep").glob("*.py")} <= LOOSE
 
 
 def test_no_imports_in_a_circle():

@@ -17,14 +17,13 @@ from freqprep.store.reader import open_store
 from freqprep.store.selection_costs import SelectionCost, selection_costs
 from freqprep.store.selections import problems, saved_selections, select
 from freqprep.store.split import Split
+from freqprep.text.quantities import plural, size
 from freqprep.text.terminal import (
     columns,
     columns_of_terminal,
     on_one_line,
     paragraph,
-    plural,
     shortened,
-    size,
     table,
     wrapped,
 )

@@ -16,8 +16,8 @@ from freqprep.convert.run import Request
 from freqprep.convert.run import convert as run_conversion
 from freqprep.errors import UsageError
 from freqprep.storage.disk import free_bytes
-from freqprep.text.terminal import plural
-from freqprep.text.terminal import size as size_text
+from freqprep.text.quantities import plural
+from freqprep.text.quantities import size as size_text
 from freqprep_cli.output import place, print_json
 from freqprep_cli.summary_text import describe, describe_estimate
 

@@ -15,8 +15,8 @@ from freqprep_cli.options import Overwrite
 from freqprep_cli.output import percent, print_json
 
 if TYPE_CHECKING:
-    from freqprep.training.detection_scoring import DetectionScore
-    from freqprep.training.evaluate_run import Score
+    from freqprep.training.detection_scoring import DetectorRunEvaluation
+    from freqprep.training.evaluate_run import RunEvaluation
 
 _NAME_ROOM, _PAIR_ROOM = 38, 24
 _CONFUSED_SHOWN = 5
@@ -72,13 +72,13 @@ def evaluate(
     from freqprep.training.coco_results import check_prefix, result_paths
     from freqprep.training.csv_file import check_csv
     from freqprep.training.detection_scoring import score_detector
-    from freqprep.training.distributed import join_world
+    from freqprep.training.distributed import init_distributed
     from freqprep.training.evaluate_confusion import check_confusion
     from freqprep.training.evaluate_run import score
-    from freqprep.training.model_config import read_card
+    from freqprep.training.model_config import read_model_config
 
-    card = read_card(run)
-    detects = card.detects
+    config = read_model_config(run)
+    detects = config.detects
     if results is not None and not detects:
         raise UsageError("--results of a classifier", "leave it out: it is for detectors")
     if confusion is not None and detects:
@@ -88,18 +88,18 @@ def evaluate(
     targets = [csv, confusion]
     if results is not None:
         check_prefix(results)
-        targets += result_paths(results, card.model in MASK_DETECTORS)
+        targets += result_paths(results, config.model in MASK_DETECTORS)
     check_targets(targets, overwrite)
-    with join_world(device) as world:
-        found: Score | DetectionScore
+    with init_distributed(device) as world:
+        found: RunEvaluation | DetectorRunEvaluation
         if detects:
             found = score_detector(run, store, split, world, threads=threads)
         else:
             found = score(run, store, split, world, batch_size=batch_size, threads=threads)
-        if not world.leads:
+        if not world.is_leader:
             return
         _write(found, results, csv, confusion)
-    written = [] if results is None else result_paths(results, card.model in MASK_DETECTORS)
+    written = [] if results is None else result_paths(results, config.model in MASK_DETECTORS)
     document = {"run": str(run), "store": str(store), **found.to_dict()}
     if results is not None:
         document["results"] = [str(path) for path in written]
@@ -117,16 +117,19 @@ def evaluate(
 
 
 def _write(
-    found: Score | DetectionScore, results: Path | None, csv: Path | None, confusion: Path | None
+    found: RunEvaluation | DetectorRunEvaluation,
+    results: Path | None,
+    csv: Path | None,
+    confusion: Path | None,
 ) -> None:
     """Write the files that were asked for."""
     from freqprep.training.coco_results import write_results
     from freqprep.training.evaluate_confusion import write_answers
-    from freqprep.training.evaluate_run import Score
+    from freqprep.training.evaluate_run import RunEvaluation
 
-    if isinstance(found, Score):
+    if isinstance(found, RunEvaluation):
         if csv is not None:
-            write_answers(csv, found.card, found.split, found.per_image, found.answers)
+            write_answers(csv, found.config, found.split, found.per_image, found.answers)
         if confusion is not None:
             found.confusion.write(confusion)
     else:

@@ -9,7 +9,8 @@ import typer
 
 from freqprep.models.torchvision_ops import import_torchvision
 from freqprep.store.targets import check_targets
-from freqprep.text.terminal import paragraph, size
+from freqprep.text.quantities import size
+from freqprep.text.terminal import paragraph
 from freqprep_cli.options import Overwrite
 
 
@@ -36,12 +37,12 @@ def export(
 
     check_target(output)
     check_targets((output, output.with_name(f"{output.name}.json")), overwrite)
-    card, network = load_model(run, choose_device("cpu"))
-    written = write(card, network, output)
-    shape = " x ".join(map(str, card.classifier_inputs.shape))
+    config, network = load_model(run, choose_device("cpu"))
+    written = write(config, network, output)
+    shape = " x ".join(map(str, config.classifier_inputs.shape))
     typer.echo(
         paragraph(
-            f"{card.model}, input n x {shape}, {len(card.class_ids)} classes; its logits differ"
+            f"{config.model}, input n x {shape}, {len(config.class_ids)} classes; its logits differ"
             f" from the network's by at most {written.difference:.1e}"
         )
     )

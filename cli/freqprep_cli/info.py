@@ -11,7 +11,8 @@ from freqprep.convert.rejects import noted_images, rejected_images
 from freqprep.store.reader import Store, open_store
 from freqprep.store.selections import problems, saved_documents
 from freqprep.store.summary import summarize
-from freqprep.text.terminal import on_one_line, paragraph, plural, shortened
+from freqprep.text.quantities import plural
+from freqprep.text.terminal import on_one_line, paragraph, shortened
 from freqprep_cli.output import print_json
 from freqprep_cli.summary_text import describe
 

@@ -16,12 +16,13 @@ from freqprep.models.torchvision_ops import import_torchvision
 from freqprep.progress import Progress, say
 from freqprep.sources.files import shown
 from freqprep.store.targets import check_targets
-from freqprep.text.terminal import columns, plural, shortened
+from freqprep.text.quantities import plural
+from freqprep.text.terminal import columns, shortened
 from freqprep_cli.options import Overwrite
 from freqprep_cli.output import percent, print_json
 
 if TYPE_CHECKING:
-    from freqprep.training.model_config import Card
+    from freqprep.training.model_config import ModelConfig
     from freqprep.training.predict_files import Failure
 
 EXIT_SOME_FAILED = 1
@@ -99,15 +100,15 @@ def predict(
     from freqprep.training.coco_results import check_prefix, result_paths, write_results
     from freqprep.training.csv_file import check_csv, write_csv
     from freqprep.training.distributed import choose_device
-    from freqprep.training.model_config import read_card
+    from freqprep.training.model_config import read_model_config
     from freqprep.training.predict_classes import predict as classify
     from freqprep.training.predict_files import Failure, find_images
     from freqprep.training.predict_pictures import picture_paths
     from freqprep.training.predict_table import heads_of_answers, rows_of_answer
 
     place = choose_device(device)
-    card = read_card(run)
-    detects = card.detects
+    config = read_model_config(run)
+    detects = config.detects
     _refuse_what_others_have(
         detects,
         {"--top": top},
@@ -117,20 +118,20 @@ def predict(
     targets = [csv]
     if results is not None:
         check_prefix(results)
-        targets += result_paths(results, card.model in MASK_DETECTORS)
+        targets += result_paths(results, config.model in MASK_DETECTORS)
     check_targets(targets, overwrite)
     paths = find_images(images)
     pictures = None if output is None else picture_paths(output, paths, overwrite)
-    card, network = load_model(run, place)
+    config, network = load_model(run, place)
     entries: list[dict[str, Any]] | None = None if results is None else []
     answers: Iterator[Failure | dict[str, Any]]
     if detects:
         least = _THRESHOLD if threshold is None else threshold
-        answers = _objects(card, network, place, paths, least, pictures, entries, overwrite)
+        answers = _objects(config, network, place, paths, least, pictures, entries, overwrite)
     else:
-        top = min(_TOP if top is None else top, len(card.class_ids))
-        found = classify(card, network, place, paths, top=top, batch_size=batch_size)
-        answers = (one if isinstance(one, Failure) else one.to_dict(card) for one in found)
+        top = min(_TOP if top is None else top, len(config.class_ids))
+        found = classify(config, network, place, paths, top=top, batch_size=batch_size)
+        answers = (one if isinstance(one, Failure) else one.to_dict(config) for one in found)
     heads = heads_of_answers(detects, top or 0)
     good, failed, rows = [], [], []
     with Progress("predicting", len(paths)) if json else contextlib.nullcontext() as progress:
@@ -148,7 +149,7 @@ def predict(
                 progress.update(1)
     document: dict[str, Any] = {"run": str(run), "images": good, "failed": failed}
     if results is not None:
-        written = write_results(results, entries or [], card.model in MASK_DETECTORS)
+        written = write_results(results, entries or [], config.model in MASK_DETECTORS)
         document["results"] = [str(path) for path in written]
     if csv is not None:
         write_csv(csv, heads, rows)
@@ -175,7 +176,7 @@ def _refuse_what_others_have(
 
 
 def _objects(
-    card: Card,
+    config: ModelConfig,
     network: Any,
     device: Any,
     paths: list[bytes],
@@ -190,17 +191,17 @@ def _objects(
     from freqprep.training.predict_pictures import write_picture
 
     least = threshold if results is None else 0.0
-    found = prediction.predict_objects(card, network, device, paths, threshold=least)
+    found = prediction.predict_objects(config, network, device, paths, threshold=least)
     for number, (image_id, one) in enumerate(zip(prediction.image_ids(paths), found, strict=True)):
         if isinstance(one, Failure):
             yield one
             continue
         if results is not None:
-            results += one.results(card, image_id)
+            results += one.results(config, image_id)
             one = one.at_least(threshold)
-        document = one.to_dict(card, image_id)
+        document = one.to_dict(config, image_id)
         if pictures is not None:
-            write_picture(pictures[number], prediction.drawn(one, card), overwrite)
+            write_picture(pictures[number], prediction.drawn(one, config), overwrite)
             document["picture"] = str(pictures[number])
         yield document
 

@@ -12,7 +12,7 @@ from freqprep.importance.analysis import DEFAULT_TOP
 from freqprep.importance.choice import BEST
 from freqprep.importance.network_judge import NETWORK_SCORES
 from freqprep.importance.ranking import BYTES, SCORES
-from freqprep.importance.request import Inquiry, find, other_split
+from freqprep.importance.request import StatsRequest, find, other_split
 from freqprep.importance.result import chosen_from, to_document
 from freqprep.progress import say
 from freqprep.report import PLOT_FILES, write_plots, write_report
@@ -151,7 +151,7 @@ def stats(
     opened = open_store(store)
     chosen_split = opened.only(split)
     other = None if compare is None else other_split(opened, chosen_split, compare)
-    inquiry = Inquiry(top, by, budget, network, sample, scores)
+    inquiry = StatsRequest(top, by, budget, network, sample, scores)
     findings = find(chosen_split, inquiry, other, jobs)
     indices = findings.choice.selection.indices
     if report is not None:

@@ -8,15 +8,16 @@ import numpy as np
 
 from freqprep.importance.analysis import Analysis
 from freqprep.importance.drift import Drift
-from freqprep.importance.result import Findings, jaccard, verdict_on
+from freqprep.importance.result import StatsResult, jaccard, verdict_on
 from freqprep.spectrum.channels import NAMES, PUBLISHED, Selection, published
-from freqprep.text.terminal import columns, paragraph, plural, shortened, size
+from freqprep.text.quantities import plural, size
+from freqprep.text.terminal import columns, paragraph, shortened
 
 _MOST_DRIFTED = 12
 _WIDEST_SCORE = 18
 
 
-def describe(findings: Findings) -> str:
+def describe(findings: StatsResult) -> str:
     """All of it as text."""
     parts = [
         _head(findings),
@@ -30,7 +31,7 @@ def describe(findings: Findings) -> str:
     return "\n\n".join(parts)
 
 
-def _head(findings: Findings) -> str:
+def _head(findings: StatsResult) -> str:
     analysis, choice = findings.analysis, findings.choice
     rejected = f", {analysis.rejected} rejected left out" if analysis.rejected else ""
     lines = [
@@ -43,7 +44,7 @@ def _head(findings: Findings) -> str:
     return "\n".join(map(paragraph, lines))
 
 
-def _ranking(findings: Findings) -> str:
+def _ranking(findings: StatsResult) -> str:
     analysis, ranking = findings.analysis, findings.choice.ranking
     chosen = set(findings.choice.selection.indices)
     error = analysis.error(ranking.name)
@@ -78,7 +79,7 @@ def _digits(value: float, digits: int) -> str:
     return f"{mantissa}e{int(exponent)}" if exponent else mantissa
 
 
-def _chosen(findings: Findings) -> str:
+def _chosen(findings: StatsResult) -> str:
     analysis, choice = findings.analysis, findings.choice
     indices = choice.selection.indices
     every = analysis.channel_bytes.sum()
@@ -98,7 +99,7 @@ def _chosen(findings: Findings) -> str:
     )
 
 
-def _candidates(findings: Findings) -> str:
+def _candidates(findings: StatsResult) -> str:
     """What the other scores and rules would choose, and the published lists."""
     choice = findings.choice
     listed = {frozenset(candidate.indices) for candidate in choice.candidates}
@@ -126,7 +127,7 @@ def _candidate(analysis: Analysis, chosen: Selection, selection: Selection) -> l
     ]
 
 
-def _stability(findings: Findings) -> str:
+def _stability(findings: StatsResult) -> str:
     analysis, name = findings.analysis, findings.choice.ranking.name
     found = analysis.stability.get(name)
     if found is None:
@@ -144,7 +145,7 @@ def _stability(findings: Findings) -> str:
     return "\n".join(map(paragraph, lines))
 
 
-def _drift(findings: Findings, drift: Drift) -> str:
+def _drift(findings: StatsResult, drift: Drift) -> str:
     errors = drift.standard_errors
     strength = np.abs(drift.level if errors is None else errors)
     rows = []

@@ -9,8 +9,9 @@ from typing import Any
 from freqprep.convert.estimate import Estimate
 from freqprep.store.class_counts import ClassCounts, ObjectCounts
 from freqprep.store.summary import SplitSummary
-from freqprep.text.terminal import counts, duration, plural, shortened, table
-from freqprep.text.terminal import size as size_text
+from freqprep.text.quantities import counts, duration, plural
+from freqprep.text.quantities import size as size_text
+from freqprep.text.terminal import shortened, table
 
 _ALL_SHOWN = 6
 _LARGEST, _SMALLEST = 5, 3

@@ -216,7 +216,7 @@ def train(
     run: Annotated[
         Path,
         typer.Option(
-            help="Folder of the run: card, checkpoint, metrics.",
+            help="Folder of the run: config, checkpoint, metrics.",
             metavar="DIR",
             rich_help_panel=_RUN,
         ),
@@ -315,18 +315,18 @@ def train(
         else:
             typer.echo(describe_sweep(rows))
         return
-    card = train_network(request)
+    config = train_network(request)
     if process_numbers()[1] > 0:
         return  # the leading process alone speaks
     if json:
-        print_json({"run": str(run), "model": card.model, **card.results})
+        print_json({"run": str(run), "model": config.model, **config.results})
     else:
-        typer.echo(describe(card, run))
+        typer.echo(describe(config, run))
 
 
 def _policy(aligned_crops: bool, smallest_crop: float | None) -> Any:
     """The augmentation asked for; None is the preset's."""
-    from freqprep.augment import FramePolicy, Policy
+    from freqprep.augment import DetectorPolicy, Policy
 
     if aligned_crops and smallest_crop is not None:
         raise UsageError(
@@ -334,7 +334,7 @@ def _policy(aligned_crops: bool, smallest_crop: float | None) -> Any:
             "leave one out: the former is for classifiers, the latter for detectors",
         )
     if smallest_crop is not None:
-        return FramePolicy(smallest_crop=smallest_crop)
+        return DetectorPolicy(smallest_crop=smallest_crop)
     return Policy(aligned=True) if aligned_crops else None
 
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from freqprep.text.terminal import columns, on_one_line, size, table
+from freqprep.text.quantities import size
+from freqprep.text.terminal import columns, on_one_line, table
 from freqprep_cli.output import percent
 
 if TYPE_CHECKING:
-    from freqprep.training.model_config import Card
+    from freqprep.training.model_config import ModelConfig
 
 
-def describe(card: Card, run: Path) -> str:
+def describe(config: ModelConfig, run: Path) -> str:
     """A run's results for people."""
-    results = card.results
-    inputs, validation = card.inputs, results["validation"]
+    results = config.results
+    inputs, validation = config.inputs, results["validation"]
     lines = [
         ("input", f"{_size(inputs)}, {len(inputs.read)} channels read"),
         ("parameters", f"{results['parameters']:,}"),
@@ -23,7 +24,7 @@ def describe(card: Card, run: Path) -> str:
         ("read", f"{size(results['read_bytes_per_image'])} an image"),
         ("source files", f"{size(results['source_bytes_per_image'])} an image"),
     ]
-    if validation and card.detects:
+    if validation and config.detects:
         lines += [
             (f"{what} AP, AP50", f"{percent(found['AP'])}, {percent(found['AP50'])}")
             for what in ("box", "mask")
@@ -44,7 +45,7 @@ def describe(card: Card, run: Path) -> str:
             ("proposed", f"{len(gate['channels'])} channels: {run / gate['selection_file']}"),
             ("scores", f"{run / gate['scores_file']}, for `freqprep stats --scores`"),
         ]
-    return f"{card.model} in {run}\n{table(lines)}"
+    return f"{config.model} in {run}\n{table(lines)}"
 
 
 def _size(inputs: Any) -> str:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from freqprep.augment import color
-from freqprep.augment.classifier_input import Inputs, Policy
+from freqprep.augment.classifier_input import ClassifierInput, Policy
 from freqprep.augment.crops import (
     CROP_DRAWS,
     Windows,
@@ -34,14 +34,14 @@ class Preprocess:
 
     Parameters
     ----------
-    inputs : Inputs
+    inputs : ClassifierInput
     steps : ndarray of float32, shape (C,)
         Quantization steps of ``inputs.read``, in that order.
     grid : tuple of int
         Rows and columns of blocks of the stored codes.
     """
 
-    def __init__(self, inputs: Inputs, steps: np.ndarray, grid: tuple[int, int]) -> None:
+    def __init__(self, inputs: ClassifierInput, steps: np.ndarray, grid: tuple[int, int]) -> None:
         self.inputs = inputs
         self._resample = inputs.resampler(steps, grid)
 
@@ -70,7 +70,7 @@ class Augment:
 
     Parameters
     ----------
-    inputs : Inputs
+    inputs : ClassifierInput
     steps : ndarray of float32, shape (C,)
         Quantization steps of ``inputs.read``, in that order.
     grid : tuple of int
@@ -82,7 +82,7 @@ class Augment:
 
     def __init__(
         self,
-        inputs: Inputs,
+        inputs: ClassifierInput,
         steps: np.ndarray,
         grid: tuple[int, int],
         policy: Policy,

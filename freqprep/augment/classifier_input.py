@@ -10,7 +10,7 @@ import numpy as np
 from freqprep.augment.input_spec import (
     RGB_MEAN,
     RGB_STD,
-    Feed,
+    InputSpec,
     check,
     fields_of,
     finite,
@@ -25,7 +25,7 @@ from freqprep.store.split import Split
 
 
 @dataclass(frozen=True)
-class Inputs(Feed):
+class ClassifierInput(InputSpec):
     """What a network is fed.
 
     Attributes
@@ -76,7 +76,9 @@ class Inputs(Feed):
         return self.planes, side, side
 
     @classmethod
-    def frequency(cls, split: Split, used: Selection, read: Selection, grid: int) -> Inputs:
+    def frequency(
+        cls, split: Split, used: Selection, read: Selection, grid: int
+    ) -> ClassifierInput:
         """Coefficients, normalised by the split's own moments.
 
         Parameters
@@ -106,7 +108,7 @@ class Inputs(Feed):
         )
 
     @classmethod
-    def rgb(cls, split: Split, read: Selection | None = None, side: int = 224) -> Inputs:
+    def rgb(cls, split: Split, read: Selection | None = None, side: int = 224) -> ClassifierInput:
         """Pixels, normalised as ImageNet's networks expect.
 
         Parameters
@@ -120,7 +122,7 @@ class Inputs(Feed):
         names = NAMES if read is None else read.names
         return cls("rgb", names, (), side, _resize(split, side), RGB_MEAN, RGB_STD)
 
-    def on(self, split: Split) -> Inputs:
+    def on(self, split: Split) -> ClassifierInput:
         """The same input from a split of another geometry: what was cut is not cut again."""
         return replace(self, resize=_resize(split, self.side))
 
@@ -129,7 +131,7 @@ class Inputs(Feed):
         return to_dict(self)
 
     @classmethod
-    def from_dict(cls, document: object) -> Inputs:
+    def from_dict(cls, document: object) -> ClassifierInput:
         """From `to_dict`'s form, checked.
 
         Raises
@@ -193,7 +195,7 @@ class Policy:
 
     @classmethod
     def from_dict(cls, document: object) -> Policy:
-        """From `to_dict`'s form, checked; as `Inputs.from_dict`."""
+        """From `to_dict`'s form, checked; as `ClassifierInput.from_dict`."""
         with from_a_card("augmentation"):
             return cls(**fields_of(cls, document))
 

@@ -19,7 +19,7 @@ from freqprep.augment.crops import Windows
 from freqprep.augment.input_spec import (
     RGB_MEAN,
     RGB_STD,
-    Feed,
+    InputSpec,
     check,
     fields_of,
     finite,
@@ -41,7 +41,7 @@ _MEASURED = 32
 
 
 @dataclass(frozen=True)
-class Frames(Feed):
+class DetectorInput(InputSpec):
     """What a detector is fed.
 
     Attributes
@@ -93,7 +93,7 @@ class Frames(Feed):
         return 1 if self.kind == "rgb" else BLOCK // self.stride
 
     @classmethod
-    def frequency(cls, split: Split, used: Selection, read: Selection, grid: int) -> Frames:
+    def frequency(cls, split: Split, used: Selection, read: Selection, grid: int) -> DetectorInput:
         """Coefficients, normalised by their moments in some images of the split.
 
         The split's own moments are of the images as they are stored: enlarged two or three times,
@@ -121,13 +121,13 @@ class Frames(Feed):
         return mine == ("frequency", used.names, read.names, _sides(grid))
 
     @classmethod
-    def rgb(cls, read: Selection | None, grid: int) -> Frames:
+    def rgb(cls, read: Selection | None, grid: int) -> DetectorInput:
         """Pixels, normalised as ImageNet's networks expect; ``read`` is all channels if None."""
         names = NAMES if read is None else read.names
         return cls("rgb", names, (), *_sides(grid), RGB_MEAN, RGB_STD)
 
     def sizes(self, lengths: np.ndarray) -> np.ndarray:
-        """Frames of some images, or of boxes cut from them.
+        """DetectorInput of some images, or of boxes cut from them.
 
         Parameters
         ----------
@@ -163,7 +163,7 @@ class Frames(Feed):
         return to_dict(self)
 
     @classmethod
-    def from_dict(cls, document: object) -> Frames:
+    def from_dict(cls, document: object) -> DetectorInput:
         """From `to_dict`'s form, checked.
 
         Raises
@@ -176,7 +176,7 @@ class Frames(Feed):
 
 
 @dataclass(frozen=True)
-class FramePolicy:
+class DetectorPolicy:
     """How training varies a detector's images.
 
     Attributes
@@ -213,7 +213,7 @@ def _sides(grid: int) -> tuple[int, int]:
     return short, round(short * ASPECT)
 
 
-def _moments(plain: Frames, split: Split) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _moments(plain: DetectorInput, split: Split) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation of each used channel over the first valid images' frames.
 
     Rows of a store are permuted, so the first ones are a random sample.

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from freqprep.augment.crops import Windows, checked_sizes
-from freqprep.augment.detector_input import FramePolicy, Frames
+from freqprep.augment.detector_input import DetectorInput, DetectorPolicy
 from freqprep.augment.randomness import uniforms
 from freqprep.augment.resample import Resampler
 from freqprep.augment.targets import Move, targets_of
@@ -23,7 +23,7 @@ _CROP, _FLIP = 10, 11  # streams of random numbers
 
 
 @dataclass(frozen=True, eq=False)
-class Framed:
+class PaddedBatch:
     """Images of different sizes on one canvas.
 
     Attributes
@@ -41,24 +41,24 @@ class Framed:
     targets: list[dict[str, Tensor]]
 
 
-class FramePreprocess:
+class DetectorPreprocess:
     """The input of evaluation: whole images, resized and normalised.
 
     Parameters
     ----------
-    inputs : Frames
+    inputs : DetectorInput
     steps : ndarray of float32, shape (C,)
         Quantization steps of ``inputs.read``, in that order.
     grid : tuple of int
         Rows and columns of blocks of the stored codes.
     """
 
-    def __init__(self, inputs: Frames, steps: np.ndarray, grid: tuple[int, int]) -> None:
+    def __init__(self, inputs: DetectorInput, steps: np.ndarray, grid: tuple[int, int]) -> None:
         self.inputs = inputs
         self._resample = inputs.resampler(steps, grid)
 
     @torch.no_grad()
-    def __call__(self, codes: Tensor, sizes: np.ndarray) -> Framed:
+    def __call__(self, codes: Tensor, sizes: np.ndarray) -> PaddedBatch:
         """Prepare a batch.
 
         Parameters
@@ -70,10 +70,10 @@ class FramePreprocess:
         """
         sizes = checked_sizes(sizes)
         windows = self.inputs.windows(np.zeros_like(sizes), sizes)
-        return Framed(*_on_canvas(self.inputs, self._resample, codes, windows), [])
+        return PaddedBatch(*_on_canvas(self.inputs, self._resample, codes, windows), [])
 
 
-class FrameAugment:
+class DetectorAugment:
     """The input of training: images and their objects, cut and mirrored at random.
 
     Choices are drawn from (seed, epoch, row) alone: a row gets the same ones in any batch, on any
@@ -81,12 +81,12 @@ class FrameAugment:
 
     Parameters
     ----------
-    inputs : Frames
+    inputs : DetectorInput
     steps : ndarray of float32, shape (C,)
         Quantization steps of ``inputs.read``, in that order.
     grid : tuple of int
         Rows and columns of blocks of the stored codes.
-    policy : FramePolicy
+    policy : DetectorPolicy
     seed : int
         At least 0.
     objects : ObjectTable
@@ -97,10 +97,10 @@ class FrameAugment:
 
     def __init__(
         self,
-        inputs: Frames,
+        inputs: DetectorInput,
         steps: np.ndarray,
         grid: tuple[int, int],
-        policy: FramePolicy,
+        policy: DetectorPolicy,
         seed: int,
         objects: ObjectTable,
         masks: bool,
@@ -110,7 +110,7 @@ class FrameAugment:
         self._resample = inputs.resampler(steps, grid)
 
     @torch.no_grad()
-    def __call__(self, batch: Batch) -> Framed:
+    def __call__(self, batch: Batch) -> PaddedBatch:
         """Vary and prepare a batch of codes of ``inputs.read``; all on the codes' device."""
         start, length, flip = self._choices(batch)
         windows = self.inputs.windows(start, length)
@@ -120,7 +120,7 @@ class FrameAugment:
             move = Move(_pair(start[image]), _pair(length[image]), frames[image], bool(flip[image]))
             size = _pair(batch.sizes[image])
             targets.append(targets_of(self._objects, row, size, move, self._masks, images.device))
-        return Framed(images, frames, targets)
+        return PaddedBatch(images, frames, targets)
 
     def _choices(self, batch: Batch) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """First pixel and length of each crop, int64 (n, 2), and which images are mirrored."""
@@ -135,7 +135,7 @@ class FrameAugment:
 
 
 def _on_canvas(
-    inputs: Frames,
+    inputs: DetectorInput,
     resample: Resampler,
     codes: Tensor,
     windows: Windows,

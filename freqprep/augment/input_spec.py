@@ -30,7 +30,7 @@ RGB_MEAN, RGB_STD = (
 """What ImageNet's networks expect, of each colour in 0..255."""
 
 
-class Feed:
+class InputSpec:
     """Channels and their normalisation; what becomes of an image's size, its heirs say.
 
     Attributes

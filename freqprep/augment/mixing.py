@@ -74,7 +74,7 @@ def mixup(
     Returns
     -------
     tuple of Tensor
-        Inputs and targets, of the same shapes.
+        ClassifierInput and targets, of the same shapes.
     """
     share, _ = _draws(alpha, seed, epoch, step)
     return _blend(inputs, share), _blend(targets, share)

@@ -20,7 +20,7 @@ from freqprep.store import shard
 from freqprep.store.class_counts import ClassCounts, ObjectCounts, count_labels, count_objects
 from freqprep.store.plan import Plan, estimated_bytes, memory_bound
 from freqprep.store.schema import IMAGE_ARRAYS, OBJECT_ARRAYS, ROWS_PER_SHARD
-from freqprep.store.writer import Build, is_root
+from freqprep.store.writer import PartialSplit, is_root
 
 _OTHER_FILES = 3  # documents of the group and of the coefficients, manifest
 
@@ -78,7 +78,7 @@ def estimate(request: Request) -> dict[str, Estimate]:
     """Estimate every split that `freqprep.convert.run.convert` would make; errors are the same."""
     found = discover(request)
     is_root(request.store)
-    builds = {name: Build(request.store, name) for name in found.listings}
+    builds = {name: PartialSplit(request.store, name) for name in found.listings}
     refuse_existing(request, builds)
     todo = pending(request, builds)
     classes = class_list(request, found, set(todo))

@@ -16,7 +16,7 @@ from freqprep.store.layout import PARTIAL_PREFIX
 from freqprep.store.plan import Plan, load_attributes, load_named_paths, make_plan
 from freqprep.store.reader import open_store
 from freqprep.store.schema import SplitAttributes, library_versions
-from freqprep.store.writer import Build, is_root
+from freqprep.store.writer import PartialSplit, is_root
 
 
 def discover(request: Request) -> Discovered:
@@ -75,16 +75,16 @@ def _as_options(paths: Mapping[str, str]) -> str:
     return named or "no --annotations and no --images"
 
 
-def builds_of(request: Request, found: Discovered) -> dict[str, Build]:
+def builds_of(request: Request, found: Discovered) -> dict[str, PartialSplit]:
     """The splits to make; on resume also those of the plans that the source no longer lists."""
     names = set(found.listings)
     if request.resume and request.split is None:
         folders = request.store.glob(f"{PARTIAL_PREFIX}*")
         names |= {f.name[len(PARTIAL_PREFIX) :] for f in folders if (f / "plan.json").is_file()}
-    return {name: Build(request.store, name) for name in sorted(names)}
+    return {name: PartialSplit(request.store, name) for name in sorted(names)}
 
 
-def pending(request: Request, builds: Mapping[str, Build]) -> dict[str, Build]:
+def pending(request: Request, builds: Mapping[str, PartialSplit]) -> dict[str, PartialSplit]:
     """Those of the splits that are not finished; on resume a finished one stays as it is."""
     return {
         name: build
@@ -93,7 +93,7 @@ def pending(request: Request, builds: Mapping[str, Build]) -> dict[str, Build]:
     }
 
 
-def refuse_existing(request: Request, builds: Mapping[str, Build]) -> None:
+def refuse_existing(request: Request, builds: Mapping[str, PartialSplit]) -> None:
     """Refuse to touch splits that are there, unless it was asked for."""
     if request.overwrite:
         return

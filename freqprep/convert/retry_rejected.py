@@ -29,15 +29,15 @@ from freqprep.store.plan import Plan, make_plan, save_plan
 from freqprep.store.reader import Split
 from freqprep.store.schema import ROWS_PER_SHARD, library_versions
 from freqprep.store.verify import shard_moments
-from freqprep.store.writer import Build
+from freqprep.store.writer import PartialSplit
 
 
-def prepare_retry(build: Build, split: Split, listing: Listing, root: Path) -> None:
+def prepare_retry(build: PartialSplit, split: Split, listing: Listing, root: Path) -> None:
     """Fill a build with the split's plan, and with its shards that have no reject.
 
     Parameters
     ----------
-    build : Build
+    build : PartialSplit
     split : Split
         The finished split.
     listing : Listing

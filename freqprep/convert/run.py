@@ -44,7 +44,7 @@ from freqprep.store.plan import Plan, load_attributes, load_plan, memory_bound, 
 from freqprep.store.reader import open_store
 from freqprep.store.schema import IMAGE_ARRAYS, OBJECT_ARRAYS, ArraySpec
 from freqprep.store.summary import SplitSummary, summarize
-from freqprep.store.writer import Build, is_root, open_or_create_root
+from freqprep.store.writer import PartialSplit, is_root, open_or_create_root
 
 __all__ = ["Request", "convert"]
 
@@ -88,7 +88,10 @@ def convert(request: Request) -> dict[str, SplitSummary]:
 
 
 def _prepare(
-    request: Request, builds: Mapping[str, Build], todo: Mapping[str, Build], found: Discovered
+    request: Request,
+    builds: Mapping[str, PartialSplit],
+    todo: Mapping[str, PartialSplit],
+    found: Discovered,
 ) -> None:
     """Leave each build to do with a plan: the stored one on resume, else a new one."""
     if request.retry_rejected:
@@ -118,7 +121,7 @@ def _prepare(
         save_plan(plan, todo[name].folder)
 
 
-def _convert_split(request: Request, build: Build) -> None:
+def _convert_split(request: Request, build: PartialSplit) -> None:
     plan = load_plan(build.folder)
     began = time.monotonic()
     with Journal(build.journal_path) as journal, build.aside() as aside:
@@ -160,7 +163,7 @@ def _convert_split(request: Request, build: Build) -> None:
 
 
 def _tasks(
-    request: Request, plan: Plan, build: Build, aside: Path, finished: set[int]
+    request: Request, plan: Plan, build: PartialSplit, aside: Path, finished: set[int]
 ) -> Iterator[ShardTask]:
     for shard in range(plan.shards):
         if shard not in finished:
@@ -175,7 +178,7 @@ def _tasks(
             )
 
 
-def _publish(build: Build, plan: Plan, journal: Journal, aside: Path) -> str:
+def _publish(build: PartialSplit, plan: Plan, journal: Journal, aside: Path) -> str:
     results = [journal.finished[shard] for shard in range(plan.shards)]
     rows = RowResults.concatenate([result.rows for result in results])
     moments = sum((result.moments for result in results), Moments.zero(CHANNELS))

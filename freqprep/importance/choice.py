@@ -27,7 +27,7 @@ BEST = "best"
 
 
 @dataclass(frozen=True)
-class Judged:
+class NetworkResult:
     """A trained network's verdict on a selection.
 
     Attributes
@@ -63,7 +63,7 @@ class Budget:
 
 
 @dataclass(frozen=True)
-class Asked:
+class BudgetRequest:
     """A budget in words, understood: bytes an image, or a selection that shall not be exceeded."""
 
     name: str
@@ -91,7 +91,7 @@ class Choice:
     candidates : tuple of Selection
         What each score, each rule and each published list gives within the count and the budget;
         named after it.
-    judged : tuple of Judged
+    judged : tuple of NetworkResult
         The network's verdict on each candidate; empty without a network.
     """
 
@@ -100,13 +100,13 @@ class Choice:
     selection: Selection
     budget: Budget
     candidates: tuple[Selection, ...]
-    judged: tuple[Judged, ...] = ()
+    judged: tuple[NetworkResult, ...] = ()
 
 
-Judge = Callable[[Sequence[Selection]], tuple[Judged, ...]]
+Judge = Callable[[Sequence[Selection]], tuple[NetworkResult, ...]]
 
 
-def asked_budget(split: Split, top: int, by: str, budget: str | None) -> Asked:
+def asked_budget(split: Split, top: int, by: str, budget: str | None) -> BudgetRequest:
     """What the user's words for a budget mean, before any channel's bytes are known.
 
     Without words there is no limit; but the best (`BEST`) of as many channels as a published
@@ -120,15 +120,15 @@ def asked_budget(split: Split, top: int, by: str, budget: str | None) -> Asked:
     if budget is None:
         same = [name for name in PUBLISHED if len(published(name)) == top]
         if by != BEST or not same:
-            return Asked("", math.inf)
+            return BudgetRequest("", math.inf)
         budget = same[0]
     amount = parse_budget(budget, int(split.valid.sum()))
     if amount is not None:
-        return Asked(budget, amount)
+        return BudgetRequest(budget, amount)
     if budget.strip().isdecimal():
         raise UsageError(f"a budget of {budget!r} has no unit", BUDGET_REMEDY)
     try:
-        return Asked(budget, select(budget, split))
+        return BudgetRequest(budget, select(budget, split))
     except UnknownChannelError:
         remedy = did_you_mean(budget, (*PUBLISHED, *saved_selections(split.path.parent)))
         raise UsageError(f"{budget!r} is no budget", remedy + BUDGET_REMEDY) from None

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from freqprep.importance.analysis import DEFAULT_SCORE, Analysis
-from freqprep.importance.choice import Budget, Judged
+from freqprep.importance.choice import Budget, NetworkResult
 from freqprep.importance.network import (
     Network,
     NetworkSample,
@@ -32,7 +32,7 @@ _MEANS = tuple(component * FREQUENCIES for component in range(len(COMPONENTS)))
 
 
 @dataclass(frozen=True)
-class Jury:
+class NetworkJudge:
     """A trained network, and the images it is asked about.
 
     Attributes
@@ -50,16 +50,16 @@ class Jury:
     name: str
 
     @classmethod
-    def load(cls, split: Split, path: Path, images: int) -> Jury:
+    def load(cls, split: Split, path: Path, images: int) -> NetworkJudge:
         """Read a network and draw the sample; errors as theirs."""
         network = load_rgb_network(path)
         return cls(split, network, NetworkSample.gather(split, network, images=images), path.name)
 
-    def judge(self, selections: Sequence[Selection]) -> tuple[Judged, ...]:
+    def judge(self, selections: Sequence[Selection]) -> tuple[NetworkResult, ...]:
         """The network's verdict on each selection."""
         found = evaluate(self.split, self.network, self.sample, selections)
         return tuple(
-            Judged(selection.name, selection, float(loss), float(accuracy))
+            NetworkResult(selection.name, selection, float(loss), float(accuracy))
             for selection, loss, accuracy in zip(
                 selections, found.loss, found.accuracy, strict=True
             )

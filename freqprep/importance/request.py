@@ -10,17 +10,17 @@ from freqprep.errors import UsageError, did_you_mean
 from freqprep.importance.analysis import DEFAULT_SCORE, Analysis, analyse
 from freqprep.importance.choice import BEST, Choice, asked_budget, choose
 from freqprep.importance.drift import Drift, drift
-from freqprep.importance.network_judge import FORWARD, NETWORK_SCORES, REMOVAL, Jury
+from freqprep.importance.network_judge import FORWARD, NETWORK_SCORES, REMOVAL, NetworkJudge
 from freqprep.importance.proposal import check_count
 from freqprep.importance.ranking import BYTES, SCORES, Ranking
-from freqprep.importance.result import Findings, landmark_selections
+from freqprep.importance.result import StatsResult, landmark_selections
 from freqprep.importance.score_file import read_scores
 from freqprep.store.manifest import MANIFEST
 from freqprep.store.reader import Split, Store, open_store
 
 
 @dataclass(frozen=True)
-class Inquiry:
+class StatsRequest:
     """What is asked.
 
     Attributes
@@ -48,8 +48,8 @@ class Inquiry:
 
 
 def find(
-    split: Split, inquiry: Inquiry, other: Split | None = None, jobs: int | None = None
-) -> Findings:
+    split: Split, inquiry: StatsRequest, other: Split | None = None, jobs: int | None = None
+) -> StatsResult:
     """Read a split once, rank and choose its channels, ask the network, compare.
 
     What can be refused is refused before the pass, which takes long for a large split.
@@ -57,7 +57,7 @@ def find(
     Parameters
     ----------
     split : Split
-    inquiry : Inquiry
+    inquiry : StatsRequest
     other : Split, optional
         To compare with.
     jobs : int, optional
@@ -77,7 +77,7 @@ def find(
     asked = asked_budget(split, inquiry.top, inquiry.by, inquiry.budget)
     jury = None
     if inquiry.network is not None:
-        jury = Jury.load(split, inquiry.network, inquiry.sample)
+        jury = NetworkJudge.load(split, inquiry.network, inquiry.sample)
     analysis = analyse(split, inquiry.top, jobs)
     compared_with = None if other is None else analyse(other, inquiry.top, jobs)
     budget = asked.budget(analysis)
@@ -88,7 +88,7 @@ def find(
     elif jury is not None and inquiry.by == REMOVAL:
         analysis = _with(analysis, *jury.removal())
     choice = choose(analysis, inquiry.top, inquiry.by, budget, None if jury is None else jury.judge)
-    found = Findings(analysis, choice, drift=_compared(choice, analysis, compared_with, inquiry))
+    found = StatsResult(analysis, choice, drift=_compared(choice, analysis, compared_with, inquiry))
     if jury is None:
         return found
     return dataclasses.replace(
@@ -124,7 +124,7 @@ def other_split(store: Store, split: Split, other: str) -> Split:
     return there.only(split.attributes.split if split.attributes.split in there else None)
 
 
-def _check(inquiry: Inquiry, given: Ranking | None) -> None:
+def _check(inquiry: StatsRequest, given: Ranking | None) -> None:
     check_count(inquiry.top)
     ours = (*SCORES, BYTES)
     known = (*ours, *NETWORK_SCORES, BEST)
@@ -147,7 +147,7 @@ def _with(analysis: Analysis, *more: Ranking) -> Analysis:
 
 
 def _compared(
-    choice: Choice, analysis: Analysis, other: Analysis | None, inquiry: Inquiry
+    choice: Choice, analysis: Analysis, other: Analysis | None, inquiry: StatsRequest
 ) -> Drift | None:
     if other is None:
         return None

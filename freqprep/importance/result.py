@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from freqprep.importance.analysis import Analysis
-from freqprep.importance.choice import Choice, Judged
+from freqprep.importance.choice import Choice, NetworkResult
 from freqprep.importance.drift import Drift
 from freqprep.spectrum.channels import NAMES, PUBLISHED, Selection, published
 
@@ -19,14 +19,14 @@ LANDMARKS = (6, 12, 24, 32, 48, 64, 192)
 
 
 @dataclass(frozen=True)
-class Findings:
+class StatsResult:
     """An analysis, what was chosen by it, and what a network says.
 
     Attributes
     ----------
     analysis : Analysis
     choice : Choice
-    landmarks : tuple of Judged
+    landmarks : tuple of NetworkResult
         The network's verdict on the chosen channels, the top of the ranking at `LANDMARKS`, and
         the published selections; empty without a network.
     network : str
@@ -38,7 +38,7 @@ class Findings:
 
     analysis: Analysis
     choice: Choice
-    landmarks: tuple[Judged, ...] = ()
+    landmarks: tuple[NetworkResult, ...] = ()
     network: str = ""
     sample: int = 0
     drift: Drift | None = None
@@ -58,7 +58,7 @@ def jaccard(one: Iterable[int], other: Iterable[int]) -> float:
     return len(first & second) / max(len(first | second), 1)
 
 
-def to_document(findings: Findings) -> dict[str, Any]:
+def to_document(findings: StatsResult) -> dict[str, Any]:
     """As JSON data; nothing in it is infinite or not a number."""
     analysis, choice = findings.analysis, findings.choice
     indices = choice.selection.indices
@@ -96,7 +96,7 @@ def to_document(findings: Findings) -> dict[str, Any]:
     }
 
 
-def chosen_from(findings: Findings) -> dict[str, Any]:
+def chosen_from(findings: StatsResult) -> dict[str, Any]:
     """How a selection was made, to be saved with it."""
     analysis, choice = findings.analysis, findings.choice
     described = _described(analysis, choice.selection)
@@ -122,18 +122,18 @@ def _described(analysis: Analysis, selection: Selection) -> dict[str, Any]:
     }
 
 
-def verdict_on(judged: Iterable[Judged], indices: Iterable[int]) -> Judged | None:
+def verdict_on(judged: Iterable[NetworkResult], indices: Iterable[int]) -> NetworkResult | None:
     """What the network said about a set of channels, under whatever name."""
     wanted = frozenset(indices)
     return next((one for one in judged if frozenset(one.selection.indices) == wanted), None)
 
 
-def _verdict(judged: Iterable[Judged], selection: Selection) -> dict[str, Any]:
+def _verdict(judged: Iterable[NetworkResult], selection: Selection) -> dict[str, Any]:
     found = verdict_on(judged, selection.indices)
     return {} if found is None else {"loss": found.loss, "accuracy": found.accuracy}
 
 
-def _score(findings: Findings, name: str) -> dict[str, Any]:
+def _score(findings: StatsResult, name: str) -> dict[str, Any]:
     ranking = findings.analysis.rankings[name]
     document: dict[str, Any] = {
         "unit": ranking.unit,

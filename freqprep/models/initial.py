@@ -112,7 +112,7 @@ def load_weights(
     return Loaded(tuple(found), tuple(name for name in own if name not in found))
 
 
-def settle_norms(
+def recalibrate_batch_norm(
     detector: Detector, initialised: Collection[str], images: Callable[[], torch.Tensor]
 ) -> None:
     """Give the norms behind a backbone's new convolutions the statistics of what these put out.

@@ -144,7 +144,7 @@ def check_name(what: str, name: str, known: tuple[str, ...]) -> None:
 
 
 def open_resnet(network: Any, stem: nn.Module, channels: int) -> None:
-    """Feed the first stage of torchvision's ResNet from a stem of another width.
+    """InputSpec the first stage of torchvision's ResNet from a stem of another width.
 
     Parameters
     ----------
@@ -183,7 +183,7 @@ def _patches(channels: int) -> nn.Module:
 
 
 def _open_mobilenet(network: Any, stem: nn.Module, channels: int) -> None:
-    """Feed the first inverted residual: a 3x3 filter for each channel, then a mixture."""
+    """InputSpec the first inverted residual: a 3x3 filter for each channel, then a mixture."""
     network.features[0] = stem
     first = network.features[1]
     first.use_res_connect = False  # as in RGB, also where it happens to have 16 channels

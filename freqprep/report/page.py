@@ -8,7 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 from string import Template
 
-from freqprep.importance.result import Findings
+from freqprep.importance.result import StatsResult
 from freqprep.progress import Progress
 from freqprep.report import sections
 from freqprep.report.pictures import samples
@@ -30,14 +30,14 @@ _LINKS = (
 )
 
 
-def write_report(findings: Findings, split: Split, path: Path) -> None:
+def write_report(findings: StatsResult, split: Split, path: Path) -> None:
     """Write what was found as one HTML file.
 
     Style, script and pictures are inside; the file makes no request and needs no network.
 
     Parameters
     ----------
-    findings : Findings
+    findings : StatsResult
     split : Split
         What was analysed.
     path : Path

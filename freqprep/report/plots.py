@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from freqprep.importance.result import Findings
+from freqprep.importance.result import StatsResult
 from freqprep.progress import Progress
 from freqprep.report.figures import every_figure
 from freqprep.report.pictures import Sample, gallery, samples
@@ -42,12 +42,12 @@ _CELL = 260.0
 _CAPTION = 34.0
 
 
-def write_plots(findings: Findings, split: Split, folder: Path) -> list[Path]:
+def write_plots(findings: StatsResult, split: Split, folder: Path) -> list[Path]:
     """Write the figures of the report as PNG files, on white.
 
     Parameters
     ----------
-    findings : Findings
+    findings : StatsResult
     split : Split
         What was analysed.
     folder : Path

@@ -26,7 +26,7 @@ from freqprep.report.text import decibel, esc, kilobytes, percent, whole
 from freqprep.spectrum.channels import CHANNELS
 from freqprep.store.schema import ROWS_PER_SHARD
 from freqprep.store.split import Split
-from freqprep.text.terminal import plural
+from freqprep.text.quantities import plural
 
 _SHEETS = ("Y (brightness)", "Cb (blue against yellow)", "Cr (red against green)")
 

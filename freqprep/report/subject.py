@@ -9,10 +9,10 @@ from functools import cached_property
 import numpy as np
 
 from freqprep.importance.analysis import Analysis
-from freqprep.importance.choice import Budget, Judged
+from freqprep.importance.choice import Budget, NetworkResult
 from freqprep.importance.drift import Drift
 from freqprep.importance.ranking import Ranking
-from freqprep.importance.result import Findings, verdict_on
+from freqprep.importance.result import StatsResult, verdict_on
 from freqprep.spectrum.channels import CHANNELS, PUBLISHED, Selection, published
 
 SHOWN_COUNTS = (6, 12, 24, 48, 64, CHANNELS)
@@ -33,7 +33,7 @@ class Subject:
     selection : Selection
         The chosen channels.
     budget : Budget
-    judged : tuple of Judged
+    judged : tuple of NetworkResult
     network : str
     sample : int
     drift : Drift or None
@@ -44,13 +44,13 @@ class Subject:
     ranking: Ranking
     selection: Selection
     budget: Budget
-    judged: tuple[Judged, ...]
+    judged: tuple[NetworkResult, ...]
     network: str
     sample: int
     drift: Drift | None
 
     @classmethod
-    def of(cls, findings: Findings) -> Subject:
+    def of(cls, findings: StatsResult) -> Subject:
         """Read findings: the only place that knows their form."""
         choice = findings.choice
         return cls(
@@ -133,6 +133,6 @@ class Subject:
         shown[CHANNELS] = (f"all {CHANNELS}", self.top(CHANNELS))
         return [shown[count] for count in sorted(shown)]
 
-    def verdict(self, indices: Iterable[int]) -> Judged | None:
+    def verdict(self, indices: Iterable[int]) -> NetworkResult | None:
         """What the network said about a set of channels."""
         return verdict_on(self.judged, indices)

@@ -71,7 +71,7 @@ def write_shard(split_folder: Path, index: int, codes: np.ndarray, aside: Path) 
     return entry
 
 
-class Build:
+class PartialSplit:
     """An unfinished split.
 
     Parameters

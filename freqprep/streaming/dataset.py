@@ -211,7 +211,7 @@ class BatchSampler:
         """Numbers of the batches of this process."""
         rank, world_size = self._told or self._of_all()
         steps = self._order.global_steps
-        if self._order.mixing.regime != "rows":
+        if self._order.mixing.mode != "rows":
             steps -= steps % world_size
         return range(rank, steps, world_size)
 

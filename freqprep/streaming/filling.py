@@ -13,7 +13,7 @@ from freqprep.store.split import Split
 from freqprep.streaming.order import Batches, Reads
 from freqprep.streaming.pipeline import Task
 from freqprep.streaming.ring import LENT_AT_MOST, Places
-from freqprep.streaming.shuffling import Mixing
+from freqprep.streaming.shuffling import ShufflePlan
 
 Filling = tuple[list[Task], list[int]]
 """Tasks in order, and how many of them, from the first on, each batch needs."""
@@ -22,12 +22,12 @@ Filling = tuple[list[Task], list[int]]
 _GATHERED_AHEAD = 3  # one batch with the consumer, one ready, one being gathered
 
 
-def ring_depth(mixing: Mixing, needed: Reads, images: int, rows: int, threads: int) -> int:
+def ring_depth(mixing: ShufflePlan, needed: Reads, images: int, rows: int, threads: int) -> int:
     """Places that a ring needs: what it takes to go on, and as many more as are useful.
 
     Parameters
     ----------
-    mixing : Mixing
+    mixing : ShufflePlan
     needed : Reads
     images : int
         Rows of a batch.
@@ -37,14 +37,12 @@ def ring_depth(mixing: Mixing, needed: Reads, images: int, rows: int, threads: i
     threads : int
         Reading threads.
     """
-    if mixing.regime == "exact":
+    if mixing.mode == "exact":
         return _GATHERED_AHEAD + LENT_AT_MOST - 1
     ahead, least = rows // images, needed.reach + -(-threads * ROWS_PER_SHARD // images)
-    if mixing.regime == "rows":  # there is nothing to mix
-        ahead = min(max(ahead, needed.reach + 1), least)
-    else:
-        ahead = max(ahead, least)
-    return ahead + LENT_AT_MOST
+    if mixing.mode == "rows":  # nothing is mixed, so no more is read ahead than threads need
+        return min(max(ahead, needed.reach + 1), least) + LENT_AT_MOST
+    return max(ahead, least) + LENT_AT_MOST
 
 
 def from_store(split: Split, selection: Selection, needed: Reads, places: Places) -> Filling:
@@ -143,7 +141,7 @@ def read_rows(
     slots : ndarray of int64, shape (n,)
         Where on the first axis of ``target`` each row goes.
     stopped : callable
-        Asked after each chunk; the rest is left out once it is true.
+        BudgetRequest after each chunk; the rest is left out once it is true.
     """
     encoding = split.attributes.encoding
     chunk = np.empty((ROWS_PER_SHARD, *encoding.geometry.grid), encoding.dtype)

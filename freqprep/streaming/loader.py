@@ -240,7 +240,7 @@ class Loader:
             raise UsageError("the loader is closed", "make a new one")
         self._stop()
         check_content(self.split)
-        check_worker(shuffled=self._last_order.mixing.regime != "rows")
+        check_worker(shuffled=self._last_order.mixing.mode != "rows")
         check_rank_known(*self._told)
         self._position.begin()
         order, epoch, begun = self._order, self.epoch, self._position.global_step
@@ -337,7 +337,7 @@ class Loader:
 
     def __repr__(self) -> str:
         order, lanes = self._order, self._order.mixing.lanes
-        how = f"{lanes} lanes" if order.mixing.regime == "lanes" else order.mixing.regime
+        how = f"{lanes} lanes" if order.mixing.mode == "lanes" else order.mixing.mode
         return (
             f"Loader({str(self.split.path)!r}, {len(self.selection)} channels, {order.steps}"
             f" batches of {self.batch_size}, {how}, rank {order.rank} of {order.world_size},"

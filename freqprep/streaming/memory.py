@@ -15,7 +15,7 @@ from freqprep.streaming.filling import Cache, from_store, ring_depth
 from freqprep.streaming.order import Batches, Order, reads
 from freqprep.streaming.pipeline import Pipeline
 from freqprep.streaming.ring import LENT_AT_MOST
-from freqprep.streaming.shuffling import Mixing, choose_mixing
+from freqprep.streaming.shuffling import ShufflePlan, choose_mixing
 
 if TYPE_CHECKING:
     import torch
@@ -29,7 +29,7 @@ _BETWEEN_LOOKS_SECONDS = 0.2
 
 def mixing_of(
     split: Split, selection: Selection, window_bytes: int, lanes: int | None, shuffle: bool
-) -> Mixing:
+) -> ShufflePlan:
     """How the rows of a split are mixed; see `choose_mixing`."""
     filled = len(np.unique(np.flatnonzero(split.valid) // ROWS_PER_SHARD))
     reference = shard_bytes(split, selection) * _REFERENCE_CHANNELS // len(selection)
@@ -88,13 +88,13 @@ class Memory:
         needed = reads(batches)
         mixing, images = order.mixing, order.rows_per_batch
         rows = self._window_bytes * ROWS_PER_SHARD // shard_bytes(self._split, self._selection)
-        if mixing.regime == "lanes":
+        if mixing.mode == "lanes":
             rows = int(mixing.window * 8 / 7 * ROWS_PER_SHARD * mixing.lanes / order.world_size)
         depth = ring_depth(mixing, needed, images, rows, self._threads)
         delivery = self._delivery_of(min(depth, len(batches) + LENT_AT_MOST), images)
         sending = delivery.begin(len(batches))
         places = sending.places
-        if mixing.regime == "exact":
+        if mixing.mode == "exact":
             self._cache = self._cache or Cache(self._split, self._selection)
             tasks, wanted = self._cache.filling(needed, batches, places)
         else:

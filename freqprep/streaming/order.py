@@ -17,7 +17,7 @@ import numpy as np
 
 from freqprep.errors import UsageError
 from freqprep.store.schema import ROWS_PER_SHARD
-from freqprep.streaming.shuffling import LARGEST_SEED, Mixing, allowed_ranks, grouped, sequence
+from freqprep.streaming.shuffling import LARGEST_SEED, ShufflePlan, allowed_ranks, grouped, sequence
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +77,7 @@ class Order:
     Attributes
     ----------
     valid : ndarray of bool, shape (n,)
-    mixing : Mixing
+    mixing : ShufflePlan
     batch_size : int
         Rows of a global batch, at least 1.
     seed : int
@@ -95,7 +95,7 @@ class Order:
     """
 
     valid: np.ndarray
-    mixing: Mixing
+    mixing: ShufflePlan
     batch_size: int
     seed: int = 0
     rank: int = 0
@@ -107,7 +107,7 @@ class Order:
             raise UsageError(f"seed={self.seed} cannot be used", f"use 0 to {LARGEST_SEED}")
         if not 0 <= self.rank < self.world_size:
             raise UsageError(f"there is no rank={self.rank} of world_size={self.world_size}")
-        if self.mixing.regime != "rows":
+        if self.mixing.mode != "rows":
             self._check_ranks()
         elif self.bins is not None:
             raise UsageError(
@@ -124,7 +124,7 @@ class Order:
     def _check_ranks(self) -> None:
         allowed = allowed_ranks(self.mixing, self.batch_size)
         if self.world_size not in allowed:
-            lanes = self.mixing.regime == "lanes"
+            lanes = self.mixing.mode == "lanes"
             shared = f"batches of {self.batch_size}" + f" from {self.mixing.lanes} lanes" * lanes
             counts = ", ".join(map(str, allowed))
             more = ", or give lanes= a multiple of the number of ranks" * lanes
@@ -141,7 +141,7 @@ class Order:
     def global_steps(self) -> int:
         """Global batches of an epoch; when shuffling only whole ones."""
         whole, rest = divmod(self._mixed, self.batch_size)
-        return whole + (rest > 0 and self.mixing.regime == "rows")
+        return whole + (rest > 0 and self.mixing.mode == "rows")
 
     @cached_property
     def dropped(self) -> int:
@@ -156,7 +156,7 @@ class Order:
     @property
     def rows_per_batch(self) -> int:
         """Most rows of a batch of this rank."""
-        if self.mixing.regime == "rows":
+        if self.mixing.mode == "rows":
             return min(self.batch_size, self._mixed)
         return self.batch_size // self.world_size
 
@@ -167,20 +167,20 @@ class Order:
 
     def delivered(self, global_step: int) -> int:
         """Batches that this rank has given when all ranks together are at a global batch."""
-        if self.mixing.regime != "rows":
+        if self.mixing.mode != "rows":
             return global_step
         return len(range(self.rank, global_step, self.world_size))
 
     def after(self, global_step: int, count: int) -> int:
         """Global batches that are done when each rank has given so many more."""
-        if self.mixing.regime != "rows":
+        if self.mixing.mode != "rows":
             return global_step + count
         return min(global_step + count * self.world_size, self.global_steps)
 
     def batches(self, epoch: int, step: int = 0) -> Batches:
         """What this rank gives in an epoch after the first ``step`` of its batches."""
         rows, _ = sequence(self.valid, self.mixing, self.seed, epoch)
-        if self.mixing.regime == "rows":
+        if self.mixing.mode == "rows":
             numbers = np.arange(self.rank, self.global_steps, self.world_size)[step:]
             parts = [rows[b * self.batch_size : (b + 1) * self.batch_size] for b in numbers]
             edges = np.cumsum([0, *map(len, parts)])

@@ -47,27 +47,27 @@ LARGEST_SEED = 2**32 - 1
 
 
 @dataclass(frozen=True)
-class Mixing:
+class ShufflePlan:
     """How rows are mixed; it does not depend on ranks.
 
     Attributes
     ----------
-    regime : {"exact", "lanes", "rows"}
+    mode : {"exact", "lanes", "rows"}
     lanes : int
-        L; 1 unless the regime is ``lanes``.
+        L; 1 unless the mode is ``lanes``.
     window : float
-        W, shards that a lane mixes at a time, in eighths; 1 unless the regime is ``lanes``.
+        W, shards that a lane mixes at a time, in eighths; 1 unless the mode is ``lanes``.
     """
 
-    regime: Regime
+    mode: Regime
     lanes: int = 1
     window: float = 1.0
 
 
 def choose_mixing(
     shards: int, shard_bytes: int, window_bytes: int, lanes: int | None = None, shuffle: bool = True
-) -> Mixing:
-    """The regime that a memory budget allows.
+) -> ShufflePlan:
+    """The mode that a memory budget allows.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def choose_mixing(
     window_bytes : int
         Budget for decoded shards: seven eighths are mixed, the rest is read ahead.
     lanes : int, optional
-        Number of lanes; the regime is then ``lanes``. By default the largest power of two up
+        Number of lanes; the mode is then ``lanes``. By default the largest power of two up
         to 16 that leaves each lane at least 16 shards. A lane's window is at least one shard.
     shuffle : bool
 
@@ -89,10 +89,10 @@ def choose_mixing(
         More lanes than shards.
     """
     if not shuffle:
-        return Mixing("rows")
+        return ShufflePlan("rows")
     if lanes is None:
         if shards * shard_bytes <= window_bytes:
-            return Mixing("exact")
+            return ShufflePlan("exact")
         lanes = MOST_LANES
         while lanes > 1 and SHARDS_PER_LANE * lanes > shards:
             lanes //= 2
@@ -101,23 +101,25 @@ def choose_mixing(
             f"lanes={lanes}, but only {shards} shards have valid rows", f"use 1 to {shards} lanes"
         )
     eighths = 7 * window_bytes // (lanes * shard_bytes)
-    return Mixing("lanes", lanes, min(max(eighths / 8, 1.0), float(-(-shards // lanes))))
+    return ShufflePlan("lanes", lanes, min(max(eighths / 8, 1.0), float(-(-shards // lanes))))
 
 
-def allowed_ranks(mixing: Mixing, batch_size: int) -> tuple[int, ...]:
+def allowed_ranks(mixing: ShufflePlan, batch_size: int) -> tuple[int, ...]:
     """Rank counts that can share a shuffled epoch, rising."""
-    common = math.gcd(mixing.lanes, batch_size) if mixing.regime == "lanes" else batch_size
+    common = math.gcd(mixing.lanes, batch_size) if mixing.mode == "lanes" else batch_size
     return tuple(ranks for ranks in range(1, common + 1) if common % ranks == 0)
 
 
-def sequence(valid: np.ndarray, mixing: Mixing, seed: int, epoch: int) -> tuple[np.ndarray, int]:
+def sequence(
+    valid: np.ndarray, mixing: ShufflePlan, seed: int, epoch: int
+) -> tuple[np.ndarray, int]:
     """All rows of an epoch in order, and how many come before the tail.
 
     Parameters
     ----------
     valid : ndarray of bool, shape (n,)
         Rows that have an image.
-    mixing : Mixing
+    mixing : ShufflePlan
     seed, epoch : int
         0 to 2**32 - 1.
 
@@ -129,11 +131,11 @@ def sequence(valid: np.ndarray, mixing: Mixing, seed: int, epoch: int) -> tuple[
         Length without the tail; the same in every epoch.
     """
     rows = np.flatnonzero(valid)
-    if mixing.regime == "rows":
+    if mixing.mode == "rows":
         return rows, len(rows)
     # RandomState: NumPy has promised never to change its stream, and a run may go on elsewhere.
     random = np.random.RandomState([seed, epoch])
-    if mixing.regime == "exact":
+    if mixing.mode == "exact":
         return random.permutation(rows), len(rows)
     by_lane = _lanes(rows, mixing, random)
     shortest = min(map(len, by_lane))
@@ -190,7 +192,9 @@ def grouped(
     return by_bin.reshape(batches, batch_size)[order].ravel()
 
 
-def _lanes(rows: np.ndarray, mixing: Mixing, random: np.random.RandomState) -> list[np.ndarray]:
+def _lanes(
+    rows: np.ndarray, mixing: ShufflePlan, random: np.random.RandomState
+) -> list[np.ndarray]:
     """The rows of each lane, shuffled inside its window."""
     shard_of_row = rows // ROWS_PER_SHARD
     counts = np.bincount(shard_of_row)

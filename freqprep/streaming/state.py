@@ -88,7 +88,7 @@ def identity(order: Order, split: Split, selection: Selection) -> dict[str, Any]
         "channels": list(selection.names),
         "batch_size": order.batch_size,
         "seed": order.seed,
-        "regime": mixing.regime,
+        "regime": mixing.mode,
         "lanes": mixing.lanes,
         "window": mixing.window,
         "group_by_aspect": order.bins is not None,

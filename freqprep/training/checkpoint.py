@@ -11,7 +11,7 @@ import torch
 from freqprep.errors import RunError, UsageError
 from freqprep.models.weight_files import load_torch_file
 from freqprep.storage.disk import full_disk_named, write_parts
-from freqprep.training.model_config import Card, read_card
+from freqprep.training.model_config import ModelConfig, read_model_config
 
 CHECKPOINT = "checkpoint.pt"
 """Name of the file in a run's folder."""
@@ -25,31 +25,31 @@ AVERAGE, NETWORK = "average", "network"
 _REMEDY = "restore the file, or train again into another folder"
 
 
-def write_checkpoint(folder: Path, card: Card, state: dict[str, Any]) -> None:
+def write_checkpoint(folder: Path, config: ModelConfig, state: dict[str, Any]) -> None:
     """Replace the checkpoint of a run.
 
     Parameters
     ----------
     folder : Path
-    card : Card
+    config : ModelConfig
         Of the run: the checkpoint is of no use with another one.
     state : dict
         Tensors and plain data: what `read_checkpoint` gives back.
     """
     buffer = io.BytesIO()
-    head = {"format": FORMAT_NAME, "format_version": FORMAT_VERSION, "identity": card.identity}
+    head = {"format": FORMAT_NAME, "format_version": FORMAT_VERSION, "identity": config.identity}
     torch.save({**head, **state}, buffer)
     with full_disk_named(folder):
         write_parts(folder / CHECKPOINT, [buffer.getvalue()], folder)
 
 
-def read_checkpoint(folder: Path, card: Card) -> dict[str, Any]:
+def read_checkpoint(folder: Path, config: ModelConfig) -> dict[str, Any]:
     """The state in a run's folder, on the CPU. Nothing in the file is executed.
 
     Raises
     ------
     RunError
-        There is none, it is damaged, of another format, or not of the network on the card.
+        There is none, it is damaged, of another format, or not of the network on the config.
     """
     path = folder / CHECKPOINT
     if not path.is_file():
@@ -69,31 +69,31 @@ def read_checkpoint(folder: Path, card: Card) -> dict[str, Any]:
             f"{path} has format {version}, this freqprep reads {FORMAT_VERSION}",
             "install a newer freqprep",
         )
-    if state.get("identity") != card.identity:
+    if state.get("identity") != config.identity:
         raise RunError(
-            f"{path} is of another run than the card beside it: the channels, the classes or the"
+            f"{path} is of another run than the config beside it: the channels, the classes or the"
             " network differ",
             _REMEDY,
         )
     return state
 
 
-def load_model(folder: Path, device: torch.device) -> tuple[Card, torch.nn.Module]:
-    """A trained network: its card, and the averaged weights in evaluation mode.
+def load_model(folder: Path, device: torch.device) -> tuple[ModelConfig, torch.nn.Module]:
+    """A trained network: its config, and the averaged weights in evaluation mode.
 
     Raises
     ------
     RunError
         The folder is not a run's, or its files do not fit one another.
     """
-    card = read_card(folder)
+    config = read_model_config(folder)
     try:
-        module = card.build()
+        module = config.build()
     except UsageError as error:
-        raise RunError(f"the card in {folder} cannot be used: {error.message}", _REMEDY) from None
-    fill(module, read_checkpoint(folder, card).get(AVERAGE), folder)
+        raise RunError(f"the config in {folder} cannot be used: {error.message}", _REMEDY) from None
+    fill(module, read_checkpoint(folder, config).get(AVERAGE), folder)
     module = module.to(device, memory_format=torch.channels_last)
-    return card, module.eval().requires_grad_(False)
+    return config, module.eval().requires_grad_(False)
 
 
 def fill(module: torch.nn.Module, tensors: Any, folder: Path) -> None:
@@ -109,7 +109,7 @@ def fill(module: torch.nn.Module, tensors: Any, folder: Path) -> None:
     except (RuntimeError, TypeError, AttributeError) as error:
         lines = str(error).splitlines()
         raise RunError(
-            f"the checkpoint in {folder} is not of the network that its card names:"
+            f"the checkpoint in {folder} is not of the network that its config names:"
             f" {' '.join(line.strip() for line in lines[:3])}",
             _REMEDY,
         ) from None

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from freqprep.augment import Augment, Inputs, Policy, mix
+from freqprep.augment import Augment, ClassifierInput, Policy, mix
 from freqprep.augment.crops import aligned_crop
 from freqprep.errors import UsageError
 from freqprep.models.networks import (
@@ -23,19 +23,23 @@ from freqprep.training.channels import chosen_channels
 from freqprep.training.distributed import World
 from freqprep.training.evaluate_classifier import evaluate
 from freqprep.training.evaluate_run import check_images, match_classes
-from freqprep.training.model_config import Card
-from freqprep.training.request import Plan, TrainingRequest
+from freqprep.training.model_config import ModelConfig
+from freqprep.training.request import RunPlan, TrainingRequest
 
 _MANY = 0.5
 _LEAST_IMAGES = 2
 
 
 def prepare(
-    request: TrainingRequest, train: Split, val: Split | None, processes: int, begun: Card | None
-) -> Inputs:
+    request: TrainingRequest,
+    train: Split,
+    val: Split | None,
+    processes: int,
+    begun: ModelConfig | None,
+) -> ClassifierInput:
     """What a classifier is fed, once it is sure that it can be trained.
 
-    ``begun``, the card of the run to go on with, is for detectors.
+    ``begun``, the config of the run to go on with, is for detectors.
 
     Raises
     ------
@@ -51,10 +55,10 @@ def prepare(
     return inputs
 
 
-def remarks(plan: Plan) -> list[str]:
+def remarks(plan: RunPlan) -> list[str]:
     """What a person should know before a classifier is trained."""
     notes = [_detail(plan)]
-    if plan.val is not None and (unknown := int((match_classes(plan.card, plan.val) < 0).sum())):
+    if plan.val is not None and (unknown := int((match_classes(plan.config, plan.val) < 0).sum())):
         notes.append(
             f"{unknown} classes of {plan.val.path} are not in {plan.train.path}: they count as"
             " wrong"
@@ -62,13 +66,13 @@ def remarks(plan: Plan) -> list[str]:
     return [note for note in notes if note]
 
 
-class Classifying:
+class ClassifierTask:
     """The task of a classifier; see `freqprep.training.task.Task`.
 
     Parameters
     ----------
     request : TrainingRequest
-    plan : Plan
+    plan : RunPlan
     steps : ndarray of float32
         Quantization steps of the channels read.
 
@@ -77,13 +81,13 @@ class Classifying:
     augment : Augment
     """
 
-    def __init__(self, request: TrainingRequest, plan: Plan, steps: np.ndarray) -> None:
-        self._card, self._recipe = plan.card, request.recipe
+    def __init__(self, request: TrainingRequest, plan: RunPlan, steps: np.ndarray) -> None:
+        self._config, self._recipe = plan.config, request.recipe
         self._threads = request.threads
         grid = plan.train.attributes.encoding.geometry.grid
         policy = request.recipe.policy
         assert isinstance(policy, Policy)
-        self._inputs = plan.card.classifier_inputs
+        self._inputs = plan.config.classifier_inputs
         self.augment = Augment(self._inputs, steps, grid, policy, request.seed)
 
     def loss(
@@ -93,7 +97,7 @@ class Classifying:
         recipe = self._recipe
         inputs = self.augment(batch).contiguous(memory_format=torch.channels_last)
         inputs, targets = mix(
-            inputs, batch.labels, len(self._card.class_ids), recipe.mixup, recipe.cutmix, key
+            inputs, batch.labels, len(self._config.class_ids), recipe.mixup, recipe.cutmix, key
         )
         logits = model(inputs)
         loss = torch.nn.functional.cross_entropy(
@@ -101,7 +105,7 @@ class Classifying:
         )
         right = logits.detach().argmax(1) == batch.labels
         numbers = {"loss": loss.detach(), "top1": right.float().mean()}
-        if self._card.gate:
+        if self._config.gate:
             gates = _bare(model).gate.last_open.float().mean()
             numbers["gates_open"] = gates.detach()
             loss = loss + recipe.gate_lambda * gates
@@ -115,7 +119,7 @@ class Classifying:
             network,
             self._inputs,
             split,
-            match_classes(self._card, split),
+            match_classes(self._config, split),
             world,
             batch_size=self._recipe.batch_size,
             threads=self._threads,
@@ -178,19 +182,19 @@ def _refuse_one_class(train: Split) -> None:
         )
 
 
-def _inputs(request: TrainingRequest, train: Split) -> Inputs:
+def _inputs(request: TrainingRequest, train: Split) -> ClassifierInput:
     grid = DEFAULT_GRID[request.model] if request.grid is None else request.grid
     check_grid(request.model, grid)
     used, read = chosen_channels(request, train)
     if used is not None:
-        return Inputs.frequency(train, used, read, grid)
+        return ClassifierInput.frequency(train, used, read, grid)
     side = grid * (BLOCK if request.patches else STEM_STRIDE[request.model])
-    return Inputs.rgb(train, read, side)
+    return ClassifierInput.rgb(train, read, side)
 
 
-def _detail(plan: Plan) -> str:
+def _detail(plan: RunPlan) -> str:
     """A remark when the network asks for more detail than is stored."""
-    side = plan.card.classifier_inputs.side
+    side = plan.config.classifier_inputs.side
     short = plan.train.sizes[plan.train.valid].min(axis=1)
     enlarged = float(np.mean(short < side))
     if enlarged <= _MANY:
@@ -202,7 +206,9 @@ def _detail(plan: Plan) -> str:
     )
 
 
-def _check_batches(request: TrainingRequest, inputs: Inputs, train: Split, processes: int) -> None:
+def _check_batches(
+    request: TrainingRequest, inputs: ClassifierInput, train: Split, processes: int
+) -> None:
     """Refuse what would only fail at some step: parts of one image, crops that do not fit."""
     recipe = request.recipe
     smallest = recipe.batch_size // processes // recipe.accumulate

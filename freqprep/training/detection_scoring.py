@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from freqprep.augment import Frames
+from freqprep.augment import DetectorInput
 from freqprep.errors import UsageError, some
 from freqprep.models.detection import Detector
 from freqprep.progress import say
@@ -25,16 +25,16 @@ from freqprep.training.evaluate_detector import (
     evaluate_detector,
 )
 from freqprep.training.evaluate_run import check_images, encoding_note, match_classes
-from freqprep.training.model_config import Card
+from freqprep.training.model_config import ModelConfig
 
 
 @dataclass(frozen=True, eq=False)
-class DetectionScore:
+class DetectorRunEvaluation:
     """How a run's detector did on a split.
 
     Attributes
     ----------
-    card : Card
+    config : ModelConfig
         Of the run.
     split : Split
         What it was shown.
@@ -45,7 +45,7 @@ class DetectionScore:
         What a person should know about the comparison.
     """
 
-    card: Card
+    config: ModelConfig
     split: Split
     answers: np.ndarray
     evaluation: DetectionEvaluation
@@ -102,7 +102,7 @@ class DetectionScore:
 
 def score_detector(
     run: Path, store: Path, split: str, world: World, *, threads: int
-) -> DetectionScore:
+) -> DetectorRunEvaluation:
     """Evaluate a run's detector on a split, whose classes are matched by their ids.
 
     Parameters
@@ -128,20 +128,22 @@ def score_detector(
     opened = open_store(store)[split]
     check_images(opened)
     _ = opened.objects  # says so where there are none
-    card, network = load_model(run, world.device)
-    if not isinstance(card.inputs, Frames) or not isinstance(network, Detector):
-        raise UsageError(f"{card.model} is a classifier", "name the run of a detector")
+    config, network = load_model(run, world.device)
+    if not isinstance(config.inputs, DetectorInput) or not isinstance(network, Detector):
+        raise UsageError(f"{config.model} is a classifier", "name the run of a detector")
     check_finite(network)
-    answers = match_classes(card, opened)
-    notes = tuple(_notes(card, opened, answers))
-    for note in notes if world.leads else ():
+    answers = match_classes(config, opened)
+    notes = tuple(_notes(config, opened, answers))
+    for note in notes if world.is_leader else ():
         say(f"note: {note}")
     torch.backends.cudnn.benchmark = False  # it would measure each new canvas
-    found = evaluate_detector(network, card.inputs, opened, card.class_ids, world, threads=threads)
-    return DetectionScore(card, opened, answers, found, notes)
+    found = evaluate_detector(
+        network, config.inputs, opened, config.class_ids, world, threads=threads
+    )
+    return DetectorRunEvaluation(config, opened, answers, found, notes)
 
 
-def _notes(card: Card, split: Split, answers: np.ndarray) -> list[str]:
+def _notes(config: ModelConfig, split: Split, answers: np.ndarray) -> list[str]:
     notes = []
     ids, objects = split.attributes.class_ids, split.objects
     if unknown := np.flatnonzero(answers < 0).tolist():
@@ -151,4 +153,4 @@ def _notes(card: Card, split: Split, answers: np.ndarray) -> list[str]:
             f"the network does not know {len(unknown)} of the {len(ids)} classes ({names}): their"
             f" {missed} objects are never found"
         )
-    return notes + encoding_note(card, split)
+    return notes + encoding_note(config, split)

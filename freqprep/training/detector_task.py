@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from freqprep.augment import FrameAugment, FramePolicy, FramePreprocess, Frames
+from freqprep.augment import DetectorAugment, DetectorInput, DetectorPolicy, DetectorPreprocess
 from freqprep.errors import UsageError, some
 from freqprep.models.detection import MASK_DETECTORS, STAGES, Detector, check_numbers
 from freqprep.models.networks import multiply_accumulates
@@ -19,8 +19,8 @@ from freqprep.training.coco_metrics import load_evaluator
 from freqprep.training.distributed import World
 from freqprep.training.evaluate_detector import evaluate_detector
 from freqprep.training.evaluate_run import check_images, match_classes
-from freqprep.training.model_config import Card
-from freqprep.training.request import Plan, TrainingRequest
+from freqprep.training.model_config import ModelConfig
+from freqprep.training.request import RunPlan, TrainingRequest
 
 DEFAULT_GRID = 200
 """Places of the short side: a frame of 800 pixels."""
@@ -30,8 +30,12 @@ _SETTLED_ON = 16
 
 
 def prepare(
-    request: TrainingRequest, train: Split, val: Split | None, processes: int, begun: Card | None
-) -> Frames:
+    request: TrainingRequest,
+    train: Split,
+    val: Split | None,
+    processes: int,
+    begun: ModelConfig | None,
+) -> DetectorInput:
     """What a detector is fed, once it is sure that it can be trained.
 
     Parameters
@@ -41,7 +45,7 @@ def prepare(
     val : Split or None
     processes : int
         That share the work.
-    begun : Card or None
+    begun : ModelConfig or None
         Of the run to go on with: what was measured for it is not measured again.
 
     Raises
@@ -80,12 +84,12 @@ def prepare(
         )
     used, read = chosen_channels(request, train)
     if used is None:
-        return Frames.rgb(read, grid)
-    if begun is not None and isinstance(begun.inputs, Frames):
+        return DetectorInput.rgb(read, grid)
+    if begun is not None and isinstance(begun.inputs, DetectorInput):
         as_begun = begun.inputs
         if as_begun.fits(used, read, grid):
             return as_begun
-    return Frames.frequency(train, used, read, grid)
+    return DetectorInput.frequency(train, used, read, grid)
 
 
 def _refuse_nothing_to_learn(train: Split) -> None:
@@ -145,7 +149,7 @@ def check_frozen(network: Detector, initialised: Collection[str]) -> None:
         )
 
 
-def remarks(plan: Plan) -> list[str]:
+def remarks(plan: RunPlan) -> list[str]:
     """What a person should know before a detector is trained."""
     train = plan.train
     rows, objects = np.flatnonzero(train.valid), train.objects
@@ -155,7 +159,7 @@ def remarks(plan: Plan) -> list[str]:
         f"{len(rows)} images with {count.sum() - crowds} objects and {crowds} crowds, which are not"
         f" learned from; {int((count == 0).sum())} images without any"
     ]
-    if plan.val is not None and (unknown := int((match_classes(plan.card, plan.val) < 0).sum())):
+    if plan.val is not None and (unknown := int((match_classes(plan.config, plan.val) < 0).sum())):
         notes.append(
             f"{unknown} classes of {plan.val.path} are not in {train.path}: their objects are"
             " never found"
@@ -163,30 +167,30 @@ def remarks(plan: Plan) -> list[str]:
     return notes
 
 
-class Detecting:
+class DetectorTask:
     """The task of a detector; see `freqprep.training.task.Task`.
 
     Parameters
     ----------
     request : TrainingRequest
-    plan : Plan
+    plan : RunPlan
     steps : ndarray of float32
         Quantization steps of the channels read.
 
     Attributes
     ----------
-    augment : FrameAugment
+    augment : DetectorAugment
     """
 
-    def __init__(self, request: TrainingRequest, plan: Plan, steps: np.ndarray) -> None:
-        self._card, self._threads = plan.card, request.threads
+    def __init__(self, request: TrainingRequest, plan: RunPlan, steps: np.ndarray) -> None:
+        self._config, self._threads = plan.config, request.threads
         self._train, self._steps = plan.train, steps
         self._grid = plan.train.attributes.encoding.geometry.grid
-        policy, inputs = request.recipe.policy, plan.card.inputs
-        assert isinstance(policy, FramePolicy) and isinstance(inputs, Frames)
+        policy, inputs = request.recipe.policy, plan.config.inputs
+        assert isinstance(policy, DetectorPolicy) and isinstance(inputs, DetectorInput)
         self._inputs = inputs
-        masks = plan.card.model in MASK_DETECTORS
-        self.augment = FrameAugment(
+        masks = plan.config.model in MASK_DETECTORS
+        self.augment = DetectorAugment(
             inputs, steps, self._grid, policy, request.seed, plan.train.objects, masks
         )
 
@@ -205,7 +209,7 @@ class Detecting:
     ) -> tuple[dict[str, Any], dict[str, float | None], str]:
         """COCO's figures."""
         assert isinstance(network, Detector)
-        ids = self._card.class_ids
+        ids = self._config.class_ids
         found = evaluate_detector(network, self._inputs, split, ids, world, threads=self._threads)
         document = found.to_dict()
         document.pop("class_ap")
@@ -243,7 +247,7 @@ class Detecting:
         """
         rows = np.flatnonzero(self._train.valid)[:_SETTLED_ON]
         codes = self._train.read_codes(rows, self._inputs.read_selection)
-        preprocess = FramePreprocess(self._inputs, self._steps, self._grid)
+        preprocess = DetectorPreprocess(self._inputs, self._steps, self._grid)
         sizes = self._train.sizes[rows]
         images = preprocess(torch.from_numpy(codes).to(device), sizes).images
         height, width = self._inputs.places(self._inputs.sizes(sizes)).min(axis=0).tolist()
@@ -263,7 +267,7 @@ def _refuse_what_classifiers_have(request: TrainingRequest) -> None:
         "--mixup": recipe.mixup,
         "--cutmix": recipe.cutmix,
         "label smoothing": recipe.label_smoothing,
-        "--aligned-crops": not isinstance(recipe.policy, FramePolicy),
+        "--aligned-crops": not isinstance(recipe.policy, DetectorPolicy),
         "--compile": request.compile,  # shapes change with every batch
     }
     if wrong := [name for name, value in given.items() if value]:

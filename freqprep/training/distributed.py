@@ -31,7 +31,7 @@ class World:
     device: torch.device
 
     @property
-    def leads(self) -> bool:
+    def is_leader(self) -> bool:
         """Whether this process writes and speaks."""
         return self.rank == 0
 
@@ -57,7 +57,7 @@ class World:
         torch.distributed.all_gather_object(values, value)
         return values
 
-    def same_everywhere(self, module: torch.nn.Module) -> None:
+    def broadcast_parameters(self, module: torch.nn.Module) -> None:
         """Give every process the first one's parameters and buffers."""
         if self.size > 1:
             for tensor in module.state_dict().values():
@@ -99,7 +99,7 @@ def choose_device(name: str | None) -> torch.device:
 
 
 @contextlib.contextmanager
-def join_world(device: str | None) -> Iterator[World]:
+def init_distributed(device: str | None) -> Iterator[World]:
     """Join the other processes that ``torchrun`` started, or be alone."""
     size, rank, local = process_numbers()
     chosen = choose_device(device)

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from freqprep.augment import Inputs, Preprocess
-from freqprep.augment.input_spec import Feed
+from freqprep.augment import ClassifierInput, Preprocess
+from freqprep.augment.input_spec import InputSpec
 from freqprep.errors import CorruptStoreError
 from freqprep.progress import Progress
 from freqprep.store.split import Split
@@ -103,7 +103,7 @@ def share(count: int, total: int) -> float | None:
 
 def evaluate(
     network: torch.nn.Module,
-    inputs: Inputs,
+    inputs: ClassifierInput,
     split: Split,
     answers: np.ndarray,
     world: World,
@@ -122,7 +122,7 @@ def evaluate(
     ----------
     network : torch.nn.Module
         Bare, on ``world.device``; put into evaluation mode and back.
-    inputs : Inputs
+    inputs : ClassifierInput
     split : Split
     answers : ndarray of int64, shape (classes of the split,)
         The network's answer for each label; -1 where it has none.
@@ -150,7 +150,7 @@ def evaluate(
     shown = prepared(split, inputs, world, batch_size=batch_size, threads=threads)
     with (
         evaluating(network),
-        Progress("evaluating", valid) if world.leads else contextlib.nullcontext() as progress,
+        Progress("evaluating", valid) if world.is_leader else contextlib.nullcontext() as progress,
     ):
         for batch, images in shown:
             logits = answer(network, images)
@@ -184,14 +184,14 @@ def answer(network: torch.nn.Module, images: torch.Tensor) -> torch.Tensor:
 
 
 def prepared(
-    split: Split, inputs: Inputs, world: World, *, batch_size: int, threads: int
+    split: Split, inputs: ClassifierInput, world: World, *, batch_size: int, threads: int
 ) -> Iterator[tuple[Batch, torch.Tensor]]:
     """Every valid image of a split as evaluation shows it; whole batches dealt to the processes.
 
     Parameters
     ----------
     split : Split
-    inputs : Inputs
+    inputs : ClassifierInput
     world : World
     batch_size : int
     threads : int
@@ -209,7 +209,9 @@ def prepared(
             yield batch, preprocess(batch.codes, batch.sizes)
 
 
-def in_order(split: Split, inputs: Feed, world: World, *, batch_size: int, threads: int) -> Loader:
+def in_order(
+    split: Split, inputs: InputSpec, world: World, *, batch_size: int, threads: int
+) -> Loader:
     """Every valid image of a split, in order, whole batches dealt to the processes."""
     return Loader(
         split,

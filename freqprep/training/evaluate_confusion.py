@@ -16,7 +16,7 @@ from freqprep.storage.disk import full_disk_named, write_parts
 from freqprep.store.split import Split
 from freqprep.training.csv_file import SUFFIX, Cell, write_csv
 from freqprep.training.evaluate_classifier import ImageAnswers
-from freqprep.training.model_config import Card
+from freqprep.training.model_config import ModelConfig
 
 MOST_CELLS = 1_000_000
 """Of a matrix in JSON or as a picture: a thousand classes by a thousand."""
@@ -48,15 +48,17 @@ class Confusion:
 
     Parameters
     ----------
-    card : Card
+    config : ModelConfig
     split : Split
     answers : ImageAnswers
     known : ndarray of int64, shape (classes of the split,)
         The network's class for each class of the split; -1 where it has none.
     """
 
-    def __init__(self, card: Card, split: Split, answers: ImageAnswers, known: np.ndarray) -> None:
-        self._card, self._split, self._known = card, split, known
+    def __init__(
+        self, config: ModelConfig, split: Split, answers: ImageAnswers, known: np.ndarray
+    ) -> None:
+        self._config, self._split, self._known = config, split, known
         labels, predicted = split.labels[answers.rows], answers.classes[:, 0]
         counted = (labels >= 0) & (predicted >= 0)
         self._labels, self._predicted = labels[counted], predicted[counted]
@@ -64,7 +66,7 @@ class Confusion:
     @property
     def cells(self) -> int:
         """Of the matrix."""
-        return len(self._known) * len(self._card.class_ids)
+        return len(self._known) * len(self._config.class_ids)
 
     def rows(self) -> Iterator[np.ndarray]:
         """Of each class of the split, images by the class answered: int64 (classes,)."""
@@ -72,7 +74,7 @@ class Confusion:
         ends = np.searchsorted(self._labels[order], np.arange(len(self._known) + 1))
         for first, stop in itertools.pairwise(ends.tolist()):
             answered = self._predicted[order[first:stop]]
-            yield np.bincount(answered, minlength=len(self._card.class_ids))
+            yield np.bincount(answered, minlength=len(self._config.class_ids))
 
     def matrix(self) -> np.ndarray:
         """Images of each class of the split (rows) by the class answered (columns). int64."""
@@ -84,7 +86,7 @@ class Confusion:
             return None
         return {
             "label_ids": list(self._split.attributes.class_ids),
-            "predicted_ids": list(self._card.class_ids),
+            "predicted_ids": list(self._config.class_ids),
             "images": self.matrix().tolist(),
         }
 
@@ -94,7 +96,7 @@ class Confusion:
         Of equally many images the first labels come first.
         """
         wrong = self._known[self._labels] != self._predicted
-        classes = len(self._card.class_ids)
+        classes = len(self._config.class_ids)
         pairs, images = np.unique(
             self._labels[wrong] * classes + self._predicted[wrong], return_counts=True
         )
@@ -106,8 +108,8 @@ class Confusion:
                 {
                     "id": attributes.class_ids[label],
                     "name": attributes.class_names[label],
-                    "predicted_id": self._card.class_ids[answer],
-                    "predicted_name": self._card.class_names[answer],
+                    "predicted_id": self._config.class_ids[answer],
+                    "predicted_name": self._config.class_names[answer],
                     "images": int(images[place]),
                     "of": int(totals[label]),
                 }
@@ -124,7 +126,7 @@ class Confusion:
         """
         attributes = self._split.attributes
         if path.suffix.lower() == SUFFIX:
-            heads = ["label_id", "label_name", *map(str, self._card.class_ids)]
+            heads = ["label_id", "label_name", *map(str, self._config.class_ids)]
             ids = zip(attributes.class_ids, attributes.class_names, strict=True)
             pairs = zip(ids, self.rows(), strict=True)
             write_csv(path, heads, ([*pair, *row.tolist()] for pair, row in pairs))
@@ -133,14 +135,14 @@ class Confusion:
             raise UsageError(
                 f"{len(self._known)} classes are too many for a picture", f"end {path} in {SUFFIX}"
             )
-        names = attributes.class_names, self._card.class_names
+        names = attributes.class_names, self._config.class_names
         data = as_png(lambda palette: draw_confusion(self.matrix(), *names, palette))
         with full_disk_named(path.absolute().parent):
             write_parts(path, [data], path.absolute().parent)
 
 
 def write_answers(
-    path: Path, card: Card, split: Split, answers: ImageAnswers, known: np.ndarray
+    path: Path, config: ModelConfig, split: Split, answers: ImageAnswers, known: np.ndarray
 ) -> None:
     """Write a CSV file of one row an image: its label, the network's answers, whether it is right.
 
@@ -148,11 +150,11 @@ def write_answers(
     ----------
     path : Path
         A file that is there is replaced.
-    card, split, answers, known
+    config, split, answers, known
         As of `Confusion`.
     """
     heads = ["row", "key", "label_id", "label_name", *answer_heads(answers.classes.shape[1])]
-    write_csv(path, [*heads, "correct"], _rows(card, split, answers, known))
+    write_csv(path, [*heads, "correct"], _rows(config, split, answers, known))
 
 
 def answer_heads(top: int) -> list[str]:
@@ -164,7 +166,7 @@ def answer_heads(top: int) -> list[str]:
 
 
 def _rows(
-    card: Card, split: Split, answers: ImageAnswers, known: np.ndarray
+    config: ModelConfig, split: Split, answers: ImageAnswers, known: np.ndarray
 ) -> Iterator[list[Cell]]:
     attributes = split.attributes
     arrays = (answers.rows, answers.classes, answers.probabilities)
@@ -174,7 +176,9 @@ def _rows(
         if label >= 0:
             cells[2:] = [attributes.class_ids[label], attributes.class_names[label]]
         for index, chance in zip(classes, chances, strict=True):
-            name = (card.class_ids[index], card.class_names[index]) if index >= 0 else (None, None)
+            name = (
+                (config.class_ids[index], config.class_names[index]) if index >= 0 else (None, None)
+            )
             cells += [*name, chance if chance == chance else None]
         right = label >= 0 and known[label] >= 0 and known[label] == classes[0]
         yield [*cells, int(right)]

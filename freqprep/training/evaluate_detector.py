@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from freqprep.augment import FramePreprocess, Frames
+from freqprep.augment import DetectorInput, DetectorPreprocess
 from freqprep.errors import CorruptStoreError, RunError
 from freqprep.images.decode import MAX_PIXELS
 from freqprep.images.geometry import Placement
@@ -72,7 +72,7 @@ class DetectionEvaluation:
 
 def evaluate_detector(
     network: Detector,
-    inputs: Frames,
+    inputs: DetectorInput,
     split: Split,
     class_ids: Sequence[str | int],
     world: World,
@@ -87,7 +87,7 @@ def evaluate_detector(
     ----------
     network : Detector
         Bare, on ``world.device``; put into evaluation mode and back.
-    inputs : Frames
+    inputs : DetectorInput
     split : Split
         With annotated objects.
     class_ids : sequence of str or int
@@ -131,7 +131,7 @@ def evaluate_detector(
 
 
 def _found(
-    network: Detector, inputs: Frames, split: Split, world: World, threads: int
+    network: Detector, inputs: DetectorInput, split: Split, world: World, threads: int
 ) -> Iterator[tuple[int, Detections]]:
     """Row and detections of each image that this process is dealt."""
     geometry = split.attributes.encoding.geometry
@@ -140,9 +140,9 @@ def _found(
     with (
         in_order(split, inputs, world, batch_size=_READ_AT_ONCE, threads=threads) as loader,
         evaluating(network),
-        Progress("evaluating", valid) if world.leads else contextlib.nullcontext() as progress,
+        Progress("evaluating", valid) if world.is_leader else contextlib.nullcontext() as progress,
     ):
-        preprocess = FramePreprocess(inputs, loader.steps, geometry.grid)
+        preprocess = DetectorPreprocess(inputs, loader.steps, geometry.grid)
         for batch in loader:
             for image, row in enumerate(batch.rows.tolist()):
                 one = slice(image, image + 1)
@@ -173,7 +173,7 @@ def _placements(split: Split) -> dict[int, tuple[tuple[int, int], Placement]]:
 
 
 def detect(
-    network: Detector, preprocess: FramePreprocess, codes: torch.Tensor, sizes: np.ndarray
+    network: Detector, preprocess: DetectorPreprocess, codes: torch.Tensor, sizes: np.ndarray
 ) -> tuple[dict[str, torch.Tensor], tuple[int, int]]:
     """A detector's answer for one image, and the frame it is in.
 
@@ -181,7 +181,7 @@ def detect(
     ----------
     network : Detector
         In evaluation mode.
-    preprocess : FramePreprocess
+    preprocess : DetectorPreprocess
     codes : Tensor of int8 or int16, shape (1, C, rows, columns)
     sizes : ndarray of int, shape (1, 2)
         Valid height and width in stored pixels.

@@ -17,19 +17,19 @@ from freqprep.training.checkpoint import load_model
 from freqprep.training.distributed import World
 from freqprep.training.evaluate_classifier import Evaluation, ImageAnswers, evaluate, share
 from freqprep.training.evaluate_confusion import Confusion
-from freqprep.training.model_config import Card
+from freqprep.training.model_config import ModelConfig
 
 _TOP = 5
 _CONFUSED = 10
 
 
 @dataclass(frozen=True)
-class Score:
+class RunEvaluation:
     """How a run's network did on a split.
 
     Attributes
     ----------
-    card : Card
+    config : ModelConfig
         Of the run.
     split : Split
         What it was shown.
@@ -40,7 +40,7 @@ class Score:
         What a person should know about the comparison.
     """
 
-    card: Card
+    config: ModelConfig
     split: Split
     answers: np.ndarray
     evaluation: Evaluation
@@ -81,12 +81,12 @@ class Score:
     @property
     def confusion(self) -> Confusion:
         """Which classes are taken for which."""
-        return Confusion(self.card, self.split, self.per_image, self.answers)
+        return Confusion(self.config, self.split, self.per_image, self.answers)
 
 
 def score(
     run: Path, store: Path, split: str, world: World, *, batch_size: int, threads: int
-) -> Score:
+) -> RunEvaluation:
     """Evaluate a run's network on a split, whose classes are matched by their ids.
 
     Parameters
@@ -109,14 +109,14 @@ def score(
     """
     opened = open_store(store)[split]
     _check_labels(opened)
-    card, network = load_model(run, world.device)
-    answers = match_classes(card, opened)
-    notes = tuple(_notes(card, opened, answers))
-    for note in notes if world.leads else ():
+    config, network = load_model(run, world.device)
+    answers = match_classes(config, opened)
+    notes = tuple(_notes(config, opened, answers))
+    for note in notes if world.is_leader else ():
         say(f"note: {note}")
     found = evaluate(
         network,
-        card.classifier_inputs,
+        config.classifier_inputs,
         opened,
         answers,
         world,
@@ -124,10 +124,10 @@ def score(
         threads=threads,
         top=_TOP,
     )
-    return Score(card, opened, answers, found, notes)
+    return RunEvaluation(config, opened, answers, found, notes)
 
 
-def match_classes(card: Card, split: Split) -> np.ndarray:
+def match_classes(config: ModelConfig, split: Split) -> np.ndarray:
     """The network's answer for each label of a split: the class of the same id.
 
     Returns
@@ -140,12 +140,12 @@ def match_classes(card: Card, split: Split) -> np.ndarray:
     UsageError
         It has none of them.
     """
-    places = {name: index for index, name in enumerate(card.class_ids)}
+    places = {name: index for index, name in enumerate(config.class_ids)}
     answers = np.array([places.get(name, -1) for name in split.attributes.class_ids], np.int64)
     if (answers < 0).all():
         raise UsageError(
             f"the network knows none of the classes of {split.path}: it has"
-            f" {some(list(map(ascii, card.class_ids)))}, the split"
+            f" {some(list(map(ascii, config.class_ids)))}, the split"
             f" {some(list(map(ascii, split.attributes.class_ids)))}",
             "evaluate on a store of the classes that it was trained on",
         )
@@ -172,7 +172,7 @@ def _check_labels(split: Split) -> None:
         )
 
 
-def _notes(card: Card, split: Split, answers: np.ndarray) -> list[str]:
+def _notes(config: ModelConfig, split: Split, answers: np.ndarray) -> list[str]:
     notes = []
     labels, ids = split.labels[split.valid], split.attributes.class_ids
     if unknown := np.flatnonzero(answers < 0).tolist():
@@ -183,12 +183,12 @@ def _notes(card: Card, split: Split, answers: np.ndarray) -> list[str]:
         )
     if without := int((labels < 0).sum()):
         notes.append(f"{without} images without a label count as wrong")
-    return notes + encoding_note(card, split)
+    return notes + encoding_note(config, split)
 
 
-def encoding_note(card: Card, split: Split) -> list[str]:
+def encoding_note(config: ModelConfig, split: Split) -> list[str]:
     """A remark when a network is shown images that are stored otherwise than its own were."""
-    ours, theirs = card.encoding, split.attributes.encoding
+    ours, theirs = config.encoding, split.attributes.encoding
     if ours == theirs:
         return []
     return [

@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from freqprep.augment import Inputs
+from freqprep.augment import ClassifierInput
 from freqprep.engines.process_wide import warnings_ignored
 from freqprep.errors import FreqprepError, MissingPackageError, UsageError
 from freqprep.storage.disk import full_disk_named, write_parts
 from freqprep.store.targets import check_file
-from freqprep.training.model_config import Card
+from freqprep.training.model_config import ModelConfig
 
 FORMAT_NAME = "freqprep-export"
 FORMAT_VERSION = "1.0"
@@ -64,14 +64,14 @@ class Normalised(torch.nn.Module):
 
     Parameters
     ----------
-    inputs : Inputs
+    inputs : ClassifierInput
     network : torch.nn.Module
     """
 
     mean: torch.Tensor
     std: torch.Tensor
 
-    def __init__(self, inputs: Inputs, network: torch.nn.Module) -> None:
+    def __init__(self, inputs: ClassifierInput, network: torch.nn.Module) -> None:
         super().__init__()
         self.network = network
         self.register_buffer("mean", torch.tensor(inputs.mean)[:, None, None])
@@ -82,12 +82,12 @@ class Normalised(torch.nn.Module):
         return self.network((image - self.mean) / self.std)
 
 
-def export(card: Card, network: torch.nn.Module, path: Path) -> Exported:
+def export(config: ModelConfig, network: torch.nn.Module, path: Path) -> Exported:
     """Write a network for other programs, checked before it gets its name.
 
     Parameters
     ----------
-    card : Card
+    config : ModelConfig
     network : torch.nn.Module
         In evaluation mode on the CPU.
     path : Path
@@ -104,11 +104,11 @@ def export(card: Card, network: torch.nn.Module, path: Path) -> Exported:
         The exported graph answers otherwise than the network.
     """
     form = check_target(path)
-    inputs = card.classifier_inputs
+    inputs = config.classifier_inputs
     description = path.with_name(f"{path.name}.json")
     model: Any = Normalised(inputs, network).eval()
     model.to("cpu", memory_format=torch.contiguous_format)
-    text = json.dumps(describe(card), indent=1, allow_nan=False) + "\n"
+    text = json.dumps(describe(config), indent=1, allow_nan=False) + "\n"
     with warnings_ignored:  # the exporters' own, about themselves
         data, run = form(model, inputs, text)
     difference = _compare(model, inputs, run)
@@ -118,16 +118,16 @@ def export(card: Card, network: torch.nn.Module, path: Path) -> Exported:
     return Exported(path, description, written.file_bytes, difference)
 
 
-def describe(card: Card) -> dict[str, Any]:
+def describe(config: ModelConfig) -> dict[str, Any]:
     """All that is needed to use an exported network, as JSON data."""
-    inputs, encoding = card.classifier_inputs, card.encoding
+    inputs, encoding = config.classifier_inputs, config.encoding
     unit = "coefficients" if inputs.kind == "frequency" else "RGB in 0..255"
     return {
         "format": FORMAT_NAME,
         "format_version": FORMAT_VERSION,
-        "model": card.model,
-        "strides": card.strides,
-        "gate": card.gate,
+        "model": config.model,
+        "strides": config.strides,
+        "gate": config.gate,
         "input": {
             "name": _INPUT,
             "type": "float32",
@@ -138,13 +138,13 @@ def describe(card: Card) -> dict[str, Any]:
         "output": {
             "name": _OUTPUT,
             "type": "float32",
-            "shape": [_IMAGES, len(card.class_ids)],
+            "shape": [_IMAGES, len(config.class_ids)],
             "unit": "logits: softmax gives probabilities",
         },
         "preprocessing": {
-            "steps": _steps(card),
+            "steps": _steps(config),
             "read": list(inputs.read),
-            "quantization_steps": card.steps.tolist(),
+            "quantization_steps": config.steps.tolist(),
             "resize": inputs.resize,
             "side": inputs.side,
             "encoding": encoding.to_dict(),
@@ -154,14 +154,14 @@ def describe(card: Card) -> dict[str, Any]:
             "mean": list(inputs.mean),
             "std": list(inputs.std),
         },
-        "classes": {"ids": list(card.class_ids), "names": list(card.class_names)},
-        "content_ids": card.content_ids,
+        "classes": {"ids": list(config.class_ids), "names": list(config.class_names)},
+        "content_ids": config.content_ids,
     }
 
 
-def _steps(card: Card) -> list[str]:
+def _steps(config: ModelConfig) -> list[str]:
     """From an image file to the graph's input, in words."""
-    inputs, geometry = card.classifier_inputs, card.encoding.geometry
+    inputs, geometry = config.classifier_inputs, config.encoding.geometry
     upright = "applied" if geometry.orientation == "apply" else "ignored"
     if geometry.resize is None:
         place = f"resize so that the long side is at most {geometry.size} (never enlarge)"
@@ -178,7 +178,7 @@ def _steps(card: Card) -> list[str]:
         "repeat the edge to whole blocks; orthonormal 8x8 DCT of each plane minus 128; channel"
         " y_v_h, cb_v_h or cr_v_h is the frequency v (vertical), h (horizontal) of all blocks",
         f"divide by the quantization steps, round (halves to even), saturate to"
-        f" {card.encoding.precision}, multiply back",
+        f" {config.encoding.precision}, multiply back",
         "set the channels that are not in preprocessing.read to zero; invert the DCT; cut the"
         " padding off",
         f"resize the short side to {inputs.resize}, antialiased bilinear (the long side is"
@@ -187,7 +187,7 @@ def _steps(card: Card) -> list[str]:
     ]
 
 
-Form = Callable[[Normalised, Inputs, str], tuple[bytes, Run]]
+Form = Callable[[Normalised, ClassifierInput, str], tuple[bytes, Run]]
 
 
 def check_target(path: Path) -> Form:
@@ -220,7 +220,7 @@ def _import(name: str) -> Any:
         ) from None
 
 
-def _to_onnx(model: Normalised, inputs: Inputs, text: str) -> tuple[bytes, Run]:
+def _to_onnx(model: Normalised, inputs: ClassifierInput, text: str) -> tuple[bytes, Run]:
     program = torch.onnx.export(
         model,
         (torch.zeros(2, *inputs.shape),),
@@ -242,7 +242,7 @@ def _to_onnx(model: Normalised, inputs: Inputs, text: str) -> tuple[bytes, Run]:
     return data, lambda images: session.run([_OUTPUT], {_INPUT: images})[0]
 
 
-def _to_program(model: Normalised, inputs: Inputs, text: str) -> tuple[bytes, Run]:
+def _to_program(model: Normalised, inputs: ClassifierInput, text: str) -> tuple[bytes, Run]:
     example = (torch.zeros(2, *inputs.shape),)
     program = torch.export.export(model, example, dynamic_shapes=_any_number_of_images())
     for node in program.graph.nodes:
@@ -258,7 +258,7 @@ def _any_number_of_images() -> tuple[dict[int, Any]]:
     return ({0: torch.export.Dim(_IMAGES, min=1)},)
 
 
-def _compare(model: Normalised, inputs: Inputs, run: Run) -> float:
+def _compare(model: Normalised, inputs: ClassifierInput, run: Run) -> float:
     """The largest difference of a logit, over random inputs such as the network is fed."""
     rng = np.random.default_rng(0)
     mean, std = (np.array(v, np.float32)[:, None, None] for v in (inputs.mean, inputs.std))

@@ -15,17 +15,17 @@ from freqprep.storage.disk import full_disk_named, write_parts
 from freqprep.store.selection_file import write_selection
 from freqprep.training.distributed import World
 from freqprep.training.evaluate_classifier import prepared
-from freqprep.training.request import SCORES, SELECTION, Plan, TrainingRequest
+from freqprep.training.request import SCORES, SELECTION, RunPlan, TrainingRequest
 
 
-def gate_of(network: torch.nn.Module, plan: Plan, world: World, threads: int) -> dict[str, Any]:
+def gate_of(network: torch.nn.Module, plan: RunPlan, world: World, threads: int) -> dict[str, Any]:
     """How often the gates are open over the validation split, as evaluation sees its images.
 
     Parameters
     ----------
     network : torch.nn.Module
         With a gate; put into evaluation mode.
-    plan : Plan
+    plan : RunPlan
         Without a validation split, the training split is taken.
     world : World
     threads : int
@@ -39,9 +39,9 @@ def gate_of(network: torch.nn.Module, plan: Plan, world: World, threads: int) ->
     """
     gate = network.eval().gate
     assert isinstance(gate, ChannelGate)
-    split, inputs = plan.train if plan.val is None else plan.val, plan.card.classifier_inputs
+    split, inputs = plan.train if plan.val is None else plan.val, plan.config.classifier_inputs
     sums = torch.zeros(2, len(inputs.channels), dtype=torch.float64)
-    batch_size = int(plan.card.recipe["batch_size"])
+    batch_size = int(plan.config.recipe["batch_size"])
     with torch.inference_mode():
         for _, images in prepared(split, inputs, world, batch_size=batch_size, threads=threads):
             off, on = gate.logits(images).double().unbind(-1)
@@ -52,7 +52,7 @@ def gate_of(network: torch.nn.Module, plan: Plan, world: World, threads: int) ->
 
 
 def propose(
-    gate: dict[str, Any], plan: Plan, request: TrainingRequest, world: World
+    gate: dict[str, Any], plan: RunPlan, request: TrainingRequest, world: World
 ) -> dict[str, Any]:
     """Rank the channels by how likely their gates are open, and propose as many as are open.
 
@@ -63,7 +63,7 @@ def propose(
     ----------
     gate : dict
         From `gate_of`.
-    plan : Plan
+    plan : RunPlan
     request : TrainingRequest
     world : World
 
@@ -75,12 +75,12 @@ def propose(
     """
     probabilities = np.array(gate["probabilities"])
     order = np.argsort(-probabilities, kind="stable")
-    used = channels(list(plan.card.inputs.channels)).indices
+    used = channels(list(plan.config.inputs.channels)).indices
     chosen = [used[place] for place in order[: max(1, round(gate["open"]))]]
     selection = Selection(tuple(chosen), "gate")
-    if world.leads:
+    if world.is_leader:
         _write_scores(request, dict(zip(used, probabilities.tolist(), strict=True)))
-        made_from = {"lambda": request.recipe.gate_lambda, "content_ids": plan.card.content_ids}
+        made_from = {"lambda": request.recipe.gate_lambda, "content_ids": plan.config.content_ids}
         write_selection(request.run / SELECTION, selection, made_from)
     return {
         "open": gate["open"],

@@ -18,13 +18,13 @@ from freqprep.progress import Progress, say
 from freqprep.store.split import Split
 from freqprep.streaming.batch import Batch
 from freqprep.training.curves import write_curves
-from freqprep.training.distributed import join_world
+from freqprep.training.distributed import init_distributed
 from freqprep.training.gating import gate_of, propose
 from freqprep.training.interrupts import held_interrupts
-from freqprep.training.model_config import Card, write_card
+from freqprep.training.model_config import ModelConfig, write_model_config
 from freqprep.training.opening import Forecast, describe_start
 from freqprep.training.planning import plan
-from freqprep.training.request import Plan, TrainingRequest
+from freqprep.training.request import RunPlan, TrainingRequest
 from freqprep.training.results import results_of
 from freqprep.training.run_state import RunState
 
@@ -35,10 +35,10 @@ _MINUTES_A_CHECKPOINT = 10
 _drawing = threading.Lock()
 
 
-def train(request: TrainingRequest) -> Card:
+def train(request: TrainingRequest) -> ModelConfig:
     """Train a network, from the start or from where the run in the folder stands.
 
-    The run's folder gets ``model.json`` (the card), ``checkpoint.pt``, ``metrics.jsonl`` and
+    The run's folder gets ``model.json`` (the config), ``checkpoint.pt``, ``metrics.jsonl`` and
     ``curves.png``. With the same request, data and number of compute threads, a run on the CPU
     gives the same weights to the bit, also when it was interrupted and resumed: the order, the
     augmentation, dropout and the gate's noise are functions of seed, epoch and step.
@@ -49,7 +49,7 @@ def train(request: TrainingRequest) -> Card:
 
     Returns
     -------
-    Card
+    ModelConfig
         With results.
 
     Raises
@@ -59,11 +59,11 @@ def train(request: TrainingRequest) -> Card:
     KeyboardInterrupt
         Interrupted; the run was saved after its last step, and can be resumed.
     """
-    with join_world(request.device) as world, _own_draws(world.device):
+    with init_distributed(request.device) as world, _own_draws(world.device):
         planned = plan(request, world.size)
-        card = planned.card
+        config = planned.config
         run = RunState(request, planned, world)
-        if world.leads:
+        if world.is_leader:
             say(describe_start(run, planned))
             for note in planned.notes:
                 say(f"note: {note}")
@@ -72,11 +72,11 @@ def train(request: TrainingRequest) -> Card:
         results = results_of(run, planned.train)
         if run.gate:
             results["gate"] = propose(run.gate, planned, request, world)
-        card = dataclasses.replace(card, results=results)
-        if world.leads:
-            write_card(request.run, card)
+        config = dataclasses.replace(config, results=results)
+        if world.is_leader:
+            write_model_config(request.run, config)
         world.wait()
-        return card
+        return config
 
 
 @contextlib.contextmanager
@@ -95,7 +95,7 @@ def _own_draws(device: torch.device) -> Iterator[None]:
         _drawing.release()
 
 
-def _train_all(run: RunState, planned: Plan, interrupted: Callable[[], bool]) -> None:
+def _train_all(run: RunState, planned: RunPlan, interrupted: Callable[[], bool]) -> None:
     epochs = run.recipe.epochs
     forecast = Forecast(run, planned.val is not None)
     with contextlib.ExitStack() as stack:
@@ -104,10 +104,10 @@ def _train_all(run: RunState, planned: Plan, interrupted: Callable[[], bool]) ->
         while run.loader.epoch < epochs:
             epoch = run.loader.epoch
             _train_epoch(run, interrupted, forecast)
-            run.world.same_everywhere(run.average.network)
+            run.world.broadcast_parameters(run.average.network)
             if planned.val is not None:
                 run.validation = _validate(run, planned.val, epoch)
-            if run.card.gate:
+            if run.config.gate:
                 run.gate = gate_of(run.average.network, planned, run.world, run.request.threads)
                 run.write("gates", run.gate)
             run.save()
@@ -210,17 +210,19 @@ def _report(run: RunState, batch: Batch) -> tuple[str, ...]:
 def _validate(run: RunState, split: Split, epoch: int) -> dict[str, Any]:
     found, numbers, line = run.task.validate(run.average.network, split, run.world)
     run.write("validation", numbers)
-    if run.world.leads:
+    if run.world.is_leader:
         say(f"epoch {epoch + 1}/{run.recipe.epochs}: {line}")
     return found
 
 
 def _progress(run: RunState, what: str, total: int, done: int) -> Any:
-    return Progress(what, total, done, keep=True) if run.world.leads else contextlib.nullcontext()
+    return (
+        Progress(what, total, done, keep=True) if run.world.is_leader else contextlib.nullcontext()
+    )
 
 
 def _leave(run: RunState) -> NoReturn:
     """End an interrupted run that was saved."""
-    if run.world.leads:
+    if run.world.is_leader:
         say(f"saved in {run.request.run}: go on with --resume")
     raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""A model's card, ``model.json``: all that is needed to use a network besides its weights."""
+"""A model's config, ``model.json``: all that is needed to use a network besides its weights."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from freqprep.augment import Frames, Inputs
+from freqprep.augment import ClassifierInput, DetectorInput
 from freqprep.errors import FreqprepError, RunError, UsageError
 from freqprep.images.encoding import Encoding
 from freqprep.models.detection import DETECTORS, build_detector
@@ -23,8 +23,8 @@ from freqprep.storage.disk import full_disk_named, write_parts
 from freqprep.store.layout import RUN_CARD
 from freqprep.store.manifest import GROUP_DOCUMENT
 
-CARD = RUN_CARD
-"""Name of the card in a run's folder."""
+MODEL_FILE = RUN_CARD
+"""Name of the config in a run's folder."""
 
 FORMAT_NAME = "freqprep-model"
 FORMAT_VERSION = "1.1"
@@ -36,7 +36,7 @@ _MAKE_ONE = "name the folder of a run, or make one with `freqprep train STORE --
 
 
 @dataclass(frozen=True)
-class Card:
+class ModelConfig:
     """What a network is, what it is fed, and what it answers.
 
     Attributes
@@ -49,7 +49,7 @@ class Card:
         Whether a gate stands before the network.
     patches : int
         Channels of a learned 8x8 convolution in the stem's place (RGB inputs only); 0 for none.
-    inputs : Inputs, or Frames of a detector
+    inputs : ClassifierInput, or DetectorInput of a detector
         Channels, size and normalisation.
     encoding : Encoding
         Geometry and precision of the store it was trained from: how an image becomes codes.
@@ -70,7 +70,7 @@ class Card:
     strides: str
     gate: bool
     patches: int
-    inputs: Inputs | Frames
+    inputs: ClassifierInput | DetectorInput
     encoding: Encoding
     class_ids: tuple[str | int, ...]
     class_names: tuple[str, ...]
@@ -85,7 +85,7 @@ class Card:
         return self.model in DETECTORS
 
     @property
-    def classifier_inputs(self) -> Inputs:
+    def classifier_inputs(self) -> ClassifierInput:
         """What a classifier is fed.
 
         Raises
@@ -93,7 +93,7 @@ class Card:
         UsageError
             It is a detector.
         """
-        if not isinstance(self.inputs, Inputs):
+        if not isinstance(self.inputs, ClassifierInput):
             raise UsageError(f"{self.model} is a detector", "name the run of a classifier")
         return self.inputs
 
@@ -131,26 +131,26 @@ class Card:
         }
 
     @classmethod
-    def from_dict(cls, data: Any) -> Card:
+    def from_dict(cls, data: Any) -> ModelConfig:
         """From JSON data.
 
         Raises
         ------
         RunError
-            Not a card, of a newer format, or malformed.
+            Not a config, of a newer format, or malformed.
         """
         if not isinstance(data, dict) or data.get("format") != FORMAT_NAME:
-            raise RunError(f'not a model card: it has no "format": "{FORMAT_NAME}"')
+            raise RunError(f'not a model config: it has no "format": "{FORMAT_NAME}"')
         version = str(data.get("format_version"))
         if version.split(".")[0] != FORMAT_VERSION.split(".")[0]:
             raise RunError(
-                f"the model card has format {version}, this freqprep reads {FORMAT_VERSION}",
+                f"the model config has format {version}, this freqprep reads {FORMAT_VERSION}",
                 "install a newer freqprep",
             )
         data = {"frozen_norm": False, **data}
         try:
             _check_types(data)
-            inputs = Frames if data["model"] in DETECTORS else Inputs
+            inputs = DetectorInput if data["model"] in DETECTORS else ClassifierInput
             ids, names = data["classes"]["ids"], data["classes"]["names"]
             return cls(
                 model=data["model"],
@@ -167,7 +167,7 @@ class Card:
                 frozen_norm=data["frozen_norm"],
             )
         except (KeyError, TypeError, ValueError, FreqprepError) as error:
-            raise RunError(f"the model card is malformed: {error}") from None
+            raise RunError(f"the model config is malformed: {error}") from None
 
     def build(self, *, trained_stages: int = 4, regions: int = 512) -> Any:
         """The network, with weights of its own: a `torch.nn.Module`.
@@ -196,7 +196,7 @@ class Card:
 
 
 def _check_types(data: dict[str, Any]) -> None:
-    """Refuse values of other types than `Card.to_dict` writes; the text says which."""
+    """Refuse values of other types than `ModelConfig.to_dict` writes; the text says which."""
     kinds = {"model": str, "strides": str, "gate": bool, "patches": int, "frozen_norm": bool}
     kinds |= dict.fromkeys(("inputs", "encoding", "classes", "content_ids"), dict)
     kinds |= {"recipe": dict, "results": dict}
@@ -219,20 +219,20 @@ def _no_number(text: str) -> float:
     raise ValueError(f"{text} is no number")
 
 
-def read_card(folder: Path) -> Card:
-    """The card in a run's folder.
+def read_model_config(folder: Path) -> ModelConfig:
+    """The config in a run's folder.
 
     Raises
     ------
     RunError
         There is none, or it cannot be used.
     """
-    path = folder / CARD
+    path = folder / MODEL_FILE
     try:
         with path.open("rb") as file:
             data = file.read(_MOST_BYTES)
     except OSError as error:
-        what = f"{CARD} cannot be read ({error.strerror})"
+        what = f"{MODEL_FILE} cannot be read ({error.strerror})"
         if not os.path.lexists(folder):
             what = "it does not exist"
         elif not folder.is_dir():
@@ -241,15 +241,15 @@ def read_card(folder: Path) -> Card:
             what = "it is a store"
         raise RunError(f"{folder} is not the folder of a run: {what}", _MAKE_ONE) from None
     try:
-        return Card.from_dict(json.loads(data, parse_constant=_no_number))
+        return ModelConfig.from_dict(json.loads(data, parse_constant=_no_number))
     except (ValueError, RecursionError):
         raise RunError(f"{path} is not JSON", "train again, or restore the file") from None
     except RunError as error:
         raise RunError(f"{path}: {error.message}", error.remedy or "restore the file") from None
 
 
-def write_card(folder: Path, card: Card) -> None:
-    """Write the card into a run's folder, whole or not at all."""
-    data = json.dumps(card.to_dict(), indent=1, allow_nan=False) + "\n"
+def write_model_config(folder: Path, config: ModelConfig) -> None:
+    """Write the config into a run's folder, whole or not at all."""
+    data = json.dumps(config.to_dict(), indent=1, allow_nan=False) + "\n"
     with full_disk_named(folder):
-        write_parts(folder / CARD, [data.encode()], folder)
+        write_parts(folder / MODEL_FILE, [data.encode()], folder)

@@ -6,13 +6,14 @@ import time
 
 import torch
 
-from freqprep.augment import Frames
+from freqprep.augment import DetectorInput
 from freqprep.store.split import Split
-from freqprep.text.terminal import duration, plural, table
+from freqprep.text.quantities import duration, plural
+from freqprep.text.terminal import table
 from freqprep.training.channels import DEFAULT_CHANNELS
 from freqprep.training.distributed import World
 from freqprep.training.recipe import Recipe
-from freqprep.training.request import Plan
+from freqprep.training.request import RunPlan
 from freqprep.training.run_state import RunState
 
 _TIMED_STEPS = 10
@@ -20,14 +21,14 @@ _TIMED_SECONDS = 5.0
 _MOST_OF_ALL = 1 / 10
 
 
-def describe_start(run: RunState, plan: Plan) -> str:
+def describe_start(run: RunState, plan: RunPlan) -> str:
     """A short table for people.
 
     Parameters
     ----------
     run : RunState
         Before its first step.
-    plan : Plan
+    plan : RunPlan
     """
     recipe, request = run.recipe, run.request
     accumulated = f" in {recipe.accumulate} parts" if recipe.accumulate > 1 else ""
@@ -49,12 +50,12 @@ def describe_start(run: RunState, plan: Plan) -> str:
 
 
 def _network(run: RunState) -> str:
-    card, network = run.card, run.network
-    of_what = " an image (backbone, 4:3)" if card.detects else " an image"
+    config, network = run.config, run.network
+    of_what = " an image (backbone, 4:3)" if config.detects else " an image"
     parts = [
-        card.model,
-        *(["with a gate"] if card.gate else []),
-        *(["the authors' strides"] if card.strides != "canonical" else []),
+        config.model,
+        *(["with a gate"] if config.gate else []),
+        *(["the authors' strides"] if config.strides != "canonical" else []),
         f"{_millions(sum(one.numel() for one in network.parameters()))} parameters",
         f"{_millions(run.task.arithmetic(network))} multiply-accumulates{of_what}",
     ]
@@ -67,21 +68,21 @@ def _millions(number: int) -> str:
 
 def _inputs(run: RunState) -> str:
     """Channels, and the size of what the network sees."""
-    inputs, read = run.card.inputs, len(run.card.inputs.read)
+    inputs, read = run.config.inputs, len(run.config.inputs.read)
     what = f"RGB from {read} channels"
     if inputs.channels:
-        asked = run.request.channels or ("all" if run.card.gate else DEFAULT_CHANNELS)
+        asked = run.request.channels or ("all" if run.config.gate else DEFAULT_CHANNELS)
         name = f" ({asked})" if isinstance(asked, str) and "," not in asked else ""
         what = f"{plural(len(inputs.channels), 'channel')}{name} of {read} read"
-    if isinstance(inputs, Frames):
+    if isinstance(inputs, DetectorInput):
         grid = f", grid {inputs.short // inputs.stride}" * bool(inputs.channels)
         return f"{what}{grid}, short side {inputs.short} pixels, long side at most {inputs.longest}"
     grid = f", grid {inputs.shape[1]}x{inputs.shape[2]}" * bool(inputs.channels)
     return f"{what}{grid}, crop {inputs.side}x{inputs.side} pixels"
 
 
-def _images(plan: Plan) -> str:
-    train = f"{_valid(plan.train)} to train on, {plural(len(plan.card.class_ids), 'class')}"
+def _images(plan: RunPlan) -> str:
+    train = f"{_valid(plan.train)} to train on, {plural(len(plan.config.class_ids), 'class')}"
     return f"{train}; {'no validation' if plan.val is None else f'{_valid(plan.val)} to validate'}"
 
 
@@ -110,7 +111,7 @@ def _order(run: RunState, train: Split) -> str:
     """How images are shuffled, and how many an epoch leaves out."""
     state = run.loader.state_dict()
     how = "all images shuffled, kept in memory"
-    if state["regime"] == "lanes":
+    if state["mode"] == "lanes":
         lanes, shards = plural(state["lanes"], "lane"), state["lanes"] * state["window"]
         how = f"shuffled in {lanes}, over {shards:g} shards at a time"
     if state["group_by_aspect"]:
@@ -128,7 +129,7 @@ def _device(world: World) -> str:
     return name if world.size == 1 else f"{name}; {world.size} processes"
 
 
-def _begins(run: RunState, plan: Plan) -> str:
+def _begins(run: RunState, plan: RunPlan) -> str:
     if not plan.resumes:
         init = run.request.init
         return "with random weights" if init is None else f"with the weights of {init}"
@@ -160,7 +161,7 @@ class Forecast:
         self._first = run.steps_done
         self._last = run.recipe.epochs * len(run.loader)
         self._began: float | None = None
-        self._said = not run.world.leads
+        self._said = not run.world.is_leader
 
     def step_done(self) -> str:
         """To be told after each step; the text is empty but for once."""

@@ -15,11 +15,11 @@ from freqprep.store.reader import Store, open_store
 from freqprep.store.split import Split
 from freqprep.training import classifier_task, detector_task
 from freqprep.training.checkpoint import CHECKPOINT
-from freqprep.training.model_config import CARD, Card, read_card
-from freqprep.training.request import RUN_FILES, Plan, TrainingRequest
+from freqprep.training.model_config import MODEL_FILE, ModelConfig, read_model_config
+from freqprep.training.request import RUN_FILES, RunPlan, TrainingRequest
 
 
-def plan(request: TrainingRequest, processes: int = 1) -> Plan:
+def plan(request: TrainingRequest, processes: int = 1) -> RunPlan:
     """Check a request against the store and the run's folder.
 
     Parameters
@@ -48,12 +48,12 @@ def plan(request: TrainingRequest, processes: int = 1) -> Plan:
     store = open_store(request.store)
     train, val = store[request.train_split], _validation(store, request)
     inputs = task.prepare(request, train, val, processes, begun)
-    card = _card(request, inputs, train, val)
+    config = _config(request, inputs, train, val)
     if begun is not None:
-        ours = json.loads(json.dumps(card.to_dict()))
+        ours = json.loads(json.dumps(config.to_dict()))
         _refuse_another(request.run, begun.to_dict(), ours)
     resumes = begun is not None and (request.run / CHECKPOINT).exists()
-    planned = Plan(card, train, val, resumes, ())
+    planned = RunPlan(config, train, val, resumes, ())
     notes = [*task.remarks(planned)]
     if val is None:
         notes.append(f"no validation: {request.store} has no other split named val")
@@ -62,7 +62,7 @@ def plan(request: TrainingRequest, processes: int = 1) -> Plan:
     return dataclasses.replace(planned, notes=tuple(notes))
 
 
-def _card(request: TrainingRequest, inputs: Any, train: Split, val: Split | None) -> Card:
+def _config(request: TrainingRequest, inputs: Any, train: Split, val: Split | None) -> ModelConfig:
     attributes = train.attributes
     recipe = {
         **request.recipe.to_dict(),
@@ -74,7 +74,7 @@ def _card(request: TrainingRequest, inputs: Any, train: Split, val: Split | None
     if request.model in DETECTORS:
         recipe |= {"trained_stages": request.trained_stages, "regions": request.regions}
         frozen_norm = detector_task.freezes_norms(request)
-    return Card(
+    return ModelConfig(
         model=request.model,
         strides=request.strides,
         gate=request.gate,
@@ -110,14 +110,14 @@ def _hash(path: Path) -> str:
         ) from None
 
 
-def _check_folder(request: TrainingRequest) -> Card | None:
-    """The card of the run to go on with; refuses a folder that is something else's."""
+def _check_folder(request: TrainingRequest) -> ModelConfig | None:
+    """The config of the run to go on with; refuses a folder that is something else's."""
     folder = request.run
     if folder.resolve().is_relative_to(request.store.resolve()):
         raise UsageError(f"{folder} lies in the store", "name a --run outside of it")
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file, not a folder", "name another --run")
-    if not (folder / CARD).exists():
+    if not (folder / MODEL_FILE).exists():
         if taken := [name for name in RUN_FILES if (folder / name).exists()]:
             raise UsageError(f"{folder} has a {taken[0]} of something else", "name another --run")
         return None
@@ -125,7 +125,7 @@ def _check_folder(request: TrainingRequest) -> Card | None:
         raise UsageError(
             f"{folder} holds a run already", "go on with it with --resume, or name another --run"
         )
-    return read_card(folder)
+    return read_model_config(folder)
 
 
 def _refuse_another(folder: Path, theirs: dict, ours: dict) -> None:

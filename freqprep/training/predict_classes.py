@@ -17,8 +17,8 @@ import torch
 from freqprep.augment import Preprocess
 from freqprep.errors import ImageDefect, RunError
 from freqprep.training.evaluate_classifier import answer
-from freqprep.training.model_config import Card
-from freqprep.training.predict_files import Failure, ImageCodes, Reader, bytes_of
+from freqprep.training.model_config import ModelConfig
+from freqprep.training.predict_files import Failure, FileEncoder, ImageCodes, bytes_of
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Prediction:
     ----------
     path : bytes
     classes : ndarray of int64, shape (top,)
-        Indices into the card's classes, the most probable first.
+        Indices into the config's classes, the most probable first.
     probabilities : ndarray of float64, shape (top,)
     """
 
@@ -37,14 +37,14 @@ class Prediction:
     classes: np.ndarray
     probabilities: np.ndarray
 
-    def to_dict(self, card: Card) -> dict[str, Any]:
+    def to_dict(self, config: ModelConfig) -> dict[str, Any]:
         """As JSON data."""
         return {
             "path": os.fsdecode(self.path),
             "predictions": [
                 {
-                    "class_id": card.class_ids[index],
-                    "class_name": card.class_names[index],
+                    "class_id": config.class_ids[index],
+                    "class_name": config.class_names[index],
                     "probability": probability,
                 }
                 for index, probability in zip(
@@ -55,7 +55,7 @@ class Prediction:
 
 
 def predict(
-    card: Card,
+    config: ModelConfig,
     network: torch.nn.Module,
     device: torch.device,
     paths: Sequence[bytes],
@@ -67,7 +67,7 @@ def predict(
 
     Parameters
     ----------
-    card : Card
+    config : ModelConfig
     network : torch.nn.Module
         In evaluation mode on ``device``.
     device : torch.device
@@ -87,8 +87,8 @@ def predict(
     RunError
         The network's answer is not finite.
     """
-    reader = Reader(card)
-    preprocess = Preprocess(card.classifier_inputs, card.steps, card.encoding.geometry.grid)
+    reader = FileEncoder(config)
+    preprocess = Preprocess(config.classifier_inputs, config.steps, config.encoding.geometry.grid)
     for first in range(0, len(paths), batch_size):
         part = paths[first : first + batch_size]
         encoded = [_encoded(reader, path) for path in part]
@@ -115,7 +115,7 @@ def _most_probable(logits: torch.Tensor, top: int) -> Iterator[tuple[np.ndarray,
     yield from zip(classes[:, :top].numpy(), probabilities[:, :top].numpy(), strict=True)
 
 
-def _encoded(reader: Reader, path: bytes) -> ImageCodes | ImageDefect:
+def _encoded(reader: FileEncoder, path: bytes) -> ImageCodes | ImageDefect:
     try:
         return reader.encode(bytes_of(path))
     except ImageDefect as defect:

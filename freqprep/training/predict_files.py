@@ -21,7 +21,7 @@ from freqprep.sources import folders
 from freqprep.sources.files import read_image_bytes, shown
 from freqprep.sources.listing import WHOLE_FILE
 from freqprep.spectrum.channels import CHANNELS, STORED_POSITION
-from freqprep.training.model_config import Card
+from freqprep.training.model_config import ModelConfig
 
 
 @dataclass(frozen=True)
@@ -63,19 +63,19 @@ class ImageCodes:
     source: tuple[int, int]
 
 
-class Reader:
+class FileEncoder:
     """Encodes files as a conversion into the network's own kind of store would.
 
     Parameters
     ----------
-    card : Card
+    config : ModelConfig
     """
 
-    def __init__(self, card: Card) -> None:
-        encoding = card.encoding
+    def __init__(self, config: ModelConfig) -> None:
+        encoding = config.encoding
         self._encoder = Encoder(encoding)
         self._all = np.zeros((CHANNELS, *encoding.geometry.grid), encoding.dtype)
-        self._read = [STORED_POSITION[index] for index in card.inputs.read_selection.indices]
+        self._read = [STORED_POSITION[index] for index in config.inputs.read_selection.indices]
 
     def encode(self, data: bytes) -> ImageCodes:
         """Codes of a file's bytes.

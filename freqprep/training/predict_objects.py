@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from freqprep.augment import FramePreprocess, Frames
+from freqprep.augment import DetectorInput, DetectorPreprocess
 from freqprep.drawing.objects import draw_objects
 from freqprep.errors import ImageDefect, UsageError
 from freqprep.images.decode import decode
@@ -22,8 +22,8 @@ from freqprep.images.rle import decode_mask
 from freqprep.models.detection import Detector
 from freqprep.training.coco_results import Detections, detections_of, results_of_image
 from freqprep.training.evaluate_detector import check_finite, detect
-from freqprep.training.model_config import Card
-from freqprep.training.predict_files import Failure, Reader, bytes_of
+from freqprep.training.model_config import ModelConfig
+from freqprep.training.predict_files import Failure, FileEncoder, bytes_of
 
 _LARGEST_ID = 2**53
 """Whole numbers beyond are not the same in every reader of JSON."""
@@ -50,11 +50,11 @@ class FoundObjects:
         """Those with at least this score."""
         return FoundObjects(self.path, self.data, self.detections.at_least(score))
 
-    def results(self, card: Card, image_id: int) -> list[dict[str, Any]]:
+    def results(self, config: ModelConfig, image_id: int) -> list[dict[str, Any]]:
         """As COCO's results."""
-        return results_of_image(image_id, self.detections, category_ids(card))
+        return results_of_image(image_id, self.detections, category_ids(config))
 
-    def to_dict(self, card: Card, image_id: int) -> dict[str, Any]:
+    def to_dict(self, config: ModelConfig, image_id: int) -> dict[str, Any]:
         """As JSON data: each detection is a result of COCO's, with the class's id and name."""
         return {
             "path": os.fsdecode(self.path),
@@ -63,18 +63,18 @@ class FoundObjects:
             "detections": [
                 {
                     **result,
-                    "class_id": card.class_ids[label],
-                    "class_name": card.class_names[label],
+                    "class_id": config.class_ids[label],
+                    "class_name": config.class_names[label],
                 }
                 for result, label in zip(
-                    self.results(card, image_id), self.detections.labels.tolist(), strict=True
+                    self.results(config, image_id), self.detections.labels.tolist(), strict=True
                 )
             ],
         }
 
 
 def predict_objects(
-    card: Card,
+    config: ModelConfig,
     network: torch.nn.Module,
     device: torch.device,
     paths: Sequence[bytes],
@@ -85,7 +85,7 @@ def predict_objects(
 
     Parameters
     ----------
-    card : Card
+    config : ModelConfig
         Of a detector.
     network : Detector
         In evaluation mode on ``device``.
@@ -102,15 +102,15 @@ def predict_objects(
     Raises
     ------
     UsageError
-        It is the card of a classifier.
+        It is the config of a classifier.
     RunError
         A weight is not finite: such a network finds nothing, or anything.
     """
-    if not isinstance(card.inputs, Frames) or not isinstance(network, Detector):
-        raise UsageError(f"{card.model} is a classifier", "name the run of a detector")
+    if not isinstance(config.inputs, DetectorInput) or not isinstance(network, Detector):
+        raise UsageError(f"{config.model} is a classifier", "name the run of a detector")
     check_finite(network)
-    reader, geometry = Reader(card), card.encoding.geometry
-    preprocess = FramePreprocess(card.inputs, card.steps, geometry.grid)
+    reader, geometry = FileEncoder(config), config.encoding.geometry
+    preprocess = DetectorPreprocess(config.inputs, config.steps, geometry.grid)
     for path in paths:
         try:
             data = bytes_of(path)
@@ -139,14 +139,14 @@ def image_ids(paths: Sequence[bytes]) -> list[int]:
     return list(range(1, len(paths) + 1))
 
 
-def category_ids(card: Card) -> list[int]:
+def category_ids(config: ModelConfig) -> list[int]:
     """COCO's category of each class: its id where all ids are whole numbers, else 1, 2, ..."""
-    whole = [name for name in card.class_ids if isinstance(name, int)]
-    count = len(card.class_ids)
+    whole = [name for name in config.class_ids if isinstance(name, int)]
+    count = len(config.class_ids)
     return whole if len(whole) == count else list(range(1, count + 1))
 
 
-def drawn(found: FoundObjects, card: Card) -> np.ndarray:
+def drawn(found: FoundObjects, config: ModelConfig) -> np.ndarray:
     """The file's picture with what was found drawn on it.
 
     Returns
@@ -155,9 +155,9 @@ def drawn(found: FoundObjects, card: Card) -> np.ndarray:
         RGB, of the size that the detections are in.
     """
     detections = found.detections
-    picture = decode(found.data, card.encoding.geometry.orientation).rgb()
+    picture = decode(found.data, config.encoding.geometry.orientation).rgb()
     scores = zip(detections.labels.tolist(), detections.scores.tolist(), strict=True)
-    captions = [f"{card.class_names[label]} {100 * score:.0f} %" for label, score in scores]
+    captions = [f"{config.class_names[label]} {100 * score:.0f} %" for label, score in scores]
     counts = detections.masks
     masks = None if counts is None else [decode_mask(each, detections.size) for each in counts]
     return draw_objects(picture, detections.boxes, captions, masks, detections.labels)

@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from freqprep.augment import FramePolicy, Policy
+from freqprep.augment import DetectorPolicy, Policy
 from freqprep.errors import UsageError, did_you_mean
 from freqprep.models.detection import DETECTORS
 
@@ -50,7 +50,7 @@ class Recipe:
         Decay of the running average of the weights, which are the result; 0 keeps no average.
     gate_lambda : float
         Weight of the mean share of open gates in the loss; without a gate, nothing.
-    policy : Policy, or FramePolicy of a detector
+    policy : Policy, or DetectorPolicy of a detector
         Augmentation of the images.
     """
 
@@ -70,7 +70,7 @@ class Recipe:
     cutmix: float = 0.0
     average: float = 0.0
     gate_lambda: float = 0.0
-    policy: Policy | FramePolicy = dataclasses.field(default_factory=Policy)
+    policy: Policy | DetectorPolicy = dataclasses.field(default_factory=Policy)
 
     def __post_init__(self) -> None:
         _check(self.epochs >= 1, f"{self.epochs} epochs", "train for at least one")
@@ -159,7 +159,7 @@ _PUBLISHED_DETECTOR = Recipe(
     warmup_epochs=0.0,
     warmup_steps=500,
     clip=35.0,
-    policy=FramePolicy(),
+    policy=DetectorPolicy(),
 )
 _SHORT_DETECTOR = dataclasses.replace(
     _PUBLISHED_DETECTOR, epochs=12, schedule="cosine", average=0.99

@@ -10,13 +10,13 @@ from freqprep.store.split import Split
 from freqprep.training.checkpoint import CHECKPOINT
 from freqprep.training.curves import CURVES
 from freqprep.training.metrics import METRICS
-from freqprep.training.model_config import CARD, Card
+from freqprep.training.model_config import MODEL_FILE, ModelConfig
 from freqprep.training.recipe import Recipe
 
 SCORES, SELECTION = "gate-scores.json", "gate-selection.json"
 """Names of the files that a run with a gate ends with."""
 
-RUN_FILES = (CARD, CHECKPOINT, METRICS, CURVES, SCORES, SELECTION)
+RUN_FILES = (MODEL_FILE, CHECKPOINT, METRICS, CURVES, SCORES, SELECTION)
 """Names of all files that a run writes into its folder."""
 
 
@@ -100,12 +100,12 @@ class TrainingRequest:
 
 
 @dataclass(frozen=True)
-class Plan:
+class RunPlan:
     """A request that has been checked.
 
     Attributes
     ----------
-    card : Card
+    config : ModelConfig
         Without results.
     train : Split
     val : Split or None
@@ -115,7 +115,7 @@ class Plan:
         What a person should know.
     """
 
-    card: Card
+    config: ModelConfig
     train: Split
     val: Split | None
     resumes: bool

@@ -10,7 +10,7 @@ from freqprep.training.run_state import RunState
 
 
 def results_of(run: RunState, train: Split) -> dict[str, Any]:
-    """The results that a run's card states.
+    """The results that a run's config states.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ def results_of(run: RunState, train: Split) -> dict[str, Any]:
     """
     valid = max(int(train.valid.sum()), 1)
     network = run.average.network
-    read = run.card.inputs.read_selection.indices
+    read = run.config.inputs.read_selection.indices
     return {
         "validation": run.validation,
         "parameters": sum(parameter.numel() for parameter in network.parameters()),

@@ -14,7 +14,7 @@ import torch
 from freqprep.errors import RunError
 from freqprep.importance.network_view import Views
 from freqprep.models.detection import Detector
-from freqprep.models.initial import load_weights, settle_norms
+from freqprep.models.initial import load_weights, recalibrate_batch_norm
 from freqprep.progress import say
 from freqprep.spectrum.channels import channels
 from freqprep.storage.disk import remove_aside
@@ -28,14 +28,14 @@ from freqprep.training.checkpoint import (
     read_checkpoint,
     write_checkpoint,
 )
-from freqprep.training.classifier_task import Classifying
-from freqprep.training.detector_task import Detecting, check_frozen
+from freqprep.training.classifier_task import ClassifierTask
+from freqprep.training.detector_task import DetectorTask, check_frozen
 from freqprep.training.distributed import World
 from freqprep.training.metrics import MetricsLog
 from freqprep.training.metrics_meter import Meter
-from freqprep.training.model_config import write_card
+from freqprep.training.model_config import write_model_config
 from freqprep.training.optimization import Average, make_optimizer
-from freqprep.training.request import RUN_FILES, Plan, TrainingRequest
+from freqprep.training.request import RUN_FILES, RunPlan, TrainingRequest
 from freqprep.training.task import Task
 
 _PICTURES = 128
@@ -47,7 +47,7 @@ class RunState:
     Parameters
     ----------
     request : TrainingRequest
-    plan : Plan
+    plan : RunPlan
     world : World
 
     Attributes
@@ -71,14 +71,14 @@ class RunState:
         When the last checkpoint was written, or the run began; seconds of the monotonic clock.
     """
 
-    def __init__(self, request: TrainingRequest, plan: Plan, world: World) -> None:
-        self.request, self.card, self.world = request, plan.card, world
+    def __init__(self, request: TrainingRequest, plan: RunPlan, world: World) -> None:
+        self.request, self.config, self.world = request, plan.config, world
         self.recipe = request.recipe
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DroppedRows)  # it is said when training begins
             self.loader = Loader(
                 plan.train,
-                list(plan.card.inputs.read),
+                list(plan.config.inputs.read),
                 batch_size=self.recipe.batch_size,
                 seed=request.seed,
                 rank=world.rank,
@@ -86,19 +86,19 @@ class RunState:
                 threads=request.threads,
                 lanes=request.lanes,
                 device=world.device,
-                group_by_aspect=plan.card.detects,
+                group_by_aspect=plan.config.detects,
                 reuse=True,
             )
-        if plan.card.detects:
+        if plan.config.detects:
             torch.backends.cudnn.benchmark = False  # it would measure each new canvas
-        kind = Detecting if plan.card.detects else Classifying
+        kind = DetectorTask if plan.config.detects else ClassifierTask
         self.task: Task = kind(request, plan, self.loader.steps)
         torch.manual_seed(request.seed)
-        network = plan.card.build(trained_stages=request.trained_stages, regions=request.regions)
+        network = plan.config.build(trained_stages=request.trained_stages, regions=request.regions)
         self.network = network.to(world.device, memory_format=torch.channels_last)
         if request.init is not None and not plan.resumes:
             self._begin_with(request.init, plan.train)
-        world.same_everywhere(self.network)
+        world.broadcast_parameters(self.network)
         self.average = Average(self.network, self.recipe.average)
         self.optimizer = make_optimizer(self.network, self.recipe)
         self.meter = Meter(world.device)
@@ -109,11 +109,11 @@ class RunState:
             torch.compile(self.network) if request.compile else self.network, world
         )
         self.log: MetricsLog | None = None
-        if world.leads:
+        if world.is_leader:
             request.run.mkdir(parents=True, exist_ok=True)
             remove_aside(request.run, RUN_FILES)
             if not plan.resumes:
-                write_card(request.run, plan.card)
+                write_model_config(request.run, plan.config)
             self.log = MetricsLog(request.run, written, self.steps_done)
         self.saved = time.monotonic()
 
@@ -146,19 +146,19 @@ class RunState:
             "validation": self.validation,
             "gate": self.gate,
         }
-        write_checkpoint(self.request.run, self.card, state)
+        write_checkpoint(self.request.run, self.config, state)
         self.saved = time.monotonic()
 
     def _restore(self) -> int:
         """Take over the checkpoint; the length of the file of metrics at that moment."""
         folder = self.request.run
-        state = read_checkpoint(folder, self.card)
+        state = read_checkpoint(folder, self.config)
         fill(self.network, state.get(NETWORK), folder)
         fill(self.average.network, state.get(AVERAGE), folder)
         try:
             self.optimizer.load_state_dict(state["optimizer"])
             self.loader.load_state_dict(state["loader"])
-            if self.world.leads:  # they are the leading process's sums
+            if self.world.is_leader:  # they are the leading process's sums
                 self.meter.load_state_dict(state["meter"], self.loader.wait_seconds)
             self.validation, self.gate = dict(state["validation"]), dict(state["gate"])
             written = int(state["metrics_bytes"])
@@ -172,11 +172,11 @@ class RunState:
     def _begin_with(self, init: Path, train: Split) -> None:
         network = self.network
         loaded = load_weights(network, init, partial(_pictures, train))
-        if isinstance(self.task, Detecting) and isinstance(network, Detector):
+        if isinstance(self.task, DetectorTask) and isinstance(network, Detector):
             check_frozen(network, loaded.initialised)
             images = partial(self.task.some_images, self.world.device)
-            settle_norms(network, loaded.initialised, images)
-        if self.world.leads:
+            recalibrate_batch_norm(network, loaded.initialised, images)
+        if self.world.is_leader:
             say(
                 f"{init}: {len(loaded.loaded)} tensors loaded; not in it or of another shape, and"
                 f" so initialised: {', '.join(loaded.initialised) or 'none'}"

@@ -9,7 +9,7 @@ from pixel_side import Stored  # noqa: E402
 from synthetic import encoded, pixels  # noqa: E402
 
 import freqprep  # noqa: E402
-from freqprep.augment import Augment, Inputs, Policy, Preprocess  # noqa: E402
+from freqprep.augment import Augment, ClassifierInput, Policy, Preprocess  # noqa: E402
 from freqprep.errors import UsageError  # noqa: E402
 from freqprep.models.torchvision_ops import import_torchvision  # noqa: E402
 from freqprep.spectrum.channels import channels  # noqa: E402
@@ -24,11 +24,13 @@ READ = channels("paper-64")
 KINDS = ["frequency", "rgb"]
 
 
-def inputs_of(kind: str, side: int = 32) -> Inputs:
+def inputs_of(kind: str, side: int = 32) -> ClassifierInput:
     if kind == "rgb":
-        return Inputs("rgb", READ.names, (), side, side + 8, (120.0,) * 3, (60.0,) * 3)
+        return ClassifierInput("rgb", READ.names, (), side, side + 8, (120.0,) * 3, (60.0,) * 3)
     used = channels("square-24")
-    return Inputs("frequency", READ.names, used.names, side, side + 8, (1.0,) * 24, (50.0,) * 24)
+    return ClassifierInput(
+        "frequency", READ.names, used.names, side, side + 8, (1.0,) * 24, (50.0,) * 24
+    )
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +120,9 @@ def test_rgb_is_clipped_before_it_is_normalised(images):
 
 def test_evaluation_sees_what_torchvision_would(images):
     everything = channels("all")
-    inputs = Inputs("rgb", everything.names, (), 40, 48, (120.0, 110.0, 100.0), (60.0, 61.0, 62.0))
+    inputs = ClassifierInput(
+        "rgb", everything.names, (), 40, 48, (120.0, 110.0, 100.0), (60.0, 61.0, 62.0)
+    )
     sizes = np.array([image.size for image in images])
     codes = torch.from_numpy(np.stack([image.codes for image in images]))
     found = Preprocess(inputs, np.ones(192, np.float32), GRID)(codes, sizes)
@@ -138,7 +142,7 @@ def test_evaluation_sees_what_torchvision_would(images):
 def test_a_ready_made_crop_passes_untouched(crop_store):
     split = freqprep.open_store(crop_store)["train"]
     used = channels("learned-24")
-    inputs = Inputs.frequency(split, used, used, 3)
+    inputs = ClassifierInput.frequency(split, used, used, 3)
     rows = np.flatnonzero(split.valid)[:20]
     codes = torch.from_numpy(split.read_codes(rows, used).copy())
     steps = split.steps[list(used.indices)]
@@ -150,7 +154,7 @@ def test_a_ready_made_crop_passes_untouched(crop_store):
 def test_normalised_blocks_of_the_split_have_mean_zero_and_deviation_one(crop_store):
     split = freqprep.open_store(crop_store)["train"]
     used = channels("square-24")
-    inputs = Inputs.frequency(split, used, used, 3)
+    inputs = ClassifierInput.frequency(split, used, used, 3)
     rows = np.flatnonzero(split.valid)
     codes = torch.from_numpy(split.read_codes(rows, used).copy())
     policy = Policy(aligned=True, flip=0.0)

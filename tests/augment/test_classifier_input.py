@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import freqprep
-from freqprep.augment import Inputs, Policy
+from freqprep.augment import ClassifierInput, Policy
 from freqprep.errors import UsageError
 from freqprep.spectrum.channels import NAMES, channels
 
-FREQUENCY = Inputs("frequency", ("y_0_0", "y_0_1"), ("y_0_1",), 16, 18, (0.5,), (2.0,))
-RGB = Inputs("rgb", NAMES, (), 33, 40, (1.0, 2.0, 3.0), (4.0, 5.0, 6.0))
+FREQUENCY = ClassifierInput("frequency", ("y_0_0", "y_0_1"), ("y_0_1",), 16, 18, (0.5,), (2.0,))
+RGB = ClassifierInput("rgb", NAMES, (), 33, 40, (1.0, 2.0, 3.0), (4.0, 5.0, 6.0))
 MANY = [float(i) for i in range(200)]
 
 
@@ -27,7 +27,7 @@ def through_json(document: object) -> object:
 
 @pytest.mark.parametrize("inputs", [FREQUENCY, RGB])
 def test_inputs_come_back_from_json(inputs):
-    assert Inputs.from_dict(through_json(inputs.to_dict())) == inputs
+    assert ClassifierInput.from_dict(through_json(inputs.to_dict())) == inputs
 
 
 unit = st.floats(0, 1)
@@ -47,7 +47,7 @@ def test_shapes():
 def test_frequency_takes_the_moments_of_the_split(store):
     split = freqprep.open_store(store)["train"]
     used, read = channels("square-24"), channels("paper-64")
-    inputs = Inputs.frequency(split, used, read, 7)
+    inputs = ClassifierInput.frequency(split, used, read, 7)
     assert inputs.shape == (24, 7, 7) and inputs.resize == 64 and inputs.read == read.names
     order = list(used.indices)
     np.testing.assert_array_equal(inputs.mean, split.moments.mean(split.steps)[order])
@@ -59,16 +59,16 @@ def test_frequency_takes_the_moments_of_the_split(store):
 def test_images_that_were_cut_to_their_centre_are_not_cut_again(crop_store):
     split = freqprep.open_store(crop_store)["train"]
     used = channels("square-24")
-    assert Inputs.frequency(split, used, used, 3).resize == 24
-    assert Inputs.rgb(split, side=20).resize == 20
+    assert ClassifierInput.frequency(split, used, used, 3).resize == 24
+    assert ClassifierInput.rgb(split, side=20).resize == 20
 
 
 def test_rgb_reads_everything_and_expects_imagenets_pixels(store):
     split = freqprep.open_store(store)["train"]
-    inputs = Inputs.rgb(split)
+    inputs = ClassifierInput.rgb(split)
     assert inputs.read == NAMES and inputs.channels == () and inputs.shape == (3, 224, 224)
     assert inputs.resize == 256 and inputs.mean[0] == pytest.approx(123.675)
-    assert Inputs.rgb(split, channels("square-24"), 64).read == channels("square-24").names
+    assert ClassifierInput.rgb(split, channels("square-24"), 64).read == channels("square-24").names
 
 
 def test_a_channel_that_never_changes_is_not_divided_by_zero(tmp_path):
@@ -81,7 +81,7 @@ def test_a_channel_that_never_changes_is_not_divided_by_zero(tmp_path):
         (folder / f"{seed}.png").write_bytes(encoded(picture, "PNG"))
     split = freqprep.open_store(make(tmp_path / "images", tmp_path / "x.zarr"))["train"]
     used = channels("square-24")
-    inputs = Inputs.frequency(split, used, used, 3)
+    inputs = ClassifierInput.frequency(split, used, used, 3)
     chroma = [place for place, index in enumerate(used.indices) if index >= 64]
     assert {inputs.std[place] for place in chroma} == {1.0}
     assert min(inputs.std) >= 1.0
@@ -90,7 +90,7 @@ def test_a_channel_that_never_changes_is_not_divided_by_zero(tmp_path):
 def test_channels_that_are_used_but_not_read_are_named(store):
     split = freqprep.open_store(store)["train"]
     with pytest.raises(UsageError, match=r"not read: y_0_2, y_0_3, y_1_2 and 15 more; read at"):
-        Inputs.frequency(split, channels("square-24"), channels("paper-6"), 7)
+        ClassifierInput.frequency(split, channels("square-24"), channels("paper-6"), 7)
 
 
 BAD_INPUTS = {
@@ -123,8 +123,8 @@ BAD_INPUTS = {
 def test_inputs_of_a_card_are_checked(field, value, message):
     document = {**FREQUENCY.to_dict(), field: value}
     with pytest.raises(UsageError, match=message) as caught:
-        Inputs.from_dict(document)
-    assert caught.value.message.startswith("the inputs of the model card cannot be used: ")
+        ClassifierInput.from_dict(document)
+    assert caught.value.message.startswith("the inputs of the model config cannot be used: ")
     assert len(caught.value.message) < 400
 
 
@@ -155,10 +155,10 @@ def test_a_policy_of_a_card_is_checked(field, value, message):
         Policy(**{field: value})
 
 
-@pytest.mark.parametrize("cls", [Inputs, Policy])
+@pytest.mark.parametrize("cls", [ClassifierInput, Policy])
 @pytest.mark.parametrize("document", [None, [], "x", 3, {}, {"kind": "rgb"}, {1: 2}])
 def test_what_is_no_description_is_refused(cls, document):
-    with pytest.raises(UsageError, match="of the model card cannot be used"):
+    with pytest.raises(UsageError, match="of the model config cannot be used"):
         cls.from_dict(document)
 
 
@@ -170,7 +170,7 @@ def test_fields_that_are_unknown_are_named():
 def test_images_that_were_cut_are_not_cut_again(store, crop_store):
     fit, crop = (freqprep.open_store(path)["val"] for path in (store, crop_store))
     six = channels("paper-6")
-    inputs = Inputs.frequency(fit, six, six, 7)
+    inputs = ClassifierInput.frequency(fit, six, six, 7)
     assert (inputs.side, inputs.resize) == (56, 64)
     assert inputs.on(crop) == dataclasses.replace(inputs, resize=56)
     assert inputs.on(crop).on(fit) == inputs.on(fit) == inputs

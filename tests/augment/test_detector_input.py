@@ -13,18 +13,18 @@ from hypothesis import strategies as st
 from pixel_side import filled_up, from_blocks, resized, to_blocks
 
 import freqprep
-from freqprep.augment import FramePolicy, Frames
+from freqprep.augment import DetectorInput, DetectorPolicy
 from freqprep.errors import UsageError
 from freqprep.images.geometry import LARGEST_SIZE
 from freqprep.spectrum.channels import NAMES, channels
 
-FREQUENCY = Frames("frequency", ("y_0_0", "y_0_1"), ("y_0_1",), 800, 1333, (0.5,), (2.0,))
-RGB = Frames("rgb", NAMES, (), 33, 55, (1.0, 2.0, 3.0), (4.0, 5.0, 6.0))
+FREQUENCY = DetectorInput("frequency", ("y_0_0", "y_0_1"), ("y_0_1",), 800, 1333, (0.5,), (2.0,))
+RGB = DetectorInput("rgb", NAMES, (), 33, 55, (1.0, 2.0, 3.0), (4.0, 5.0, 6.0))
 
 
-def of_grid(grid: int) -> Frames:
-    """As `Frames.frequency` makes them, without a split."""
-    plain = Frames.rgb(None, grid)
+def of_grid(grid: int) -> DetectorInput:
+    """As `DetectorInput.frequency` makes them, without a split."""
+    plain = DetectorInput.rgb(None, grid)
     return dataclasses.replace(FREQUENCY, short=plain.short, longest=plain.longest)
 
 
@@ -97,7 +97,7 @@ def by_hand(split, used, read, short, longest):
     steps = split.steps[list(read.indices)].astype(np.float64)
     codes = split.read_codes(rows, read)
     coefficients[:, list(read.indices)] = codes * steps[:, None, None]
-    inputs = Frames("frequency", read.names, used.names, short, longest, (0.0,) * len(used),
+    inputs = DetectorInput("frequency", read.names, used.names, short, longest, (0.0,) * len(used),
                     (1.0,) * len(used))  # fmt: skip
     lengths = split.sizes[rows].astype(np.int64)
     windows = inputs.windows(np.zeros_like(lengths), lengths)
@@ -112,14 +112,14 @@ def by_hand(split, used, read, short, longest):
 def test_moments_are_of_the_first_images_at_twice_their_frames(store):
     split = freqprep.open_store(store)["train"]
     used, read = channels("square-24"), channels("paper-64")
-    inputs = Frames.frequency(split, used, read, 8)
+    inputs = DetectorInput.frequency(split, used, read, 8)
     assert (inputs.short, inputs.longest) == (32, 53)
     assert inputs.channels == used.names and inputs.read == read.names
     values = by_hand(split, used, read, 32, 53)
     np.testing.assert_allclose(inputs.mean, values.mean(axis=1), rtol=2e-5, atol=1e-3)
     np.testing.assert_allclose(inputs.std, values.std(axis=1), rtol=2e-5)
     assert min(inputs.std) > 0.1
-    assert Frames.frequency(split, used, read, 8) == inputs
+    assert DetectorInput.frequency(split, used, read, 8) == inputs
 
 
 def test_a_channel_that_never_changes_is_not_divided_by_zero(tmp_path):
@@ -132,22 +132,22 @@ def test_a_channel_that_never_changes_is_not_divided_by_zero(tmp_path):
         (folder / f"{seed}.png").write_bytes(encoded(picture, "PNG"))
     split = freqprep.open_store(make(tmp_path / "images", tmp_path / "grey.zarr"))["train"]
     used = channels("y_0_0,cb_0_0,cr_1_1")
-    inputs = Frames.frequency(split, used, used, 8)
+    inputs = DetectorInput.frequency(split, used, used, 8)
     assert inputs.std[0] > 1 and inputs.std[1:] == (1.0, 1.0)
     assert inputs.mean[1:] == (0.0, 0.0)
 
 
 def test_rgb_reads_everything_and_expects_imagenets_pixels():
-    inputs = Frames.rgb(None, 200)
+    inputs = DetectorInput.rgb(None, 200)
     assert inputs.read == NAMES and inputs.channels == () and inputs.planes == 3
     assert (inputs.short, inputs.longest) == (800, 1333)
     assert inputs.mean[0] == pytest.approx(123.675) and inputs.std[2] == pytest.approx(57.375)
-    assert Frames.rgb(channels("square-24"), 8).read == channels("square-24").names
+    assert DetectorInput.rgb(channels("square-24"), 8).read == channels("square-24").names
 
 
 @pytest.mark.parametrize("inputs", [FREQUENCY, RGB])
 def test_frames_come_back_from_json(inputs):
-    assert Frames.from_dict(json.loads(json.dumps(inputs.to_dict()))) == inputs
+    assert DetectorInput.from_dict(json.loads(json.dumps(inputs.to_dict()))) == inputs
 
 
 WRONG = [
@@ -177,8 +177,8 @@ def test_what_is_wrong_is_named(changes, words):
     with pytest.raises(UsageError, match=words):
         dataclasses.replace(FREQUENCY, **changes)
     document = {**FREQUENCY.to_dict(), **changes}
-    with pytest.raises(UsageError, match=f"inputs of the model card cannot be used: .*{words}"):
-        Frames.from_dict(document)
+    with pytest.raises(UsageError, match=f"inputs of the model config cannot be used: .*{words}"):
+        DetectorInput.from_dict(document)
 
 
 @pytest.mark.parametrize(
@@ -192,7 +192,7 @@ def test_what_is_wrong_is_named(changes, words):
 )
 def test_what_is_no_description_is_refused(document, words):
     with pytest.raises(UsageError, match=words):
-        Frames.from_dict(document)
+        DetectorInput.from_dict(document)
 
 
 @pytest.mark.parametrize(
@@ -209,5 +209,5 @@ def test_what_is_no_description_is_refused(document, words):
 )
 def test_a_policy_refuses_what_is_wrong(values, words):
     with pytest.raises(UsageError, match=words):
-        FramePolicy(**values)
-    assert FramePolicy().to_dict() == {"flip": 0.5, "smallest_crop": 1.0}
+        DetectorPolicy(**values)
+    assert DetectorPolicy().to_dict() == {"flip": 0.5, "smallest_crop": 1.0}

@@ -11,7 +11,7 @@ from objects_by_hand import around, blob, table  # noqa: E402
 from pixel_side import Stored, filled_up, from_blocks, resized, to_blocks  # noqa: E402
 from synthetic import encoded, pixels  # noqa: E402
 
-from freqprep.augment import FrameAugment, FramePolicy, FramePreprocess, Frames  # noqa: E402
+from freqprep.augment import DetectorAugment, DetectorInput, DetectorPolicy, DetectorPreprocess  # noqa: E402
 from freqprep.errors import UsageError  # noqa: E402
 from freqprep.spectrum.channels import channels  # noqa: E402
 from freqprep.spectrum.color import ycbcr_to_rgb  # noqa: E402
@@ -24,12 +24,14 @@ SIZES = [(48, 64), (64, 48), (64, 64), (20, 60), (61, 8), (33, 41), (1, 30), (57
 CLOSE = {"frequency": 5e-3, "rgb": 2e-3}  # of coefficients up to 2000, and grey levels
 
 
-def frames_of(kind: str, short: int = 40, longest: int = 67) -> Frames:
+def frames_of(kind: str, short: int = 40, longest: int = 67) -> DetectorInput:
     if kind == "rgb":
-        return Frames("rgb", READ.names, (), short, longest, (120.0, 110.0, 90.0), (60.0,) * 3)
+        return DetectorInput(
+            "rgb", READ.names, (), short, longest, (120.0, 110.0, 90.0), (60.0,) * 3
+        )
     used = channels("square-24")
     mean = tuple(np.linspace(-9, 9, 24).tolist())
-    return Frames("frequency", READ.names, used.names, short, longest, mean, (50.0,) * 24)
+    return DetectorInput("frequency", READ.names, used.names, short, longest, mean, (50.0,) * 24)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +47,7 @@ def batch(images: list[Stored], rows: list[int], epoch: int = 0) -> Batch:
     return Batch(torch.from_numpy(codes), labels, np.array(rows), sizes, epoch, 0)
 
 
-def on_pixels(inputs: Frames, codes, start, length, flip) -> tuple[list, list]:
+def on_pixels(inputs: DetectorInput, codes, start, length, flip) -> tuple[list, list]:
     """Of each image its frame and its normalised input, dense and in float64."""
     coefficients = np.zeros((len(codes), 192, *GRID))
     coefficients[:, list(READ.indices)] = codes.numpy()
@@ -82,18 +84,20 @@ def assert_equal_on_pixels(framed, inputs, codes, start, length, flip):
 def test_evaluation_sees_whole_images_as_pixels_would_give_them(images, kind, short):
     inputs = frames_of(kind, short)
     made = batch(images, list(range(len(images))))
-    framed = FramePreprocess(inputs, np.ones(len(READ), np.float32), GRID)(made.codes, made.sizes)
+    framed = DetectorPreprocess(inputs, np.ones(len(READ), np.float32), GRID)(
+        made.codes, made.sizes
+    )
     sizes = made.sizes.astype(np.int64)
     start, flip = np.zeros_like(sizes), np.zeros(len(sizes), bool)
     assert framed.targets == [] and framed.images.dtype == torch.float32
     assert_equal_on_pixels(framed, inputs, made.codes, start, sizes, flip)
 
 
-def augment(kind, objects=None, policy=None, seed=0, masks=True) -> FrameAugment:
+def augment(kind, objects=None, policy=None, seed=0, masks=True) -> DetectorAugment:
     objects = table(*[[]] * len(SIZES)) if objects is None else objects
-    policy = FramePolicy(smallest_crop=0.3) if policy is None else policy
+    policy = DetectorPolicy(smallest_crop=0.3) if policy is None else policy
     steps = np.ones(len(READ), np.float32)
-    return FrameAugment(frames_of(kind), steps, GRID, policy, seed, objects, masks)
+    return DetectorAugment(frames_of(kind), steps, GRID, policy, seed, objects, masks)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -109,7 +113,7 @@ def test_choices_are_within_the_policy_and_as_often_as_asked():
     sizes = np.tile([[40, 64]], (n, 1))
     nothing = torch.zeros((n, 0))
     made = Batch(nothing, nothing, np.arange(n), sizes, 5, 0)
-    change = augment("rgb", policy=FramePolicy(flip=0.3, smallest_crop=0.5))
+    change = augment("rgb", policy=DetectorPolicy(flip=0.3, smallest_crop=0.5))
     start, length, flip = change._choices(made)
     assert ((length >= sizes // 2) & (length <= sizes) & (start >= 0)).all()
     assert (start + length <= sizes).all()
@@ -120,9 +124,9 @@ def test_choices_are_within_the_policy_and_as_often_as_asked():
     places = (start / np.maximum(spare, 1))[(spare > 8).all(axis=1)]
     assert (np.abs(places.mean(axis=0) - 0.5) < 0.02).all()
     assert abs(flip.mean() - 0.3) < 0.03
-    start, length, flip = augment("rgb", policy=FramePolicy(flip=0.0))._choices(made)
+    start, length, flip = augment("rgb", policy=DetectorPolicy(flip=0.0))._choices(made)
     assert (length == sizes).all() and not start.any() and not flip.any()
-    assert augment("rgb", policy=FramePolicy(flip=1.0))._choices(made)[2].all()
+    assert augment("rgb", policy=DetectorPolicy(flip=1.0))._choices(made)[2].all()
 
 
 @pytest.fixture(scope="module")
@@ -180,13 +184,13 @@ def test_boxes_and_masks_stay_on_the_pixels_they_outline():
         mask[top : top + rng.integers(8, height), left : left + rng.integers(8, width)] = True
         masks.append(mask)
     everything = channels("all")
-    inputs = Frames("rgb", everything.names, (), 96, 160, (127.5,) * 3, (1.0,) * 3)
+    inputs = DetectorInput("rgb", everything.names, (), 96, 160, (127.5,) * 3, (1.0,) * 3)
     stored = [painted(mask) for mask in masks]
     codes = torch.from_numpy(np.stack([one.codes for one in stored]))
     sizes = np.array([mask.shape for mask in masks])
     objects = table(*[[(around(mask), 0, False, mask)] for mask in masks])
-    policy = FramePolicy(smallest_crop=0.4)
-    change = FrameAugment(inputs, np.ones(192, np.float32), GRID, policy, 0, objects, True)
+    policy = DetectorPolicy(smallest_crop=0.4)
+    change = DetectorAugment(inputs, np.ones(192, np.float32), GRID, policy, 0, objects, True)
     seen = 0
     for epoch in range(4):
         made = Batch(codes, codes, np.arange(len(masks)), sizes, epoch, 0)
@@ -214,11 +218,11 @@ def test_rejected_rows_and_wrong_steps_are_refused(images):
     rejected = dataclasses.replace(made, sizes=made.sizes * [[1], [0]])
     with pytest.raises(UsageError, match="image 1 of the batch has no pixels"):
         augment("rgb")(rejected)
-    preprocess = FramePreprocess(frames_of("rgb"), np.ones(len(READ), np.float32), GRID)
+    preprocess = DetectorPreprocess(frames_of("rgb"), np.ones(len(READ), np.float32), GRID)
     with pytest.raises(UsageError, match="image 1 of the batch has no pixels"):
         preprocess(rejected.codes, rejected.sizes)
     with pytest.raises(UsageError, match="3 steps for 64 channels"):
-        FramePreprocess(frames_of("rgb"), np.ones(3, np.float32), GRID)
+        DetectorPreprocess(frames_of("rgb"), np.ones(3, np.float32), GRID)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -233,7 +237,7 @@ def test_a_callers_autocast_changes_nothing(kind, images):
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_images_are_an_empty_canvas(kind):
     inputs = frames_of(kind)
-    preprocess = FramePreprocess(inputs, np.ones(len(READ), np.float32), GRID)
+    preprocess = DetectorPreprocess(inputs, np.ones(len(READ), np.float32), GRID)
     codes = torch.zeros((0, len(READ), *GRID), dtype=torch.int16)
     framed = preprocess(codes, np.zeros((0, 2), np.int32))
     side = 32 // inputs.stride

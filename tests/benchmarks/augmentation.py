@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from freqprep.allocation import keep_freed_memory
-from freqprep.augment import Augment, Inputs, Policy, Resampler, axis
+from freqprep.augment import Augment, ClassifierInput, Policy, Resampler, axis
 from freqprep.augment.color import to_rgb
 from freqprep.augment.crops import CROP_DRAWS, Windows, random_resized_crop
 from freqprep.augment.randomness import uniforms
@@ -86,7 +86,7 @@ def speed(device: torch.device) -> list[list[object]]:
 def _augment(read: str, used: str | None, side: int) -> Augment:
     names = channels(used).names if used else ()
     count = len(names) or 3
-    inputs = Inputs(
+    inputs = ClassifierInput(
         "rgb" if used is None else "frequency",
         channels(read).names,
         names,
@@ -98,7 +98,7 @@ def _augment(read: str, used: str | None, side: int) -> Augment:
     return Augment(inputs, np.ones(len(inputs.read), np.float32), _GRID, Policy(), 0)
 
 
-def _full_batch(inputs: Inputs, images: int, device: torch.device) -> Batch:
+def _full_batch(inputs: ClassifierInput, images: int, device: torch.device) -> Batch:
     shape = (images, len(inputs.read), *_GRID)
     codes = torch.randint(-9, 10, shape, dtype=torch.int8, device=device)
     sizes = np.full((images, 2), 8 * _GRID[0], np.int32)

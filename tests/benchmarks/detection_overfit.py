@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from freqprep.augment import FramePolicy
+from freqprep.augment import DetectorPolicy
 from freqprep.convert.request import Request
 from freqprep.convert.run import convert
 from freqprep.training.detection_scoring import score_detector
@@ -34,7 +34,7 @@ def run(data: Path, folder: Path) -> dict[str, object]:
     store, began = folder / "eight.zarr", time.monotonic()
     convert(Request("coco", _eight(data / "coco", folder / "eight"), store))
     recipe = preset_recipe(
-        "short", _MODEL, epochs=_EPOCHS, batch_size=2, lr=0.01, policy=FramePolicy(flip=0.0)
+        "short", _MODEL, epochs=_EPOCHS, batch_size=2, lr=0.01, policy=DetectorPolicy(flip=0.0)
     )
     run = folder / "run"
     train(TrainingRequest(store, run, _MODEL, recipe, grid=_GRID, regions=64, device="cpu"))

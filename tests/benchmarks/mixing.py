@@ -8,7 +8,7 @@ import numpy as np
 
 from freqprep.store.schema import ROWS_PER_SHARD
 from freqprep.streaming.order import Order, reads
-from freqprep.streaming.shuffling import Mixing, choose_mixing, sequence
+from freqprep.streaming.shuffling import ShufflePlan, choose_mixing, sequence
 from tests.benchmarks.table import show
 
 _IMAGENET = 1_281_167
@@ -48,7 +48,7 @@ def run(data: Path, folder: Path) -> dict[str, object]:
     return {"rows": rows}
 
 
-def meetings(valid: np.ndarray, mixing: Mixing) -> float:
+def meetings(valid: np.ndarray, mixing: ShufflePlan) -> float:
     """How often two rows of a batch are in one batch of the next epoch too, against chance."""
     again = pairs = 0
     before = None

@@ -36,7 +36,7 @@ from freqprep.store.plan import Plan, load_plan, permutation, save_plan, shard_c
 from freqprep.store.reader import open_store
 from freqprep.store.schema import ROWS_PER_SHARD
 from freqprep.store.verify import _array_problems, _check_shard, _shape_problems
-from freqprep.store.writer import Build
+from freqprep.store.writer import PartialSplit
 from freqprep.streaming.order import Order, reads
 from freqprep.streaming.shuffling import choose_mixing
 from tests.benchmarks.table import show
@@ -99,7 +99,7 @@ def measure(folder: Path, images: int, part: str) -> dict[str, tuple[float, floa
 
 def _write(step: Step, request: Request, images: int) -> None:
     listing, classes = _listing(images), _classes()
-    build = Build(request.store, "train")
+    build = PartialSplit(request.store, "train")
     build.start()
     (request.store / "zarr.json").write_bytes(root_document())
     step("permutation", lambda: permutation(images, 0))
@@ -120,7 +120,7 @@ def _read(step: Step, request: Request, images: int) -> None:
     step("labels, valid, sizes", lambda: (split.labels, split.valid, split.sizes))
     step("objects", lambda: split.objects)
     step("an epoch's order", lambda: _order(split.valid))
-    again, listing = Build(request.store, "train"), _listing(images)
+    again, listing = PartialSplit(request.store, "train"), _listing(images)
     step("make ready to retry", lambda: prepare_retry(again, split, listing, Path()))
     split = open_store(request.store)["train"]
     wrong = step("verify: small arrays", lambda: [*_shape_problems(split), *_array_problems(split)])
@@ -170,7 +170,7 @@ def _classes() -> Classes:
     return Classes(tuple(range(CLASSES)), tuple(f"class {label}" for label in range(CLASSES)))
 
 
-def _results(plan: Plan, build: Build, aside: Path) -> Iterator[ShardResult]:
+def _results(plan: Plan, build: PartialSplit, aside: Path) -> Iterator[ShardResult]:
     """Of grey images; those of the first shard were all missing. One file serves for all shards."""
     encoding = plan.attributes.encoding
     codes = np.zeros((CHANNELS, ROWS_PER_SHARD, *encoding.geometry.grid), np.int8)
@@ -191,7 +191,7 @@ def _results(plan: Plan, build: Build, aside: Path) -> Iterator[ShardResult]:
         yield ShardResult(shard, entry.sha256, entry.file_bytes, rows, moments, defects)
 
 
-def _journal(build: Build, results: list[ShardResult]) -> None:
+def _journal(build: PartialSplit, results: list[ShardResult]) -> None:
     with Journal(build.journal_path) as journal:
         for result in results:
             journal.append(result)

@@ -14,7 +14,7 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 import freqprep
-from freqprep.augment import Augment, Inputs, Policy
+from freqprep.augment import Augment, ClassifierInput, Policy
 from freqprep.convert.request import Request
 from freqprep.convert.run import convert
 from freqprep.models.torchvision_ops import import_torchvision
@@ -145,7 +145,7 @@ def _first_epoch(split: freqprep.Split) -> float:
 
 def _augmented(split: freqprep.Split, loader: freqprep.Loader, read: str) -> Callable[[], float]:
     """Random resized crops to 448 pixels, mirrored and normalised: the input of a network."""
-    inputs = Inputs.frequency(split, *map(freqprep.channels, (_SELECTION, read)), 56)
+    inputs = ClassifierInput.frequency(split, *map(freqprep.channels, (_SELECTION, read)), 56)
     grid = split.attributes.encoding.geometry.grid
     augment = Augment(inputs, loader.steps, grid, Policy(), 0)
     return lambda: _cpu(lambda: sum(len(augment(batch)) for batch in loader))

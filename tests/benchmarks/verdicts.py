@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from freqprep.importance.network import evaluate
-from freqprep.importance.network_judge import Jury
+from freqprep.importance.network_judge import NetworkJudge
 from freqprep.spectrum.channels import Selection
 from freqprep.store.split import Split
 
@@ -27,7 +27,7 @@ class Verdicts:
     """
 
     def __init__(self, split: Split, weights: Path) -> None:
-        self.jury = Jury.load(split, weights, len(split))
+        self.jury = NetworkJudge.load(split, weights, len(split))
         self._known: dict[frozenset[int], tuple[np.ndarray, np.ndarray]] = {}
 
     def ask(self, selections: Iterable[Sequence[int]]) -> None:

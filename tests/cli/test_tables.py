@@ -120,8 +120,8 @@ def test_for_people_the_most_confused_and_the_files(call, run_folder, store, tab
 def hostile_run(folder, store):
     """A run and a store whose classes have hostile ids and names, and the store's keys."""
     split = freqprep.open_store(store)["train"]
-    card = dataclasses.replace(runs.make_card(split), class_ids=HOSTILE, class_names=HOSTILE)
-    return runs.make_run(folder, split, card)
+    config = dataclasses.replace(runs.make_card(split), class_ids=HOSTILE, class_names=HOSTILE)
+    return runs.make_run(folder, split, config)
 
 
 def test_hostile_names_and_keys_round_trip(call, tmp_path):
@@ -160,10 +160,10 @@ def test_hostile_names_and_keys_round_trip(call, tmp_path):
 
 def test_images_without_a_label_or_of_a_class_unknown_to_the_network(store, tmp_path):
     train = freqprep.open_store(store)["train"]
-    card = dataclasses.replace(
+    config = dataclasses.replace(
         runs.make_card(train), class_ids=("cloud", "dune", "apple"), class_names=("c", "d", "a")
     )
-    run = runs.make_run(tmp_path / "run", train, card)
+    run = runs.make_run(tmp_path / "run", train, config)
     document = synthetic.freqprep_json("evaluate", run, store, "--csv", tmp_path / "a.csv")
     rows = read(tmp_path / "a.csv")
     bricks = [row for row in rows if row["label_id"] == "brick"]

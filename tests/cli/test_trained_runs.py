@@ -15,7 +15,7 @@ import synthetic
 
 import freqprep
 from freqprep.training.checkpoint import CHECKPOINT, NETWORK, write_checkpoint
-from freqprep.training.model_config import CARD, Card, read_card
+from freqprep.training.model_config import MODEL_FILE, ModelConfig, read_model_config
 
 
 @pytest.fixture
@@ -114,15 +114,15 @@ def commands(run, store, picture, tmp_path):
 
 
 def changed(*where, value):
-    """A damage: one value of the card becomes another."""
+    """A damage: one value of the config becomes another."""
 
     def damage(run):
-        card = json.loads((run / CARD).read_text())
-        inner = card
+        config = json.loads((run / MODEL_FILE).read_text())
+        inner = config
         for key in where[:-1]:
             inner = inner[key]
         inner[where[-1]] = value
-        (run / CARD).write_text(json.dumps(card))
+        (run / MODEL_FILE).write_text(json.dumps(config))
 
     return damage
 
@@ -131,17 +131,17 @@ CHANNELS = freqprep.channels("paper-6").names
 
 
 def without_weights(run):
-    write_checkpoint(run, read_card(run), {NETWORK: {}})
+    write_checkpoint(run, read_model_config(run), {NETWORK: {}})
 
 
 DAMAGE = {
     "no folder": (shutil.rmtree, "is not the folder of a run"),
-    "no card": (lambda run: (run / CARD).unlink(), "is not the folder of a run"),
-    "no JSON": (lambda run: (run / CARD).write_text("{"), "is not JSON"),
-    "other JSON": (lambda run: (run / CARD).write_text("[]"), "not a model card"),
-    "another format": (changed("format", value="x"), "not a model card"),
+    "no config": (lambda run: (run / MODEL_FILE).unlink(), "is not the folder of a run"),
+    "no JSON": (lambda run: (run / MODEL_FILE).write_text("{"), "is not JSON"),
+    "other JSON": (lambda run: (run / MODEL_FILE).write_text("[]"), "not a model config"),
+    "another format": (changed("format", value="x"), "not a model config"),
     "a newer format": (changed("format_version", value="2.0"), "has format 2.0"),
-    "a bad side": (changed("inputs", "side", value="many"), "the model card is malformed"),
+    "a bad side": (changed("inputs", "side", value="many"), "the model config is malformed"),
     "a bad size": (changed("encoding", "geometry", "size", value=32.5), "is malformed"),
     "a bad precision": (changed("encoding", "precision", value="int4"), "is malformed"),
     "classes twice": (changed("classes", "ids", value=["a", "b", "a"]), "is malformed"),
@@ -151,10 +151,10 @@ DAMAGE = {
     "half a checkpoint": (lambda run: os.truncate(run / CHECKPOINT, 100_000), "is damaged"),
     "other bytes": (lambda run: (run / CHECKPOINT).write_bytes(b"PK"), "is damaged"),
     "no weights": (without_weights, "is not of the network"),
-    "another network": (changed("gate", value=True), "is of another run than the card"),
+    "another network": (changed("gate", value=True), "is of another run than the config"),
     "other channels": (
         changed("inputs", "channels", value=["y_0_1", "y_0_0", *CHANNELS[2:]]),
-        "is of another run than the card",
+        "is of another run than the config",
     ),
     "odd values": (changed("patches", value=1.5), "its patches is float"),
 }
@@ -207,8 +207,8 @@ def test_without_torch_the_extra_is_named(run_folder, store, picture, tmp_path):
 
 def test_names_of_classes_are_kept_on_one_line(call, store, picture, tmp_path):
     train = freqprep.open_store(store)["train"]
-    card = runs.make_card(train).to_dict()
-    card["classes"]["names"] = ["red\napple", "br\u0000ick", "\ud800"]
-    run = runs.make_run(tmp_path / "run", train, Card.from_dict(card))
+    config = runs.make_card(train).to_dict()
+    config["classes"]["names"] = ["red\napple", "br\u0000ick", "\ud800"]
+    run = runs.make_run(tmp_path / "run", train, ModelConfig.from_dict(config))
     code, out, _ = call("predict", run, picture)
     assert code == 0 and len(out.splitlines()) == 4 and "red\\napple" in out

@@ -80,9 +80,7 @@ def test_verify_finds_the_named_paths_in_the_log(source, tmp_path, monkeypatch):
 def begun(source, monkeypatch, **options):
     """Stop a conversion after it has been planned."""
     with monkeypatch.context() as patch:
-        patch.setattr(
-            "freqprep.engines.run", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt())
-        )
+        patch.setattr("freqprep.engines.run", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
         with pytest.raises(KeyboardInterrupt):
             make(source, **options)
 

@@ -17,7 +17,7 @@ from freqprep.ragged import Ragged
 from freqprep.sources.coco import discover
 from freqprep.sources.listing import Objects
 
-DATA = Path(__file__).resolve().parents[1].parent / "shared/data"
+DATA = Path(__file__).resolve().parents[2].parent / "shared/data"
 real_data = pytest.mark.skipif(not (DATA / "coco").is_dir(), reason=f"no real COCO at {DATA}")
 
 repeatable = settings(derandomize=True, deadline=None, max_examples=150)

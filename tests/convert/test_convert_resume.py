@@ -20,7 +20,7 @@ from freqprep.store.selections import FOLDER, save_selection
 from freqprep.store.shard import ShardFile
 from freqprep.store.split import Split
 from freqprep.store.verify import verify
-from freqprep.store.writer import Build
+from freqprep.store.writer import PartialSplit
 
 
 @pytest.fixture
@@ -201,7 +201,7 @@ def test_a_retry_decodes_a_shard_once_however_large(monkeypatch, source, store, 
     monkeypatch.setattr(ChunkCache, "get", lambda *_: None)  # as if no chunk had room
     split = freqprep.open_store(target)["train"]
     listing = discover(Request("imagefolder", source, target)).listings["train"]
-    prepare_retry(Build(target, "train"), split, listing, source)
+    prepare_retry(PartialSplit(target, "train"), split, listing, source)
     bad = np.unique(np.flatnonzero(~split.valid) // 128)
     # Once to compare its codes with the source's, once for the moments that it takes along.
     assert sorted(opened) == sorted([*bad, *bad])

@@ -301,7 +301,7 @@ def test_a_torn_journal_and_half_written_files_are_done_again(many, expected, tm
 def test_a_run_killed_between_the_two_renames_of_publishing(many, expected, tmp_path):
     store = synthetic.make(many, tmp_path / "out.zarr")
     other = synthetic.make(many, tmp_path / "other.zarr", size=16)
-    # As after a kill in Build.publish: the old split is aside, the new one not yet in place.
+    # As after a kill in PartialSplit.publish: the old split is aside, the new one not yet in place.
     (store / "train").rename(store / ".replaced-train")
     with conversion(many, other, 1, "--overwrite") as process:
         wait_until(process, lambda: journal_lines(other) > 2)

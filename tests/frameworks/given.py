@@ -41,7 +41,7 @@ class Seen:
         split, mixing = loader.split, loader._order.mixing
         for epoch in range(epochs):
             rows = sequence(split.valid, mixing, SEED, first + epoch)[0]
-            rows = rows if mixing.regime == "rows" else rows[: len(loader) * BATCH]
+            rows = rows if mixing.mode == "rows" else rows[: len(loader) * BATCH]
             mine = slice(epoch * len(loader), (epoch + 1) * len(loader))
             np.testing.assert_array_equal(np.concatenate(self.x[mine]), split.read(rows, CHANNELS))
             np.testing.assert_array_equal(np.concatenate(self.y[mine]), split.labels[rows])

@@ -18,7 +18,7 @@ from freqprep.spectrum.color import rgb_to_ycbcr
 from freqprep.spectrum.fidelity import psnr
 from freqprep.spectrum.quantization import step_table
 
-DATA = Path(__file__).resolve().parents[1].parent / "shared/data/imagenet/train"
+DATA = Path(__file__).resolve().parents[2].parent / "shared/data/imagenet/train"
 real_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"no real ImageNet at {DATA}")
 
 ENTRY_ERROR = 2.0**-15

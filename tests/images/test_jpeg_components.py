@@ -12,7 +12,7 @@ from freqprep.errors import ImageDefect
 from freqprep.images.decode import decode
 from freqprep.spectrum.color import rgb_to_ycbcr
 
-DATA = Path(__file__).resolve().parents[1].parent / "shared/data"
+DATA = Path(__file__).resolve().parents[2].parent / "shared/data"
 FOLDERS = ["imagenet/train", "flowers17/val", "coco/val2017"]
 IMAGES_A_FOLDER = 60
 COLOURS = np.random.default_rng(0).integers(0, 256, (45, 61, 3), np.uint8)

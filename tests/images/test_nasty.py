@@ -10,7 +10,7 @@ from freqprep.errors import ImageDefect
 from freqprep.images.decode import REASONS, Decoded, decode
 from freqprep.spectrum.color import rgb_to_ycbcr
 
-DATA = Path(__file__).resolve().parents[1].parent / "shared/data/nasty"
+DATA = Path(__file__).resolve().parents[2].parent / "shared/data/nasty"
 
 pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason=f"no hostile files at {DATA}")
 

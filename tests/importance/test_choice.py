@@ -14,7 +14,7 @@ from freqprep.importance.analysis import DEFAULT_SCORE, Analysis, analyse
 from freqprep.importance.choice import (
     BEST,
     Budget,
-    Judged,
+    NetworkResult,
     asked_budget,
     candidate_selections,
     choose,
@@ -23,8 +23,8 @@ from freqprep.importance.choice import (
 from freqprep.importance.drift import drift
 from freqprep.importance.proposal import fill, parse_budget, propose
 from freqprep.importance.ranking import SCORES, by_size
-from freqprep.importance.request import Inquiry, find, other_split
-from freqprep.importance.result import Findings, jaccard, to_document
+from freqprep.importance.request import StatsRequest, find, other_split
+from freqprep.importance.result import StatsResult, jaccard, to_document
 from freqprep.importance.score_file import read_scores
 from freqprep.importance.stability import stabilities
 from freqprep.importance.sums import Sums
@@ -141,7 +141,8 @@ def test_the_best_for_a_judge_is_the_least_loss(analysis, split):
 
     def judge(selections):
         return tuple(
-            Judged(s.name, s, float(-sum(k >= 64 for k in s.indices)), 0.5) for s in selections
+            NetworkResult(s.name, s, float(-sum(k >= 64 for k in s.indices)), 0.5)
+            for s in selections
         )
 
     budget = asked_budget(split, 24, BEST, None).budget(analysis)
@@ -172,7 +173,7 @@ def test_unknown_scores_are_named_with_the_known(analysis, split):
     with pytest.raises(UsageError, match=r"unknown score 'loudness'.*visible.*energy"):
         choose(analysis, 24, "loudness", Budget())
     with pytest.raises(UsageError, match="--network"):
-        find(split, Inquiry(24, "removal"))
+        find(split, StatsRequest(24, "removal"))
     lacking = dataclasses.replace(
         analysis,
         rankings={"energy": analysis.rankings["energy"]},
@@ -276,7 +277,7 @@ def test_scores_from_a_file(analysis, split, tmp_path):
     path = tmp_path / "gate.json"
     path.write_text(json.dumps(gate(unit="probability", meaning="open")))
     assert read_scores(path).order == tuple(reversed(range(CHANNELS)))
-    found = find(split, Inquiry(3, "gate", scores=path))
+    found = find(split, StatsRequest(3, "gate", scores=path))
     assert found.choice.selection.names == ("cr_7_7", "cr_7_6", "cr_7_5")
 
 
@@ -315,7 +316,7 @@ def test_a_score_must_not_hide_ours(analysis, split, tmp_path):
     path = tmp_path / "x.json"
     path.write_text(json.dumps(gate(name="energy")))
     with pytest.raises(UsageError, match="there is a score 'energy' already"):
-        find(split, Inquiry(24, scores=path))
+        find(split, StatsRequest(24, scores=path))
 
 
 @settings(max_examples=20)
@@ -327,11 +328,11 @@ def test_overlap_is_symmetric_and_one_for_the_same(one, other):
 
 
 def test_the_document_is_json_without_nan(analysis, split):
-    found = find(split, Inquiry(192, "energy"), split)
+    found = find(split, StatsRequest(192, "energy"), split)
     document = json.loads(json.dumps(to_document(found), allow_nan=False))
     assert len(document["selection"]) == 192
     assert document["psnr_rgb"] is None  # exact
-    assert isinstance(found, Findings)
+    assert isinstance(found, StatsResult)
 
 
 def test_ties_go_to_the_lower_index():

@@ -9,7 +9,7 @@ from freqprep.errors import UsageError  # noqa: E402
 from freqprep.importance.analysis import analyse  # noqa: E402
 from freqprep.importance.choice import BEST, Budget, choose  # noqa: E402
 from freqprep.importance.network import NetworkSample, evaluate  # noqa: E402
-from freqprep.importance.network_judge import Jury  # noqa: E402
+from freqprep.importance.network_judge import NetworkJudge  # noqa: E402
 from freqprep.spectrum.channels import CHANNELS, Selection, published  # noqa: E402
 from freqprep.store.reader import open_store  # noqa: E402
 
@@ -40,7 +40,9 @@ def analysis(split):
 @pytest.fixture(scope="module")
 def jury(split):
     network = Colours()
-    return Jury(split, network, NetworkSample.gather(split, network, images=12), "colours.npz")
+    return NetworkJudge(
+        split, network, NetworkSample.gather(split, network, images=12), "colours.npz"
+    )
 
 
 def test_verdicts_are_those_of_the_evaluation(split, jury):
@@ -96,4 +98,4 @@ def test_a_file_that_is_no_network(split, tmp_path):
     path = tmp_path / "x.npz"
     path.write_bytes(b"nothing")
     with pytest.raises(UsageError, match=r"x\.npz"):
-        Jury.load(split, path, 5)
+        NetworkJudge.load(split, path, 5)

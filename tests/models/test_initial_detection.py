@@ -10,7 +10,7 @@ from freqprep.errors import UsageError  # noqa: E402
 from freqprep.models import initial  # noqa: E402
 from freqprep.models.detection import DETECTORS, build_detector  # noqa: E402
 from freqprep.models.gate import ChannelGate, GatedNetwork  # noqa: E402
-from freqprep.models.initial import load_weights, settle_norms  # noqa: E402
+from freqprep.models.initial import load_weights, recalibrate_batch_norm  # noqa: E402
 from freqprep.models.networks import build  # noqa: E402
 from freqprep.models.torchvision_ops import import_torchvision  # noqa: E402
 
@@ -195,7 +195,7 @@ def test_settled_norms_put_out_their_bias_and_weight(rgb, load, frozen):
     before = state_of(module)
     images = 4 * torch.randn(3, 6, 8, 8) + 2
     module.train()
-    settle_norms(module, done.initialised, lambda: images)
+    recalibrate_batch_norm(module, done.initialised, lambda: images)
     assert module.training
     changed = {n for n, t in module.state_dict().items() if not torch.equal(t, before[n])}
     block = BODY + "layer1.0."
@@ -222,7 +222,7 @@ def test_settling_is_what_batch_norm_does_while_training():
     names = [n for n in module.state_dict() if n.startswith(BODY)]
     with torch.no_grad():
         training = module.train().backbone.body(images)
-        settle_norms(module, names, lambda: images)
+        recalibrate_batch_norm(module, names, lambda: images)
         settled = module.eval().backbone.body(images)
     for stage, expected in training.items():
         torch.testing.assert_close(settled[stage], expected, rtol=1e-3, atol=1e-3)
@@ -231,5 +231,5 @@ def test_settling_is_what_batch_norm_does_while_training():
 def test_nothing_new_means_nothing_settled():
     module = new()
     before = state_of(module)
-    settle_norms(module, beside_the_body(module), lambda: pytest.fail("nothing is new"))
+    recalibrate_batch_norm(module, beside_the_body(module), lambda: pytest.fail("nothing is new"))
     assert all(torch.equal(tensor, before[n]) for n, tensor in module.state_dict().items())

@@ -22,8 +22,8 @@ REGIMES = {
 }
 
 
-def make(split, regime: str = "exact", **options) -> Loader:
-    options = {"batch_size": 48, "seed": 5} | REGIMES[regime] | options
+def make(split, mode: str = "exact", **options) -> Loader:
+    options = {"batch_size": 48, "seed": 5} | REGIMES[mode] | options
     return Loader(split, CHANNELS, **options)
 
 
@@ -58,10 +58,10 @@ CONSUMERS = {
 }
 
 
-@pytest.mark.parametrize("regime", REGIMES)
+@pytest.mark.parametrize("mode", REGIMES)
 @pytest.mark.parametrize("consume", CONSUMERS.values(), ids=CONSUMERS)
-def test_four_epochs_are_the_loaders_order_with_their_own_images(split, regime, consume):
-    with make(split, regime) as loader:
+def test_four_epochs_are_the_loaders_order_with_their_own_images(split, mode, consume):
+    with make(split, mode) as loader:
         kept = [consume(loader) for _ in range(4)]
         assert (loader.epoch, loader.step) == (4, 0)
         mixing, count = loader._order.mixing, len(loader)
@@ -77,13 +77,13 @@ def test_four_epochs_are_the_loaders_order_with_their_own_images(split, regime, 
             np.testing.assert_array_equal(y, split.labels[batch.rows])
 
 
-@pytest.mark.parametrize("regime", REGIMES)
+@pytest.mark.parametrize("mode", REGIMES)
 @pytest.mark.parametrize("count", [1, 3])
-def test_a_look_takes_nothing_from_the_next_epoch(split, regime, count):
-    loader = make(split, regime)
+def test_a_look_takes_nothing_from_the_next_epoch(split, mode, count):
+    loader = make(split, mode)
     assert len(list(itertools.islice(loader, count))) == count
-    assert_same(taken(loader), taken(make(split, regime), epoch=1))
-    if regime == "rows":
+    assert_same(taken(loader), taken(make(split, mode), epoch=1))
+    if mode == "rows":
         rows = np.concatenate([batch.rows for batch in loader])
         assert rows.tolist() == np.flatnonzero(split.valid).tolist()
 
@@ -100,18 +100,18 @@ def test_epochs_that_are_left_early_are_different_ones(split):
     assert first != second
 
 
-@pytest.mark.parametrize("regime", REGIMES)
+@pytest.mark.parametrize("mode", REGIMES)
 @pytest.mark.parametrize("steps", [1, 5])
-def test_a_state_is_gone_on_from_to_the_bit_and_once_only(split, regime, steps):
-    loader = make(split, regime)
+def test_a_state_is_gone_on_from_to_the_bit_and_once_only(split, mode, steps):
+    loader = make(split, mode)
     taken(loader)
     taken(loader, steps)
     state = json.loads(json.dumps(loader.state_dict()))
-    resumed = make(split, regime)
+    resumed = make(split, mode)
     resumed.load_state_dict(state)
     iter(resumed)  # gives nothing, so it takes nothing
-    assert_same(taken(resumed), taken(make(split, regime), epoch=1)[steps:])
-    assert_same(taken(resumed), taken(make(split, regime), epoch=2))
+    assert_same(taken(resumed), taken(make(split, mode), epoch=1)[steps:])
+    assert_same(taken(resumed), taken(make(split, mode), epoch=2))
 
 
 def test_an_epoch_can_be_chosen(split):

@@ -13,7 +13,7 @@ from freqprep.errors import UsageError
 from freqprep.streaming.order import Order, reads
 from freqprep.streaming.shuffling import (
     POOL,
-    Mixing,
+    ShufflePlan,
     allowed_ranks,
     aspect_bins,
     grouped,
@@ -35,8 +35,8 @@ def some_sizes(images: int, seed: int = 0) -> np.ndarray:
     return sizes * (random.random_sample((images, 1)) > 1 / 6)
 
 
-def make(split, regime: str, **options) -> Loader:
-    options = {"batch_size": 8, "seed": 5, "group_by_aspect": True} | REGIMES[regime] | options
+def make(split, mode: str, **options) -> Loader:
+    options = {"batch_size": 8, "seed": 5, "group_by_aspect": True} | REGIMES[mode] | options
     return Loader(split, CHANNELS, **options)
 
 
@@ -66,7 +66,7 @@ def test_aspects_of_one_bin_are_within_a_third_of_an_octave():
     assert aspect_bins(np.array([[0, 0]])).tolist() == [0]
 
 
-@pytest.mark.parametrize("mixing", [Mixing("exact"), Mixing("lanes", 4, 2)], ids=str)
+@pytest.mark.parametrize("mixing", [ShufflePlan("exact"), ShufflePlan("lanes", 4, 2)], ids=str)
 def test_global_batches_are_the_same_for_every_number_of_ranks(mixing):
     sizes = some_sizes(2000)
     valid, bins = sizes[:, 0] > 0, aspect_bins(sizes)
@@ -92,11 +92,11 @@ def test_epochs_and_seeds_differ_and_repeat():
     assert drawn == [grouped(rows, bins, 4, *pair).tolist() for pair in np.ndindex(10, 10)]
 
 
-@pytest.mark.parametrize("regime", REGIMES)
+@pytest.mark.parametrize("mode", REGIMES)
 @pytest.mark.parametrize("world", [1, 4])
-def test_ranks_are_given_their_share_of_the_stores_codes(split, regime, world):
+def test_ranks_are_given_their_share_of_the_stores_codes(split, mode, world):
     bins = aspect_bins(split.sizes)
-    ranks = [taken(make(split, regime, rank=rank, world_size=world)) for rank in range(world)]
+    ranks = [taken(make(split, mode, rank=rank, world_size=world)) for rank in range(world)]
     seen = []
     for parts in zip(*ranks, strict=True):
         rows = np.stack([part[2] for part in parts], axis=1).ravel()
@@ -109,16 +109,16 @@ def test_ranks_are_given_their_share_of_the_stores_codes(split, regime, world):
     assert len(set(rows.tolist())) == len(rows) and split.valid[rows].all()
 
 
-@pytest.mark.parametrize("regime", REGIMES)
-def test_a_stopped_epoch_goes_on_with_the_same_batches(split, regime):
-    whole = make(split, regime)
+@pytest.mark.parametrize("mode", REGIMES)
+def test_a_stopped_epoch_goes_on_with_the_same_batches(split, mode):
+    whole = make(split, mode)
     taken(whole)
     expected = taken(whole)
-    before = make(split, regime, rank=1, world_size=2)
+    before = make(split, mode, rank=1, world_size=2)
     taken(before)
     taken(before, POOL + 5)
     state = json.loads(json.dumps(before.state_dict()))
-    resumed = make(split, regime, threads=1)
+    resumed = make(split, mode, threads=1)
     resumed.load_state_dict(state)
     assert_same(taken(resumed), expected[POOL + 5 :])
 
@@ -161,6 +161,6 @@ def test_real_photographs_are_padded_less(data, batch_size, most):
             [padding(sizes, order.batches(epoch).rows, batch_size) - 1 for epoch in range(20)]
         )
         for kind, bins in kinds.items()
-        for order in [Order(valid, Mixing("exact"), batch_size, bins=bins)]
+        for order in [Order(valid, ShufflePlan("exact"), batch_size, bins=bins)]
     }
     assert excess["grouped"] < most * excess["plain"]

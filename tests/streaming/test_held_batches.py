@@ -35,12 +35,12 @@ def right(split, batch, codes=None) -> None:
     np.testing.assert_array_equal(batch.labels, split.labels[batch.rows])
 
 
-@pytest.mark.parametrize("regime", REGIMES)
+@pytest.mark.parametrize("mode", REGIMES)
 @pytest.mark.parametrize("seed", range(3))
-def test_batches_that_are_held_for_random_times(split, regime, seed):
+def test_batches_that_are_held_for_random_times(split, mode, seed):
     chance = random.Random(seed)
     held: list[Batch] = []
-    with Loader(split, CHANNELS, **REGIMES[regime]) as loader:
+    with Loader(split, CHANNELS, **REGIMES[mode]) as loader:
         for _ in range(3):
             for batch in loader:
                 held.append(batch)

@@ -29,8 +29,8 @@ REGIMES = {
 SHUFFLED = [name for name in REGIMES if name != "rows"]
 
 
-def make(split, regime: str = "exact", **options) -> Loader:
-    options = {"batch_size": 48, "seed": 5} | REGIMES[regime] | options
+def make(split, mode: str = "exact", **options) -> Loader:
+    options = {"batch_size": 48, "seed": 5} | REGIMES[mode] | options
     return Loader(split, CHANNELS, **options)
 
 
@@ -44,11 +44,11 @@ def opened(split, monkeypatch) -> list[int]:
     return shards
 
 
-@pytest.mark.parametrize("regime", REGIMES)
+@pytest.mark.parametrize("mode", REGIMES)
 @pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("batch_size", [4, 48, 600])
-def test_batches_are_the_stores_codes(split, regime, threads, batch_size):
-    with make(split, regime, threads=threads, batch_size=batch_size) as loader:
+def test_batches_are_the_stores_codes(split, mode, threads, batch_size):
+    with make(split, mode, threads=threads, batch_size=batch_size) as loader:
         for epoch in range(2):
             expected, _ = sequence(split.valid, loader._order.mixing, 5, epoch)
             seen = []
@@ -77,11 +77,11 @@ def test_sixteen_bit_codes_and_all_channels(crop_store):
             np.testing.assert_array_equal(batch.codes, split.read_codes(batch.rows))
 
 
-@pytest.mark.parametrize("regime", ["exact", "lanes"])
+@pytest.mark.parametrize("mode", ["exact", "lanes"])
 @pytest.mark.parametrize("world", [2, 4])
-def test_ranks_share_the_global_batches(split, regime, world):
-    whole = taken(make(split, regime))
-    ranks = [taken(make(split, regime, rank=rank, world_size=world)) for rank in range(world)]
+def test_ranks_share_the_global_batches(split, mode, world):
+    whole = taken(make(split, mode))
+    ranks = [taken(make(split, mode, rank=rank, world_size=world)) for rank in range(world)]
     for step, (codes, _, rows, *_) in enumerate(whole):
         for rank in range(world):
             np.testing.assert_array_equal(ranks[rank][step][0], codes[rank::world])
@@ -113,22 +113,22 @@ def test_what_fits_in_memory_is_read_once(split, monkeypatch):
     assert sorted(shards) == list(range(11))
 
 
-@pytest.mark.parametrize("regime", REGIMES)
+@pytest.mark.parametrize("mode", REGIMES)
 @pytest.mark.parametrize("world", [1, 2])
-def test_a_saved_state_goes_on_on_another_number_of_ranks(split, regime, world):
-    if regime in ("one lane", "hardly any memory"):
+def test_a_saved_state_goes_on_on_another_number_of_ranks(split, mode, world):
+    if mode in ("one lane", "hardly any memory"):
         world = 1
-    before = [make(split, regime, rank=rank, world_size=world) for rank in range(world)]
+    before = [make(split, mode, rank=rank, world_size=world) for rank in range(world)]
     for loader in before:
         taken(loader)
         taken(loader, 4)
     state = json.loads(json.dumps(before[0].state_dict()))
-    assert (state["epoch"], state["step"]) == (1, 4 * (world if regime == "rows" else 1))
+    assert (state["epoch"], state["step"]) == (1, 4 * (world if mode == "rows" else 1))
 
-    whole = make(split, regime)
+    whole = make(split, mode)
     taken(whole)
     expected = taken(whole)
-    resumed = make(split, regime, threads=1)
+    resumed = make(split, mode, threads=1)
     resumed.load_state_dict(state)
     assert_same(taken(resumed), expected[state["step"] :])
     assert (resumed.epoch, resumed.step) == (2, 0)
@@ -210,9 +210,9 @@ def test_a_long_wait_for_the_first_batch_is_shown(split, monkeypatch):
     assert_same(found, taken(make(split)))
 
 
-@pytest.mark.parametrize("regime", ["exact", "lanes", "rows"])
-def test_two_hundred_epochs_take_no_more_memory_than_a_hundred(split, regime):
-    with make(split, regime, batch_size=400) as loader:
+@pytest.mark.parametrize("mode", ["exact", "lanes", "rows"])
+def test_two_hundred_epochs_take_no_more_memory_than_a_hundred(split, mode):
+    with make(split, mode, batch_size=400) as loader:
         tracemalloc.start()
         try:
             held = []
@@ -244,11 +244,11 @@ def test_closing_frees_the_memory(split):
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-@pytest.mark.parametrize("regime", REGIMES)
-def test_a_cuda_device_gets_the_same_batches(split, regime):
-    expected = taken(make(split, regime)) + taken(make(split, regime), 3)
+@pytest.mark.parametrize("mode", REGIMES)
+def test_a_cuda_device_gets_the_same_batches(split, mode):
+    expected = taken(make(split, mode)) + taken(make(split, mode), 3)
     found = []
-    with make(split, regime, device="cuda") as loader:
+    with make(split, mode, device="cuda") as loader:
         for count in (None, 3):
             loader.set_epoch(0)
             for batch in loader:
@@ -261,10 +261,10 @@ def test_a_cuda_device_gets_the_same_batches(split, regime):
     assert_same(found, [batch[:5] for batch in expected])
 
 
-@pytest.mark.parametrize("regime", REGIMES)
-def test_the_order_does_not_depend_on_the_channels(split, regime):
+@pytest.mark.parametrize("mode", REGIMES)
+def test_the_order_does_not_depend_on_the_channels(split, mode):
     rows = []
     for channels in (["y_0_0"], "paper-64", "all"):
-        with Loader(split, channels, batch_size=48, seed=5, **REGIMES[regime]) as loader:
+        with Loader(split, channels, batch_size=48, seed=5, **REGIMES[mode]) as loader:
             rows.append([batch.rows.tolist() for batch in loader])
     assert rows[0] == rows[1] == rows[2]

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from freqprep.errors import UsageError
 from freqprep.streaming import order, shuffling
 from freqprep.streaming.order import Order, reads
-from freqprep.streaming.shuffling import Mixing, allowed_ranks, choose_mixing, sequence
+from freqprep.streaming.shuffling import ShufflePlan, allowed_ranks, choose_mixing, sequence
 
 SHARD = 4
-EXACT, ROWS = Mixing("exact"), Mixing("rows")
-LANES = [Mixing("lanes", lanes, window) for lanes in (1, 2, 3, 4, 8) for window in (1, 2, 5)]
+EXACT, ROWS = ShufflePlan("exact"), ShufflePlan("rows")
+LANES = [ShufflePlan("lanes", lanes, window) for lanes in (1, 2, 3, 4, 8) for window in (1, 2, 5)]
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -65,7 +65,7 @@ def test_an_epoch_is_a_permutation_of_the_valid_rows(images):
 @pytest.mark.parametrize("images", [1, 7, 29, 64, 99, 400])
 def test_lanes_hold_whole_shards_and_mix_inside_their_windows(images):
     for valid, mixing in cases(images):
-        if mixing.regime != "lanes":
+        if mixing.mode != "lanes":
             continue
         rows, mixed = sequence(valid, mixing, 3, 1)
         owner: dict[int, int] = {}
@@ -85,7 +85,7 @@ def test_lanes_hold_whole_shards_and_mix_inside_their_windows(images):
 
 def test_rows_are_spread_over_the_whole_window():
     window, lanes = 8, 2
-    rows, mixed = sequence(np.ones(2000, bool), Mixing("lanes", lanes, window), 3, 1)
+    rows, mixed = sequence(np.ones(2000, bool), ShufflePlan("lanes", lanes, window), 3, 1)
     lengths = []
     for lane in range(lanes):
         shards = rows[lane:mixed:lanes] // SHARD
@@ -100,7 +100,7 @@ def test_rows_are_spread_over_the_whole_window():
 @pytest.mark.parametrize("batch_size", [8, 16, 24])
 def test_global_batches_are_the_same_for_every_number_of_ranks(images, batch_size):
     for valid, mixing in cases(images):
-        if mixing.regime == "rows" or sequence(valid, mixing, 0, 0)[1] < batch_size:
+        if mixing.mode == "rows" or sequence(valid, mixing, 0, 0)[1] < batch_size:
             continue
         rows, _ = sequence(valid, mixing, 5, 2)
         for world in allowed_ranks(mixing, batch_size):
@@ -111,14 +111,14 @@ def test_global_batches_are_the_same_for_every_number_of_ranks(images, batch_siz
             slots = np.stack([rank.rows for rank in ranks], axis=1).ravel()
             assert slots.tolist() == rows[: len(slots)].tolist()
             assert len(slots) == len(ranks[0]) * batch_size
-            if mixing.regime == "lanes":
+            if mixing.mode == "lanes":
                 shards = [set(reads(rank).shards.tolist()) for rank in ranks]
                 assert sum(map(len, shards)) == len(set().union(*shards))
 
 
 @pytest.mark.parametrize("world", [1, 2, 4, 8])
 def test_one_two_four_and_eight_ranks_share_eight_lanes(world):
-    lanes = Mixing("lanes", 8, 2)
+    lanes = ShufflePlan("lanes", 8, 2)
     valid = some_valid(400)
     steps = {Order(valid, lanes, 16, 0, rank, world).steps for rank in range(world)}
     assert steps == {Order(valid, lanes, 16).steps}
@@ -127,9 +127,9 @@ def test_one_two_four_and_eight_ranks_share_eight_lanes(world):
 @pytest.mark.parametrize(
     ("mixing", "batch_size", "allowed"),
     [
-        (Mixing("lanes", 8, 1), 16, (1, 2, 4, 8)),
-        (Mixing("lanes", 6, 1), 16, (1, 2)),
-        (Mixing("lanes", 1, 1), 16, (1,)),
+        (ShufflePlan("lanes", 8, 1), 16, (1, 2, 4, 8)),
+        (ShufflePlan("lanes", 6, 1), 16, (1, 2)),
+        (ShufflePlan("lanes", 1, 1), 16, (1,)),
         (EXACT, 12, (1, 2, 3, 4, 6, 12)),
     ],
 )
@@ -145,7 +145,7 @@ def test_other_numbers_of_ranks_are_refused_by_name(mixing, batch_size, allowed)
         assert f"allowed numbers of ranks: {', '.join(map(str, allowed))}" in str(caught.value)
 
 
-@pytest.mark.parametrize("mixing", [EXACT, Mixing("lanes", 2, 3)])
+@pytest.mark.parametrize("mixing", [EXACT, ShufflePlan("lanes", 2, 3)])
 def test_epochs_and_seeds_differ_and_repeat(mixing):
     valid = some_valid(120)
     drawn = {
@@ -157,7 +157,7 @@ def test_epochs_and_seeds_differ_and_repeat(mixing):
     assert again[0] == again[1]
 
 
-@pytest.mark.parametrize("mixing", [EXACT, Mixing("lanes", 2, 2)])
+@pytest.mark.parametrize("mixing", [EXACT, ShufflePlan("lanes", 2, 2)])
 def test_every_row_comes_everywhere_in_the_long_run(mixing):
     valid = np.ones(40, bool)
     epochs = np.stack([sequence(valid, mixing, 0, epoch)[0] for epoch in range(4000)])
@@ -182,7 +182,7 @@ def test_lanes_need_their_shards_one_after_the_other():
     assert shuffling._spans(5, 1, 0.5)[0].tolist() == [0, 1, 2, 3, 4]
 
 
-def meetings(shards: int, mixing: Mixing, batch_size: int) -> float:
+def meetings(shards: int, mixing: ShufflePlan, batch_size: int) -> float:
     """How often two rows of a batch meet again in the next epoch, against chance."""
     valid = np.ones(shards * SHARD, bool)
     again = pairs = 0
@@ -205,13 +205,15 @@ def test_rows_meet_again_as_seldom_as_the_window_allows():
     # again once in K shards' worth of batches. By chance: once in all S shards' worth.
     for window in (8, 16):
         expected = 2000 * (SHARD - 1) / SHARD / window**2
-        assert meetings(2000, Mixing("lanes", 1, window), 16) == pytest.approx(expected, rel=0.25)
+        assert meetings(2000, ShufflePlan("lanes", 1, window), 16) == pytest.approx(
+            expected, rel=0.25
+        )
     assert meetings(2000, EXACT, 16) == pytest.approx(1, rel=0.25)
 
 
 def test_no_row_is_always_left_out():
     valid = np.ones(45, bool)
-    epoch_order = Order(valid, Mixing("lanes", 4, 1), 8)
+    epoch_order = Order(valid, ShufflePlan("lanes", 4, 1), 8)
     given_rows = [set(epoch_order.batches(epoch).rows.tolist()) for epoch in range(60)]
     assert all(len(rows) < 45 for rows in given_rows)
     assert set().union(*given_rows) == set(range(45))
@@ -233,7 +235,7 @@ def test_evaluation_deals_whole_batches_in_row_order(images, batch_size, world):
             assert mine.delivered(global_step) == len(range(rank, global_step, world))
 
 
-@pytest.mark.parametrize("mixing", [EXACT, ROWS, Mixing("lanes", 4, 2)])
+@pytest.mark.parametrize("mixing", [EXACT, ROWS, ShufflePlan("lanes", 4, 2)])
 def test_a_later_step_begins_inside_the_same_epoch(mixing):
     epoch_order = Order(some_valid(90), mixing, 8, 1, 1, 2)
     whole = batches_of(epoch_order, 3)
@@ -250,7 +252,7 @@ def test_reads_list_every_row_once_and_in_time(images, mixing, batch_size, data)
     valid = some_valid(images, data.draw(st.integers(0, 9)))
     if mixing.lanes > filled_shards(valid):
         mixing = EXACT
-    if mixing.regime != "rows" and sequence(valid, mixing, 0, 0)[1] < batch_size:
+    if mixing.mode != "rows" and sequence(valid, mixing, 0, 0)[1] < batch_size:
         return
     batches = Order(valid, mixing, batch_size, data.draw(st.integers(0, 99))).batches(0)
     needed = reads(batches)
@@ -274,14 +276,14 @@ def test_reads_list_every_row_once_and_in_time(images, mixing, batch_size, data)
 @pytest.mark.parametrize(
     ("shards", "window", "expected"),
     [
-        (10, 1000, Mixing("exact")),
-        (10, 999, Mixing("lanes", 1, 8.625)),
-        (31, 999, Mixing("lanes", 1, 8.625)),
-        (32, 999, Mixing("lanes", 2, 4.25)),
-        (10_000, 6400, Mixing("lanes", 16, 3.5)),
-        (10_000, 3200, Mixing("lanes", 16, 1.75)),
-        (200, 3100, Mixing("lanes", 8, 3.375)),
-        (10_000, 1, Mixing("lanes", 16, 1)),
+        (10, 1000, ShufflePlan("exact")),
+        (10, 999, ShufflePlan("lanes", 1, 8.625)),
+        (31, 999, ShufflePlan("lanes", 1, 8.625)),
+        (32, 999, ShufflePlan("lanes", 2, 4.25)),
+        (10_000, 6400, ShufflePlan("lanes", 16, 3.5)),
+        (10_000, 3200, ShufflePlan("lanes", 16, 1.75)),
+        (200, 3100, ShufflePlan("lanes", 8, 3.375)),
+        (10_000, 1, ShufflePlan("lanes", 16, 1)),
     ],
 )
 def test_the_regime_follows_from_the_budget(shards, window, expected):
@@ -290,8 +292,8 @@ def test_the_regime_follows_from_the_budget(shards, window, expected):
 
 
 def test_lanes_are_chosen_by_number():
-    assert choose_mixing(10, 100, 1000, lanes=5) == Mixing("lanes", 5, 1.75)
-    assert choose_mixing(11, 100, 10**18, lanes=5) == Mixing("lanes", 5, 3)
+    assert choose_mixing(10, 100, 1000, lanes=5) == ShufflePlan("lanes", 5, 1.75)
+    assert choose_mixing(11, 100, 10**18, lanes=5) == ShufflePlan("lanes", 5, 3)
     with pytest.raises(UsageError, match=r"lanes=11, but only 10 shards .*1 to 10"):
         choose_mixing(10, 100, 1000, lanes=11)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import synthetic
 from coco_shapes import shapes_folder
 
-from freqprep.augment import FramePolicy
+from freqprep.augment import DetectorPolicy
 from freqprep.training.loop import train
 from freqprep.training.recipe import preset_recipe
 from freqprep.training.request import TrainingRequest
@@ -39,7 +39,7 @@ def test_all_objects_of_four_images(tmp_path):
     folder = shapes_folder(tmp_path / "coco", {"val": IMAGES}, side=64, crowds=False)
     store = synthetic.make(repeated(folder), tmp_path / "s.zarr", kind="coco", size=64)
     recipe = preset_recipe("short", "maskrcnn_resnet50_fpn", epochs=1, batch_size=4, lr=0.006)
-    recipe = dataclasses.replace(recipe, average=0.9, policy=FramePolicy(flip=0.0))
+    recipe = dataclasses.replace(recipe, average=0.9, policy=DetectorPolicy(flip=0.0))
     request = TrainingRequest(
         store=store,
         run=tmp_path / "run",

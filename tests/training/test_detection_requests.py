@@ -10,7 +10,7 @@ import synthetic
 import torch
 from coco_shapes import shapes_folder
 
-from freqprep.augment import FramePolicy, Policy
+from freqprep.augment import DetectorPolicy, Policy
 from freqprep.errors import RunError, UsageError
 from freqprep.models.detection import DETECTORS
 from freqprep.models.networks import build
@@ -126,7 +126,7 @@ def test_objects_are_needed(ask, store, shapes, split, tmp_path):
         ({"frozen_norm": True}, "resnet50 has no --batch-norm"),
         ({"trained_stages": 2}, "resnet50 has no --trained-stages"),
         ({"regions": 64}, "resnet50 has no --regions"),
-        ({"policy": FramePolicy(smallest_crop=0.5)}, "resnet50 has no --smallest-crop"),
+        ({"policy": DetectorPolicy(smallest_crop=0.5)}, "resnet50 has no --smallest-crop"),
     ],
 )
 def test_classifiers_have_none_of_a_detectors_options(ask, store, changes, words):
@@ -160,13 +160,13 @@ def test_weights_of_another_network(ask, tmp_path):
 
 
 def test_another_request_does_not_go_on_with_a_run(ask):
-    from freqprep.training.model_config import write_card
+    from freqprep.training.model_config import write_model_config
 
     request = ask(grid=9, channels="paper-6", resume=True)
     planned = plan(request)
     request.run.mkdir()
-    write_card(request.run, planned.card)
-    assert plan(request).card == planned.card
+    write_model_config(request.run, planned.config)
+    assert plan(request).config == planned.config
     for changes, words in (
         ({"regions": 7}, "recipe.regions is 512, now 7"),
         ({"model": FASTER}, "its model is maskrcnn"),

@@ -1,4 +1,4 @@
-"""A detector's run is a function of its request; what is frozen stays; the card says what it is."""
+"""A detector's run follows from its request; what is frozen stays; its config says what it is."""
 
 import dataclasses
 import json
@@ -10,7 +10,7 @@ import torch
 from coco_shapes import shapes_folder
 from interrupting import interrupt_after
 
-from freqprep.augment import FramePolicy, FramePreprocess, Frames
+from freqprep.augment import DetectorInput, DetectorPolicy, DetectorPreprocess
 from freqprep.models.networks import build
 from freqprep.store.reader import open_store
 from freqprep.training import loop
@@ -23,10 +23,10 @@ from freqprep.training.checkpoint import (
     write_checkpoint,
 )
 from freqprep.training.coco_metrics import FIGURES
-from freqprep.training.detector_task import Detecting, remarks
+from freqprep.training.detector_task import DetectorTask, remarks
 from freqprep.training.loop import train
 from freqprep.training.metrics import read_metrics
-from freqprep.training.model_config import Card, read_card
+from freqprep.training.model_config import ModelConfig, read_model_config
 from freqprep.training.planning import plan
 from freqprep.training.recipe import preset_recipe
 from freqprep.training.request import TrainingRequest
@@ -67,7 +67,7 @@ def tiny(shapes, tmp_path):
 
 
 def weights(folder, part=NETWORK):
-    return read_checkpoint(folder, read_card(folder))[part]
+    return read_checkpoint(folder, read_model_config(folder))[part]
 
 
 def lines(folder):
@@ -82,7 +82,7 @@ def lines(folder):
     ]
 
 
-CROPS = FramePolicy(smallest_crop=0.5)
+CROPS = DetectorPolicy(smallest_crop=0.5)
 
 
 @pytest.mark.parametrize(
@@ -103,20 +103,20 @@ CROPS = FramePolicy(smallest_crop=0.5)
 def test_the_same_request_gives_the_same_weights_also_when_interrupted(
     tiny, tmp_path, changes, monkeypatch
 ):
-    card = train(tiny(run=tmp_path / "one", **changes))
+    config = train(tiny(run=tmp_path / "one", **changes))
     other = tiny(run=tmp_path / "other", **changes)
     with monkeypatch.context() as patch:
         interrupt_after(patch, 2)
         with pytest.raises(KeyboardInterrupt):
             train(other)
-    assert train(dataclasses.replace(other, resume=True)).results == card.results
+    assert train(dataclasses.replace(other, resume=True)).results == config.results
     for part in (NETWORK, AVERAGE):
         mine, theirs = (weights(tmp_path / name, part) for name in ("one", "other"))
         assert mine.keys() == theirs.keys()
         assert [name for name in mine if not torch.equal(mine[name], theirs[name])] == []
     assert lines(tmp_path / "one") == lines(tmp_path / "other")
     *steps, validation = lines(tmp_path / "one")
-    masks = card.model == MASK
+    masks = config.model == MASK
     losses = ["loss", "loss_classifier", "loss_box_reg", *["loss_mask"] * masks]
     losses += ["loss_objectness", "loss_rpn_box_reg"]
     assert [line["steps"] for line in steps] == [1, 2, 3, 4]
@@ -129,17 +129,24 @@ def test_the_same_request_gives_the_same_weights_also_when_interrupted(
 
 def test_the_card_says_what_was_trained_and_what_came_of_it(tiny, shapes):
     request = tiny()
-    card = train(request)
-    assert card == read_card(request.run) == Card.from_dict(json.loads(json.dumps(card.to_dict())))
-    assert card.detects and card.class_ids == (3, 90) and card.class_names == ("box", "disc")
-    assert isinstance(card.inputs, Frames) and (card.inputs.short, card.inputs.longest) == (32, 53)
-    assert not card.frozen_norm
-    assert {"trained_stages": 4, "regions": 8, "clip": 35.0}.items() <= card.recipe.items()
-    other = dataclasses.replace(card, frozen_norm=True)
-    assert other.identity != card.identity
-    same = dataclasses.replace(card, recipe={}, results={})
-    assert same.identity == card.identity
-    found = card.results["validation"]
+    config = train(request)
+    assert (
+        config
+        == read_model_config(request.run)
+        == ModelConfig.from_dict(json.loads(json.dumps(config.to_dict())))
+    )
+    assert config.detects and config.class_ids == (3, 90) and config.class_names == ("box", "disc")
+    assert isinstance(config.inputs, DetectorInput) and (
+        config.inputs.short,
+        config.inputs.longest,
+    ) == (32, 53)
+    assert not config.frozen_norm
+    assert {"trained_stages": 4, "regions": 8, "clip": 35.0}.items() <= config.recipe.items()
+    other = dataclasses.replace(config, frozen_norm=True)
+    assert other.identity != config.identity
+    same = dataclasses.replace(config, recipe={}, results={})
+    assert same.identity == config.identity
+    found = config.results["validation"]
     objects = open_store(shapes)["val"].objects
     assert (found["images"], found["rejected"]) == (3, 1)
     assert 0 < found["objects"] < len(objects)  # neither crowds nor a rejected image's
@@ -147,25 +154,25 @@ def test_the_card_says_what_was_trained_and_what_came_of_it(tiny, shapes):
     written = {line["kind"]: line for line in read_metrics(request.run)}["validation"]
     assert {name: written[f"mask_{name}"] for name in FIGURES} == found["mask"]
     _, network = load_model(request.run, torch.device("cpu"))
-    assert card.results["parameters"] == sum(p.numel() for p in network.parameters())
+    assert config.results["parameters"] == sum(p.numel() for p in network.parameters())
     assert {path.name for path in request.run.iterdir()} == {
         *("model.json", "checkpoint.pt", "metrics.jsonl", "curves.png")
     }
 
 
 def test_a_card_from_before_there_were_detectors_is_read(store):
-    card = runs.make_card(open_store(store)["train"])
-    document = json.loads(json.dumps(card.to_dict()))
+    config = runs.make_card(open_store(store)["train"])
+    document = json.loads(json.dumps(config.to_dict()))
     assert document.pop("frozen_norm") is False
     document["format_version"] = "1.0"
-    read = Card.from_dict(document)
-    assert read == card and read.identity == card.identity
+    read = ModelConfig.from_dict(document)
+    assert read == config and read.identity == config.identity
 
 
 @pytest.fixture
 def classifier(store, tmp_path):
     """The folder of a ResNet-50's run on 6 channels, its norms lively, and its weights."""
-    card = dataclasses.replace(runs.make_card(open_store(store)["train"]), model="resnet50")
+    config = dataclasses.replace(runs.make_card(open_store(store)["train"]), model="resnet50")
     torch.manual_seed(4)
     network = build("resnet50", channels=6, classes=3)
     for name, tensor in network.state_dict().items():
@@ -173,7 +180,7 @@ def classifier(store, tmp_path):
             tensor.uniform_(0.5, 1.5)
     folder = tmp_path / "classifier"
     folder.mkdir()
-    write_checkpoint(folder, card, {AVERAGE: network.state_dict(), NETWORK: {}})
+    write_checkpoint(folder, config, {AVERAGE: network.state_dict(), NETWORK: {}})
     return folder / CHECKPOINT, network.state_dict()
 
 
@@ -230,8 +237,8 @@ def test_norms_behind_new_layers_are_settled_and_then_kept(tiny, classifier):
 def test_classes_that_are_only_in_validation_are_told(tiny):
     planned = plan(tiny(model=FASTER))
     assert len(remarks(planned)) == 1
-    other = dataclasses.replace(planned.card, class_ids=(3, 91))
-    told = remarks(dataclasses.replace(planned, card=other))
+    other = dataclasses.replace(planned.config, class_ids=(3, 91))
+    told = remarks(dataclasses.replace(planned, config=other))
     assert told[1].startswith("1 classes of ") and told[1].endswith("their objects are never found")
 
 
@@ -239,13 +246,13 @@ def test_norms_are_settled_on_images_alone(tiny, shapes):
     """Each is the upper left part of what evaluation is fed, of one size without any padding."""
     split = open_store(shapes)["train"]
     planned = plan(tiny(model=FASTER, channels="square-24"))
-    inputs = planned.card.inputs
-    found = Detecting(tiny(), planned, planned.card.steps).some_images(torch.device("cpu"))
+    inputs = planned.config.inputs
+    found = DetectorTask(tiny(), planned, planned.config.steps).some_images(torch.device("cpu"))
     sizes = split.sizes[split.valid]
     rows, columns = (-(-inputs.sizes(sizes) // 4)).min(axis=0).tolist()
     assert found.shape == (8, 24, rows, columns) and rows < 12 and columns < 12
-    preprocess = FramePreprocess(
-        inputs, planned.card.steps, split.attributes.encoding.geometry.grid
+    preprocess = DetectorPreprocess(
+        inputs, planned.config.steps, split.attributes.encoding.geometry.grid
     )
     codes = torch.from_numpy(split.read_codes(split.valid, inputs.read_selection))
     for image, alone in enumerate(found):
@@ -263,9 +270,9 @@ def test_the_gradient_is_clipped(tiny):
             request.recipe, clip=clip, momentum=0.0, weight_decay=0.0, average=0.0, warmup_steps=0
         )
         request = dataclasses.replace(request, recipe=recipe, run=request.run / str(clip))
-        card = train(request)
+        config = train(request)
         torch.manual_seed(request.seed)
-        begun = card.build(regions=8).state_dict()
+        begun = config.build(regions=8).state_dict()
         ended = weights(request.run)
         squares = [
             (ended[name].double() - tensor.double()).square().sum()

@@ -38,15 +38,15 @@ def model(run_folder):
 @pytest.fixture(scope="module")
 def logits(model, splits):
     """Of all valid rows of train, float64."""
-    card, network = model
+    config, network = model
     with torch.inference_mode():
-        return network(runs.inputs_of(card, splits["train"])).double().numpy()
+        return network(runs.inputs_of(config, splits["train"])).double().numpy()
 
 
 def found(model, split, answers=(0, 1, 2), batch_size=32):
-    card, network = model
+    config, network = model
     return evaluate(
-        network, card.inputs, split, np.array(answers), ALONE, batch_size=batch_size, threads=1
+        network, config.inputs, split, np.array(answers), ALONE, batch_size=batch_size, threads=1
     )
 
 
@@ -104,14 +104,14 @@ def test_classes_are_looked_up_and_those_without_an_answer_are_wrong(model, spli
 
 
 def test_a_network_that_answers_nan_is_always_wrong(model, splits):
-    card, network = model
+    config, network = model
 
     def broken(images):
         return network(images) * torch.nan
 
     module = torch.nn.Module()
     module.forward = broken
-    result = found((card, module), splits["val"])
+    result = found((config, module), splits["val"])
     assert (result.images, result.top1, result.top5) == (19, 0, 0)
     assert result.to_dict()["loss"] is None
 

@@ -11,7 +11,7 @@ import torch
 from coco_reference import assert_close, reference
 from coco_shapes import shapes_folder
 
-from freqprep.augment import Frames
+from freqprep.augment import DetectorInput
 from freqprep.augment.targets import Move, targets_of
 from freqprep.errors import UsageError
 from freqprep.store.reader import open_store
@@ -24,7 +24,7 @@ from freqprep.training.evaluate_detector import DetectionEvaluation, evaluate_de
 
 CPU = torch.device("cpu")
 ALONE = World(0, 1, CPU)
-INPUTS = Frames.rgb(None, 12)
+INPUTS = DetectorInput.rgb(None, 12)
 
 
 @pytest.fixture(scope="module")
@@ -147,9 +147,9 @@ def test_without_rejected_images_strict_figures_are_the_same(tmp_path):
 @pytest.fixture(scope="module")
 def run(val, tmp_path_factory):
     """Of a Faster R-CNN that knows one class of the two, under the split's second id."""
-    card = runs.make_detector_card(val)
-    card = dataclasses.replace(card, class_ids=(90, 7), class_names=("disc", "other"))
-    return runs.make_run(tmp_path_factory.mktemp("runs") / "detector", val, card)
+    config = runs.make_detector_card(val)
+    config = dataclasses.replace(config, class_ids=(90, 7), class_names=("disc", "other"))
+    return runs.make_run(tmp_path_factory.mktemp("runs") / "detector", val, config)
 
 
 def test_scores_name_what_a_run_does_not_know(run, val, shapes, capsys):

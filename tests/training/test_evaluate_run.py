@@ -30,8 +30,8 @@ def train(store):
 
 def another_run(folder, train, ids):
     """A run whose network answers these classes."""
-    card = dataclasses.replace(runs.make_card(train), class_ids=ids, class_names=ids)
-    return runs.make_run(folder, train, card)
+    config = dataclasses.replace(runs.make_card(train), class_ids=ids, class_names=ids)
+    return runs.make_run(folder, train, config)
 
 
 def test_classes_are_matched_by_id(train, store, tmp_path):
@@ -74,9 +74,9 @@ def test_no_class_in_common_is_refused(train, store, tmp_path):
 
 
 def test_ids_are_not_their_text(train):
-    card = dataclasses.replace(runs.make_card(train), class_ids=(3, 90), class_names=("a", "b"))
+    config = dataclasses.replace(runs.make_card(train), class_ids=(3, 90), class_names=("a", "b"))
     with pytest.raises(UsageError, match="knows none"):
-        match_classes(card, train)
+        match_classes(config, train)
 
 
 def test_a_store_of_another_encoding_is_evaluated_and_said(run_folder, crop_store):

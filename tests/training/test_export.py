@@ -22,13 +22,13 @@ def splits(store):
 
 
 def made(splits, kind, gate=False):
-    card = runs.make_card(splits["train"], kind, gate)
-    return card, runs.make_network(card, splits["train"])
+    config = runs.make_card(splits["train"], kind, gate)
+    return config, runs.make_network(config, splits["train"])
 
 
-def unnormalised(card, inputs):
+def unnormalised(config, inputs):
     """The network's inputs in the units that an exported graph takes."""
-    mean, std = (torch.tensor(v)[:, None, None] for v in (card.inputs.mean, card.inputs.std))
+    mean, std = (torch.tensor(v)[:, None, None] for v in (config.inputs.mean, config.inputs.std))
     return (inputs * std + mean).numpy()
 
 
@@ -60,13 +60,13 @@ def text_inside(path):
     ],
 )
 def test_a_file_answers_as_the_network_does(splits, tmp_path, kind, gate, suffix):
-    card, network = made(splits, kind, gate)
+    config, network = made(splits, kind, gate)
     path = tmp_path / f"model{suffix}"
-    written = export(card, network, path)
-    inputs = runs.inputs_of(card, splits["val"])
+    written = export(config, network, path)
+    inputs = runs.inputs_of(config, splits["val"])
     with torch.inference_mode():
         wanted = network(inputs).numpy()
-    images = unnormalised(card, inputs)
+    images = unnormalised(config, inputs)
     if kind == "rgb":
         assert images.min() >= -1e-3 and images.max() <= 255.001
     for count in (19, 1):
@@ -76,7 +76,7 @@ def test_a_file_answers_as_the_network_does(splits, tmp_path, kind, gate, suffix
     assert written.difference <= 1e-4
     beside = (tmp_path / f"model{suffix}.json").read_text()
     assert text_inside(path) == beside
-    assert json.loads(beside) == json.loads(json.dumps(describe(card)))
+    assert json.loads(beside) == json.loads(json.dumps(describe(config)))
     here = str(module.__file__).split("freqprep/training")[0].encode()
     assert here not in path.read_bytes()
     assert sorted(p.name for p in tmp_path.iterdir()) == [f"model{suffix}", f"model{suffix}.json"]
@@ -85,16 +85,16 @@ def test_a_file_answers_as_the_network_does(splits, tmp_path, kind, gate, suffix
 
 
 def test_the_description_has_all_that_is_needed(splits):
-    card = runs.make_card(splits["train"])
-    document = describe(card)
-    assert document["input"]["channels"] == list(card.inputs.channels)
+    config = runs.make_card(splits["train"])
+    document = describe(config)
+    assert document["input"]["channels"] == list(config.inputs.channels)
     assert document["input"]["shape"] == ["images", 6, 16, 16]
-    assert document["preprocessing"]["read"] == list(card.inputs.read)
+    assert document["preprocessing"]["read"] == list(config.inputs.read)
     assert document["preprocessing"]["side"] == 128
     assert document["preprocessing"]["resize"] == 146
-    assert document["preprocessing"]["encoding"] == card.encoding.to_dict()
+    assert document["preprocessing"]["encoding"] == config.encoding.to_dict()
     steps = dict(
-        zip(card.inputs.read, document["preprocessing"]["quantization_steps"], strict=True)
+        zip(config.inputs.read, document["preprocessing"]["quantization_steps"], strict=True)
     )
     assert steps["y_0_0"] == 8 and steps["y_3_3"] == 4
     assert document["classes"] == {
@@ -106,33 +106,33 @@ def test_the_description_has_all_that_is_needed(splits):
 
 
 def test_a_file_that_differs_is_not_written(splits, tmp_path, monkeypatch):
-    card, network = made(splits, "frequency")
+    config, network = made(splits, "frequency")
     path = tmp_path / "model.pt2"
     path.write_text("kept")
     wrong = (b"bytes", lambda images: np.ones((len(images), 3), np.float32))
     monkeypatch.setattr(module, "_to_program", lambda *_: wrong)
     with pytest.raises(FreqprepError, match="answers otherwise than the network"):
-        export(card, network, path)
+        export(config, network, path)
     assert path.read_text() == "kept"
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_graph_of_other_answers_is_noticed(splits):
-    card, network = made(splits, "frequency")
-    model = module.Normalised(card.inputs, network).eval()
+    config, network = made(splits, "frequency")
+    model = module.Normalised(config.inputs, network).eval()
 
     def near(images):
         with torch.inference_mode():
             return model(torch.from_numpy(images)).numpy() + np.float32(1e-5)
 
-    assert 0 < module._compare(model, card.inputs, near) < 1e-4
+    assert 0 < module._compare(model, config.inputs, near) < 1e-4
     for other in (
         lambda images: near(images) + 1e-3,
         lambda images: near(images) * np.nan,
         lambda images: near(images)[:1],
     ):
         with pytest.raises(FreqprepError):
-            module._compare(model, card.inputs, other)
+            module._compare(model, config.inputs, other)
 
 
 def test_targets_that_cannot_be_written(tmp_path):

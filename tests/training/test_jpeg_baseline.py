@@ -32,17 +32,17 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "images"
 
 
-def inputs(card, split, policy, shuffle):
+def inputs(config, split, policy, shuffle):
     """Rows and inputs of the one batch, as the training loop's modules make them."""
     grid = split.attributes.encoding.geometry.grid
     options = {"batch_size": 6, "seed": 3, "shuffle": shuffle, "threads": 1}
     module = run_state if shuffle else evaluate_classifier
-    with module.Loader(split, list(card.inputs.read), **options) as loader:
+    with module.Loader(split, list(config.inputs.read), **options) as loader:
         (batch,) = loader
         if shuffle:
-            make = classifier_task.Augment(card.inputs, loader.steps, grid, policy, 3)
+            make = classifier_task.Augment(config.inputs, loader.steps, grid, policy, 3)
             return batch.rows, make(batch)
-        make = module.Preprocess(card.inputs, loader.steps, grid)
+        make = module.Preprocess(config.inputs, loader.steps, grid)
         return batch.rows, make(batch.codes, batch.sizes)
 
 
@@ -53,10 +53,10 @@ def test_same_rows_crops_and_flips(folder, tmp_path, shuffle):
     request = TrainingRequest(
         store, tmp_path / "run", "mobilenet_v2", Recipe(1, 6, 0.1), input="rgb", grid=SIDE // 2
     )
-    card = plan(request).card
-    rows, ours = inputs(card, split, request.recipe.policy, shuffle)
+    config = plan(request).config
+    rows, ours = inputs(config, split, request.recipe.policy, shuffle)
     with reading_jpegs(request, folder):
-        other_rows, theirs = inputs(card, split, request.recipe.policy, shuffle)
+        other_rows, theirs = inputs(config, split, request.recipe.policy, shuffle)
     np.testing.assert_array_equal(rows, other_rows)
-    levels = torch.tensor(card.inputs.std)[:, None, None] * (ours - theirs)
+    levels = torch.tensor(config.inputs.std)[:, None, None] * (ours - theirs)
     assert levels.square().mean().sqrt() < 1.5

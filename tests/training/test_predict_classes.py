@@ -19,8 +19,8 @@ CPU = torch.device("cpu")
 @pytest.fixture(scope="module")
 def model(store):
     train = open_store(store)["train"]
-    card = runs.make_card(train)
-    return card, runs.make_network(card, train)
+    config = runs.make_card(train)
+    return config, runs.make_network(config, train)
 
 
 def shares(prediction):
@@ -32,17 +32,17 @@ def shares(prediction):
 @pytest.mark.parametrize("fixture", ["store", "crop_store"])
 def test_files_get_the_answers_of_their_rows(fixture, kind, request, source):
     splits = open_store(request.getfixturevalue(fixture))
-    card = runs.make_card(splits["train"], kind.replace("gate", "frequency"), kind == "gate")
-    network = runs.make_network(card, splits["train"])
+    config = runs.make_card(splits["train"], kind.replace("gate", "frequency"), kind == "gate")
+    network = runs.make_network(config, splits["train"])
     val = splits["val"]
     with torch.inference_mode():
-        wanted = network(runs.inputs_of(card, val)).double().softmax(1).numpy()
+        wanted = network(runs.inputs_of(config, val)).double().softmax(1).numpy()
     files = [os.fsencode(source / "val" / key) for key in val.keys]
     # The network is shown the same codes, but in another layout of memory and in batches of another
     # size: convolution then adds up float32 products in an order of the processor's, and shares
     # differ by 1e-5 or so.
     for batch_size in (len(files), 7):
-        found = list(predict(card, network, CPU, files, batch_size=batch_size))
+        found = list(predict(config, network, CPU, files, batch_size=batch_size))
         assert [one.path for one in found] == files
         assert [isinstance(one, Prediction) for one in found] == val.valid.tolist()
         for row, one in enumerate(found):
@@ -105,10 +105,10 @@ def test_the_most_probable_come_first_as_many_as_asked_for(model, tmp_path):
 
 def test_answers_that_are_no_numbers_are_an_error(model, tmp_path):
     (tmp_path / "a.jpg").write_bytes(synthetic.picture(1))
-    card, network = model
+    config, network = model
     broken = torch.nn.Sequential(network, torch.nn.Threshold(torch.inf, torch.nan))
     with pytest.raises(RunError, match="not finite"):
-        list(predict(card, broken, CPU, [os.fsencode(tmp_path / "a.jpg")]))
+        list(predict(config, broken, CPU, [os.fsencode(tmp_path / "a.jpg")]))
 
 
 def test_a_folder_stands_for_its_images_sorted(tmp_path, capsys):

@@ -48,16 +48,16 @@ def val(folder, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def masked(val):
-    card = runs.make_detector_card(val, masks=True)
-    return card, runs.make_detector(card, val)
+    config = runs.make_detector_card(val, masks=True)
+    return config, runs.make_detector(config, val)
 
 
 @pytest.fixture(scope="module", params=["masks", "rgb"])
 def model(request, val):
     if request.param == "masks":
         return request.getfixturevalue("masked")
-    card = runs.make_detector_card(val, kind="rgb")
-    return card, runs.make_detector(card, val)
+    config = runs.make_detector_card(val, kind="rgb")
+    return config, runs.make_detector(config, val)
 
 
 @pytest.fixture(scope="module")
@@ -76,18 +76,18 @@ def by_image(results):
 
 
 def test_files_get_the_answers_of_their_rows_to_the_bit(model, val, files):
-    card, network = model
+    config, network = model
     evaluated = evaluate_detector(
-        network, card.inputs, val, card.class_ids, World(0, 1, CPU), threads=1
+        network, config.inputs, val, config.class_ids, World(0, 1, CPU), threads=1
     )
-    answers = list(predict_objects(card, network, CPU, files, threshold=0))
+    answers = list(predict_objects(config, network, CPU, files, threshold=0))
     ids = image_ids(files)
     assert ids == list(SIDES) and isinstance(answers[-1], Failure)
     results = [
         result
         for image_id, one in zip(ids, answers, strict=True)
         if isinstance(one, FoundObjects)
-        for result in one.results(card, image_id)
+        for result in one.results(config, image_id)
     ]
     assert len(results) > 20 and {one["image_id"] for one in results} == {11, 12, 25}
     assert ("segmentation" in results[0]) == network.has_masks
@@ -111,36 +111,36 @@ def test_unsure_ones_are_left_out(masked, found, files):
     (sure,) = predict_objects(*masked, CPU, files[:1], threshold=threshold)
     assert 0 < len(sure.detections.scores) < len(scores)
     filtered = found[0].at_least(threshold)
-    card = masked[0]
-    assert filtered.to_dict(card, 1) == sure.to_dict(card, 1)
+    config = masked[0]
+    assert filtered.to_dict(config, 1) == sure.to_dict(config, 1)
     (nothing,) = predict_objects(*masked, CPU, files[:1], threshold=1)
-    assert nothing.to_dict(card, 1)["detections"] == []
-    assert (drawn(nothing, card) == decode(nothing.data).rgb()).all()
+    assert nothing.to_dict(config, 1)["detections"] == []
+    assert (drawn(nothing, config) == decode(nothing.data).rgb()).all()
 
 
 def test_as_json(masked, found):
-    card = masked[0]
-    document = json.loads(json.dumps(found[0].to_dict(card, 7)))
+    config = masked[0]
+    document = json.loads(json.dumps(found[0].to_dict(config, 7)))
     assert document["image_id"] == 7 and document["size"] == [40, 60]
-    for entry, result in zip(document["detections"], found[0].results(card, 7), strict=True):
-        index = card.class_ids.index(entry["class_id"])
+    for entry, result in zip(document["detections"], found[0].results(config, 7), strict=True):
+        index = config.class_ids.index(entry["class_id"])
         assert entry == {
             **result,
-            "category_id": card.class_ids[index],
-            "class_id": card.class_ids[index],
-            "class_name": card.class_names[index],
+            "category_id": config.class_ids[index],
+            "class_id": config.class_ids[index],
+            "class_name": config.class_names[index],
         }
         assert entry["segmentation"]["size"] == [40, 60]
     assert {entry["class_name"] for entry in document["detections"]} == {"cat", "dog"}
 
 
 def test_result_files_are_loaded_by_cocos_own_code(masked, found, files, folder, tmp_path):
-    card, truth = masked[0], COCO(folder / "annotations" / "instances_val2017.json")
+    config, truth = masked[0], COCO(folder / "annotations" / "instances_val2017.json")
     results = [
         result
         for image_id, one in zip(image_ids(files), found, strict=True)
         if isinstance(one, FoundObjects)
-        for result in one.results(card, image_id)
+        for result in one.results(config, image_id)
     ]
     written = write_results(tmp_path / "x", results, True)
     boxes, masks = (truth.loadRes(str(path)) for path in written)
@@ -152,20 +152,22 @@ def test_result_files_are_loaded_by_cocos_own_code(masked, found, files, folder,
 
 
 def test_an_orientation_is_applied_before_anything_is_found(masked, tmp_path):
-    card, network = masked
-    apply = dataclasses.replace(card.encoding.geometry, orientation="apply")
-    card = dataclasses.replace(card, encoding=dataclasses.replace(card.encoding, geometry=apply))
+    config, network = masked
+    apply = dataclasses.replace(config.encoding.geometry, orientation="apply")
+    config = dataclasses.replace(
+        config, encoding=dataclasses.replace(config.encoding, geometry=apply)
+    )
     picture = Image.fromarray(synthetic.pixels(5, 24, 40))
     exif = Image.Exif()
     exif[0x0112] = 6
     picture.save(tmp_path / "1.png", exif=exif)
     picture.transpose(Image.Transpose.ROTATE_270).save(tmp_path / "2.png")
     paths = [os.fsencode(tmp_path / name) for name in ("1.png", "2.png")]
-    turned, plain = predict_objects(card, network, CPU, paths, threshold=0)
+    turned, plain = predict_objects(config, network, CPU, paths, threshold=0)
     assert turned.detections.size == (40, 24) and len(turned.detections.scores) > 0
-    assert turned.results(card, 1) == plain.results(card, 1)
-    assert (drawn(turned, card) == drawn(plain, card)).all()
-    assert drawn(turned, card).shape == (40, 24, 3)
+    assert turned.results(config, 1) == plain.results(config, 1)
+    assert (drawn(turned, config) == drawn(plain, config)).all()
+    assert drawn(turned, config).shape == (40, 24, 3)
 
 
 def test_pictures_show_the_objects_and_nothing_else(masked):
@@ -204,20 +206,20 @@ def test_hostile_files_are_named_and_the_others_go_on(masked, tmp_path):
 
 
 def test_weights_that_are_no_numbers_are_an_error(masked, files):
-    card, network = masked
+    config, network = masked
     bias = network.roi_heads.box_predictor.bbox_pred.bias
     before = bias[0].item()
     with torch.no_grad():
         bias[0] = torch.nan
         with pytest.raises(RunError, match=r"bbox_pred\.bias is not finite"):
-            list(predict_objects(card, network, CPU, files))
+            list(predict_objects(config, network, CPU, files))
         bias[0] = before
 
 
 def test_a_classifier_is_refused(store, files):
-    card = runs.make_card(open_store(store)["train"])
+    config = runs.make_card(open_store(store)["train"])
     with pytest.raises(UsageError, match="is a classifier"):
-        list(predict_objects(card, torch.nn.Identity(), CPU, files))
+        list(predict_objects(config, torch.nn.Identity(), CPU, files))
 
 
 @pytest.mark.parametrize(
@@ -249,11 +251,13 @@ def test_numbers_of_classes(classes, ids):
 
 @pytest.mark.parametrize("size", [(0, 0), (30, 21), (2**31 - 1, 2**31 - 1), (-20, -30)])
 def test_source_sizes_that_do_not_fit_are_refused_before_any_work(masked, val, monkeypatch, size):
-    card, network = masked
+    config, network = masked
     sizes = val.array("source_size").copy()
     row = int(np.flatnonzero(val.valid)[-1])
     sizes[row] = size
     array = val.array
     monkeypatch.setattr(val, "array", lambda n: sizes if n == "source_size" else array(n))
     with pytest.raises(CorruptStoreError, match=f"row {row} of .*is not stored with"):
-        evaluate_detector(network, card.inputs, val, card.class_ids, World(0, 1, CPU), threads=1)
+        evaluate_detector(
+            network, config.inputs, val, config.class_ids, World(0, 1, CPU), threads=1
+        )

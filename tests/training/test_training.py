@@ -24,12 +24,12 @@ from freqprep.training.distributed import World
 from freqprep.training.evaluate_run import score
 from freqprep.training.loop import train
 from freqprep.training.metrics import METRICS, read_metrics
-from freqprep.training.model_config import CARD, read_card
+from freqprep.training.model_config import MODEL_FILE, read_model_config
 from freqprep.training.sweep import sweep
 
 
 def weights(folder):
-    state = read_checkpoint(folder, read_card(folder))
+    state = read_checkpoint(folder, read_model_config(folder))
     return {f"{part} {n}": t for part in (NETWORK, AVERAGE) for n, t in state[part].items()}
 
 
@@ -70,9 +70,9 @@ def test_the_same_request_gives_the_same_weights(tiny, tmp_path, changes, monkey
             with pytest.raises(KeyboardInterrupt):
                 train(other)
         other = dataclasses.replace(other, resume=True)
-    card = train(other)
+    config = train(other)
     assert_same(tmp_path / "one", tmp_path / "other")
-    assert card.results == read_card(tmp_path / "one").results
+    assert config.results == read_model_config(tmp_path / "one").results
 
 
 def test_another_seed_is_another_run(tiny, tmp_path):
@@ -104,9 +104,9 @@ def test_lines_written_after_the_checkpoint_are_cut(tiny, tmp_path, monkeypatch)
 
 def test_a_finished_run_is_not_trained_again(tiny, tmp_path):
     request = tiny(epochs=1)
-    card = train(request)
+    config = train(request)
     before = {path.name: path.read_bytes() for path in request.run.iterdir()}
-    assert train(dataclasses.replace(request, resume=True)) == card
+    assert train(dataclasses.replace(request, resume=True)) == config
     assert {path.name: path.read_bytes() for path in request.run.iterdir()} == before
 
 
@@ -121,17 +121,17 @@ def test_accumulating_gives_nearly_the_same_gradients(tiny, tmp_path):
 
 def test_the_card_says_what_was_trained_and_what_came_of_it(tiny, store):
     request = tiny(epochs=1)
-    card = train(request)
-    assert card == read_card(request.run)
-    assert card.model == "mobilenet_v2"
-    assert card.inputs.shape == (6, 16, 16)
-    assert card.class_ids == ("apple", "brick", "cloud")
-    results = card.results
+    config = train(request)
+    assert config == read_model_config(request.run)
+    assert config.model == "mobilenet_v2"
+    assert config.inputs.shape == (6, 16, 16)
+    assert config.class_ids == ("apple", "brick", "cloud")
+    results = config.results
     assert results["validation"]["images"] == 19 and results["validation"]["rejected"] == 5
     assert 0 < results["read_bytes_per_image"] < results["source_bytes_per_image"] * 40
     parameters = sum(t.numel() for n, t in weights(request.run).items() if _is_parameter(n))
     assert results["parameters"] == parameters
-    assert json.loads((request.run / CARD).read_text()) == card.to_dict()
+    assert json.loads((request.run / MODEL_FILE).read_text()) == config.to_dict()
 
 
 def _is_parameter(name):
@@ -163,7 +163,7 @@ def test_a_sweep_trains_a_run_for_each_weight(tiny):
     assert rows[0]["open"] >= rows[1]["open"]
     with pytest.raises(UsageError, match="same weight twice"):
         sweep(tiny(gate=True), [0.5, 0.5])
-    assert all(read_card(tiny().run / f"lambda-{w}").gate for w in ("0.0", "50.0"))
+    assert all(read_model_config(tiny().run / f"lambda-{w}").gate for w in ("0.0", "50.0"))
 
 
 @pytest.mark.parametrize(
@@ -221,9 +221,9 @@ def test_a_checkpoint_of_another_selection_is_refused(tiny, tmp_path):
     for request in requests:
         train(request)
     shutil.copy(requests[0].run / CHECKPOINT, requests[1].run / CHECKPOINT)
-    with pytest.raises(RunError, match="of another run than the card"):
+    with pytest.raises(RunError, match="of another run than the config"):
         train(dataclasses.replace(requests[1], resume=True))
-    with pytest.raises(RunError, match="of another run than the card"):
+    with pytest.raises(RunError, match="of another run than the config"):
         load_model(requests[1].run, torch.device("cpu"))
 
 

@@ -8,7 +8,7 @@ from in_threads import together
 
 from freqprep.errors import UsageError
 from freqprep.training import distributed, loop
-from freqprep.training.distributed import join_world
+from freqprep.training.distributed import init_distributed
 from freqprep.training.loop import train
 
 
@@ -17,8 +17,8 @@ def test_a_run_leaves_the_callers_generator_and_signals(tiny):
     torch.manual_seed(11)
     expected, handlers = torch.rand(5), [signal.getsignal(number) for number in numbers]
     torch.manual_seed(11)
-    (card,) = together(lambda: train(tiny(epochs=1)))
-    assert card.results
+    (config,) = together(lambda: train(tiny(epochs=1)))
+    assert config.results
     assert torch.equal(torch.rand(5), expected)
     assert [signal.getsignal(number) for number in numbers] == handlers
 
@@ -39,7 +39,7 @@ def test_what_is_set_for_cuda_is_put_back(monkeypatch):
         return torch.get_float32_matmul_precision(), torch.backends.cudnn.benchmark
 
     before = settings()
-    with pytest.raises(ZeroDivisionError), join_world("cuda"):
+    with pytest.raises(ZeroDivisionError), init_distributed("cuda"):
         assert settings() == ("high", True) != before
         torch.backends.cudnn.benchmark = False  # a detector's run
         raise ZeroDivisionError

@@ -27,7 +27,7 @@ from freqprep.models.torchvision_ops import import_torchvision
 from freqprep.store.split import Split
 from freqprep.streaming.batch import Batch
 from freqprep.streaming.loader import Loader
-from freqprep.training import classifying, evaluation, run_state
+from freqprep.training import classifier_task, evaluate_classifier, run_state
 from freqprep.training.planning import plan
 from freqprep.training.request import TrainingRequest
 
@@ -43,7 +43,7 @@ class JpegLoader(Loader):
     channels : sequence of str
     source : Path
         Folder of the split folders that the store was made from.
-    inputs : Inputs
+    inputs : ClassifierInput
         Of RGB.
     policy : Policy
     **options
@@ -101,7 +101,7 @@ class JpegLoader(Loader):
 @contextmanager
 def reading_jpegs(request: TrainingRequest, source: Path) -> Iterator[None]:
     """Training in this block takes images from the files instead of the store."""
-    inputs, policy = plan(request).card.inputs, request.recipe.policy
+    inputs, policy = plan(request).config.inputs, request.recipe.policy
     loader = partial(JpegLoader, source=source, inputs=inputs, policy=policy)
     replaced = (
         (run_state, "Loader", loader),

@@ -25,13 +25,13 @@ import torch
 from freqprep.convert.request import Request
 from freqprep.convert.run import convert
 from freqprep.errors import RunError, UsageError
-from freqprep.importance.request import Inquiry, find
+from freqprep.importance.request import StatsRequest, find
 from freqprep.store.reader import open_store
 from freqprep.store.selection_file import write_selection
 from freqprep.streaming.loader import Loader
 from freqprep.training import run_state
 from freqprep.training.loop import train
-from freqprep.training.model_config import Card, read_card
+from freqprep.training.model_config import ModelConfig, read_model_config
 from tests.benchmarks.equal_terms.grid import (
     GATE,
     GATED,
@@ -106,7 +106,7 @@ def _prepare(scale: Scale, source: Path, folder: Path) -> None:
     store = folder / _STORE
     convert(Request("imagefolder", source, store, size=scale.size, resume=store.exists()))
     if any(STATS in ways for ways in scale.ways.values()):
-        selection = find(open_store(store)["train"], Inquiry(top=TOP)).choice.selection
+        selection = find(open_store(store)["train"], StatsRequest(top=TOP)).choice.selection
         write_selection(folder / _STATS_CHOICE, selection, {"command": f"stats --top {TOP}"})
 
 
@@ -146,27 +146,27 @@ def _train(scale: Scale, folder: Path, source: Path, chain: list[Training]) -> s
     said = []
     for training in chain:
         training.folder.mkdir(parents=True, exist_ok=True)
-        card = _finished(training)
-        if card is None:
+        config = _finished(training)
+        if config is None:
             with (
                 (training.folder / "log.txt").open("a") as log,
                 contextlib.redirect_stderr(log),
                 mock.patch.object(run_state, "Loader", partial(Loader, window_bytes=_WINDOW_BYTES)),
             ):
-                card = _train_one(scale, folder, source, training)
-        top1 = card.results["validation"]["top1"]
+                config = _train_one(scale, folder, source, training)
+        top1 = config.results["validation"]["top1"]
         where = training.folder.relative_to(folder)
         said.append(f"{where}: top-1 {top1:.1%}")
     return "; ".join(said)
 
 
-def _train_one(scale: Scale, folder: Path, source: Path, training: Training) -> Card:
+def _train_one(scale: Scale, folder: Path, source: Path, training: Training) -> ModelConfig:
     changes = {}
     if training.way == STATS:
         changes["channels"] = folder / _STATS_CHOICE
     elif training.way == GATED:
         gate = training.folder.parents[1] / GATE / training.folder.name
-        changes["channels"] = read_card(gate).results["gate"]["channels"][:TOP]
+        changes["channels"] = read_model_config(gate).results["gate"]["channels"][:TOP]
     request = training.request(scale, folder / _STORE, **changes)
     reading = reading_jpegs(request, source) if training.way == JPEGS else contextlib.nullcontext()
     try:
@@ -177,15 +177,15 @@ def _train_one(scale: Scale, folder: Path, source: Path, training: Training) -> 
         raise
 
 
-def _finished(training: Training) -> Card | None:
+def _finished(training: Training) -> ModelConfig | None:
     try:
-        card = read_card(training.folder)
+        config = read_model_config(training.folder)
     except RunError:
         return None
-    return card if card.results else None
+    return config if config.results else None
 
 
 def _loss(tried: list[Training]) -> float:
     """Mean over the ways to feed a network: the rate shall suit all of them."""
-    losses = [read_card(t.folder).results["validation"]["loss"] for t in tried]
+    losses = [read_model_config(t.folder).results["validation"]["loss"] for t in tried]
     return float(np.mean([np.inf if loss is None else loss for loss in losses]))

@@ -18,7 +18,7 @@ import numpy as np
 from freqprep.errors import RunError
 from freqprep.report.style import Palette, as_png, new_figure
 from freqprep.training.metrics import read_metrics
-from freqprep.training.model_config import Card, read_card
+from freqprep.training.model_config import ModelConfig, read_model_config
 from tests.benchmarks.equal_terms.grid import GATE, JPEGS, MODELS, WAYS
 
 if TYPE_CHECKING:
@@ -98,14 +98,14 @@ def summarise(folder: Path) -> dict[str, Any]:
 def _line(folder: Path, model: str, way: str) -> Line | None:
     """None where no training is finished."""
     found = {
-        int(run.name.removeprefix("seed-")): (card, run)
+        int(run.name.removeprefix("seed-")): (config, run)
         for run in sorted((folder / "runs" / model / way).glob("seed-*"))
-        if (card := _finished(run)) is not None
+        if (config := _finished(run)) is not None
     }
     if not found:
         return None
-    results = [card.results for card, _ in found.values()]
-    card, any_result = next(iter(found.values()))[0], results[0]
+    results = [config.results for config, _ in found.values()]
+    config, any_result = next(iter(found.values()))[0], results[0]
     source_bytes = any_result["source_bytes_per_image"]
     return Line(
         model,
@@ -113,23 +113,23 @@ def _line(folder: Path, model: str, way: str) -> Line | None:
         tuple(found),
         np.array([100 * result["validation"]["top1"] for result in results]),
         float(np.mean([result["validation"]["loss"] for result in results])),
-        0 if way == JPEGS else len(card.inputs.read),
-        len(card.inputs.channels),
+        0 if way == JPEGS else len(config.inputs.read),
+        len(config.inputs.channels),
         # The bytes of the channels that one seed's gate chose are not another's.
         source_bytes if way == JPEGS else _mean(r["read_bytes_per_image"] for r in results),
         source_bytes,
         any_result["multiply_accumulates"],
         any_result["parameters"],
-        _mean(_seconds(run, int(card.recipe["batch_size"])) for card, run in found.values()),
+        _mean(_seconds(run, int(config.recipe["batch_size"])) for config, run in found.values()),
     )
 
 
-def _finished(run: Path) -> Card | None:
+def _finished(run: Path) -> ModelConfig | None:
     try:
-        card = read_card(run)
+        config = read_model_config(run)
     except RunError:
         return None
-    return card if card.results else None
+    return config if config.results else None
 
 
 def _mean(values: Iterable[float]) -> float:
@@ -154,9 +154,9 @@ def _introduction(origin: dict[str, Any], folder: Path, lines: list[Line]) -> li
     ]
     for model in MODELS:
         cards = [_finished(path.parent) for path in (folder / "runs" / model).rglob("model.json")]
-        done = [card for card in cards if card is not None]
+        done = [config for config in cards if config is not None]
         if done:
-            recipe, seeds = done[0].recipe, sorted({card.recipe["seed"] for card in done})
+            recipe, seeds = done[0].recipe, sorted({config.recipe["seed"] for config in done})
             text.append(
                 f"\n{model}: {recipe['epochs']} epochs, batches of {recipe['batch_size']}, learning"
                 f" rate {recipe['lr']:g}, seeds {', '.join(map(str, seeds))},"
@@ -172,7 +172,9 @@ def _trials(folder: Path) -> list[str]:
     found = []
     for rate in sorted(folder.glob("rate-*"), key=lambda path: float(path.name[5:])):
         cards = [_finished(rate / way) for way in ("rgb", "dct-24")]
-        losses = [f"{card.results['validation']['loss']:.3f}" for card in cards if card is not None]
+        losses = [
+            f"{config.results['validation']['loss']:.3f}" for config in cards if config is not None
+        ]
         found.append(f"{rate.name[5:]}: {', '.join(losses) or 'not done'}")
     return found
 

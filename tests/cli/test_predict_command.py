@@ -30,8 +30,8 @@ def coco_store(folder, tmp_path_factory):
 def detector(coco_store, tmp_path_factory):
     """The folder of a Mask R-CNN's run."""
     val = freqprep.open_store(coco_store)["val"]
-    card = runs.make_detector_card(val, masks=True)
-    return runs.make_run(tmp_path_factory.mktemp("runs") / "detector", val, card)
+    config = runs.make_detector_card(val, masks=True)
+    return runs.make_run(tmp_path_factory.mktemp("runs") / "detector", val, config)
 
 
 def test_everything_at_once(call, detector, coco_store, folder, tmp_path):
