@@ -105,9 +105,9 @@ def reading_jpegs(request: TrainingRequest, source: Path) -> Iterator[None]:
     loader = partial(JpegLoader, source=source, inputs=inputs, policy=policy)
     replaced = (
         (run_state, "Loader", loader),
-        (classifying, "Augment", _finished(lambda batch: batch.codes)),
-        (evaluation, "Loader", loader),
-        (evaluation, "Preprocess", _finished(lambda codes, sizes: codes)),
+        (classifier_task, "Augment", _finished(lambda batch: batch.codes)),
+        (evaluate_classifier, "Loader", loader),
+        (evaluate_classifier, "Preprocess", _finished(lambda codes, sizes: codes)),
     )
     with ExitStack() as stack:
         for module, name, new in replaced:
