@@ -184,10 +184,10 @@ def test_texts_stand_out(opened, scheme):
         "const style = getComputedStyle(document.documentElement);"
         "return arguments[0].map(name => style.getPropertyValue('--' + name).trim())"
     )
-    names = ["page", "config", "ink", "muted", "curve", "chosen"]
-    page, config, *texts = map(luminance, opened.execute_script(script, names))
+    names = ["page", "card", "ink", "muted", "curve", "chosen"]
+    page, card, *texts = map(luminance, opened.execute_script(script, names))
     for text in texts:
-        for back in (page, config):
+        for back in (page, card):
             assert (max(text, back) + 0.05) / (min(text, back) + 0.05) >= 4.5
 
 
@@ -205,7 +205,7 @@ def test_nothing_is_wider_than_the_window(opened, width):
     script = "return document.documentElement.scrollWidth"
     assert opened.execute_script(script) <= width
     inside = opened.execute_script(
-        "return [...document.querySelectorAll('figure, .config, header > *, p, h2')]"
+        "return [...document.querySelectorAll('figure, .card, header > *, p, h2')]"
         ".every(e => e.getBoundingClientRect().right <= arguments[0])",
         width,
     )
