@@ -31,10 +31,11 @@ demo: $(DEMO) ## real photographs to channels, to a network that knows them (2 m
 test: $(TEST) ## run the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS)
 
-check: $(TEST) ## ruff, mypy, and the documentation against the code
+check: $(TEST) ## ruff, mypy, numpydoc, and the pages made from the code
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/numpydoc lint $$(find freqprep cli -name '*.py')
 	$(BIN)/python docs/cli_reference.py --check
 
 docs: $(TEST) ## write docs/cli.md from the commands' help
