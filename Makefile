@@ -36,10 +36,10 @@ check: $(TEST) ## ruff, mypy, numpydoc, and the pages made from the code
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/numpydoc lint $$(find freqprep cli -name '*.py')
-	$(BIN)/python docs/cli_reference.py --check
+	$(BIN)/python docs/reference.py --check
 
-docs: $(TEST) ## write docs/cli.md from the commands' help
-	$(BIN)/python docs/cli_reference.py
+docs: $(TEST) ## write docs/cli.md and docs/api.md from the code
+	$(BIN)/python docs/reference.py
 
 bench: $(TEST) ## run the benchmarks on ../shared/data (about 2.5 hours)
 	$(BIN)/python -m tests.benchmarks
