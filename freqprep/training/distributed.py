@@ -14,6 +14,8 @@ import torch.distributed
 from freqprep.errors import UsageError, did_you_mean
 from freqprep.streaming.ranks import not_torchrun, process_numbers
 
+__all__ = ["World", "choose_device", "init_distributed"]
+
 
 @dataclass(frozen=True)
 class World:

@@ -24,6 +24,8 @@ from freqprep.storage.disk import full_disk_named, write_parts
 from freqprep.store.targets import check_file
 from freqprep.training.model_config import ModelConfig
 
+__all__ = ["Exported", "export"]
+
 FORMAT_NAME = "freqprep-export"
 FORMAT_VERSION = "1.0"
 

@@ -28,6 +28,8 @@ from freqprep.training.request import RunPlan, TrainingRequest
 from freqprep.training.results import results_of
 from freqprep.training.run_state import RunState
 
+__all__ = ["train"]
+
 _MOST_STEPS_A_LINE = 50
 _LINES_AN_EPOCH = 4
 _MINUTES_A_CHECKPOINT = 10

@@ -23,6 +23,8 @@ from freqprep.storage.disk import full_disk_named, write_parts
 from freqprep.store.layout import RUN_CARD
 from freqprep.store.manifest import GROUP_DOCUMENT
 
+__all__ = ["ModelConfig", "read_model_config"]
+
 MODEL_FILE = RUN_CARD
 """Name of the config in a run's folder."""
 

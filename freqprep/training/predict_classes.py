@@ -20,6 +20,8 @@ from freqprep.training.evaluate_classifier import answer
 from freqprep.training.model_config import ModelConfig
 from freqprep.training.predict_files import Failure, FileEncoder, ImageCodes, bytes_of
 
+__all__ = ["Prediction", "predict"]
+
 
 @dataclass(frozen=True)
 class Prediction:

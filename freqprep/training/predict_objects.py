@@ -25,6 +25,8 @@ from freqprep.training.evaluate_detector import check_finite, detect
 from freqprep.training.model_config import ModelConfig
 from freqprep.training.predict_files import Failure, FileEncoder, bytes_of
 
+__all__ = ["FoundObjects", "predict_objects"]
+
 _LARGEST_ID = 2**53
 """Whole numbers beyond are not the same in every reader of JSON."""
 
