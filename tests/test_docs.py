@@ -15,7 +15,9 @@ from coco_folder import coco_folder
 
 import freqprep
 from freqprep.images.decode import REASONS
-from freqprep.spectrum.channels import NAMES, STORED_ORDER
+from freqprep.importance.ranking import BYTES, SCORES
+from freqprep.sources import SOURCES
+from freqprep.spectrum.channels import NAMES, PUBLISHED, RULES, STORED_ORDER
 from freqprep.store.schema import IMAGE_ARRAYS, OBJECT_ARRAYS, ROWS_PER_SHARD
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -124,6 +126,28 @@ def test_snippets_run_on_annotated_images(code, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     synthetic.make(source, Path("coco.zarr"), kind="coco", size=64)
     exec(compile(code, "snippet", "exec"), {})
+
+
+def first_cells(page: str, heading: str) -> list[str]:
+    """Code in the first cells of a section's table rows."""
+    cells = re.findall(r"^\| (`.*?) \|", section(DOCS / page, heading), re.MULTILINE)
+    return [name for cell in cells for name in re.findall(r"`([^`]+)`", cell)]
+
+
+def test_method_lists_the_selections():
+    assert sorted(first_cells("method.md", "Selections")) == sorted([*PUBLISHED, *RULES, "all"])
+
+
+def test_method_and_how_to_list_the_scores():
+    scores = {*SCORES, BYTES}
+    assert sorted(first_cells("method.md", "Scores")) == sorted(scores)
+    listed = section(DOCS / "how-to.md", "Choose channels").partition("**`--by SCORE`**")[2]
+    assert scores <= {*re.findall(r"`(\w+)`", listed.partition("\n- **")[0])}
+
+
+def test_format_lists_the_kinds_of_source():
+    (row,) = re.findall(r"^\| `source_kind` .*$", (DOCS / "format.md").read_text(), re.MULTILINE)
+    assert {*re.findall(r"`(\w+)`", row)} == {"source_kind", *SOURCES}
 
 
 def test_format_lists_exactly_the_arrays_of_the_schema():
