@@ -45,14 +45,17 @@ def prose(page: Path) -> str:
 
 
 def anchors(page: Path) -> set[str]:
-    """Anchors of a page's headings, as GitHub makes them."""
-    headings = re.findall(r"^#+ (.*)$", prose(page), re.MULTILINE)
-    words = (re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings)
-    return {text.replace(" ", "-") for text in words}
+    """Anchors of the headings of a page."""
+    return {anchor_of(heading) for heading in re.findall(r"^#+ (.*)$", prose(page), re.MULTILINE)}
+
+
+def anchor_of(heading: str) -> str:
+    """Anchor of a heading, as GitHub makes it."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
 def section(page: Path, heading: str) -> str:
-    """What stands below a second-level heading."""
+    """Text below a second-level heading."""
     return page.read_text().split(f"\n## {heading}\n")[1].split("\n## ")[0]
 
 
@@ -85,6 +88,14 @@ def test_links_lead_somewhere(page):
         assert linked.is_relative_to(ROOT), f"{page.name} links out of the project: {target}"
         if anchor:
             assert anchor in anchors(linked), f"{page.name} links to {target}"
+
+
+@pytest.mark.parametrize("name", ["how-to.md", "method.md", "format.md", "architecture.md"])
+def test_contents_list_every_section(name):
+    contents, _, rest = (DOCS / name).read_text().partition("\n## ")
+    headings = re.findall(r"^## (.*)$", f"\n## {rest}", re.MULTILINE)
+    listed = re.findall(r"\]\(#([^)]+)\)", contents)
+    assert [anchor_of(heading) for heading in headings if anchor_of(heading) not in listed] == []
 
 
 @pytest.mark.parametrize("command", REFERENCE["commands"]())
