@@ -204,7 +204,7 @@ def prepared(
     """
     with in_order(split, inputs, world, batch_size=batch_size, threads=threads) as loader:
         grid = split.attributes.encoding.geometry.grid
-        preprocess = Preprocess(inputs.on(split), loader.steps, grid)
+        preprocess = Preprocess(inputs.on(split), loader.quantization_steps, grid)
         for batch in loader:
             yield batch, preprocess(batch.codes, batch.sizes)
 

@@ -142,7 +142,7 @@ def _found(
         evaluating(network),
         Progress("evaluating", valid) if world.is_leader else contextlib.nullcontext() as progress,
     ):
-        preprocess = DetectorPreprocess(inputs, loader.steps, geometry.grid)
+        preprocess = DetectorPreprocess(inputs, loader.quantization_steps, geometry.grid)
         for batch in loader:
             for image, row in enumerate(batch.rows.tolist()):
                 one = slice(image, image + 1)

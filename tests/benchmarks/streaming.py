@@ -147,7 +147,7 @@ def _augmented(split: freqprep.Split, loader: freqprep.Loader, read: str) -> Cal
     """Random resized crops to 448 pixels, mirrored and normalised: the input of a network."""
     inputs = ClassifierInput.frequency(split, *map(freqprep.channels, (_SELECTION, read)), 56)
     grid = split.attributes.encoding.geometry.grid
-    augment = Augment(inputs, loader.steps, grid, Policy(), 0)
+    augment = Augment(inputs, loader.quantization_steps, grid, Policy(), 0)
     return lambda: _cpu(lambda: sum(len(augment(batch)) for batch in loader))
 
 

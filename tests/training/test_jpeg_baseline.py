@@ -40,9 +40,11 @@ def inputs(config, split, policy, shuffle):
     with module.Loader(split, list(config.inputs.read), **options) as loader:
         (batch,) = loader
         if shuffle:
-            make = classifier_task.Augment(config.inputs, loader.steps, grid, policy, 3)
+            make = classifier_task.Augment(
+                config.inputs, loader.quantization_steps, grid, policy, 3
+            )
             return batch.rows, make(batch)
-        make = module.Preprocess(config.inputs, loader.steps, grid)
+        make = module.Preprocess(config.inputs, loader.quantization_steps, grid)
         return batch.rows, make(batch.codes, batch.sizes)
 
 
