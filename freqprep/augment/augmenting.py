@@ -22,6 +22,7 @@ from freqprep.augment.crops import (
     resized_center_crop,
 )
 from freqprep.augment.randomness import uniforms
+from freqprep.images.encoding import Encoding
 
 if TYPE_CHECKING:
     from freqprep.streaming.batch import Batch
@@ -35,15 +36,13 @@ class Preprocess:
     Parameters
     ----------
     inputs : ClassifierInput
-    steps : ndarray of float32, shape (C,)
-        Quantization steps of ``inputs.read``, in that order.
-    grid : tuple of int
-        Rows and columns of blocks of the stored codes.
+    encoding : Encoding
+        Grid and precision of the stored codes: ``split.attributes.encoding``.
     """
 
-    def __init__(self, inputs: ClassifierInput, steps: np.ndarray, grid: tuple[int, int]) -> None:
+    def __init__(self, inputs: ClassifierInput, encoding: Encoding) -> None:
         self.inputs = inputs
-        self._resample = inputs.resampler(steps, grid)
+        self._resample = inputs.resampler(encoding)
 
     @torch.no_grad()
     def __call__(self, codes: Tensor, sizes: np.ndarray) -> Tensor:
@@ -71,10 +70,8 @@ class Augment:
     Parameters
     ----------
     inputs : ClassifierInput
-    steps : ndarray of float32, shape (C,)
-        Quantization steps of ``inputs.read``, in that order.
-    grid : tuple of int
-        Rows and columns of blocks of the stored codes.
+    encoding : Encoding
+        Grid and precision of the stored codes: ``split.attributes.encoding``.
     policy : Policy
     seed : int
         At least 0.
@@ -83,13 +80,12 @@ class Augment:
     def __init__(
         self,
         inputs: ClassifierInput,
-        steps: np.ndarray,
-        grid: tuple[int, int],
+        encoding: Encoding,
         policy: Policy,
         seed: int,
     ) -> None:
         self.inputs, self.policy, self.seed = inputs, policy, seed
-        self._resample = inputs.resampler(steps, grid)
+        self._resample = inputs.resampler(encoding)
         self._basis = color.Basis.of(inputs.used_selection)
 
     @torch.no_grad()

@@ -219,11 +219,8 @@ def _moments(plain: DetectorInput, split: Split) -> tuple[tuple[float, ...], tup
     Rows of a store are permuted, so the first ones are a random sample.
     """
     rows = np.flatnonzero(split.valid)[:_MEASURED]
-    read = plain.read_selection
-    codes = torch.from_numpy(split.read_codes(rows, read))
-    steps = split.steps[list(read.indices)]
-    grid = split.attributes.encoding.geometry.grid
-    resample = plain.resampler(steps, grid)
+    codes = torch.from_numpy(split.read_codes(rows, plain.read_selection))
+    resample = plain.resampler(split.attributes.encoding)
     sums = np.zeros((3, plain.planes))
     with Progress("measuring channels", len(rows)) as progress:
         for image, row in enumerate(rows):

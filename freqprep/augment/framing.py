@@ -14,6 +14,7 @@ from freqprep.augment.detector_input import DetectorInput, DetectorPolicy
 from freqprep.augment.randomness import uniforms
 from freqprep.augment.resample import Resampler
 from freqprep.augment.targets import Move, targets_of
+from freqprep.images.encoding import Encoding
 from freqprep.store.objects import ObjectTable
 
 if TYPE_CHECKING:
@@ -47,15 +48,13 @@ class DetectorPreprocess:
     Parameters
     ----------
     inputs : DetectorInput
-    steps : ndarray of float32, shape (C,)
-        Quantization steps of ``inputs.read``, in that order.
-    grid : tuple of int
-        Rows and columns of blocks of the stored codes.
+    encoding : Encoding
+        Grid and precision of the stored codes: ``split.attributes.encoding``.
     """
 
-    def __init__(self, inputs: DetectorInput, steps: np.ndarray, grid: tuple[int, int]) -> None:
+    def __init__(self, inputs: DetectorInput, encoding: Encoding) -> None:
         self.inputs = inputs
-        self._resample = inputs.resampler(steps, grid)
+        self._resample = inputs.resampler(encoding)
 
     @torch.no_grad()
     def __call__(self, codes: Tensor, sizes: np.ndarray) -> PaddedBatch:
@@ -82,10 +81,8 @@ class DetectorAugment:
     Parameters
     ----------
     inputs : DetectorInput
-    steps : ndarray of float32, shape (C,)
-        Quantization steps of ``inputs.read``, in that order.
-    grid : tuple of int
-        Rows and columns of blocks of the stored codes.
+    encoding : Encoding
+        Grid and precision of the stored codes: ``split.attributes.encoding``.
     policy : DetectorPolicy
     seed : int
         At least 0.
@@ -98,8 +95,7 @@ class DetectorAugment:
     def __init__(
         self,
         inputs: DetectorInput,
-        steps: np.ndarray,
-        grid: tuple[int, int],
+        encoding: Encoding,
         policy: DetectorPolicy,
         seed: int,
         objects: ObjectTable,
@@ -107,7 +103,7 @@ class DetectorAugment:
     ) -> None:
         self.inputs, self.policy, self.seed = inputs, policy, seed
         self._objects, self._masks = objects, masks
-        self._resample = inputs.resampler(steps, grid)
+        self._resample = inputs.resampler(encoding)
 
     @torch.no_grad()
     def __call__(self, batch: Batch) -> PaddedBatch:

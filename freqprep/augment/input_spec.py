@@ -10,13 +10,13 @@ from contextlib import contextmanager
 from dataclasses import asdict, fields
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from freqprep.augment import color
 from freqprep.augment.resample import Resampler
 from freqprep.errors import UsageError, some
+from freqprep.images.encoding import Encoding
 from freqprep.models.rgb import IMAGENET_MEAN, IMAGENET_STD
 from freqprep.spectrum.channels import CHANNELS, Selection, channels
 
@@ -90,17 +90,16 @@ class InputSpec:
         """The channels used; None for ``rgb``."""
         return channels(list(self.channels)) if self.channels else None
 
-    def resampler(self, steps: np.ndarray, grid: tuple[int, int]) -> Resampler:
-        """What crops and resizes stored codes to the channels used, or to pixels for ``rgb``.
+    def resampler(self, encoding: Encoding) -> Resampler:
+        """Return the operator from stored codes to the channels used, or to pixels for ``rgb``.
 
         Parameters
         ----------
-        steps : ndarray of float32, shape (C,)
-            Quantization steps of ``read``, in that order.
-        grid : tuple of int
-            Rows and columns of blocks of the stored codes.
+        encoding : Encoding
+            Grid and precision of the stored codes.
         """
-        return Resampler(self.read_selection, steps, grid, self.used_selection)
+        read = self.read_selection
+        return Resampler(read, encoding.steps_of(read), encoding.geometry.grid, self.used_selection)
 
     def normalise(self, data: Tensor) -> Tensor:
         """Coefficients, or pixels in YCbCr less 128, as the network expects them.

@@ -174,24 +174,21 @@ class DetectorTask:
     ----------
     request : TrainingRequest
     plan : RunPlan
-    steps : ndarray of float32
-        Quantization steps of the channels read.
 
     Attributes
     ----------
     augment : DetectorAugment
     """
 
-    def __init__(self, request: TrainingRequest, plan: RunPlan, steps: np.ndarray) -> None:
+    def __init__(self, request: TrainingRequest, plan: RunPlan) -> None:
         self._config, self._threads = plan.config, request.threads
-        self._train, self._steps = plan.train, steps
-        self._grid = plan.train.attributes.encoding.geometry.grid
+        self._train, self._encoding = plan.train, plan.train.attributes.encoding
         policy, inputs = request.recipe.policy, plan.config.inputs
         assert isinstance(policy, DetectorPolicy) and isinstance(inputs, DetectorInput)
         self._inputs = inputs
         masks = plan.config.model in MASK_DETECTORS
         self.augment = DetectorAugment(
-            inputs, steps, self._grid, policy, request.seed, plan.train.objects, masks
+            inputs, self._encoding, policy, request.seed, plan.train.objects, masks
         )
 
     def loss(
@@ -247,7 +244,7 @@ class DetectorTask:
         """
         rows = np.flatnonzero(self._train.valid)[:_SETTLED_ON]
         codes = self._train.read_codes(rows, self._inputs.read_selection)
-        preprocess = DetectorPreprocess(self._inputs, self._steps, self._grid)
+        preprocess = DetectorPreprocess(self._inputs, self._encoding)
         sizes = self._train.sizes[rows]
         images = preprocess(torch.from_numpy(codes).to(device), sizes).images
         height, width = self._inputs.places(self._inputs.sizes(sizes)).min(axis=0).tolist()

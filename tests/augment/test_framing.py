@@ -11,13 +11,22 @@ from objects_by_hand import around, blob, table  # noqa: E402
 from pixel_side import Stored, filled_up, from_blocks, resized, to_blocks  # noqa: E402
 from synthetic import encoded, pixels  # noqa: E402
 
-from freqprep.augment import DetectorAugment, DetectorInput, DetectorPolicy, DetectorPreprocess  # noqa: E402
+from freqprep.augment import (  # noqa: E402
+    DetectorAugment,
+    DetectorInput,
+    DetectorPolicy,
+    DetectorPreprocess,
+    Resampler,
+)
 from freqprep.errors import UsageError  # noqa: E402
+from freqprep.images.encoding import Encoding  # noqa: E402
+from freqprep.images.geometry import Geometry  # noqa: E402
 from freqprep.spectrum.channels import channels  # noqa: E402
 from freqprep.spectrum.color import ycbcr_to_rgb  # noqa: E402
 from freqprep.streaming.batch import Batch  # noqa: E402
 
 GRID = (8, 8)
+ENCODING = Encoding(Geometry("fit", 64, None, "apply"), "int16")  # of that grid; all steps are 1
 READ = channels("paper-64")
 KINDS = ["frequency", "rgb"]
 SIZES = [(48, 64), (64, 48), (64, 64), (20, 60), (61, 8), (33, 41), (1, 30), (57, 64)]
@@ -84,9 +93,7 @@ def assert_equal_on_pixels(framed, inputs, codes, start, length, flip):
 def test_evaluation_sees_whole_images_as_pixels_would_give_them(images, kind, short):
     inputs = frames_of(kind, short)
     made = batch(images, list(range(len(images))))
-    framed = DetectorPreprocess(inputs, np.ones(len(READ), np.float32), GRID)(
-        made.codes, made.sizes
-    )
+    framed = DetectorPreprocess(inputs, ENCODING)(made.codes, made.sizes)
     sizes = made.sizes.astype(np.int64)
     start, flip = np.zeros_like(sizes), np.zeros(len(sizes), bool)
     assert framed.targets == [] and framed.images.dtype == torch.float32
@@ -96,8 +103,7 @@ def test_evaluation_sees_whole_images_as_pixels_would_give_them(images, kind, sh
 def augment(kind, objects=None, policy=None, seed=0, masks=True) -> DetectorAugment:
     objects = table(*[[]] * len(SIZES)) if objects is None else objects
     policy = DetectorPolicy(smallest_crop=0.3) if policy is None else policy
-    steps = np.ones(len(READ), np.float32)
-    return DetectorAugment(frames_of(kind), steps, GRID, policy, seed, objects, masks)
+    return DetectorAugment(frames_of(kind), ENCODING, policy, seed, objects, masks)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -190,7 +196,7 @@ def test_boxes_and_masks_stay_on_the_pixels_they_outline():
     sizes = np.array([mask.shape for mask in masks])
     objects = table(*[[(around(mask), 0, False, mask)] for mask in masks])
     policy = DetectorPolicy(smallest_crop=0.4)
-    change = DetectorAugment(inputs, np.ones(192, np.float32), GRID, policy, 0, objects, True)
+    change = DetectorAugment(inputs, ENCODING, policy, 0, objects, True)
     seen = 0
     for epoch in range(4):
         made = Batch(codes, codes, np.arange(len(masks)), sizes, epoch, 0)
@@ -218,11 +224,11 @@ def test_rejected_rows_and_wrong_steps_are_refused(images):
     rejected = dataclasses.replace(made, sizes=made.sizes * [[1], [0]])
     with pytest.raises(UsageError, match="image 1 of the batch has no pixels"):
         augment("rgb")(rejected)
-    preprocess = DetectorPreprocess(frames_of("rgb"), np.ones(len(READ), np.float32), GRID)
+    preprocess = DetectorPreprocess(frames_of("rgb"), ENCODING)
     with pytest.raises(UsageError, match="image 1 of the batch has no pixels"):
         preprocess(rejected.codes, rejected.sizes)
     with pytest.raises(UsageError, match="3 steps for 64 channels"):
-        DetectorPreprocess(frames_of("rgb"), np.ones(3, np.float32), GRID)
+        Resampler(READ, np.ones(3, np.float32), GRID, None)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -237,7 +243,7 @@ def test_a_callers_autocast_changes_nothing(kind, images):
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_images_are_an_empty_canvas(kind):
     inputs = frames_of(kind)
-    preprocess = DetectorPreprocess(inputs, np.ones(len(READ), np.float32), GRID)
+    preprocess = DetectorPreprocess(inputs, ENCODING)
     codes = torch.zeros((0, len(READ), *GRID), dtype=torch.int16)
     framed = preprocess(codes, np.zeros((0, 2), np.int32))
     side = 32 // inputs.stride
