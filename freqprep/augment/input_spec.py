@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from freqprep.augment import color
+from freqprep.augment import color_transforms
 from freqprep.augment.resample import Resampler
 from freqprep.errors import UsageError, some
 from freqprep.images.encoding import Encoding
@@ -112,7 +112,7 @@ class InputSpec:
         if self.kind == "rgb":
             # A caller's autocast would round the grey levels to half precision.
             with torch.autocast(data.device.type, enabled=False):
-                data = color.to_rgb(data).clamp_(0, 255)
+                data = color_transforms.to_rgb(data).clamp_(0, 255)
         mean, std = (
             torch.tensor(values, device=data.device)[:, None, None]
             for values in (self.mean, self.std)

@@ -16,7 +16,7 @@ import torch
 
 from freqprep.allocation import keep_freed_memory
 from freqprep.augment import Augment, ClassifierInput, Policy, Resampler, axis
-from freqprep.augment.color import to_rgb
+from freqprep.augment.color_transforms import to_rgb
 from freqprep.augment.crops import CROP_DRAWS, Windows, random_resized_crop
 from freqprep.augment.randomness import uniforms
 from freqprep.convert.request import Request

@@ -12,7 +12,7 @@ from coco_reference import assert_close, reference
 from coco_shapes import shapes_folder
 
 from freqprep.augment import DetectorInput
-from freqprep.augment.targets import Move, targets_of
+from freqprep.augment.detector_targets import Move, targets_of
 from freqprep.errors import UsageError
 from freqprep.store.reader import open_store
 from freqprep.store.split import Split

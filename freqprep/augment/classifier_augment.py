@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from freqprep.augment import color
+from freqprep.augment import color_transforms
 from freqprep.augment.classifier_input import ClassifierInput, Policy
 from freqprep.augment.crops import (
     CROP_DRAWS,
@@ -86,7 +86,7 @@ class Augment:
     ) -> None:
         self.inputs, self.policy, self.seed = inputs, policy, seed
         self._resample = inputs.resampler(encoding)
-        self._basis = color.Basis.of(inputs.used_selection)
+        self._basis = color_transforms.Basis.of(inputs.used_selection)
 
     @torch.no_grad()
     def __call__(self, batch: Batch) -> Tensor:
@@ -121,12 +121,12 @@ class Augment:
         draws = torch.from_numpy(uniforms(self.seed, epoch, rows, 4, _COLOR))
         draws = draws.to(data.device, torch.float32)
         for column, change, extent in (
-            (0, color.brightness, policy.brightness),
-            (1, color.contrast, policy.contrast),
-            (2, color.saturation, policy.saturation),
+            (0, color_transforms.brightness, policy.brightness),
+            (1, color_transforms.contrast, policy.contrast),
+            (2, color_transforms.saturation, policy.saturation),
         ):
             if extent:
                 data = change(data, 1 + extent * (2 * draws[:, column] - 1), basis)
         if policy.grey:
-            data = color.grey(data, draws[:, 3] < policy.grey, basis)
+            data = color_transforms.grey(data, draws[:, 3] < policy.grey, basis)
         return data

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from freqprep.augment.crops import Windows, checked_sizes
 from freqprep.augment.detector_input import DetectorInput, DetectorPolicy
+from freqprep.augment.detector_targets import Move, targets_of
 from freqprep.augment.randomness import uniforms
 from freqprep.augment.resample import Resampler
-from freqprep.augment.targets import Move, targets_of
 from freqprep.images.encoding import Encoding
 from freqprep.store.objects import ObjectTable
 
@@ -34,7 +34,7 @@ class PaddedBatch:
     sizes : list of tuple of int
         Height and width of each image in frame pixels.
     targets : list of dict
-        See `freqprep.augment.targets.targets_of`; empty in evaluation.
+        See `freqprep.augment.detector_targets.targets_of`; empty in evaluation.
     """
 
     images: Tensor
