@@ -141,7 +141,7 @@ def _on_canvas(
     sizes = windows.kept // inputs.enlargement
     height, width = (inputs.enlargement * side for side in inputs.canvas(sizes))
     images = inputs.normalise(resample(codes, windows, flip, (height, width)))
-    for image, (rows, columns) in zip(images, inputs.places(sizes).tolist(), strict=True):
+    for image, (rows, columns) in zip(images, inputs.grid_sizes(sizes).tolist(), strict=True):
         image[:, rows:] = 0
         image[:, :, columns:] = 0
     return images, [_pair(size) for size in sizes]

@@ -223,7 +223,7 @@ class DetectorTask:
         """Of the backbone and its pyramid, for an image of 4:3: the rest depends on the image."""
         assert isinstance(network, Detector)
         inputs = self._inputs
-        height, width = inputs.canvas(inputs.sizes(np.array([[480, 640]])))
+        height, width = inputs.canvas(inputs.frame_sizes(np.array([[480, 640]])))
         shape = inputs.planes, height // inputs.stride, width // inputs.stride
         return multiply_accumulates(network.backbone, shape)
 
@@ -247,7 +247,9 @@ class DetectorTask:
         preprocess = DetectorPreprocess(self._inputs, self._encoding)
         sizes = self._train.sizes[rows]
         images = preprocess(torch.from_numpy(codes).to(device), sizes).images
-        height, width = self._inputs.places(self._inputs.sizes(sizes)).min(axis=0).tolist()
+        height, width = (
+            self._inputs.grid_sizes(self._inputs.frame_sizes(sizes)).min(axis=0).tolist()
+        )
         return images[:, :, :height, :width]
 
 

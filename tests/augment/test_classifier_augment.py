@@ -35,10 +35,24 @@ KINDS = ["frequency", "rgb"]
 
 def inputs_of(kind: str, side: int = 32) -> ClassifierInput:
     if kind == "rgb":
-        return ClassifierInput("rgb", READ.names, (), side, side + 8, (120.0,) * 3, (60.0,) * 3)
+        return ClassifierInput(
+            kind="rgb",
+            read=READ.names,
+            channels=(),
+            side=side,
+            resize=side + 8,
+            mean=(120.0,) * 3,
+            std=(60.0,) * 3,
+        )
     used = channels("square-24")
     return ClassifierInput(
-        "frequency", READ.names, used.names, side, side + 8, (1.0,) * 24, (50.0,) * 24
+        kind="frequency",
+        read=READ.names,
+        channels=used.names,
+        side=side,
+        resize=side + 8,
+        mean=(1.0,) * 24,
+        std=(50.0,) * 24,
     )
 
 
@@ -130,7 +144,13 @@ def test_rgb_is_clipped_before_it_is_normalised(images):
 def test_evaluation_sees_what_torchvision_would(images):
     everything = channels("all")
     inputs = ClassifierInput(
-        "rgb", everything.names, (), 40, 48, (120.0, 110.0, 100.0), (60.0, 61.0, 62.0)
+        kind="rgb",
+        read=everything.names,
+        channels=(),
+        side=40,
+        resize=48,
+        mean=(120.0, 110.0, 100.0),
+        std=(60.0, 61.0, 62.0),
     )
     sizes = np.array([image.size for image in images])
     codes = torch.from_numpy(np.stack([image.codes for image in images]))

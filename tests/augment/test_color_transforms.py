@@ -9,6 +9,7 @@ torch = pytest.importorskip("torch")
 
 from pixel_side import to_blocks  # noqa: E402
 
+from freqprep.augment import color_transforms  # noqa: E402
 from freqprep.models.torchvision_ops import import_torchvision  # noqa: E402
 from freqprep.spectrum.channels import channels  # noqa: E402
 from freqprep.spectrum.color import TO_RGB  # noqa: E402

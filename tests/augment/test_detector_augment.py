@@ -36,11 +36,25 @@ CLOSE = {"frequency": 5e-3, "rgb": 2e-3}  # of coefficients up to 2000, and grey
 def frames_of(kind: str, short: int = 40, longest: int = 67) -> DetectorInput:
     if kind == "rgb":
         return DetectorInput(
-            "rgb", READ.names, (), short, longest, (120.0, 110.0, 90.0), (60.0,) * 3
+            kind="rgb",
+            read=READ.names,
+            channels=(),
+            short=short,
+            longest=longest,
+            mean=(120.0, 110.0, 90.0),
+            std=(60.0,) * 3,
         )
     used = channels("square-24")
     mean = tuple(np.linspace(-9, 9, 24).tolist())
-    return DetectorInput("frequency", READ.names, used.names, short, longest, mean, (50.0,) * 24)
+    return DetectorInput(
+        kind="frequency",
+        read=READ.names,
+        channels=used.names,
+        short=short,
+        longest=longest,
+        mean=mean,
+        std=(50.0,) * 24,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +76,7 @@ def on_pixels(inputs: DetectorInput, codes, start, length, flip) -> tuple[list, 
     coefficients[:, list(READ.indices)] = codes.numpy()
     windows = inputs.windows(start, length)
     mean, std = (np.array(values)[:, None, None] for values in (inputs.mean, inputs.std))
-    frames, out = inputs.sizes(length), []
+    frames, out = inputs.frame_sizes(length), []
     for image, stored in enumerate(from_blocks(coefficients)):
         one = resized(stored, windows, image)
         assert one.shape[1:] == tuple(inputs.enlargement * frames[image])
@@ -157,7 +171,7 @@ def test_a_row_is_the_same_in_any_batch(images, objects, kind):
             mine, other = found.targets[image], together.targets[row]
             assert mine.keys() == other.keys()
             assert all(torch.equal(mine[name], other[name]) for name in mine)
-            height, width = (int(n) for n in change.inputs.places(np.array(found.sizes[image])))
+            height, width = (int(n) for n in change.inputs.grid_sizes(np.array(found.sizes[image])))
             one, two = found.images[image], together.images[row]
             assert (one - two[:, : one.shape[1], : one.shape[2]])[
                 :, :height, :width
@@ -190,7 +204,15 @@ def test_boxes_and_masks_stay_on_the_pixels_they_outline():
         mask[top : top + rng.integers(8, height), left : left + rng.integers(8, width)] = True
         masks.append(mask)
     everything = channels("all")
-    inputs = DetectorInput("rgb", everything.names, (), 96, 160, (127.5,) * 3, (1.0,) * 3)
+    inputs = DetectorInput(
+        kind="rgb",
+        read=everything.names,
+        channels=(),
+        short=96,
+        longest=160,
+        mean=(127.5,) * 3,
+        std=(1.0,) * 3,
+    )
     stored = [painted(mask) for mask in masks]
     codes = torch.from_numpy(np.stack([one.codes for one in stored]))
     sizes = np.array([mask.shape for mask in masks])

@@ -90,13 +90,13 @@ def _augment(read: str, used: str | None, side: int) -> Augment:
     names = channels(used).names if used else ()
     count = len(names) or 3
     inputs = ClassifierInput(
-        "rgb" if used is None else "frequency",
-        channels(read).names,
-        names,
-        side,
-        side,
-        (0.0,) * count,
-        (1.0,) * count,
+        kind="rgb" if used is None else "frequency",
+        read=channels(read).names,
+        channels=names,
+        side=side,
+        resize=side,
+        mean=(0.0,) * count,
+        std=(1.0,) * count,
     )
     return Augment(inputs, _ENCODING, Policy(), 0)
 

@@ -249,7 +249,7 @@ def test_norms_are_settled_on_images_alone(tiny, shapes):
     inputs = planned.config.inputs
     found = DetectorTask(tiny(), planned).some_images(torch.device("cpu"))
     sizes = split.sizes[split.valid]
-    rows, columns = (-(-inputs.sizes(sizes) // 4)).min(axis=0).tolist()
+    rows, columns = (-(-inputs.frame_sizes(sizes) // 4)).min(axis=0).tolist()
     assert found.shape == (8, 24, rows, columns) and rows < 12 and columns < 12
     preprocess = DetectorPreprocess(inputs, split.attributes.encoding)
     codes = torch.from_numpy(split.read_codes(split.valid, inputs.read_selection))

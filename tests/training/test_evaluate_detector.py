@@ -77,7 +77,7 @@ def evaluated(split, keeps=lambda number: True, ids=None, masks=True) -> Detecti
     ids = split.attributes.class_ids if ids is None else ids
     found = evaluate_detector(oracle, INPUTS, split, ids, ALONE, threads=1)
     assert oracle.training  # as it was before
-    expected = INPUTS.sizes(split.sizes[split.valid]).tolist()
+    expected = INPUTS.frame_sizes(split.sizes[split.valid]).tolist()
     assert [list(frame) for frame in oracle.shown] == expected
     return found
 
