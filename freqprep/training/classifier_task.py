@@ -73,22 +73,19 @@ class ClassifierTask:
     ----------
     request : TrainingRequest
     plan : RunPlan
-    steps : ndarray of float32
-        Quantization steps of the channels read.
 
     Attributes
     ----------
     augment : Augment
     """
 
-    def __init__(self, request: TrainingRequest, plan: RunPlan, steps: np.ndarray) -> None:
+    def __init__(self, request: TrainingRequest, plan: RunPlan) -> None:
         self._config, self._recipe = plan.config, request.recipe
         self._threads = request.threads
-        grid = plan.train.attributes.encoding.geometry.grid
         policy = request.recipe.policy
         assert isinstance(policy, Policy)
         self._inputs = plan.config.classifier_inputs
-        self.augment = Augment(self._inputs, steps, grid, policy, request.seed)
+        self.augment = Augment(self._inputs, plan.train.attributes.encoding, policy, request.seed)
 
     def loss(
         self, model: Any, batch: Batch, key: tuple[int, int, int]

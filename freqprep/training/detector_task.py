@@ -174,24 +174,21 @@ class DetectorTask:
     ----------
     request : TrainingRequest
     plan : RunPlan
-    steps : ndarray of float32
-        Quantization steps of the channels read.
 
     Attributes
     ----------
     augment : DetectorAugment
     """
 
-    def __init__(self, request: TrainingRequest, plan: RunPlan, steps: np.ndarray) -> None:
+    def __init__(self, request: TrainingRequest, plan: RunPlan) -> None:
         self._config, self._threads = plan.config, request.threads
-        self._train, self._steps = plan.train, steps
-        self._grid = plan.train.attributes.encoding.geometry.grid
+        self._train, self._encoding = plan.train, plan.train.attributes.encoding
         policy, inputs = request.recipe.policy, plan.config.inputs
         assert isinstance(policy, DetectorPolicy) and isinstance(inputs, DetectorInput)
         self._inputs = inputs
         masks = plan.config.model in MASK_DETECTORS
         self.augment = DetectorAugment(
-            inputs, steps, self._grid, policy, request.seed, plan.train.objects, masks
+            inputs, self._encoding, policy, request.seed, plan.train.objects, masks
         )
 
     def loss(
@@ -226,7 +223,7 @@ class DetectorTask:
         """Of the backbone and its pyramid, for an image of 4:3: the rest depends on the image."""
         assert isinstance(network, Detector)
         inputs = self._inputs
-        height, width = inputs.canvas(inputs.sizes(np.array([[480, 640]])))
+        height, width = inputs.canvas(inputs.frame_sizes(np.array([[480, 640]])))
         shape = inputs.planes, height // inputs.stride, width // inputs.stride
         return multiply_accumulates(network.backbone, shape)
 
@@ -247,10 +244,12 @@ class DetectorTask:
         """
         rows = np.flatnonzero(self._train.valid)[:_SETTLED_ON]
         codes = self._train.read_codes(rows, self._inputs.read_selection)
-        preprocess = DetectorPreprocess(self._inputs, self._steps, self._grid)
+        preprocess = DetectorPreprocess(self._inputs, self._encoding)
         sizes = self._train.sizes[rows]
         images = preprocess(torch.from_numpy(codes).to(device), sizes).images
-        height, width = self._inputs.places(self._inputs.sizes(sizes)).min(axis=0).tolist()
+        height, width = (
+            self._inputs.grid_sizes(self._inputs.frame_sizes(sizes)).min(axis=0).tolist()
+        )
         return images[:, :, :height, :width]
 
 

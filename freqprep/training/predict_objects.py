@@ -112,7 +112,7 @@ def predict_objects(
         raise UsageError(f"{config.model} is a classifier", "name the run of a detector")
     check_finite(network)
     reader, geometry = FileEncoder(config), config.encoding.geometry
-    preprocess = DetectorPreprocess(config.inputs, config.steps, geometry.grid)
+    preprocess = DetectorPreprocess(config.inputs, config.encoding)
     for path in paths:
         try:
             data = bytes_of(path)

@@ -92,7 +92,7 @@ class RunState:
         if plan.config.detects:
             torch.backends.cudnn.benchmark = False  # it would measure each new canvas
         kind = DetectorTask if plan.config.detects else ClassifierTask
-        self.task: Task = kind(request, plan, self.loader.steps)
+        self.task: Task = kind(request, plan)
         torch.manual_seed(request.seed)
         network = plan.config.build(trained_stages=request.trained_stages, regions=request.regions)
         self.network = network.to(world.device, memory_format=torch.channels_last)

@@ -247,13 +247,11 @@ def test_norms_are_settled_on_images_alone(tiny, shapes):
     split = open_store(shapes)["train"]
     planned = plan(tiny(model=FASTER, channels="square-24"))
     inputs = planned.config.inputs
-    found = DetectorTask(tiny(), planned, planned.config.steps).some_images(torch.device("cpu"))
+    found = DetectorTask(tiny(), planned).some_images(torch.device("cpu"))
     sizes = split.sizes[split.valid]
-    rows, columns = (-(-inputs.sizes(sizes) // 4)).min(axis=0).tolist()
+    rows, columns = (-(-inputs.frame_sizes(sizes) // 4)).min(axis=0).tolist()
     assert found.shape == (8, 24, rows, columns) and rows < 12 and columns < 12
-    preprocess = DetectorPreprocess(
-        inputs, planned.config.steps, split.attributes.encoding.geometry.grid
-    )
+    preprocess = DetectorPreprocess(inputs, split.attributes.encoding)
     codes = torch.from_numpy(split.read_codes(split.valid, inputs.read_selection))
     for image, alone in enumerate(found):
         one = slice(image, image + 1)
