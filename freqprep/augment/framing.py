@@ -14,7 +14,7 @@ from freqprep.augment.detector_input import DetectorInput, DetectorPolicy
 from freqprep.augment.randomness import uniforms
 from freqprep.augment.resample import Resampler
 from freqprep.augment.targets import Move, targets_of
-from freqprep.store.objects import ObjectTable
+from freqprep.store.object_table import ObjectTable
 
 if TYPE_CHECKING:
     from freqprep.streaming.batch import Batch
