@@ -15,7 +15,7 @@ from freqprep.augment.detector_targets import Move, targets_of
 from freqprep.augment.randomness import uniforms
 from freqprep.augment.resample import Resampler
 from freqprep.images.encoding import Encoding
-from freqprep.store.objects import ObjectTable
+from freqprep.store.object_table import ObjectTable
 
 if TYPE_CHECKING:
     from freqprep.streaming.batch import Batch

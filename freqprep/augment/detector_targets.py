@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from freqprep.images.rle import decode_mask
-from freqprep.store.objects import ObjectTable
+from freqprep.store.object_table import ObjectTable
 
 SMALLEST = 1.0
 """Frame pixels: objects of which less is left along an axis are no targets."""

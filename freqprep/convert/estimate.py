@@ -12,15 +12,15 @@ import numpy as np
 
 from freqprep.convert.planning import class_list, discover, pending, plan_split, refuse_existing
 from freqprep.convert.request import Request
-from freqprep.convert.shard_task import Files
+from freqprep.convert.shard_task import ImageFiles
 from freqprep.errors import ImageDefect
 from freqprep.images.encoder import Encoder
 from freqprep.spectrum.channels import CHANNELS
 from freqprep.store import shard
 from freqprep.store.class_counts import ClassCounts, ObjectCounts, count_labels, count_objects
-from freqprep.store.plan import Plan, estimated_bytes, memory_bound
+from freqprep.store.plan import SplitPlan, estimated_bytes, memory_bound
 from freqprep.store.schema import IMAGE_ARRAYS, OBJECT_ARRAYS, ROWS_PER_SHARD
-from freqprep.store.writer import PartialSplit, is_root
+from freqprep.store.writer import PartialSplit, store_exists
 
 _OTHER_FILES = 3  # documents of the group and of the coefficients, manifest
 
@@ -77,10 +77,10 @@ class Estimate:
 def estimate(request: Request) -> dict[str, Estimate]:
     """Estimate every split that `freqprep.convert.run.convert` would make; errors are the same."""
     found = discover(request)
-    is_root(request.store)
-    builds = {name: PartialSplit(request.store, name) for name in found.listings}
-    refuse_existing(request, builds)
-    todo = pending(request, builds)
+    store_exists(request.store)
+    partials = {name: PartialSplit(request.store, name) for name in found.listings}
+    refuse_existing(request, partials)
+    todo = pending(request, partials)
     classes = class_list(request, found, set(todo))
     return {
         name: _estimate(
@@ -92,11 +92,11 @@ def estimate(request: Request) -> dict[str, Estimate]:
     }
 
 
-def _estimate(plan: Plan, source: Path, jobs: int) -> Estimate:
+def _estimate(plan: SplitPlan, source: Path, jobs: int) -> Estimate:
     encoding = plan.attributes.encoding
     # As many as a shard holds: chunks of fewer images compress less.
     rows = np.unique(np.linspace(0, len(plan.rows) - 1, ROWS_PER_SHARD).astype(int))
-    files = Files.of_rows(source, plan, rows)
+    files = ImageFiles.of_rows(source, plan, rows)
     codes = np.zeros((CHANNELS, len(rows), *encoding.geometry.grid), encoding.dtype)
     encoder, reasons = Encoder(encoding), Counter[str]()
     shrunk = 0
@@ -131,7 +131,7 @@ def _estimate(plan: Plan, source: Path, jobs: int) -> Estimate:
     )
 
 
-def _counts(plan: Plan) -> tuple[ClassCounts, ObjectCounts | None]:
+def _counts(plan: SplitPlan) -> tuple[ClassCounts, ObjectCounts | None]:
     """Images and objects of each class, as listed."""
     ids, names = plan.attributes.class_ids, plan.attributes.class_names
     objects = plan.rows.objects

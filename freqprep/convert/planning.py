@@ -13,10 +13,10 @@ from freqprep.errors import SourceError, SplitExistsError, UsageError
 from freqprep.progress import say
 from freqprep.sources import Classes, Discovered, Listing, named_paths, normalise_split
 from freqprep.store.layout import PARTIAL_PREFIX
-from freqprep.store.plan import Plan, load_attributes, load_named_paths, make_plan
+from freqprep.store.plan import SplitPlan, load_attributes, load_named_paths, make_plan
 from freqprep.store.reader import open_store
 from freqprep.store.schema import SplitAttributes, library_versions
-from freqprep.store.writer import PartialSplit, is_root
+from freqprep.store.writer import PartialSplit, store_exists
 
 
 def discover(request: Request) -> Discovered:
@@ -75,7 +75,7 @@ def _as_options(paths: Mapping[str, str]) -> str:
     return named or "no --annotations and no --images"
 
 
-def builds_of(request: Request, found: Discovered) -> dict[str, PartialSplit]:
+def partial_splits(request: Request, found: Discovered) -> dict[str, PartialSplit]:
     """The splits to make; on resume also those of the plans that the source no longer lists."""
     names = set(found.listings)
     if request.resume and request.split is None:
@@ -84,23 +84,23 @@ def builds_of(request: Request, found: Discovered) -> dict[str, PartialSplit]:
     return {name: PartialSplit(request.store, name) for name in sorted(names)}
 
 
-def pending(request: Request, builds: Mapping[str, PartialSplit]) -> dict[str, PartialSplit]:
+def pending(request: Request, partials: Mapping[str, PartialSplit]) -> dict[str, PartialSplit]:
     """Those of the splits that are not finished; on resume a finished one stays as it is."""
     return {
-        name: build
-        for name, build in builds.items()
-        if not (request.resume and build.published.is_dir() and not build.begun())
+        name: partial
+        for name, partial in partials.items()
+        if not (request.resume and partial.published.is_dir() and not partial.begun())
     }
 
 
-def refuse_existing(request: Request, builds: Mapping[str, PartialSplit]) -> None:
+def refuse_existing(request: Request, partials: Mapping[str, PartialSplit]) -> None:
     """Refuse to touch splits that are there, unless it was asked for."""
     if request.overwrite:
         return
-    finished = [name for name, build in builds.items() if build.published.exists()]
-    begun = [name for name, build in builds.items() if build.exists()]
+    finished = [name for name, partial in partials.items() if partial.published.exists()]
+    begun = [name for name, partial in partials.items() if partial.exists()]
     if request.retry_rejected:
-        if missing := sorted(set(builds) - set(finished)):
+        if missing := sorted(set(partials) - set(finished)):
             raise UsageError(
                 f"{request.store} has no finished split {', '.join(missing)} to retry",
                 "convert it first, or name one with --split",
@@ -139,7 +139,7 @@ def class_list(request: Request, found: Discovered, replaced: set[str]) -> Class
 def _stored_classes(request: Request, replaced: set[str]) -> Classes | None:
     """Classes of a split that stays, finished or not."""
     known = None
-    if is_root(request.store):
+    if store_exists(request.store):
         store = open_store(request.store)
         known = next((store[name].attributes for name in store if name not in replaced), None)
     for folder in sorted(request.store.glob(f"{PARTIAL_PREFIX}*")):
@@ -149,8 +149,8 @@ def _stored_classes(request: Request, replaced: set[str]) -> Classes | None:
     return None if known is None else Classes(known.class_ids, known.class_names)
 
 
-def plan_split(request: Request, listing: Listing, found: Classes, classes: Classes) -> Plan:
-    """Plan one split, its labels being indices into ``classes``."""
+def plan_split(request: Request, listing: Listing, found: Classes, classes: Classes) -> SplitPlan:
+    """SplitPlan one split, its labels being indices into ``classes``."""
     attributes = SplitAttributes(
         split=listing.name,
         source_split=listing.source_name,

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from freqprep.convert.shard_task import Files
+from freqprep.convert.shard_task import ImageFiles
 from freqprep.convert.verify_source import difference
 from freqprep.errors import SourceChangedError, UsageError
 from freqprep.images.encoder import Encoder
@@ -25,19 +25,19 @@ from freqprep.spectrum.moments import Moments
 from freqprep.storage.disk import FileEntry
 from freqprep.store.journal import Journal, RowResults, ShardResult
 from freqprep.store.layout import shard_path
-from freqprep.store.plan import Plan, make_plan, save_plan
+from freqprep.store.plan import SplitPlan, make_plan, save_plan
 from freqprep.store.reader import Split
 from freqprep.store.schema import ROWS_PER_SHARD, library_versions
 from freqprep.store.verify import shard_moments
 from freqprep.store.writer import PartialSplit
 
 
-def prepare_retry(build: PartialSplit, split: Split, listing: Listing, root: Path) -> None:
-    """Fill a build with the split's plan, and with its shards that have no reject.
+def prepare_retry(partial: PartialSplit, split: Split, listing: Listing, root: Path) -> None:
+    """Fill a partial with the split's plan, and with its shards that have no reject.
 
     Parameters
     ----------
-    build : PartialSplit
+    partial : PartialSplit
     split : Split
         The finished split.
     listing : Listing
@@ -53,23 +53,23 @@ def prepare_retry(build: PartialSplit, split: Split, listing: Listing, root: Pat
     plan = _plan_again(split, listing)
     bad = {row // ROWS_PER_SHARD for row in np.flatnonzero(~split.valid).tolist()}
     _refuse_changed(split, plan, root, bad)
-    build.discard()
-    carried = build.carry_over()
-    with Journal(build.journal_path) as journal:
+    partial.discard()
+    carried = partial.carry_over()
+    with Journal(partial.journal_path) as journal:
         for result in _carried(split, plan, bad):
             _link(shard_path(split.path, result.shard), shard_path(carried, result.shard))
             journal.append(result)
-    save_plan(plan, build.folder)
-    build.start_with(carried)
+    save_plan(plan, partial.folder)
+    partial.start_with(carried)
 
 
-def _refuse_changed(split: Split, plan: Plan, root: Path, shards: set[int]) -> None:
+def _refuse_changed(split: Split, plan: SplitPlan, root: Path, shards: set[int]) -> None:
     """Refuse a source in which a valid row of a shard to be made again has become another image."""
     encoder = Encoder(split.attributes.encoding)
     with Progress("check what is kept", len(shards), unit="shard") as progress:
         for shard in sorted(shards):
             rows = np.array([row for row in plan.shard_rows(shard) if split.valid[row]], np.int64)
-            files = Files.of_rows(root, plan, rows)
+            files = ImageFiles.of_rows(root, plan, rows)
             stored = split.read_codes(rows)  # at once: each chunk is decoded once
             for index, row in enumerate(rows.tolist()):
                 if what := difference(split, row, stored[index], files, index, encoder):
@@ -80,7 +80,7 @@ def _refuse_changed(split: Split, plan: Plan, root: Path, shards: set[int]) -> N
             progress.update(1)
 
 
-def _plan_again(split: Split, listing: Listing) -> Plan:
+def _plan_again(split: Split, listing: Listing) -> SplitPlan:
     attributes = dataclasses.replace(split.attributes, rejected=0)
     if attributes.versions != library_versions():
         raise UsageError(
@@ -128,7 +128,7 @@ def _stored_labels(rows: Listing, split: Split) -> Listing:
     return dataclasses.replace(rows, labels=split.labels, objects=objects)
 
 
-def _carried(split: Split, plan: Plan, bad: set[int]) -> list[ShardResult]:
+def _carried(split: Split, plan: SplitPlan, bad: set[int]) -> list[ShardResult]:
     """Results of the shards that stay; the first of them carries all their moments."""
     rows = RowResults(**{f.name: split.array(f.name) for f in dataclasses.fields(RowResults)})
     notes = split.ragged("note")

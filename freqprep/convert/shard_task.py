@@ -18,13 +18,13 @@ from freqprep.sources import FileTable, read_image_bytes
 from freqprep.spectrum.channels import CHANNELS
 from freqprep.spectrum.moments import Moments
 from freqprep.store.journal import RowResults, ShardResult
-from freqprep.store.plan import Plan
+from freqprep.store.plan import SplitPlan
 from freqprep.store.schema import ROWS_PER_SHARD
 from freqprep.store.writer import write_shard
 
 
 @dataclass(frozen=True)
-class Files:
+class ImageFiles:
     """Where the images of some rows are.
 
     Attributes
@@ -40,7 +40,7 @@ class Files:
     stated_sizes: np.ndarray | None
 
     @classmethod
-    def of_rows(cls, root: Path, plan: Plan, rows: np.ndarray | range) -> Files:
+    def of_rows(cls, root: Path, plan: SplitPlan, rows: np.ndarray | range) -> ImageFiles:
         """The files of some rows of a plan."""
         rows = np.asarray(rows)
         files, sizes = plan.rows.files, plan.rows.stated_sizes
@@ -89,7 +89,7 @@ class ShardTask:
     ----------
     shard : int
     first_row : int
-    files : Files
+    files : ImageFiles
         Of the shard's rows, in order.
     encoding : Encoding
     split_folder, aside : Path
@@ -98,7 +98,7 @@ class ShardTask:
 
     shard: int
     first_row: int
-    files: Files
+    files: ImageFiles
     encoding: Encoding
     split_folder: Path
     aside: Path

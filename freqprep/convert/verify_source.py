@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from freqprep.convert.rejects import log_path, paths_of
-from freqprep.convert.shard_task import Files
+from freqprep.convert.shard_task import ImageFiles
 from freqprep.errors import ImageDefect, SourceError, UsageError
 from freqprep.images.encoder import Encoder
 from freqprep.progress import Progress
 from freqprep.sources import discover
 from freqprep.spectrum.channels import CHANNELS, STORED_POSITION
-from freqprep.store.plan import Plan, make_plan
+from freqprep.store.plan import SplitPlan, make_plan
 from freqprep.store.reader import Split, open_store
 from freqprep.store.schema import library_versions
 from freqprep.store.verify import Problem
@@ -45,7 +45,7 @@ def compare_with_source(store: Path, source: Path, sample: int) -> tuple[int, li
     for name, split in open_store(store).items():
         plan = _plan_of(split, source, store)
         rows = np.unique(np.linspace(0, len(split) - 1, min(sample, len(split))).astype(int))
-        files = Files.of_rows(source, plan, rows)
+        files = ImageFiles.of_rows(source, plan, rows)
         encoder = Encoder(split.attributes.encoding)
         with Progress(f"compare {name}", len(rows)) as progress:
             for index, row in enumerate(rows.tolist()):
@@ -64,7 +64,7 @@ def compare_with_source(store: Path, source: Path, sample: int) -> tuple[int, li
     return compared, problems
 
 
-def _plan_of(split: Split, source: Path, store: Path) -> Plan:
+def _plan_of(split: Split, source: Path, store: Path) -> SplitPlan:
     attributes, named = split.attributes, paths_of(store, split)
     paths = {option: source / path for option, path in named.items()}
     try:
@@ -100,7 +100,7 @@ def difference(
     split: Split,
     row: int,
     stored: np.ndarray | None,
-    files: Files,
+    files: ImageFiles,
     index: int,
     encoder: Encoder,
 ) -> str:

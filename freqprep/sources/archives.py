@@ -39,7 +39,7 @@ class Member(NamedTuple):
     length: int
 
 
-def whole(root: Path, archive: bytes) -> Span:
+def archive_span(root: Path, archive: bytes) -> Span:
     """The span of a whole archive; ``archive`` is relative to ``root``."""
     with open_regular(os.path.join(os.fsencode(root), archive)) as file:
         return Span(archive, 0, os.fstat(file.fileno()).st_size)

@@ -32,7 +32,7 @@ from freqprep.sources.coco_annotations import (
     rows_of,
 )
 from freqprep.sources.coco_files import NOT_USED, AnnotationFile, find, given, is_unnamed
-from freqprep.sources.coco_images import Located, locate, places_of
+from freqprep.sources.coco_images import Located, candidate_folders, locate
 from freqprep.sources.coco_kinds import READABLE, kind_of
 from freqprep.sources.coco_refusals import some_image
 from freqprep.sources.coco_unlisted import count_ignored
@@ -184,7 +184,9 @@ class _Source:
         return read_annotations(self.path)
 
     def located(self, names: list[bytes]) -> Located:
-        return locate(self.root, names, places_of(self.root, self.file, self.said, self.images))
+        return locate(
+            self.root, names, candidate_folders(self.root, self.file, self.said, self.images)
+        )
 
 
 def _by_split(

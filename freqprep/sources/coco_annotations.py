@@ -14,7 +14,7 @@ import numpy as np
 from freqprep.errors import SourceError
 from freqprep.sources.coco_json import Take, read_arrays
 from freqprep.sources.coco_names import escapes, name_in_url, spellings
-from freqprep.sources.coco_values import LARGEST_SIDE, brief, measures, whole
+from freqprep.sources.coco_values import LARGEST_SIDE, as_int64, brief, measures
 from freqprep.sources.files import open_regular
 
 _REMEDY = "correct the annotation file, or fetch it again"
@@ -163,7 +163,7 @@ class _Reader:
 
     def integer(self, entry: Any, key: str, kind: str, number: int) -> int:
         value = entry.get(key) if isinstance(entry, dict) else None
-        integer = whole(value)
+        integer = as_int64(value)
         if integer is None:
             self.fail(
                 f"{kind} number {number} (id {_id(entry)}) has {key} = {brief(value)}, not an"
@@ -240,7 +240,7 @@ class _Reader:
         if not isinstance(segmentation, dict):
             return
         size = segmentation.get("size")
-        sides = [whole(side) for side in size] if isinstance(size, list) else []
+        sides = [as_int64(side) for side in size] if isinstance(size, list) else []
         if len(sides) != 2 or None in sides:
             self.fail(f"{where} has a mask of size {brief(size)}, not [height, width]")
         known = [side for side in sides if side is not None and 0 < side <= LARGEST_SIDE]

@@ -27,7 +27,7 @@ _LONGEST_TAIL = 4
 
 
 @dataclass(frozen=True)
-class Places:
+class CandidateFolders:
     """Folders in which a split's images may be, the likeliest first.
 
     Attributes
@@ -80,7 +80,9 @@ class _Way(NamedTuple):
         return [os.path.join(self.folder, *parts) for parts in tails]
 
 
-def places_of(root: Path, file: AnnotationFile, split: str | None, images: bytes | None) -> Places:
+def candidate_folders(
+    root: Path, file: AnnotationFile, split: str | None, images: bytes | None
+) -> CandidateFolders:
     """Where to look for the images of an annotation file.
 
     Parameters
@@ -110,7 +112,7 @@ def places_of(root: Path, file: AnnotationFile, split: str | None, images: bytes
             return False
         return normalise_split(said) != normalise_split(certain)
 
-    return Places(own, shared, search, of_another)
+    return CandidateFolders(own, shared, search, of_another)
 
 
 def _above(file: AnnotationFile) -> list[bytes]:
@@ -133,7 +135,7 @@ def _own(root: Path, above: Sequence[bytes], split: str) -> list[bytes]:
     return [*dict.fromkeys(own)]
 
 
-def locate(root: Path, names: Sequence[bytes], places: Places) -> Located:
+def locate(root: Path, names: Sequence[bytes], candidates: CandidateFolders) -> Located:
     """Find the files of the names that an annotation file lists.
 
     Parameters
@@ -141,7 +143,7 @@ def locate(root: Path, names: Sequence[bytes], places: Places) -> Located:
     root : Path
     names : sequence of bytes
         Unique.
-    places : Places
+    candidates : CandidateFolders
 
     Raises
     ------
@@ -151,20 +153,22 @@ def locate(root: Path, names: Sequence[bytes], places: Places) -> Located:
     listed = [spellings(name) for name in names]
     longest = max((len(parts) for name in listed for parts in name), default=1)
     tails = [longest, *range(min(longest - 1, _LONGEST_TAIL), 0, -1)]
-    ways = [_Way(folder, tail) for tail in tails for folder in [*places.own, *places.shared]]
+    ways = [
+        _Way(folder, tail) for tail in tails for folder in [*candidates.own, *candidates.shared]
+    ]
     sample = listed[:: max(1, len(listed) // _SAMPLE)]
-    way, hits = _best(root, places, ways, sample)
+    way, hits = _best(root, candidates, ways, sample)
     if hits == 0 and len(sample) < len(listed):
-        way, _ = _best(root, places, ways, listed)
-    paths, there = _follow(root, places, way, listed)
+        way, _ = _best(root, candidates, ways, listed)
+    paths, there = _follow(root, candidates, way, listed)
     how = "" if way.tail == longest else "by the last components of their names"
-    folders = [folder for folder in _counted(places, way, paths) if _is_folder(root, folder)]
+    folders = [folder for folder in _counted(candidates, way, paths) if _is_folder(root, folder)]
     if 2 * there <= len(names):
-        found, ambiguous = _by_name(root, places, listed)
+        found, ambiguous = _by_name(root, candidates, listed)
         if len(found) + len(ambiguous) > there:
             _refuse_ambiguous(names, ambiguous)
             paths = [found.get(number, path) for number, path in enumerate(paths)]
-            there, how, folders = len(found), "by their file names alone", places.search
+            there, how, folders = len(found), "by their file names alone", candidates.search
     _refuse_shared(names, paths)
     return Located(paths, there, folders, how)
 
@@ -205,12 +209,12 @@ def _is_folder(root: Path, path: bytes) -> bool:
 
 
 def _best(
-    root: Path, places: Places, ways: Sequence[_Way], names: Sequence[list[Parts]]
+    root: Path, candidates: CandidateFolders, ways: Sequence[_Way], names: Sequence[list[Parts]]
 ) -> tuple[_Way, int]:
     """The first way by which all names are found, else that by which most are."""
     best, most = ways[0], 0
     for way in ways:
-        _, hits = _follow(root, places, way, names)
+        _, hits = _follow(root, candidates, way, names)
         if hits > most:
             best, most = way, hits
         if most == len(names):
@@ -227,30 +231,32 @@ def _is_there(root: Path, path: bytes) -> bool:
 
 
 def _follow(
-    root: Path, places: Places, way: _Way, names: Sequence[list[Parts]]
+    root: Path, candidates: CandidateFolders, way: _Way, names: Sequence[list[Parts]]
 ) -> tuple[list[bytes], int]:
     """The path of each name, and how many are there."""
     paths, there = [], 0
     for name in names:
         spelt = way.paths(name)
         found = None
-        if not _is_of_another(places, way.folder, name, way.tail):
+        if not _is_of_another(candidates, way.folder, name, way.tail):
             found = next((path for path in spelt if _is_there(root, path)), None)
         there += found is not None
         paths.append(spelt[0] if found is None else found)
     return paths, there
 
 
-def _is_of_another(places: Places, folder: bytes, name: list[Parts], tail: int) -> bool:
+def _is_of_another(
+    candidates: CandidateFolders, folder: bytes, name: list[Parts], tail: int
+) -> bool:
     """Whether a name says that its image is another split's, and the folder is this split's."""
-    if folder not in places.own:
+    if folder not in candidates.own:
         return False
-    return any(places.of_another(part) for parts in name for part in parts[:-tail])
+    return any(candidates.of_another(part) for parts in name for part in parts[:-tail])
 
 
-def _counted(places: Places, way: _Way, paths: Sequence[bytes]) -> list[bytes]:
+def _counted(candidates: CandidateFolders, way: _Way, paths: Sequence[bytes]) -> list[bytes]:
     """The split's own folder; of a shared one, the folders in it that images are listed from."""
-    if way.folder in places.own:
+    if way.folder in candidates.own:
         return [way.folder]
     start = len(os.path.join(way.folder, b""))
     first = {path[start:].partition(b"/") for path in paths}
@@ -260,7 +266,7 @@ def _counted(places: Places, way: _Way, paths: Sequence[bytes]) -> list[bytes]:
 
 
 def _by_name(
-    root: Path, places: Places, listed: Sequence[list[Parts]]
+    root: Path, candidates: CandidateFolders, listed: Sequence[list[Parts]]
 ) -> tuple[dict[int, bytes], dict[int, list[bytes]]]:
     """Number of a name -> the file of this name at any depth of the searched folders.
 
@@ -269,13 +275,13 @@ def _by_name(
     """
     wanted = {parts[-1] for name in listed for parts in name}
     files: dict[bytes, list[bytes]] = {}
-    for path in _files(root, places):
+    for path in _files(root, candidates):
         if (base := os.path.basename(path)) in wanted:
             files.setdefault(base, []).append(path)
     found, ambiguous = {}, {}
     for number, name in enumerate(listed):
         parts = next((parts for parts in name if parts[-1] in files), None)
-        if parts is None or _is_of_another(places, places.search[0], name, 1):
+        if parts is None or _is_of_another(candidates, candidates.search[0], name, 1):
             continue
         closest = _closest(parts, files[parts[-1]])
         if len(closest) == 1:
@@ -305,12 +311,14 @@ def _common_tail(one: Sequence[bytes], other: Sequence[bytes]) -> int:
     return next((n for n, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
 
 
-def _files(root: Path, places: Places) -> Iterator[bytes]:
+def _files(root: Path, candidates: CandidateFolders) -> Iterator[bytes]:
     top = os.fsencode(root)
-    for start in places.search:
+    for start in candidates.search:
         for folder, children, names in os.walk(os.path.join(top, start)):
             children[:] = sorted(
-                child for child in children if not is_hidden(child) and not places.of_another(child)
+                child
+                for child in children
+                if not is_hidden(child) and not candidates.of_another(child)
             )
             inside = os.path.join(start, os.path.relpath(folder, os.path.join(top, start)))
             for name in sorted(names):

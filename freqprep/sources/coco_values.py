@@ -25,7 +25,7 @@ class Measures(NamedTuple):
     iscrowd: bool
 
 
-def whole(value: Any) -> int | None:
+def as_int64(value: Any) -> int | None:
     """A value of JSON as an integer of 64 bits; None of one that is none.
 
     ``7``, ``7.0`` and ``"7"`` are 7: exporters write all three. ``true``, ``7.5``, ``"7.5"`` and
@@ -69,7 +69,7 @@ def measures(entry: dict[str, Any]) -> Measures:
     if not is_finite(area):
         raise ValueError(f"area = {brief(area)}, not a finite number")
     crowd = entry.get("iscrowd")
-    flag = int(crowd or 0) if crowd is None or isinstance(crowd, bool) else whole(crowd)
+    flag = int(crowd or 0) if crowd is None or isinstance(crowd, bool) else as_int64(crowd)
     if flag not in (0, 1):
         raise ValueError(f"iscrowd = {brief(crowd)}, not 0 or 1")
     return Measures(box, area, flag == 1)
@@ -93,7 +93,7 @@ def box_of(segmentation: Any) -> list[float] | None:
 
 def _box_of_mask(mask: dict[str, Any]) -> list[float] | None:
     size = mask.get("size")
-    sides = [whole(side) for side in size] if isinstance(size, list) else []
+    sides = [as_int64(side) for side in size] if isinstance(size, list) else []
     height, width = sides if len(sides) == 2 else (None, None)
     if (
         height is None

@@ -156,7 +156,7 @@ def _by_wnid(levels: Levels, level: Level, source_name: str, split_name: str) ->
 
 
 def _packed_class(root: Path, archive: bytes, wnid: bytes, ignored: Counter[str]) -> list[Image]:
-    return archives.images(root, archives.whole(root, archive), ignored, wnid)
+    return archives.images(root, archives.archive_span(root, archive), ignored, wnid)
 
 
 def _archive_splits(
@@ -176,7 +176,7 @@ def _archive_splits(
         if name in have:
             ignored["archive beside its unpacked folder"] += 1
             continue
-        span = archives.whole(root, os.path.join(home.folder.path, file_name))
+        span = archives.archive_span(root, os.path.join(home.folder.path, file_name))
         met: Counter[str] = Counter()
         if name == "train":
             splits.append(ClassSplit(name, name, _inner_tars(root, span, met), met))

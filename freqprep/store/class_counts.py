@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from freqprep.errors import CorruptStoreError
-from freqprep.store.objects import cuts
+from freqprep.store.object_table import offsets_fit
 from freqprep.store.split import Split
 
 _MOST_FLAGS = 2**24
@@ -85,7 +85,7 @@ def count_split(split: Split) -> tuple[ClassCounts, ObjectCounts | None]:
         return count_labels(ids, names, split.labels[split.valid]), None
     offsets, label = split.array("object_offset"), split.array("object_label")
     crowd, masks = split.array("iscrowd"), np.diff(split.array("mask_offset"))
-    fits = cuts(offsets, len(split), len(label)) and _within(label, 0, len(ids))
+    fits = offsets_fit(offsets, len(split), len(label)) and _within(label, 0, len(ids))
     fits = fits and len(label) == len(crowd) == len(masks)
     _check(fits, split, "objects that do not fit its images and classes")
     return count_objects(ids, names, split.valid, offsets, label, crowd, masks > 0)

@@ -156,7 +156,7 @@ class Journal:
         self.finished: dict[int, ShardResult] = {}
         self._file = open(path, "a+b")  # noqa: SIM115 - closed by __exit__
         try:
-            self._file.truncate(self._read_whole_lines(path))
+            self._file.truncate(self._read_lines(path))
         except BaseException:
             self._file.close()
             raise
@@ -167,10 +167,10 @@ class Journal:
     def __exit__(self, *_: object) -> None:
         self._file.close()
 
-    def _read_whole_lines(self, path: Path) -> int:
+    def _read_lines(self, path: Path) -> int:
         """Take in the lines that are whole; their length in bytes."""
         self._file.seek(0)
-        whole = 0
+        length = 0
         for number, line in enumerate(self._file, start=1):
             if not line.endswith(b"\n"):
                 break
@@ -182,8 +182,8 @@ class Journal:
                     "start over with --overwrite",
                 ) from None
             self.finished[result.shard] = result
-            whole += len(line)
-        return whole
+            length += len(line)
+        return length
 
     def append(self, result: ShardResult) -> None:
         """Record a finished shard; on return it is on disk."""

@@ -29,7 +29,7 @@ def not_a_store(path: Path) -> StoreError:
         )
     if error := inside_a_store(path):
         return error
-    inside = [str(child) for child in sorted(path.iterdir()) if is_root(child)]
+    inside = [str(child) for child in sorted(path.iterdir()) if has_store_document(child)]
     if inside:
         return StoreError(
             f"{path} is not a store, but has stores in it", f"name one: {some(inside)}"
@@ -40,8 +40,8 @@ def not_a_store(path: Path) -> StoreError:
 def inside_a_store(path: Path) -> StoreError | None:
     """The error for a split of a store, or a folder in one; None of any other path."""
     full = Path(os.path.abspath(path))
-    for root in () if is_root(path) else full.parents:
-        if not is_root(root):
+    for root in () if has_store_document(path) else full.parents:
+        if not has_store_document(root):
             continue
         split = full.relative_to(root).parts[0]
         store = Path(os.path.relpath(root)) if not path.is_absolute() else root
@@ -57,7 +57,7 @@ def inside_a_store(path: Path) -> StoreError | None:
     return None
 
 
-def is_root(folder: Path) -> bool:
+def has_store_document(folder: Path) -> bool:
     """Whether a folder has the document of a store's root, of any version."""
     try:
         attributes = json.loads((folder / _DOCUMENT).read_bytes())["attributes"]

@@ -32,7 +32,7 @@ LARGEST_SEED = 2**32 - 1
 
 
 @dataclass(frozen=True)
-class Plan:
+class SplitPlan:
     """All rows of one split, in stored order, and how to encode them.
 
     Attributes
@@ -61,14 +61,14 @@ class Plan:
         )
 
 
-def make_plan(listing: Listing, attributes: SplitAttributes) -> Plan:
+def make_plan(listing: Listing, attributes: SplitAttributes) -> SplitPlan:
     """Permute a listing into rows.
 
     Rows are ``numpy.random.RandomState(seed).permutation(images)`` of the listing: a generator
     whose stream NumPy has frozen. Readers take whole shards, so each shard must be a fair sample.
     """
     order = permutation(len(listing), attributes.seed)
-    return Plan(attributes, reorder(listing, order), order)
+    return SplitPlan(attributes, reorder(listing, order), order)
 
 
 def permutation(images: int, seed: int) -> np.ndarray:
@@ -125,7 +125,7 @@ def _reorder_objects(objects: Objects, rows: np.ndarray) -> Objects:
     )
 
 
-def save_plan(plan: Plan, folder: Path) -> None:
+def save_plan(plan: SplitPlan, folder: Path) -> None:
     """Write a plan as ``plan.npz`` and then ``plan.json``, whose presence makes it valid."""
     rows = plan.rows
     arrays: dict[str, Any] = {
@@ -159,7 +159,7 @@ def save_plan(plan: Plan, folder: Path) -> None:
     sync_folder(folder)
 
 
-def load_plan(folder: Path) -> Plan:
+def load_plan(folder: Path) -> SplitPlan:
     """Read what `save_plan` wrote.
 
     Raises
@@ -188,7 +188,7 @@ def load_plan(folder: Path) -> Plan:
             ignored=ignored,
             named_paths=named_paths,
         )
-        return Plan(attributes, rows, data["listing_index"])
+        return SplitPlan(attributes, rows, data["listing_index"])
     except (OSError, KeyError, ValueError, zipfile.BadZipFile, EOFError) as error:
         raise _unreadable(folder, error) from None
 

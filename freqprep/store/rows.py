@@ -84,16 +84,16 @@ class RowReader:
         for shard in np.unique(shards).tolist():
             targets = np.flatnonzero(shards == shard)
             to, take = _run(targets), _run(rows[targets] % ROWS_PER_SHARD)
-            whole = isinstance(take, slice) and take == slice(0, ROWS_PER_SHARD)
-            if isinstance(to, slice) and whole:
-                self._read_whole(shard, {p: out[i, to] for p, i in place.items()})
+            all_rows = isinstance(take, slice) and take == slice(0, ROWS_PER_SHARD)
+            if isinstance(to, slice) and all_rows:
+                self._read_all_rows(shard, {p: out[i, to] for p, i in place.items()})
                 continue
             keep = len(targets) * 2 < ROWS_PER_SHARD  # single rows come back for more
             for position, chunk in self._chunks(shard, list(place), keep):
                 out[place[position], to] = chunk[take]
         return out.transpose(1, 0, 2, 3)
 
-    def _read_whole(self, shard: int, targets: dict[int, np.ndarray]) -> None:
+    def _read_all_rows(self, shard: int, targets: dict[int, np.ndarray]) -> None:
         """Decode whole chunks of a shard, each into its target."""
         with self.open_shard(shard) as file:
             for _ in file.read(list(targets), targets.__getitem__):

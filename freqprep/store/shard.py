@@ -176,8 +176,8 @@ class ShardFile:
             raise self._corrupt("the checksum of its index does not match")
         entries = np.frombuffer(index[:-_CHECKSUM_BYTES], "<u8").reshape(CHANNELS, 2)
         edges = np.concatenate([[0], entries[:, 0] + entries[:, 1]])
-        whole = edges[-1] == length - INDEX_BYTES and np.array_equal(edges[:-1], entries[:, 0])
-        if not whole or entries[:, 1].min() <= _CHECKSUM_BYTES or entries.max() > length:
+        adjacent = edges[-1] == length - INDEX_BYTES and np.array_equal(edges[:-1], entries[:, 0])
+        if not adjacent or entries[:, 1].min() <= _CHECKSUM_BYTES or entries.max() > length:
             raise self._corrupt("its chunks do not follow one another in stored order")
         return entries.astype(np.int64)
 

@@ -30,7 +30,7 @@ from freqprep.store.cache import ChunkCache
 from freqprep.store.keys import Keys
 from freqprep.store.layout import shard_path
 from freqprep.store.manifest import GROUP_DOCUMENT, hash_file, read_group_attributes, read_manifest
-from freqprep.store.objects import ObjectTable
+from freqprep.store.object_table import ObjectTable
 from freqprep.store.plan import shard_count
 from freqprep.store.rows import RowReader, Rows, row_numbers
 from freqprep.store.schema import SplitAttributes, chunk_shape

@@ -129,9 +129,9 @@ class PartialSplit:
             shutil.rmtree(folder, ignore_errors=True)
 
     def carry_over(self) -> Path:
-        """A folder in the build for shards that are done; `start_with` takes them over.
+        """A folder in the unfinished split for shards that are done; `start_with` takes them over.
 
-        Until then the build has not begun: a kill leaves the finished split as it is.
+        Until then it has not begun: a kill leaves the finished split as it is.
         """
         folder = self.folder / "carried"
         folder.mkdir(parents=True)
@@ -219,7 +219,7 @@ def open_or_create_root(store: Path) -> None:
     UsageError
         The path holds something that is not a freqprep store.
     """
-    if is_root(store):
+    if store_exists(store):
         return
     store.mkdir(parents=True, exist_ok=True)
     aside = store / _NEW_ROOT
@@ -229,7 +229,7 @@ def open_or_create_root(store: Path) -> None:
     sync_folder(store)
 
 
-def is_root(store: Path) -> bool:
+def store_exists(store: Path) -> bool:
     """Whether the path is a store of this format; False where one can be made there.
 
     Raises

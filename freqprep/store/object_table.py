@@ -92,8 +92,8 @@ class ObjectTable:
         count, masks = len(table.box), table.masks
         columns = (table.label, table.area, table.iscrowd, table.annotation_id)
         fits = all(column.shape == (count,) for column in columns) and table.box.shape == (count, 4)
-        fits = fits and cuts(table.offsets, images, count)
-        fits = fits and cuts(masks.offsets, count, len(masks.values))
+        fits = fits and offsets_fit(table.offsets, images, count)
+        fits = fits and offsets_fit(masks.offsets, count, len(masks.values))
         known = ((table.label >= 0) & (table.label < classes)).all()
         if not (fits and known and np.isfinite(table.box).all()):
             raise CorruptStoreError(
@@ -103,7 +103,7 @@ class ObjectTable:
         return table
 
 
-def cuts(offsets: np.ndarray, rows: int, values: int) -> bool:
-    """Whether offsets cut so many values into so many rows."""
-    whole = offsets.shape == (rows + 1,) and offsets[0] == 0 and offsets[-1] == values
-    return bool(whole and (np.diff(offsets) >= 0).all())
+def offsets_fit(offsets: np.ndarray, rows: int, values: int) -> bool:
+    """Whether offsets split ``values`` values into ``rows`` rows, each after the one before."""
+    spans = offsets.shape == (rows + 1,) and offsets[0] == 0 and offsets[-1] == values
+    return bool(spans and (np.diff(offsets) >= 0).all())

@@ -109,8 +109,8 @@ def _polygons_mask(polygons: list[Any], source: tuple[int, int], place: Placemen
             points = np.asarray(polygon, np.float64)
         except (TypeError, ValueError, OverflowError):
             return b""
-        whole = points.ndim == 1 and points.size >= 6 and points.size % 2 == 0
-        if not whole or not np.all(np.abs(points) <= limit):
+        is_outline = points.ndim == 1 and points.size >= 6 and points.size % 2 == 0
+        if not is_outline or not np.all(np.abs(points) <= limit):
             return b""
         points = points.reshape(-1, 2) * (right, down) - (place.left, place.top)
         outline += float(np.abs(points - np.roll(points, 1, axis=0)).sum())
