@@ -10,7 +10,7 @@ import numpy as np
 
 from freqprep.importance.analysis import DEFAULT_SCORE, Analysis
 from freqprep.importance.choice import Budget, NetworkResult
-from freqprep.importance.network import (
+from freqprep.importance.network_evaluation import (
     Network,
     NetworkSample,
     evaluate,

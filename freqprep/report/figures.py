@@ -10,8 +10,8 @@ from functools import partial
 import numpy as np
 
 from freqprep.importance.ranking import Ranking, by_size
-from freqprep.report.curves import all_curves, draw_curve
 from freqprep.report.heatmaps import correlation_map, overlap_map, score_map
+from freqprep.report.selection_curves import all_curves, draw_curve
 from freqprep.report.style import Sketch
 from freqprep.report.subject import Subject
 

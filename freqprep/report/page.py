@@ -11,7 +11,7 @@ from string import Template
 from freqprep.importance.result import StatsResult
 from freqprep.progress import Progress
 from freqprep.report import sections
-from freqprep.report.pictures import samples
+from freqprep.report.sample_pictures import samples
 from freqprep.report.style import DARK, LIGHT, check_matplotlib, variables
 from freqprep.report.subject import Subject
 from freqprep.report.text import esc

@@ -12,7 +12,7 @@ from PIL import Image
 from freqprep.importance.result import StatsResult
 from freqprep.progress import Progress
 from freqprep.report.figures import every_figure
-from freqprep.report.pictures import Sample, gallery, samples
+from freqprep.report.sample_pictures import Sample, gallery, samples
 from freqprep.report.style import Palette, as_png, check_matplotlib, new_figure
 from freqprep.report.subject import Subject
 from freqprep.report.text import decibel, kilobytes

@@ -13,7 +13,7 @@ from freqprep.report.figures import (
     score_figures,
 )
 from freqprep.report.heatmaps import BOTH, ONLY_CHOSEN, ONLY_PUBLISHED
-from freqprep.report.pictures import Rebuilt, Sample, as_jpeg, gallery
+from freqprep.report.sample_pictures import Rebuilt, Sample, as_jpeg, gallery
 from freqprep.report.style import as_svg
 from freqprep.report.subject import Subject
 from freqprep.report.tables import (

@@ -18,7 +18,7 @@ from freqprep.convert.request import Request
 from freqprep.convert.run import convert
 from freqprep.importance.analysis import DEFAULT_SCORE, Analysis, analyse
 from freqprep.importance.choice import candidate_selections, rules
-from freqprep.importance.network import NetworkSample, forward_selection
+from freqprep.importance.network_evaluation import NetworkSample, forward_selection
 from freqprep.importance.proposal import fill
 from freqprep.importance.ranking import SCORES
 from freqprep.importance.shard_counts import GROUPS

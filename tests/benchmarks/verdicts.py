@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from freqprep.importance.network import evaluate
+from freqprep.importance.network_evaluation import evaluate
 from freqprep.importance.network_judge import NetworkJudge
 from freqprep.spectrum.channels import Selection
 from freqprep.store.split import Split

@@ -8,7 +8,7 @@ torch = pytest.importorskip("torch")
 from freqprep.errors import UsageError  # noqa: E402
 from freqprep.importance.analysis import analyse  # noqa: E402
 from freqprep.importance.choice import BEST, Budget, choose  # noqa: E402
-from freqprep.importance.network import NetworkSample, evaluate  # noqa: E402
+from freqprep.importance.network_evaluation import NetworkSample, evaluate  # noqa: E402
 from freqprep.importance.network_judge import NetworkJudge  # noqa: E402
 from freqprep.spectrum.channels import CHANNELS, Selection, published  # noqa: E402
 from freqprep.store.reader import open_store  # noqa: E402

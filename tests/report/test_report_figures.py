@@ -15,7 +15,6 @@ from PIL import Image
 from freqprep.errors import MissingPackageError
 from freqprep.importance.ranking import Ranking, by_size
 from freqprep.report import style, write_plots, write_report
-from freqprep.report.curves import all_curves, draw_curve
 from freqprep.report.figures import every_figure, score_figures
 from freqprep.report.heatmaps import (
     BOTH,
@@ -27,7 +26,8 @@ from freqprep.report.heatmaps import (
     scale_of,
     score_map,
 )
-from freqprep.report.labels import Box, place_labels
+from freqprep.report.label_placement import Box, place_labels
+from freqprep.report.selection_curves import all_curves, draw_curve
 from freqprep.report.style import LIGHT, as_png, as_svg
 from freqprep.report.subject import Subject
 from freqprep.spectrum.channels import CHANNELS, NAMES, PUBLISHED, published

@@ -18,7 +18,7 @@ from freqprep.importance.drift import drift
 from freqprep.importance.ranking import Ranking, by_size
 from freqprep.importance.result import jaccard
 from freqprep.report import write_report
-from freqprep.report.pictures import as_jpeg, gallery, samples
+from freqprep.report.sample_pictures import as_jpeg, gallery, samples
 from freqprep.report.sampling import sample_rows
 from freqprep.report.subject import Subject
 from freqprep.report.text import decibel, esc, number, percent

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from freqprep.report.labels import Box, gap, nearest, place_labels
+from freqprep.report.label_placement import Box, gap, nearest, place_labels
 from freqprep.report.style import Palette, new_figure
 from freqprep.report.subject import Subject
 from freqprep.spectrum.channels import CHANNELS, Selection

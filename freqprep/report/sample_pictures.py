@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw
 
-from freqprep.drawing.channels import channel_tile
+from freqprep.drawing.channel_tiles import channel_tile
 from freqprep.progress import Progress
 from freqprep.report.sampling import sample_rows
 from freqprep.report.subject import Subject

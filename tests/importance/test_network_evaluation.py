@@ -10,8 +10,8 @@ torch = pytest.importorskip("torch")
 
 import freqprep  # noqa: E402
 from freqprep.errors import UsageError  # noqa: E402
-from freqprep.importance import network as module  # noqa: E402
-from freqprep.importance.network import (  # noqa: E402
+from freqprep.importance import network_evaluation as module  # noqa: E402
+from freqprep.importance.network_evaluation import (  # noqa: E402
     NetworkSample,
     evaluate,
     forward_selection,
