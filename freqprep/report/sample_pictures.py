@@ -12,8 +12,8 @@ from PIL import Image, ImageDraw
 
 from freqprep.drawing.channel_tiles import channel_tile
 from freqprep.progress import Progress
+from freqprep.report.report_data import ReportData
 from freqprep.report.sampling import sample_rows
-from freqprep.report.subject import Subject
 from freqprep.spectrum import BLOCK, COMPONENTS, FREQUENCIES
 from freqprep.spectrum.channels import CHANNELS, Selection
 from freqprep.spectrum.dct import grid_of
@@ -32,7 +32,7 @@ _OUTLINE = (255, 140, 0)
 
 
 @dataclass(frozen=True)
-class Rebuilt:
+class Reconstruction:
     """One image from some of its channels.
 
     Attributes
@@ -52,36 +52,38 @@ class Rebuilt:
 
 
 @dataclass(frozen=True)
-class Sample:
+class SampleImage:
     """An image of the split.
 
     Attributes
     ----------
     row : int
     key : str
-    rebuilt : tuple of Rebuilt
+    reconstructions : tuple of Reconstruction
         Fewest channels first, all 192 last.
     """
 
     row: int
     key: str
-    rebuilt: tuple[Rebuilt, ...]
+    reconstructions: tuple[Reconstruction, ...]
 
 
-def samples(subject: Subject, split: Split) -> list[Sample]:
+def sample_images(report: ReportData, split: Split) -> list[SampleImage]:
     """The sample images, each from the selections that the subject shows."""
-    rows, shown = sample_rows(split), subject.shown()
+    rows, shown = sample_rows(split), report.shown()
     found = []
     with Progress("pictures", len(rows) * len(shown), unit="picture") as progress:
         for row in rows:
-            whole = split.image(row)
-            rebuilt = []
+            reference = split.image(row)
+            reconstructions = []
             for name, selection in shown:
                 everything = len(selection) == CHANNELS
-                pixels = whole if everything else split.image(row, selection)
-                rebuilt.append(Rebuilt(name, selection, pixels, _psnr(pixels, whole)))
+                pixels = reference if everything else split.image(row, selection)
+                reconstructions.append(
+                    Reconstruction(name, selection, pixels, _psnr(pixels, reference))
+                )
                 progress.update(1)
-            found.append(Sample(row, split.keys[row], tuple(rebuilt)))
+            found.append(SampleImage(row, split.keys[row], tuple(reconstructions)))
     return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from freqprep.report.figures import (
-    Figure,
+    ReportFigure,
     correlation_figure,
     curve_figures,
     drift_figure,
@@ -13,9 +13,9 @@ from freqprep.report.figures import (
     score_figures,
 )
 from freqprep.report.heatmaps import BOTH, ONLY_CHOSEN, ONLY_PUBLISHED
-from freqprep.report.sample_pictures import Rebuilt, Sample, as_jpeg, gallery
+from freqprep.report.report_data import ReportData
+from freqprep.report.sample_pictures import Reconstruction, SampleImage, as_jpeg, gallery
 from freqprep.report.style import as_svg
-from freqprep.report.subject import Subject
 from freqprep.report.tables import (
     overlap_table,
     ranking_table,
@@ -31,9 +31,9 @@ from freqprep.text.quantities import plural
 _SHEETS = ("Y (brightness)", "Cb (blue against yellow)", "Cr (red against green)")
 
 
-def head(subject: Subject) -> str:
+def head(report: ReportData) -> str:
     """What was analysed and what was chosen."""
-    analysis, chosen = subject.analysis, subject.selection.indices
+    analysis, chosen = report.analysis, report.selection.indices
     store = esc(analysis.store.rstrip("/").rsplit("/", 1)[-1])
     facts = [
         ("store", esc(analysis.store)),
@@ -43,20 +43,20 @@ def head(subject: Subject) -> str:
         ("blocks", f"{whole(analysis.blocks)} of 8x8 pixels in each component"),
         ("content id", f"<code>{esc(analysis.content_id)}</code>"),
     ]
-    if subject.network:
-        asked = f"{esc(subject.network)}, asked about {plural(subject.sample, 'image')}"
+    if report.network:
+        asked = f"{esc(report.network)}, asked about {plural(report.sample, 'image')}"
         facts.append(("network", asked))
     listed = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in facts)
-    names = ",<wbr>".join(subject.selection.names)
+    names = ",<wbr>".join(report.selection.names)
     return f"""<header>
 <h1>Which frequency channels matter</h1>
 <p class="where"><bdi>{store}</bdi>, split <bdi>{esc(analysis.split)}</bdi></p>
-{_verdict(subject)}
+{_summary(report)}
 <dl class="tiles">
 {_tile("channels", f"{len(chosen)} of {CHANNELS}")}
-{_tile("on disk, an image", kilobytes(subject.kilobytes(chosen)))}
-{_tile("share of all bytes", percent(subject.byte_share(chosen)))}
-{_tile("PSNR, RGB", decibel(analysis.psnr(chosen)))}{_judged_tile(subject)}
+{_tile("on disk, an image", kilobytes(report.kilobytes(chosen)))}
+{_tile("share of all bytes", percent(report.byte_share(chosen)))}
+{_tile("PSNR, RGB", decibel(analysis.psnr(chosen)))}{_network_tile(report)}
 </dl>
 <div class="names"><h2 id="names-title">The chosen channels</h2>
 <button type="button" id="copy">Copy</button><output id="copied" aria-live="polite"></output>
@@ -74,24 +74,24 @@ an image from some channels with the same image from all 192, in red, green and 
 </header>"""
 
 
-def _verdict(subject: Subject) -> str:
-    chosen = subject.selection.indices
-    if subject.by in subject.analysis.rankings:
-        how = f"by the score <b>{esc(subject.by)}</b> ({esc(subject.ranking.meaning)})"
+def _summary(report: ReportData) -> str:
+    chosen = report.selection.indices
+    if report.by in report.analysis.rankings:
+        how = f"by the score <b>{esc(report.by)}</b> ({esc(report.ranking.meaning)})"
     else:
-        how = f"as <b>{esc(subject.by)}</b>, the best of the candidates"
-    limit = subject.budget.limit
+        how = f"as <b>{esc(report.by)}</b>, the best of the candidates"
+    limit = report.budget.limit
     within = ""
     if not math.isinf(limit):
-        within = f" within {kilobytes(limit / 1e3)} an image ({esc(subject.budget.name)})"
-    quality = subject.analysis.psnr(chosen)
+        within = f" within {kilobytes(limit / 1e3)} an image ({esc(report.budget.name)})"
+    quality = report.analysis.psnr(chosen)
     near = (
         f"an image from them has a PSNR of {decibel(quality)} against the image from all {CHANNELS}"
         if math.isfinite(quality)
         else f"an image from them does not differ from the image from all {CHANNELS}"
     )
     return f"""<p class="verdict">{plural(len(chosen), "channel")} chosen {how}{within}. They take
-{kilobytes(subject.kilobytes(chosen))} an image, {percent(subject.byte_share(chosen))} of the bytes
+{kilobytes(report.kilobytes(chosen))} an image, {percent(report.byte_share(chosen))} of the bytes
 of all {CHANNELS}, and {near}.</p>"""
 
 
@@ -99,18 +99,18 @@ def _tile(name: str, value: str) -> str:
     return f"<div><dt>{name}</dt><dd>{value}</dd></div>"
 
 
-def _judged_tile(subject: Subject) -> str:
-    verdict = subject.verdict(subject.selection.indices)
-    if verdict is None:
+def _network_tile(report: ReportData) -> str:
+    outcome = report.network_result(report.selection.indices)
+    if outcome is None:
         return ""
-    everything = subject.verdict(range(CHANNELS))
+    everything = report.network_result(range(CHANNELS))
     against = f" <small>{percent(everything.accuracy)} with all</small>" if everything else ""
-    return _tile("network's top-1", f"{percent(verdict.accuracy)}{against}")
+    return _tile("network's top-1", f"{percent(outcome.accuracy)}{against}")
 
 
-def scores(subject: Subject) -> str:
+def scores(report: ReportData) -> str:
     """A map of each score."""
-    cards = "".join(_card(figure, caption=True) for figure in score_figures(subject))
+    cards = "".join(_card(figure, caption=True) for figure in score_figures(report))
     return _section(
         "scores",
         "The scores",
@@ -123,13 +123,13 @@ def scores(subject: Subject) -> str:
     )
 
 
-def curves(subject: Subject) -> str:
+def curves(report: ReportData) -> str:
     """What more channels bring."""
-    cards = "".join(_card(figure, caption=True) for figure in curve_figures(subject))
+    cards = "".join(_card(figure, caption=True) for figure in curve_figures(report))
     return _section(
         "curves",
         "What more channels bring",
-        f"The line takes the channels in the order of <b>{esc(subject.ranking.name)}</b>, the"
+        f"The line takes the channels in the order of <b>{esc(report.ranking.name)}</b>, the"
         " most important first. The orange diamond is the chosen selection, the circles are"
         " selections published elsewhere. A point off the line differs from as many channels by"
         " the ranking; more PSNR and right answers are better, fewer bytes and nats.",
@@ -138,12 +138,12 @@ def curves(subject: Subject) -> str:
     )
 
 
-def pictures(subject: Subject, shown: list[Sample]) -> str:
-    """Sample images from few channels to all."""
+def pictures(report: ReportData, shown: list[SampleImage]) -> str:
+    """SampleImage images from few channels to all."""
     parts = []
     for sample in shown:
-        cells = "".join(_picture(subject, sample, rebuilt) for rebuilt in sample.rebuilt)
-        grid = "pictures four" if len(sample.rebuilt) > 2 * 3 else "pictures"
+        cells = "".join(_picture(report, sample, image) for image in sample.reconstructions)
+        grid = "pictures four" if len(sample.reconstructions) > 2 * 3 else "pictures"
         title = f"<bdi>{esc(sample.key)}</bdi> <small>row {sample.row}</small>"
         parts.append(f'<div class="sample"><h3>{title}</h3><div class="{grid}">{cells}</div></div>')
     return _section(
@@ -158,25 +158,25 @@ def pictures(subject: Subject, shown: list[Sample]) -> str:
     )
 
 
-def _picture(subject: Subject, sample: Sample, rebuilt: Rebuilt) -> str:
-    address, width, height = as_jpeg(rebuilt.pixels)
-    count = len(rebuilt.selection)
-    chosen = frozenset(rebuilt.selection.indices) == subject.chosen
-    cost = kilobytes(subject.kilobytes(rebuilt.selection.indices))
-    quality = f"PSNR {decibel(rebuilt.psnr)}" if math.isfinite(rebuilt.psnr) else "nothing differs"
+def _picture(report: ReportData, sample: SampleImage, image: Reconstruction) -> str:
+    address, width, height = as_jpeg(image.pixels)
+    count = len(image.selection)
+    chosen = frozenset(image.selection.indices) == report.chosen
+    cost = kilobytes(report.kilobytes(image.selection.indices))
+    quality = f"PSNR {decibel(image.psnr)}" if math.isfinite(image.psnr) else "nothing differs"
     if count == CHANNELS:
         quality = "the reference"
     return f"""<figure{' class="chosen"' if chosen else ""}>
 <img src="{address}" width="{width}" height="{height}"
 alt="{esc(sample.key)} from {plural(count, "channel")}">
-<figcaption><b>{rebuilt.name}</b> {quality}, {cost} an image</figcaption></figure>"""
+<figcaption><b>{image.name}</b> {quality}, {cost} an image</figcaption></figure>"""
 
 
-def channel_gallery(subject: Subject, split: Split, shown: list[Sample]) -> str:
+def channel_gallery(report: ReportData, split: Split, shown: list[SampleImage]) -> str:
     """All channels of the first sample image."""
     if not shown:
         return ""
-    sheets = gallery(split, shown[0].row, subject.chosen)
+    sheets = gallery(split, shown[0].row, report.chosen)
     figures = []
     for title, sheet in zip(_SHEETS, sheets, strict=True):
         address, width, height = as_jpeg(sheet, max(sheet.shape))
@@ -184,7 +184,7 @@ def channel_gallery(subject: Subject, split: Split, shown: list[Sample]) -> str:
             f'<figure class="card"><h3>{title}</h3><img src="{address}" width="{width}"'
             f' height="{height}" alt="64 channels of {title}"></figure>'
         )
-    address, width, height = as_jpeg(shown[0].rebuilt[-1].pixels, max(sheets[0].shape))
+    address, width, height = as_jpeg(shown[0].reconstructions[-1].pixels, max(sheets[0].shape))
     figures.append(
         f'<figure class="card"><h3>The image</h3><img src="{address}" width="{width}"'
         f' height="{height}" alt="{esc(shown[0].key)}"></figure>'
@@ -200,21 +200,21 @@ def channel_gallery(subject: Subject, split: Split, shown: list[Sample]) -> str:
     )
 
 
-def ranking(subject: Subject) -> str:
+def ranking(report: ReportData) -> str:
     """All channels with all scores."""
     return _section(
         "ranking",
         "The ranking",
-        f"All {CHANNELS} channels in the order of {subject.ranking.name}. Click a heading, or press"
+        f"All {CHANNELS} channels in the order of {report.ranking.name}. Click a heading, or press"
         " Enter on it, to sort by it, once more for the other direction. The error is the standard"
         " error of the score, from leaving out each of eight groups of images in turn.",
-        ranking_table(subject),
+        ranking_table(report),
     )
 
 
-def overlap(subject: Subject) -> str:
+def overlap(report: ReportData) -> str:
     """The chosen channels against published selections."""
-    cards = "".join(_card(figure) for figure in overlap_figures(subject))
+    cards = "".join(_card(figure) for figure in overlap_figures(report))
     key = "".join(
         f'<span><span class="swatch {kind.replace(" ", "-")}"></span>{kind}</span>'
         for kind in (BOTH, ONLY_CHOSEN, ONLY_PUBLISHED)
@@ -224,14 +224,14 @@ def overlap(subject: Subject) -> str:
         "Against published selections",
         "Channel lists from the paper Learning in the Frequency Domain (Xu et al., CVPR 2020) and"
         " its code. Overlap is Jaccard's index: channels in both over channels in either.",
-        f'{overlap_table(subject)}<p class="key">{key}</p><div class="cards three">{cards}</div>',
+        f'{overlap_table(report)}<p class="key">{key}</p><div class="cards three">{cards}</div>',
     )
 
 
-def redundancy(subject: Subject) -> str:
+def redundancy(report: ReportData) -> str:
     """What channels share, how stable the scores are, what could not be computed."""
-    stable = f'<div class="card"><h3>How stable the scores are</h3>{stability_table(subject)}</div>'
-    beside = f"<div>{stable}{unavailable_table(subject)}</div>"
+    stable = f'<div class="card"><h3>How stable the scores are</h3>{stability_table(report)}</div>'
+    beside = f"<div>{stable}{unavailable_table(report)}</div>"
     return _section(
         "redundancy",
         "Redundancy and stability",
@@ -240,23 +240,23 @@ def redundancy(subject: Subject) -> str:
         " white: they do not depend on each other. Inside a component, low frequencies come first;"
         " orange marks at the edges are chosen channels. Of a group that goes together, a few say"
         " most of what all say.",
-        f'<div class="cards two uneven">{_card(correlation_figure(subject))}{beside}</div>',
+        f'<div class="cards two uneven">{_card(correlation_figure(report))}{beside}</div>',
     )
 
 
-def drift(subject: Subject) -> str:
+def drift(report: ReportData) -> str:
     """How another split differs, if one was compared."""
-    figure = drift_figure(subject)
-    if subject.drift is None or figure is None:
+    figure = drift_figure(report)
+    if report.drift is None or figure is None:
         return ""
-    other = esc(subject.drift.other)
+    other = esc(report.drift.other)
     return _section(
         "drift",
         "Against another split",
         f"Compared with <bdi>{other}</bdi>: the two orders of the channels by"
-        f" {esc(subject.drift.by)} correlate by"
-        f" {subject.drift.spearman:.3f} (Spearman; 1 is the same order), and the top channels are"
-        f" the same to {percent(subject.drift.overlap)}. The map shows how much stronger (purple)"
+        f" {esc(report.drift.by)} correlate by"
+        f" {report.drift.spearman:.3f} (Spearman; 1 is the same order), and the top channels are"
+        f" the same to {percent(report.drift.overlap)}. The map shows how much stronger (purple)"
         " or weaker (orange) each channel is there.",
         f'<div class="cards three">{_card(figure, caption=True)}</div>',
         intro_is_html=True,
@@ -270,7 +270,7 @@ def _section(name: str, title: str, intro: str, body: str, *, intro_is_html: boo
 {body}</section>"""
 
 
-def _card(figure: Figure, *, caption: bool = False) -> str:
-    drawn = as_svg(figure.name, figure.sketch, esc(f"{figure.title}: {figure.reading}"))
+def _card(figure: ReportFigure, *, caption: bool = False) -> str:
+    drawn = as_svg(figure.name, figure.draw, esc(f"{figure.title}: {figure.reading}"))
     words = f"<figcaption>{esc(figure.reading)}</figcaption>" if caption else ""
     return f'<figure class="card"><h3>{esc(figure.title)}</h3>{drawn}{words}</figure>'

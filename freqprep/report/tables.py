@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from freqprep.importance.result import jaccard
-from freqprep.report.subject import Subject
+from freqprep.report.report_data import ReportData
 from freqprep.report.text import decibel, esc, number, percent
 from freqprep.spectrum.channels import NAMES
 
@@ -27,29 +27,29 @@ class Cell:
     value: float
 
 
-def ranking_table(subject: Subject) -> str:
+def ranking_table(report: ReportData) -> str:
     """Each channel with its scores, sortable."""
-    error = subject.analysis.error(subject.ranking.name)
+    error = report.analysis.error(report.ranking.name)
     heads = [("rank", "", ""), ("channel", "", ""), ("chosen", "", "")]
     heads.append(("KB", "an image", "bytes on disk an image, as measured in the store"))
-    rankings = [each for each in subject.rankings if each.name != "bytes"]
+    rankings = [each for each in report.rankings if each.name != "bytes"]
     for each in rankings:
         heads.append((each.name, each.unit, each.meaning))
-        if each.name == subject.ranking.name and error is not None:
+        if each.name == report.ranking.name and error is not None:
             heads.append(("error", each.unit, "standard error of the column before"))
     lines = []
-    for index in subject.ranking.order:
+    for index in report.ranking.order:
         cells = [
-            Cell(str(subject.ranks[index]), float(subject.ranks[index])),
+            Cell(str(report.ranks[index]), float(report.ranks[index])),
             Cell(NAMES[index], float(index)),
-            Cell("✓" if index in subject.chosen else "", float(index in subject.chosen)),
-            _number(subject.kilobytes([index])),
+            Cell("✓" if index in report.chosen else "", float(index in report.chosen)),
+            _number(report.kilobytes([index])),
         ]
         for each in rankings:
             cells.append(_number(float(each.values[index])))
-            if each.name == subject.ranking.name and error is not None:
+            if each.name == report.ranking.name and error is not None:
                 cells.append(_number(float(error[index])))
-        mark = ' class="chosen"' if index in subject.chosen else ""
+        mark = ' class="chosen"' if index in report.chosen else ""
         lines.append(f"<tr{mark}>{_cells(cells)}</tr>")
     return f"""<div class="scroll tall" tabindex="0" role="region" aria-label="The ranking">
 <table class="sortable"><thead><tr>{_heads(heads)}</tr></thead>
@@ -79,32 +79,32 @@ def _heads(heads: Sequence[tuple[str, str, str]]) -> str:
     return "".join(parts)
 
 
-def overlap_table(subject: Subject) -> str:
+def overlap_table(report: ReportData) -> str:
     """The chosen and the published selections side by side."""
     heads = ["selection", "channels", "in both", "overlap", "KB an image", "PSNR, RGB"]
-    asked = bool(subject.judged)
+    asked = bool(report.network_results)
     heads += ["top-1", "cross-entropy"] if asked else []
     lines = []
-    for name, selection in [("chosen", subject.selection), *subject.published()]:
-        ours, theirs = subject.chosen, frozenset(selection.indices)
+    for name, selection in [("chosen", report.selection), *report.published()]:
+        ours, theirs = report.chosen, frozenset(selection.indices)
         cells = [
             str(len(theirs)),
             str(len(ours & theirs)),
             percent(jaccard(ours, theirs)),
-            f"{subject.kilobytes(theirs):.1f}",
-            decibel(subject.analysis.psnr(theirs)),
+            f"{report.kilobytes(theirs):.1f}",
+            decibel(report.analysis.psnr(theirs)),
         ]
         if asked:
-            verdict = subject.verdict(theirs)
-            cells += [percent(verdict.accuracy), f"{verdict.loss:.3f}"] if verdict else ["", ""]
+            outcome = report.network_result(theirs)
+            cells += [percent(outcome.accuracy), f"{outcome.loss:.3f}"] if outcome else ["", ""]
         mark = ' class="chosen"' if name == "chosen" else ""
         lines.append(f'<tr{mark}><th scope="row">{name}</th>{_plain(cells)}</tr>')
     return _table(heads, lines)
 
 
-def stability_table(subject: Subject) -> str:
+def stability_table(report: ReportData) -> str:
     """How well two halves of the images agree on each score."""
-    found = subject.analysis.stability
+    found = report.analysis.stability
     if not found:
         return "<p>There are too few images to compare halves of them.</p>"
     top = next(iter(found.values())).top
@@ -122,13 +122,13 @@ column is how many of the top {top} both halves choose. ± is the standard devia
 halve.</p>"""
 
 
-def unavailable_table(subject: Subject) -> str:
+def unavailable_table(report: ReportData) -> str:
     """Scores that could not be computed, and why."""
-    if not subject.analysis.unavailable:
+    if not report.analysis.unavailable:
         return ""
     items = "".join(
         f"<dt>{esc(name)}</dt><dd>{esc(why)}</dd>"
-        for name, why in subject.analysis.unavailable.items()
+        for name, why in report.analysis.unavailable.items()
     )
     return f"""<div class="card facts"><h3>Scores that could not be computed here</h3>
 <dl>{items}</dl></div>"""

@@ -201,14 +201,14 @@ def forward(analysis: Analysis, verdicts: Verdicts) -> list[Sequence[object]]:
     """Forward selection by the network on one half of the images, judged on the other."""
     rows: list[Sequence[object]] = []
     limit = analysis.bytes_of(_REFERENCE)
-    sample = verdicts.jury.sample
+    sample = verdicts.judge.sample
     first = np.isin(_group_of(analysis.images), np.random.RandomState(0).permutation(GROUPS)[:4])
     for number, mine in enumerate((first, ~first)):
         half = NetworkSample(sample.rows[mine], sample.targets[mine])
-        jury = verdicts.jury
+        judge = verdicts.judge
         found = forward_selection(
-            jury.split,
-            jury.network,
+            judge.split,
+            judge.network,
             half,
             _TOP,
             channel_bytes=analysis.channel_bytes,
