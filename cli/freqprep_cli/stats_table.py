@@ -10,7 +10,7 @@ from freqprep.importance.analysis import Analysis
 from freqprep.importance.drift import Drift
 from freqprep.importance.result import StatsResult, jaccard, network_result_for
 from freqprep.spectrum.channels import NAMES, PUBLISHED, Selection, published
-from freqprep.text.quantities import plural, size
+from freqprep.text.quantities import percent, plural, size
 from freqprep.text.terminal import columns, paragraph, shortened
 
 _MOST_DRIFTED = 12
@@ -59,8 +59,8 @@ def _ranking(result: StatsResult) -> str:
                 f"{rank}{' *' * (index in chosen)}",
                 NAMES[index],
                 value if error is None else f"{value} +-{_digits(error[index], 1)}",
-                f"{100 * share[index]:.1f} %",
-                f"{100 * zero[index]:.1f} %",
+                percent(share[index], space=True),
+                percent(zero[index], space=True),
                 size(analysis.channel_bytes[index]),
                 size(analysis.bytes_of(ranking.order[:rank])),
                 _db(analysis.psnr(ranking.order[:rank])),
@@ -87,12 +87,12 @@ def _chosen(result: StatsResult) -> str:
     network = ""
     if outcome is not None:
         network = f"; {result.network}: cross-entropy {outcome.loss:.3f}, top-1 "
-        network += f"{100 * outcome.accuracy:.1f} % of {result.sample} images"
+        network += f"{percent(outcome.accuracy, space=True)} of {result.sample} images"
     return (
         paragraph(
             f"chosen by {choice.by}: {plural(len(indices), 'channel')}, "
             f"{size(analysis.bytes_of(indices))} an image "
-            f"({100 * analysis.bytes_of(indices) / every:.0f} % of all 192), "
+            f"({percent(analysis.bytes_of(indices) / every, 0, space=True)} of all 192), "
             f"PSNR {_db(analysis.psnr(indices))} in RGB against all 192{network}"
         )
         + f"\n{','.join(choice.selection.names)}"
@@ -112,7 +112,7 @@ def _candidates(result: StatsResult) -> str:
     for selection in (*choice.candidates, *unlisted):
         row = _candidate(result.analysis, choice.selection, selection)
         if outcome := network_result_for(network_results, selection.indices):
-            row += [f"{outcome.loss:.3f}", f"{100 * outcome.accuracy:.1f} %"]
+            row += [f"{outcome.loss:.3f}", percent(outcome.accuracy, space=True)]
         rows.append(row + [""] * (len(heads) - len(row)))
     return "within the same count and budget, and the published:\n" + columns(heads, rows)
 
@@ -123,7 +123,7 @@ def _candidate(analysis: Analysis, chosen: Selection, selection: Selection) -> l
         str(len(selection)),
         size(analysis.bytes_of(selection.indices)),
         _db(analysis.psnr(selection.indices)),
-        f"{100 * jaccard(chosen.indices, selection.indices):.0f} %",
+        percent(jaccard(chosen.indices, selection.indices), 0, space=True),
     ]
 
 
@@ -136,7 +136,7 @@ def _stability(result: StatsResult) -> str:
         lines = [
             f"between random halves of the data, {name} agrees to {found.spearman:.3f} "
             f"+-{found.spearman_sd:.3f} (Spearman) and shares {100 * found.overlap:.0f} "
-            f"+-{100 * found.overlap_sd:.0f} % of the top {found.top}"
+            f"+-{percent(found.overlap_sd, 0, space=True)} of the top {found.top}"
         ]
     reasons: dict[str, list[str]] = {}
     for score, reason in analysis.unavailable.items():
@@ -163,7 +163,7 @@ def _drift(result: StatsResult, drift: Drift) -> str:
     heads = ("channel", "energy", "standard errors", "mean shift", "divergence", "rank")
     head = paragraph(
         f"against {drift.other}, both ranked by {drift.by}: Spearman {drift.spearman:.3f}, "
-        f"{100 * drift.overlap:.0f} % of the top shared; the channels that differ most:"
+        f"{percent(drift.overlap, 0, space=True)} of the top shared; the channels that differ most:"
     )
     return f"{head}\n{columns(heads, rows)}"
 

@@ -14,9 +14,9 @@ from freqprep.report import sections
 from freqprep.report.report_data import ReportData
 from freqprep.report.sample_pictures import sample_images
 from freqprep.report.style import DARK, LIGHT, check_matplotlib, variables
-from freqprep.report.text import esc
 from freqprep.storage.disk import full_disk_named, write_parts
 from freqprep.store.split import Split
+from freqprep.text.escapes import escape_html
 
 _LINKS = (
     ("scores", "Scores"),
@@ -87,7 +87,7 @@ def _page(report: ReportData, parts: list[str]) -> str:
     analysis = report.analysis
     store = analysis.store.rstrip("/").rsplit("/", 1)[-1]
     return Template((here / "page.html").read_text(encoding="utf-8")).substitute(
-        title=esc(f"Frequency channels of {store}, {analysis.split}"),
+        title=escape_html(f"Frequency channels of {store}, {analysis.split}"),
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         script=script,
         style=style,

@@ -15,10 +15,10 @@ from freqprep.report.figures import every_figure
 from freqprep.report.report_data import ReportData
 from freqprep.report.sample_pictures import SampleImage, gallery, sample_images
 from freqprep.report.style import Palette, as_png, check_matplotlib, new_figure
-from freqprep.report.text import decibel, kilobytes
 from freqprep.spectrum import COMPONENTS
 from freqprep.storage.disk import full_disk_named, write_parts
 from freqprep.store.split import Split
+from freqprep.text.quantities import decibels, kilobytes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -105,6 +105,6 @@ def _rebuilt(report: ReportData, sample: SampleImage, palette: Palette) -> Figur
         axes.imshow(image.pixels, aspect="auto")
         axes.set_axis_off()
         cost = kilobytes(report.kilobytes(image.selection.indices))
-        words = f"{image.name} channels\n{decibel(image.psnr)}, {cost} an image"
+        words = f"{image.name} channels\n{decibels(image.psnr)}, {cost} an image"
         axes.set_title(words, fontsize=10, color=palette.ink, pad=4)
     return figure

@@ -1,4 +1,4 @@
-"""The page's sections with figures, as HTML. Names go through `esc`."""
+"""The page's sections with figures, as HTML. Names go through `escape_html`."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from freqprep.report.tables import (
     stability_table,
     unavailable_table,
 )
-from freqprep.report.text import decibel, esc, kilobytes, percent, whole
 from freqprep.spectrum.channels import CHANNELS
 from freqprep.store.schema import ROWS_PER_SHARD
 from freqprep.store.split import Split
-from freqprep.text.quantities import plural
+from freqprep.text.escapes import escape_html
+from freqprep.text.quantities import decibels, kilobytes, percent, plural
 
 _SHEETS = ("Y (brightness)", "Cb (blue against yellow)", "Cr (red against green)")
 
@@ -34,29 +34,30 @@ _SHEETS = ("Y (brightness)", "Cb (blue against yellow)", "Cr (red against green)
 def head(report: ReportData) -> str:
     """What was analysed and what was chosen."""
     analysis, chosen = report.analysis, report.selection.indices
-    store = esc(analysis.store.rstrip("/").rsplit("/", 1)[-1])
+    store = escape_html(analysis.store.rstrip("/").rsplit("/", 1)[-1])
     facts = [
-        ("store", esc(analysis.store)),
-        ("split", esc(analysis.split)),
-        ("images", f"{whole(analysis.images)} ({whole(analysis.rejected)} more were rejected)"),
-        ("classes", whole(analysis.classes)),
-        ("blocks", f"{whole(analysis.blocks)} of 8x8 pixels in each component"),
-        ("content id", f"<code>{esc(analysis.content_id)}</code>"),
+        ("store", escape_html(analysis.store)),
+        ("split", escape_html(analysis.split)),
+        ("images", f"{analysis.images:,} ({analysis.rejected:,} more were rejected)"),
+        ("classes", f"{analysis.classes:,}"),
+        ("blocks", f"{analysis.blocks:,} of 8x8 pixels in each component"),
+        ("content id", f"<code>{escape_html(analysis.content_id)}</code>"),
     ]
     if report.network:
-        asked = f"{esc(report.network)}, asked about {plural(report.sample, 'image')}"
+        asked = f"{escape_html(report.network)}, asked about {plural(report.sample, 'image')}"
         facts.append(("network", asked))
+    share = percent(report.byte_share(chosen), space=True)
     listed = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in facts)
     names = ",<wbr>".join(report.selection.names)
     return f"""<header>
 <h1>Which frequency channels matter</h1>
-<p class="where"><bdi>{store}</bdi>, split <bdi>{esc(analysis.split)}</bdi></p>
+<p class="where"><bdi>{store}</bdi>, split <bdi>{escape_html(analysis.split)}</bdi></p>
 {_summary(report)}
 <dl class="tiles">
 {_tile("channels", f"{len(chosen)} of {CHANNELS}")}
 {_tile("on disk, an image", kilobytes(report.kilobytes(chosen)))}
-{_tile("share of all bytes", percent(report.byte_share(chosen)))}
-{_tile("PSNR, RGB", decibel(analysis.psnr(chosen)))}{_network_tile(report)}
+{_tile("share of all bytes", share)}
+{_tile("PSNR, RGB", decibels(analysis.psnr(chosen)))}{_network_tile(report)}
 </dl>
 <div class="names"><h2 id="names-title">The chosen channels</h2>
 <button type="button" id="copy">Copy</button><output id="copied" aria-live="polite"></output>
@@ -75,23 +76,24 @@ an image from some channels with the same image from all 192, in red, green and 
 
 
 def _summary(report: ReportData) -> str:
-    chosen = report.selection.indices
+    chosen, by = report.selection.indices, escape_html(report.by)
+    share = percent(report.byte_share(chosen), space=True)
     if report.by in report.analysis.rankings:
-        how = f"by the score <b>{esc(report.by)}</b> ({esc(report.ranking.meaning)})"
+        how = f"by the score <b>{by}</b> ({escape_html(report.ranking.meaning)})"
     else:
-        how = f"as <b>{esc(report.by)}</b>, the best of the candidates"
+        how = f"as <b>{by}</b>, the best of the candidates"
     limit = report.budget.limit
     within = ""
     if not math.isinf(limit):
-        within = f" within {kilobytes(limit / 1e3)} an image ({esc(report.budget.name)})"
-    quality = report.analysis.psnr(chosen)
+        within = f" within {kilobytes(limit / 1e3)} an image ({escape_html(report.budget.name)})"
+    psnr = report.analysis.psnr(chosen)
     near = (
-        f"an image from them has a PSNR of {decibel(quality)} against the image from all {CHANNELS}"
-        if math.isfinite(quality)
+        f"an image from them has a PSNR of {decibels(psnr)} against the image from all {CHANNELS}"
+        if math.isfinite(psnr)
         else f"an image from them does not differ from the image from all {CHANNELS}"
     )
     return f"""<p class="verdict">{plural(len(chosen), "channel")} chosen {how}{within}. They take
-{kilobytes(report.kilobytes(chosen))} an image, {percent(report.byte_share(chosen))} of the bytes
+{kilobytes(report.kilobytes(chosen))} an image, {share} of the bytes
 of all {CHANNELS}, and {near}.</p>"""
 
 
@@ -104,8 +106,10 @@ def _network_tile(report: ReportData) -> str:
     if outcome is None:
         return ""
     everything = report.network_result(range(CHANNELS))
-    against = f" <small>{percent(everything.accuracy)} with all</small>" if everything else ""
-    return _tile("network's top-1", f"{percent(outcome.accuracy)}{against}")
+    against = ""
+    if everything is not None:
+        against = f" <small>{percent(everything.accuracy, space=True)} with all</small>"
+    return _tile("network's top-1", f"{percent(outcome.accuracy, space=True)}{against}")
 
 
 def scores(report: ReportData) -> str:
@@ -129,8 +133,8 @@ def curves(report: ReportData) -> str:
     return _section(
         "curves",
         "What more channels bring",
-        f"The line takes the channels in the order of <b>{esc(report.ranking.name)}</b>, the"
-        " most important first. The orange diamond is the chosen selection, the circles are"
+        f"The line takes the channels in the order of <b>{escape_html(report.ranking.name)}</b>,"
+        " the most important first. The orange diamond is the chosen selection, the circles are"
         " selections published elsewhere. A point off the line differs from as many channels by"
         " the ranking; more PSNR and right answers are better, fewer bytes and nats.",
         f'<div class="cards two">{cards}</div>',
@@ -144,7 +148,7 @@ def pictures(report: ReportData, shown: list[SampleImage]) -> str:
     for sample in shown:
         cells = "".join(_picture(report, sample, image) for image in sample.reconstructions)
         grid = "pictures four" if len(sample.reconstructions) > 2 * 3 else "pictures"
-        title = f"<bdi>{esc(sample.key)}</bdi> <small>row {sample.row}</small>"
+        title = f"<bdi>{escape_html(sample.key)}</bdi> <small>row {sample.row}</small>"
         parts.append(f'<div class="sample"><h3>{title}</h3><div class="{grid}">{cells}</div></div>')
     return _section(
         "pictures",
@@ -163,12 +167,12 @@ def _picture(report: ReportData, sample: SampleImage, image: Reconstruction) -> 
     count = len(image.selection)
     chosen = frozenset(image.selection.indices) == report.chosen
     cost = kilobytes(report.kilobytes(image.selection.indices))
-    quality = f"PSNR {decibel(image.psnr)}" if math.isfinite(image.psnr) else "nothing differs"
+    quality = f"PSNR {decibels(image.psnr)}" if math.isfinite(image.psnr) else "nothing differs"
     if count == CHANNELS:
         quality = "the reference"
     return f"""<figure{' class="chosen"' if chosen else ""}>
 <img src="{address}" width="{width}" height="{height}"
-alt="{esc(sample.key)} from {plural(count, "channel")}">
+alt="{escape_html(sample.key)} from {plural(count, "channel")}">
 <figcaption><b>{image.name}</b> {quality}, {cost} an image</figcaption></figure>"""
 
 
@@ -187,7 +191,7 @@ def channel_gallery(report: ReportData, split: Split, shown: list[SampleImage]) 
     address, width, height = as_jpeg(shown[0].reconstructions[-1].pixels, max(sheets[0].shape))
     figures.append(
         f'<figure class="card"><h3>The image</h3><img src="{address}" width="{width}"'
-        f' height="{height}" alt="{esc(shown[0].key)}"></figure>'
+        f' height="{height}" alt="{escape_html(shown[0].key)}"></figure>'
     )
     return _section(
         "channels",
@@ -249,28 +253,28 @@ def drift(report: ReportData) -> str:
     figure = drift_figure(report)
     if report.drift is None or figure is None:
         return ""
-    other = esc(report.drift.other)
+    other = escape_html(report.drift.other)
     return _section(
         "drift",
         "Against another split",
         f"Compared with <bdi>{other}</bdi>: the two orders of the channels by"
-        f" {esc(report.drift.by)} correlate by"
+        f" {escape_html(report.drift.by)} correlate by"
         f" {report.drift.spearman:.3f} (Spearman; 1 is the same order), and the top channels are"
-        f" the same to {percent(report.drift.overlap)}. The map shows how much stronger (purple)"
-        " or weaker (orange) each channel is there.",
+        f" the same to {percent(report.drift.overlap, space=True)}. The map shows how much"
+        " stronger (purple) or weaker (orange) each channel is there.",
         f'<div class="cards three">{_card(figure, caption=True)}</div>',
         intro_is_html=True,
     )
 
 
 def _section(name: str, title: str, intro: str, body: str, *, intro_is_html: bool = False) -> str:
-    words = intro if intro_is_html else esc(intro)
+    words = intro if intro_is_html else escape_html(intro)
     return f"""<section id="{name}" aria-labelledby="{name}-title">
 <h2 id="{name}-title">{title}</h2><p class="intro">{words}</p>
 {body}</section>"""
 
 
 def _card(figure: ReportFigure, *, caption: bool = False) -> str:
-    drawn = as_svg(figure.name, figure.draw, esc(f"{figure.title}: {figure.reading}"))
-    words = f"<figcaption>{esc(figure.reading)}</figcaption>" if caption else ""
-    return f'<figure class="card"><h3>{esc(figure.title)}</h3>{drawn}{words}</figure>'
+    drawn = as_svg(figure.name, figure.draw, escape_html(f"{figure.title}: {figure.reading}"))
+    words = f"<figcaption>{escape_html(figure.reading)}</figcaption>" if caption else ""
+    return f'<figure class="card"><h3>{escape_html(figure.title)}</h3>{drawn}{words}</figure>'

@@ -21,8 +21,9 @@ from freqprep.report import write_report
 from freqprep.report.report_data import ReportData
 from freqprep.report.sample_pictures import as_jpeg, gallery, sample_images
 from freqprep.report.sampling import sample_rows
-from freqprep.report.text import decibel, esc, number, percent
 from freqprep.spectrum.channels import CHANNELS, NAMES, PUBLISHED, published
+from freqprep.text.escapes import escape_html
+from freqprep.text.quantities import decibels, percent, short_number
 from freqprep.text.terminal import on_one_line
 
 EVIL = '<img src=x onerror="alert(1)"> $\\alpha \' & \u202e \x00 \n \udcff ]]> --> é'
@@ -111,7 +112,7 @@ def test_the_head_has_the_numbers_of_the_selection(page, report):
     assert analysis.rejected == 5
     cost = analysis.channel_bytes
     assert f"{cost[chosen].sum() / 1e3:.3f} KB" in head
-    assert percent(cost[chosen].sum() / cost.sum()) in head
+    assert percent(cost[chosen].sum() / cost.sum(), space=True) in head
     assert f"{analysis.psnr(chosen):.1f} dB" in head
     assert f"{len(chosen)} of 192" in head
     names = re.search(r'<code id="names".*?</code>', page, re.DOTALL)[0]
@@ -136,7 +137,7 @@ def test_the_ranking_has_every_value(parsed, report):
         assert values[5] == error[index]
         for value, ranking in zip(values[6:], others, strict=True):
             assert value == ranking.values[index]
-        assert row[4][1] == number(report.ranking.values[index])
+        assert row[4][1] == short_number(report.ranking.values[index])
 
 
 def test_the_overlap_has_the_numbers_of_each_selection(parsed, with_network, report):
@@ -147,10 +148,10 @@ def test_the_overlap_has_the_numbers_of_each_selection(parsed, with_network, rep
         assert rows[name] == [
             str(len(theirs)),
             str(len(report.chosen & {*theirs})),
-            percent(jaccard(report.chosen, theirs)),
+            percent(jaccard(report.chosen, theirs), space=True),
             f"{report.analysis.channel_bytes[list(theirs)].sum() / 1e3:.1f}",
-            decibel(report.analysis.psnr(theirs)),
-            percent(outcome.accuracy),
+            decibels(report.analysis.psnr(theirs)),
+            percent(outcome.accuracy, space=True),
             f"{outcome.loss:.3f}",
         ]
 
@@ -248,7 +249,7 @@ def test_hostile_names_stay_text(with_network, store, tmp_path):
     ],
 )
 def test_names_are_escaped(text, shown):
-    assert esc(text) == shown
+    assert escape_html(text) == shown
 
 
 @pytest.mark.parametrize(
@@ -265,7 +266,7 @@ def test_names_are_escaped(text, shown):
     ],
 )
 def test_numbers_have_four_digits(value, shown):
-    assert number(value) == shown
+    assert short_number(value) == shown
 
 
 def test_a_selection_of_all_channels_does_not_differ(result, split, tmp_path):
