@@ -14,6 +14,7 @@ from freqprep.models.detection import MASK_DETECTORS, STAGES, Detector, check_nu
 from freqprep.models.networks import multiply_accumulates
 from freqprep.store.split import Split
 from freqprep.streaming.batch import Batch
+from freqprep.text.quantities import percent
 from freqprep.training.channels import chosen_channels
 from freqprep.training.coco_metrics import load_evaluator
 from freqprep.training.distributed import World
@@ -216,7 +217,7 @@ class DetectorTask:
             figures = document[what]
             if figures is not None:
                 numbers |= {f"{what}_{name}": value for name, value in figures.items()}
-                texts += [f"{what} {name} {_percent(figures[name])}" for name in ("AP", "AP50")]
+                texts += [f"{what} {name} {percent(figures[name])}" for name in ("AP", "AP50")]
         return document, numbers, f"validation {', '.join(texts)}"
 
     def arithmetic(self, network: torch.nn.Module) -> int:
@@ -251,10 +252,6 @@ class DetectorTask:
             self._inputs.grid_sizes(self._inputs.frame_sizes(sizes)).min(axis=0).tolist()
         )
         return images[:, :, :height, :width]
-
-
-def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{share:.1%}"
 
 
 def _refuse_what_classifiers_have(request: TrainingRequest) -> None:

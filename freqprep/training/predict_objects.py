@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from freqprep.augment import DetectorInput, DetectorPreprocess
-from freqprep.drawing.objects import draw_objects
+from freqprep.drawing.object_overlay import draw_objects
 from freqprep.errors import ImageDefect, UsageError
 from freqprep.images.decode import decode
 from freqprep.images.rle import decode_mask

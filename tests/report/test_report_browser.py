@@ -35,9 +35,9 @@ OPTIONS = (
 
 
 @pytest.fixture(scope="module")
-def address(judged, split, tmp_path_factory) -> str:
+def address(with_network, split, tmp_path_factory) -> str:
     path = tmp_path_factory.mktemp("report") / "report.html"
-    write_report(judged, split, path)
+    write_report(with_network, split, path)
     return path.as_uri()
 
 
@@ -160,10 +160,10 @@ def test_the_keyboard_sorts(opened, key):
     assert found == sorted(found, reverse=True)
 
 
-def test_the_names_can_be_copied(opened, judged):
+def test_the_names_can_be_copied(opened, with_network):
     opened.find_element(By.ID, "copy").click()
     selected = opened.execute_script("return getSelection().toString()")
-    assert selected == ",".join(judged.choice.selection.names)
+    assert selected == ",".join(with_network.choice.selection.names)
     assert opened.find_element(By.ID, "copied").text
 
 
