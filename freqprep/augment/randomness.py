@@ -59,4 +59,5 @@ def _mix(words: np.ndarray) -> np.ndarray:
     """Let every bit of a word affect every bit of the result; uint64 overflow wraps."""
     words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     words = (words ^ (words >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return words ^ (words >> np.uint64(31))
+    mixed: np.ndarray = words ^ (words >> np.uint64(31))
+    return mixed

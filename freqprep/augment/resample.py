@@ -255,7 +255,7 @@ def _both_axes(values: Tensor, down: Tensor, across: Tensor, shift: Tensor) -> T
     line = torch.arange(n * tiles * h, device=half.device).view(n, 1, tiles, h) * width
     stretches = half.view(-1).unfold(0, run * tall, 1)
     under = stretches[(line + shift[:, :, None, None]) * tall]
-    across = across.unflatten(3, (run, h)).transpose(3, 4)[:, :, None]
+    across = across.view(*across.shape[:3], run, h).transpose(3, 4)[:, :, None]
     across = across.flatten(4)
     return across @ under.view(n, -1, tiles, h * run, tall)
 

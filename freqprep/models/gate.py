@@ -84,12 +84,13 @@ class ChannelGate(nn.Module):
     def logits(self, coefficients: torch.Tensor) -> torch.Tensor:
         """Compute the switches' logits, off and on: float32, shape (n, channels, 2)."""
         means = coefficients.float().mean((2, 3), keepdim=True)
-        pairs: torch.Tensor = self.pairs(self.squeeze(means))
-        return pairs.float().view(len(pairs), -1, 2)
+        pairs: Any = self.pairs(self.squeeze(means))
+        logits: torch.Tensor = pairs.float().flatten(1).unflatten(1, (-1, 2))
+        return logits
 
     def __getstate__(self) -> dict[str, Any]:
         # A tensor of the graph can be neither copied nor pickled.
-        return {**super().__getstate__(), "last_open": None}
+        return {**self.__dict__, "last_open": None}
 
 
 class GatedNetwork(nn.Module):

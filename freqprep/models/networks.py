@@ -1,6 +1,7 @@
 """Classifiers: torchvision's, without the layers before 1/8 of the image's size.
 
-The block DCT takes the place of the stem: the coefficients go into the first stage. All other layers, their names and their order are torchvision's.
+The block DCT takes the place of the stem: the coefficients go into the first stage. All other
+layers, their names and their order are torchvision's.
 """
 
 from __future__ import annotations

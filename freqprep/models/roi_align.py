@@ -55,7 +55,7 @@ def roi_align(
     if rois.ndim != 2 or rois.shape[1] != 5:
         raise RuntimeError(f"roi_align takes regions (k, 5), not {tuple(rois.shape)}")
     precision = torch.promote_types(input.dtype, torch.float32)
-    images = input.to(precision).split(1)
+    images = torch.split(input.to(precision), 1)
     rois = rois.detach().to(precision)
     if len(rois) and not 0 <= rois[:, 0].min() <= rois[:, 0].max() < len(images):
         raise RuntimeError(f"roi_align was given regions of other than {len(images)} images")
@@ -68,7 +68,8 @@ def roi_align(
     counts = torch.full_like(size, sampling_ratio) if sampling_ratio > 0 else size.ceil()
 
     # Regions of one image with as many points each are sampled together.
-    groups, member = torch.cat([rois[:, :1], counts], 1).long().unique(dim=0, return_inverse=True)
+    keys = torch.cat([rois[:, :1], counts], 1).long()
+    groups, member = torch.unique(keys, dim=0, return_inverse=True)
     order, pieces = [], [input.new_zeros((0, input.shape[1], *bins), dtype=precision)]
     for number, (index, *points) in enumerate(groups.tolist()):
         samples = input.shape[1] * pooled_height * pooled_width * max(points[0] * points[1], 1)

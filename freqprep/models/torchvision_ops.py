@@ -111,33 +111,35 @@ def _overlap(
     height = np.maximum(np.minimum(y2, them[:, 3]) - np.maximum(y1, them[:, 1]), 0)
     common = width * height
     with np.errstate(divide="ignore", invalid="ignore"):
-        return common / (areas[one] + areas[others] - common)
+        overlap: np.ndarray = common / (areas[one] + areas[others] - common)
+        return overlap
 
 
 def _load_compiled() -> bool:
     """Load torchvision's compiled operators; return whether they are there."""
     import torch
 
+    operators: Any = torch.ops  # not typed
     spec = importlib.util.find_spec("torchvision")
     folders = [] if spec is None else spec.submodule_search_locations or []
     for folder in folders:
         for path in sorted(Path(folder).glob("_C*")):
             if path.suffix in (".so", ".pyd"):
                 try:
-                    torch.ops.load_library(str(path))
+                    operators.load_library(str(path))
                 except OSError:
                     return False
-    return hasattr(torch.ops.torchvision, "nms")
+    return hasattr(operators.torchvision, "nms")
 
 
 @cache
 def _define_operators() -> Any:
     """Define the missing operators; the result keeps the definitions alive."""
     import torch
-    from torch import library
 
     from freqprep.models.roi_align import roi_align
 
+    library: Any = torch.library  # not typed
     operators = library.Library("torchvision", "FRAGMENT")
     suppression = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
     signatures = {

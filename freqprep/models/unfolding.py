@@ -21,7 +21,8 @@ def unfold(network: RGBNetwork, rgb: torch.Tensor) -> dict[str, torch.Tensor]:
     Folding loses each norm's statistics, and with them its scale and shift: a norm that is the
     identity in evaluation would change all activations in training. Here they are measured: over
     images, the outputs of each convolution have a mean and a variance, and the norm with these as
-    statistics, scale and shift is the identity both in training and in evaluation. Input is then torchvision's, (x / 255 - mean) / std.
+    statistics, scale and shift is the identity both in training and in evaluation. Input is then
+    torchvision's, (x / 255 - mean) / std.
 
     Parameters
     ----------
@@ -42,7 +43,7 @@ def unfold(network: RGBNetwork, rgb: torch.Tensor) -> dict[str, torch.Tensor]:
         for name in norms
     ]
     with torch.inference_mode():
-        for images in rgb.split(_AT_ONCE):
+        for images in torch.split(rgb, _AT_ONCE):
             network.logits(images)
     for hook in hooks:
         hook.remove()

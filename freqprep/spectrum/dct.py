@@ -33,7 +33,9 @@ def dct_matrix_1d() -> np.ndarray:
     """Return the 8-point orthonormal DCT-II matrix, float64, (8, 8): frequency by position."""
     position = np.arange(BLOCK)
     frequency = position[:, None]
-    matrix = np.cos((2 * position + 1) * frequency * np.pi / (2 * BLOCK)) * np.sqrt(2 / BLOCK)
+    matrix: np.ndarray = np.cos((2 * position + 1) * frequency * np.pi / (2 * BLOCK)) * np.sqrt(
+        2 / BLOCK
+    )
     matrix[0] /= np.sqrt(2)
     return matrix
 

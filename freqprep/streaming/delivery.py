@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 
@@ -130,10 +130,11 @@ class CudaDelivery:
         self._host_codes = torch.empty(shape, dtype=kind, pin_memory=True)
         self.host_labels = torch.empty((2, shape[1]), dtype=torch.int64, pin_memory=True)
         self.ring = Ring(self._host_codes.numpy())
+        cuda: Any = torch.cuda  # events and streams are not typed
         with torch.cuda.device(device):
-            self.copied = [torch.cuda.Event() for _ in range(2)]
-            self.used = [torch.cuda.Event() for _ in range(2)]
-            self.stream = torch.cuda.Stream(device)
+            self.copied = [cuda.Event() for _ in range(2)]
+            self.used = [cuda.Event() for _ in range(2)]
+            self.stream = cuda.Stream(device)
             self.kept = [self.new(shape[1]) for _ in range(2)] if reuse else []
             # The allocator may have given memory that work queued here earlier still uses.
             self.stream.wait_stream(torch.cuda.current_stream(device))

@@ -175,7 +175,7 @@ def aspect_bins(sizes: np.ndarray) -> np.ndarray:
         an edge, so that it is the same on every machine.
     """
     height, width = np.maximum(sizes, 1).T  # a rejected image has no size
-    thirds = np.rint(np.log2(width / height) * _BINS_PER_OCTAVE).astype(np.int64)
+    thirds: np.ndarray = np.rint(np.log2(width / height) * _BINS_PER_OCTAVE).astype(np.int64)
     return thirds.clip(-_OCTAVES * _BINS_PER_OCTAVE, _OCTAVES * _BINS_PER_OCTAVE)
 
 
