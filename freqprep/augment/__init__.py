@@ -1,4 +1,4 @@
-"""Augmentation of coefficients: the same as on pixels, exactly, in batches, on any device."""
+"""Augmentation of DCT coefficients: exactly as on pixels, in batches, on any device."""
 
 from freqprep.augment.classifier_augment import Augment, Preprocess
 from freqprep.augment.classifier_input import ClassifierInput, Policy

@@ -1,6 +1,6 @@
-"""From stored codes to a network's input: as evaluation does it, and as training does.
+"""From stored codes to a classifier's input: for evaluation, and augmented for training.
 
-Training's choices are drawn from (seed, epoch, row) alone: a row gets the same crop, flip and
+Random choices are functions of (seed, epoch, row) alone: a row gets the same crop, flip and
 colours in any batch, on any rank, and in a resumed run.
 """
 
@@ -31,7 +31,7 @@ _CROP, _FLIP, _COLOR = range(3)  # streams of random numbers
 
 
 class Preprocess:
-    """The input of evaluation: short side resized, centre cut, normalised.
+    """Transform for evaluation: short side resized, centre cut, normalised.
 
     Parameters
     ----------
@@ -46,12 +46,12 @@ class Preprocess:
 
     @torch.no_grad()
     def __call__(self, codes: Tensor, sizes: np.ndarray) -> Tensor:
-        """Prepare a batch.
+        """Transform a batch.
 
         Parameters
         ----------
         codes : Tensor of int8 or int16, shape (n, C, rows, columns)
-            Of ``inputs.read``, on any device.
+            Codes of the channels ``inputs.read``, on any device.
         sizes : ndarray of int, shape (n, 2)
             Valid height and width of each image in pixels.
 
@@ -65,7 +65,7 @@ class Preprocess:
 
 
 class Augment:
-    """The input of training: randomly cropped, mirrored and coloured, then normalised.
+    """Transform for training: random crop, mirroring and colours, then normalised.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ class Augment:
 
     @torch.no_grad()
     def __call__(self, batch: Batch) -> Tensor:
-        """Vary and prepare a batch.
+        """Augment a batch.
 
         Parameters
         ----------
@@ -108,7 +108,7 @@ class Augment:
         return self.inputs.normalise(self._color(data, batch.epoch, batch.rows))
 
     def windows(self, sizes: np.ndarray, epoch: int, rows: np.ndarray) -> Windows:
-        """The crops of some rows in an epoch."""
+        """Draw the crops of some rows in an epoch."""
         draws = uniforms(self.seed, epoch, rows, CROP_DRAWS, _CROP)
         if self.policy.aligned:
             return aligned_crop(sizes, self.inputs.side, draws)
@@ -116,7 +116,7 @@ class Augment:
         return random_resized_crop(sizes, self.inputs.side, draws, policy.scale, policy.ratio)
 
     def _color(self, data: Tensor, epoch: int, rows: np.ndarray) -> Tensor:
-        """Factors are torchvision's ColorJitter's: uniform in 1 - x .. 1 + x."""
+        """Change colours by factors as torchvision's ColorJitter draws them: in 1 - x .. 1 + x."""
         policy, basis = self.policy, self._basis
         draws = torch.from_numpy(uniforms(self.seed, epoch, rows, 4, _COLOR))
         draws = draws.to(data.device, torch.float32)

@@ -1,4 +1,4 @@
-"""From stored codes to a detector's input: as evaluation does it, and as training does."""
+"""From stored codes to a detector's input: for evaluation, and augmented for training."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _CROP, _FLIP = 10, 11  # streams of random numbers
 
 @dataclass(frozen=True, eq=False)
 class PaddedBatch:
-    """Images of different sizes on one canvas.
+    """Images of different sizes, padded to one canvas.
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ class PaddedBatch:
 
 
 class DetectorPreprocess:
-    """The input of evaluation: whole images, resized and normalised.
+    """Transform for evaluation: whole images, resized and normalised.
 
     Parameters
     ----------
@@ -58,14 +58,19 @@ class DetectorPreprocess:
 
     @torch.no_grad()
     def __call__(self, codes: Tensor, sizes: np.ndarray) -> PaddedBatch:
-        """Prepare a batch.
+        """Transform a batch.
 
         Parameters
         ----------
         codes : Tensor of int8 or int16, shape (n, C, rows, columns)
-            Of ``inputs.read``, on any device.
+            Codes of the channels ``inputs.read``, on any device.
         sizes : ndarray of int, shape (n, 2)
             Valid height and width of each image in pixels.
+
+        Returns
+        -------
+        PaddedBatch
+            On the codes' device, without targets.
         """
         sizes = checked_sizes(sizes)
         windows = self.inputs.windows(np.zeros_like(sizes), sizes)
@@ -73,10 +78,10 @@ class DetectorPreprocess:
 
 
 class DetectorAugment:
-    """The input of training: images and their objects, cut and mirrored at random.
+    """Transform for training: random crop and mirroring of images and their objects.
 
-    Choices are drawn from (seed, epoch, row) alone: a row gets the same ones in any batch, on any
-    rank, and in a resumed run.
+    Random choices are functions of (seed, epoch, row) alone: a row gets the same ones in any batch,
+    on any rank, and in a resumed run.
 
     Parameters
     ----------
@@ -87,7 +92,7 @@ class DetectorAugment:
     seed : int
         At least 0.
     objects : ObjectTable
-        Of the split that batches come from.
+        Objects of the split that batches come from.
     masks : bool
         Whether targets have masks.
     """
@@ -107,7 +112,17 @@ class DetectorAugment:
 
     @torch.no_grad()
     def __call__(self, batch: Batch) -> PaddedBatch:
-        """Vary and prepare a batch of codes of ``inputs.read``; all on the codes' device."""
+        """Augment a batch of codes of the channels ``inputs.read``.
+
+        Parameters
+        ----------
+        batch : Batch
+
+        Returns
+        -------
+        PaddedBatch
+            On the codes' device.
+        """
         start, length, flip = self._choices(batch)
         windows = self.inputs.windows(start, length)
         images, frames = _on_canvas(self.inputs, self._resample, batch.codes, windows, flip)
@@ -119,7 +134,7 @@ class DetectorAugment:
         return PaddedBatch(images, frames, targets)
 
     def _choices(self, batch: Batch) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """First pixel and length of each crop, int64 (n, 2), and which images are mirrored."""
+        """Draw first pixel and length of each crop, int64 (n, 2), and which images are mirrored."""
         sizes = checked_sizes(batch.sizes)
         draws = uniforms(self.seed, batch.epoch, batch.rows, 4, _CROP)
         least = self.policy.smallest_crop
@@ -137,7 +152,7 @@ def _on_canvas(
     windows: Windows,
     flip: np.ndarray | None = None,
 ) -> tuple[Tensor, list[tuple[int, int]]]:
-    """Images resized and normalised on a common canvas, zero beyond each; and their frames."""
+    """Resize and normalise images on a common canvas, zero beyond each; also return frames."""
     sizes = windows.kept // inputs.enlargement
     height, width = (inputs.enlargement * side for side in inputs.canvas(sizes))
     images = inputs.normalise(resample(codes, windows, flip, (height, width)))

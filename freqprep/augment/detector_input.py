@@ -144,7 +144,8 @@ class DetectorInput(InputSpec):
         """
         lengths = np.asarray(lengths, np.float64).reshape(-1, 2)
         scale = np.minimum(self.short / lengths.min(axis=1), self.longest / lengths.max(axis=1))
-        return np.maximum(np.floor(lengths * scale[:, None] + 0.5), 1).astype(np.int64)
+        sizes: np.ndarray = np.maximum(np.floor(lengths * scale[:, None] + 0.5), 1)
+        return sizes.astype(np.int64)
 
     def windows(self, start: np.ndarray, length: np.ndarray) -> Windows:
         """Resize boxes of stored pixels to their frames; ``start`` and ``length``: int64 (n, 2)."""

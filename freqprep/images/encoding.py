@@ -1,4 +1,4 @@
-"""How images become codes: the grid, and the precision of its coefficients."""
+"""Encoding of images as codes: geometry and precision."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from freqprep.spectrum.quantization import PRECISIONS, step_table
 
 @dataclass(frozen=True)
 class Encoding:
-    """Everything that decides the codes of an image.
+    """Geometry and precision: everything that decides the codes of an image.
 
     Attributes
     ----------

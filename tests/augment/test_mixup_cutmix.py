@@ -92,5 +92,5 @@ def test_a_recipe_mixes_what_it_asks_for():
 
 @pytest.mark.parametrize("alpha", [-1, float("nan"), float("inf"), 0])
 def test_an_alpha_that_is_not_above_zero_is_refused(alpha):
-    with pytest.raises(UsageError, match="is not above 0"):
+    with pytest.raises(UsageError, match="alpha must be above 0"):
         mixup(constant(), TARGETS, alpha, **KEY)

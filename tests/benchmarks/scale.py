@@ -38,7 +38,7 @@ from freqprep.store.schema import ROWS_PER_SHARD
 from freqprep.store.verify import _array_problems, _check_shard, _shape_problems
 from freqprep.store.writer import PartialSplit
 from freqprep.streaming.order import Order, reads
-from freqprep.streaming.shuffling import choose_mixing
+from freqprep.streaming.shuffling import choose_plan
 from tests.benchmarks.table import show
 
 SIZES = (100_000, 1_000_000)
@@ -198,8 +198,8 @@ def _journal(partial: PartialSplit, results: list[ShardResult]) -> None:
 
 
 def _order(valid: np.ndarray) -> None:
-    mixing = choose_mixing(shard_count(len(valid)), SHARD_BYTES, WINDOW_BYTES)
-    reads(Order(valid, mixing, batch_size=256).batches(1))
+    shuffle = choose_plan(shard_count(len(valid)), SHARD_BYTES, WINDOW_BYTES)
+    reads(Order(valid, shuffle, batch_size=256).batches(1))
 
 
 def _count(items: Iterator[object]) -> int:
