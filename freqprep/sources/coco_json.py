@@ -1,7 +1,7 @@
-"""Read the top-level arrays of a large JSON object one element at a time.
+"""Reader of the top-level arrays of a large JSON object, one element at a time.
 
-The annotations of COCO's train2017 are 450 MB of text and several gigabytes as Python objects;
-one element at a time they take hardly more than the text.
+The annotations of COCO's train2017 are 450 MB of text and several gigabytes as Python objects; one
+element at a time, they take hardly more than the text.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import Any
 _SPACE = re.compile(r"[ \t\n\r]*")
 
 Take = Callable[[Any], None]
-"""What to do with an element of an array."""
+"""Function of an element of an array."""
 
 
 class _NotANumber(ValueError):
-    """``NaN`` or ``Infinity``, which Python's parser knows and JSON does not."""
+    """``NaN`` or ``Infinity``, which Python's parser accepts and JSON does not have."""
 
 
 def _refuse(constant: str) -> None:
@@ -29,12 +29,12 @@ _DECODER = json.JSONDecoder(parse_constant=_refuse)
 
 
 def read_arrays(text: str, take: Mapping[str, Take]) -> set[str]:
-    """Hand each element of the named top-level arrays to its function, in the text's order.
+    """Call a function for each element of named top-level arrays, in the order of the text.
 
     Parameters
     ----------
     text : str
-        All of the JSON.
+        JSON text.
     take : mapping of str to callable
         Key of the top-level object -> function of one element. Other keys are skipped.
 
@@ -46,7 +46,7 @@ def read_arrays(text: str, take: Mapping[str, Take]) -> set[str]:
     Raises
     ------
     json.JSONDecodeError
-        The text is not JSON, its top level is not an object, or what a named key holds is not
+        The text is not JSON, its top level is not an object, or the value of a named key is not
         an array.
     """
     keys: set[str] = set()
