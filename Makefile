@@ -31,14 +31,15 @@ demo: $(DEMO) ## real photographs to channels, to a network that knows them (2 m
 test: $(TEST) ## run the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS)
 
-check: $(TEST) ## ruff, mypy, and the documentation against the code
+check: $(TEST) ## ruff, mypy, numpydoc, and the pages made from the code
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python docs/cli_reference.py --check
+	$(BIN)/numpydoc lint $$(find freqprep cli -name '*.py')
+	$(BIN)/python docs/reference.py --check
 
-docs: $(TEST) ## write docs/cli.md from the commands' help
-	$(BIN)/python docs/cli_reference.py
+docs: $(TEST) ## write docs/cli.md and docs/api.md from the code
+	$(BIN)/python docs/reference.py
 
 bench: $(TEST) ## run the benchmarks on ../shared/data (about 2.5 hours)
 	$(BIN)/python -m tests.benchmarks

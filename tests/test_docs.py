@@ -1,5 +1,6 @@
 """The documentation against the code: what it lists, links, shows and claims to run."""
 
+import ast
 import json
 import os
 import re
@@ -15,13 +16,15 @@ from coco_folder import coco_folder
 
 import freqprep
 from freqprep.images.decode import REASONS
-from freqprep.spectrum.channels import NAMES, STORED_ORDER
+from freqprep.importance.ranking import BYTES, SCORES
+from freqprep.sources import SOURCES
+from freqprep.spectrum.channels import NAMES, PUBLISHED, RULES, STORED_ORDER
 from freqprep.store.schema import IMAGE_ARRAYS, OBJECT_ARRAYS, ROWS_PER_SHARD
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(DOCS.glob("*.md"))]
-REFERENCE = runpy.run_path(str(DOCS / "cli_reference.py"))
+REFERENCE = runpy.run_path(str(DOCS / "reference.py"))
 DEMO = runpy.run_path(str(DOCS / "demo.py"))
 
 
@@ -43,33 +46,53 @@ def prose(page: Path) -> str:
 
 
 def anchors(page: Path) -> set[str]:
-    """Anchors of a page's headings, as GitHub makes them."""
-    headings = re.findall(r"^#+ (.*)$", prose(page), re.MULTILINE)
-    words = (re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings)
-    return {text.replace(" ", "-") for text in words}
+    """Anchors of the headings of a page."""
+    return {anchor_of(heading) for heading in re.findall(r"^#+ (.*)$", prose(page), re.MULTILINE)}
+
+
+def anchor_of(heading: str) -> str:
+    """Anchor of a heading, as GitHub makes it."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
 def section(page: Path, heading: str) -> str:
-    """What stands below a second-level heading."""
+    """Text below a second-level heading."""
     return page.read_text().split(f"\n## {heading}\n")[1].split("\n## ")[0]
 
 
-def test_command_reference_is_current():
-    check = [sys.executable, DOCS / "cli_reference.py", "--check"]
-    finished = subprocess.run(check, capture_output=True, text=True)
-    assert finished.returncode == 0, finished.stderr
+def test_pages_made_from_the_code_are_current(capsys):
+    assert REFERENCE["main"](["--check"]) == 0, capsys.readouterr().err
 
 
-def test_reference_check_fails_where_it_is_stale(tmp_path, capsys):
+@pytest.mark.parametrize("page", REFERENCE["PAGES"])
+def test_reference_check_fails_where_it_is_stale(tmp_path, monkeypatch, capsys, page):
     main = REFERENCE["main"]
-    main.__globals__["PATH"] = stale = tmp_path / "cli.md"
+    monkeypatch.setitem(main.__globals__, "DOCS", tmp_path)
+    stale = tmp_path / page
     assert main(["--check"]) == 1
     assert main([]) == 0
     assert main(["--check"]) == 0
     stale.write_text(stale.read_text() + "more\n")
+    capsys.readouterr()
     assert main(["--check"]) == 1
-    assert "make docs" in capsys.readouterr().err
+    assert capsys.readouterr().err == f"{stale} is not what the code says: run `make docs`\n"
     assert main(["--chekc"]) == 2
+
+
+def used(code: str) -> set[str]:
+    """Names of freqprep that a snippet imports or writes out, with their modules."""
+    nodes = list(ast.walk(ast.parse(code)))
+    froms = [node for node in nodes if isinstance(node, ast.ImportFrom)]
+    names = {f"{node.module}.{alias.name}" for node in froms for alias in node.names}
+    attributes = [node for node in nodes if isinstance(node, ast.Attribute)]
+    names |= {ast.unparse(node) for node in attributes if isinstance(node.value, ast.Name)}
+    return {name for name in names if name.startswith("freqprep.")}
+
+
+@pytest.mark.parametrize("code", SNIPPETS)
+def test_snippets_use_only_what_is_public(code):
+    public = REFERENCE["public_names"]().items()
+    assert used(code) <= {f"{module}.{name}" for module, names in public for name in names}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -83,6 +106,14 @@ def test_links_lead_somewhere(page):
         assert linked.is_relative_to(ROOT), f"{page.name} links out of the project: {target}"
         if anchor:
             assert anchor in anchors(linked), f"{page.name} links to {target}"
+
+
+@pytest.mark.parametrize("name", ["how-to.md", "method.md", "format.md", "architecture.md"])
+def test_contents_list_every_section(name):
+    contents, _, rest = (DOCS / name).read_text().partition("\n## ")
+    headings = re.findall(r"^## (.*)$", f"\n## {rest}", re.MULTILINE)
+    listed = re.findall(r"\]\(#([^)]+)\)", contents)
+    assert [anchor_of(heading) for heading in headings if anchor_of(heading) not in listed] == []
 
 
 @pytest.mark.parametrize("command", REFERENCE["commands"]())
@@ -124,6 +155,28 @@ def test_snippets_run_on_annotated_images(code, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     synthetic.make(source, Path("coco.zarr"), kind="coco", size=64)
     exec(compile(code, "snippet", "exec"), {})
+
+
+def first_cells(page: str, heading: str) -> list[str]:
+    """Code in the first cells of a section's table rows."""
+    cells = re.findall(r"^\| (`.*?) \|", section(DOCS / page, heading), re.MULTILINE)
+    return [name for cell in cells for name in re.findall(r"`([^`]+)`", cell)]
+
+
+def test_method_lists_the_selections():
+    assert sorted(first_cells("method.md", "Selections")) == sorted([*PUBLISHED, *RULES, "all"])
+
+
+def test_method_and_how_to_list_the_scores():
+    scores = {*SCORES, BYTES}
+    assert sorted(first_cells("method.md", "Scores")) == sorted(scores)
+    listed = section(DOCS / "how-to.md", "Choose channels").partition("**`--by SCORE`**")[2]
+    assert scores <= {*re.findall(r"`(\w+)`", listed.partition("\n- **")[0])}
+
+
+def test_format_lists_the_kinds_of_source():
+    (row,) = re.findall(r"^\| `source_kind` .*$", (DOCS / "format.md").read_text(), re.MULTILINE)
+    assert {*re.findall(r"`(\w+)`", row)} == {"source_kind", *SOURCES}
 
 
 def test_format_lists_exactly_the_arrays_of_the_schema():

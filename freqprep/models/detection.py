@@ -15,6 +15,8 @@ from freqprep.errors import UsageError
 from freqprep.models.networks import check_name, open_resnet
 from freqprep.models.torchvision_ops import import_torchvision
 
+__all__ = ["Detector", "build_detector"]
+
 DETECTORS = ("fasterrcnn_resnet50_fpn", "maskrcnn_resnet50_fpn")
 """Architectures, by torchvision's names."""
 

@@ -9,6 +9,8 @@ from torch import nn
 
 from freqprep.errors import UsageError
 
+__all__ = ["ChannelGate", "GatedNetwork"]
+
 _OFF, _ON = 0.1, 2.0  # first biases of the two logits: 87 % start open
 
 

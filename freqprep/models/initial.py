@@ -18,6 +18,8 @@ from freqprep.models.rgb import load_rgb_network
 from freqprep.models.unfolding import norms_behind, unfold
 from freqprep.models.weight_files import COUNTER, fitting, is_folded, read_tensors, wrong_file
 
+__all__ = ["Loaded", "load_weights", "recalibrate_batch_norm"]
+
 _RESNETS_DIFFER = ("conv1.", "bn1.", "layer1.0.conv1.", "layer1.0.downsample.0.")
 _ARCHITECTURES_DIFFER = (
     *_RESNETS_DIFFER,

@@ -17,6 +17,8 @@ from freqprep.errors import UsageError, did_you_mean
 from freqprep.models.torchvision_ops import import_torchvision
 from freqprep.spectrum import BLOCK
 
+__all__ = ["build", "multiply_accumulates"]
+
 MODELS = ("resnet50", "mobilenet_v2")
 """Architectures, by torchvision's names."""
 

@@ -28,6 +28,8 @@ from freqprep.models.weight_files import fitting, is_folded, read_tensors, wrong
 if TYPE_CHECKING:
     import torch
 
+__all__ = ["RGBNetwork", "load_rgb_network"]
+
 Style = Literal["torchvision", "tensorflow"]
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)

@@ -6,7 +6,6 @@ Files may come from anyone: anything wrong with one is a named error.
 from __future__ import annotations
 
 import json
-import math
 import re
 import tempfile
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from typing import Any
 from freqprep.errors import FormatVersionError, StoreError, UnknownChannelError, UsageError
 from freqprep.spectrum.channels import CHANNELS, Selection, channels
 from freqprep.storage.disk import full_disk_named, write_parts
+from freqprep.storage.strict_json import finite, refuse_constant
 from freqprep.store.layout import PARTIAL_PREFIX
 
 SUFFIX = ".json"
@@ -132,7 +132,7 @@ def _json(data: bytes) -> Any:
     if len(data) > _MOST_BYTES:
         raise ValueError(f"it has more than {_MOST_BYTES} bytes")
     try:
-        document = json.loads(data, parse_constant=_no_number, parse_float=_finite)
+        document = json.loads(data, parse_constant=refuse_constant, parse_float=finite)
     except json.JSONDecodeError as error:
         raise ValueError(f"it is not JSON (line {error.lineno}, column {error.colno})") from None
     except UnicodeDecodeError as error:
@@ -144,15 +144,6 @@ def _json(data: bytes) -> Any:
     if document is None or _deeper(document, _MOST_LEVELS):
         raise ValueError(f"it is null, or nested more than {_MOST_LEVELS} deep")
     return document
-
-
-def _no_number(text: str) -> float:
-    raise ValueError(f"{text} is no number")
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    return value if math.isfinite(value) else _no_number(text)
 
 
 def _deeper(document: Any, levels: int) -> bool:

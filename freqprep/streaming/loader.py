@@ -86,7 +86,7 @@ class Loader:
     ----------
     split, selection, batch_size
         As given.
-    steps : ndarray of float32, shape (C,)
+    quantization_steps : ndarray of float32, shape (C,)
         Quantization steps of the chosen channels.
     epoch : int
         Epoch of the next batch, from 0; it rises when the last batch of one is delivered.
@@ -135,7 +135,7 @@ class Loader:
         check_split(split, "a loader")
         self.split = split
         self.selection = select(channels, split)
-        self.steps = split.steps[list(self.selection.indices)]
+        self.quantization_steps = split.steps[list(self.selection.indices)]
         self.batch_size = whole("batch_size", batch_size)
         budget = whole("window_bytes", window_bytes)
         check_content(split)
@@ -162,7 +162,7 @@ class Loader:
             split, self.selection, budget, whole("threads", threads), self._device, bool(reuse)
         )
         self._position = Position()
-        self._steps: torch.Tensor | None = None
+        self._device_steps: torch.Tensor | None = None
         self._lock = threading.RLock()
         self.wait_seconds = 0.0
         self._pipeline: Pipeline | None = None  # of the iterator that is alive
@@ -252,9 +252,11 @@ class Loader:
     def _batch(self, tensors: Tensors, rows: np.ndarray, epoch: int, step: int) -> Batch:
         import torch
 
-        if self._steps is None:  # sent to the device once; each batch has a copy made there
-            self._steps = torch.tensor(self.steps, device=self._device)
-        return Batch(*tensors, rows, self.split.sizes[rows], epoch, step, self._steps.clone())
+        if self._device_steps is None:  # sent to the device once; each batch has a copy made there
+            self._device_steps = torch.tensor(self.quantization_steps, device=self._device)
+        return Batch(
+            *tensors, rows, self.split.sizes[rows], epoch, step, self._device_steps.clone()
+        )
 
     def state_dict(self) -> dict[str, Any]:
         """Where the loader is, as JSON data: what fixes the order, the epoch and the step.
@@ -329,7 +331,7 @@ class Loader:
         order = self._order
         told = (order.rank, order.world_size) if order.world_size > 1 else self._told
         own = {"_memory": copy(self._memory), "_position": copy(self._position)}
-        gone = dict.fromkeys(("_pipeline", "_steps", "_lock"))
+        gone = dict.fromkeys(("_pipeline", "_device_steps", "_lock"))
         return {**self.__dict__, **own, **gone, "_told": told}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -66,7 +66,7 @@ def test_batches_are_the_stores_codes(split, mode, threads, batch_size):
             assert step + 1 == len(loader)
             assert seen == expected[: len(seen)].tolist()
         assert (loader.epoch, loader.step) == (2, 0)
-    np.testing.assert_array_equal(loader.steps, split.steps[[1, 64, 0]])
+    np.testing.assert_array_equal(loader.quantization_steps, split.steps[[1, 64, 0]])
 
 
 def test_sixteen_bit_codes_and_all_channels(crop_store):

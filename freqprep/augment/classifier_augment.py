@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from freqprep.augment import color
+from freqprep.augment import color_transforms
 from freqprep.augment.classifier_input import ClassifierInput, Policy
 from freqprep.augment.crops import (
     CROP_DRAWS,
@@ -22,6 +22,7 @@ from freqprep.augment.crops import (
     resized_center_crop,
 )
 from freqprep.augment.randomness import uniforms
+from freqprep.images.encoding import Encoding
 
 if TYPE_CHECKING:
     from freqprep.streaming.batch import Batch
@@ -35,15 +36,13 @@ class Preprocess:
     Parameters
     ----------
     inputs : ClassifierInput
-    steps : ndarray of float32, shape (C,)
-        Quantization steps of ``inputs.read``, in that order.
-    grid : tuple of int
-        Rows and columns of blocks of the stored codes.
+    encoding : Encoding
+        Grid and precision of the stored codes: ``split.attributes.encoding``.
     """
 
-    def __init__(self, inputs: ClassifierInput, steps: np.ndarray, grid: tuple[int, int]) -> None:
+    def __init__(self, inputs: ClassifierInput, encoding: Encoding) -> None:
         self.inputs = inputs
-        self._resample = inputs.resampler(steps, grid)
+        self._resample = inputs.resampler(encoding)
 
     @torch.no_grad()
     def __call__(self, codes: Tensor, sizes: np.ndarray) -> Tensor:
@@ -71,10 +70,8 @@ class Augment:
     Parameters
     ----------
     inputs : ClassifierInput
-    steps : ndarray of float32, shape (C,)
-        Quantization steps of ``inputs.read``, in that order.
-    grid : tuple of int
-        Rows and columns of blocks of the stored codes.
+    encoding : Encoding
+        Grid and precision of the stored codes: ``split.attributes.encoding``.
     policy : Policy
     seed : int
         At least 0.
@@ -83,14 +80,13 @@ class Augment:
     def __init__(
         self,
         inputs: ClassifierInput,
-        steps: np.ndarray,
-        grid: tuple[int, int],
+        encoding: Encoding,
         policy: Policy,
         seed: int,
     ) -> None:
         self.inputs, self.policy, self.seed = inputs, policy, seed
-        self._resample = inputs.resampler(steps, grid)
-        self._basis = color.Basis.of(inputs.used_selection)
+        self._resample = inputs.resampler(encoding)
+        self._basis = color_transforms.Basis.of(inputs.used_selection)
 
     @torch.no_grad()
     def __call__(self, batch: Batch) -> Tensor:
@@ -125,12 +121,12 @@ class Augment:
         draws = torch.from_numpy(uniforms(self.seed, epoch, rows, 4, _COLOR))
         draws = draws.to(data.device, torch.float32)
         for column, change, extent in (
-            (0, color.brightness, policy.brightness),
-            (1, color.contrast, policy.contrast),
-            (2, color.saturation, policy.saturation),
+            (0, color_transforms.brightness, policy.brightness),
+            (1, color_transforms.contrast, policy.contrast),
+            (2, color_transforms.saturation, policy.saturation),
         ):
             if extent:
                 data = change(data, 1 + extent * (2 * draws[:, column] - 1), basis)
         if policy.grey:
-            data = color.grey(data, draws[:, 3] < policy.grey, basis)
+            data = color_transforms.grey(data, draws[:, 3] < policy.grey, basis)
         return data

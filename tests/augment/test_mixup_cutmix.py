@@ -8,7 +8,7 @@ torch = pytest.importorskip("torch")
 from pixel_side import to_blocks  # noqa: E402
 from scipy import stats  # noqa: E402
 
-from freqprep.augment.mixing import cutmix, mix, mixup  # noqa: E402
+from freqprep.augment.mixup_cutmix import cutmix, mix, mixup  # noqa: E402
 from freqprep.errors import UsageError  # noqa: E402
 
 KEY = {"seed": 3, "epoch": 1, "step": 4}

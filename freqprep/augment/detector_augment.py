@@ -11,9 +11,10 @@ from torch import Tensor
 
 from freqprep.augment.crops import Windows, checked_sizes
 from freqprep.augment.detector_input import DetectorInput, DetectorPolicy
+from freqprep.augment.detector_targets import Move, targets_of
 from freqprep.augment.randomness import uniforms
 from freqprep.augment.resample import Resampler
-from freqprep.augment.targets import Move, targets_of
+from freqprep.images.encoding import Encoding
 from freqprep.store.object_table import ObjectTable
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class PaddedBatch:
     sizes : list of tuple of int
         Height and width of each image in frame pixels.
     targets : list of dict
-        See `freqprep.augment.targets.targets_of`; empty in evaluation.
+        See `freqprep.augment.detector_targets.targets_of`; empty in evaluation.
     """
 
     images: Tensor
@@ -47,15 +48,13 @@ class DetectorPreprocess:
     Parameters
     ----------
     inputs : DetectorInput
-    steps : ndarray of float32, shape (C,)
-        Quantization steps of ``inputs.read``, in that order.
-    grid : tuple of int
-        Rows and columns of blocks of the stored codes.
+    encoding : Encoding
+        Grid and precision of the stored codes: ``split.attributes.encoding``.
     """
 
-    def __init__(self, inputs: DetectorInput, steps: np.ndarray, grid: tuple[int, int]) -> None:
+    def __init__(self, inputs: DetectorInput, encoding: Encoding) -> None:
         self.inputs = inputs
-        self._resample = inputs.resampler(steps, grid)
+        self._resample = inputs.resampler(encoding)
 
     @torch.no_grad()
     def __call__(self, codes: Tensor, sizes: np.ndarray) -> PaddedBatch:
@@ -82,10 +81,8 @@ class DetectorAugment:
     Parameters
     ----------
     inputs : DetectorInput
-    steps : ndarray of float32, shape (C,)
-        Quantization steps of ``inputs.read``, in that order.
-    grid : tuple of int
-        Rows and columns of blocks of the stored codes.
+    encoding : Encoding
+        Grid and precision of the stored codes: ``split.attributes.encoding``.
     policy : DetectorPolicy
     seed : int
         At least 0.
@@ -98,8 +95,7 @@ class DetectorAugment:
     def __init__(
         self,
         inputs: DetectorInput,
-        steps: np.ndarray,
-        grid: tuple[int, int],
+        encoding: Encoding,
         policy: DetectorPolicy,
         seed: int,
         objects: ObjectTable,
@@ -107,7 +103,7 @@ class DetectorAugment:
     ) -> None:
         self.inputs, self.policy, self.seed = inputs, policy, seed
         self._objects, self._masks = objects, masks
-        self._resample = inputs.resampler(steps, grid)
+        self._resample = inputs.resampler(encoding)
 
     @torch.no_grad()
     def __call__(self, batch: Batch) -> PaddedBatch:
@@ -145,7 +141,7 @@ def _on_canvas(
     sizes = windows.kept // inputs.enlargement
     height, width = (inputs.enlargement * side for side in inputs.canvas(sizes))
     images = inputs.normalise(resample(codes, windows, flip, (height, width)))
-    for image, (rows, columns) in zip(images, inputs.places(sizes).tolist(), strict=True):
+    for image, (rows, columns) in zip(images, inputs.grid_sizes(sizes).tolist(), strict=True):
         image[:, rows:] = 0
         image[:, :, columns:] = 0
     return images, [_pair(size) for size in sizes]
