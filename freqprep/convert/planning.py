@@ -153,6 +153,10 @@ def class_list(request: Request, found: Discovered, replaced: set[str]) -> Class
     replaced : set of str
         Splits that will be replaced; their classes do not count.
 
+    Returns
+    -------
+    Classes
+
     Raises
     ------
     UsageError

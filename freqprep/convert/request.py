@@ -126,6 +126,10 @@ def read_classes(path: Path, kind: str) -> tuple[str | int, ...]:
     kind : str
         Kind of source; COCO's ids are whole numbers, all others are text.
 
+    Returns
+    -------
+    tuple of str or int
+
     Raises
     ------
     UsageError

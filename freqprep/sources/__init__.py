@@ -48,6 +48,10 @@ def discover(kind: str, root: Path, split: str | None, named: Mapping[str, Path]
     split : str or None
     named : mapping of str to Path
         Paths ``annotations`` and ``images`` that the user named; for COCO only.
+
+    Returns
+    -------
+    Discovered
     """
     return coco.discover(root, split, **named) if named else SOURCES[kind](root, split)
 

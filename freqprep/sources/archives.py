@@ -71,6 +71,10 @@ def images(root: Path, span: Span, ignored: Counter[str], folder: bytes = b"") -
     folder : bytes
         Leading folder that is removed from keys.
 
+    Returns
+    -------
+    list of ImageEntry
+
     Raises
     ------
     SourceError

@@ -88,6 +88,10 @@ def by_label(
     label : callable
         Function of sorted file names that returns the class of each.
 
+    Returns
+    -------
+    dict of bytes to ListImages
+
     Raises
     ------
     SourceError
@@ -132,6 +136,10 @@ def discovered(
         Class id -> name for people; the id by default.
     notes : sequence of str
         Notes on the source.
+
+    Returns
+    -------
+    Discovered
 
     Raises
     ------

@@ -67,6 +67,10 @@ def discover(
     images : Path, optional
         Folder that listed file names are relative to.
 
+    Returns
+    -------
+    Discovered
+
     Raises
     ------
     SourceError

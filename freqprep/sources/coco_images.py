@@ -96,6 +96,10 @@ def candidate_folders(
         Name of the split in the source, if it is stated.
     images : bytes or None
         Folder that the user named, relative to the source, or absolute.
+
+    Returns
+    -------
+    CandidateFolders
     """
     above = _above(file)
     if images is not None:
@@ -146,6 +150,10 @@ def locate(root: Path, names: Sequence[bytes], candidates: CandidateFolders) -> 
     names : sequence of bytes
         Listed names, unique.
     candidates : CandidateFolders
+
+    Returns
+    -------
+    Located
 
     Raises
     ------

@@ -11,21 +11,15 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from freqprep.storage.strict_json import refuse_constant
+
 _SPACE = re.compile(r"[ \t\n\r]*")
 
 Take = Callable[[Any], None]
 """Function of an element of an array."""
 
 
-class _NotANumber(ValueError):
-    """``NaN`` or ``Infinity``, which Python's parser accepts and JSON does not have."""
-
-
-def _refuse(constant: str) -> None:
-    raise _NotANumber(f"{constant} is not a number in JSON")
-
-
-_DECODER = json.JSONDecoder(parse_constant=_refuse)
+_DECODER = json.JSONDecoder(parse_constant=refuse_constant)
 
 
 def read_arrays(text: str, take: Mapping[str, Take]) -> set[str]:

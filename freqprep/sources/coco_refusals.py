@@ -43,6 +43,10 @@ def no_annotations(root: Path, unused: Mapping[bytes, str]) -> SourceError:
         Folder of the source.
     unused : mapping of bytes to str
         JSON file in it -> description.
+
+    Returns
+    -------
+    SourceError
     """
     seen = _look(os.fsencode(root))
     where = shown(os.fsencode(root))

@@ -27,6 +27,10 @@ def count_ignored(
         Paths that other splits list; consumed only as long as images are left.
     annotations : set of bytes
         Annotation files, which are counted or used elsewhere.
+
+    Returns
+    -------
+    Counter of str
     """
     ignored: Counter[str] = Counter()
     seen: set[bytes] = set()

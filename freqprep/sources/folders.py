@@ -238,6 +238,10 @@ def images(
     known : mapping of bytes to Level
         Folders that were listed before, by path.
 
+    Returns
+    -------
+    list of ImageEntry
+
     Raises
     ------
     SourceError

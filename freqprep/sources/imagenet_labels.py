@@ -111,6 +111,10 @@ def labels_by_name(
     key : callable
         Function of a file name that returns its key; by default the name itself.
 
+    Returns
+    -------
+    list of bytes
+
     Raises
     ------
     SourceError

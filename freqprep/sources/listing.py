@@ -219,6 +219,10 @@ def choose_splits(
     names : mapping of str to str
         Name in the source -> name in the store, if not that of `normalise_split`.
 
+    Returns
+    -------
+    dict of str to str
+
     Raises
     ------
     SourceError

@@ -54,6 +54,10 @@ def wnid_names(levels: Levels, home: Level, ids: Collection[bytes]) -> dict[str,
         Folder with the splits.
     ids : collection of bytes
         Class folders; the result is empty unless all are wnids.
+
+    Returns
+    -------
+    dict of str to str
     """
     if not home.files.keys() & _MARKS or not all(map(WNID.fullmatch, ids)):
         return {}

@@ -48,6 +48,10 @@ def split_level(levels: Levels, folder: Folder, elsewhere: Collection[bytes]) ->
         Folder of the split.
     elsewhere : collection of bytes
         Classes of other splits, which are not wrappers here.
+
+    Returns
+    -------
+    Level
     """
     here = levels.at(folder)
     own = folder.path.rpartition(b"/")[2]

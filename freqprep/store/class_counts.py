@@ -121,6 +121,10 @@ def count_objects(
         Class of each object, from 0.
     crowd, masked : ndarray of bool, shape (m,)
         Whether each object is a crowd, and whether it has a mask, if known.
+
+    Returns
+    -------
+    ClassCounts, ObjectCounts
     """
     classes, each = len(ids), np.diff(offsets)
     kept = np.repeat(valid, each)

@@ -63,6 +63,10 @@ class Manifest:
         where : Path
             Path of the manifest, for messages.
 
+        Returns
+        -------
+        Manifest
+
         Raises
         ------
         CorruptStoreError

@@ -75,6 +75,10 @@ class ObjectTable:
         path : Path
             Path of the split, for messages.
 
+        Returns
+        -------
+        ObjectTable
+
         Raises
         ------
         CorruptStoreError

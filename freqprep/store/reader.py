@@ -58,6 +58,10 @@ def reopen(path: Path, content_id: str) -> Split:
     content_id : str
         Content id that the work was started with.
 
+    Returns
+    -------
+    Split
+
     Raises
     ------
     CorruptStoreError
@@ -163,6 +167,10 @@ def find_row(split: Split, text: str) -> int:
     split : Split
     text : str
         Number, negative ones counting from the end, or key of the row.
+
+    Returns
+    -------
+    int
 
     Raises
     ------

@@ -47,6 +47,10 @@ def selection_costs(
     selections : iterable of Selection
     splits : sequence of Split
         Without any, only costs that do not depend on data.
+
+    Returns
+    -------
+    list of SelectionCost
     """
     measured = [ChannelBytes.of(split) for split in splits]
     images = max(sum(int(split.valid.sum()) for split in splits), 1)
