@@ -1,6 +1,7 @@
-"""Images to a store: list the source, plan, map the shards over workers, publish.
+"""Conversion: list the source, plan, convert the shards in workers, publish.
 
-``convert`` is the whole of ``freqprep convert``; `estimate` is its ``--dry-run``.
+``convert`` does all that ``freqprep convert`` does; `freqprep.convert.estimate` is its
+``--dry-run``.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ __all__ = ["Request", "convert"]
 
 
 def convert(request: Request) -> dict[str, SplitSummary]:
-    """Convert every split asked for.
+    """Convert the requested splits of a source to a store.
 
     Parameters
     ----------
@@ -59,20 +60,20 @@ def convert(request: Request) -> dict[str, SplitSummary]:
     Returns
     -------
     dict of str to SplitSummary
-        The finished splits, by name. Images that could not be converted are counted there; they
-        are no error.
+        Finished splits by name. Images that could not be converted are counted there, and are
+        not an error.
 
     Raises
     ------
     SplitExistsError
-        A split is there already, and neither resume, overwrite nor retry was asked for.
+        A split exists already, and the request has none of resume, overwrite and retry.
     SourceError, StoreError
-        See `freqprep.errors`. What was finished until then stays, for ``resume``.
+        See `freqprep.errors`. Finished shards are kept for ``resume``.
     """
     say(f"listing {shown(os.fsencode(request.source))}")
     found = discover(request)
     with store_lock(request.store), full_disk_named(request.store):
-        store_exists(request.store)
+        store_exists(request.store)  # refuses anything else at this path
         partials = partial_splits(request, found)
         for partial in partials.values():
             partial.tidy()
@@ -93,7 +94,7 @@ def _prepare(
     todo: Mapping[str, PartialSplit],
     found: Discovered,
 ) -> None:
-    """Leave each partial to do with a plan: the stored one on resume, else a new one."""
+    """Give each split to convert a plan: the saved one on resume, else a new one."""
     if request.retry_rejected:
         store = open_store(request.store)
         for name, partial in todo.items():
@@ -114,7 +115,7 @@ def _prepare(
     open_or_create_root(request.store)
     for name in plans:
         todo[name].discard()
-    # All begin before any is planned: a kill in between leaves none to be taken for finished.
+    # All are started before any is planned: after a kill in between, none looks finished.
     for name in plans:
         todo[name].start()
     for name, plan in plans.items():

@@ -1,4 +1,4 @@
-"""Kinds of JSON files in a data set, told apart without parsing them."""
+"""Kinds of JSON files in a data set, found without parsing them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from freqprep.sources.files import open_regular
 
 OBJECTS, KEYPOINTS, DAMAGED = "objects", "keypoints", "damaged"
 READABLE = (OBJECTS, KEYPOINTS, DAMAGED)
-"""Kinds of files that have boxes, or may have had them: reading one says what is wrong."""
+"""Kinds of files that have boxes, or may have had them: reading one reports what is wrong."""
 
 _BLOCK = 2**20
 _OVERLAP = 64
@@ -29,10 +29,10 @@ class _Scan(NamedTuple):
 
 
 def kind_of(path: bytes) -> str:
-    """What a JSON file holds: `OBJECTS`, `DAMAGED`, or a description of something else.
+    """Return the kind of a JSON file: one of `READABLE`, or a description of something else.
 
-    Only its first and last bytes, the keys of its arrays and the beginning of its annotations are
-    looked at: half a gigabyte takes a fraction of a second.
+    Only the first and last bytes, the keys of arrays and the start of the annotations are checked:
+    half a gigabyte takes a fraction of a second.
     """
     try:
         with open_regular(path) as file:

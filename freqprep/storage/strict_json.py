@@ -13,7 +13,7 @@ def refuse_constant(text: str) -> NoReturn:
     ------
     ValueError
     """
-    raise ValueError(f"{text} is no number")
+    raise ValueError(f"{text} is not a number in JSON")
 
 
 def finite(text: str) -> float:
@@ -25,4 +25,6 @@ def finite(text: str) -> float:
         The number is too large for a float.
     """
     value = float(text)
-    return value if math.isfinite(value) else refuse_constant(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is too large for a float")
+    return value
