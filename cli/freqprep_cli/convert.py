@@ -18,7 +18,7 @@ from freqprep.errors import UsageError
 from freqprep.storage.disk import free_bytes
 from freqprep.text.quantities import plural
 from freqprep.text.quantities import size as size_text
-from freqprep_cli.output import place, print_json
+from freqprep_cli.output import print_json, shown_path
 from freqprep_cli.summary_text import describe, describe_estimate
 
 EXIT_TOO_MANY_REJECTS = 3
@@ -215,7 +215,7 @@ def convert(
             typer.echo(describe(summary))
     for name, summary in summaries.items():
         if summary.rejected:
-            where = place(rejects_path(store, name))
+            where = shown_path(rejects_path(store, name))
             rejects = plural(summary.rejected, "rejected image")
             typer.echo(f"{rejects} of {name}: see {where}", err=True)
     if rejected > max_failures:

@@ -1,4 +1,4 @@
-"""The page's sections with figures, as HTML. Names go through `escape_html`."""
+"""Sections of the page, as HTML. Names go through `escape_html`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _SHEETS = ("Y (brightness)", "Cb (blue against yellow)", "Cr (red against green)
 
 
 def head(report: ReportData) -> str:
-    """What was analysed and what was chosen."""
+    """Write the head: the split, and the chosen channels."""
     analysis, chosen = report.analysis, report.selection.indices
     store = escape_html(analysis.store.rstrip("/").rsplit("/", 1)[-1])
     facts = [
@@ -113,7 +113,7 @@ def _network_tile(report: ReportData) -> str:
 
 
 def scores(report: ReportData) -> str:
-    """A map of each score."""
+    """Write the maps of the scores."""
     cards = "".join(_card(figure, caption=True) for figure in score_figures(report))
     return _section(
         "scores",
@@ -128,7 +128,7 @@ def scores(report: ReportData) -> str:
 
 
 def curves(report: ReportData) -> str:
-    """What more channels bring."""
+    """Write the curves along the ranking."""
     cards = "".join(_card(figure, caption=True) for figure in curve_figures(report))
     return _section(
         "curves",
@@ -143,7 +143,7 @@ def curves(report: ReportData) -> str:
 
 
 def pictures(report: ReportData, shown: list[SampleImage]) -> str:
-    """SampleImage images from few channels to all."""
+    """Write the sample images, from few channels to all."""
     parts = []
     for sample in shown:
         cells = "".join(_picture(report, sample, image) for image in sample.reconstructions)
@@ -177,7 +177,7 @@ alt="{escape_html(sample.key)} from {plural(count, "channel")}">
 
 
 def channel_gallery(report: ReportData, split: Split, shown: list[SampleImage]) -> str:
-    """All channels of the first sample image."""
+    """Write all channels of the first sample image."""
     if not shown:
         return ""
     sheets = gallery(split, shown[0].row, report.chosen)
@@ -205,7 +205,7 @@ def channel_gallery(report: ReportData, split: Split, shown: list[SampleImage]) 
 
 
 def ranking(report: ReportData) -> str:
-    """All channels with all scores."""
+    """Write the table of all channels with all scores."""
     return _section(
         "ranking",
         "The ranking",
@@ -217,7 +217,7 @@ def ranking(report: ReportData) -> str:
 
 
 def overlap(report: ReportData) -> str:
-    """The chosen channels against published selections."""
+    """Write the comparison with published selections."""
     cards = "".join(_card(figure) for figure in overlap_figures(report))
     key = "".join(
         f'<span><span class="swatch {kind.replace(" ", "-")}"></span>{kind}</span>'
@@ -233,7 +233,7 @@ def overlap(report: ReportData) -> str:
 
 
 def redundancy(report: ReportData) -> str:
-    """What channels share, how stable the scores are, what could not be computed."""
+    """Write redundancy, the stability of the scores, and unavailable scores."""
     stable = f'<div class="card"><h3>How stable the scores are</h3>{stability_table(report)}</div>'
     beside = f"<div>{stable}{unavailable_table(report)}</div>"
     return _section(
@@ -249,7 +249,7 @@ def redundancy(report: ReportData) -> str:
 
 
 def drift(report: ReportData) -> str:
-    """How another split differs, if one was compared."""
+    """Write the comparison with another split, if there is one."""
     figure = drift_figure(report)
     if report.drift is None or figure is None:
         return ""
