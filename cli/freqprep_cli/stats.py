@@ -187,7 +187,7 @@ class _Files:
             check_matplotlib()
 
     def write(self, result: StatsResult, split: Split) -> None:
-        """Write the files, and say where they are."""
+        """Write the files, and print their paths on stderr."""
         indices = result.choice.selection.indices
         if self.report is not None:
             write_report(result, split, self.report)

@@ -17,7 +17,7 @@ _HUE_STEP = 0.618034
 _SMALLEST_TEXT = 10
 _LONGEST_CAPTION = 60
 _FAR = 1e6
-"""Boxes are clipped at so many pixels from the origin, so that nothing overflows."""
+"""Boxes are clipped at this distance from the origin, in pixels, against overflow."""
 
 
 def draw_objects(

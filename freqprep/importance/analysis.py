@@ -108,6 +108,10 @@ def analyse(split: Split, top: int = DEFAULT_TOP, jobs: int | None = None) -> An
     jobs : int, optional
         Number of worker processes; one per core by default.
 
+    Returns
+    -------
+    Analysis
+
     Raises
     ------
     StoreError, CorruptStoreError

@@ -122,6 +122,10 @@ def parse_budget(split: Split, top: int, by: str, budget: str | None) -> ParsedB
     budget : str or None
         An amount (see `proposal.parse_amount`), or a selection whose size is the limit.
 
+    Returns
+    -------
+    ParsedBudget
+
     Raises
     ------
     UsageError
@@ -161,6 +165,10 @@ def choose(
     judge : callable, optional
         Function from selections to network results.
 
+    Returns
+    -------
+    Choice
+
     Raises
     ------
     UsageError
@@ -191,6 +199,10 @@ def candidate_selections(analysis: Analysis, top: int, limit: float) -> tuple[Se
         Number of channels, at most.
     limit : float
         Bytes on disk per image, at most.
+
+    Returns
+    -------
+    tuple of Selection
     """
     cost = analysis.channel_bytes
     filled = {

@@ -50,6 +50,10 @@ def collect(split: Split, jobs: int | None = None) -> Collected:
     jobs : int, optional
         Number of worker processes; one per core by default.
 
+    Returns
+    -------
+    Collected
+
     Raises
     ------
     StoreError

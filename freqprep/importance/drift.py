@@ -65,6 +65,10 @@ def compute_drift(here: Analysis, there: Analysis, by: str, top: int) -> Drift:
     top : int
         Number of top channels whose overlap is measured.
 
+    Returns
+    -------
+    Drift
+
     Raises
     ------
     UsageError

@@ -82,6 +82,10 @@ class NetworkSample:
             Size of the sample, at most.
         seed : int
 
+        Returns
+        -------
+        NetworkSample
+
         Raises
         ------
         UsageError
@@ -192,7 +196,7 @@ def evaluate_selections(
 
     Memory stays below 1 GB besides the network's own.
     """
-    with Progress("network", len(sample) * len(selections), unit="answer") as progress:
+    with Progress("network", len(sample) * len(selections), unit="evaluation") as progress:
         return _evaluate(split, network, sample, selections, progress.update)
 
 
@@ -235,8 +239,9 @@ def forward_selection(
 
     Parameters
     ----------
-    split, network, sample
-        As in `evaluate`.
+    split : Split
+    network : Network
+    sample : NetworkSample
     count : int
         Number of channels to add; fewer if no more are allowed or fit.
     allowed : iterable of int, optional
@@ -247,6 +252,10 @@ def forward_selection(
         Bytes that ``start`` and the added channels may take together; needs ``channel_bytes``.
     start : sequence of int
         Raster indices chosen beforehand.
+
+    Returns
+    -------
+    ForwardSelection
 
     Raises
     ------

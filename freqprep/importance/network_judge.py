@@ -96,8 +96,12 @@ class NetworkJudge:
             of the default score.
         budget : Budget
             Size limit of the selected channels.
+
+        Returns
+        -------
+        Ranking
         """
-        # On grey images a network's loss says little: start with the mean colours.
+        # On grey images a network's loss is not informative: start with the mean colours.
         fits = analysis.bytes_of(_MEANS) <= budget.limit
         start = _MEANS if top > len(_MEANS) and fits else ()
         found = forward_selection(

@@ -63,6 +63,10 @@ def compute_stats(
     jobs : int, optional
         Number of worker processes; one per core by default.
 
+    Returns
+    -------
+    StatsResult
+
     Raises
     ------
     UsageError
@@ -114,6 +118,10 @@ def other_split(store: Store, split: Split, other: str) -> Split:
         is returned.
     other : str
         Name of a split, path of a store, or path of a split in a store.
+
+    Returns
+    -------
+    Split
 
     Raises
     ------

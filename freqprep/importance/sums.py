@@ -80,6 +80,10 @@ class Sums:
             Number of classes; 0 for images without labels.
         objects : bool
             Whether blocks that boxes touch are counted.
+
+        Returns
+        -------
+        Sums
         """
         codes = 2 * LARGEST_CODE[precision]
 

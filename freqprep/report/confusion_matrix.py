@@ -36,6 +36,10 @@ def draw_confusion(
         Names of the rows and of the columns.
     palette : Palette
         Colours of the figure.
+
+    Returns
+    -------
+    Figure
     """
     rows, columns = matrix.shape
     named = max(rows, columns) <= _MOST_NAMES
@@ -47,7 +51,7 @@ def draw_confusion(
     axes = figure.add_axes((margin / width, margin / height, across / width, down / height))
     share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     axes.imshow(share, cmap="Blues", vmin=0, vmax=1, aspect="auto", interpolation="none")
-    axes.set_xlabel("answered", color=palette.ink)
+    axes.set_xlabel("predicted", color=palette.ink)
     axes.set_ylabel("label", color=palette.ink)
     axes.tick_params(length=0, colors=palette.ink, labelsize=9)
     if named:

@@ -39,7 +39,7 @@ class ReportFigure:
 
 
 def score_figures(report: ReportData) -> list[ReportFigure]:
-    """Return a heat map of each score, the score that ranks first."""
+    """Return a heat map of each score, beginning with the score of the ranking."""
     return [
         ReportFigure(
             f"score-{number:02}-{_slug(ranking.name)}",

@@ -44,8 +44,8 @@ def head(report: ReportData) -> str:
         ("content id", f"<code>{escape_html(analysis.content_id)}</code>"),
     ]
     if report.network:
-        asked = f"{escape_html(report.network)}, asked about {plural(report.sample, 'image')}"
-        facts.append(("network", asked))
+        network = f"{escape_html(report.network)}, evaluated on {plural(report.sample, 'image')}"
+        facts.append(("network", network))
     share = percent(report.byte_share(chosen), space=True)
     listed = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in facts)
     names = ",<wbr>".join(report.selection.names)
@@ -136,7 +136,7 @@ def curves(report: ReportData) -> str:
         f"The line takes the channels in the order of <b>{escape_html(report.ranking.name)}</b>,"
         " the most important first. The orange diamond is the chosen selection, the circles are"
         " selections published elsewhere. A point off the line differs from as many channels by"
-        " the ranking; more PSNR and right answers are better, fewer bytes and nats.",
+        " the ranking; higher PSNR and accuracy are better, and fewer bytes and nats.",
         f'<div class="cards two">{cards}</div>',
         intro_is_html=True,
     )
@@ -242,8 +242,8 @@ def redundancy(report: ReportData) -> str:
         "The map shows for each two channels how their activity (how large their coefficients"
         " are) goes together from image to image. Dark red: where one is strong the other is;"
         " white: they do not depend on each other. Inside a component, low frequencies come first;"
-        " orange marks at the edges are chosen channels. Of a group that goes together, a few say"
-        " most of what all say.",
+        " orange marks at the edges are chosen channels. Of a correlated group, a few"
+        " channels carry most of the information.",
         f'<div class="cards two uneven">{_card(correlation_figure(report))}{beside}</div>',
     )
 

@@ -174,9 +174,9 @@ def _accuracy(report: ReportData) -> Curve:
         report,
         "top-1",
         "Top-1 of the network",
-        "right answers, %",
+        "top-1 accuracy, %",
         lambda loss, accuracy: 100 * accuracy,
-        "How often the network's first answer is right when it sees images from these channels"
+        "How often the network's first class is right on images from these channels"
         " only; it was trained on whole images and is not trained again.",
     )
 
@@ -188,8 +188,8 @@ def _loss(report: ReportData) -> Curve:
         "Cross-entropy of the network",
         "cross-entropy, nats",
         lambda loss, accuracy: loss,
-        "The network's mean surprise at the right answer; lower is better. It tells selections"
-        " apart more finely than right answers do.",
+        "The network's mean cross-entropy on the same images; lower is better. It separates"
+        " selections more finely than accuracy does.",
     )
 
 

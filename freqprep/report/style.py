@@ -109,6 +109,10 @@ def as_svg(name: str, draw: DrawFigure, label: str) -> str:
         Function from a palette to a figure.
     label : str
         Label for screen readers, escaped.
+
+    Returns
+    -------
+    str
     """
     from matplotlib.backends.backend_svg import FigureCanvasSVG
 

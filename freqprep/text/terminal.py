@@ -44,6 +44,10 @@ def shortened(text: str, most: int) -> str:
     text : str
     most : int
         Largest width in columns, at least 4.
+
+    Returns
+    -------
+    str
     """
     text = on_one_line(text)
     if width(text) <= most:
@@ -72,6 +76,10 @@ def wrapped(text: str, most: int, hang: str = "") -> list[str]:
         Largest width of a line, columns.
     hang : str
         Prefix of the lines after the first.
+
+    Returns
+    -------
+    list of str
     """
     first, *rest = text.split(" ")
     lines = [first]
@@ -92,6 +100,10 @@ def paragraph(text: str, hang: str = "  ") -> str:
         Text; leading spaces indent all lines.
     hang : str
         Prefix of the lines after the first, after the indent.
+
+    Returns
+    -------
+    str
     """
     words = on_one_line(text).strip(" ")
     indent = " " * (len(text) - len(text.lstrip(" ")))
@@ -107,6 +119,10 @@ def table(rows: Iterable[tuple[str, str]], most: int | None = None) -> str:
     rows : iterable of (str, str)
     most : int, optional
         Largest width of a line; the terminal's by default.
+
+    Returns
+    -------
+    str
     """
     rows = [(on_one_line(name), on_one_line(value)) for name, value in rows]
     most = columns_of_terminal() if most is None else most
@@ -135,6 +151,10 @@ def columns(heads: Sequence[str], rows: Sequence[Sequence[str]], most: int | Non
     rows : sequence of sequence of str
     most : int, optional
         Largest width of a line; the terminal's by default.
+
+    Returns
+    -------
+    str
     """
     lines = [list(map(on_one_line, line)) for line in ([heads, *rows] if heads else rows)]
     most = columns_of_terminal() if most is None else most
