@@ -16,7 +16,9 @@ from coco_folder import coco_folder
 
 import freqprep
 from freqprep.images.decode import REASONS
-from freqprep.spectrum.channels import NAMES, STORED_ORDER
+from freqprep.importance.ranking import BYTES, SCORES
+from freqprep.sources import SOURCES
+from freqprep.spectrum.channels import NAMES, PUBLISHED, RULES, STORED_ORDER
 from freqprep.store.schema import IMAGE_ARRAYS, OBJECT_ARRAYS, ROWS_PER_SHARD
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -45,14 +47,17 @@ def prose(page: Path) -> str:
 
 
 def anchors(page: Path) -> set[str]:
-    """Anchors of a page's headings, as GitHub makes them."""
-    headings = re.findall(r"^#+ (.*)$", prose(page), re.MULTILINE)
-    words = (re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings)
-    return {text.replace(" ", "-") for text in words}
+    """Anchors of the headings of a page."""
+    return {anchor_of(heading) for heading in re.findall(r"^#+ (.*)$", prose(page), re.MULTILINE)}
+
+
+def anchor_of(heading: str) -> str:
+    """Anchor of a heading, as GitHub makes it."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
 def section(page: Path, heading: str) -> str:
-    """What stands below a second-level heading."""
+    """Text below a second-level heading."""
     return page.read_text().split(f"\n## {heading}\n")[1].split("\n## ")[0]
 
 
@@ -104,6 +109,14 @@ def test_links_lead_somewhere(page):
             assert anchor in anchors(linked), f"{page.name} links to {target}"
 
 
+@pytest.mark.parametrize("name", ["how-to.md", "method.md", "format.md", "architecture.md"])
+def test_contents_list_every_section(name):
+    contents, _, rest = (DOCS / name).read_text().partition("\n## ")
+    headings = re.findall(r"^## (.*)$", f"\n## {rest}", re.MULTILINE)
+    listed = re.findall(r"\]\(#([^)]+)\)", contents)
+    assert [anchor_of(heading) for heading in headings if anchor_of(heading) not in listed] == []
+
+
 @pytest.mark.parametrize("command", REFERENCE["commands"]())
 def test_commands_are_documented(command):
     for page in (ROOT / "README.md", DOCS / "how-to.md", DOCS / "cli.md"):
@@ -143,6 +156,28 @@ def test_snippets_run_on_annotated_images(code, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     synthetic.make(source, Path("coco.zarr"), kind="coco", size=64)
     exec(compile(code, "snippet", "exec"), {})
+
+
+def first_cells(page: str, heading: str) -> list[str]:
+    """Code in the first cells of a section's table rows."""
+    cells = re.findall(r"^\| (`.*?) \|", section(DOCS / page, heading), re.MULTILINE)
+    return [name for cell in cells for name in re.findall(r"`([^`]+)`", cell)]
+
+
+def test_method_lists_the_selections():
+    assert sorted(first_cells("method.md", "Selections")) == sorted([*PUBLISHED, *RULES, "all"])
+
+
+def test_method_and_how_to_list_the_scores():
+    scores = {*SCORES, BYTES}
+    assert sorted(first_cells("method.md", "Scores")) == sorted(scores)
+    listed = section(DOCS / "how-to.md", "Choose channels").partition("**`--by SCORE`**")[2]
+    assert scores <= {*re.findall(r"`(\w+)`", listed.partition("\n- **")[0])}
+
+
+def test_format_lists_the_kinds_of_source():
+    (row,) = re.findall(r"^\| `source_kind` .*$", (DOCS / "format.md").read_text(), re.MULTILINE)
+    assert {*re.findall(r"`(\w+)`", row)} == {"source_kind", *SOURCES}
 
 
 def test_format_lists_exactly_the_arrays_of_the_schema():

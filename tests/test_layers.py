@@ -24,7 +24,7 @@ def floors() -> list[list[str]]:
 FLOOR = {name: number for number, names in enumerate(floors()) for name in names}
 # These import torch inside functions only: what imports them works without it.
 TORCH_WHEN_USED = {
-    "freqprep.importance.network",
+    "freqprep.importance.network_evaluation",
     "freqprep.models",
     "freqprep.models.rgb",
     "freqprep.models.torchvision_ops",

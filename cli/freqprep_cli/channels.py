@@ -17,7 +17,7 @@ from freqprep.store.reader import open_store
 from freqprep.store.selection_costs import SelectionCost, selection_costs
 from freqprep.store.selections import problems, saved_selections, select
 from freqprep.store.split import Split
-from freqprep.text.quantities import plural, size
+from freqprep.text.quantities import percent, plural, size
 from freqprep.text.terminal import (
     columns,
     columns_of_terminal,
@@ -27,7 +27,7 @@ from freqprep.text.terminal import (
     table,
     wrapped,
 )
-from freqprep_cli.output import percent, print_json
+from freqprep_cli.output import print_json
 
 _NAME_ROOM = 26
 _OTHER_WAYS = (
@@ -160,7 +160,7 @@ def _table(costs: Sequence[SelectionCost], saved: Sequence[str]) -> str:
         row = [shortened(name, _NAME_ROOM - len(mark)) + mark, str(len(cost.selection))]
         row += [_components(cost), str(cost.ranges)]
         if cost.bytes_per_image is not None:
-            row += [size(cost.bytes_per_image), percent(cost.share)]
+            row += [size(cost.bytes_per_image), percent(cost.share, 2)]
         rows.append(row)
     return columns(heads + ["an image", "of all"] * measured, rows)
 
@@ -173,7 +173,9 @@ def _one(cost: SelectionCost) -> str:
         f"  ranges       {cost.ranges} of a shard",
     ]
     if cost.bytes_per_image is not None:
-        lines.append(f"  an image     {size(cost.bytes_per_image)}, {percent(cost.share)} of all")
+        lines.append(
+            f"  an image     {size(cost.bytes_per_image)}, {percent(cost.share, 2)} of all"
+        )
     chosen = set(cost.selection.indices)
     lines += ["", "  " + "   ".join(name.capitalize().ljust(2 * BLOCK - 1) for name in COMPONENTS)]
     for v in range(BLOCK):

@@ -1,4 +1,4 @@
-"""Entry point: signals, and what happens to errors."""
+"""Entry point of the command line: signals, warnings and errors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ EXIT_INTERRUPTED = 130
 
 
 def main() -> None:
-    """Run the command line; errors become one line on stderr and an exit code."""
+    """Run the command line; an error is one line on stderr and an exit code."""
     try:
         signal.signal(signal.SIGTERM, _as_interrupt)
         _run()
@@ -24,7 +24,7 @@ def main() -> None:
 
 
 def _run() -> None:
-    # Imported here, which takes half a second: an interrupt meanwhile is no traceback.
+    # Imported here because it takes half a second: an interrupt meanwhile gives no traceback.
     from freqprep.errors import FreqprepError
     from freqprep.progress import say
     from freqprep_cli.app import app
@@ -33,7 +33,7 @@ def _run() -> None:
         say(f"warning: {message} ({category.__name__})", logging.WARNING)
 
     warnings.showwarning = show_warning
-    if isinstance(sys.stdout, io.TextIOWrapper):  # file names may be no text
+    if isinstance(sys.stdout, io.TextIOWrapper):  # file names need not be text
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         app(prog_name="freqprep")

@@ -14,11 +14,6 @@ def print_json(document: dict[str, Any]) -> None:
     typer.echo(json.dumps(document, indent=2, allow_nan=False))
 
 
-def percent(share: float | None) -> str:
-    """A share of 1 in percent; a dash where there is none."""
-    return "-" if share is None else f"{share:.2%}"
-
-
 def place(path: Path) -> str:
     """A path as one would type it here."""
     here = Path.cwd()

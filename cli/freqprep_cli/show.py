@@ -8,9 +8,9 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from freqprep.drawing.channels import contact_sheet
-from freqprep.drawing.files import FORMATS, check_ending, write_picture
-from freqprep.drawing.objects import draw_objects
+from freqprep.drawing.channel_tiles import contact_sheet
+from freqprep.drawing.object_overlay import draw_objects
+from freqprep.drawing.picture_files import FORMATS, check_ending, write_picture
 from freqprep.images.rle import decode_mask
 from freqprep.spectrum.dct import grid_of
 from freqprep.store.reader import find_row, open_store

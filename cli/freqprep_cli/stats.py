@@ -12,8 +12,8 @@ from freqprep.importance.analysis import DEFAULT_TOP
 from freqprep.importance.choice import BEST
 from freqprep.importance.network_judge import NETWORK_SCORES
 from freqprep.importance.ranking import BYTES, SCORES
-from freqprep.importance.request import StatsRequest, find, other_split
-from freqprep.importance.result import chosen_from, to_document
+from freqprep.importance.request import StatsRequest, compute_stats, other_split
+from freqprep.importance.result import made_from, to_document
 from freqprep.progress import say
 from freqprep.report import PLOT_FILES, write_plots, write_report
 from freqprep.report.style import check_matplotlib
@@ -151,24 +151,24 @@ def stats(
     opened = open_store(store)
     chosen_split = opened.only(split)
     other = None if compare is None else other_split(opened, chosen_split, compare)
-    inquiry = StatsRequest(top, by, budget, network, sample, scores)
-    findings = find(chosen_split, inquiry, other, jobs)
-    indices = findings.choice.selection.indices
+    request = StatsRequest(top, by, budget, network, sample, scores)
+    result = compute_stats(chosen_split, request, other, jobs)
+    indices = result.choice.selection.indices
     if report is not None:
-        write_report(findings, chosen_split, report)
+        write_report(result, chosen_split, report)
         say(f"report: {report}")
     if plots is not None:
-        say(f"plots: {len(write_plots(findings, chosen_split, plots))} files in {plots}")
+        say(f"plots: {len(write_plots(result, chosen_split, plots))} files in {plots}")
     if output is not None:
-        write_selection(output, Selection(indices, output.stem), chosen_from(findings))
+        write_selection(output, Selection(indices, output.stem), made_from(result))
         say(f"saved: {output}")
     if save is not None:
-        path = save_selection(store, Selection(indices, save), chosen_from(findings))
+        path = save_selection(store, Selection(indices, save), made_from(result))
         say(f"saved as {save}: {path}")
     if json:
-        print_json(to_document(findings))
+        print_json(to_document(result))
     else:
-        typer.echo(describe(findings))
+        typer.echo(describe(result))
 
 
 def _check_plots(plots: Path | None, overwrite: bool) -> None:

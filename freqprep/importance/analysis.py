@@ -115,7 +115,7 @@ def analyse(split: Split, top: int = DEFAULT_TOP, jobs: int | None = None) -> An
     """
     collected = collect(split, jobs)
     sums, steps = collected.sums, split.steps.astype(np.float64)
-    whole = sums.whole()
+    whole = sums.total()
     rankings: dict[str, Ranking] = {}
     unavailable: dict[str, str] = {}
     for score in SCORES.values():

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from freqprep.errors import UnknownChannelError, UsageError, did_you_mean
 from freqprep.importance.analysis import DEFAULT_SCORE, Analysis
-from freqprep.importance.proposal import BUDGET_REMEDY, fill, parse_budget, propose
+from freqprep.importance.proposal import BUDGET_REMEDY, fill, parse_amount, propose
 from freqprep.importance.ranking import Ranking
 from freqprep.spectrum import BLOCK
 from freqprep.spectrum.channels import (
@@ -63,17 +63,17 @@ class Budget:
 
 
 @dataclass(frozen=True)
-class BudgetRequest:
-    """A budget in words, understood: bytes an image, or a selection that shall not be exceeded."""
+class ParsedBudget:
+    """A budget as the user wrote it: bytes an image, or a selection that must not be exceeded."""
 
     name: str
-    most: float | Selection
+    limit: float | Selection
 
-    def budget(self, analysis: Analysis) -> Budget:
-        """The same in bytes."""
-        if isinstance(self.most, Selection):
-            return Budget(analysis.bytes_of(self.most.indices), self.name)
-        return Budget(self.most, self.name)
+    def resolve(self, analysis: Analysis) -> Budget:
+        """Return the budget in bytes an image."""
+        if isinstance(self.limit, Selection):
+            return Budget(analysis.bytes_of(self.limit.indices), self.name)
+        return Budget(self.limit, self.name)
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class Choice:
     candidates : tuple of Selection
         What each score, each rule and each published list gives within the count and the budget;
         named after it.
-    judged : tuple of NetworkResult
+    network_results : tuple of NetworkResult
         The network's verdict on each candidate; empty without a network.
     """
 
@@ -100,13 +100,13 @@ class Choice:
     selection: Selection
     budget: Budget
     candidates: tuple[Selection, ...]
-    judged: tuple[NetworkResult, ...] = ()
+    network_results: tuple[NetworkResult, ...] = ()
 
 
 Judge = Callable[[Sequence[Selection]], tuple[NetworkResult, ...]]
 
 
-def asked_budget(split: Split, top: int, by: str, budget: str | None) -> BudgetRequest:
+def parse_budget(split: Split, top: int, by: str, budget: str | None) -> ParsedBudget:
     """What the user's words for a budget mean, before any channel's bytes are known.
 
     Without words there is no limit; but the best (`BEST`) of as many channels as a published
@@ -120,15 +120,15 @@ def asked_budget(split: Split, top: int, by: str, budget: str | None) -> BudgetR
     if budget is None:
         same = [name for name in PUBLISHED if len(published(name)) == top]
         if by != BEST or not same:
-            return BudgetRequest("", math.inf)
+            return ParsedBudget("", math.inf)
         budget = same[0]
-    amount = parse_budget(budget, int(split.valid.sum()))
+    amount = parse_amount(budget, int(split.valid.sum()))
     if amount is not None:
-        return BudgetRequest(budget, amount)
+        return ParsedBudget(budget, amount)
     if budget.strip().isdecimal():
         raise UsageError(f"a budget of {budget!r} has no unit", BUDGET_REMEDY)
     try:
-        return BudgetRequest(budget, select(budget, split))
+        return ParsedBudget(budget, select(budget, split))
     except UnknownChannelError:
         remedy = did_you_mean(budget, (*PUBLISHED, *saved_selections(split.path.parent)))
         raise UsageError(f"{budget!r} is no budget", remedy + BUDGET_REMEDY) from None
@@ -160,12 +160,12 @@ def choose(
     ranking = analysis.ranking(score)
     chosen = propose(score, ranking.order, top, analysis.channel_bytes, budget.limit)
     candidates = candidate_selections(analysis, top, budget.limit)
-    judged = judge(candidates) if judge else ()
-    if by == BEST and judged:
-        best = min(judged, key=lambda verdict: verdict.loss)
+    network_results = judge(candidates) if judge else ()
+    if by == BEST and network_results:
+        best = min(network_results, key=lambda one: one.loss)
         score, chosen = best.name, best.selection
         ranking = analysis.rankings.get(score, ranking)
-    return Choice(score, ranking, chosen, budget, candidates, judged)
+    return Choice(score, ranking, chosen, budget, candidates, network_results)
 
 
 def candidate_selections(analysis: Analysis, top: int, limit: float) -> tuple[Selection, ...]:

@@ -54,7 +54,7 @@ class Drift:
     overlap: float
 
 
-def drift(here: Analysis, there: Analysis, by: str, top: int) -> Drift:
+def compute_drift(here: Analysis, there: Analysis, by: str, top: int) -> Drift:
     """Compare two splits, channel by channel.
 
     Parameters

@@ -10,12 +10,12 @@ import numpy as np
 
 from freqprep.importance.analysis import DEFAULT_SCORE, Analysis
 from freqprep.importance.choice import Budget, NetworkResult
-from freqprep.importance.network import (
+from freqprep.importance.network_evaluation import (
     Network,
     NetworkSample,
-    evaluate,
+    evaluate_selections,
     forward_selection,
-    removal,
+    measure_removal,
 )
 from freqprep.importance.ranking import Ranking, by_size
 from freqprep.models.rgb import load_rgb_network
@@ -55,9 +55,9 @@ class NetworkJudge:
         network = load_rgb_network(path)
         return cls(split, network, NetworkSample.gather(split, network, images=images), path.name)
 
-    def judge(self, selections: Sequence[Selection]) -> tuple[NetworkResult, ...]:
+    def evaluate(self, selections: Sequence[Selection]) -> tuple[NetworkResult, ...]:
         """The network's verdict on each selection."""
-        found = evaluate(self.split, self.network, self.sample, selections)
+        found = evaluate_selections(self.split, self.network, self.sample, selections)
         return tuple(
             NetworkResult(selection.name, selection, float(loss), float(accuracy))
             for selection, loss, accuracy in zip(
@@ -65,9 +65,9 @@ class NetworkJudge:
             )
         )
 
-    def removal(self) -> tuple[Ranking, Ranking]:
+    def rank_by_removal(self) -> tuple[Ranking, Ranking]:
         """Rank by what is lost without a channel: by cross-entropy, and by right answers."""
-        found = removal(self.split, self.network, self.sample)
+        found = measure_removal(self.split, self.network, self.sample)
         loss, accuracy = found.loss_change, found.accuracy_change
         error = found.loss_error if len(self.sample) > 1 else None
         meaning = "what the network's cross-entropy rises by without the channel"
@@ -77,7 +77,7 @@ class NetworkJudge:
             Ranking(f"{REMOVAL}_accuracy", "share", share, accuracy, by_size(-accuracy)),
         )
 
-    def forward(self, analysis: Analysis, top: int, budget: Budget) -> Ranking:
+    def rank_by_forward_selection(self, analysis: Analysis, top: int, budget: Budget) -> Ranking:
         """Rank by forward selection.
 
         Parameters
@@ -101,7 +101,9 @@ class NetworkJudge:
             byte_limit=budget.limit,
             start=start,
         )
-        begun = evaluate(self.split, self.network, self.sample, [Selection(()), Selection(start)])
+        begun = evaluate_selections(
+            self.split, self.network, self.sample, [Selection(()), Selection(start)]
+        )
         values = np.zeros(CHANNELS)
         values[list(found.order)] = -np.diff([begun.loss[1], *found.losses])
         values[list(start)] = (begun.loss[0] - begun.loss[1]) / len(_MEANS)

@@ -53,7 +53,7 @@ def fill(order: Sequence[int], count: int, cost: np.ndarray, limit: float = np.i
     return taken
 
 
-def parse_budget(text: str, images: int) -> float | None:
+def parse_amount(text: str, images: int) -> float | None:
     """Bytes an image of a budget in words.
 
     Parameters

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from freqprep.importance import gain, labels, redundancy, scores
+from freqprep.importance import gain, label_scores, redundancy, scores
 from freqprep.importance.sums import Sums
 
 Values = Callable[[Sums, np.ndarray], np.ndarray]
@@ -75,7 +75,7 @@ def _largest(function: Values, key: Callable[[np.ndarray], np.ndarray] = np.posi
 
 
 def _mrmr(sums: Sums, steps: np.ndarray) -> Ordered:
-    relevance = labels.label_information(sums, steps)
+    relevance = label_scores.label_information(sums, steps)
     shared = redundancy.shared_information(sums)
     values, order = redundancy.relevance_minus_redundancy(relevance, shared)
     return values, redundancy.constant_last(order, sums)
@@ -130,14 +130,14 @@ _ALL = (
         "share",
         "share of the variance of the channel's activity that lies between the labels: classes, or"
         " with boxes object and background",
-        _largest(labels.label_share),
+        _largest(label_scores.label_share),
     ),
     Score(
         "label_information",
         "bits",
         "mutual information of the channel's activity and the label: the class, or with boxes"
         " object or background",
-        _largest(labels.label_information),
+        _largest(label_scores.label_information),
     ),
     Score(
         "redundancy",

@@ -109,7 +109,7 @@ class Sums:
         chosen = list(groups)
         return Sums(*(array[chosen].sum(axis=0, keepdims=True) for array in self._arrays()))
 
-    def whole(self) -> Sums:
+    def total(self) -> Sums:
         """The sums of all groups as one group."""
         return self.part(range(len(self.images)))
 

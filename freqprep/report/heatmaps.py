@@ -10,9 +10,10 @@ import numpy as np
 from freqprep.importance.ranking import Ranking
 from freqprep.report.grids import BELOW, CHOSEN, SIDE, WIDTH, outline, place_of, three_grids
 from freqprep.report.style import Palette, new_figure
-from freqprep.report.text import number, plain_ascii
 from freqprep.spectrum import BLOCK, COMPONENTS, FREQUENCIES
 from freqprep.spectrum.channels import ZIGZAG
+from freqprep.text.escapes import escape_ascii
+from freqprep.text.quantities import short_number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -99,7 +100,7 @@ def _color_bar(
     axes.tick_params(length=3, pad=2, colors=palette.muted)
     scale = ", logarithmic" if isinstance(norm, (LogNorm, SymLogNorm)) else ""
     axes.set_xlabel(
-        f"{plain_ascii(unit)}{scale}", fontsize=10, color=palette.muted, labelpad=1, loc="right"
+        f"{escape_ascii(unit)}{scale}", fontsize=10, color=palette.muted, labelpad=1, loc="right"
     )
     axes.set_xlim(0, 1)
     axes.set_facecolor("none")
@@ -110,7 +111,7 @@ def _color_bar(
 def _tick(value: float) -> str:
     if value and not 1e-3 <= abs(value) < 1e5:
         return f"{value:.0e}".replace("e-0", "e-").replace("e+0", "e")
-    return f"{value:.3g}" if abs(value) < 1e3 else number(round(value)).replace(",", " ")
+    return f"{value:.3g}" if abs(value) < 1e3 else short_number(round(value)).replace(",", " ")
 
 
 def overlap_map(chosen: Iterable[int], published: Iterable[int], palette: Palette) -> Figure:

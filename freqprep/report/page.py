@@ -11,12 +11,12 @@ from string import Template
 from freqprep.importance.result import StatsResult
 from freqprep.progress import Progress
 from freqprep.report import sections
-from freqprep.report.pictures import samples
+from freqprep.report.report_data import ReportData
+from freqprep.report.sample_pictures import sample_images
 from freqprep.report.style import DARK, LIGHT, check_matplotlib, variables
-from freqprep.report.subject import Subject
-from freqprep.report.text import esc
 from freqprep.storage.disk import full_disk_named, write_parts
 from freqprep.store.split import Split
+from freqprep.text.escapes import escape_html
 
 _LINKS = (
     ("scores", "Scores"),
@@ -30,14 +30,14 @@ _LINKS = (
 )
 
 
-def write_report(findings: StatsResult, split: Split, path: Path) -> None:
+def write_report(result: StatsResult, split: Split, path: Path) -> None:
     """Write what was found as one HTML file.
 
     Style, script and pictures are inside; the file makes no request and needs no network.
 
     Parameters
     ----------
-    findings : StatsResult
+    result : StatsResult
     split : Split
         What was analysed.
     path : Path
@@ -49,30 +49,30 @@ def write_report(findings: StatsResult, split: Split, path: Path) -> None:
         matplotlib is not installed.
     """
     check_matplotlib()
-    subject = Subject.of(findings)
-    shown = samples(subject, split)
+    report = ReportData.of(result)
+    shown = sample_images(report, split)
     steps = (
-        lambda: sections.head(subject),
-        lambda: sections.scores(subject),
-        lambda: sections.curves(subject),
-        lambda: sections.pictures(subject, shown),
-        lambda: sections.channel_gallery(subject, split, shown),
-        lambda: sections.ranking(subject),
-        lambda: sections.overlap(subject),
-        lambda: sections.redundancy(subject),
-        lambda: sections.drift(subject),
+        lambda: sections.head(report),
+        lambda: sections.scores(report),
+        lambda: sections.curves(report),
+        lambda: sections.pictures(report, shown),
+        lambda: sections.channel_gallery(report, split, shown),
+        lambda: sections.ranking(report),
+        lambda: sections.overlap(report),
+        lambda: sections.redundancy(report),
+        lambda: sections.drift(report),
     )
     parts = []
     with Progress("report", len(steps), unit="section") as progress:
         for step in steps:
             parts.append(step())
             progress.update(1)
-    page = _page(subject, parts).encode()
+    page = _page(report, parts).encode()
     with full_disk_named(path.absolute().parent):
         write_parts(path, [page], aside=path.absolute().parent)
 
 
-def _page(subject: Subject, parts: list[str]) -> str:
+def _page(report: ReportData, parts: list[str]) -> str:
     here = files("freqprep.report")
     script = (here / "report.js").read_text(encoding="utf-8")
     style = Template((here / "report.css").read_text(encoding="utf-8")).substitute(
@@ -84,10 +84,10 @@ def _page(subject: Subject, parts: list[str]) -> str:
         for name, title in _LINKS
         if f'<section id="{name}"' in body
     )
-    analysis = subject.analysis
+    analysis = report.analysis
     store = analysis.store.rstrip("/").rsplit("/", 1)[-1]
     return Template((here / "page.html").read_text(encoding="utf-8")).substitute(
-        title=esc(f"Frequency channels of {store}, {analysis.split}"),
+        title=escape_html(f"Frequency channels of {store}, {analysis.split}"),
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         script=script,
         style=style,

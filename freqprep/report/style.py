@@ -51,7 +51,7 @@ class Palette:
     published: str
 
 
-Sketch = Callable[[Palette], "Figure"]
+DrawFigure = Callable[[Palette], "Figure"]
 
 LIGHT = Palette(
     ink="#1a1e23",
@@ -98,14 +98,14 @@ def check_matplotlib() -> None:
         raise MissingPackageError(f"matplotlib cannot be imported: {error}", _REMEDY) from None
 
 
-def as_svg(name: str, sketch: Sketch, label: str) -> str:
+def as_svg(name: str, draw: DrawFigure, label: str) -> str:
     """A figure as an ``<svg>`` element for a page.
 
     Parameters
     ----------
     name : str
         Unique on the page: a word of letters, digits and hyphens.
-    sketch : callable
+    draw : callable
     label : str
         What a screen reader says; escaped already.
     """
@@ -113,19 +113,19 @@ def as_svg(name: str, sketch: Sketch, label: str) -> str:
 
     buffer = io.StringIO()
     with _settings(name):
-        figure = sketch(THEMED)
+        figure = draw(THEMED)
         nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
         FigureCanvasSVG(figure).print_svg(buffer, metadata=nothing)
     return _for_page(buffer.getvalue(), name, label)
 
 
-def as_png(sketch: Sketch) -> bytes:
+def as_png(draw: DrawFigure) -> bytes:
     """A figure as a PNG file, on white."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     buffer = io.BytesIO()
     with _settings("png"):
-        figure = sketch(LIGHT)
+        figure = draw(LIGHT)
         figure.set_dpi(_PNG_DPI)
         figure.set_facecolor(LIGHT.card)
         FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None})

@@ -89,7 +89,7 @@ def choose_device(name: str | None) -> torch.device:
     device = torch.device(name)
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         found = f"{torch.cuda.device_count()} GPUs are here" if gpu else "no GPU is here"
-        if not torch.backends.cuda.is_built():
+        if torch.version.cuda is None and torch.version.hip is None:
             found = "this PyTorch is built without CUDA"
         raise UsageError(f"device {name!r} cannot be used: {found}", remedy)
     try:

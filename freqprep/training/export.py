@@ -81,7 +81,8 @@ class Normalised(torch.nn.Module):
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """Coefficients or pixels (n, C, rows, columns) -> logits (n, classes)."""
-        return self.network((image - self.mean) / self.std)
+        logits: torch.Tensor = self.network((image - self.mean) / self.std)
+        return logits
 
 
 def export(config: ModelConfig, network: torch.nn.Module, path: Path) -> Exported:

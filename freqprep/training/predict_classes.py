@@ -90,7 +90,7 @@ def predict(
         The network's answer is not finite.
     """
     reader = FileEncoder(config)
-    preprocess = Preprocess(config.classifier_inputs, config.steps, config.encoding.geometry.grid)
+    preprocess = Preprocess(config.classifier_inputs, config.encoding)
     for first in range(0, len(paths), batch_size):
         part = paths[first : first + batch_size]
         encoded = [_encoded(reader, path) for path in part]

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from freqprep.augment import DetectorInput, DetectorPreprocess
-from freqprep.drawing.objects import draw_objects
+from freqprep.drawing.object_overlay import draw_objects
 from freqprep.errors import ImageDefect, UsageError
 from freqprep.images.decode import decode
 from freqprep.images.rle import decode_mask
@@ -112,7 +112,7 @@ def predict_objects(
         raise UsageError(f"{config.model} is a classifier", "name the run of a detector")
     check_finite(network)
     reader, geometry = FileEncoder(config), config.encoding.geometry
-    preprocess = DetectorPreprocess(config.inputs, config.steps, geometry.grid)
+    preprocess = DetectorPreprocess(config.inputs, config.encoding)
     for path in paths:
         try:
             data = bytes_of(path)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from freqprep.drawing.objects import draw_objects
+from freqprep.drawing.object_overlay import draw_objects
 
 HEIGHT, WIDTH = 120, 160
 GREY = np.full((HEIGHT, WIDTH, 3), 128, np.uint8)

@@ -1,7 +1,7 @@
-"""Mixup and cutmix: two images of a batch in one, and their targets with them.
+"""Mixup and cutmix: two images of a batch combined, and their targets with them.
 
-Both take the image before in the batch as the second. How much is drawn from the seed, the epoch
-and the step alone, so it is the same on every rank and in a resumed run.
+Both combine an image with the one before it in the batch. The share is a function of seed, epoch
+and step alone, so it is the same on every rank and in a resumed run.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def mix(
     cutmix_alpha: float,
     key: tuple[int, int, int],
 ) -> tuple[Tensor, Tensor]:
-    """What a recipe asks for: mixup, cutmix, one of the two at even odds, or nothing.
+    """Apply mixup, cutmix, one of the two at even odds, or neither.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ def mix(
     labels : Tensor of int64, shape (n,)
     classes : int
     mixup_alpha, cutmix_alpha : float
-        As `mixup` and `cutmix` take it; 0 leaves it out.
+        See `mixup` and `cutmix`; 0 leaves it out.
     key : tuple of int
         Seed, epoch and step.
 
@@ -41,8 +41,8 @@ def mix(
     -------
     inputs : Tensor
     targets : Tensor
-        The labels where nothing is mixed, else probabilities, float32 (n, classes): both are what
-        ``torch.nn.functional.cross_entropy`` takes.
+        The labels where nothing is mixed, else probabilities, float32 (n, classes):
+        ``torch.nn.functional.cross_entropy`` takes both.
     """
     if not mixup_alpha and not cutmix_alpha:
         return inputs, labels
@@ -69,12 +69,12 @@ def mixup(
     alpha : float
         Above 0; the share of the first image is drawn from Beta(alpha, alpha).
     seed, epoch, step : int
-        What the share is drawn from.
+        Numbers that the share is a function of.
 
     Returns
     -------
-    tuple of Tensor
-        ClassifierInput and targets, of the same shapes.
+    inputs, targets : Tensor
+        Of the same shapes as those given.
     """
     share, _ = _draws(alpha, seed, epoch, step)
     return _blend(inputs, share), _blend(targets, share)
@@ -90,10 +90,10 @@ def cutmix(
 
     Parameters and results are those of `mixup`.
     """
-    share, places = _draws(alpha, seed, epoch, step)
+    share, position = _draws(alpha, seed, epoch, step)
     size = np.array(inputs.shape[-2:])
     half = 0.5 * np.sqrt(1 - share) * size
-    corners = places * size + np.stack([-half, half])
+    corners = position * size + np.stack([-half, half])
     (top, left), (bottom, right) = np.clip(np.rint(corners), 0, size).astype(np.int64)
     mixed = inputs.clone()
     box = (..., slice(top, bottom), slice(left, right))
@@ -103,9 +103,9 @@ def cutmix(
 
 
 def _draws(alpha: float, seed: int, epoch: int, step: int) -> tuple[float, np.ndarray]:
-    """The share of the first image, and two uniform numbers."""
+    """Draw the share of the first image, and two uniform numbers."""
     if not 0 < alpha < np.inf:
-        raise UsageError(f"alpha {alpha} is not above 0", "0.2 and 1 are usual")
+        raise UsageError(f"alpha must be above 0, got {alpha}", "0.2 and 1 are usual")
     draws = uniforms(seed, epoch, np.array([step]), 3, _SHARE)[0]
     return float(betaincinv(alpha, alpha, draws[0])), draws[1:]
 

@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch")
 
 from pixel_side import to_blocks  # noqa: E402
 
-from freqprep.augment import color  # noqa: E402
+from freqprep.augment import color_transforms  # noqa: E402
 from freqprep.models.torchvision_ops import import_torchvision  # noqa: E402
 from freqprep.spectrum.channels import channels  # noqa: E402
 from freqprep.spectrum.color import TO_RGB  # noqa: E402
@@ -20,9 +20,9 @@ from torchvision.transforms.v2 import functional  # noqa: E402
 N = 6
 GREY_WEIGHTS = 0.03  # grey levels: torchvision gives red 0.2989
 CHANGES = {
-    "brightness": (color.brightness, functional.adjust_brightness),
-    "contrast": (color.contrast, functional.adjust_contrast),
-    "saturation": (color.saturation, functional.adjust_saturation),
+    "brightness": (color_transforms.brightness, functional.adjust_brightness),
+    "contrast": (color_transforms.contrast, functional.adjust_contrast),
+    "saturation": (color_transforms.saturation, functional.adjust_saturation),
 }
 SELECTIONS = ["all", "square-24", "cb_0_0,y_2_1,y_0_0", "y_0_1,cr_0_0", "y_1_1"]
 
@@ -49,14 +49,14 @@ def by_torchvision(rgb, change):
 
 def test_rgb_is_the_inverse_of_ycbcr(pictures):
     rgb, ycbcr = pictures
-    torch.testing.assert_close(color.to_rgb(ycbcr), rgb)
-    assert (color.to_rgb(ycbcr.float()) - rgb).abs().max() < 1e-4
+    torch.testing.assert_close(color_transforms.to_rgb(ycbcr), rgb)
+    assert (color_transforms.to_rgb(ycbcr.float()) - rgb).abs().max() < 1e-4
 
 
 @pytest.mark.parametrize("name", CHANGES)
 def test_on_pixels(pictures, name):
     ours, theirs = CHANGES[name]
-    found = color.to_rgb(ours(pictures[1], factors(), color.Basis.of(None)))
+    found = color_transforms.to_rgb(ours(pictures[1], factors(), color_transforms.Basis.of(None)))
     exact = 1e-6 if name == "brightness" else GREY_WEIGHTS
     assert (found - by_torchvision(pictures[0], theirs)).abs().max() < exact
 
@@ -64,8 +64,10 @@ def test_on_pixels(pictures, name):
 def test_grey_on_pixels(pictures):
     rgb, ycbcr = pictures
     chosen = torch.arange(N) % 2 == 0
-    found = color.to_rgb(color.grey(ycbcr, chosen, color.Basis.of(None)))
-    assert torch.equal(found[~chosen], color.to_rgb(ycbcr)[~chosen])
+    found = color_transforms.to_rgb(
+        color_transforms.grey(ycbcr, chosen, color_transforms.Basis.of(None))
+    )
+    assert torch.equal(found[~chosen], color_transforms.to_rgb(ycbcr)[~chosen])
     expected = functional.rgb_to_grayscale(rgb[chosen], 3)
     assert (found[chosen] - expected).abs().max() < GREY_WEIGHTS
 
@@ -74,7 +76,7 @@ def test_grey_on_pixels(pictures):
 @pytest.mark.parametrize("used", SELECTIONS)
 def test_on_coefficients_it_is_the_same_as_on_pixels(pictures, name, used):
     used = channels(used)
-    change = CHANGES[name][0] if name in CHANGES else color.grey
+    change = CHANGES[name][0] if name in CHANGES else color_transforms.grey
     factor = factors() if name in CHANGES else torch.arange(N) % 2 == 0
 
     def coefficients(pixels):
@@ -82,8 +84,8 @@ def test_on_coefficients_it_is_the_same_as_on_pixels(pictures, name, used):
 
     data = coefficients(pictures[1])
     before = data.clone()
-    found = change(data, factor, color.Basis.of(used))
-    expected = coefficients(change(pictures[1], factor, color.Basis.of(None)))
+    found = change(data, factor, color_transforms.Basis.of(used))
+    expected = coefficients(change(pictures[1], factor, color_transforms.Basis.of(None)))
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-9)
     assert torch.equal(data, before)
 
@@ -93,7 +95,7 @@ def test_the_order_does_not_matter(pictures):
     for order in itertools.permutations(CHANGES):
         data = pictures[1]
         for name in order:
-            data = CHANGES[name][0](data, factors(), color.Basis.of(None))
+            data = CHANGES[name][0](data, factors(), color_transforms.Basis.of(None))
         results.append(data)
     for other in results[1:]:
         torch.testing.assert_close(other, results[0], rtol=0, atol=1e-9)
@@ -102,5 +104,5 @@ def test_the_order_does_not_matter(pictures):
 @pytest.mark.parametrize("name", CHANGES)
 def test_a_factor_of_one_changes_nothing(pictures, name):
     data = pictures[1].float()
-    found = CHANGES[name][0](data, torch.ones(N), color.Basis.of(None))
+    found = CHANGES[name][0](data, torch.ones(N), color_transforms.Basis.of(None))
     assert torch.equal(found, data)

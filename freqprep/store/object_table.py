@@ -1,4 +1,4 @@
-"""The annotated objects of a split, as its arrays have them."""
+"""The annotated objects of a split, from its arrays."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from freqprep.ragged import Ragged
 
 @dataclass(frozen=True, eq=False)
 class ObjectTable:
-    """All objects of a split, image after image, each image's in the source's order.
+    """Annotated objects of a split by image, in the source's order within an image.
 
     Attributes
     ----------
     offsets : ndarray of int64, shape (n + 1,)
-        Objects of row i are ``offsets[i]`` to ``offsets[i + 1] - 1``.
+        Row i has the objects ``offsets[i]:offsets[i + 1]``.
     box : ndarray of float64, shape (m, 4)
         x, y, width and height in stored pixels, as annotated: not clipped to the image.
     label : ndarray of int64, shape (m,)
         Index into ``attributes.class_ids``.
     area : ndarray of float64, shape (m,)
-        In stored pixels.
+        Area in stored pixels.
     iscrowd : ndarray of bool, shape (m,)
-        Whether it is a group of objects under one outline.
+        Whether the object is a group under one outline.
     annotation_id : ndarray of int64, shape (m,)
     masks : Ragged of uint8
-        COCO's compressed counts for a mask of the image's stored size; empty where there is none.
+        COCO's compressed counts of a mask of the image's stored size; empty without a mask.
     """
 
     offsets: np.ndarray
@@ -53,32 +53,36 @@ class ObjectTable:
         return len(self.box)
 
     def of(self, row: int) -> slice:
-        """The objects of a row."""
+        """Return the objects of a row as a slice."""
         return slice(int(self.offsets[row]), int(self.offsets[row + 1]))
 
     def within(self, rows: np.ndarray) -> np.ndarray:
-        """Which objects are of some rows: bool (m,), of rows as a mask, bool (n,)."""
+        """Return whether each object, bool (m,), is in one of the rows of a mask, bool (n,)."""
         return np.repeat(rows, np.diff(self.offsets))
 
     @classmethod
     def of_arrays(
         cls, array: Callable[[str], np.ndarray], images: int, classes: int, path: Path
     ) -> ObjectTable:
-        """From the split's arrays, checked.
+        """Build the table from the arrays of a split, checked.
 
         Parameters
         ----------
         array : callable
-            Gives a whole array by its name.
+            Returns an array by its name.
         images, classes : int
-            Rows and classes of the split.
+            Number of rows and of classes of the split.
         path : Path
-            For messages.
+            Path of the split, for messages.
+
+        Returns
+        -------
+        ObjectTable
 
         Raises
         ------
         CorruptStoreError
-            The arrays do not fit one another.
+            The arrays are not consistent.
         """
         table = cls(
             array("object_offset"),
@@ -92,8 +96,8 @@ class ObjectTable:
         count, masks = len(table.box), table.masks
         columns = (table.label, table.area, table.iscrowd, table.annotation_id)
         fits = all(column.shape == (count,) for column in columns) and table.box.shape == (count, 4)
-        fits = fits and cuts(table.offsets, images, count)
-        fits = fits and cuts(masks.offsets, count, len(masks.values))
+        fits = fits and offsets_fit(table.offsets, images, count)
+        fits = fits and offsets_fit(masks.offsets, count, len(masks.values))
         known = ((table.label >= 0) & (table.label < classes)).all()
         if not (fits and known and np.isfinite(table.box).all()):
             raise CorruptStoreError(
@@ -103,7 +107,7 @@ class ObjectTable:
         return table
 
 
-def cuts(offsets: np.ndarray, rows: int, values: int) -> bool:
-    """Whether offsets cut so many values into so many rows."""
-    whole = offsets.shape == (rows + 1,) and offsets[0] == 0 and offsets[-1] == values
-    return bool(whole and (np.diff(offsets) >= 0).all())
+def offsets_fit(offsets: np.ndarray, rows: int, values: int) -> bool:
+    """Return whether offsets split ``values`` values into ``rows`` rows, in order."""
+    spans = offsets.shape == (rows + 1,) and offsets[0] == 0 and offsets[-1] == values
+    return bool(spans and (np.diff(offsets) >= 0).all())

@@ -9,7 +9,7 @@ from hypothesis import given  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 from objects_by_hand import around, blob, table  # noqa: E402
 
-from freqprep.augment.targets import Move, targets_of  # noqa: E402
+from freqprep.augment.detector_targets import Move, targets_of  # noqa: E402
 from freqprep.errors import CorruptStoreError  # noqa: E402
 from freqprep.models.torchvision_ops import import_torchvision  # noqa: E402
 

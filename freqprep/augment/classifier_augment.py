@@ -1,6 +1,6 @@
-"""From stored codes to a network's input: as evaluation does it, and as training does.
+"""From stored codes to a classifier's input: for evaluation, and augmented for training.
 
-Training's choices are drawn from (seed, epoch, row) alone: a row gets the same crop, flip and
+Random choices are functions of (seed, epoch, row) alone: a row gets the same crop, flip and
 colours in any batch, on any rank, and in a resumed run.
 """
 
@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from freqprep.augment import color
+from freqprep.augment import color_transforms
 from freqprep.augment.classifier_input import ClassifierInput, Policy
 from freqprep.augment.crops import (
     CROP_DRAWS,
@@ -22,6 +22,7 @@ from freqprep.augment.crops import (
     resized_center_crop,
 )
 from freqprep.augment.randomness import uniforms
+from freqprep.images.encoding import Encoding
 
 if TYPE_CHECKING:
     from freqprep.streaming.batch import Batch
@@ -30,29 +31,27 @@ _CROP, _FLIP, _COLOR = range(3)  # streams of random numbers
 
 
 class Preprocess:
-    """The input of evaluation: short side resized, centre cut, normalised.
+    """Transform for evaluation: short side resized, centre cut, normalised.
 
     Parameters
     ----------
     inputs : ClassifierInput
-    steps : ndarray of float32, shape (C,)
-        Quantization steps of ``inputs.read``, in that order.
-    grid : tuple of int
-        Rows and columns of blocks of the stored codes.
+    encoding : Encoding
+        Grid and precision of the stored codes: ``split.attributes.encoding``.
     """
 
-    def __init__(self, inputs: ClassifierInput, steps: np.ndarray, grid: tuple[int, int]) -> None:
+    def __init__(self, inputs: ClassifierInput, encoding: Encoding) -> None:
         self.inputs = inputs
-        self._resample = inputs.resampler(steps, grid)
+        self._resample = inputs.resampler(encoding)
 
     @torch.no_grad()
     def __call__(self, codes: Tensor, sizes: np.ndarray) -> Tensor:
-        """Prepare a batch.
+        """Transform a batch.
 
         Parameters
         ----------
         codes : Tensor of int8 or int16, shape (n, C, rows, columns)
-            Of ``inputs.read``, on any device.
+            Codes of the channels ``inputs.read``, on any device.
         sizes : ndarray of int, shape (n, 2)
             Valid height and width of each image in pixels.
 
@@ -66,15 +65,13 @@ class Preprocess:
 
 
 class Augment:
-    """The input of training: randomly cropped, mirrored and coloured, then normalised.
+    """Transform for training: random crop, mirroring and colours, then normalised.
 
     Parameters
     ----------
     inputs : ClassifierInput
-    steps : ndarray of float32, shape (C,)
-        Quantization steps of ``inputs.read``, in that order.
-    grid : tuple of int
-        Rows and columns of blocks of the stored codes.
+    encoding : Encoding
+        Grid and precision of the stored codes: ``split.attributes.encoding``.
     policy : Policy
     seed : int
         At least 0.
@@ -83,18 +80,17 @@ class Augment:
     def __init__(
         self,
         inputs: ClassifierInput,
-        steps: np.ndarray,
-        grid: tuple[int, int],
+        encoding: Encoding,
         policy: Policy,
         seed: int,
     ) -> None:
         self.inputs, self.policy, self.seed = inputs, policy, seed
-        self._resample = inputs.resampler(steps, grid)
-        self._basis = color.Basis.of(inputs.used_selection)
+        self._resample = inputs.resampler(encoding)
+        self._basis = color_transforms.Basis.of(inputs.used_selection)
 
     @torch.no_grad()
     def __call__(self, batch: Batch) -> Tensor:
-        """Vary and prepare a batch.
+        """Augment a batch.
 
         Parameters
         ----------
@@ -112,7 +108,7 @@ class Augment:
         return self.inputs.normalise(self._color(data, batch.epoch, batch.rows))
 
     def windows(self, sizes: np.ndarray, epoch: int, rows: np.ndarray) -> Windows:
-        """The crops of some rows in an epoch."""
+        """Draw the crops of some rows in an epoch."""
         draws = uniforms(self.seed, epoch, rows, CROP_DRAWS, _CROP)
         if self.policy.aligned:
             return aligned_crop(sizes, self.inputs.side, draws)
@@ -120,17 +116,17 @@ class Augment:
         return random_resized_crop(sizes, self.inputs.side, draws, policy.scale, policy.ratio)
 
     def _color(self, data: Tensor, epoch: int, rows: np.ndarray) -> Tensor:
-        """Factors are torchvision's ColorJitter's: uniform in 1 - x .. 1 + x."""
+        """Change colours by factors as torchvision's ColorJitter draws them: in 1 - x .. 1 + x."""
         policy, basis = self.policy, self._basis
         draws = torch.from_numpy(uniforms(self.seed, epoch, rows, 4, _COLOR))
         draws = draws.to(data.device, torch.float32)
         for column, change, extent in (
-            (0, color.brightness, policy.brightness),
-            (1, color.contrast, policy.contrast),
-            (2, color.saturation, policy.saturation),
+            (0, color_transforms.brightness, policy.brightness),
+            (1, color_transforms.contrast, policy.contrast),
+            (2, color_transforms.saturation, policy.saturation),
         ):
             if extent:
                 data = change(data, 1 + extent * (2 * draws[:, column] - 1), basis)
         if policy.grey:
-            data = color.grey(data, draws[:, 3] < policy.grey, basis)
+            data = color_transforms.grey(data, draws[:, 3] < policy.grey, basis)
         return data

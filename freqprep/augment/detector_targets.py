@@ -1,4 +1,4 @@
-"""Annotated objects moved along with their image: cut, resized and mirrored as its pixels are."""
+"""Training targets of a detector: objects cut, resized and mirrored as their image is."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ import torch
 from torch import Tensor
 
 from freqprep.images.rle import decode_mask
-from freqprep.store.objects import ObjectTable
+from freqprep.store.object_table import ObjectTable
 
 SMALLEST = 1.0
-"""Frame pixels: objects of which less is left along an axis are no targets."""
+"""Smallest extent in frame pixels, along each axis, of an object that is a target."""
 
 
 @dataclass(frozen=True)
 class Move:
-    """What becomes of one image's stored pixels.
+    """Crop, resize and mirroring of one image's stored pixels.
 
     Attributes
     ----------
     start, length : tuple of int
-        Vertical and horizontal first pixel of the box that is taken, and its pixels.
+        First pixel of the crop and its length in pixels; vertical, horizontal.
     frame : tuple of int
-        Height and width that it is resized to.
+        Height and width that the crop is resized to.
     flip : bool
         Whether it is mirrored left to right.
     """
@@ -35,7 +35,7 @@ class Move:
     flip: bool
 
     def boxes(self, boxes: np.ndarray) -> np.ndarray:
-        """Boxes in the frame, not clipped.
+        """Move boxes to the frame; they are not clipped.
 
         Parameters
         ----------
@@ -56,12 +56,12 @@ class Move:
         return np.stack([sides[0], top, sides[1], top + height * down], axis=1)
 
     def masks(self, masks: Tensor) -> Tensor:
-        """Masks in the frame: each pixel takes the stored one under its centre.
+        """Move masks to the frame: each pixel takes the stored one under its centre.
 
         Parameters
         ----------
         masks : Tensor of uint8, shape (k, height, width)
-            Of the stored image, on any device.
+            Masks of the stored image, on any device.
 
         Returns
         -------
@@ -85,7 +85,7 @@ def targets_of(
     masks: bool,
     device: torch.device,
 ) -> dict[str, Tensor]:
-    """What a detector is to find in an image.
+    """Make the targets of a detector in one image.
 
     Boxes are clipped to the frame; objects of which less than a pixel is left along an axis are
     left out, as are boxes that have no area in the first place.
@@ -94,14 +94,14 @@ def targets_of(
     ----------
     objects : ObjectTable
     row : int
-        Of the image.
+        Row number of the image.
     size : tuple of int
         Height and width of the stored image.
     move : Move
     masks : bool
-        Whether masks are wanted. An object without one gets its box as mask.
+        Whether to make masks. An object without one gets its box as mask.
     device : torch.device
-        Where the targets go; masks are moved there, which is quicker than here.
+        Device of the targets; masks are resized there, which is quicker than on the CPU.
 
     Returns
     -------
@@ -124,7 +124,7 @@ def targets_of(
 
 
 def _stored_masks(objects: ObjectTable, numbers: np.ndarray, size: tuple[int, int]) -> Tensor:
-    """Masks of some objects of one stored image: uint8 (k, height, width)."""
+    """Decode the masks of some objects of one stored image: uint8 (k, height, width)."""
     masks = np.zeros((len(numbers), *size), np.uint8)
     for mask, number in zip(masks, numbers.tolist(), strict=True):
         if counts := objects.masks.bytes_at(number):

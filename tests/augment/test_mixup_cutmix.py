@@ -8,7 +8,7 @@ torch = pytest.importorskip("torch")
 from pixel_side import to_blocks  # noqa: E402
 from scipy import stats  # noqa: E402
 
-from freqprep.augment.mixing import cutmix, mix, mixup  # noqa: E402
+from freqprep.augment.mixup_cutmix import cutmix, mix, mixup  # noqa: E402
 from freqprep.errors import UsageError  # noqa: E402
 
 KEY = {"seed": 3, "epoch": 1, "step": 4}
@@ -92,5 +92,5 @@ def test_a_recipe_mixes_what_it_asks_for():
 
 @pytest.mark.parametrize("alpha", [-1, float("nan"), float("inf"), 0])
 def test_an_alpha_that_is_not_above_zero_is_refused(alpha):
-    with pytest.raises(UsageError, match="is not above 0"):
+    with pytest.raises(UsageError, match="alpha must be above 0"):
         mixup(constant(), TARGETS, alpha, **KEY)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from freqprep.report.style import Palette, new_figure
-from freqprep.report.text import plain_ascii
+from freqprep.text.escapes import escape_ascii
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -64,5 +64,5 @@ def draw_confusion(
 
 def _shown(name: str) -> str:
     """A name that a figure can show, and not too long."""
-    text = plain_ascii(name)
+    text = escape_ascii(name)
     return text if len(text) <= _LONGEST_NAME else f"{text[: _LONGEST_NAME - 3]}..."

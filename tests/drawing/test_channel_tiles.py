@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from freqprep.drawing.channels import channel_tile, contact_sheet
+from freqprep.drawing.channel_tiles import channel_tile, contact_sheet
 from freqprep.spectrum.channels import Selection, channels
 
 TILE = 96

@@ -12,7 +12,7 @@ from freqprep.importance.analysis import Analysis
 from freqprep.importance.choice import Budget, NetworkResult
 from freqprep.importance.drift import Drift
 from freqprep.importance.ranking import Ranking
-from freqprep.importance.result import StatsResult, verdict_on
+from freqprep.importance.result import StatsResult, network_result_for
 from freqprep.spectrum.channels import CHANNELS, PUBLISHED, Selection, published
 
 SHOWN_COUNTS = (6, 12, 24, 48, 64, CHANNELS)
@@ -20,7 +20,7 @@ SHOWN_COUNTS = (6, 12, 24, 48, 64, CHANNELS)
 
 
 @dataclass(frozen=True)
-class Subject:
+class ReportData:
     """Findings, and what the sections ask of them.
 
     Attributes
@@ -33,7 +33,7 @@ class Subject:
     selection : Selection
         The chosen channels.
     budget : Budget
-    judged : tuple of NetworkResult
+    network_results : tuple of NetworkResult
     network : str
     sample : int
     drift : Drift or None
@@ -44,25 +44,25 @@ class Subject:
     ranking: Ranking
     selection: Selection
     budget: Budget
-    judged: tuple[NetworkResult, ...]
+    network_results: tuple[NetworkResult, ...]
     network: str
     sample: int
     drift: Drift | None
 
     @classmethod
-    def of(cls, findings: StatsResult) -> Subject:
-        """Read findings: the only place that knows their form."""
-        choice = findings.choice
+    def of(cls, result: StatsResult) -> ReportData:
+        """Read result: the only place that knows their form."""
+        choice = result.choice
         return cls(
-            findings.analysis,
+            result.analysis,
             choice.by,
             choice.ranking,
             choice.selection,
             choice.budget,
-            findings.landmarks,
-            findings.network,
-            findings.sample,
-            findings.drift,
+            result.landmarks,
+            result.network,
+            result.sample,
+            result.drift,
         )
 
     @cached_property
@@ -133,6 +133,6 @@ class Subject:
         shown[CHANNELS] = (f"all {CHANNELS}", self.top(CHANNELS))
         return [shown[count] for count in sorted(shown)]
 
-    def verdict(self, indices: Iterable[int]) -> NetworkResult | None:
+    def network_result(self, indices: Iterable[int]) -> NetworkResult | None:
         """What the network said about a set of channels."""
-        return verdict_on(self.judged, indices)
+        return network_result_for(self.network_results, indices)

@@ -182,7 +182,7 @@ class ForwardSelection:
     accuracies: tuple[float, ...]
 
 
-def evaluate(
+def evaluate_selections(
     split: Split, network: Network, sample: NetworkSample, selections: Sequence[Selection]
 ) -> Outcomes:
     """Cross-entropy and correctness of each image for each selection, in one pass.
@@ -193,11 +193,13 @@ def evaluate(
         return _evaluate(split, network, sample, selections, progress.update)
 
 
-def removal(split: Split, network: Network, sample: NetworkSample) -> Removal:
+def measure_removal(split: Split, network: Network, sample: NetworkSample) -> Removal:
     """Take away each channel alone: 193 evaluations of the sample."""
     everything = channels("all").indices
     without = [everything[:i] + everything[i + 1 :] for i in everything]
-    outcomes = evaluate(split, network, sample, [Selection(s) for s in (everything, *without)])
+    outcomes = evaluate_selections(
+        split, network, sample, [Selection(s) for s in (everything, *without)]
+    )
     change = outcomes.cross_entropy[1:] - outcomes.cross_entropy[0]
     error = np.full(CHANNELS, np.nan)
     if len(sample) > 1:

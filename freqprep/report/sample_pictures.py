@@ -8,13 +8,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image
 
-from freqprep.drawing.channels import channel_tile
+from freqprep.drawing.channel_tiles import frequency_grid
 from freqprep.progress import Progress
+from freqprep.report.report_data import ReportData
 from freqprep.report.sampling import sample_rows
-from freqprep.report.subject import Subject
-from freqprep.spectrum import BLOCK, COMPONENTS, FREQUENCIES
+from freqprep.spectrum import FREQUENCIES
 from freqprep.spectrum.channels import CHANNELS, Selection
 from freqprep.spectrum.dct import grid_of
 from freqprep.spectrum.fidelity import psnr
@@ -24,15 +24,10 @@ LONG_SIDE = 360
 """Largest side of a picture on the page, pixels."""
 
 _QUALITY = 88
-_TILE = 64
-_GAP = 4
-_FRAME = 3
-_BACKGROUND = (128, 128, 128)
-_OUTLINE = (255, 140, 0)
 
 
 @dataclass(frozen=True)
-class Rebuilt:
+class Reconstruction:
     """One image from some of its channels.
 
     Attributes
@@ -52,36 +47,38 @@ class Rebuilt:
 
 
 @dataclass(frozen=True)
-class Sample:
+class SampleImage:
     """An image of the split.
 
     Attributes
     ----------
     row : int
     key : str
-    rebuilt : tuple of Rebuilt
+    reconstructions : tuple of Reconstruction
         Fewest channels first, all 192 last.
     """
 
     row: int
     key: str
-    rebuilt: tuple[Rebuilt, ...]
+    reconstructions: tuple[Reconstruction, ...]
 
 
-def samples(subject: Subject, split: Split) -> list[Sample]:
+def sample_images(report: ReportData, split: Split) -> list[SampleImage]:
     """The sample images, each from the selections that the subject shows."""
-    rows, shown = sample_rows(split), subject.shown()
+    rows, shown = sample_rows(split), report.shown()
     found = []
     with Progress("pictures", len(rows) * len(shown), unit="picture") as progress:
         for row in rows:
-            whole = split.image(row)
-            rebuilt = []
+            reference = split.image(row)
+            reconstructions = []
             for name, selection in shown:
                 everything = len(selection) == CHANNELS
-                pixels = whole if everything else split.image(row, selection)
-                rebuilt.append(Rebuilt(name, selection, pixels, _psnr(pixels, whole)))
+                pixels = reference if everything else split.image(row, selection)
+                reconstructions.append(
+                    Reconstruction(name, selection, pixels, _psnr(pixels, reference))
+                )
                 progress.update(1)
-            found.append(Sample(row, split.keys[row], tuple(rebuilt)))
+            found.append(SampleImage(row, split.keys[row], tuple(reconstructions)))
     return found
 
 
@@ -91,10 +88,7 @@ def _psnr(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def gallery(split: Split, row: int, chosen: Iterable[int]) -> list[np.ndarray]:
-    """All channels of an image: for each component 8x8 tiles, chosen ones in a frame.
-
-    Grey is zero; white and black are plus and minus the 99th percentile of the channel's
-    magnitude. Vertical frequency goes down, horizontal across.
+    """Draw all channels of an image, the chosen ones framed; see `frequency_grid`.
 
     Returns
     -------
@@ -103,31 +97,14 @@ def gallery(split: Split, row: int, chosen: Iterable[int]) -> list[np.ndarray]:
     """
     rows, columns = grid_of(*(int(side) for side in split.sizes[row]))
     coefficients = split.read([row])[0, :, :rows, :columns]
-    wanted = set(chosen)
-    sheets = []
-    for component in range(len(COMPONENTS)):
-        first = component * FREQUENCIES
-        tiles = [
-            channel_tile(channel, _TILE)[0] for channel in coefficients[first : first + FREQUENCIES]
-        ]
-        marked = {k for k in range(FREQUENCIES) if first + k in wanted}
-        sheets.append(_sheet(tiles, marked))
-    return sheets
-
-
-def _sheet(tiles: list[Image.Image], marked: set[int]) -> np.ndarray:
-    width, height = tiles[0].size
-    across, down = width + 2 * _GAP, height + 2 * _GAP
-    sheet = Image.new("RGB", (BLOCK * across, BLOCK * down), _BACKGROUND)
-    draw = ImageDraw.Draw(sheet)
-    for k, tile in enumerate(tiles):
-        v, h = divmod(k, BLOCK)
-        x, y = h * across, v * down
-        if k in marked:
-            box = (x, y, x + across - 1, y + down - 1)
-            draw.rectangle(box, outline=_OUTLINE, width=_FRAME)
-        sheet.paste(tile, (x + _GAP, y + _GAP))
-    return np.asarray(sheet)
+    framed = set(chosen)
+    return [
+        frequency_grid(
+            coefficients[first : first + FREQUENCIES],
+            {index - first for index in framed if first <= index < first + FREQUENCIES},
+        )
+        for first in range(0, CHANNELS, FREQUENCIES)
+    ]
 
 
 def as_jpeg(pixels: np.ndarray, long_side: int = LONG_SIDE) -> tuple[str, int, int]:

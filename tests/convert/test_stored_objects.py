@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 
-from freqprep.convert.objects import stored_mask, stored_objects
+from freqprep.convert.stored_objects import stored_mask, stored_objects
 from freqprep.images.geometry import Geometry, boxes_to_source
 from freqprep.ragged import Ragged
 from freqprep.sources.coco import discover

@@ -1,4 +1,4 @@
-"""From stored codes to a detector's input: as evaluation does it, and as training does."""
+"""From stored codes to a detector's input: for evaluation, and augmented for training."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from torch import Tensor
 
 from freqprep.augment.crops import Windows, checked_sizes
 from freqprep.augment.detector_input import DetectorInput, DetectorPolicy
+from freqprep.augment.detector_targets import Move, targets_of
 from freqprep.augment.randomness import uniforms
 from freqprep.augment.resample import Resampler
-from freqprep.augment.targets import Move, targets_of
-from freqprep.store.objects import ObjectTable
+from freqprep.images.encoding import Encoding
+from freqprep.store.object_table import ObjectTable
 
 if TYPE_CHECKING:
     from freqprep.streaming.batch import Batch
@@ -24,7 +25,7 @@ _CROP, _FLIP = 10, 11  # streams of random numbers
 
 @dataclass(frozen=True, eq=False)
 class PaddedBatch:
-    """Images of different sizes on one canvas.
+    """Images of different sizes, padded to one canvas.
 
     Attributes
     ----------
@@ -33,7 +34,7 @@ class PaddedBatch:
     sizes : list of tuple of int
         Height and width of each image in frame pixels.
     targets : list of dict
-        See `freqprep.augment.targets.targets_of`; empty in evaluation.
+        See `freqprep.augment.detector_targets.targets_of`; empty in evaluation.
     """
 
     images: Tensor
@@ -42,31 +43,34 @@ class PaddedBatch:
 
 
 class DetectorPreprocess:
-    """The input of evaluation: whole images, resized and normalised.
+    """Transform for evaluation: whole images, resized and normalised.
 
     Parameters
     ----------
     inputs : DetectorInput
-    steps : ndarray of float32, shape (C,)
-        Quantization steps of ``inputs.read``, in that order.
-    grid : tuple of int
-        Rows and columns of blocks of the stored codes.
+    encoding : Encoding
+        Grid and precision of the stored codes: ``split.attributes.encoding``.
     """
 
-    def __init__(self, inputs: DetectorInput, steps: np.ndarray, grid: tuple[int, int]) -> None:
+    def __init__(self, inputs: DetectorInput, encoding: Encoding) -> None:
         self.inputs = inputs
-        self._resample = inputs.resampler(steps, grid)
+        self._resample = inputs.resampler(encoding)
 
     @torch.no_grad()
     def __call__(self, codes: Tensor, sizes: np.ndarray) -> PaddedBatch:
-        """Prepare a batch.
+        """Transform a batch.
 
         Parameters
         ----------
         codes : Tensor of int8 or int16, shape (n, C, rows, columns)
-            Of ``inputs.read``, on any device.
+            Codes of the channels ``inputs.read``, on any device.
         sizes : ndarray of int, shape (n, 2)
             Valid height and width of each image in pixels.
+
+        Returns
+        -------
+        PaddedBatch
+            On the codes' device, without targets.
         """
         sizes = checked_sizes(sizes)
         windows = self.inputs.windows(np.zeros_like(sizes), sizes)
@@ -74,23 +78,21 @@ class DetectorPreprocess:
 
 
 class DetectorAugment:
-    """The input of training: images and their objects, cut and mirrored at random.
+    """Transform for training: random crop and mirroring of images and their objects.
 
-    Choices are drawn from (seed, epoch, row) alone: a row gets the same ones in any batch, on any
-    rank, and in a resumed run.
+    Random choices are functions of (seed, epoch, row) alone: a row gets the same ones in any batch,
+    on any rank, and in a resumed run.
 
     Parameters
     ----------
     inputs : DetectorInput
-    steps : ndarray of float32, shape (C,)
-        Quantization steps of ``inputs.read``, in that order.
-    grid : tuple of int
-        Rows and columns of blocks of the stored codes.
+    encoding : Encoding
+        Grid and precision of the stored codes: ``split.attributes.encoding``.
     policy : DetectorPolicy
     seed : int
         At least 0.
     objects : ObjectTable
-        Of the split that batches come from.
+        Objects of the split that batches come from.
     masks : bool
         Whether targets have masks.
     """
@@ -98,8 +100,7 @@ class DetectorAugment:
     def __init__(
         self,
         inputs: DetectorInput,
-        steps: np.ndarray,
-        grid: tuple[int, int],
+        encoding: Encoding,
         policy: DetectorPolicy,
         seed: int,
         objects: ObjectTable,
@@ -107,11 +108,21 @@ class DetectorAugment:
     ) -> None:
         self.inputs, self.policy, self.seed = inputs, policy, seed
         self._objects, self._masks = objects, masks
-        self._resample = inputs.resampler(steps, grid)
+        self._resample = inputs.resampler(encoding)
 
     @torch.no_grad()
     def __call__(self, batch: Batch) -> PaddedBatch:
-        """Vary and prepare a batch of codes of ``inputs.read``; all on the codes' device."""
+        """Augment a batch of codes of the channels ``inputs.read``.
+
+        Parameters
+        ----------
+        batch : Batch
+
+        Returns
+        -------
+        PaddedBatch
+            On the codes' device.
+        """
         start, length, flip = self._choices(batch)
         windows = self.inputs.windows(start, length)
         images, frames = _on_canvas(self.inputs, self._resample, batch.codes, windows, flip)
@@ -123,7 +134,7 @@ class DetectorAugment:
         return PaddedBatch(images, frames, targets)
 
     def _choices(self, batch: Batch) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """First pixel and length of each crop, int64 (n, 2), and which images are mirrored."""
+        """Draw first pixel and length of each crop, int64 (n, 2), and which images are mirrored."""
         sizes = checked_sizes(batch.sizes)
         draws = uniforms(self.seed, batch.epoch, batch.rows, 4, _CROP)
         least = self.policy.smallest_crop
@@ -141,11 +152,11 @@ def _on_canvas(
     windows: Windows,
     flip: np.ndarray | None = None,
 ) -> tuple[Tensor, list[tuple[int, int]]]:
-    """Images resized and normalised on a common canvas, zero beyond each; and their frames."""
+    """Resize and normalise images on a common canvas, zero beyond each; also return frames."""
     sizes = windows.kept // inputs.enlargement
     height, width = (inputs.enlargement * side for side in inputs.canvas(sizes))
     images = inputs.normalise(resample(codes, windows, flip, (height, width)))
-    for image, (rows, columns) in zip(images, inputs.places(sizes).tolist(), strict=True):
+    for image, (rows, columns) in zip(images, inputs.grid_sizes(sizes).tolist(), strict=True):
         image[:, rows:] = 0
         image[:, :, columns:] = 0
     return images, [_pair(size) for size in sizes]

@@ -1,9 +1,9 @@
-"""Annotated objects moved into the stored image's pixels: boxes, areas and masks.
+"""Annotated objects in pixels of the stored image: boxes, areas and masks.
 
 Masks are COCO run-length strings (pycocotools' compressed counts) of the stored image. Polygons
-are moved first and rasterised after, by COCO's own code, so at scale 1 they are exactly COCO's
-masks; run lengths are resampled to the nearest pixel. The source's own annotation is stored
-beside, so that nothing is lost where the image was resized.
+are first transformed and then rasterised by COCO's own code, so at scale 1 they are exactly
+COCO's masks; run lengths are resampled to the nearest pixel. The source's own annotation is
+stored as well, so nothing is lost if the image was resized.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from freqprep.ragged import Ragged
 from freqprep.sources.listing import Objects
 
 _FARTHEST = 2.0
-"""Polygon points further outside than this many image sides are damage, not annotation."""
+"""Polygons with points further than this many image sides outside are damaged."""
 
 _LONGEST_OUTLINE = 1_000_000.0
-"""Outlines of more pixels are damage: COCO's code takes 40 bytes a pixel and checks no memory."""
+"""Longer outlines, in pixels, are damaged: COCO's code takes 40 bytes per pixel unchecked."""
 
 
 def stored_objects(
     objects: Objects, stated_sizes: np.ndarray, geometry: Geometry
 ) -> dict[str, np.ndarray]:
-    """Box, area and mask arrays of a split.
+    """Compute the box, area and mask arrays of a split.
 
     Parameters
     ----------
@@ -45,62 +45,60 @@ def stored_objects(
     Returns
     -------
     dict of str to ndarray
-        ``box``, ``area``, ``mask`` and ``mask_offset`` of docs/format.md. An object without a
-        usable segmentation has an empty mask.
+        ``box``, ``area``, ``mask`` and ``mask_offset``, as in docs/format.md. Objects without a
+        usable segmentation have an empty mask.
     """
     box, area, masks = objects.box.copy(), objects.area.copy(), []
     unusable = 0
     with Progress("masks", len(stated_sizes)) as progress:
         for row, (height, width) in enumerate(stated_sizes.tolist()):
             mine = slice(int(objects.offsets[row]), int(objects.offsets[row + 1]))
-            place = geometry.place(height, width)
-            box[mine] = boxes_to_stored(objects.box[mine], (height, width), place)
-            area[mine] *= (place.resized[0] / height) * (place.resized[1] / width)
+            placement = geometry.place(height, width)
+            box[mine] = boxes_to_stored(objects.box[mine], (height, width), placement)
+            area[mine] *= (placement.resized[0] / height) * (placement.resized[1] / width)
             for number in range(mine.start, mine.stop):
                 segmentation = json.loads(objects.annotation.bytes_at(number)).get("segmentation")
-                masks.append(stored_mask(segmentation, (height, width), place))
+                masks.append(stored_mask(segmentation, (height, width), placement))
                 unusable += bool(segmentation) and not masks[-1]
             progress.update(1)
     if unusable:
         say(f"{unusable} objects have a segmentation that cannot be used: their mask is empty")
     flat = int(np.count_nonzero((objects.box[:, 2:] <= 0).any(axis=1)))
     if flat:
-        say(
-            f"{flat} objects have a box without an area: it is kept, but no detector learns from it"
-        )
+        say(f"{flat} objects have a box without an area: kept, but not used for training")
     packed = Ragged.of_bytes(masks)
     return {"box": box, "area": area, "mask": packed.values, "mask_offset": packed.offsets}
 
 
-def stored_mask(segmentation: Any, source: tuple[int, int], place: Placement) -> bytes:
-    """The mask of one object in the stored image.
+def stored_mask(segmentation: Any, source: tuple[int, int], placement: Placement) -> bytes:
+    """Compute the mask of one object in the stored image.
 
     Parameters
     ----------
     segmentation : list of polygons, or run-length dict, or None
-        As COCO has it.
+        Segmentation in COCO's format.
     source : tuple of int
         Height and width of the source image.
-    place : Placement
+    placement : Placement
 
     Returns
     -------
     bytes
-        COCO's compressed counts for a mask of ``place.size``; empty where there is no usable
-        segmentation.
+        COCO's compressed counts of a mask of ``placement.size``; empty if the segmentation cannot
+        be used.
     """
-    if max(math.prod(source), math.prod(place.resized)) > MAX_PIXELS:
-        return b""  # such an image is refused, too
+    if max(math.prod(source), math.prod(placement.resized)) > MAX_PIXELS:
+        return b""  # images of this size are refused, too
     if isinstance(segmentation, list):
-        return _polygons_mask(segmentation, source, place)
+        return _polygons_mask(segmentation, source, placement)
     if isinstance(segmentation, dict):
-        return _runs_mask(segmentation, source, place)
+        return _runs_mask(segmentation, source, placement)
     return b""
 
 
-def _polygons_mask(polygons: list[Any], source: tuple[int, int], place: Placement) -> bytes:
+def _polygons_mask(polygons: list[Any], source: tuple[int, int], placement: Placement) -> bytes:
     height, width = source
-    down, right = place.resized[0] / height, place.resized[1] / width
+    down, right = placement.resized[0] / height, placement.resized[1] / width
     limit = _FARTHEST * max(source)
     moved = []
     outline = 0.0
@@ -109,32 +107,32 @@ def _polygons_mask(polygons: list[Any], source: tuple[int, int], place: Placemen
             points = np.asarray(polygon, np.float64)
         except (TypeError, ValueError, OverflowError):
             return b""
-        whole = points.ndim == 1 and points.size >= 6 and points.size % 2 == 0
-        if not whole or not np.all(np.abs(points) <= limit):
+        is_outline = points.ndim == 1 and points.size >= 6 and points.size % 2 == 0
+        if not is_outline or not np.all(np.abs(points) <= limit):
             return b""
-        points = points.reshape(-1, 2) * (right, down) - (place.left, place.top)
+        points = points.reshape(-1, 2) * (right, down) - (placement.left, placement.top)
         outline += float(np.abs(points - np.roll(points, 1, axis=0)).sum())
         moved.append(points.ravel().tolist())
     if not moved or outline > _LONGEST_OUTLINE:
         return b""
-    parts = coco_mask.frPyObjects(moved, *place.size)
+    parts = coco_mask.frPyObjects(moved, *placement.size)
     return bytes(coco_mask.merge(parts)["counts"])
 
 
-def _runs_mask(runs: dict[str, Any], source: tuple[int, int], place: Placement) -> bytes:
+def _runs_mask(runs: dict[str, Any], source: tuple[int, int], placement: Placement) -> bytes:
     counts = checked_runs(runs.get("counts"), math.prod(source))
     if counts is None:
         return b""
-    if place.resized == source and place.size == source:
+    if placement.resized == source and placement.size == source:
         rle = coco_mask.frPyObjects({"size": list(source), "counts": counts.tolist()}, *source)
         return bytes(rle["counts"])
     mask = pixels_of(counts, source)
-    rows = _nearest(source[0], place.resized[0], place.top, place.size[0])
-    columns = _nearest(source[1], place.resized[1], place.left, place.size[1])
+    rows = _nearest(source[0], placement.resized[0], placement.top, placement.size[0])
+    columns = _nearest(source[1], placement.resized[1], placement.left, placement.size[1])
     return bytes(coco_mask.encode(np.asfortranarray(mask[np.ix_(rows, columns)]))["counts"])
 
 
 def _nearest(source: int, resized: int, first: int, count: int) -> np.ndarray:
-    """Source index whose centre is nearest to each stored pixel's centre."""
+    """Return, for each stored pixel, the source index with the nearest centre."""
     centre = (first + np.arange(count) + 0.5) * source / resized
     return np.clip(np.floor(centre).astype(np.int64), 0, source - 1)

@@ -9,8 +9,16 @@ from pixel_side import Stored  # noqa: E402
 from synthetic import encoded, pixels  # noqa: E402
 
 import freqprep  # noqa: E402
-from freqprep.augment import Augment, ClassifierInput, Policy, Preprocess  # noqa: E402
+from freqprep.augment import (  # noqa: E402
+    Augment,
+    ClassifierInput,
+    Policy,
+    Preprocess,
+    Resampler,
+)
 from freqprep.errors import UsageError  # noqa: E402
+from freqprep.images.encoding import Encoding  # noqa: E402
+from freqprep.images.geometry import Geometry  # noqa: E402
 from freqprep.models.torchvision_ops import import_torchvision  # noqa: E402
 from freqprep.spectrum.channels import channels  # noqa: E402
 from freqprep.streaming.batch import Batch  # noqa: E402
@@ -19,6 +27,7 @@ import_torchvision()
 from torchvision.transforms import v2  # noqa: E402
 
 GRID = (12, 12)
+ENCODING = Encoding(Geometry("fit", 96, None, "apply"), "int16")  # of that grid; all steps are 1
 JITTER = Policy(brightness=0.4, contrast=0.3, saturation=0.5, grey=0.3)
 READ = channels("paper-64")
 KINDS = ["frequency", "rgb"]
@@ -26,10 +35,24 @@ KINDS = ["frequency", "rgb"]
 
 def inputs_of(kind: str, side: int = 32) -> ClassifierInput:
     if kind == "rgb":
-        return ClassifierInput("rgb", READ.names, (), side, side + 8, (120.0,) * 3, (60.0,) * 3)
+        return ClassifierInput(
+            kind="rgb",
+            read=READ.names,
+            channels=(),
+            side=side,
+            resize=side + 8,
+            mean=(120.0,) * 3,
+            std=(60.0,) * 3,
+        )
     used = channels("square-24")
     return ClassifierInput(
-        "frequency", READ.names, used.names, side, side + 8, (1.0,) * 24, (50.0,) * 24
+        kind="frequency",
+        read=READ.names,
+        channels=used.names,
+        side=side,
+        resize=side + 8,
+        mean=(1.0,) * 24,
+        std=(50.0,) * 24,
     )
 
 
@@ -47,7 +70,7 @@ def batch(images: list[Stored], rows: list[int], epoch: int = 0) -> Batch:
 
 
 def augment(kind: str, policy: Policy = JITTER, seed: int = 0) -> Augment:
-    return Augment(inputs_of(kind), np.ones(len(READ), np.float32), GRID, policy, seed)
+    return Augment(inputs_of(kind), ENCODING, policy, seed)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -121,11 +144,17 @@ def test_rgb_is_clipped_before_it_is_normalised(images):
 def test_evaluation_sees_what_torchvision_would(images):
     everything = channels("all")
     inputs = ClassifierInput(
-        "rgb", everything.names, (), 40, 48, (120.0, 110.0, 100.0), (60.0, 61.0, 62.0)
+        kind="rgb",
+        read=everything.names,
+        channels=(),
+        side=40,
+        resize=48,
+        mean=(120.0, 110.0, 100.0),
+        std=(60.0, 61.0, 62.0),
     )
     sizes = np.array([image.size for image in images])
     codes = torch.from_numpy(np.stack([image.codes for image in images]))
-    found = Preprocess(inputs, np.ones(192, np.float32), GRID)(codes, sizes)
+    found = Preprocess(inputs, ENCODING)(codes, sizes)
     expected = v2.Compose(
         [
             v2.Resize(48, antialias=True),
@@ -145,8 +174,7 @@ def test_a_ready_made_crop_passes_untouched(crop_store):
     inputs = ClassifierInput.frequency(split, used, used, 3)
     rows = np.flatnonzero(split.valid)[:20]
     codes = torch.from_numpy(split.read_codes(rows, used).copy())
-    steps = split.steps[list(used.indices)]
-    found = Preprocess(inputs, steps, (3, 3))(codes, split.sizes[rows]).numpy()
+    found = Preprocess(inputs, split.attributes.encoding)(codes, split.sizes[rows]).numpy()
     mean, std = (np.array(v, np.float32)[:, None, None] for v in (inputs.mean, inputs.std))
     np.testing.assert_array_equal(found, (split.read(rows, used) - mean) / std)
 
@@ -158,7 +186,7 @@ def test_normalised_blocks_of_the_split_have_mean_zero_and_deviation_one(crop_st
     rows = np.flatnonzero(split.valid)
     codes = torch.from_numpy(split.read_codes(rows, used).copy())
     policy = Policy(aligned=True, flip=0.0)
-    change = Augment(inputs, split.steps[list(used.indices)], (3, 3), policy, 0)
+    change = Augment(inputs, split.attributes.encoding, policy, 0)
     found = change(Batch(codes, codes, rows, split.sizes[rows], 0, 0)).double()
     assert found.mean(dim=(0, 2, 3)).abs().max() < 1e-5
     assert (found.square().mean(dim=(0, 2, 3)) - 1).abs().max() < 1e-5
@@ -170,4 +198,4 @@ def test_rejected_rows_and_wrong_steps_are_refused(images):
     with pytest.raises(UsageError, match="image 1 of the batch has no pixels"):
         augment("rgb")(rejected)
     with pytest.raises(UsageError, match="64 channels"):
-        Augment(inputs_of("rgb"), np.ones(3, np.float32), GRID, JITTER, 0)
+        Resampler(READ, np.ones(3, np.float32), GRID, None)

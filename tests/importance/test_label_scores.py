@@ -8,7 +8,7 @@ from scipy import stats
 
 from freqprep.errors import UsageError
 from freqprep.importance.collect import collect
-from freqprep.importance.labels import label_information, label_share
+from freqprep.importance.label_scores import label_information, label_share
 from freqprep.importance.sums import ACTIVITY_UNIT, Sums
 from freqprep.store.reader import open_store
 

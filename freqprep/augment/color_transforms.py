@@ -21,16 +21,16 @@ from freqprep.spectrum.dct import PIXEL_OFFSET
 
 @dataclass(frozen=True)
 class Basis:
-    """Which planes of (n, planes, rows, columns) data are what.
+    """Meaning of the planes of (n, planes, rows, columns) data.
 
     Attributes
     ----------
     chroma : tuple of int
         Planes of Cb and Cr.
     constant : int or None
-        The plane that a constant added to luma goes to; None: it is not among them.
+        Plane of luma's mean, to which a constant added to luma goes; None if it is not there.
     unit : float
-        What one grey level of luma is there.
+        Value of one grey level of luma in that plane.
     """
 
     chroma: tuple[int, ...]
@@ -39,7 +39,7 @@ class Basis:
 
     @classmethod
     def of(cls, used: Selection | None) -> Basis:
-        """The basis of coefficients of some channels, or of pixels (None): Y, Cb and Cr."""
+        """Describe the coefficients of some channels, or YCbCr pixels (None)."""
         if used is None:
             return cls((1, 2), 0, 1.0)
         chroma = tuple(i for i, index in enumerate(used.indices) if index >= FREQUENCIES)
@@ -47,7 +47,7 @@ class Basis:
 
 
 def brightness(data: Tensor, factor: Tensor, basis: Basis) -> Tensor:
-    """RGB times a factor.
+    """Multiply RGB by a factor.
 
     Parameters
     ----------
@@ -60,13 +60,13 @@ def brightness(data: Tensor, factor: Tensor, basis: Basis) -> Tensor:
     Returns
     -------
     Tensor
-        As ``data``.
+        Same shape as ``data``.
     """
     return _scaled(data, factor, (factor - 1) * (PIXEL_OFFSET * basis.unit), basis)
 
 
 def contrast(data: Tensor, factor: Tensor, basis: Basis) -> Tensor:
-    """Blend with the mean grey of the picture: same parameters as `brightness`; 0 is all mean."""
+    """Blend with the image's mean grey, which 0 gives; parameters as for `brightness`."""
     if basis.constant is None:
         return data * _each(factor)
     mean = data[:, basis.constant].mean(dim=(1, 2))
@@ -74,19 +74,19 @@ def contrast(data: Tensor, factor: Tensor, basis: Basis) -> Tensor:
 
 
 def saturation(data: Tensor, factor: Tensor, basis: Basis) -> Tensor:
-    """Blend with the grey picture: same parameters as `brightness`; 0 is grey."""
+    """Blend with the grey image, which 0 gives; parameters as for `brightness`."""
     out = data.clone()
     out[:, list(basis.chroma)] *= _each(factor)
     return out
 
 
 def grey(data: Tensor, chosen: Tensor, basis: Basis) -> Tensor:
-    """Make some of the pictures grey; ``chosen``: bool, shape (n,)."""
+    """Make some of the images grey; ``chosen``: bool, shape (n,)."""
     return saturation(data, (~chosen).to(data.dtype), basis)
 
 
 def to_rgb(pixels: Tensor) -> Tensor:
-    """YCbCr less 128 to RGB.
+    """Convert YCbCr to RGB.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ def to_rgb(pixels: Tensor) -> Tensor:
 
 
 def _scaled(data: Tensor, factor: Tensor, constant: Tensor, basis: Basis) -> Tensor:
-    """Everything times a factor, and a constant added to luma."""
+    """Multiply all planes by a factor, and add a constant to luma."""
     out = data * _each(factor)
     if basis.constant is not None:
         out[:, basis.constant] += constant[:, None, None]

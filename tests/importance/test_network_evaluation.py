@@ -10,12 +10,12 @@ torch = pytest.importorskip("torch")
 
 import freqprep  # noqa: E402
 from freqprep.errors import UsageError  # noqa: E402
-from freqprep.importance import network as module  # noqa: E402
-from freqprep.importance.network import (  # noqa: E402
+from freqprep.importance import network_evaluation as module  # noqa: E402
+from freqprep.importance.network_evaluation import (  # noqa: E402
     NetworkSample,
-    evaluate,
+    evaluate_selections,
     forward_selection,
-    removal,
+    measure_removal,
 )
 from freqprep.importance.network_view import Views, resize_matrix  # noqa: E402
 from freqprep.models.rgb import load_rgb_network  # noqa: E402
@@ -104,7 +104,7 @@ def test_all_channels_are_the_picture(split):
     views = Views(split, sample.rows, [ALL]).rgb(ALL)
     np.testing.assert_allclose(views, pictures, atol=0.1)
 
-    outcomes = evaluate(split, network, sample, [ALL])
+    outcomes = evaluate_selections(split, network, sample, [ALL])
     logits = network.logits(torch.from_numpy(pictures).float())
     targets = torch.from_numpy(split.labels[sample.rows])
     expected = torch.nn.functional.cross_entropy(logits, targets, reduction="none")
@@ -118,11 +118,13 @@ def test_a_selection_does_not_depend_on_the_others_or_on_batches(split, monkeypa
     sample = NetworkSample.gather(split, network, images=7)
     names = ["all", "paper-6", "square-24", "y_3_3", "paper-64"]
     selections = [channels(name) for name in names] + [Selection(ALL.indices[1:]), Selection(())]
-    together = evaluate(split, network, sample, selections)
+    together = evaluate_selections(split, network, sample, selections)
     monkeypatch.setattr(module, "BATCH", 3)
-    batches = evaluate(split, network, sample, selections)
+    batches = evaluate_selections(split, network, sample, selections)
     np.testing.assert_allclose(batches.cross_entropy, together.cross_entropy, rtol=1e-4)
-    alone = [evaluate(split, network, sample, [one]).cross_entropy[0] for one in selections]
+    alone = [
+        evaluate_selections(split, network, sample, [one]).cross_entropy[0] for one in selections
+    ]
     np.testing.assert_allclose(together.cross_entropy, alone, rtol=1e-4)
     np.testing.assert_allclose(together.loss, np.mean(alone, axis=1), rtol=1e-4)
     assert together.accuracy.shape == (len(selections),)
@@ -140,7 +142,7 @@ def test_clipping_comes_after_the_sum(split):
 def test_removing_a_channel_of_zeros_changes_nothing(grey):
     network = Luma()
     sample = NetworkSample.gather(grey, network, images=4)
-    lost = removal(grey, network, sample)
+    lost = measure_removal(grey, network, sample)
     for array in (lost.loss_change, lost.loss_error, lost.accuracy_change):
         assert array.shape == (CHANNELS,)
     assert np.abs(lost.loss_change[64:]).max() == 0
@@ -154,7 +156,7 @@ def test_forward_selection_takes_what_the_network_looks_at(grey):
     sample = NetworkSample.gather(grey, network)
     found = forward_selection(grey, network, sample, 3)
     assert found.order[0] == NAMES.index("y_0_0") and len(set(found.order)) == 3
-    kept = evaluate(grey, network, sample, [Selection(found.order)])
+    kept = evaluate_selections(grey, network, sample, [Selection(found.order)])
     assert found.losses[-1] == pytest.approx(kept.loss[0], rel=1e-5)
     assert found.accuracies[-1] == kept.accuracy[0]
 
@@ -238,6 +240,8 @@ def test_a_real_network_knows_real_images(data, tmp_path):
     network = load_rgb_network(data / "weights" / "mobilenet_v2_imagenet_folded.npz")
     sample = NetworkSample.gather(split, network)
     assert len(sample) == 20
-    outcomes = evaluate(split, network, sample, [ALL, channels("paper-64"), channels("paper-6")])
+    outcomes = evaluate_selections(
+        split, network, sample, [ALL, channels("paper-64"), channels("paper-6")]
+    )
     assert outcomes.accuracy[0] >= 0.7
     assert outcomes.loss[0] < outcomes.loss[2] and outcomes.loss[1] < outcomes.loss[2]

@@ -1,12 +1,14 @@
-"""Channels as grey tiles: one alone, and those of an image side by side."""
+"""Channels as grey tiles: a single tile, a contact sheet, and a grid by frequency."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 
 import numpy as np
 from PIL import Image, ImageDraw
 
+from freqprep.spectrum import BLOCK
 from freqprep.spectrum.channels import Selection
 
 _TILE = 96
@@ -16,9 +18,14 @@ _GAP = 4
 _COLUMNS = 16
 _PERCENTILE = 99.0
 
+_GRID_TILE = 64
+_FRAME = 3
+_GREY = (128, 128, 128)
+_FRAME_COLOUR = (255, 140, 0)
+
 
 def channel_tile(channel: np.ndarray, side: int) -> tuple[Image.Image, float]:
-    """Draw one channel in grey: zero is grey, the ends of its range are black and white.
+    """Draw one channel in grey: zero is mid-grey, the ends of its range are black and white.
 
     Parameters
     ----------
@@ -31,7 +38,7 @@ def channel_tile(channel: np.ndarray, side: int) -> tuple[Image.Image, float]:
     -------
     tile : Image
     largest : float
-        What white stands for, black for its negative: the 99th percentile of the magnitude.
+        Value of white, and of black with a minus: the 99th percentile of the magnitude.
     """
     largest = max(float(np.percentile(np.abs(channel), _PERCENTILE)), 1.0)
     grey = np.clip(128 + channel / largest * 127, 0, 255).astype(np.uint8)
@@ -48,9 +55,9 @@ def contact_sheet(coefficients: np.ndarray, selection: Selection) -> np.ndarray:
     Parameters
     ----------
     coefficients : ndarray of float32, shape (C, rows, columns)
-        Of the blocks that the image covers.
+        Coefficients of the blocks that the image covers.
     selection : Selection
-        Of the same C channels.
+        The same C channels.
 
     Returns
     -------
@@ -69,4 +76,35 @@ def contact_sheet(coefficients: np.ndarray, selection: Selection) -> np.ndarray:
         draw.text((x, y), name, fill=0)
         sheet.paste(tile, (x, y + _CAPTION))
         draw.text((x, y + _CAPTION + height), f"+-{largest:.0f}", fill=96)
+    return np.asarray(sheet)
+
+
+def frequency_grid(coefficients: np.ndarray, framed: Collection[int]) -> np.ndarray:
+    """Draw the 64 channels of one component as 8x8 tiles, some of them in a frame.
+
+    Vertical frequency goes down, horizontal across.
+
+    Parameters
+    ----------
+    coefficients : ndarray of float32, shape (64, rows, columns)
+        Coefficients of the blocks that the image covers, raster order.
+    framed : collection of int
+        Frequencies to frame, raster indices 0..63.
+
+    Returns
+    -------
+    ndarray of uint8, shape (height, width, 3)
+    """
+    tiles = [channel_tile(channel, _GRID_TILE)[0] for channel in coefficients]
+    width, height = tiles[0].size
+    across, down = width + 2 * _GAP, height + 2 * _GAP
+    sheet = Image.new("RGB", (BLOCK * across, BLOCK * down), _GREY)
+    draw = ImageDraw.Draw(sheet)
+    for k, tile in enumerate(tiles):
+        v, h = divmod(k, BLOCK)
+        x, y = h * across, v * down
+        if k in framed:
+            box = (x, y, x + across - 1, y + down - 1)
+            draw.rectangle(box, outline=_FRAME_COLOUR, width=_FRAME)
+        sheet.paste(tile, (x + _GAP, y + _GAP))
     return np.asarray(sheet)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from freqprep.report.labels import Box, gap, nearest, place_labels
+from freqprep.report.label_placement import Box, gap, nearest, place_labels
+from freqprep.report.report_data import ReportData
 from freqprep.report.style import Palette, new_figure
-from freqprep.report.subject import Subject
 from freqprep.spectrum.channels import CHANNELS, Selection
 
 if TYPE_CHECKING:
@@ -76,11 +76,11 @@ class Curve:
     top: float = np.inf
 
 
-def all_curves(subject: Subject) -> list[Curve]:
+def all_curves(report: ReportData) -> list[Curve]:
     """The curves that a subject has."""
-    curves = [_energy(subject), _bytes(subject), _psnr(subject), _psnr_of_bytes(subject)]
-    if subject.judged:
-        curves += [_accuracy(subject), _loss(subject)]
+    curves = [_energy(report), _bytes(report), _psnr(report), _psnr_of_bytes(report)]
+    if report.network_results:
+        curves += [_accuracy(report), _loss(report)]
     drawn = [_that_can_be_drawn(curve) for curve in curves if curve is not None]
     return [curve for curve in drawn if curve.x.size]
 
@@ -92,8 +92,8 @@ def _that_can_be_drawn(curve: Curve) -> Curve:
     return replace(curve, x=curve.x[keep], y=curve.y[keep], marks=marks)
 
 
-def _energy(subject: Subject) -> Curve | None:
-    energy = subject.energy
+def _energy(report: ReportData) -> Curve | None:
+    energy = report.energy
     if energy is None:
         return None
     return Curve(
@@ -102,31 +102,31 @@ def _energy(subject: Subject) -> Curve | None:
         COUNT_LABEL,
         "share of the energy, %",
         np.arange(1, CHANNELS + 1),
-        100 * np.cumsum(energy[list(subject.ranking.order)]),
-        _marks(subject, lambda s: 100 * float(energy[list(s.indices)].sum())),
+        100 * np.cumsum(energy[list(report.ranking.order)]),
+        _marks(report, lambda s: 100 * float(energy[list(s.indices)].sum())),
         "Energy is the squared coefficients, added up over all blocks of all images; 100 % is"
         " what all 192 channels have together. Most of it is the mean brightness of the blocks"
         " (y_0_0), so a high share alone does not make a good image.",
     )
 
 
-def _bytes(subject: Subject) -> Curve:
-    cost = subject.analysis.channel_bytes
+def _bytes(report: ReportData) -> Curve:
+    cost = report.analysis.channel_bytes
     return Curve(
         "bytes",
         "Bytes",
         COUNT_LABEL,
         "KB an image",
         np.arange(1, CHANNELS + 1),
-        np.cumsum(cost[list(subject.ranking.order)]) / 1e3,
-        _marks(subject, lambda s: subject.kilobytes(s.indices)),
+        np.cumsum(cost[list(report.ranking.order)]) / 1e3,
+        _marks(report, lambda s: report.kilobytes(s.indices)),
         "What reading the channels takes from disk, as measured in this store: compressed bytes"
         " divided by the images, 1 KB = 1000 bytes. A point above the line costs more than as"
         " many channels by the ranking.",
     )
 
 
-def _psnr(subject: Subject) -> Curve:
+def _psnr(report: ReportData) -> Curve:
     counts = np.arange(1, CHANNELS)
     return Curve(
         "psnr",
@@ -134,8 +134,8 @@ def _psnr(subject: Subject) -> Curve:
         COUNT_LABEL,
         "PSNR in RGB, dB",
         counts,
-        _psnr_along(subject),
-        _marks(subject, lambda s: subject.analysis.psnr(s.indices)),
+        _psnr_along(report),
+        _marks(report, lambda s: report.analysis.psnr(s.indices)),
         "How near an image from these channels is to the same image from all 192, in red, green"
         " and blue, before clipping, over all images. 6 dB more is half the error. The axis ends"
         f" at {PSNR_TOP:.0f} dB at most: beyond, hardly anything differs.",
@@ -143,19 +143,19 @@ def _psnr(subject: Subject) -> Curve:
     )
 
 
-def _psnr_of_bytes(subject: Subject) -> Curve:
-    cost = subject.analysis.channel_bytes
+def _psnr_of_bytes(report: ReportData) -> Curve:
+    cost = report.analysis.channel_bytes
     return Curve(
         "psnr-of-bytes",
         "PSNR for the bytes",
         "KB an image (logarithmic)",
         "PSNR in RGB, dB",
-        np.cumsum(cost[list(subject.ranking.order)])[:-1] / 1e3,
-        _psnr_along(subject),
+        np.cumsum(cost[list(report.ranking.order)])[:-1] / 1e3,
+        _psnr_along(report),
         _marks(
-            subject,
-            lambda s: subject.analysis.psnr(s.indices),
-            lambda s: subject.kilobytes(s.indices),
+            report,
+            lambda s: report.analysis.psnr(s.indices),
+            lambda s: report.kilobytes(s.indices),
         ),
         "The two figures before in one: what an image costs, and how near it is to the one from"
         " all 192 channels. A point above the line is a better picture for its bytes than the"
@@ -164,14 +164,14 @@ def _psnr_of_bytes(subject: Subject) -> Curve:
     )
 
 
-def _psnr_along(subject: Subject) -> np.ndarray:
-    order = subject.ranking.order
-    return np.array([subject.analysis.psnr(order[:count]) for count in range(1, CHANNELS)])
+def _psnr_along(report: ReportData) -> np.ndarray:
+    order = report.ranking.order
+    return np.array([report.analysis.psnr(order[:count]) for count in range(1, CHANNELS)])
 
 
-def _accuracy(subject: Subject) -> Curve:
+def _accuracy(report: ReportData) -> Curve:
     return _judged(
-        subject,
+        report,
         "top-1",
         "Top-1 of the network",
         "right answers, %",
@@ -181,9 +181,9 @@ def _accuracy(subject: Subject) -> Curve:
     )
 
 
-def _loss(subject: Subject) -> Curve:
+def _loss(report: ReportData) -> Curve:
     return _judged(
-        subject,
+        report,
         "cross-entropy",
         "Cross-entropy of the network",
         "cross-entropy, nats",
@@ -194,7 +194,7 @@ def _loss(subject: Subject) -> Curve:
 
 
 def _judged(
-    subject: Subject,
+    report: ReportData,
     name: str,
     title: str,
     y_label: str,
@@ -202,33 +202,33 @@ def _judged(
     reading: str,
 ) -> Curve:
     def of(selection: Selection) -> float:
-        verdict = subject.verdict(selection.indices)
-        return value(verdict.loss, verdict.accuracy) if verdict else np.nan
+        outcome = report.network_result(selection.indices)
+        return value(outcome.loss, outcome.accuracy) if outcome else np.nan
 
     counts = range(1, CHANNELS + 1)
-    known = [count for count in counts if subject.verdict(subject.top(count).indices)]
+    known = [count for count in counts if report.network_result(report.top(count).indices)]
     return Curve(
         name,
         title,
         COUNT_LABEL,
         y_label,
         np.array(known),
-        np.array([of(subject.top(count)) for count in known]),
-        _marks(subject, of),
+        np.array([of(report.top(count)) for count in known]),
+        _marks(report, of),
         f"{reading} The dots are the first channels of the ranking.",
         dots=True,
     )
 
 
 def _marks(
-    subject: Subject,
+    report: ReportData,
     y: Callable[[Selection], float],
     x: Callable[[Selection], float] = len,
 ) -> tuple[Mark, ...]:
     """The named selections."""
     return tuple(
         Mark(name, float(x(selection)), float(y(selection)), place == 0)
-        for place, (name, selection) in enumerate(subject.named())
+        for place, (name, selection) in enumerate(report.named())
     )
 
 

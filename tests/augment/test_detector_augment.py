@@ -11,13 +11,22 @@ from objects_by_hand import around, blob, table  # noqa: E402
 from pixel_side import Stored, filled_up, from_blocks, resized, to_blocks  # noqa: E402
 from synthetic import encoded, pixels  # noqa: E402
 
-from freqprep.augment import DetectorAugment, DetectorInput, DetectorPolicy, DetectorPreprocess  # noqa: E402
+from freqprep.augment import (  # noqa: E402
+    DetectorAugment,
+    DetectorInput,
+    DetectorPolicy,
+    DetectorPreprocess,
+    Resampler,
+)
 from freqprep.errors import UsageError  # noqa: E402
+from freqprep.images.encoding import Encoding  # noqa: E402
+from freqprep.images.geometry import Geometry  # noqa: E402
 from freqprep.spectrum.channels import channels  # noqa: E402
 from freqprep.spectrum.color import ycbcr_to_rgb  # noqa: E402
 from freqprep.streaming.batch import Batch  # noqa: E402
 
 GRID = (8, 8)
+ENCODING = Encoding(Geometry("fit", 64, None, "apply"), "int16")  # of that grid; all steps are 1
 READ = channels("paper-64")
 KINDS = ["frequency", "rgb"]
 SIZES = [(48, 64), (64, 48), (64, 64), (20, 60), (61, 8), (33, 41), (1, 30), (57, 64)]
@@ -27,11 +36,25 @@ CLOSE = {"frequency": 5e-3, "rgb": 2e-3}  # of coefficients up to 2000, and grey
 def frames_of(kind: str, short: int = 40, longest: int = 67) -> DetectorInput:
     if kind == "rgb":
         return DetectorInput(
-            "rgb", READ.names, (), short, longest, (120.0, 110.0, 90.0), (60.0,) * 3
+            kind="rgb",
+            read=READ.names,
+            channels=(),
+            short=short,
+            longest=longest,
+            mean=(120.0, 110.0, 90.0),
+            std=(60.0,) * 3,
         )
     used = channels("square-24")
     mean = tuple(np.linspace(-9, 9, 24).tolist())
-    return DetectorInput("frequency", READ.names, used.names, short, longest, mean, (50.0,) * 24)
+    return DetectorInput(
+        kind="frequency",
+        read=READ.names,
+        channels=used.names,
+        short=short,
+        longest=longest,
+        mean=mean,
+        std=(50.0,) * 24,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +76,7 @@ def on_pixels(inputs: DetectorInput, codes, start, length, flip) -> tuple[list, 
     coefficients[:, list(READ.indices)] = codes.numpy()
     windows = inputs.windows(start, length)
     mean, std = (np.array(values)[:, None, None] for values in (inputs.mean, inputs.std))
-    frames, out = inputs.sizes(length), []
+    frames, out = inputs.frame_sizes(length), []
     for image, stored in enumerate(from_blocks(coefficients)):
         one = resized(stored, windows, image)
         assert one.shape[1:] == tuple(inputs.enlargement * frames[image])
@@ -84,9 +107,7 @@ def assert_equal_on_pixels(framed, inputs, codes, start, length, flip):
 def test_evaluation_sees_whole_images_as_pixels_would_give_them(images, kind, short):
     inputs = frames_of(kind, short)
     made = batch(images, list(range(len(images))))
-    framed = DetectorPreprocess(inputs, np.ones(len(READ), np.float32), GRID)(
-        made.codes, made.sizes
-    )
+    framed = DetectorPreprocess(inputs, ENCODING)(made.codes, made.sizes)
     sizes = made.sizes.astype(np.int64)
     start, flip = np.zeros_like(sizes), np.zeros(len(sizes), bool)
     assert framed.targets == [] and framed.images.dtype == torch.float32
@@ -96,8 +117,7 @@ def test_evaluation_sees_whole_images_as_pixels_would_give_them(images, kind, sh
 def augment(kind, objects=None, policy=None, seed=0, masks=True) -> DetectorAugment:
     objects = table(*[[]] * len(SIZES)) if objects is None else objects
     policy = DetectorPolicy(smallest_crop=0.3) if policy is None else policy
-    steps = np.ones(len(READ), np.float32)
-    return DetectorAugment(frames_of(kind), steps, GRID, policy, seed, objects, masks)
+    return DetectorAugment(frames_of(kind), ENCODING, policy, seed, objects, masks)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -151,7 +171,7 @@ def test_a_row_is_the_same_in_any_batch(images, objects, kind):
             mine, other = found.targets[image], together.targets[row]
             assert mine.keys() == other.keys()
             assert all(torch.equal(mine[name], other[name]) for name in mine)
-            height, width = (int(n) for n in change.inputs.places(np.array(found.sizes[image])))
+            height, width = (int(n) for n in change.inputs.grid_sizes(np.array(found.sizes[image])))
             one, two = found.images[image], together.images[row]
             assert (one - two[:, : one.shape[1], : one.shape[2]])[
                 :, :height, :width
@@ -184,13 +204,21 @@ def test_boxes_and_masks_stay_on_the_pixels_they_outline():
         mask[top : top + rng.integers(8, height), left : left + rng.integers(8, width)] = True
         masks.append(mask)
     everything = channels("all")
-    inputs = DetectorInput("rgb", everything.names, (), 96, 160, (127.5,) * 3, (1.0,) * 3)
+    inputs = DetectorInput(
+        kind="rgb",
+        read=everything.names,
+        channels=(),
+        short=96,
+        longest=160,
+        mean=(127.5,) * 3,
+        std=(1.0,) * 3,
+    )
     stored = [painted(mask) for mask in masks]
     codes = torch.from_numpy(np.stack([one.codes for one in stored]))
     sizes = np.array([mask.shape for mask in masks])
     objects = table(*[[(around(mask), 0, False, mask)] for mask in masks])
     policy = DetectorPolicy(smallest_crop=0.4)
-    change = DetectorAugment(inputs, np.ones(192, np.float32), GRID, policy, 0, objects, True)
+    change = DetectorAugment(inputs, ENCODING, policy, 0, objects, True)
     seen = 0
     for epoch in range(4):
         made = Batch(codes, codes, np.arange(len(masks)), sizes, epoch, 0)
@@ -218,11 +246,11 @@ def test_rejected_rows_and_wrong_steps_are_refused(images):
     rejected = dataclasses.replace(made, sizes=made.sizes * [[1], [0]])
     with pytest.raises(UsageError, match="image 1 of the batch has no pixels"):
         augment("rgb")(rejected)
-    preprocess = DetectorPreprocess(frames_of("rgb"), np.ones(len(READ), np.float32), GRID)
+    preprocess = DetectorPreprocess(frames_of("rgb"), ENCODING)
     with pytest.raises(UsageError, match="image 1 of the batch has no pixels"):
         preprocess(rejected.codes, rejected.sizes)
     with pytest.raises(UsageError, match="3 steps for 64 channels"):
-        DetectorPreprocess(frames_of("rgb"), np.ones(3, np.float32), GRID)
+        Resampler(READ, np.ones(3, np.float32), GRID, None)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -237,7 +265,7 @@ def test_a_callers_autocast_changes_nothing(kind, images):
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_images_are_an_empty_canvas(kind):
     inputs = frames_of(kind)
-    preprocess = DetectorPreprocess(inputs, np.ones(len(READ), np.float32), GRID)
+    preprocess = DetectorPreprocess(inputs, ENCODING)
     codes = torch.zeros((0, len(READ), *GRID), dtype=torch.int16)
     framed = preprocess(codes, np.zeros((0, 2), np.int32))
     side = 32 // inputs.stride
