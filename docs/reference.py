@@ -58,6 +58,7 @@ SINGLE_NAMES = {
     "freqprep.drawing.objects": ["draw_objects"],
     "freqprep.images.rle": ["decode_mask"],
     "freqprep.importance.request": ["StatsRequest", "find"],
+    "freqprep.progress": ["show_progress"],
     "freqprep.store.selections": ["save_selection"],
 }
 """Public names of modules that are private otherwise."""

@@ -23,7 +23,8 @@ from freqprep.store.schema import IMAGE_ARRAYS, OBJECT_ARRAYS, ROWS_PER_SHARD
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(DOCS.glob("*.md"))]
+TOP = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
+PAGES = [*(ROOT / name for name in TOP), *sorted(DOCS.glob("*.md"))]
 REFERENCE = runpy.run_path(str(DOCS / "reference.py"))
 DEMO = runpy.run_path(str(DOCS / "demo.py"))
 
