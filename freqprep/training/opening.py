@@ -111,7 +111,7 @@ def _order(run: RunState, train: Split) -> str:
     """How images are shuffled, and how many an epoch leaves out."""
     state = run.loader.state_dict()
     how = "all images shuffled, kept in memory"
-    if state["mode"] == "lanes":
+    if state["regime"] == "lanes":
         lanes, shards = plural(state["lanes"], "lane"), state["lanes"] * state["window"]
         how = f"shuffled in {lanes}, over {shards:g} shards at a time"
     if state["group_by_aspect"]:
