@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import multiprocessing
 import os
@@ -167,8 +168,16 @@ class _Spare:
             kept, self._kept = self._kept, (os.getpid(), jobs, pool)
         _end(kept)
 
+    def end(self) -> None:
+        """Let the workers go before the modules that loky needs for it are torn down."""
+        if self._kept is not None and self._kept[0] == os.getpid():
+            with self._lock:
+                kept, self._kept = self._kept, None
+            _end(kept)
+
 
 _spare = _Spare()
+atexit.register(_spare.end)
 
 
 def _end(kept: tuple[int, int, ProcessPoolExecutor] | None) -> None:
