@@ -33,11 +33,14 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 _limiting = threading.Lock()
+_importing = threading.Lock()
+"""Of joblib: its modules import each other, and two threads would meet half of one."""
 
 
 def default_jobs() -> int:
     """Processor cores that this process may use."""
-    import joblib
+    with _importing:
+        import joblib
 
     return int(joblib.cpu_count())
 
@@ -92,7 +95,8 @@ def _on_one_core(function: Callable[[Task], Result], task: Task) -> Result:
 def _in_processes(
     function: Callable[[Task], Result], tasks: Iterable[Task], jobs: int
 ) -> Iterator[Result]:
-    from joblib.externals.loky.process_executor import TerminatedWorkerError
+    with _importing:
+        from joblib.externals.loky.process_executor import TerminatedWorkerError
 
     pool = _spare.take(jobs)
     call = partial(_in_folder, os.getcwd(), function)
@@ -147,7 +151,8 @@ class _Spare:
 
     def take(self, jobs: int) -> ProcessPoolExecutor:
         """So many workers: those kept, if they are as many, alive and of this process, or new."""
-        from joblib.externals.loky.process_executor import ProcessPoolExecutor
+        with _importing:
+            from joblib.externals.loky.process_executor import ProcessPoolExecutor
 
         with self._lock:
             kept, self._kept = self._kept, None
