@@ -63,8 +63,9 @@ def test_filling_takes_whatever_fits_in_order(costs, order, count, limit):
 def test_a_top_fits_into_its_own_bytes(analysis, count):
     for ranking in analysis.rankings.values():
         limit = analysis.bytes_of(ranking.order[:count])
-        taken = fill(ranking.order, count, analysis.channel_bytes, limit)
-        assert tuple(taken) == ranking.order[:count]
+        assert (*fill(ranking.order, count, analysis.channel_bytes, limit),) == ranking.order[
+            :count
+        ]
 
 
 def test_a_score_with_nothing_that_fits_is_no_candidate(analysis):
