@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 WORKERS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check docs bench clean
+.PHONY: help demo ci check test docs bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -27,18 +27,21 @@ $(DEMO) $(TEST): $(VENV)/.%: pyproject.toml constraints.txt
 demo: $(DEMO) ## real photographs to channels, to a network that knows them (2 minutes)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python docs/demo.py demo
 
+ci: check test ## all that must hold before a change is merged
+
+check: $(TEST) ## ruff, mypy, numpydoc, and the pages made from the code
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/numpydoc lint $$(find freqprep cli -name '*.py')
+	$(BIN)/python docs/reference.py --check
+
 # Workers share the cores already: with more compute threads than cores, torch mostly waits.
 test: $(TEST) ## run the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS)
 
-check: $(TEST) ## ruff, mypy, and the documentation against the code
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/python docs/cli_reference.py --check
-
-docs: $(TEST) ## write docs/cli.md from the commands' help
-	$(BIN)/python docs/cli_reference.py
+docs: $(TEST) ## write docs/cli.md and docs/api.md from the code
+	$(BIN)/python docs/reference.py
 
 bench: $(TEST) ## run the benchmarks on ../shared/data (about 2.5 hours)
 	$(BIN)/python -m tests.benchmarks

@@ -1,11 +1,11 @@
-"""The demo: real photographs to frequency channels, a look at them, and a network that knows them.
+"""The demo: convert real photographs to frequency channels, view them, train a network on them.
 
 Usage: python docs/demo.py FOLDER
 
-FOLDER is the demo's own: it makes photographs, stores, pictures, a report and a trained network in
-it, and removes these, and nothing else, when run again. The photographs are those that
-scikit-image's wheel brings along. Each is a class. The network learns from tiles of the left half
-of each, and is judged on tiles of the right half: no pixel is in both.
+FOLDER belongs to the demo: it makes photographs, stores, pictures, a report and a trained network
+there, and removes these, and nothing else, when run again. The photographs come with scikit-image's
+wheel. Each is a class. The network is trained on tiles of the left half of each and validated on
+tiles of the right half: no pixel is in both.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ PHOTOS = {
 """Class -> file of scikit-image's data folder."""
 
 CUT_OFF = "rocket_cut_off.jpg"
-"""A photograph that lost its second half, to see what happens to such files."""
+"""A photograph that lost its second half, to show how such files are rejected."""
 
 TILE = 160
-"""Pixels along each axis; the halves are at least so large."""
+"""Side of a tile in pixels; each half of a photograph is at least as large."""
 
 TILES = {"train": 6, "val": 4}
-"""Split -> tiles of a half along each axis. Those of one half overlap."""
+"""Split -> number of tiles of a half along each axis. Tiles of one half overlap."""
 
 EPOCHS = 20
 
@@ -61,11 +61,11 @@ MADE = (
     "report.html",
     "run",
 )
-"""What the demo makes in its folder."""
+"""Files and folders that the demo makes."""
 
 
 def remove_made(folder: Path) -> None:
-    """Remove what an earlier demo made."""
+    """Remove the results of an earlier demo."""
     for name in MADE:
         path = folder / name
         if path.is_dir() and not path.is_symlink():
@@ -88,7 +88,7 @@ def make_photos(folder: Path) -> None:
 
 
 def make_tiles(photos: Path, folder: Path) -> dict[str, int]:
-    """Cut each photograph's halves into tiles; return how many each split has."""
+    """Cut each photograph's halves into tiles; return the number of each split's tiles."""
     made = dict.fromkeys(TILES, 0)
     for name, file in PHOTOS.items():
         with Image.open(photos / name / file) as opened:
@@ -105,20 +105,20 @@ def make_tiles(photos: Path, folder: Path) -> dict[str, int]:
 
 
 def spread(first: int, last: int, count: int) -> list[int]:
-    """``count`` places at equal distances, from ``first`` to ``last``."""
-    return [first + (last - first) * place // (count - 1) for place in range(count)]
+    """Return ``count`` equally spaced positions from ``first`` to ``last``."""
+    return [first + (last - first) * index // (count - 1) for index in range(count)]
 
 
 def run(command: str, folder: Path) -> None:
-    """Show a command, run it in ``folder``, and stop where it fails."""
+    """Print a command, run it in ``folder``, and exit if it fails."""
     print(f"\n$ {command}", flush=True)
     finished = subprocess.run(command, shell=True, cwd=folder, check=False)
     if finished.returncode:
         sys.exit(f"the demo stops here: exit code {finished.returncode}")
 
 
-def look(folder: Path) -> None:
-    """The photographs as frequency channels, and back."""
+def view_photos(folder: Path) -> None:
+    """Convert the photographs, and rebuild one of them from some of its channels."""
     run("freqprep convert imagefolder photos photos.zarr --max-failures 1", folder)
     chelsea = "freqprep show photos.zarr cat/chelsea.png"
     run(f"{chelsea} -o chelsea-192.png", folder)
@@ -127,8 +127,8 @@ def look(folder: Path) -> None:
     run("freqprep verify photos.zarr --source photos", folder)
 
 
-def learn(folder: Path) -> None:
-    """Choose channels of the tiles, train a network on them, and ask it."""
+def train_on_tiles(folder: Path) -> None:
+    """Select channels of the tiles, train a network on them, evaluate it and predict."""
     run(f"freqprep convert imagefolder tiles tiles.zarr --size {TILE}", folder)
     run(
         "freqprep stats tiles.zarr --split train --top 24 --save chosen --report report.html",
@@ -145,15 +145,15 @@ def learn(folder: Path) -> None:
 
 
 def main(folder: Path) -> None:
-    """Make the photographs and tiles, run the commands, say where the results are."""
+    """Make the photographs and tiles, run the commands, list the results."""
     remove_made(folder)
     make_photos(folder / "photos")
     tiles = make_tiles(folder / "photos", folder / "tiles")
     print(f"{len(PHOTOS)} photographs, and one cut off half way, in {folder}/photos")
     print(f"{tiles['train']} tiles of their left halves in {folder}/tiles/train")
     print(f"{tiles['val']} tiles of their right halves in {folder}/tiles/val")
-    look(folder)
-    learn(folder)
+    view_photos(folder)
+    train_on_tiles(folder)
 
     print("\nLook at these:")
     for name, what in (

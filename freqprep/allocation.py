@@ -1,4 +1,4 @@
-"""Keeping freed memory for the next array."""
+"""Memory allocator settings: keep freed memory for the next array."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@
     │   ├── RejectedRowError         (also LookupError)
     │   ├── StoreLockedError
     │   └── DiskFullError            (also OSError)
-    ├── RunError                     exit 1   a training run's folder, card or checkpoint
+    ├── RunError                     exit 1   a training run's folder, config or checkpoint
     ├── WorkerDiedError              exit 1
     └── MissingPackageError          exit 1
 
@@ -28,6 +28,27 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
+
+__all__ = [
+    "CorruptStoreError",
+    "DiskFullError",
+    "FormatVersionError",
+    "FreqprepError",
+    "ImageDefect",
+    "MissingPackageError",
+    "RejectedRowError",
+    "RunError",
+    "ShardMissingError",
+    "SourceChangedError",
+    "SourceError",
+    "SplitExistsError",
+    "StoreError",
+    "StoreLockedError",
+    "UnknownChannelError",
+    "UnknownSplitError",
+    "UsageError",
+    "WorkerDiedError",
+]
 
 _SHOWN = 3
 
@@ -148,7 +169,7 @@ class DiskFullError(StoreError, OSError):
 
 
 class RunError(FreqprepError):
-    """A training run's folder, card or checkpoint cannot be used."""
+    """A training run's folder, config or checkpoint cannot be used."""
 
 
 class WorkerDiedError(FreqprepError):

@@ -1,7 +1,12 @@
-"""Progress on stderr: a bar on a terminal, a line now and then elsewhere."""
+"""Notes and progress on stderr.
+
+Notes go to the logger ``freqprep``, whose handler writes them above the bars; progress is a bar on
+a terminal and a line now and then elsewhere.
+"""
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import time
@@ -12,17 +17,53 @@ from tqdm import tqdm
 
 from freqprep.text.terminal import shortened, wrapped
 
+SWITCH = "FREQPREP_PROGRESS"
+"""Environment variable; ``0`` switches progress off."""
+
 _SECONDS_BETWEEN_LINES = 10.0
 _COLUMNS = 80
 _SHORTEST_BAR = 10
 _MOST_DIGITS = 5
 
+_logger = logging.getLogger("freqprep")
+_switched: bool | None = None  # by show_progress; until then the environment decides
 
-def say(message: str) -> None:
-    """Say what is going on: one line, wrapped on a terminal, above the bar where there is one."""
+
+def say(message: str, level: int = logging.INFO) -> None:
+    """Log a note: ``message`` is for people, one line or several."""
+    _logger.log(level, message)
+
+
+def show_progress(shown: bool = True) -> None:
+    """Switch progress on or off in this process, whatever ``FREQPREP_PROGRESS`` says.
+
+    What is under way is left as it is. Notes are not progress: set the level of the logger
+    ``freqprep`` to silence them.
+
+    Parameters
+    ----------
+    shown : bool
+        Whether bars, or lines where stderr is no terminal, are shown.
+    """
+    global _switched
+    _switched = shown
+
+
+def _progress_is_shown() -> bool:
+    return os.environ.get(SWITCH) != "0" if _switched is None else _switched
+
+
+class _AboveBars(logging.Handler):
+    """Writes records to stderr as it is now, above any bar, wrapped where it is a terminal."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        _write(self.format(record))
+
+
+def _write(text: str) -> None:
     if sys.stderr.isatty():
-        message = "\n".join(map(_fitted, message.split("\n")))
-    _Bar.write(message, file=sys.stderr)
+        text = "\n".join(map(_fitted, text.split("\n")))
+    _Bar.write(text, file=sys.stderr)
     sys.stderr.flush()
 
 
@@ -31,27 +72,39 @@ def _fitted(line: str) -> str:
     return line if len(line) <= most else "\n".join(wrapped(line, most))
 
 
+def _show_notes() -> None:
+    """Show notes on stderr, unless the application has set up our logger itself."""
+    if not _logger.handlers:
+        _logger.addHandler(_AboveBars())
+        _logger.propagate = False  # an application's root handler would say all of it twice
+    if _logger.level == logging.NOTSET:
+        _logger.setLevel(logging.INFO)
+
+
+_show_notes()
+
+
 class Progress:
-    """Counts items with rate and time left.
+    """Progress of a piece of work: items done, rate and time left; a context manager.
 
     Parameters
     ----------
     what : str
-        Shown before the numbers.
+        Name of the work, shown before the numbers.
     total : int
-        Items in all.
+        Number of items.
     done : int
-        Items finished by an earlier run.
+        Number of items that an earlier run finished.
     unit : str
         Name of an item.
     keep : bool
-        Whether a bar stays on the terminal when all is done: where nothing else is said then.
+        Whether the bar stays on the terminal at the end, where no note follows it.
     """
 
     def __init__(
         self, what: str, total: int, done: int = 0, unit: str = "image", keep: bool = False
     ) -> None:
-        terminal = sys.stderr.isatty()
+        shown, terminal = _progress_is_shown(), sys.stderr.isatty()
         self._bar = _Bar(
             total=total,
             initial=done,
@@ -59,9 +112,9 @@ class Progress:
             unit=f"{unit}s",
             leave=keep,
             file=sys.stderr,
-            disable=not terminal,
+            disable=not (shown and terminal),
         )
-        self._terminal = terminal
+        self._lines = shown and not terminal
         self._what, self._total, self._unit = what, total, unit
         self._done = self._before = self._told = done
         self._start = self._last = time.monotonic()
@@ -77,16 +130,17 @@ class Progress:
         trace: TracebackType | None,
     ) -> None:
         self._bar.close()
-        silent = self._terminal or self._told == self._done
-        if not silent and kind is None and time.monotonic() - self._start > 2:
+        due = self._lines and self._told != self._done
+        if due and kind is None and time.monotonic() - self._start > 2:
             self._line()
 
     def update(self, count: int, *notes: str) -> None:
-        """Some more items are finished.
+        """Count more items as done.
 
         Parameters
         ----------
         count : int
+            Number of items done since the last call.
         *notes : str
             Shown behind the numbers until the next ones are given, the most important first: a
             bar has as many of them as there is room for, a line all.
@@ -95,7 +149,7 @@ class Progress:
         if notes:
             self._notes = self._bar.notes = notes
         self._bar.update(count)
-        if not self._terminal and time.monotonic() - self._last >= _SECONDS_BETWEEN_LINES:
+        if self._lines and time.monotonic() - self._last >= _SECONDS_BETWEEN_LINES:
             self._last = time.monotonic()
             self._line()
 
@@ -104,17 +158,17 @@ class Progress:
         rate = (self._done - self._before) / max(time.monotonic() - self._start, 1e-9)
         left = (self._total - self._done) / rate if rate else None
         counted = f"{self._what}: {self._done}/{self._total} {self._unit}s"
-        say(", ".join([counted, f"{rate:.1f}/s", f"{_clock(left)} left", *self._notes]))
+        _write(", ".join([counted, f"{rate:.1f}/s", f"{_clock(left)} left", *self._notes]))
 
 
-class _Bar(tqdm):
+class _Bar(tqdm):  # type: ignore[misc]  # tqdm has no types
     """A bar that fits the terminal: name, bar, count, one rate, time left, notes."""
 
     notes: tuple[str, ...] = ()
 
     @property
     def format_dict(self) -> dict[str, Any]:
-        """The numbers, and their layout for the terminal as wide as it is now."""
+        """Values of the bar, and their layout at the terminal's present width."""
         values = super().format_dict
         columns = _columns()
         done, total = values["n"], values["total"]
@@ -127,7 +181,7 @@ class _Bar(tqdm):
             used = len(f"{what} || {', '.join([*parts, note])}")
             if used + _SHORTEST_BAR < columns:
                 parts.append(note)
-        # What is not the bar is literal text: braces in a name are no fields.
+        # All but the bar is literal text: braces in a name are no fields.
         texts = (part.replace("{", "{{").replace("}", "}}") for part in (what, ", ".join(parts)))
         layout = "{} |{{bar}}| {}".format(*texts)
         return {**values, "ncols": columns - 1, "bar_format": layout, "prefix": ""}
@@ -143,7 +197,7 @@ def _columns() -> int:
 
 
 def _count(number: int) -> str:
-    """All digits of a number that is not long, otherwise three of them: ``1.28M``."""
+    """All digits of a short number, three of a long one: ``1.28M``."""
     return str(number) if len(str(number)) <= _MOST_DIGITS else tqdm.format_sizeof(number)
 
 
@@ -152,7 +206,7 @@ def _rate(rate: float, unit: str) -> str:
 
 
 def _clock(seconds: float | None) -> str:
-    """Hours, minutes and seconds; a question mark where nobody knows."""
+    """Hours, minutes and seconds; a question mark while unknown."""
     if seconds is None:
         return "?"
     minutes, seconds = divmod(round(seconds), 60)

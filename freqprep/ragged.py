@@ -1,4 +1,4 @@
-"""Rows of different lengths as two flat arrays."""
+"""Ragged arrays: rows of different lengths as two flat arrays."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Ragged:
-    """A sequence of one-dimensional rows, flat.
+    """Sequence of one-dimensional rows, stored flat.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class Ragged:
 
     @classmethod
     def of_lengths(cls, values: np.ndarray, lengths: Iterable[int]) -> Ragged:
-        """Cut flat ``values`` into rows of the given lengths."""
+        """Split flat ``values`` into rows of the given lengths."""
         ragged = cls(values, _offsets(lengths))
         if ragged.offsets[-1] != len(values):
             raise ValueError(
@@ -56,11 +56,11 @@ class Ragged:
         return (self[row] for row in range(len(self)))
 
     def bytes_at(self, row: int) -> bytes:
-        """Row ``row`` as ``bytes`` (for uint8 values)."""
+        """Return a row as ``bytes`` (for uint8 values)."""
         return self[row].tobytes()
 
     def take(self, rows: np.ndarray) -> Ragged:
-        """The given rows, in the given order, as a new ``Ragged`` (of one-dimensional values)."""
+        """Copy some rows, in the given order, to a new ``Ragged`` (of one-dimensional values)."""
         rows = np.asarray(rows, dtype=np.int64)
         # Only these rows' offsets: a shard of a large split takes a few of millions.
         starts, stops = self.offsets[:-1][rows], self.offsets[1:][rows]

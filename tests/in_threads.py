@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-SECONDS = 120
+SECONDS = 300
 
 
 def together(*work: Callable[[], object]) -> list:

@@ -53,8 +53,7 @@ def inputs_of(config: ModelConfig, split: Split) -> torch.Tensor:
     """Normalised inputs of all valid rows, in row order."""
     selection = config.inputs.read_selection
     codes = split.read_codes(split.valid, selection).copy()
-    steps = split.steps[list(selection.indices)]
-    preprocess = Preprocess(config.inputs, steps, split.attributes.encoding.geometry.grid)
+    preprocess = Preprocess(config.inputs, split.attributes.encoding)
     return preprocess(torch.from_numpy(codes), split.sizes[split.valid])
 
 
@@ -83,8 +82,7 @@ def make_detector(config: ModelConfig, split: Split, seed: int = 0) -> torch.nn.
             layer.momentum = None
     selection = config.inputs.read_selection
     codes = torch.from_numpy(split.read_codes(split.valid, selection).copy())
-    grid = split.attributes.encoding.geometry.grid
-    preprocess = DetectorPreprocess(config.inputs, config.steps, grid)
+    preprocess = DetectorPreprocess(config.inputs, split.attributes.encoding)
     with torch.no_grad():
         network.backbone(preprocess(codes, split.sizes[split.valid]).images)
         scores = network.roi_heads.box_predictor.cls_score

@@ -1,4 +1,4 @@
-"""The subcommands and the options of the command itself."""
+"""The command ``freqprep``: its subcommands and its own options."""
 
 from __future__ import annotations
 

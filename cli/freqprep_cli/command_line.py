@@ -1,4 +1,4 @@
-"""Groups of options in ``--help``, and wrong words on the command line in plain English."""
+"""Sections of ``--help``, and errors of the command line in the words of all other errors."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ _KINDS = {int: "a whole number", float: "a number"}
 
 
 def selection_names() -> list[str]:
-    """Selections that every store knows, for the shell to complete."""
+    """Return the selections that every store has, for completion by the shell."""
     return [*PUBLISHED, "all"]
 
 
 def device_names() -> list[str]:
-    """Devices, for the shell to complete."""
+    """Return the names of devices, for completion by the shell."""
     return ["cpu", "cuda"]
 
 
 class Command(TyperCommand):
-    """A command whose ``--help`` has a section for each `rich_help_panel` of its options."""
+    """Command with a section in ``--help`` for each `rich_help_panel` of its options."""
 
     def get_short_help_str(self, limit: int = 45) -> str:
-        """The first sentence, however long: lists wrap it."""
+        """Return the first sentence in full; lists wrap it."""
         return super().get_short_help_str(_WHOLE_SENTENCE)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Arguments, then the sections in the order of their first options."""
+        """Write the arguments, then sections in the order of their first options."""
         sections: dict[str, list[tuple[str, str]]] = {}
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)
@@ -56,7 +56,7 @@ class Command(TyperCommand):
                 formatter.write_dl(records)
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
-        """The arguments and the options that are needed, then the word for all others."""
+        """Return arguments and required options, then a word for all other options."""
         pieces = []
         for parameter in self.get_params(ctx):
             if parameter.param_type_name == "argument":
@@ -66,27 +66,27 @@ class Command(TyperCommand):
         return [*pieces, "[OPTIONS]"]
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse; a wrong option or value is a `UsageError`."""
+        """Parse the arguments; a wrong option or value is a `UsageError`."""
         if not args:
-            return super().parse_args(ctx, args)  # shows the help
-        with _in_plain_english(self, ctx, args):
+            return super().parse_args(ctx, args)  # prints the help
+        with _as_usage_errors(self, ctx, args):
             return super().parse_args(ctx, args)
 
 
 class Group(TyperGroup):
-    """The command itself."""
+    """The command ``freqprep`` with its subcommands."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse; a wrong option is a `UsageError`."""
+        """Parse the arguments; a wrong option is a `UsageError`."""
         if not args:
             return super().parse_args(ctx, args)
         if args[0] in _COMPLETION and not ctx.resilient_parsing:
             _COMPLETION[args[0]](ctx, None, _shell(*args[:2]))  # exits
-        with _in_plain_english(self, ctx, args):
+        with _as_usage_errors(self, ctx, args):
             return super().parse_args(ctx, args)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Find a command; one that does not exist is a `UsageError`."""
+        """Find a subcommand; one that does not exist is a `UsageError`."""
         if not ctx.resilient_parsing and args[0] not in self.commands:
             near = did_you_mean(args[0], self.commands)
             raise UsageError(
@@ -97,13 +97,13 @@ class Group(TyperGroup):
 
 
 def _shell(option: str, name: str | None = None) -> str:
-    """The shell that is named, or that the command runs in."""
+    """Return the shell that is named, or that the command runs in."""
     if name is None:
         try:
             name = shellingham.detect_shell()[0]
         except shellingham.ShellDetectionFailure:
             raise UsageError(
-                f"{option} cannot tell which shell this is", f"name it: {option} {listed(_SHELLS)}"
+                f"{option} cannot detect the shell", f"name it: {option} {listed(_SHELLS)}"
             ) from None
     if name not in _SHELLS:
         remedy = did_you_mean(name, _SHELLS).strip()
@@ -112,8 +112,8 @@ def _shell(option: str, name: str | None = None) -> str:
 
 
 @contextlib.contextmanager
-def _in_plain_english(command: Any, ctx: Any, args: list[str]) -> Iterator[None]:
-    """Say what typer refuses as all other errors are said."""
+def _as_usage_errors(command: Any, ctx: Any, args: list[str]) -> Iterator[None]:
+    """Raise errors of typer as a `UsageError`."""
     given = list(args)
     try:
         yield
@@ -157,7 +157,7 @@ def _wrong_value(error: Any, command: Any, ctx: Any, args: list[str]) -> UsageEr
 
 
 def _range(parameter: Any) -> str:
-    """The numbers that are allowed; arguments have none."""
+    """Describe the allowed range of a number; arguments have none."""
     least, most = getattr(parameter, "min", None), getattr(parameter, "max", None)
     if least is None or most is None:
         return "" if least is None else f" of at least {least}"
@@ -165,6 +165,6 @@ def _range(parameter: Any) -> str:
 
 
 def listed(words: Sequence[str]) -> str:
-    """``a, b or c``."""
+    """Join words as ``a, b or c``."""
     *first, last = words
     return f"{', '.join(first)} or {last}" if first else last

@@ -10,9 +10,10 @@ import typer
 from freqprep.errors import UsageError
 from freqprep.models.torchvision_ops import import_torchvision
 from freqprep.store.targets import check_targets
+from freqprep.text.quantities import percent
 from freqprep.text.terminal import columns, on_one_line, shortened, table
 from freqprep_cli.options import Overwrite
-from freqprep_cli.output import percent, print_json
+from freqprep_cli.output import print_json
 
 if TYPE_CHECKING:
     from freqprep.training.detection_scoring import DetectorRunEvaluation
@@ -144,16 +145,16 @@ def describe_detector(document: dict[str, Any]) -> str:
     """The result for people: COCO's figures, then a table of the classes."""
     whats = [what for what in ("box", "mask") if document[what]]
     figures = [
-        (name, *(percent(document[what][name]) for what in whats)) for name in document["box"]
+        (name, *(percent(document[what][name], 2) for what in whats)) for name in document["box"]
     ]
     if document["rejected"]:
-        strict = [percent(document[f"strict_{what}"]["AP"]) for what in whats]
+        strict = [percent(document[f"strict_{what}"]["AP"], 2) for what in whats]
         figures.append(("AP, rejected images' objects missed", *strict))
     rows = [
         (
             shortened(str(one["name"]), _NAME_ROOM) + ("" if one["known"] else " (unknown)"),
             str(one["objects"]),
-            *(percent(one[f"{what}_AP"]) for what in whats),
+            *(percent(one[f"{what}_AP"], 2) for what in whats),
         )
         for one in document["classes"]
         if one["objects"]
@@ -165,11 +166,14 @@ def describe_detector(document: dict[str, Any]) -> str:
 
 def describe(document: dict[str, Any]) -> str:
     """The result for people: shares over all, then a table of the classes."""
-    loss = document["loss"]
+    loss, strict = document["loss"], percent(document["strict_top1"], 2)
     lines = [
-        ("top-1", f"{percent(document['top1'])} ({document['top1_correct']})"),
-        ("top-5", f"{percent(document['top5'])} ({document['top5_correct']})"),
-        ("strict top-1", f"{percent(document['strict_top1'])}, rejected images counted as wrong"),
+        ("top-1", f"{percent(document['top1'], 2)} ({document['top1_correct']})"),
+        ("top-5", f"{percent(document['top5'], 2)} ({document['top5_correct']})"),
+        (
+            "strict top-1",
+            f"{strict}, rejected images counted as wrong",
+        ),
         ("loss", "-" if loss is None else f"{loss:.4f}"),
     ]
     rows = [
@@ -177,7 +181,7 @@ def describe(document: dict[str, Any]) -> str:
             shortened(str(one["name"]), _NAME_ROOM),
             str(one["images"]),
             str(one["correct"]),
-            percent(one["top1"]) if one["known"] else "unknown",
+            percent(one["top1"], 2) if one["known"] else "unknown",
         )
         for one in document["classes"]
     ]

@@ -1,8 +1,9 @@
-"""Entry point: signals, and what happens to errors."""
+"""Entry point of the command line: signals, warnings and errors."""
 
 from __future__ import annotations
 
 import io
+import logging
 import os
 import signal
 import sys
@@ -14,7 +15,7 @@ EXIT_INTERRUPTED = 130
 
 
 def main() -> None:
-    """Run the command line; errors become one line on stderr and an exit code."""
+    """Run the command line; an error is one line on stderr and an exit code."""
     try:
         signal.signal(signal.SIGTERM, _as_interrupt)
         _run()
@@ -23,16 +24,16 @@ def main() -> None:
 
 
 def _run() -> None:
-    # Imported here, which takes half a second: an interrupt meanwhile is no traceback.
+    # Imported here because it takes half a second: an interrupt meanwhile gives no traceback.
     from freqprep.errors import FreqprepError
     from freqprep.progress import say
     from freqprep_cli.app import app
 
     def show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
-        say(f"warning: {message} ({category.__name__})")  # a bar may be on the line
+        say(f"warning: {message} ({category.__name__})", logging.WARNING)
 
     warnings.showwarning = show_warning
-    if isinstance(sys.stdout, io.TextIOWrapper):  # file names may be no text
+    if isinstance(sys.stdout, io.TextIOWrapper):  # file names need not be text
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         app(prog_name="freqprep")

@@ -16,10 +16,10 @@ from freqprep.models.torchvision_ops import import_torchvision
 from freqprep.progress import Progress, say
 from freqprep.sources.files import shown
 from freqprep.store.targets import check_targets
-from freqprep.text.quantities import plural
+from freqprep.text.quantities import percent, plural
 from freqprep.text.terminal import columns, shortened
 from freqprep_cli.options import Overwrite
-from freqprep_cli.output import percent, print_json
+from freqprep_cli.output import print_json
 
 if TYPE_CHECKING:
     from freqprep.training.model_config import ModelConfig
@@ -222,7 +222,7 @@ def _table_of_classes(guesses: list[dict[str, Any]]) -> str:
     return columns(
         (),
         [
-            (shortened(one["class_name"], _NAME_ROOM), percent(one["probability"]))
+            (shortened(one["class_name"], _NAME_ROOM), percent(one["probability"], 2))
             for one in guesses
         ],
     )
@@ -232,7 +232,7 @@ def _table_of_objects(found: list[dict[str, Any]]) -> str:
     rows = [
         (
             shortened(one["class_name"], _OBJECT_ROOM),
-            percent(one["score"]),
+            percent(one["score"], 2),
             *(f"{number:.1f}" for number in one["bbox"]),
         )
         for one in found

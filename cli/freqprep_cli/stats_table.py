@@ -1,4 +1,4 @@
-"""How ``freqprep stats`` prints what it found."""
+"""Text output of ``freqprep stats``."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ import numpy as np
 
 from freqprep.importance.analysis import Analysis
 from freqprep.importance.drift import Drift
-from freqprep.importance.result import StatsResult, jaccard, verdict_on
+from freqprep.importance.result import StatsResult, jaccard, network_result_for
 from freqprep.spectrum.channels import NAMES, PUBLISHED, Selection, published
-from freqprep.text.quantities import plural, size
+from freqprep.text.quantities import percent, plural, size
 from freqprep.text.terminal import columns, paragraph, shortened
 
 _MOST_DRIFTED = 12
 _WIDEST_SCORE = 18
 
 
-def describe(findings: StatsResult) -> str:
-    """All of it as text."""
+def describe(result: StatsResult) -> str:
+    """Return a result as text."""
     parts = [
-        _head(findings),
-        _ranking(findings),
-        _chosen(findings),
-        _candidates(findings),
-        _stability(findings),
+        _head(result),
+        _ranking(result),
+        _chosen(result),
+        _candidates(result),
+        _stability(result),
     ]
-    if findings.drift is not None:
-        parts.append(_drift(findings, findings.drift))
+    if result.drift is not None:
+        parts.append(_drift(result, result.drift))
     return "\n\n".join(parts)
 
 
-def _head(findings: StatsResult) -> str:
-    analysis, choice = findings.analysis, findings.choice
+def _head(result: StatsResult) -> str:
+    analysis, choice = result.analysis, result.choice
     rejected = f", {analysis.rejected} rejected left out" if analysis.rejected else ""
     lines = [
         f"{analysis.split} of {analysis.store}: {plural(analysis.images, 'image')}{rejected}, "
@@ -44,9 +44,9 @@ def _head(findings: StatsResult) -> str:
     return "\n".join(map(paragraph, lines))
 
 
-def _ranking(findings: StatsResult) -> str:
-    analysis, ranking = findings.analysis, findings.choice.ranking
-    chosen = set(findings.choice.selection.indices)
+def _ranking(result: StatsResult) -> str:
+    analysis, ranking = result.analysis, result.choice.ranking
+    chosen = set(result.choice.selection.indices)
     error = analysis.error(ranking.name)
     share, zero = (analysis.rankings[name].values for name in ("energy_share", "zero_fraction"))
     rows = []
@@ -59,8 +59,8 @@ def _ranking(findings: StatsResult) -> str:
                 f"{rank}{' *' * (index in chosen)}",
                 NAMES[index],
                 value if error is None else f"{value} +-{_digits(error[index], 1)}",
-                f"{100 * share[index]:.1f} %",
-                f"{100 * zero[index]:.1f} %",
+                percent(share[index], space=True),
+                percent(zero[index], space=True),
                 size(analysis.channel_bytes[index]),
                 size(analysis.bytes_of(ranking.order[:rank])),
                 _db(analysis.psnr(ranking.order[:rank])),
@@ -74,45 +74,45 @@ def _ranking(findings: StatsResult) -> str:
 
 
 def _digits(value: float, digits: int) -> str:
-    """A number of so many digits, its exponent without a sign or zeros it could do without."""
+    """A number with significant digits, its exponent without a plus sign and leading zeros."""
     mantissa, _, exponent = f"{value:.{digits}g}".partition("e")
     return f"{mantissa}e{int(exponent)}" if exponent else mantissa
 
 
-def _chosen(findings: StatsResult) -> str:
-    analysis, choice = findings.analysis, findings.choice
+def _chosen(result: StatsResult) -> str:
+    analysis, choice = result.analysis, result.choice
     indices = choice.selection.indices
     every = analysis.channel_bytes.sum()
-    verdict = verdict_on(findings.landmarks, indices)
-    judged = ""
-    if verdict is not None:
-        judged = f"; {findings.network}: cross-entropy {verdict.loss:.3f}, top-1 "
-        judged += f"{100 * verdict.accuracy:.1f} % of {findings.sample} images"
+    outcome = network_result_for(result.landmarks, indices)
+    network = ""
+    if outcome is not None:
+        network = f"; {result.network}: cross-entropy {outcome.loss:.3f}, top-1 "
+        network += f"{percent(outcome.accuracy, space=True)} of {result.sample} images"
     return (
         paragraph(
             f"chosen by {choice.by}: {plural(len(indices), 'channel')}, "
             f"{size(analysis.bytes_of(indices))} an image "
-            f"({100 * analysis.bytes_of(indices) / every:.0f} % of all 192), "
-            f"PSNR {_db(analysis.psnr(indices))} in RGB against all 192{judged}"
+            f"({percent(analysis.bytes_of(indices) / every, 0, space=True)} of all 192), "
+            f"PSNR {_db(analysis.psnr(indices))} in RGB against all 192{network}"
         )
         + f"\n{','.join(choice.selection.names)}"
     )
 
 
-def _candidates(findings: StatsResult) -> str:
-    """What the other scores and rules would choose, and the published lists."""
-    choice = findings.choice
+def _candidates(result: StatsResult) -> str:
+    """Table of the candidates and the published lists."""
+    choice = result.choice
     listed = {frozenset(candidate.indices) for candidate in choice.candidates}
     others = [published(name) for name in PUBLISHED]
     unlisted = [other for other in others if frozenset(other.indices) not in listed]
-    judged = (*findings.landmarks, *choice.judged)
+    network_results = (*result.landmarks, *choice.network_results)
     heads = ["selection", "channels", "on disk", "PSNR", "overlap"]
-    heads += ["loss", "top-1"] if judged else []
+    heads += ["loss", "top-1"] if network_results else []
     rows = []
     for selection in (*choice.candidates, *unlisted):
-        row = _candidate(findings.analysis, choice.selection, selection)
-        if verdict := verdict_on(judged, selection.indices):
-            row += [f"{verdict.loss:.3f}", f"{100 * verdict.accuracy:.1f} %"]
+        row = _candidate(result.analysis, choice.selection, selection)
+        if outcome := network_result_for(network_results, selection.indices):
+            row += [f"{outcome.loss:.3f}", percent(outcome.accuracy, space=True)]
         rows.append(row + [""] * (len(heads) - len(row)))
     return "within the same count and budget, and the published:\n" + columns(heads, rows)
 
@@ -123,12 +123,12 @@ def _candidate(analysis: Analysis, chosen: Selection, selection: Selection) -> l
         str(len(selection)),
         size(analysis.bytes_of(selection.indices)),
         _db(analysis.psnr(selection.indices)),
-        f"{100 * jaccard(chosen.indices, selection.indices):.0f} %",
+        percent(jaccard(chosen.indices, selection.indices), 0, space=True),
     ]
 
 
-def _stability(findings: StatsResult) -> str:
-    analysis, name = findings.analysis, findings.choice.ranking.name
+def _stability(result: StatsResult) -> str:
+    analysis, name = result.analysis, result.choice.ranking.name
     found = analysis.stability.get(name)
     if found is None:
         lines = [f"no halves of the data to compare {name} on"]
@@ -136,7 +136,7 @@ def _stability(findings: StatsResult) -> str:
         lines = [
             f"between random halves of the data, {name} agrees to {found.spearman:.3f} "
             f"+-{found.spearman_sd:.3f} (Spearman) and shares {100 * found.overlap:.0f} "
-            f"+-{100 * found.overlap_sd:.0f} % of the top {found.top}"
+            f"+-{percent(found.overlap_sd, 0, space=True)} of the top {found.top}"
         ]
     reasons: dict[str, list[str]] = {}
     for score, reason in analysis.unavailable.items():
@@ -145,7 +145,7 @@ def _stability(findings: StatsResult) -> str:
     return "\n".join(map(paragraph, lines))
 
 
-def _drift(findings: StatsResult, drift: Drift) -> str:
+def _drift(result: StatsResult, drift: Drift) -> str:
     errors = drift.standard_errors
     strength = np.abs(drift.level if errors is None else errors)
     rows = []
@@ -163,7 +163,7 @@ def _drift(findings: StatsResult, drift: Drift) -> str:
     heads = ("channel", "energy", "standard errors", "mean shift", "divergence", "rank")
     head = paragraph(
         f"against {drift.other}, both ranked by {drift.by}: Spearman {drift.spearman:.3f}, "
-        f"{100 * drift.overlap:.0f} % of the top shared; the channels that differ most:"
+        f"{percent(drift.overlap, 0, space=True)} of the top shared; the channels that differ most:"
     )
     return f"{head}\n{columns(heads, rows)}"
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from freqprep.text.quantities import size
+from freqprep.text.quantities import percent, size
 from freqprep.text.terminal import columns, on_one_line, table
-from freqprep_cli.output import percent
 
 if TYPE_CHECKING:
     from freqprep.training.model_config import ModelConfig
@@ -26,7 +25,7 @@ def describe(config: ModelConfig, run: Path) -> str:
     ]
     if validation and config.detects:
         lines += [
-            (f"{what} AP, AP50", f"{percent(found['AP'])}, {percent(found['AP50'])}")
+            (f"{what} AP, AP50", f"{percent(found['AP'], 2)}, {percent(found['AP50'], 2)}")
             for what in ("box", "mask")
             if (found := validation[what])
         ]

@@ -22,12 +22,14 @@ def verify(
     store: Annotated[Path, typer.Argument(help="The store.", metavar="STORE")],
     source: Annotated[
         Path | None,
-        typer.Option(help="Also encode a sample of this source again.", metavar="SOURCE"),
+        typer.Option(
+            help="Also encode a sample of this source again and compare.", metavar="SOURCE"
+        ),
     ] = None,
-    sample: Annotated[int, typer.Option(help="Images of each split to encode again.", min=1)] = 32,
+    sample: Annotated[int, typer.Option(help="Images of each split to compare.", min=1)] = 32,
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Check every file, every chunk and the moments; exit with 4 where something is wrong.
+    """Check every file, every chunk and the moments; exit with 4 if something is wrong.
 
     Example: freqprep verify photos.zarr --source photos
     """

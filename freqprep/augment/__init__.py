@@ -1,10 +1,10 @@
-"""Augmentation of coefficients: the same as on pixels, exactly, in batches, on any device."""
+"""Augmentation of DCT coefficients: exactly as on pixels, in batches, on any device."""
 
-from freqprep.augment.augmenting import Augment, Preprocess
+from freqprep.augment.classifier_augment import Augment, Preprocess
 from freqprep.augment.classifier_input import ClassifierInput, Policy
+from freqprep.augment.detector_augment import DetectorAugment, DetectorPreprocess, PaddedBatch
 from freqprep.augment.detector_input import DetectorInput, DetectorPolicy
-from freqprep.augment.framing import DetectorAugment, DetectorPreprocess, PaddedBatch
-from freqprep.augment.mixing import cutmix, mix, mixup
+from freqprep.augment.mixup_cutmix import cutmix, mix, mixup
 from freqprep.augment.resample import Resampler
 
 __all__ = [

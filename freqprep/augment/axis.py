@@ -1,7 +1,7 @@
 """One axis of crop + resize on block DCT coefficients, as banded matrices.
 
 Along an axis the operator is ``L . R . D^T``: the inverse DCT of each block, the antialiased
-bilinear weights of the box, and what the output is to be, coefficients (``L = D``) or pixels
+bilinear weights of the box, and the map to the output, coefficients (``L = D``) or pixels
 (``L = 1``). An output block depends only on the few input blocks under it, so the output is cut
 into tiles, and each tile gets the matrix from its own run of input blocks.
 """
@@ -22,15 +22,16 @@ _LARGEST_TILE = 8
 
 @dataclass(frozen=True)
 class Tiling:
-    """The output of an axis in equal tiles of blocks; the last may reach beyond the output.
+    """Equal tiles of blocks that cover the output of an axis; the last may reach beyond it.
 
     Attributes
     ----------
     pixels : int
-        Of the output.
+        Length of the output.
     tiles : int
+        Number of tiles.
     blocks : int
-        Blocks of a tile.
+        Number of blocks in a tile.
     """
 
     pixels: int
@@ -39,7 +40,7 @@ class Tiling:
 
     @classmethod
     def of(cls, pixels: int) -> Tiling:
-        """Tiles of at most eight blocks."""
+        """Cut an output of some pixels into tiles of at most eight blocks."""
         blocks = -(-pixels // BLOCK)
         tiles = -(-blocks // _LARGEST_TILE)
         return cls(pixels, tiles, -(-blocks // tiles))
@@ -47,14 +48,14 @@ class Tiling:
 
 @dataclass(frozen=True)
 class Axis:
-    """Where the output pixels of n images lie among the input blocks, along one axis.
+    """Position of the output pixels of n images among the input blocks, along one axis.
 
     Attributes
     ----------
     first : ndarray of int64, shape (n, tiles)
-        First input block of each tile's run.
+        First input block of each tile's run of blocks.
     run : int
-        Input blocks of a run, the same for all.
+        Number of input blocks in a run, the same for all.
     centres : ndarray of float32, shape (n, tiles, pixels)
         Centre of each output pixel of a tile in input pixels, from the start of the run.
     reach : ndarray of float32, shape (n,)
@@ -86,10 +87,10 @@ class Axis:
         axis : int
             0 vertical, 1 horizontal.
         flip : ndarray of bool, shape (n,)
-            The output is reversed.
+            Whether to reverse the output.
         tiling : Tiling
         grid : int
-            Input blocks along the axis.
+            Number of input blocks along the axis.
         """
         n = len(windows)
         parts = (windows.start, windows.length, windows.resized, windows.offset, windows.kept)
@@ -118,7 +119,7 @@ class Axis:
         )
 
     def weights(self, device: torch.device) -> Tensor:
-        """The triangle filter's weights of input pixels for output pixels.
+        """Compute the triangle filter's weights of input pixels for output pixels.
 
         Returns
         -------
@@ -139,15 +140,15 @@ class Axis:
 
 
 def axis_matrices(weights: Tensor, left: Tensor, right: Tensor) -> Tensor:
-    """Put the transforms on both sides of the weights.
+    """Multiply the weights by the transforms on both sides.
 
     Parameters
     ----------
     weights : Tensor, shape (n, tiles, 8 * blocks, 8 * run)
     left : Tensor, shape (U, 8)
-        Pixels of an output block to what comes out.
+        Map from the pixels of an output block to the output.
     right : Tensor, shape (8, V)
-        What is read of an input block to its pixels.
+        Map from the frequencies read of an input block to its pixels.
 
     Returns
     -------

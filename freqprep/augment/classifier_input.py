@@ -1,4 +1,4 @@
-"""What a classifier is fed, and how training varies it: plain descriptions, part of its card."""
+"""Descriptions of a classifier's input and of its augmentation: part of a run's model.json."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from freqprep.augment.input_spec import (
     RGB_STD,
     InputSpec,
     check,
+    check_rising,
     fields_of,
-    finite,
-    from_a_card,
+    is_finite,
+    part_of_config,
     to_dict,
-    whole,
 )
 from freqprep.images.geometry import LARGEST_SIZE
 from freqprep.spectrum import BLOCK
@@ -24,24 +24,18 @@ from freqprep.spectrum.channels import NAMES, Selection
 from freqprep.store.split import Split
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ClassifierInput(InputSpec):
-    """What a network is fed.
+    """Input of a classifier: a square crop.
 
     Attributes
     ----------
-    kind : {"frequency", "rgb"}
-    read : tuple of str
-        Names of the channels read from the store; the others count as zero.
-    channels : tuple of str
-        Names of the channels used, all of them read; empty for ``rgb``.
+    kind, read, channels, mean, std
+        See `freqprep.augment.input_spec.InputSpec`.
     side : int
         Pixels of the crop along each axis; for ``frequency`` a multiple of 8.
     resize : int
-        Evaluation: the short side in pixels before the centre is cut.
-    mean, std : tuple of float
-        What is subtracted and divided by: of each used channel, in coefficients; for ``rgb`` of
-        each colour, in 0..255.
+        Length in pixels of an image's short side before the centre is cut in evaluation.
 
     Raises
     ------
@@ -50,22 +44,12 @@ class ClassifierInput(InputSpec):
         that is not read.
     """
 
-    kind: str
-    read: tuple[str, ...]
-    channels: tuple[str, ...]
     side: int
     resize: int
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        self.check_feed()
-        for name, number in (("side", self.side), ("resize", self.resize)):
-            check(whole(number), f"{name} {number!r} is not a whole number")
-        check(
-            1 <= self.side <= self.resize <= LARGEST_SIZE,
-            f"side {self.side} and resize {self.resize} are not rising from 1 to {LARGEST_SIZE}",
-        )
+        super().__post_init__()
+        check_rising(("side", self.side), ("resize", self.resize), LARGEST_SIZE)
         aligned = self.kind == "rgb" or self.side % BLOCK == 0
         check(aligned, f"side {self.side} is not whole blocks")
 
@@ -79,14 +63,14 @@ class ClassifierInput(InputSpec):
     def frequency(
         cls, split: Split, used: Selection, read: Selection, grid: int
     ) -> ClassifierInput:
-        """Coefficients, normalised by the split's own moments.
+        """Describe an input of coefficients, normalised by the split's own moments.
 
         Parameters
         ----------
         split : Split
-            Of training.
+            The split to train on.
         used, read : Selection
-            Channels of the input; channels read, at least those.
+            Channels of the input; channels to read, at least those.
         grid : int
             Rows and columns of the input.
         """
@@ -96,56 +80,50 @@ class ClassifierInput(InputSpec):
         # A channel that is the same everywhere (chroma of grey images) has nothing to scale.
         std = np.where(std > 0, std, 1)
         side = grid * BLOCK
-        resize = _resize(split, side)
         return cls(
-            "frequency",
-            read.names,
-            used.names,
-            side,
-            resize,
-            tuple(mean.tolist()),
-            tuple(std.tolist()),
+            kind="frequency",
+            read=read.names,
+            channels=used.names,
+            side=side,
+            resize=_resize(split, side),
+            mean=tuple(mean.tolist()),
+            std=tuple(std.tolist()),
         )
 
     @classmethod
     def rgb(cls, split: Split, read: Selection | None = None, side: int = 224) -> ClassifierInput:
-        """Pixels, normalised as ImageNet's networks expect.
+        """Describe an input of RGB pixels, normalised as ImageNet's networks expect.
 
         Parameters
         ----------
         split : Split
+            The split to train on.
         read : Selection, optional
-            All 192 channels by default.
+            Channels to read; all 192 by default.
         side : int
             Pixels of the input along each axis.
         """
-        names = NAMES if read is None else read.names
-        return cls("rgb", names, (), side, _resize(split, side), RGB_MEAN, RGB_STD)
+        return cls(
+            kind="rgb",
+            read=NAMES if read is None else read.names,
+            channels=(),
+            side=side,
+            resize=_resize(split, side),
+            mean=RGB_MEAN,
+            std=RGB_STD,
+        )
 
     def on(self, split: Split) -> ClassifierInput:
-        """The same input from a split of another geometry: what was cut is not cut again."""
-        return replace(self, resize=_resize(split, self.side))
+        """Return the same input for a split of another geometry.
 
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON has it."""
-        return to_dict(self)
-
-    @classmethod
-    def from_dict(cls, document: object) -> ClassifierInput:
-        """From `to_dict`'s form, checked.
-
-        Raises
-        ------
-        UsageError
-            It is not that.
+        Images that conversion cut to their centre are not cut again.
         """
-        with from_a_card("inputs"):
-            return cls(**fields_of(cls, document))
+        return replace(self, resize=_resize(split, self.side))
 
 
 @dataclass(frozen=True)
 class Policy:
-    """How training varies its images.
+    """Random augmentation of a classifier's images.
 
     Attributes
     ----------
@@ -156,12 +134,12 @@ class Policy:
     flip : float
         Probability of mirroring left to right.
     brightness, contrast, saturation : float
-        In 0..1: factors are uniform in 1 - x .. 1 + x; 0 leaves it out.
+        Strength x in 0..1: factors are uniform in 1 - x .. 1 + x; 0 leaves it out.
     grey : float
         Probability of dropping colour.
     aligned : bool
-        Crops of whole blocks at their own size in place of resized ones: no product is needed, but
-        every image must be as large as the input; ``scale`` and ``ratio`` have no meaning then.
+        Whether crops are whole blocks at their own size in place of resized ones: cheap, but every
+        image must be at least as large as the input. ``scale`` and ``ratio`` are not used then.
 
     Raises
     ------
@@ -181,26 +159,26 @@ class Policy:
     def __post_init__(self) -> None:
         for name, most in (("scale", 1.0), ("ratio", 100.0)):
             pair = getattr(self, name)
-            known = isinstance(pair, tuple) and len(pair) == 2 and all(map(finite, pair))
+            known = isinstance(pair, tuple) and len(pair) == 2 and all(map(is_finite, pair))
             known = known and 0 < pair[0] <= pair[1] <= most
             check(known, f"{name} {pair!r:.60} is not two numbers rising from above 0 to {most:g}")
         for name in ("flip", "brightness", "contrast", "saturation", "grey"):
             value = getattr(self, name)
-            check(finite(value) and 0 <= value <= 1, f"{name} {value!r:.60} is not in 0..1")
+            check(is_finite(value) and 0 <= value <= 1, f"{name} {value!r:.60} is not in 0..1")
         check(isinstance(self.aligned, bool), f"aligned {self.aligned!r:.60} is not true or false")
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON has it."""
+        """Return the fields as JSON data."""
         return to_dict(self)
 
     @classmethod
     def from_dict(cls, document: object) -> Policy:
-        """From `to_dict`'s form, checked; as `ClassifierInput.from_dict`."""
-        with from_a_card("augmentation"):
+        """Read `to_dict`'s form, checked; raises as `ClassifierInput.from_dict`."""
+        with part_of_config("augmentation"):
             return cls(**fields_of(cls, document))
 
 
 def _resize(split: Split, side: int) -> int:
-    """The usual 256 for 224; images that were cut to their centre before are not cut again."""
+    """Return the usual 256 for 224, or the side itself where conversion cut images already."""
     cut = split.attributes.encoding.geometry.kind == "crop"
     return side if cut else round(side * 8 / 7)

@@ -1,4 +1,4 @@
-"""One colour component of a resampling: which frequencies go in, and which come out."""
+"""One colour component of a resampling: its input and output frequencies."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from freqprep.spectrum.dct import dct_matrix_1d
 
 @dataclass(frozen=True)
 class Component:
-    """What is read of a component, as a rectangle of frequencies v x h, and what comes out.
+    """Frequencies read of a component, as a rectangle v x h, and its output channels.
 
     Attributes
     ----------
     channel : Tensor of int64, shape (V, H)
-        Place of each frequency among the channels read; 0 where it is not read.
+        Index of each frequency among the channels read; 0 where it is not read.
     step : Tensor of float32, shape (V, H, 1)
-        Its quantization step; 0 where it is not read.
+        Quantization step of each; 0 where it is not read.
     right : tuple of Tensor, shapes (8, V) and (8, H)
         Inverse DCT of the frequencies read, vertical and horizontal.
     left : tuple of Tensor, shapes (U, 8) and (W, 8)
-        DCT of the frequencies that come out; the identity for pixels.
+        DCT of the output frequencies; the identity for pixels.
     picked : Tensor of int64, shape (outputs,)
-        Which of the U x W frequencies each output channel is.
+        Index of each output channel among the U x W frequencies.
     outputs : Tensor of int64, shape (outputs,)
-        Places of the output channels.
+        Index of each output channel among all of the output.
     """
 
     channel: Tensor
@@ -44,7 +44,7 @@ class Component:
     def of(
         cls, number: int, read: Selection, steps: np.ndarray, used: Selection | None
     ) -> Component | None:
-        """Component ``number`` (Y, Cb, Cr); None if nothing of it is read or nothing comes out.
+        """Make component ``number`` (Y, Cb, Cr); None if nothing of it is read or used.
 
         ``read``, ``steps`` and ``used`` are those of `Resampler`.
         """
@@ -55,9 +55,9 @@ class Component:
         matrix = dct_matrix_1d()
         v, h = _axes(inside)
         channel, step = np.zeros((len(v), len(h)), np.int64), np.zeros((len(v), len(h), 1))
-        for (row, column), place in inside.items():
+        for (row, column), index in inside.items():
             at = v.index(row), h.index(column)
-            channel[at], step[at] = place, steps[place]
+            channel[at], step[at] = index, steps[index]
         right = _float(matrix[v].T), _float(matrix[h].T)
         left = _float(np.eye(BLOCK)), _float(np.eye(BLOCK))
         picked, outputs = np.zeros(1, np.int64), np.array([number])
@@ -76,7 +76,7 @@ class Component:
         )
 
     def to(self, device: torch.device) -> Component:
-        """The same on another device."""
+        """Copy to another device."""
         return Component(
             self.channel.to(device),
             self.step.to(device),
@@ -88,16 +88,16 @@ class Component:
 
 
 def _frequencies(selection: Selection, component: int) -> dict[tuple[int, int], int]:
-    """(v, h) -> place in the selection, of the channels of one component."""
+    """Map (v, h) of one component's channels to their index in the selection."""
     return {
-        divmod(index % FREQUENCIES, BLOCK): place
-        for place, index in enumerate(selection.indices)
+        divmod(index % FREQUENCIES, BLOCK): number
+        for number, index in enumerate(selection.indices)
         if index // FREQUENCIES == component
     }
 
 
 def _axes(frequencies: dict[tuple[int, int], int]) -> tuple[list[int], list[int]]:
-    """Vertical and horizontal frequencies that occur."""
+    """List the vertical and the horizontal frequencies that occur."""
     v, h = (sorted({pair[axis] for pair in frequencies}) for axis in (0, 1))
     return v, h
 

@@ -1,7 +1,7 @@
-"""Which part of each image is taken, and how large it becomes. Pure numpy.
+"""Crops and sizes: which part of each image is taken, and what it is resized to. Pure numpy.
 
 Boxes are stored pixels inside the valid part of an image: first crop, then resize, as torchvision
-does, so that no pixel outside the box has a say.
+does, so that no pixel outside the box contributes.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from freqprep.spectrum import BLOCK
 
 _TRIES = 10
 CROP_DRAWS = 2 * _TRIES + 2
-"""Uniform numbers that a random crop of one image takes."""
+"""Number of uniform draws that a random crop of one image takes."""
 
 
 @dataclass(frozen=True)
 class Windows:
-    """What becomes of n images: a box, resized, and a part of that.
+    """Crops of n images: a box is resized, and a part of the result kept.
 
     All arrays are int64 of shape (n, 2): vertical, horizontal.
 
@@ -29,13 +29,13 @@ class Windows:
     start : ndarray
         First stored pixel of the box.
     length : ndarray
-        Pixels of the box.
+        Length of the box in pixels.
     resized : ndarray
-        The box is resized to so many pixels.
+        Length of the resized box in pixels.
     offset : ndarray
         First resized pixel that is kept.
     kept : ndarray
-        So many resized pixels are kept.
+        Number of resized pixels that are kept.
     """
 
     start: np.ndarray
@@ -48,12 +48,12 @@ class Windows:
         return len(self.start)
 
     def take(self, images: np.ndarray | slice) -> Windows:
-        """The windows of some of the images."""
+        """Select the windows of some of the images."""
         return Windows(*(getattr(self, field.name)[images] for field in fields(self)))
 
     @property
     def on_blocks(self) -> bool:
-        """Whether every window is equally many blocks of its image as they are: only moved."""
+        """Whether all windows are equally many whole blocks, not resized."""
         first = self.start + self.offset
         alike = (self.kept == self.kept[:1]).all() and (self.kept % BLOCK == 0).all()
         return bool(alike and (self.length == self.resized).all() and (first % BLOCK == 0).all())
@@ -66,11 +66,11 @@ def random_resized_crop(
     scale: tuple[float, float] = (0.08, 1.0),
     ratio: tuple[float, float] = (3 / 4, 4 / 3),
 ) -> Windows:
-    """A box of random area and aspect, resized to ``side`` x ``side``: torchvision's sampling.
+    """Draw boxes of random area and aspect, resized to ``side`` x ``side``, as torchvision does.
 
     Up to ten tries of an area, uniform in ``scale`` of the image's, and an aspect ratio, uniform
-    in its logarithm; the first box that fits is laid at a uniformly random place. If none fits, the
-    largest central box whose aspect is within ``ratio`` is taken (the algorithm of
+    in its logarithm; the first box that fits is laid at a uniformly random position. If none fits,
+    the largest central box whose aspect is within ``ratio`` is taken (the algorithm of
     ``torchvision.transforms.v2.RandomResizedCrop``).
 
     Parameters
@@ -80,7 +80,7 @@ def random_resized_crop(
     side : int
         Pixels of the output along each axis.
     draws : ndarray of float64, shape (n, 22)
-        Uniform in [0, 1): the areas and the ratios of ten tries, vertical and horizontal place.
+        Uniform in [0, 1): the areas and the ratios of ten tries, vertical and horizontal position.
     scale : tuple of float
         Smallest and largest share of the image's area.
     ratio : tuple of float
@@ -91,7 +91,7 @@ def random_resized_crop(
     Windows
     """
     height, width = checked_sizes(sizes).T
-    tries, places = draws[:, : 2 * _TRIES].reshape(-1, 2, _TRIES), draws[:, 2 * _TRIES :]
+    tries, positions = draws[:, : 2 * _TRIES].reshape(-1, 2, _TRIES), draws[:, 2 * _TRIES :]
     area = (height * width)[:, None] * (scale[0] + (scale[1] - scale[0]) * tries[:, 0])
     low, high = np.log(ratio)
     aspect = np.exp(low + (high - low) * tries[:, 1])
@@ -100,17 +100,17 @@ def random_resized_crop(
     fits = ((boxes > 0) & (boxes <= limits[:, None])).all(axis=-1)
     first = fits.argmax(axis=1)
     length = boxes[np.arange(len(boxes)), first].astype(np.int64)
-    start = np.floor(places * (limits - length + 1)).astype(np.int64)
+    start = np.floor(positions * (limits - length + 1)).astype(np.int64)
     central = _central_box(height, width, ratio)
     found = fits.any(axis=1)[:, None]
     length = np.where(found, length, central)
     start = np.where(found, start, (limits - central) // 2)
-    whole = np.full_like(length, side)
-    return Windows(start, length, whole, np.zeros_like(length), whole)
+    sides = np.full_like(length, side)
+    return Windows(start, length, sides, np.zeros_like(length), sides)
 
 
 def _central_box(height: np.ndarray, width: np.ndarray, ratio: tuple[float, float]) -> np.ndarray:
-    """Height and width of the largest box within the ratios."""
+    """Compute height and width of the largest box within the ratios."""
     aspect = width / height
     tall, wide = aspect < min(ratio), aspect > max(ratio)
     return np.stack(
@@ -123,7 +123,7 @@ def _central_box(height: np.ndarray, width: np.ndarray, ratio: tuple[float, floa
 
 
 def resized_center_crop(sizes: np.ndarray, resize: int, side: int) -> Windows:
-    """The short side resized to ``resize``, the central ``side`` x ``side`` kept.
+    """Resize the short side to ``resize`` and keep the central ``side`` x ``side``.
 
     The roundings are those of torchvision's Resize (the long side is truncated) and CenterCrop
     (the first pixel is rounded, halves to even).
@@ -152,7 +152,7 @@ def resized_center_crop(sizes: np.ndarray, resize: int, side: int) -> Windows:
 
 
 def aligned_crop(sizes: np.ndarray, side: int, draws: np.ndarray) -> Windows:
-    """A random ``side`` x ``side`` box of whole blocks, nothing resized.
+    """Draw ``side`` x ``side`` boxes of whole blocks; nothing is resized.
 
     Blocks that the edge of the image cuts are left out: part of them is padding.
 
@@ -163,7 +163,7 @@ def aligned_crop(sizes: np.ndarray, side: int, draws: np.ndarray) -> Windows:
     side : int
         Pixels, a multiple of 8.
     draws : ndarray of float64, shape (n, >= 2)
-        Uniform in [0, 1): vertical and horizontal place.
+        Uniform in [0, 1): vertical and horizontal position.
 
     Returns
     -------
@@ -172,7 +172,7 @@ def aligned_crop(sizes: np.ndarray, side: int, draws: np.ndarray) -> Windows:
     Raises
     ------
     UsageError
-        An image has fewer whole blocks, or the side is no multiple of 8.
+        An image has too few whole blocks, or the side is no multiple of 8.
     """
     if side % BLOCK:
         raise UsageError(
@@ -192,7 +192,7 @@ def aligned_crop(sizes: np.ndarray, side: int, draws: np.ndarray) -> Windows:
 
 
 def checked_sizes(sizes: np.ndarray) -> np.ndarray:
-    """Heights and widths as int64 (n, 2), none of them 0.
+    """Return heights and widths as int64 (n, 2), none of them 0.
 
     Raises
     ------

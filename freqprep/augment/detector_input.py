@@ -1,15 +1,15 @@
-"""What a detector is fed, and how training varies it: plain descriptions, part of its card.
+"""Descriptions of a detector's input and of its augmentation: part of a run's model.json.
 
 A detector's own pixels are the *frame*: the whole image, its short side of a given length unless
 the long side would then be too long. Boxes, anchors and image sizes are in frame pixels. Pixels of
-RGB are those of the frame; coefficients are of the image at twice that size, so that a place of
-their grid is 4 x 4 frame pixels: what the stem of an RGB network would have made of it.
+RGB are those of the frame; coefficients are of the image at twice that size, so that one position
+of their grid is 4 x 4 frame pixels: what the stem of an RGB network would have made of it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,11 +21,9 @@ from freqprep.augment.input_spec import (
     RGB_STD,
     InputSpec,
     check,
-    fields_of,
-    finite,
-    from_a_card,
+    check_rising,
+    is_finite,
     to_dict,
-    whole,
 )
 from freqprep.images.geometry import LARGEST_SIZE
 from freqprep.models.detection import CANVAS_MULTIPLE, FRAME_STRIDES
@@ -35,27 +33,21 @@ from freqprep.spectrum.channels import NAMES, Selection
 from freqprep.store.split import Split
 
 ASPECT = 1333 / 800
-"""Longest to short side, as published."""
+"""Ratio of the longest side to the short side, as published."""
 
-_MEASURED = 32
+_MEASURED = 32  # images that the moments are taken from
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DetectorInput(InputSpec):
-    """What a detector is fed.
+    """Input of a detector: whole images, resized.
 
     Attributes
     ----------
-    kind : {"frequency", "rgb"}
-    read : tuple of str
-        Names of the channels read from the store; the others count as zero.
-    channels : tuple of str
-        Names of the channels used, all of them read; empty for ``rgb``.
+    kind, read, channels, mean, std
+        See `freqprep.augment.input_spec.InputSpec`.
     short, longest : int
-        Frame pixels of the short side, and most of the long side.
-    mean, std : tuple of float
-        What is subtracted and divided by: of each used channel, in coefficients; for ``rgb`` of
-        each colour, in 0..255.
+        Length of the short side, and the largest of the long side, in frame pixels.
 
     Raises
     ------
@@ -64,37 +56,26 @@ class DetectorInput(InputSpec):
         that is not read.
     """
 
-    kind: str
-    read: tuple[str, ...]
-    channels: tuple[str, ...]
     short: int
     longest: int
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        self.check_feed()
-        for name, number in (("short", self.short), ("longest", self.longest)):
-            check(whole(number), f"{name} {number!r} is not a whole number")
-        check(
-            1 <= self.short <= self.longest <= LARGEST_SIZE,
-            f"short {self.short} and longest {self.longest} are not rising from 1 to"
-            f" {LARGEST_SIZE}",
-        )
+        super().__post_init__()
+        check_rising(("short", self.short), ("longest", self.longest), LARGEST_SIZE)
 
     @property
     def stride(self) -> int:
-        """Frame pixels a side of one place of the input."""
+        """Frame pixels per grid position, along each axis."""
         return FRAME_STRIDES[self.kind]
 
     @property
     def enlargement(self) -> int:
-        """Pixels of the resized image for one of the frame, along each axis."""
+        """Pixels of the resized image per frame pixel, along each axis."""
         return 1 if self.kind == "rgb" else BLOCK // self.stride
 
     @classmethod
     def frequency(cls, split: Split, used: Selection, read: Selection, grid: int) -> DetectorInput:
-        """Coefficients, normalised by their moments in some images of the split.
+        """Describe an input of coefficients, normalised by their moments in some images.
 
         The split's own moments are of the images as they are stored: enlarged two or three times,
         they have far less in the high frequencies.
@@ -102,32 +83,54 @@ class DetectorInput(InputSpec):
         Parameters
         ----------
         split : Split
-            Of training.
+            The split to train on.
         used, read : Selection
-            Channels of the input; channels read, at least those.
+            Channels of the input; channels to read, at least those.
         grid : int
-            Places of the short side.
+            Grid positions of the short side.
         """
         short, longest = _sides(grid)
-        count = len(used)
-        plain = cls("frequency", read.names, used.names, short, longest, (0.0,) * count,
-                    (1.0,) * count)  # fmt: skip
+        plain = cls(
+            kind="frequency",
+            read=read.names,
+            channels=used.names,
+            short=short,
+            longest=longest,
+            mean=(0.0,) * len(used),
+            std=(1.0,) * len(used),
+        )
         mean, std = _moments(plain, split)
-        return cls("frequency", read.names, used.names, short, longest, mean, std)
+        return replace(plain, mean=mean, std=std)
 
     def fits(self, used: Selection, read: Selection, grid: int) -> bool:
-        """Whether it is what `frequency` makes of these, its moments aside."""
+        """Return whether `frequency` makes the same of these, the moments aside."""
         mine = (self.kind, self.channels, self.read, (self.short, self.longest))
         return mine == ("frequency", used.names, read.names, _sides(grid))
 
     @classmethod
     def rgb(cls, read: Selection | None, grid: int) -> DetectorInput:
-        """Pixels, normalised as ImageNet's networks expect; ``read`` is all channels if None."""
-        names = NAMES if read is None else read.names
-        return cls("rgb", names, (), *_sides(grid), RGB_MEAN, RGB_STD)
+        """Describe an input of RGB pixels, normalised as ImageNet's networks expect.
 
-    def sizes(self, lengths: np.ndarray) -> np.ndarray:
-        """DetectorInput of some images, or of boxes cut from them.
+        Parameters
+        ----------
+        read : Selection or None
+            Channels to read; None: all 192.
+        grid : int
+            A quarter of the short side in frame pixels: grid positions of coefficients.
+        """
+        short, longest = _sides(grid)
+        return cls(
+            kind="rgb",
+            read=NAMES if read is None else read.names,
+            channels=(),
+            short=short,
+            longest=longest,
+            mean=RGB_MEAN,
+            std=RGB_STD,
+        )
+
+    def frame_sizes(self, lengths: np.ndarray) -> np.ndarray:
+        """Compute the frames of some images, or of boxes cut from them.
 
         Parameters
         ----------
@@ -141,51 +144,37 @@ class DetectorInput(InputSpec):
         """
         lengths = np.asarray(lengths, np.float64).reshape(-1, 2)
         scale = np.minimum(self.short / lengths.min(axis=1), self.longest / lengths.max(axis=1))
-        return np.maximum(np.floor(lengths * scale[:, None] + 0.5), 1).astype(np.int64)
+        sizes: np.ndarray = np.maximum(np.floor(lengths * scale[:, None] + 0.5), 1)
+        return sizes.astype(np.int64)
 
     def windows(self, start: np.ndarray, length: np.ndarray) -> Windows:
-        """Boxes of stored pixels, int64 (n, 2) each, resized to their frames."""
-        resized = self.enlargement * self.sizes(length)
+        """Resize boxes of stored pixels to their frames; ``start`` and ``length``: int64 (n, 2)."""
+        resized = self.enlargement * self.frame_sizes(length)
         return Windows(start, length, resized, np.zeros_like(resized), resized)
 
     def canvas(self, sizes: np.ndarray) -> tuple[int, int]:
-        """Height and width of the canvas that frames of these sizes share, in frame pixels."""
+        """Compute height and width of the canvas for frames of these sizes, in frame pixels."""
         largest = sizes.max(axis=0, initial=1)
         height, width = (int(-(-side // CANVAS_MULTIPLE) * CANVAS_MULTIPLE) for side in largest)
         return height, width
 
-    def places(self, sizes: np.ndarray) -> np.ndarray:
-        """Rows and columns of the input that hold some of each image: int64 (n, 2)."""
-        return -(-sizes // self.stride)
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON has it."""
-        return to_dict(self)
-
-    @classmethod
-    def from_dict(cls, document: object) -> DetectorInput:
-        """From `to_dict`'s form, checked.
-
-        Raises
-        ------
-        UsageError
-            It is not that.
-        """
-        with from_a_card("inputs"):
-            return cls(**fields_of(cls, document))
+    def grid_sizes(self, sizes: np.ndarray) -> np.ndarray:
+        """Compute rows and columns of the input that each frame reaches into: int64 (n, 2)."""
+        grid: np.ndarray = -(-sizes // self.stride)
+        return grid
 
 
 @dataclass(frozen=True)
 class DetectorPolicy:
-    """How training varies a detector's images.
+    """Random augmentation of a detector's images.
 
     Attributes
     ----------
     flip : float
         Probability of mirroring left to right.
     smallest_crop : float
-        In 0..1: each side of a crop is a uniform share of the image's, from this one up to all of
-        it; the crop is then resized as a whole image would be. 1 takes the whole image.
+        Smallest share of the image's side that a crop's side takes, above 0 and up to 1: shares
+        are uniform between it and 1. The crop is resized as a whole image would be.
 
     Raises
     ------
@@ -197,33 +186,30 @@ class DetectorPolicy:
     smallest_crop: float = 1.0
 
     def __post_init__(self) -> None:
-        known = finite(self.flip) and 0 <= self.flip <= 1
+        known = is_finite(self.flip) and 0 <= self.flip <= 1
         check(known, f"flip {self.flip!r:.60} is not in 0..1")
-        known = finite(self.smallest_crop) and 0 < self.smallest_crop <= 1
+        known = is_finite(self.smallest_crop) and 0 < self.smallest_crop <= 1
         check(known, f"smallest_crop {self.smallest_crop!r:.60} is not above 0, up to 1")
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON has it."""
+        """Return the fields as JSON data."""
         return to_dict(self)
 
 
 def _sides(grid: int) -> tuple[int, int]:
-    """Short and longest side in frame pixels."""
+    """Compute the short and the longest side in frame pixels."""
     short = FRAME_STRIDES["frequency"] * grid
     return short, round(short * ASPECT)
 
 
 def _moments(plain: DetectorInput, split: Split) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of each used channel over the first valid images' frames.
+    """Measure mean and deviation of each used channel over the first valid images' frames.
 
     Rows of a store are permuted, so the first ones are a random sample.
     """
     rows = np.flatnonzero(split.valid)[:_MEASURED]
-    read = plain.read_selection
-    codes = torch.from_numpy(split.read_codes(rows, read))
-    steps = split.steps[list(read.indices)]
-    grid = split.attributes.encoding.geometry.grid
-    resample = plain.resampler(steps, grid)
+    codes = torch.from_numpy(split.read_codes(rows, plain.read_selection))
+    resample = plain.resampler(split.attributes.encoding)
     sums = np.zeros((3, plain.planes))
     with Progress("measuring channels", len(rows)) as progress:
         for image, row in enumerate(rows):
@@ -241,5 +227,5 @@ def _moments(plain: DetectorInput, split: Split) -> tuple[tuple[float, ...], tup
 
 
 def _rounded(values: Sequence[float] | np.ndarray) -> tuple[float, ...]:
-    """Six digits: all that such a sample knows."""
+    """Round to six digits: all that such a sample knows."""
     return tuple(float(f"{value:.6g}") for value in values)

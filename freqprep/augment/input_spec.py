@@ -1,37 +1,40 @@
-"""What all networks' inputs have in common, and how descriptions of them come from a card.
+"""What the inputs of all networks have in common, and reading their descriptions from a file.
 
-Cards are files, so whatever is read from one is checked: types, ranges, names.
+Descriptions are part of a run's model.json, so whatever is read from one is checked: types,
+ranges, names.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, fields
-from typing import Any
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Self
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from freqprep.augment import color
+from freqprep.augment import color_transforms
 from freqprep.augment.resample import Resampler
 from freqprep.errors import UsageError, some
+from freqprep.images.encoding import Encoding
 from freqprep.models.rgb import IMAGENET_MEAN, IMAGENET_STD
 from freqprep.spectrum.channels import CHANNELS, Selection, channels
 
 KINDS = ("frequency", "rgb")
+"""Kinds of input: DCT coefficients, or pixels."""
 
 _SMALLEST, _LARGEST = 1e-30, 1e30  # float32 holds them
 
 RGB_MEAN, RGB_STD = (
     tuple(255 * value for value in values) for values in (IMAGENET_MEAN, IMAGENET_STD)
 )
-"""What ImageNet's networks expect, of each colour in 0..255."""
+"""Mean and standard deviation that ImageNet's networks expect, of each colour in 0..255."""
 
 
+@dataclass(frozen=True, kw_only=True)
 class InputSpec:
-    """Channels and their normalisation; what becomes of an image's size, its heirs say.
+    """Channels and normalisation of an input; subclasses define how images are resized.
 
     Attributes
     ----------
@@ -41,8 +44,14 @@ class InputSpec:
     channels : tuple of str
         Names of the channels used, all of them read; empty for ``rgb``.
     mean, std : tuple of float
-        What is subtracted and divided by: of each used channel, in coefficients; for ``rgb`` of
-        each colour, in 0..255.
+        Subtracted, and divided by: of each used channel, in coefficients; for ``rgb`` of each
+        colour, in 0..255.
+
+    Raises
+    ------
+    UsageError
+        A value of another type or out of range, an unknown or repeated channel, a used channel
+        that is not read.
     """
 
     kind: str
@@ -51,13 +60,7 @@ class InputSpec:
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
-    def check_feed(self) -> None:
-        """Refuse values of another type or out of range.
-
-        Raises
-        ------
-        UsageError
-        """
+    def __post_init__(self) -> None:
         check(self.kind in KINDS, f"kind {self.kind!r} is neither of {', '.join(KINDS)}")
         _check_names("read", self.read)
         check(len(self.read) > 0, "no channels are read")
@@ -70,14 +73,14 @@ class InputSpec:
         frequency = self.kind == "frequency"
         check(bool(self.channels) == frequency, f"{len(self.channels)} channels for {self.kind}")
         for name, values in (("mean", self.mean), ("std", self.std)):
-            known = isinstance(values, tuple) and all(map(finite, values))
+            known = isinstance(values, tuple) and all(map(is_finite, values))
             check(known, f"{name} {values!r:.60} is not finite numbers")
             check(len(values) == self.planes, f"{len(values)} values of {name}, not {self.planes}")
         check(all(value >= _SMALLEST for value in self.std), "a std is not above 0")
 
     @property
     def planes(self) -> int:
-        """Planes of one input: channels, or colours."""
+        """Number of planes of one input: channels, or colours."""
         return len(self.channels) if self.kind == "frequency" else 3
 
     @property
@@ -90,39 +93,65 @@ class InputSpec:
         """The channels used; None for ``rgb``."""
         return channels(list(self.channels)) if self.channels else None
 
-    def resampler(self, steps: np.ndarray, grid: tuple[int, int]) -> Resampler:
-        """What crops and resizes stored codes to the channels used, or to pixels for ``rgb``.
+    def resampler(self, encoding: Encoding) -> Resampler:
+        """Make the operator from stored codes to the channels used, or to pixels for ``rgb``.
 
         Parameters
         ----------
-        steps : ndarray of float32, shape (C,)
-            Quantization steps of ``read``, in that order.
-        grid : tuple of int
-            Rows and columns of blocks of the stored codes.
+        encoding : Encoding
+            Grid and precision of the stored codes.
         """
-        return Resampler(self.read_selection, steps, grid, self.used_selection)
+        read = self.read_selection
+        return Resampler(read, encoding.steps_of(read), encoding.geometry.grid, self.used_selection)
 
     def normalise(self, data: Tensor) -> Tensor:
-        """Coefficients, or pixels in YCbCr less 128, as the network expects them.
+        """Normalise coefficients, or YCbCr pixels, as the network expects them.
 
         Parameters
         ----------
         data : Tensor of float32, shape (n, channels or 3, rows, columns)
-            May be overwritten.
+            Coefficients of the channels used; for ``rgb`` Y - 128, Cb - 128, Cr - 128. May be
+            overwritten.
+
+        Returns
+        -------
+        Tensor of float32
+            Same shape and device as ``data``.
         """
         if self.kind == "rgb":
             # A caller's autocast would round the grey levels to half precision.
             with torch.autocast(data.device.type, enabled=False):
-                data = color.to_rgb(data).clamp_(0, 255)
+                data = color_transforms.to_rgb(data).clamp_(0, 255)
         mean, std = (
             torch.tensor(values, device=data.device)[:, None, None]
             for values in (self.mean, self.std)
         )
         return data.sub_(mean).div_(std)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as JSON data, the normalisation last.
+
+        The order is part of the files: a checkpoint's hash of its network covers it.
+        """
+        document = to_dict(self)
+        normalisation = {name: document.pop(name) for name in ("mean", "std")}
+        return document | normalisation
+
+    @classmethod
+    def from_dict(cls, document: object) -> Self:
+        """Read `to_dict`'s form, checked.
+
+        Raises
+        ------
+        UsageError
+            The document has another form, or a value that is out of range.
+        """
+        with part_of_config("inputs"):
+            return cls(**fields_of(cls, document))
+
 
 def to_dict(record: Any) -> dict[str, Any]:
-    """A description's fields as JSON has them."""
+    """Return the fields of a dataclass as JSON data."""
     return {
         name: list(value) if isinstance(value, tuple) else value
         for name, value in asdict(record).items()
@@ -130,19 +159,19 @@ def to_dict(record: Any) -> dict[str, Any]:
 
 
 @contextmanager
-def from_a_card(part: str) -> Iterator[None]:
-    """What is wrong then was not asked for by the user: name the file."""
+def part_of_config(part: str) -> Iterator[None]:
+    """Name the file in a UsageError: the user did not ask for what it holds."""
     try:
         yield
     except UsageError as error:
         raise UsageError(
-            f"the {part} of the model card cannot be used: {error.message}",
-            "restore the card, or train again",
+            f"the {part} of the model config cannot be used: {error.message}",
+            "restore the run's model.json, or train again",
         ) from None
 
 
 def fields_of(cls: Any, document: object) -> dict[str, Any]:
-    """A JSON object's values by name, lists as tuples, if it has exactly the fields."""
+    """Return a JSON object's values by name, lists as tuples, if it has exactly the fields."""
     if not isinstance(document, Mapping):
         raise UsageError(f"{type(document).__name__} in place of an object")
     names = {field.name for field in fields(cls)}
@@ -162,13 +191,21 @@ def _check_names(what: str, names: object) -> None:
         channels(names)  # names what is unknown or repeated
 
 
-def whole(value: object) -> bool:
-    """Whether it is a whole number."""
-    return isinstance(value, int) and not isinstance(value, bool)
+def check_rising(low: tuple[str, object], high: tuple[str, object], most: int) -> None:
+    """Refuse two named numbers that are not integers with 1 <= low <= high <= most."""
+    for name, number in (low, high):
+        is_integer = isinstance(number, int) and not isinstance(number, bool)
+        check(is_integer, f"{name} {number!r} is not a whole number")
+    (first, smaller), (second, larger) = low, high
+    assert isinstance(smaller, int) and isinstance(larger, int)
+    check(
+        1 <= smaller <= larger <= most,
+        f"{first} {smaller} and {second} {larger} are not rising from 1 to {most}",
+    )
 
 
-def finite(value: object) -> bool:
-    """Whether it is a number that float32 holds."""
+def is_finite(value: object) -> bool:
+    """Return whether a value is a number that float32 holds."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return False
     return abs(value) <= _LARGEST

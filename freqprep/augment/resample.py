@@ -1,7 +1,7 @@
 """Crop, antialiased resize and flip, exactly, on coefficients, in batches.
 
 ``out = A_h . X . A_w^T``: the two matrices are composed per image and axis (`axis`), and limited
-to the frequencies that are read and used. Nothing becomes a picture in between.
+to the frequencies that are read and used. No pixels are computed in between.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ class Resampler:
     grid : tuple of int
         Rows and columns of blocks of the codes.
     used : Selection or None
-        Channels of the output; None: pixels.
+        Channels of the output; None: YCbCr pixels.
 
     Raises
     ------
     UsageError
-        Steps of another length.
+        The number of steps is not the number of channels.
     """
 
     def __init__(
@@ -75,13 +75,13 @@ class Resampler:
         codes : Tensor of int8 or int16, shape (n, C, rows, columns)
             Stored codes of the channels read, on any device.
         windows : Windows
-            One for each image, inside its valid pixels.
+            A window for each image, inside its valid pixels.
         flip : ndarray of bool, shape (n,), optional
-            Mirror the output left to right.
+            Whether to mirror the output left to right.
         canvas : tuple of int, optional
             Height and width of the output in pixels, for coefficients multiples of 8; by default
-            the most that is kept of an image. Where less is kept of one, its last row and column
-            of pixels are repeated.
+            the largest part kept of an image. Smaller ones are padded by repeating their last row
+            and column of pixels.
 
         Returns
         -------
@@ -140,8 +140,8 @@ class Resampler:
     ) -> Tensor:
         block = 1 if self.used is None else BLOCK
         planes = len(COMPONENTS) if self.used is None else len(self.used)
-        places = (tiling.pixels // block for tiling in tilings)
-        out = torch.zeros((len(codes), planes, *places), device=codes.device)
+        sides = (tiling.pixels // block for tiling in tilings)
+        out = torch.zeros((len(codes), planes, *sides), device=codes.device)
         # Images of similar size together: the runs of blocks of a slice are padded to its longest.
         by_size = np.argsort(windows.length.prod(axis=1), kind="stable")
         at_once = _AT_ONCE.get(codes.device.type, _AT_ONCE["cuda"])
@@ -159,7 +159,7 @@ class Resampler:
         tilings: tuple[Tiling, Tiling],
         out: Tensor,
     ) -> None:
-        """Resample some images into their places of ``out``."""
+        """Resample some images into their rows of ``out``."""
         device, (rows, columns) = codes.device, self.grid
         down = Axis.of(windows, 0, np.zeros_like(flip), tilings[0], rows)
         across = Axis.of(windows, 1, flip, tilings[1], columns)
@@ -172,17 +172,17 @@ class Resampler:
         row = _on(down.first, device)[:, :, None] + torch.arange(down.run, device=device)
         start = _on(images * (len(self.read) * rows * columns) + left, device)
         start = start[:, None, None] + row * columns
-        stretches = codes.view(-1).unfold(0, width, 1)  # all stretches of this length in memory
+        stretches = codes.view(-1).unfold(0, width, 1)  # all runs of this length in memory
         where = _on(images, device)
         for part in self._on(device):
-            place = start[..., None, None] + part.channel * (rows * columns)
-            values = stretches[place] * part.step
+            first = start[..., None, None] + part.channel * (rows * columns)
+            values = stretches[first] * part.step
             vertical, horizontal = (
                 axis_matrices(weights[axis], part.left[axis], part.right[axis]) for axis in (0, 1)
             )
-            self._place(part, _both_axes(values, vertical, horizontal, shift), where, tilings, out)
+            self._write(part, _both_axes(values, vertical, horizontal, shift), where, tilings, out)
 
-    def _place(
+    def _write(
         self,
         part: Component,
         done: Tensor,
@@ -190,7 +190,7 @@ class Resampler:
         tilings: tuple[Tiling, Tiling],
         out: Tensor,
     ) -> None:
-        """Write what `_both_axes` gives to where it belongs."""
+        """Write the result of `_both_axes` to its planes of the output."""
         n, wide, tall = done.shape[:3]
         u, w = (matrix.shape[0] for matrix in part.left)
         height, width = out.shape[2:]
@@ -204,12 +204,12 @@ class Resampler:
             out[where[:, None], part.outputs] = planes[:, part.picked, :height, :width]
 
     def _gather(self, codes: Tensor, used: Selection, windows: Windows, flip: np.ndarray) -> Tensor:
-        """Whole blocks as they are: no products. A mirrored block has its odd h negated."""
+        """Copy whole blocks without products; a mirrored block has its odd h negated."""
         device, (rows, columns) = codes.device, self.grid
         height, width = (windows.kept[0] // BLOCK).tolist()
-        place = {index: at for at, index in enumerate(self.read.indices)}
-        channel = _on(np.array([place.get(index, 0) for index in used.indices]), device)
-        steps = np.array([self._steps[place[i]] if i in place else 0 for i in used.indices])
+        order = {index: number for number, index in enumerate(self.read.indices)}
+        channel = _on(np.array([order.get(index, 0) for index in used.indices]), device)
+        steps = np.array([self._steps[order[i]] if i in order else 0 for i in used.indices])
         first = _on((windows.start + windows.offset) // BLOCK, device)
         image = torch.arange(len(codes), device=device)[:, None] * len(self.read)
         row = first[:, :1] + torch.arange(height, device=device)
@@ -222,7 +222,7 @@ class Resampler:
         return torch.where(_on(flip, device)[:, None, None, None], mirrored, out)
 
     def _on(self, device: torch.device) -> list[Component]:
-        """The components on a device."""
+        """Return the components on a device."""
         if device not in self._components:
             here = self._components[torch.device("cpu")]
             self._components[device] = [component.to(device) for component in here]
@@ -238,7 +238,7 @@ def _both_axes(values: Tensor, down: Tensor, across: Tensor, shift: Tensor) -> T
         Coefficients under each vertical tile: block row, frequencies, block column.
     down : Tensor, shape (n, vertical tiles, tall, run * V)
     across : Tensor, shape (n, horizontal tiles, wide, run * H)
-        With a run of its own.
+        The run may differ from that of ``values``.
     shift : Tensor of int64, shape (n, horizontal tiles)
         First block column of each horizontal tile, counted from that of ``values``.
 
@@ -250,12 +250,12 @@ def _both_axes(values: Tensor, down: Tensor, across: Tensor, shift: Tensor) -> T
     tall = down.shape[2]
     values = values.view(n * tiles, run * v, h * width)
     half = values.transpose(1, 2) @ down.view(n * tiles, tall, run * v).transpose(1, 2)
-    # (image, vertical tile, h, block column, tall): a horizontal tile's columns are one stretch.
+    # (image, vertical tile, h, block column, tall): a horizontal tile's columns are contiguous.
     run = across.shape[3] // h
     line = torch.arange(n * tiles * h, device=half.device).view(n, 1, tiles, h) * width
     stretches = half.view(-1).unfold(0, run * tall, 1)
     under = stretches[(line + shift[:, :, None, None]) * tall]
-    across = across.unflatten(3, (run, h)).transpose(3, 4)[:, :, None]
+    across = across.view(*across.shape[:3], run, h).transpose(3, 4)[:, :, None]
     across = across.flatten(4)
     return across @ under.view(n, -1, tiles, h * run, tall)
 

@@ -1,4 +1,4 @@
-"""Images to a store: the request, its plan, the work on each shard, and the result."""
+"""Conversion of images to a store: the request, its plan, the shards and the result."""
 
 from freqprep.convert.request import Request
 from freqprep.convert.run import convert

@@ -1,4 +1,4 @@
-"""``convert --dry-run``: what a conversion will take, from a sample, writing nothing."""
+"""Estimates of a conversion from a sample: ``convert --dry-run``. Nothing is written."""
 
 from __future__ import annotations
 
@@ -12,43 +12,43 @@ import numpy as np
 
 from freqprep.convert.planning import class_list, discover, pending, plan_split, refuse_existing
 from freqprep.convert.request import Request
-from freqprep.convert.shard_task import Files
+from freqprep.convert.shard_task import ImageFiles
 from freqprep.errors import ImageDefect
 from freqprep.images.encoder import Encoder
 from freqprep.spectrum.channels import CHANNELS
 from freqprep.store import shard
 from freqprep.store.class_counts import ClassCounts, ObjectCounts, count_labels, count_objects
-from freqprep.store.plan import Plan, estimated_bytes, memory_bound
+from freqprep.store.plan import SplitPlan, estimated_bytes, memory_bound
 from freqprep.store.schema import IMAGE_ARRAYS, OBJECT_ARRAYS, ROWS_PER_SHARD
-from freqprep.store.writer import PartialSplit, is_root
+from freqprep.store.writer import PartialSplit, store_exists
 
-_OTHER_FILES = 3  # documents of the group and of the coefficients, manifest
+_OTHER_FILES = 3  # the documents of group and coefficients, and the manifest
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What one split will take.
+    """Size, time and memory of the conversion of one split.
 
     Attributes
     ----------
     images, shards, files, classes : int
     class_counts : ClassCounts
-        Of the images listed.
+        Counts of the listed images.
     objects : ObjectCounts or None
     geometry : dict
     stored_bytes : int
-        Of the finished split.
+        Size of the finished split.
     source_bytes : int
     minutes : float
     memory_bytes : int
-        Upper bound over all processes.
+        Upper bound, all processes together.
     sampled : int
-        Images the estimate rests on.
+        Number of images encoded for the estimate.
     shrunk_in_sample : int
-        Images whose file is larger than what is stored.
+        Number of sampled images that were scaled down.
     rejected_in_sample : dict of str to int
     ignored : dict of str to int
-        What lies in the source and is not an image of the split.
+        Entries of the source that are not images of the split: description -> count.
     """
 
     images: int
@@ -68,19 +68,34 @@ class Estimate:
     ignored: dict[str, int]
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON data; of the classes ``class_ids``, ``class_names``, ``class_images``, ...."""
+        """Return JSON data, with class counts as ``class_ids``, ``class_names``, ...."""
         document = asdict(self)
         del document["class_counts"]
         return {**document, **self.class_counts.to_dict()}
 
 
 def estimate(request: Request) -> dict[str, Estimate]:
-    """Estimate every split that `freqprep.convert.run.convert` would make; errors are the same."""
+    """Estimate each split that `freqprep.convert.convert` would make.
+
+    Parameters
+    ----------
+    request : Request
+
+    Returns
+    -------
+    dict of str to Estimate
+        By name of the split.
+
+    Raises
+    ------
+    SourceError, UsageError, SplitExistsError
+        As `freqprep.convert.convert` would raise them.
+    """
     found = discover(request)
-    is_root(request.store)
-    builds = {name: PartialSplit(request.store, name) for name in found.listings}
-    refuse_existing(request, builds)
-    todo = pending(request, builds)
+    store_exists(request.store)  # refuses anything else at this path
+    partials = {name: PartialSplit(request.store, name) for name in found.listings}
+    refuse_existing(request, partials)
+    todo = pending(request, partials)
     classes = class_list(request, found, set(todo))
     return {
         name: _estimate(
@@ -92,11 +107,11 @@ def estimate(request: Request) -> dict[str, Estimate]:
     }
 
 
-def _estimate(plan: Plan, source: Path, jobs: int) -> Estimate:
+def _estimate(plan: SplitPlan, source: Path, jobs: int) -> Estimate:
     encoding = plan.attributes.encoding
-    # As many as a shard holds: chunks of fewer images compress less.
+    # A shard of rows: chunks of fewer images compress less.
     rows = np.unique(np.linspace(0, len(plan.rows) - 1, ROWS_PER_SHARD).astype(int))
-    files = Files.of_rows(source, plan, rows)
+    files = ImageFiles.of_rows(source, plan, rows)
     codes = np.zeros((CHANNELS, len(rows), *encoding.geometry.grid), encoding.dtype)
     encoder, reasons = Encoder(encoding), Counter[str]()
     shrunk = 0
@@ -131,8 +146,8 @@ def _estimate(plan: Plan, source: Path, jobs: int) -> Estimate:
     )
 
 
-def _counts(plan: Plan) -> tuple[ClassCounts, ObjectCounts | None]:
-    """Images and objects of each class, as listed."""
+def _counts(plan: SplitPlan) -> tuple[ClassCounts, ObjectCounts | None]:
+    """Count the listed images and objects of each class."""
     ids, names = plan.attributes.class_ids, plan.attributes.class_names
     objects = plan.rows.objects
     if objects is None:

@@ -1,9 +1,10 @@
-"""Which splits a conversion makes, with which classes, from which rows. Writes nothing."""
+"""Plans of a conversion: its splits, their classes and rows. Nothing is written."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 
@@ -12,22 +13,30 @@ from freqprep.convert.request import Request
 from freqprep.errors import SourceError, SplitExistsError, UsageError
 from freqprep.progress import say
 from freqprep.sources import Classes, Discovered, Listing, named_paths, normalise_split
-from freqprep.store.layout import PARTIAL_PREFIX
-from freqprep.store.plan import Plan, load_attributes, load_named_paths, make_plan
+from freqprep.store.layout import partial_folders
+from freqprep.store.plan import SplitPlan, load_attributes, load_named_paths, make_plan
 from freqprep.store.reader import open_store
 from freqprep.store.schema import SplitAttributes, library_versions
-from freqprep.store.writer import PartialSplit, is_root
+from freqprep.store.writer import PartialSplit, store_exists
 
 
 def discover(request: Request) -> Discovered:
-    """List the source, and say how it was understood.
+    """List the source, and report how its layout was understood.
+
+    Parameters
+    ----------
+    request : Request
+
+    Returns
+    -------
+    Discovered
 
     Raises
     ------
     SourceError
-        It is none, a split is empty, or its classes are in doubt and not listed by the user.
+        It is not a folder, a split is empty, or classes are in doubt and not listed by the user.
     UsageError
-        A split cannot have its name.
+        A split has a name that cannot be used in a store.
     """
     if not request.source.is_dir():
         remedy = "name the data set's top folder"
@@ -54,20 +63,24 @@ def discover(request: Request) -> Discovered:
 
 
 def _refuse_other_paths(request: Request) -> None:
-    """Refuse to resume splits that were begun with other annotations or images."""
+    """Refuse to resume splits that were started with other annotations or images."""
     now = named_paths(request.source, request.annotations, request.images)
-    for folder in sorted(request.store.glob(f"{PARTIAL_PREFIX}*")):
-        name = folder.name[len(PARTIAL_PREFIX) :]
-        asked = request.split is None or normalise_split(request.split) == name
-        if not asked or not (folder / "plan.json").is_file():
+    for name, folder in _planned(request).items():
+        if request.split is not None and normalise_split(request.split) != name:
             continue
         then = load_named_paths(folder)
         if now != then:
             raise UsageError(
                 f"the split {name} was begun with {_as_options(then)}, now {_as_options(now)}",
-                "give the same options (with --split where splits differ in them), or start over"
+                "give the same options (with --split if splits differ in them), or start over"
                 " with --overwrite",
             )
+
+
+def _planned(request: Request) -> dict[str, Path]:
+    """Return the folders of the unfinished splits that have a plan, by name of the split."""
+    folders = partial_folders(request.store)
+    return {name: folder for name, folder in folders.items() if (folder / "plan.json").is_file()}
 
 
 def _as_options(paths: Mapping[str, str]) -> str:
@@ -75,32 +88,42 @@ def _as_options(paths: Mapping[str, str]) -> str:
     return named or "no --annotations and no --images"
 
 
-def builds_of(request: Request, found: Discovered) -> dict[str, PartialSplit]:
-    """The splits to make; on resume also those of the plans that the source no longer lists."""
+def partial_splits(request: Request, found: Discovered) -> dict[str, PartialSplit]:
+    """Return the splits to make, by name.
+
+    On resume, these include planned splits that the source no longer lists.
+    """
     names = set(found.listings)
     if request.resume and request.split is None:
-        folders = request.store.glob(f"{PARTIAL_PREFIX}*")
-        names |= {f.name[len(PARTIAL_PREFIX) :] for f in folders if (f / "plan.json").is_file()}
+        names |= _planned(request).keys()
     return {name: PartialSplit(request.store, name) for name in sorted(names)}
 
 
-def pending(request: Request, builds: Mapping[str, PartialSplit]) -> dict[str, PartialSplit]:
-    """Those of the splits that are not finished; on resume a finished one stays as it is."""
+def pending(request: Request, partials: Mapping[str, PartialSplit]) -> dict[str, PartialSplit]:
+    """Return the splits still to convert: on resume, those that are not finished."""
     return {
-        name: build
-        for name, build in builds.items()
-        if not (request.resume and build.published.is_dir() and not build.begun())
+        name: partial
+        for name, partial in partials.items()
+        if not (request.resume and partial.published.is_dir() and not partial.begun())
     }
 
 
-def refuse_existing(request: Request, builds: Mapping[str, PartialSplit]) -> None:
-    """Refuse to touch splits that are there, unless it was asked for."""
+def refuse_existing(request: Request, partials: Mapping[str, PartialSplit]) -> None:
+    """Refuse to change existing splits unless the request says so.
+
+    Raises
+    ------
+    SplitExistsError
+        A split exists, finished or not, and the request neither resumes nor overwrites it.
+    UsageError
+        A split to retry is not finished.
+    """
     if request.overwrite:
         return
-    finished = [name for name, build in builds.items() if build.published.exists()]
-    begun = [name for name, build in builds.items() if build.exists()]
+    finished = [name for name, partial in partials.items() if partial.published.exists()]
+    begun = [name for name, partial in partials.items() if partial.exists()]
     if request.retry_rejected:
-        if missing := sorted(set(builds) - set(finished)):
+        if missing := sorted(set(partials) - set(finished)):
             raise UsageError(
                 f"{request.store} has no finished split {', '.join(missing)} to retry",
                 "convert it first, or name one with --split",
@@ -121,7 +144,24 @@ def refuse_existing(request: Request, builds: Mapping[str, PartialSplit]) -> Non
 
 
 def class_list(request: Request, found: Discovered, replaced: set[str]) -> Classes:
-    """The store's classes: fixed by its first split, else given, else those found."""
+    """Return the store's classes: those of its first split, else those given, else those found.
+
+    Parameters
+    ----------
+    request : Request
+    found : Discovered
+    replaced : set of str
+        Splits that will be replaced; their classes do not count.
+
+    Returns
+    -------
+    Classes
+
+    Raises
+    ------
+    UsageError
+        The classes given are not those that the store has.
+    """
     fixed = _stored_classes(request, replaced)
     if request.classes is not None:
         names = dict(zip(found.classes.ids, found.classes.names, strict=True))
@@ -137,20 +177,19 @@ def class_list(request: Request, found: Discovered, replaced: set[str]) -> Class
 
 
 def _stored_classes(request: Request, replaced: set[str]) -> Classes | None:
-    """Classes of a split that stays, finished or not."""
+    """Return the classes of a split that is kept, finished or not."""
     known = None
-    if is_root(request.store):
+    if store_exists(request.store):
         store = open_store(request.store)
         known = next((store[name].attributes for name in store if name not in replaced), None)
-    for folder in sorted(request.store.glob(f"{PARTIAL_PREFIX}*")):
-        stays = request.resume or folder.name[len(PARTIAL_PREFIX) :] not in replaced
-        if known is None and stays and (folder / "plan.json").is_file():
+    for name, folder in _planned(request).items():
+        if known is None and (request.resume or name not in replaced):
             known = load_attributes(folder)
     return None if known is None else Classes(known.class_ids, known.class_names)
 
 
-def plan_split(request: Request, listing: Listing, found: Classes, classes: Classes) -> Plan:
-    """Plan one split, its labels being indices into ``classes``."""
+def plan_split(request: Request, listing: Listing, found: Classes, classes: Classes) -> SplitPlan:
+    """Plan one split; its labels become indices into ``classes`` instead of ``found``."""
     attributes = SplitAttributes(
         split=listing.name,
         source_split=listing.source_name,
@@ -167,16 +206,16 @@ def plan_split(request: Request, listing: Listing, found: Classes, classes: Clas
 
 
 def _relabel(listing: Listing, found: Classes, classes: Classes) -> Listing:
-    place = {identity: label for label, identity in enumerate(classes.ids)}
-    lookup = np.array([place.get(identity, -2) for identity in found.ids] + [-1], np.int64)
+    label_of = {identity: label for label, identity in enumerate(classes.ids)}
+    lookup = np.array([label_of.get(identity, -2) for identity in found.ids] + [-1], np.int64)
 
     def relabel(labels: np.ndarray) -> np.ndarray:
-        new = lookup[labels]
+        new: np.ndarray = lookup[labels]
         if (new == -2).any():
             unknown = sorted({str(found.ids[label]) for label in labels[new == -2]})
             raise SourceError(
                 f"split {listing.source_name} has {len(unknown)} classes that the store does "
-                f"not know: {', '.join(unknown[:10])}",
+                f"not have: {', '.join(unknown[:10])}",
                 "convert all splits together into a new store, or list all classes in --classes",
             )
         return new
@@ -188,9 +227,19 @@ def _relabel(listing: Listing, found: Classes, classes: Classes) -> Listing:
 
 
 def check_same(request: Request, split: SplitAttributes, finished: bool) -> None:
-    """Refuse to resume a split that was made with other options than those asked for.
+    """Refuse to resume a split that was made with other options.
 
-    Library versions matter only where work is left to do.
+    Parameters
+    ----------
+    request : Request
+    split : SplitAttributes
+    finished : bool
+        Whether no work is left to do; library versions then do not matter.
+
+    Raises
+    ------
+    UsageError
+        Source kind, encoding, seed or library versions differ.
     """
     asked = (request.kind, request.encoding, request.seed, library_versions())
     stored = (split.source_kind, split.encoding, split.seed, split.versions)

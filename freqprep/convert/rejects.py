@@ -1,6 +1,6 @@
-"""What a conversion writes beside the store: a log, and the images it rejected.
+"""Files beside the store: the log of conversions, and lists of rejected images.
 
-Neither is part of the store: times, hosts and paths must not decide its bytes.
+They are not part of the store, whose bytes must not depend on times, hosts and paths.
 """
 
 from __future__ import annotations
@@ -19,27 +19,30 @@ from freqprep.store.reader import Split
 
 
 def log_path(store: Path) -> Path:
-    """The log beside a store, JSON lines."""
+    """Return the path of the log beside a store (JSON lines)."""
     return beside(store, ".log")
 
 
 def rejects_path(store: Path, split: str) -> Path:
-    """The list of a split's rejected images beside a store, JSON lines."""
+    """Return the path of a split's list of rejected images beside a store (JSON lines)."""
     return beside(store, f".rejected-{split}.jsonl")
 
 
 def append_log(store: Path, entry: Mapping[str, Any]) -> None:
-    """Add one line to the log."""
+    """Append one line to the log, with the current time."""
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     with open(log_path(store), "a", encoding="utf-8") as file:
         file.write(json.dumps({"time": now, **entry}) + "\n")
 
 
 def paths_of(store: Path, split: Split) -> dict[str, str]:
-    """Paths that the user named for a split's conversion, by option, as the log has them.
+    """Return the paths that the user named when a split was converted, from the log.
 
-    They are ``annotations`` and ``images``, relative to the source or absolute; none where the
-    source was found by itself, or where the log is not there.
+    Returns
+    -------
+    dict of str to str
+        ``annotations`` and ``images``, relative to the source or absolute; empty if none were
+        named or there is no log.
     """
     try:
         lines = log_path(store).read_text(encoding="utf-8").splitlines()
@@ -48,7 +51,7 @@ def paths_of(store: Path, split: Split) -> dict[str, str]:
     for line in reversed(lines):
         try:
             entry = json.loads(line)
-        except (ValueError, RecursionError):  # a line that was not written to its end
+        except (ValueError, RecursionError):  # an incomplete line
             continue
         if isinstance(entry, dict) and entry.get("content_id") == split.content_id:
             named = entry.get("named_paths")
@@ -59,7 +62,7 @@ def paths_of(store: Path, split: Split) -> dict[str, str]:
 
 
 def rejected_images(split: Split) -> list[dict[str, Any]]:
-    """Each rejected image of a split: row, key, reason, detail and bytes, in row order."""
+    """Return row, key, reason, detail and bytes of each rejected image, in row order."""
     defects, sizes = split.ragged("defect"), split.array("source_bytes")
     rejects = []
     for row in np.flatnonzero(~split.valid).tolist():
@@ -78,7 +81,7 @@ def rejected_images(split: Split) -> list[dict[str, Any]]:
 
 
 def noted_images(split: Split) -> list[dict[str, Any]]:
-    """Each image converted with a remark (the first frame of an animation): row, key, note."""
+    """Return row, key and note of each image with a note, such as the first frame of a GIF."""
     notes = split.ragged("note")
     rows = np.flatnonzero(np.diff(notes.offsets)).tolist()
     texts = (notes.bytes_at(row).decode("utf-8", "replace") for row in rows)
@@ -89,7 +92,7 @@ def noted_images(split: Split) -> list[dict[str, Any]]:
 
 
 def write_rejects(store: Path, split: Split) -> None:
-    """Write a split's rejected images beside the store; without any, no file is left."""
+    """Write the list of a split's rejected images beside the store; remove it if there are none."""
     path = rejects_path(store, split.attributes.split)
     lines = [json.dumps(entry, ensure_ascii=False) + "\n" for entry in rejected_images(split)]
     if not lines:

@@ -1,4 +1,4 @@
-"""What a user asks of a conversion."""
+"""The request of a conversion: which source, into which store, and how."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DEFAULT_FIT_SIZE, DEFAULT_CROP_SIZE = 512, 448
 
 @dataclass(frozen=True)
 class Request:
-    """What to convert, and how.
+    """Source, store and options of a conversion.
 
     Attributes
     ----------
@@ -29,24 +29,24 @@ class Request:
         ``imagefolder``, ``imagenet`` or ``coco``.
     source, store : Path
     split : str or None
-        Only this split, or the name of a source without splits.
+        Convert only this split, or name the split of a source without splits.
     size, resize : int or None
-        See `freqprep.images.geometry.Geometry`. None: 512 (COCO 640) for fit, 448 for crop with the
-        short side at 8/7 of it.
+        Pixels; see `freqprep.images.geometry.Geometry`. By default 512 (COCO: 640) for ``fit``,
+        and 448 for ``crop``, with a short side of 8/7 of it.
     geometry : {"fit", "crop"}
     precision : {"int8", "int16"}
     orientation : {"apply", "keep"}
-        Of images whose annotation states no size.
+        Whether EXIF orientations are applied, for images whose annotation states no size.
     jobs : int or None
-        Worker processes; None for one a core.
+        Number of worker processes; one per core by default.
     seed : int
-        Of the row permutation.
+        Seed of the row permutation.
     annotations, images : Path or None
-        COCO's annotation file and the folder of its images, where they are not found by themselves.
+        COCO's annotation file and the folder of its images, if they are not found automatically.
     classes : tuple of str or int, or None
-        Class ids in label order; None takes those found.
+        Class ids in label order; by default those found.
     resume, overwrite, retry_rejected : bool
-        What to do with a split that is there already.
+        How to treat a split that exists already; at most one of them.
     """
 
     kind: str
@@ -74,12 +74,12 @@ class Request:
         if self.kind != "coco" and self.named:
             options = " and ".join(f"--{option}" for option in self.named)
             raise UsageError(
-                f"{options} with {self.kind}: only coco has annotation files", "leave it out"
+                f"{options} with {self.kind}: only coco has annotation files", "omit it"
             )
         if self.resume + self.overwrite + self.retry_rejected > 1:
             raise UsageError(
-                "resume, overwrite and retry-rejected exclude one another",
-                "choose one; resume goes on with whichever was stopped",
+                "--resume, --overwrite and --retry-rejected are mutually exclusive",
+                "choose one; --resume continues whichever was interrupted",
             )
         if self.jobs is not None and self.jobs < 1:
             raise UsageError(f"--jobs must be at least 1, got {self.jobs}")
@@ -87,21 +87,21 @@ class Request:
             remedy = f"{did_you_mean(self.precision, PRECISIONS)}use {', '.join(PRECISIONS)}"
             raise UsageError(f"unknown precision {self.precision!r}", remedy)
         if not 0 <= self.seed <= LARGEST_SEED:
-            raise UsageError(f"seed {self.seed} cannot be used", f"use 0 to {LARGEST_SEED}")
+            raise UsageError(f"--seed must be from 0 to {LARGEST_SEED}, got {self.seed}")
         if self.classes is not None and len(set(self.classes)) != len(self.classes):
             repeated = sorted({str(c) for c in self.classes if self.classes.count(c) > 1})
             raise UsageError(f"classes listed twice: {', '.join(repeated[:10])}", "list each once")
-        _ = self.encoding  # refuses sizes
+        _ = self.encoding  # checks the sizes
 
     @property
     def named(self) -> dict[str, Path]:
-        """``annotations`` and ``images``, where given."""
+        """Paths given as ``annotations`` and ``images``, by option."""
         given = {"annotations": self.annotations, "images": self.images}
         return {option: path for option, path in given.items() if path is not None}
 
     @property
     def encoding(self) -> Encoding:
-        """Geometry and precision with the defaults filled in."""
+        """Geometry and precision, with defaults filled in."""
         size, resize = self.size, self.resize
         if size is None:
             fit_size = FIT_SIZES.get(self.kind, DEFAULT_FIT_SIZE)
@@ -112,5 +112,36 @@ class Request:
 
     @property
     def workers(self) -> int:
-        """Worker processes."""
+        """Number of worker processes."""
         return self.jobs or engines.default_jobs()
+
+
+def read_classes(path: Path, kind: str) -> tuple[str | int, ...]:
+    """Read class ids from a text file, one per line.
+
+    Parameters
+    ----------
+    path : Path
+        UTF-8; empty lines are skipped.
+    kind : str
+        Kind of source; COCO's ids are whole numbers, all others are text.
+
+    Returns
+    -------
+    tuple of str or int
+
+    Raises
+    ------
+    UsageError
+        The file cannot be read, is not UTF-8, or has an id that is not a whole number.
+    """
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+        ids = [line for line in lines if line]
+        return tuple(int(line) for line in ids) if kind == "coco" else tuple(ids)
+    except OSError as error:
+        raise UsageError(f"--classes {path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"--classes {path} is not UTF-8 text") from None
+    except ValueError:
+        raise UsageError(f"--classes {path} has a line that is not a whole number") from None

@@ -1,8 +1,7 @@
-"""Trying the rejected images of a finished split again.
+"""Another try at the rejected images of a finished split.
 
-The split is rebuilt beside itself from the same rows: shards without a reject are linked, the
-others are converted again. Where the files are now whole, the result is what a conversion of the
-repaired source would have given, to the byte.
+The split is rebuilt beside itself from the same rows: shards without rejects are linked, the
+others are converted again. The result equals a conversion of the repaired source byte for byte.
 """
 
 from __future__ import annotations
@@ -14,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from freqprep.convert.shard_task import Files
-from freqprep.convert.verify_source import difference
+from freqprep.convert.shard_task import ImageFiles
+from freqprep.convert.verify_source import difference, same_rows
 from freqprep.errors import SourceChangedError, UsageError
 from freqprep.images.encoder import Encoder
 from freqprep.progress import Progress
@@ -25,52 +24,54 @@ from freqprep.spectrum.moments import Moments
 from freqprep.storage.disk import FileEntry
 from freqprep.store.journal import Journal, RowResults, ShardResult
 from freqprep.store.layout import shard_path
-from freqprep.store.plan import Plan, make_plan, save_plan
+from freqprep.store.plan import SplitPlan, make_plan, save_plan
 from freqprep.store.reader import Split
 from freqprep.store.schema import ROWS_PER_SHARD, library_versions
 from freqprep.store.verify import shard_moments
 from freqprep.store.writer import PartialSplit
 
 
-def prepare_retry(build: PartialSplit, split: Split, listing: Listing, root: Path) -> None:
-    """Fill a build with the split's plan, and with its shards that have no reject.
+def prepare_retry(partial: PartialSplit, split: Split, listing: Listing, root: Path) -> None:
+    """Start an unfinished split with a finished one's plan and its shards without rejects.
 
     Parameters
     ----------
-    build : PartialSplit
+    partial : PartialSplit
     split : Split
-        The finished split.
+        Finished split.
     listing : Listing
-        The source as it is now.
+        Listing of the source as it is now.
     root : Path
-        Its folder.
+        Folder of the source.
 
     Raises
     ------
     SourceChangedError
-        The source has other images than those the split was made from.
+        The source has other images than those that the split was made from.
+    UsageError
+        The split was made with other library versions.
     """
     plan = _plan_again(split, listing)
     bad = {row // ROWS_PER_SHARD for row in np.flatnonzero(~split.valid).tolist()}
     _refuse_changed(split, plan, root, bad)
-    build.discard()
-    carried = build.carry_over()
-    with Journal(build.journal_path) as journal:
+    partial.discard()
+    carried = partial.carry_over()
+    with Journal(partial.journal_path) as journal:
         for result in _carried(split, plan, bad):
             _link(shard_path(split.path, result.shard), shard_path(carried, result.shard))
             journal.append(result)
-    save_plan(plan, build.folder)
-    build.start_with(carried)
+    save_plan(plan, partial.folder)
+    partial.start_with(carried)
 
 
-def _refuse_changed(split: Split, plan: Plan, root: Path, shards: set[int]) -> None:
-    """Refuse a source in which a valid row of a shard to be made again has become another image."""
+def _refuse_changed(split: Split, plan: SplitPlan, root: Path, shards: set[int]) -> None:
+    """Refuse a source in which a valid image of a shard to be rebuilt has changed."""
     encoder = Encoder(split.attributes.encoding)
     with Progress("check what is kept", len(shards), unit="shard") as progress:
         for shard in sorted(shards):
             rows = np.array([row for row in plan.shard_rows(shard) if split.valid[row]], np.int64)
-            files = Files.of_rows(root, plan, rows)
-            stored = split.read_codes(rows)  # at once: each chunk is decoded once
+            files = ImageFiles.of_rows(root, plan, rows)
+            stored = split.read_codes(rows)  # all at once: each chunk is decoded once
             for index, row in enumerate(rows.tolist()):
                 if what := difference(split, row, stored[index], files, index, encoder):
                     raise SourceChangedError(
@@ -80,7 +81,7 @@ def _refuse_changed(split: Split, plan: Plan, root: Path, shards: set[int]) -> N
             progress.update(1)
 
 
-def _plan_again(split: Split, listing: Listing) -> Plan:
+def _plan_again(split: Split, listing: Listing) -> SplitPlan:
     attributes = dataclasses.replace(split.attributes, rejected=0)
     if attributes.versions != library_versions():
         raise UsageError(
@@ -93,10 +94,7 @@ def _plan_again(split: Split, listing: Listing) -> Plan:
             f"the source lists {len(listing)} images, the split was made from {len(split)}", remedy
         )
     plan = make_plan(listing, attributes)
-    same = np.array_equal(plan.rows.keys.values, split.array("key")) and np.array_equal(
-        plan.rows.keys.offsets, split.array("key_offset")
-    )
-    if not same:
+    if not same_rows(plan.rows.keys, split.ragged("key")):
         raise SourceChangedError("the source lists other images than the split holds", remedy)
     if not _same_annotations(plan.rows, split):
         raise SourceChangedError("the source has other annotations than the split holds", remedy)
@@ -104,20 +102,17 @@ def _plan_again(split: Split, listing: Listing) -> Plan:
     if changed.any():
         key = split.keys[int(np.flatnonzero(changed)[0])]
         raise SourceChangedError(f"{key!r} has another length than when it was converted", remedy)
-    # Labels and annotations are those of the split: the classes were fixed by its first run.
+    # Labels are those of the split: its classes were fixed by the first run.
     return dataclasses.replace(plan, rows=_stored_labels(plan.rows, split))
 
 
 def _same_annotations(rows: Listing, split: Split) -> bool:
     if rows.objects is None or rows.image_ids is None:
         return True
-    stored = split.ragged("annotation")
-    annotation = rows.objects.annotation
     return (
         np.array_equal(rows.image_ids, split.array("image_id"))
         and np.array_equal(rows.objects.offsets, split.array("object_offset"))
-        and np.array_equal(annotation.values, stored.values)
-        and np.array_equal(annotation.offsets, stored.offsets)
+        and same_rows(rows.objects.annotation, split.ragged("annotation"))
     )
 
 
@@ -128,8 +123,8 @@ def _stored_labels(rows: Listing, split: Split) -> Listing:
     return dataclasses.replace(rows, labels=split.labels, objects=objects)
 
 
-def _carried(split: Split, plan: Plan, bad: set[int]) -> list[ShardResult]:
-    """Results of the shards that stay; the first of them carries all their moments."""
+def _carried(split: Split, plan: SplitPlan, bad: set[int]) -> list[ShardResult]:
+    """Return the results of the shards kept; the first one has the moments of all of them."""
     rows = RowResults(**{f.name: split.array(f.name) for f in dataclasses.fields(RowResults)})
     notes = split.ragged("note")
     moments = split.stored_moments
@@ -157,5 +152,5 @@ def _link(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         os.link(source, target)
-    except OSError:  # a file system without links
+    except OSError:  # the file system has no links
         shutil.copyfile(source, target)

@@ -1,6 +1,7 @@
-"""Images to a store: list the source, plan, map the shards over workers, publish.
+"""Conversion: list the source, plan, convert the shards in workers, publish.
 
-``convert`` is the whole of ``freqprep convert``; `estimate` is its ``--dry-run``.
+``convert`` does all that ``freqprep convert`` does; `freqprep.convert.estimate` is its
+``--dry-run``.
 """
 
 from __future__ import annotations
@@ -15,12 +16,11 @@ from pathlib import Path
 import numpy as np
 
 from freqprep import engines
-from freqprep.convert.objects import stored_objects
 from freqprep.convert.planning import (
-    builds_of,
     check_same,
     class_list,
     discover,
+    partial_splits,
     pending,
     plan_split,
     refuse_existing,
@@ -28,7 +28,8 @@ from freqprep.convert.planning import (
 from freqprep.convert.rejects import append_log, write_rejects
 from freqprep.convert.request import Request
 from freqprep.convert.retry_rejected import prepare_retry
-from freqprep.convert.shard_task import Files, ShardTask, convert_shard, release_buffer
+from freqprep.convert.shard_task import ImageFiles, ShardTask, convert_shard, release_buffer
+from freqprep.convert.stored_objects import stored_objects
 from freqprep.errors import SourceError
 from freqprep.progress import Progress, say
 from freqprep.ragged import Ragged
@@ -40,17 +41,17 @@ from freqprep.storage.disk import FileEntry, full_disk_named
 from freqprep.store.journal import Journal, RowResults
 from freqprep.store.layout import shard_path
 from freqprep.store.lock import store_lock
-from freqprep.store.plan import Plan, load_attributes, load_plan, memory_bound, save_plan
+from freqprep.store.plan import SplitPlan, load_attributes, load_plan, memory_bound, save_plan
 from freqprep.store.reader import open_store
 from freqprep.store.schema import IMAGE_ARRAYS, OBJECT_ARRAYS, ArraySpec
 from freqprep.store.summary import SplitSummary, summarize
-from freqprep.store.writer import PartialSplit, is_root, open_or_create_root
+from freqprep.store.writer import PartialSplit, open_or_create_root, store_exists
 
 __all__ = ["Request", "convert"]
 
 
 def convert(request: Request) -> dict[str, SplitSummary]:
-    """Convert every split asked for.
+    """Convert the requested splits of a source to a store.
 
     Parameters
     ----------
@@ -59,74 +60,74 @@ def convert(request: Request) -> dict[str, SplitSummary]:
     Returns
     -------
     dict of str to SplitSummary
-        The finished splits, by name. Images that could not be converted are counted there; they
-        are no error.
+        Finished splits by name. Images that could not be converted are counted there, and are
+        not an error.
 
     Raises
     ------
     SplitExistsError
-        A split is there already, and neither resume, overwrite nor retry was asked for.
+        A split exists already, and the request has none of resume, overwrite and retry.
     SourceError, StoreError
-        See `freqprep.errors`. What was finished until then stays, for ``resume``.
+        See `freqprep.errors`. Finished shards are kept for ``resume``.
     """
     say(f"listing {shown(os.fsencode(request.source))}")
     found = discover(request)
     with store_lock(request.store), full_disk_named(request.store):
-        is_root(request.store)
-        builds = builds_of(request, found)
-        for build in builds.values():
-            build.tidy()
-        refuse_existing(request, builds)
-        todo = pending(request, builds)
-        _prepare(request, builds, todo, found)
-        for build in todo.values():
-            _convert_split(request, build)
+        store_exists(request.store)  # refuses anything else at this path
+        partials = partial_splits(request, found)
+        for partial in partials.values():
+            partial.tidy()
+        refuse_existing(request, partials)
+        todo = pending(request, partials)
+        _prepare(request, partials, todo, found)
+        for partial in todo.values():
+            _convert_split(request, partial)
         store = open_store(request.store)
-        for name in builds:
+        for name in partials:
             write_rejects(request.store, store[name])
-        return {name: summarize(store[name]) for name in builds}
+        return {name: summarize(store[name]) for name in partials}
 
 
 def _prepare(
     request: Request,
-    builds: Mapping[str, PartialSplit],
+    partials: Mapping[str, PartialSplit],
     todo: Mapping[str, PartialSplit],
     found: Discovered,
 ) -> None:
-    """Leave each build to do with a plan: the stored one on resume, else a new one."""
+    """Give each split to convert a plan: the saved one on resume, else a new one."""
     if request.retry_rejected:
         store = open_store(request.store)
-        for name, build in todo.items():
+        for name, partial in todo.items():
             check_same(request, store[name].attributes, finished=True)
-            prepare_retry(build, store[name], found.listings[name], request.source)
+            prepare_retry(partial, store[name], found.listings[name], request.source)
         return
-    for name, build in builds.items():
+    for name, partial in partials.items():
         if name not in todo:
             check_same(request, open_store(request.store)[name].attributes, finished=True)
-        elif request.resume and build.exists():
-            check_same(request, load_attributes(build.folder), finished=False)
+        elif request.resume and partial.exists():
+            check_same(request, load_attributes(partial.folder), finished=False)
     classes = class_list(request, found, set(todo))
     plans = {
         name: plan_split(request, found.listings[name], found.classes, classes)
-        for name, build in todo.items()
-        if not (request.resume and build.exists())
+        for name, partial in todo.items()
+        if not (request.resume and partial.exists())
     }
     open_or_create_root(request.store)
     for name in plans:
         todo[name].discard()
-    # All begin before any is planned: a kill in between leaves none to be taken for finished.
+    # All are started before any is planned: after a kill in between, none looks finished.
     for name in plans:
         todo[name].start()
     for name, plan in plans.items():
         save_plan(plan, todo[name].folder)
 
 
-def _convert_split(request: Request, build: PartialSplit) -> None:
-    plan = load_plan(build.folder)
+def _convert_split(request: Request, partial: PartialSplit) -> None:
+    plan = load_plan(partial.folder)
     began = time.monotonic()
-    with Journal(build.journal_path) as journal, build.aside() as aside:
+    with Journal(partial.journal_path) as journal, partial.aside() as aside:
         already = sum(len(plan.shard_rows(shard)) for shard in journal.finished)
-        tasks = _tasks(request, plan, build, aside, set(journal.finished))
+        tasks = _tasks(request, plan, partial, aside, set(journal.finished))
         jobs = max(1, min(request.workers, plan.shards - len(journal.finished)))
         bound = memory_bound(plan.attributes.encoding, jobs, len(plan.rows))
         say(
@@ -143,7 +144,7 @@ def _convert_split(request: Request, build: PartialSplit) -> None:
                     progress.update(len(result.rows.valid))
             finally:
                 release_buffer()
-        identity = _publish(build, plan, journal, aside)
+        identity = _publish(partial, plan, journal, aside)
     seconds = time.monotonic() - began
     append_log(
         request.store,
@@ -163,7 +164,7 @@ def _convert_split(request: Request, build: PartialSplit) -> None:
 
 
 def _tasks(
-    request: Request, plan: Plan, build: PartialSplit, aside: Path, finished: set[int]
+    request: Request, plan: SplitPlan, partial: PartialSplit, aside: Path, finished: set[int]
 ) -> Iterator[ShardTask]:
     for shard in range(plan.shards):
         if shard not in finished:
@@ -171,14 +172,14 @@ def _tasks(
             yield ShardTask(
                 shard=shard,
                 first_row=rows.start,
-                files=Files.of_rows(request.source, plan, rows),
+                files=ImageFiles.of_rows(request.source, plan, rows),
                 encoding=plan.attributes.encoding,
-                split_folder=build.split_folder,
+                split_folder=partial.split_folder,
                 aside=aside,
             )
 
 
-def _publish(build: PartialSplit, plan: Plan, journal: Journal, aside: Path) -> str:
+def _publish(partial: PartialSplit, plan: SplitPlan, journal: Journal, aside: Path) -> str:
     results = [journal.finished[shard] for shard in range(plan.shards)]
     rows = RowResults.concatenate([result.rows for result in results])
     moments = sum((result.moments for result in results), Moments.zero(CHANNELS))
@@ -200,16 +201,16 @@ def _publish(build: PartialSplit, plan: Plan, journal: Journal, aside: Path) -> 
         specs |= OBJECT_ARRAYS
         arrays |= _object_arrays(plan)
     shards = {
-        shard_path(build.split_folder, result.shard)
-        .relative_to(build.split_folder)
+        shard_path(partial.split_folder, result.shard)
+        .relative_to(partial.split_folder)
         .as_posix(): FileEntry(result.file_bytes, result.sha256)
         for result in results
     }
     attributes = dataclasses.replace(plan.attributes, rejected=len(defects))
-    return build.publish(attributes, arrays, specs, shards, aside)
+    return partial.publish(attributes, arrays, specs, shards, aside)
 
 
-def _object_arrays(plan: Plan) -> dict[str, np.ndarray]:
+def _object_arrays(plan: SplitPlan) -> dict[str, np.ndarray]:
     objects, sizes = plan.rows.objects, plan.rows.stated_sizes
     if objects is None or sizes is None or plan.rows.image_ids is None:
         raise SourceError(f"the listing of {plan.attributes.split} has objects but no image sizes")

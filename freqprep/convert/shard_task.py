@@ -1,4 +1,4 @@
-"""The unit of work of a conversion: one shard's image files to one shard file."""
+"""The unit of work of a conversion: the image files of one shard to one shard file."""
 
 from __future__ import annotations
 
@@ -18,21 +18,22 @@ from freqprep.sources import FileTable, read_image_bytes
 from freqprep.spectrum.channels import CHANNELS
 from freqprep.spectrum.moments import Moments
 from freqprep.store.journal import RowResults, ShardResult
-from freqprep.store.plan import Plan
+from freqprep.store.plan import SplitPlan
 from freqprep.store.schema import ROWS_PER_SHARD
 from freqprep.store.writer import write_shard
 
 
 @dataclass(frozen=True)
-class Files:
-    """Where the images of some rows are.
+class ImageFiles:
+    """Image files of some rows of a split.
 
     Attributes
     ----------
     root : Path
-        The source's folder.
+        Folder of the source.
     table : FileTable
     stated_sizes : ndarray of int32, shape (n, 2), or None
+        Height and width that the annotations state.
     """
 
     root: Path
@@ -40,8 +41,8 @@ class Files:
     stated_sizes: np.ndarray | None
 
     @classmethod
-    def of_rows(cls, root: Path, plan: Plan, rows: np.ndarray | range) -> Files:
-        """The files of some rows of a plan."""
+    def of_rows(cls, root: Path, plan: SplitPlan, rows: np.ndarray | range) -> ImageFiles:
+        """Return the files of some rows of a plan."""
         rows = np.asarray(rows)
         files, sizes = plan.rows.files, plan.rows.stated_sizes
         table = FileTable(
@@ -53,14 +54,14 @@ class Files:
         return len(self.table)
 
     def read(self, index: int) -> bytes:
-        """Bytes of one image.
+        """Read the bytes of one image.
 
         Raises
         ------
         ImageDefect
-            It cannot be read.
+            The image cannot be read.
         SourceChangedError
-            It is not what it was when the conversion was planned.
+            The file has changed since the conversion was planned.
         """
         table = self.table
         return read_image_bytes(
@@ -83,14 +84,14 @@ class Files:
 
 @dataclass(frozen=True)
 class ShardTask:
-    """What a worker needs to make one shard.
+    """Work of one worker: the images of a shard, and where its file goes.
 
     Attributes
     ----------
     shard : int
     first_row : int
-    files : Files
-        Of the shard's rows, in order.
+    files : ImageFiles
+        Images of the shard, in row order.
     encoding : Encoding
     split_folder, aside : Path
         See `freqprep.store.writer.write_shard`.
@@ -98,14 +99,14 @@ class ShardTask:
 
     shard: int
     first_row: int
-    files: Files
+    files: ImageFiles
     encoding: Encoding
     split_folder: Path
     aside: Path
 
 
 def convert_shard(task: ShardTask) -> ShardResult:
-    """Make one shard. An image that cannot be converted leaves zeros and its reason."""
+    """Convert one shard; a rejected image leaves zeros and the reason."""
     codes = _shard_buffer(task.encoding)
     codes.fill(0)
     rows = RowResults.empty(len(task.files))
@@ -132,22 +133,22 @@ _own = threading.local()
 
 
 def _shard_buffer(encoding: Encoding) -> np.ndarray:
-    """The codes of one shard, channels first: a thread's own, for each of its shards.
+    """Return this thread's buffer for the codes of a shard, channels first.
 
-    Fresh memory for every shard would cost a tenth of the conversion in page faults.
+    New memory for each shard would cost a tenth of the conversion in page faults.
     """
     shape = (CHANNELS, ROWS_PER_SHARD, *encoding.geometry.grid)
     codes: np.ndarray | None = getattr(_own, "codes", None)
     if codes is None or codes.shape != shape or codes.dtype != encoding.dtype:
-        release_buffer()  # before the next one is made: never two at once
-        del codes
+        codes = None
+        release_buffer()  # before the next one is allocated: never two at once
         keep_freed_memory()
-        _own.codes = np.empty(shape, encoding.dtype)
-    return _own.codes
+        codes = _own.codes = np.empty(shape, encoding.dtype)
+    return codes
 
 
 def release_buffer() -> None:
-    """Free the memory that this thread's conversion of shards used; its end does so too."""
+    """Free the buffer of this thread; the end of the thread does so too."""
     vars(_own).clear()
 
 

@@ -1,4 +1,4 @@
-"""Comparing a store with its source: a sample of images encoded again."""
+"""Comparison of a store with its source: a sample of images is encoded again."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 
 from freqprep.convert.rejects import log_path, paths_of
-from freqprep.convert.shard_task import Files
+from freqprep.convert.shard_task import ImageFiles
 from freqprep.errors import ImageDefect, SourceError, UsageError
 from freqprep.images.encoder import Encoder
 from freqprep.progress import Progress
+from freqprep.ragged import Ragged
 from freqprep.sources import discover
 from freqprep.spectrum.channels import CHANNELS, STORED_POSITION
-from freqprep.store.plan import Plan, make_plan
+from freqprep.store.plan import SplitPlan, make_plan
 from freqprep.store.reader import Split, open_store
 from freqprep.store.schema import library_versions
 from freqprep.store.verify import Problem
@@ -26,26 +27,31 @@ def compare_with_source(store: Path, source: Path, sample: int) -> tuple[int, li
     ----------
     store, source : Path
     sample : int
-        Images of each split, spread over its rows; rejected ones must be rejected again.
+        Number of images of each split, spread over its rows. Rejected images must be rejected
+        again.
 
     Returns
     -------
-    int, list of Problem
-        Images compared, and those that differ.
+    compared : int
+        Number of images compared.
+    problems : list of Problem
+        Images that differ.
 
     Raises
     ------
     SourceError
-        The source does not list what the store was made from.
+        The source does not list the images that the store was made from.
+    UsageError
+        ``sample`` is less than 1.
     """
     if sample < 1:
-        raise UsageError(f"a sample of {sample} images checks nothing", "use 1 or more")
+        raise UsageError(f"--sample must be at least 1, got {sample}")
     compared = 0
     problems: list[Problem] = []
     for name, split in open_store(store).items():
         plan = _plan_of(split, source, store)
         rows = np.unique(np.linspace(0, len(split) - 1, min(sample, len(split))).astype(int))
-        files = Files.of_rows(source, plan, rows)
+        files = ImageFiles.of_rows(source, plan, rows)
         encoder = Encoder(split.attributes.encoding)
         with Progress(f"compare {name}", len(rows)) as progress:
             for index, row in enumerate(rows.tolist()):
@@ -64,7 +70,7 @@ def compare_with_source(store: Path, source: Path, sample: int) -> tuple[int, li
     return compared, problems
 
 
-def _plan_of(split: Split, source: Path, store: Path) -> Plan:
+def _plan_of(split: Split, source: Path, store: Path) -> SplitPlan:
     attributes, named = split.attributes, paths_of(store, split)
     paths = {option: source / path for option, path in named.items()}
     try:
@@ -73,8 +79,8 @@ def _plan_of(split: Split, source: Path, store: Path) -> Plan:
         if attributes.source_kind != "coco" or named or log_path(store).exists():
             raise
         raise SourceError(
-            f"{error.message} ({log_path(store)} is not there, which says with which --annotations"
-            " and --images the store was made)",
+            f"{error.message} ({log_path(store)}, which records --annotations and --images of the"
+            " conversion, does not exist)",
             "put the log back beside the store",
         ) from None
     listing = found.listings.get(attributes.split)
@@ -85,10 +91,7 @@ def _plan_of(split: Split, source: Path, store: Path) -> Plan:
             "name the folder that the store was made from",
         )
     plan = make_plan(listing, attributes)
-    keys, stored = plan.rows.keys, split.ragged("key")
-    if not np.array_equal(keys.values, stored.values) or not np.array_equal(
-        keys.offsets, stored.offsets
-    ):
+    if not same_rows(plan.rows.keys, split.ragged("key")):
         raise SourceError(
             f"{source} lists other images of {attributes.split} than the store has",
             "name the folder that the store was made from",
@@ -96,17 +99,37 @@ def _plan_of(split: Split, source: Path, store: Path) -> Plan:
     return plan
 
 
+def same_rows(one: Ragged, other: Ragged) -> bool:
+    """Return whether two ragged arrays have the same rows."""
+    same_lengths = np.array_equal(one.offsets, other.offsets)
+    return same_lengths and np.array_equal(one.values, other.values)
+
+
 def difference(
     split: Split,
     row: int,
     stored: np.ndarray | None,
-    files: Files,
+    files: ImageFiles,
     index: int,
     encoder: Encoder,
 ) -> str:
-    """How image ``index`` of ``files``, encoded again, differs from a row; empty if it does not.
+    """Describe how an image, encoded again, differs from its stored row.
 
-    ``stored`` are the row's codes in raster order, (192, rows, columns); None if it was rejected.
+    Parameters
+    ----------
+    split : Split
+    row : int
+    stored : ndarray of int8 or int16, shape (192, rows, columns), or None
+        Codes of the row in raster order; None if it was rejected.
+    files : ImageFiles
+    index : int
+        Index of the image in ``files``.
+    encoder : Encoder
+
+    Returns
+    -------
+    str
+        Empty if it does not differ.
     """
     encoding = split.attributes.encoding
     again = np.zeros((CHANNELS, *encoding.geometry.grid), encoding.dtype)

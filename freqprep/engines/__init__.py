@@ -1,4 +1,4 @@
-"""Where work runs: worker processes today, and what the threads of one process share."""
+"""Engines that run work: worker processes, and settings shared by threads of one process."""
 
 from freqprep.engines.local import default_jobs, run
 

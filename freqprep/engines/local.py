@@ -1,7 +1,8 @@
-"""Where the work of a conversion runs. Local processes today; clusters plug in here."""
+"""The engine of local worker processes."""
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import multiprocessing
 import os
@@ -32,39 +33,42 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 _limiting = threading.Lock()
+_importing = threading.Lock()
+"""Of joblib: its modules import each other, and two threads would meet half of one."""
 
 
 def default_jobs() -> int:
-    """Processor cores that this process may use."""
-    import joblib
+    """Return the number of processor cores that this process may use."""
+    with _importing:
+        import joblib
 
     return int(joblib.cpu_count())
 
 
 def run(function: Callable[[Task], Result], tasks: Iterable[Task], jobs: int) -> Iterator[Result]:
-    """Apply a function to each task, in parallel; results come as they are ready.
+    """Apply a function to tasks in parallel, yielding results as they are ready.
 
-    Threads may run at the same time; each has workers of its own.
+    Several threads may call this at the same time; each has its own workers.
 
     Parameters
     ----------
     function : callable
-        Picklable. NumPy runs on one core meanwhile.
+        Picklable function of a task. NumPy runs on one core during the call.
     tasks : iterable
-        Consumed as workers become free, at most two tasks a worker ahead.
+        Picklable tasks, consumed as workers become free, at most two per worker ahead.
     jobs : int
-        Worker processes; with 1, or where the system allows this process none (it is a daemonic
-        one, as in ``multiprocessing.Pool``), the calling thread does the work.
+        Number of worker processes. With 1, or in a daemonic process (as in
+        ``multiprocessing.Pool``), which may not start any, the calling thread does the work.
 
     Yields
     ------
     Result
-        In any order.
+        Result of each task, in any order.
 
     Raises
     ------
     WorkerDiedError
-        A worker process was killed. Errors of ``function`` are raised as they are.
+        A worker process was killed. Errors of ``function`` are raised unchanged.
     """
     if jobs > 1 and not multiprocessing.current_process().daemon:
         yield from _in_processes(function, tasks, jobs)
@@ -74,10 +78,10 @@ def run(function: Callable[[Task], Result], tasks: Iterable[Task], jobs: int) ->
 
 
 def _on_one_core(function: Callable[[Task], Result], task: Task) -> Result:
-    """Work in the calling thread, with BLAS held to one thread.
+    """Work in the calling thread, with BLAS limited to one thread.
 
-    How many it has is the whole process's: two threads that each set it and put back what they
-    found would leave one the other's. So only one does; the results are the same bits.
+    The limit is that of the process: two threads that each set it and restore the previous value
+    could leave the other's limit. So only one sets it; results are bit-identical either way.
     """
     if not _limiting.acquire(blocking=False):
         return function(task)
@@ -91,7 +95,8 @@ def _on_one_core(function: Callable[[Task], Result], task: Task) -> Result:
 def _in_processes(
     function: Callable[[Task], Result], tasks: Iterable[Task], jobs: int
 ) -> Iterator[Result]:
-    from joblib.externals.loky.process_executor import TerminatedWorkerError
+    with _importing:
+        from joblib.externals.loky.process_executor import TerminatedWorkerError
 
     pool = _spare.take(jobs)
     call = partial(_in_folder, os.getcwd(), function)
@@ -109,7 +114,7 @@ def _in_processes(
         _kill(pool)  # an interrupt must not wait for the tasks under way
         if isinstance(error, TerminatedWorkerError):
             raise WorkerDiedError(
-                "a worker process was killed, most likely for want of memory",
+                "a worker process was killed, most likely because memory ran out",
                 "run again with --resume and fewer --jobs",
             ) from None
         raise
@@ -127,10 +132,10 @@ def _submit(
 
 
 def _kill(pool: ProcessPoolExecutor) -> None:
-    """End workers at once, with what they do.
+    """Kill workers at once, in the middle of their tasks.
 
     Not by ``shutdown(kill_workers=True)``: right after a task was submitted, loky's own thread
-    then stumbles over it, with a traceback.
+    then fails with a traceback.
     """
     for pid in list(pool._processes):
         with contextlib.suppress(ProcessLookupError):
@@ -138,15 +143,16 @@ def _kill(pool: ProcessPoolExecutor) -> None:
 
 
 class _Spare:
-    """The worker processes of the last run, for the next one: they take a second to start."""
+    """Workers of the last run, kept for the next one: they take a second to start."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._kept: tuple[int, int, ProcessPoolExecutor] | None = None
 
     def take(self, jobs: int) -> ProcessPoolExecutor:
-        """So many workers: those kept, if they are as many, alive and of this process, or new."""
-        from joblib.externals.loky.process_executor import ProcessPoolExecutor
+        """Return a pool of ``jobs`` workers: that kept, if it fits and is alive, or a new one."""
+        with _importing:
+            from joblib.externals.loky.process_executor import ProcessPoolExecutor
 
         with self._lock:
             kept, self._kept = self._kept, None
@@ -156,32 +162,40 @@ class _Spare:
         return ProcessPoolExecutor(
             jobs,
             timeout=_SECONDS_IDLE,
-            initializer=_be_a_worker,
+            initializer=_init_worker,
             initargs=(os.getpid(),),
             env=_ONE_THREAD,
         )
 
     def give_back(self, jobs: int, pool: ProcessPoolExecutor) -> None:
-        """Keep workers that have no more to do, in place of those kept so far."""
+        """Keep idle workers instead of those kept so far."""
         with self._lock:
             kept, self._kept = self._kept, (os.getpid(), jobs, pool)
         _end(kept)
 
+    def end(self) -> None:
+        """Let the workers go before the modules that loky needs for it are torn down."""
+        if self._kept is not None and self._kept[0] == os.getpid():
+            with self._lock:
+                kept, self._kept = self._kept, None
+            _end(kept)
+
 
 _spare = _Spare()
+atexit.register(_spare.end)
 
 
 def _end(kept: tuple[int, int, ProcessPoolExecutor] | None) -> None:
-    """Let workers go, unless they are those of the process that this one was forked from."""
+    """Shut workers down, unless they belong to the process that this one was forked from."""
     if kept is not None and kept[0] == os.getpid():
         kept[2].shutdown(wait=False)
 
 
 @contextlib.contextmanager
 def _signals_held() -> Iterator[None]:
-    """Hold SIGINT and SIGTERM back, here for the block and in processes begun in it for ever.
+    """Block SIGINT and SIGTERM, here during a block and for good in processes started in it.
 
-    Ctrl-C reaches the whole process group, but only the main process shall answer it.
+    Ctrl-C reaches the whole process group, but only the main process should handle it.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
@@ -190,19 +204,19 @@ def _signals_held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _be_a_worker(head: int) -> None:
-    """Set up a worker process of the process ``head``."""
-    threading.Thread(target=_end_with, args=(head,), daemon=True).start()
+def _init_worker(main: int) -> None:
+    """Set up a worker process of the process with the id ``main``."""
+    threading.Thread(target=_end_with, args=(main,), daemon=True).start()
 
 
-def _end_with(head: int) -> None:
-    """End this process soon after the main process is gone; loky's would wait 5 minutes."""
-    while os.getppid() == head:
+def _end_with(main: int) -> None:
+    """End this process soon after the main process has ended; loky would wait 5 minutes."""
+    while os.getppid() == main:
         time.sleep(_SECONDS_BETWEEN_LOOKS)
     os._exit(1)
 
 
 def _in_folder(folder: str, function: Callable[[Task], Result], task: Task) -> Result:
-    """Work in a worker, which lives on while the main process may go elsewhere."""
+    """Work in a worker; it outlives a run, and the main process may have changed its folder."""
     os.chdir(folder)
     return function(task)

@@ -1,8 +1,8 @@
-"""Settings of the whole process, held for as long as some thread needs them.
+"""Settings of the process, held for as long as a thread needs them.
 
-Warnings filters and Pillow's switches exist once a process. A thread that sets one, works, and
-puts back what was there would take it from another thread at work, and the last to leave would
-put back a value of the work instead of the caller's.
+Warnings filters and Pillow's switches exist once per process. A thread that set one, worked and
+restored it would take it from another thread at work, and the last one to finish would restore a
+thread's value instead of the caller's.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from contextlib import AbstractContextManager, ExitStack
 
 
 class Held:
-    """A context manager for any number of threads: the first sets, the last puts back.
+    """Context manager for any number of threads: the first one sets, the last one restores.
 
     Parameters
     ----------
     setting : callable
-        Gives a context manager that sets the process's state and restores it.
+        Returns a context manager that sets the state of the process and restores it.
     """
 
     def __init__(self, setting: Callable[[], AbstractContextManager[object]]) -> None:
@@ -50,4 +50,4 @@ def _ignoring_warnings() -> Iterator[None]:
 
 
 warnings_ignored = Held(_ignoring_warnings)
-"""No warning is shown, and none is an error, whatever the caller's filters say."""
+"""Context in which no warning is shown or raised, whatever the caller's filters are."""

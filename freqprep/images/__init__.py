@@ -1,1 +1,1 @@
-"""Image files: bytes to pixels, boxes and masks on a grid, and pixels to stored codes."""
+"""Image files: decoding, boxes and masks on the grid of blocks, encoding to codes."""

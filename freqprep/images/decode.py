@@ -1,6 +1,6 @@
-"""Bytes of an image file to YCbCr pixels, or a named defect.
+"""Decoding image files to YCbCr pixels, or to a named defect.
 
-What is decided here, and nowhere else:
+Rules that are applied here, and nowhere else:
 
 * the content decides what a file is, never its name;
 * a JPEG's own YCbCr is taken as it is; every other image goes through RGB, then JFIF YCbCr;
@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageFile
+from PIL import Image, ImageFile, UnidentifiedImageError
 
 from freqprep.engines.process_wide import Held, warnings_ignored
 from freqprep.errors import ImageDefect
@@ -28,10 +28,10 @@ from freqprep.images.geometry import Placement
 from freqprep.spectrum.color import rgb_to_ycbcr
 
 MAX_PIXELS = 100_000_000
-"""Images with more pixels are refused from their header, and so are larger resized ones."""
+"""Largest number of pixels of an image: by its header, and after resizing."""
 
 MAX_FILE_BYTES = 256 * 2**20
-"""Files with more bytes are refused unread."""
+"""Largest size of a file in bytes; larger ones are not read."""
 
 REASONS = {
     "missing": "listed, but not there",
@@ -44,7 +44,7 @@ REASONS = {
     "unsupported": "a kind of pixel or of JPEG that is not read",
     "size_mismatch": "not of the size that its annotation states",
 }
-"""Reason word of a rejected image -> what it means."""
+"""Reasons for rejecting an image, and what they mean."""
 
 _FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "JPEG2000", "AVIF")
 _SIGNATURES = {
@@ -77,11 +77,11 @@ class Decoded:
     Attributes
     ----------
     pixels : ndarray of uint8, shape (h, w, 1) or (h, w, 3)
-        Y, Cb and Cr, the orientation dealt with; only Y for a grey image. Any strides.
+        Y, Cb and Cr, upright; only Y for a grey image. Any strides.
     orientation : int
-        EXIF orientation that was applied, 1..8; 1 changes nothing.
+        EXIF orientation that was applied, 1..8; 1 means none.
     note : str
-        What a person should know about a converted file; mostly empty.
+        Remark for the user about the file; mostly empty.
     """
 
     pixels: np.ndarray
@@ -94,7 +94,7 @@ class Decoded:
         return self.pixels.shape[0], self.pixels.shape[1]
 
     def rgb(self) -> np.ndarray:
-        """The pixels for people to see: uint8 RGB of shape (h, w, 3), rounded as Pillow does."""
+        """Convert to uint8 RGB for display, shape (h, w, 3), rounded as Pillow does."""
         return np.asarray(_to_pillow(self.pixels).convert("RGB"))
 
 
@@ -112,6 +112,10 @@ def decode(
     stated_size : tuple of int, optional
         Height and width that an annotation states, for the pixels its boxes are in. Then the
         stored pixels are kept where they have this size, else the orientation is applied.
+
+    Returns
+    -------
+    Decoded
 
     Raises
     ------
@@ -137,7 +141,12 @@ def decode(
 def place_pixels(decoded: Decoded, place: Placement) -> np.ndarray:
     """Resize and cut a decoded image.
 
-    Pillow's antialiased BILINEAR filter, on the YCbCr planes.
+    Uses Pillow's antialiased BILINEAR filter on the YCbCr planes.
+
+    Parameters
+    ----------
+    decoded : Decoded
+    place : Placement
 
     Returns
     -------
@@ -181,7 +190,7 @@ def _shipped_switches() -> Iterator[None]:
 
 
 _pillow_as_shipped = Held(_shipped_switches)
-"""A program that set Pillow's switches for itself gets the same codes, and keeps its switches."""
+"""Pillow's switches as shipped, whatever the program set; its settings come back afterwards."""
 
 
 def _decode(data: bytes, orientation: str, stated_size: tuple[int, int] | None) -> Decoded:
@@ -192,7 +201,7 @@ def _decode(data: bytes, orientation: str, stated_size: tuple[int, int] | None) 
         jpeg.check_process(header)
     try:
         image = Image.open(io.BytesIO(data), formats=_FORMATS)
-    except Image.UnidentifiedImageError:
+    except UnidentifiedImageError:
         for signature, name in _SIGNATURES.items():
             if data.startswith(signature):
                 raise ImageDefect("corrupt", f"a {name} whose header cannot be read") from None
@@ -250,7 +259,7 @@ def _load_jpeg(image: Image.Image, header: jpeg.Header, data: bytes) -> np.ndarr
 
 
 def _to_ycbcr(image: Image.Image) -> np.ndarray:
-    """Load and convert any mode."""
+    """Load an image of any mode and convert it to YCbCr."""
     image.load()
     if image.mode == "YCbCr":
         return _to_array(image)

@@ -1,4 +1,4 @@
-"""One image file to codes: decode, place, transform, quantize.
+"""Encoding one image file to codes: decode, place, transform, quantize.
 
 The same path serves conversion, the dry run's sample and the re-encoding of ``verify --source``.
 """
@@ -25,22 +25,23 @@ _LARGEST_CLIPPED = 2**17  # 256 steps: a coefficient and a clipped code are neve
 
 @dataclass(frozen=True)
 class EncodedImage:
-    """What was learnt while encoding one image.
+    """Sizes, errors and moments of an encoded image.
 
     Attributes
     ----------
     size, source_size : tuple of int
-        Height and width: stored, and decoded.
+        Height and width in pixels, as stored and as decoded.
     orientation : int
         EXIF orientation that was applied.
     saturated : int
-        Codes that were clipped.
+        Number of codes that were clipped.
     luma_squared_error : float
         Sum of squared differences between Y's coefficients and code * step. By Parseval this is
         also the squared error of the pixels of the same blocks.
     moments : Moments
         In stored channel order.
     note : str
+        Remark of the decoder; mostly empty.
     """
 
     size: tuple[int, int]
@@ -53,7 +54,7 @@ class EncodedImage:
 
 
 class Encoder:
-    """Encodes images of one split.
+    """Encoder of the images of one split.
 
     Parameters
     ----------
@@ -79,10 +80,15 @@ class Encoder:
         Parameters
         ----------
         data : bytes
+            The whole file.
         stated_size : tuple of int or None
             See `freqprep.images.decode.decode`.
         out : ndarray of int8 or int16, shape (192, rows, columns)
             Zeros; filled with codes in stored channel order. Any strides.
+
+        Returns
+        -------
+        EncodedImage
 
         Raises
         ------
@@ -118,9 +124,9 @@ class Encoder:
         )
 
     def _squared_error(self, scaled: np.ndarray, codes: np.ndarray, clipped: int) -> float:
-        """Squared error of a plane, exact in any order of adding.
+        """Compute the squared error of a plane, exactly, in any order of adding.
 
-        Differences are first rounded to multiples of 2**-9 of a step; ``scaled`` is used up.
+        Differences are first rounded to multiples of 2**-9 of a step; ``scaled`` is overwritten.
         """
         scaled -= codes
         scaled /= _ERROR_UNIT

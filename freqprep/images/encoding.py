@@ -1,4 +1,4 @@
-"""How images become codes: the grid, and the precision of its coefficients."""
+"""Encoding of images as codes: geometry and precision."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from freqprep.images.geometry import Geometry
-from freqprep.spectrum.channels import STORED_ORDER
+from freqprep.spectrum.channels import STORED_ORDER, Selection
 from freqprep.spectrum.quantization import PRECISIONS, step_table
 
 
 @dataclass(frozen=True)
 class Encoding:
-    """Everything that decides the codes of an image.
+    """Geometry and precision: everything that decides the codes of an image.
 
     Attributes
     ----------
@@ -36,18 +36,22 @@ class Encoding:
         """Quantization step of each channel in stored order, float32, shape (192,)."""
         return step_table(self.precision)[list(STORED_ORDER)]
 
+    def steps_of(self, selection: Selection) -> np.ndarray:
+        """Quantization step of each channel of a selection, float32, shape (C,)."""
+        return step_table(self.precision)[list(selection.indices)]
+
     def to_dict(self) -> dict[str, Any]:
-        """As JSON data."""
+        """Return the fields as JSON data."""
         return dataclasses.asdict(self)
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Encoding:
-        """From JSON data.
+        """Read the fields from JSON data.
 
         Raises
         ------
         UsageError
-            A value that no conversion has.
+            A precision or a geometry that does not exist.
         """
         step_table(data["precision"])
         return cls(Geometry(**data["geometry"]), data["precision"])

@@ -1,4 +1,4 @@
-"""Where an image lies on the grid of blocks, and where its boxes go. Pure arithmetic.
+"""Geometry of images and boxes on the grid of blocks. Pure arithmetic.
 
 ``fit`` keeps the whole image: the long side is capped, the aspect kept, nothing is enlarged.
 ``crop`` is the evaluation geometry of the paper: the short side is resized, then the centre cut.
@@ -22,7 +22,7 @@ LARGEST_SIZE = 8192
 
 @dataclass(frozen=True)
 class Placement:
-    """How a source image of one size is laid on the grid: resize, then cut.
+    """Placement of a source image on the grid: resize, then cut.
 
     Attributes
     ----------
@@ -42,13 +42,13 @@ class Placement:
 
 @dataclass(frozen=True)
 class Geometry:
-    """The geometry of a split.
+    """Geometry of a split: how its images are resized and cut.
 
     Attributes
     ----------
     kind : {"fit", "crop"}
     size : int
-        ``fit``: cap of the long side in pixels. ``crop``: side of the square kept.
+        In pixels. ``fit``: largest long side. ``crop``: side of the square kept.
     resize : int or None
         ``crop``: the short side after resizing, in pixels. None for ``fit``.
     orientation : {"apply", "keep"}
@@ -65,8 +65,8 @@ class Geometry:
         known = self.orientation in ORIENTATIONS
         _require(known, f"orientation {self.orientation!r}", "use apply or keep")
         limits = f"use a whole number from 1 to {LARGEST_SIZE}"
-        whole = type(self.size) is int and type(self.resize) in (int, type(None))
-        _require(whole, f"size {self.size!r} with resize {self.resize!r}", limits)
+        integers = type(self.size) is int and type(self.resize) in (int, type(None))
+        _require(integers, f"size {self.size!r} with resize {self.resize!r}", limits)
         _require(1 <= self.size <= LARGEST_SIZE, f"size {self.size}", limits)
         if self.kind == "fit":
             _require(self.resize is None, "resize with geometry fit", "leave it out, or use crop")
@@ -80,7 +80,7 @@ class Geometry:
         return grid_of(self.size, self.size)
 
     def place(self, height: int, width: int) -> Placement:
-        """Placement of a source image of ``height`` x ``width`` pixels."""
+        """Place a source image of ``height`` x ``width`` pixels."""
         if self.resize is None:
             resized = fit_size(height, width, self.size)
             return Placement(resized, 0, 0, resized)
@@ -90,16 +90,16 @@ class Geometry:
 
 
 def fit_size(height: int, width: int, cap: int) -> tuple[int, int]:
-    """Height and width with the long side at most ``cap``, the aspect kept, never enlarged."""
+    """Shrink height and width to a long side of at most ``cap``, keeping the aspect."""
     long = max(height, width)
     if long <= cap:
         return height, width
-    shrunk = (max(1, math.floor(side * cap / long + 0.5)) for side in (height, width))
-    return tuple(shrunk)  # type: ignore[return-value]
+    height, width = (max(1, math.floor(side * cap / long + 0.5)) for side in (height, width))
+    return height, width
 
 
 def short_side_size(height: int, width: int, short: int) -> tuple[int, int]:
-    """Height and width with the short side ``short``; the long side is truncated.
+    """Scale height and width to a short side of ``short``; the long side is truncated.
 
     The rounding is torchvision's, so that ``crop`` is its Resize and CenterCrop.
     """
@@ -122,14 +122,14 @@ def boxes_to_stored(boxes: np.ndarray, source: tuple[int, int], place: Placement
     Returns
     -------
     ndarray of float64, shape (m, 4)
-        In stored pixels; not clipped, so that the way back is exact arithmetic.
+        In stored pixels; not clipped, so that it can be inverted exactly.
     """
     down, right = (new / old for new, old in zip(place.resized, source, strict=True))
     return boxes * (right, down, right, down) - (place.left, place.top, 0, 0)
 
 
 def boxes_to_source(boxes: np.ndarray, source: tuple[int, int], place: Placement) -> np.ndarray:
-    """The way back of `boxes_to_stored`; same parameters."""
+    """Invert `boxes_to_stored`; same parameters."""
     down, right = (new / old for new, old in zip(place.resized, source, strict=True))
     return (boxes + (place.left, place.top, 0, 0)) / (right, down, right, down)
 

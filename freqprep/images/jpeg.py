@@ -1,6 +1,6 @@
 """Decoding JPEG files strictly, and without converting their colours.
 
-Pillow loads a JPEG whose scan data is damaged without a word: libjpeg warns, fills with grey and
+Pillow loads a JPEG whose scan data is damaged silently: libjpeg warns, fills with grey and
 goes on, and Pillow drops the warnings. simplejpeg (libjpeg-turbo) can be told to stop at the
 first warning. It gives RGB or grey only; but libjpeg hands the components of a file out as they
 are when an Adobe segment says that they are RGB already. So the decoder is given the file with
@@ -26,13 +26,13 @@ SIGNATURE = b"\xff\xd8\xff"
 """First bytes of every JPEG file."""
 
 TRAILER_NOISE = 16
-"""Bytes tolerated between the last scan's data and the end marker."""
+"""Largest number of stray bytes accepted between the last scan's data and the end marker."""
 
 MAX_SCANS = 100
-"""Scans in one file; encoders write at most about 20."""
+"""Largest number of scans in one file; encoders write at most about 20."""
 
 MAX_SCANNED_PIXELS = 2_000_000_000
-"""Scans times pixels in one file: bounds the time that decoding can take."""
+"""Largest number of scans times pixels in one file: bounds the time of decoding."""
 
 _MAX_MARKERS = 100_000
 
@@ -48,19 +48,19 @@ _RGB_COMPONENT_IDS = (ord("R"), ord("G"), ord("B"))
 
 @dataclass(frozen=True)
 class Header:
-    """What stands before the first scan.
+    """Header of a JPEG: all before the first scan.
 
     Attributes
     ----------
     frame : int
         Marker of the frame: 0xC0 baseline, 0xC2 progressive, 0xC3 lossless, ...
     precision : int
-        Bits a sample.
+        Bits per sample.
     component_ids : tuple of int
     segments : tuple of (int, bytes)
-        Marker and payload of each segment, in order.
+        Marker and payload of each segment, in order of the file.
     scan : int
-        Position of the first scan's marker.
+        Offset of the first scan's marker.
     """
 
     frame: int
@@ -71,7 +71,7 @@ class Header:
 
 
 def read_header(data: bytes) -> Header:
-    """Walk the markers up to the first scan, passing over stray bytes as decoders do.
+    """Read the markers up to the first scan, skipping stray bytes as decoders do.
 
     Raises
     ------
@@ -103,7 +103,7 @@ def read_header(data: bytes) -> Header:
 
 
 def check_process(header: Header) -> None:
-    """Refuse the processes that no decoder here may be given.
+    """Reject JPEG processes that the decoders cannot take.
 
     Raises
     ------
@@ -118,7 +118,7 @@ def check_process(header: Header) -> None:
 
 
 def check_scans(header: Header, data: bytes, pixels: int) -> None:
-    """Refuse a file whose scans would take too long to decode, or do not hold every component.
+    """Reject a file whose scans would take too long to decode, or lack a component.
 
     Raises
     ------
@@ -139,7 +139,7 @@ def check_scans(header: Header, data: bytes, pixels: int) -> None:
 
 
 def _scanned_components(header: Header, data: bytes) -> set[int]:
-    """Components that some scan holds: libjpeg leaves the others grey without a warning."""
+    """Find the components that some scan holds: libjpeg silently leaves the others grey."""
     found: set[int] = set()
     position = header.scan
     while position != -1:
@@ -150,7 +150,7 @@ def _scanned_components(header: Header, data: bytes) -> set[int]:
 
 
 def is_rgb(header: Header) -> bool:
-    """Whether libjpeg takes three components for R, G and B, by its own rules."""
+    """Return whether libjpeg takes three components for R, G and B, by its own rules."""
     adobe = None
     for marker, body in header.segments:
         if marker == _JFIF and len(body) >= 14 and body.startswith(b"JFIF\0"):
@@ -163,25 +163,25 @@ def is_rgb(header: Header) -> bool:
 
 
 def decode(header: Header, data: bytes) -> np.ndarray | None:
-    """Decode the components of a grey or three-component JPEG as they are.
+    """Decode the components of a grey or three-component JPEG without conversion.
 
     Parameters
     ----------
     header : Header
-        Of the same file, and passed by `check_process`: simplejpeg crashes on lossless files.
+        Header of the same file, accepted by `check_process`: simplejpeg crashes on lossless files.
     data : bytes
         The file.
 
     Returns
     -------
     ndarray of uint8, shape (h, w, 1) or (h, w, 3), or None
-        None for what TurboJPEG has no name for: another number of components, or an unusual
+        None for layouts that TurboJPEG does not know: another number of components, or an unusual
         sampling of them.
 
     Raises
     ------
     ImageDefect
-        ``corrupt``, with libjpeg's own words.
+        ``corrupt``, with libjpeg's message.
     """
     colour = {1: "GRAY", 3: "RGB"}.get(len(header.component_ids))
     if colour is None:
@@ -190,9 +190,9 @@ def decode(header: Header, data: bytes) -> np.ndarray | None:
 
 
 def judge(header: Header, data: bytes) -> None:
-    """Refuse a file that `decode` does not take, but whose scan data is not whole.
+    """Reject a file with incomplete scan data, where `decode` does not know the layout.
 
-    It is decoded to grey at 1/8 size, and that is dropped. Parameters and errors as in `decode`.
+    It is decoded to grey at 1/8 size, and the result dropped. Parameters and errors as in `decode`.
     """
     adobe = next((body for marker, body in header.segments if marker == _ADOBE), b"")
     segment = _segment(_ADOBE, adobe) if len(adobe) >= 12 else b""
@@ -201,7 +201,8 @@ def judge(header: Header, data: bytes) -> None:
 
 def _strictly(data: bytes, colour: str, **size: int) -> np.ndarray | None:
     try:
-        return simplejpeg.decode_jpeg(data, colour, strict=True, **size)
+        pixels: np.ndarray = simplejpeg.decode_jpeg(data, colour, strict=True, **size)
+        return pixels
     except ValueError as error:
         complaint = str(error)
     if "subsampling" in complaint:
@@ -209,11 +210,12 @@ def _strictly(data: bytes, colour: str, **size: int) -> np.ndarray | None:
     noise = re.search(r"(\d+) extraneous bytes before marker 0xd9", complaint)
     if noise is None or int(noise[1]) > TRAILER_NOISE:
         raise ImageDefect("corrupt", complaint)
-    return simplejpeg.decode_jpeg(data, colour, strict=False, **size)
+    pixels = simplejpeg.decode_jpeg(data, colour, strict=False, **size)
+    return pixels
 
 
 def _picture(header: Header, data: bytes, adobe: bytes) -> bytes:
-    """The file with nothing before its first scan but what the picture needs."""
+    """Reduce a file's header to the segments that the image needs."""
     segments = (_segment(m, body) for m, body in header.segments if m in _PICTURE_SEGMENTS)
     return b"".join((bytes((0xFF, _SOI)), adobe, *segments, data[header.scan :]))
 

@@ -1,6 +1,6 @@
-"""A check of PNG files that Pillow does not make: whether all of the picture is there.
+"""A check that Pillow does not make of PNG files: whether the image data is complete.
 
-Pillow leaves the rest of the picture black, without a word, where the compressed data is a whole
+Pillow silently leaves the rest of the image black where the compressed data is a whole
 zlib stream but holds too few rows. Layout of the data: W3C PNG specification, sections 7 and 8.
 """
 
@@ -18,7 +18,7 @@ _PIECE = 2**20
 
 
 def check_whole(data: bytes) -> None:
-    """Refuse a PNG file whose image data is shorter than its header says.
+    """Reject a PNG file whose image data is shorter than its header says.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def check_whole(data: bytes) -> None:
 
 
 def _data_length(data: bytes, enough: int) -> int:
-    """Bytes that the image data decompresses to, counted no further than ``enough``."""
+    """Count the bytes that the image data decompresses to, no further than ``enough``."""
     stream = zlib.decompressobj()
     found, position = 0, 8
     while position + 8 <= len(data) and found < enough:

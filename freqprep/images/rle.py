@@ -1,4 +1,4 @@
-"""Masks as COCO's run lengths: what lies in stores, read without its C code.
+"""COCO's run-length encoding of masks, decoded and checked without its C code.
 
 Run lengths go column by column and are of zeros and ones in turn, zeros first. COCO compresses
 them to text: five bits a character from 48 on, lowest first, 32 more = the number goes on,
@@ -19,16 +19,16 @@ _LARGEST = 63
 _MORE = 32
 
 _LONGEST_NUMBER = 12
-"""Characters. 60 bits are more than any image needs, and fit an int64."""
+"""Most characters of a number: 60 bits are more than any image needs, and fit an int64."""
 
 
 def decode_mask(counts: bytes, size: tuple[int, int]) -> np.ndarray:
-    """The pixels of a stored mask.
+    """Decode a stored mask.
 
     Parameters
     ----------
     counts : bytes
-        COCO's compressed counts, of any bytes: they are checked.
+        COCO's compressed counts; any bytes, because they are checked.
     size : tuple of int
         Height and width of the stored image.
 
@@ -40,7 +40,7 @@ def decode_mask(counts: bytes, size: tuple[int, int]) -> np.ndarray:
     Raises
     ------
     CorruptStoreError
-        They are not the counts of a mask of this size.
+        The bytes are not the counts of a mask of this size.
     """
     runs = run_lengths(counts, math.prod(size))
     if runs is None:
@@ -53,7 +53,7 @@ def decode_mask(counts: bytes, size: tuple[int, int]) -> np.ndarray:
 
 
 def pixels_of(runs: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """The mask, bool of shape (h, w), of run lengths that make up its size."""
+    """Expand run lengths that add up to the size into a mask, bool of shape (h, w)."""
     inside = np.arange(len(runs)) % 2 == 1
     return np.repeat(inside, runs).reshape(size, order="F")
 
@@ -65,11 +65,11 @@ def run_lengths(counts: bytes, pixels: int) -> np.ndarray | None:
     ----------
     counts : bytes
     pixels : int
-        Of the whole mask.
+        Number of pixels of the mask.
 
     Returns
     -------
-    ndarray of int64, shape (runs,)
+    ndarray of int64, shape (runs,), or None
         None where the text has other characters or ends inside a number, or the numbers are not
         lengths of runs that add up to ``pixels``.
     """
@@ -94,18 +94,18 @@ def run_lengths(counts: bytes, pixels: int) -> np.ndarray | None:
 
 
 def checked_runs(counts: Any, pixels: int) -> np.ndarray | None:
-    """Run lengths of an annotation, compressed (text) or not (list).
+    """Check and decode the run lengths of an annotation, compressed (text) or not (list).
 
     Parameters
     ----------
     counts : object
-        Any value of JSON.
+        Any JSON value.
     pixels : int
-        Of the whole mask.
+        Number of pixels of the mask.
 
     Returns
     -------
-    ndarray of int64, shape (runs,)
+    ndarray of int64, shape (runs,), or None
         None where they are not whole, are negative, or do not add up to ``pixels``.
     """
     if isinstance(counts, str):
@@ -116,14 +116,14 @@ def checked_runs(counts: Any, pixels: int) -> np.ndarray | None:
 
 
 def box_of_runs(runs: np.ndarray, height: int) -> list[float] | None:
-    """The box (x, y, width, height) around the pixels of a mask; None of an empty one.
+    """Compute the box (x, y, width, height) around the pixels of a mask; None if it is empty.
 
     Parameters
     ----------
     runs : ndarray of int64, shape (runs,)
-        Run lengths that make up the mask.
+        Run lengths that add up to the mask's size.
     height : int
-        Of the mask, in pixels.
+        Height of the mask in pixels.
     """
     ends = np.cumsum(runs)
     inside = np.flatnonzero(runs[1::2]) * 2 + 1

@@ -1,4 +1,4 @@
-"""From what a user asks about the channels of a split to the findings."""
+"""Statistics of a split's channels, from the request to the result."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 
 from freqprep.errors import UsageError, did_you_mean
 from freqprep.importance.analysis import DEFAULT_SCORE, Analysis, analyse
-from freqprep.importance.choice import BEST, Choice, asked_budget, choose
-from freqprep.importance.drift import Drift, drift
+from freqprep.importance.choice import BEST, Choice, choose, parse_budget
+from freqprep.importance.drift import Drift, compute_drift
 from freqprep.importance.network_judge import FORWARD, NETWORK_SCORES, REMOVAL, NetworkJudge
 from freqprep.importance.proposal import check_count
 from freqprep.importance.ranking import BYTES, SCORES, Ranking
@@ -21,22 +21,22 @@ from freqprep.store.reader import Split, Store, open_store
 
 @dataclass(frozen=True)
 class StatsRequest:
-    """What is asked.
+    """Request for the statistics of a split.
 
     Attributes
     ----------
     top : int
-        Choose at most so many channels.
+        Number of channels to choose, at most.
     by : str
-        A score's name, or ``best``.
+        Name of the score to choose by, or ``best``.
     budget : str or None
-        In words; see `proposal.parse_budget` and `choice.asked_budget`.
+        Size limit of the chosen channels; see `choice.parse_budget`.
     network : Path or None
-        File of a trained network.
+        File of a trained network to evaluate selections with.
     sample : int
-        Images that it is shown.
+        Number of images to evaluate the network on.
     scores : Path or None
-        File of one more score.
+        JSON file of an additional score; see `score_file`.
     """
 
     top: int
@@ -47,68 +47,86 @@ class StatsRequest:
     scores: Path | None = None
 
 
-def find(
-    split: Split, inquiry: StatsRequest, other: Split | None = None, jobs: int | None = None
+def compute_stats(
+    split: Split, request: StatsRequest, other: Split | None = None, jobs: int | None = None
 ) -> StatsResult:
-    """Read a split once, rank and choose its channels, ask the network, compare.
+    """Compute channel statistics of a split, and choose channels by them.
 
-    What can be refused is refused before the pass, which takes long for a large split.
+    Invalid requests are refused before the pass over the split, which may take long.
 
     Parameters
     ----------
     split : Split
-    inquiry : StatsRequest
+    request : StatsRequest
     other : Split, optional
-        To compare with.
+        Split to compare with.
     jobs : int, optional
-        Worker processes; one a core by default.
+        Number of worker processes; one per core by default.
+
+    Returns
+    -------
+    StatsResult
 
     Raises
     ------
     UsageError
-        The inquiry cannot be met; the text says why.
+        The request is invalid.
     StoreError, CorruptStoreError
-        The split has no valid image, or is damaged.
+        The split has no valid images, or is damaged.
     MissingPackageError
-        A network is asked and torch is not installed.
+        A network is given, and torch is not installed.
     """
-    given = None if inquiry.scores is None else read_scores(inquiry.scores)
-    _check(inquiry, given)
-    asked = asked_budget(split, inquiry.top, inquiry.by, inquiry.budget)
-    jury = None
-    if inquiry.network is not None:
-        jury = NetworkJudge.load(split, inquiry.network, inquiry.sample)
-    analysis = analyse(split, inquiry.top, jobs)
-    compared_with = None if other is None else analyse(other, inquiry.top, jobs)
-    budget = asked.budget(analysis)
+    given = None if request.scores is None else read_scores(request.scores)
+    _check(request, given)
+    parsed_budget = parse_budget(split, request.top, request.by, request.budget)
+    judge = None
+    if request.network is not None:
+        judge = NetworkJudge.load(split, request.network, request.sample)
+    analysis = analyse(split, request.top, jobs)
+    compared_with = None if other is None else analyse(other, request.top, jobs)
+    budget = parsed_budget.resolve(analysis)
     if given is not None:
-        analysis = _with(analysis, given)
-    if jury is not None and inquiry.by == FORWARD:
-        analysis = _with(analysis, jury.forward(analysis, inquiry.top, budget))
-    elif jury is not None and inquiry.by == REMOVAL:
-        analysis = _with(analysis, *jury.removal())
-    choice = choose(analysis, inquiry.top, inquiry.by, budget, None if jury is None else jury.judge)
-    found = StatsResult(analysis, choice, drift=_compared(choice, analysis, compared_with, inquiry))
-    if jury is None:
-        return found
+        analysis = _with_rankings(analysis, given)
+    if judge is not None and request.by == FORWARD:
+        analysis = _with_rankings(
+            analysis, judge.rank_by_forward_selection(analysis, request.top, budget)
+        )
+    elif judge is not None and request.by == REMOVAL:
+        analysis = _with_rankings(analysis, *judge.rank_by_removal())
+    choice = choose(
+        analysis, request.top, request.by, budget, None if judge is None else judge.evaluate
+    )
+    result = StatsResult(analysis, choice, drift=_drift(choice, analysis, compared_with, request))
+    if judge is None:
+        return result
     return dataclasses.replace(
-        found,
-        landmarks=jury.judge(landmark_selections(choice)),
-        network=jury.name,
-        sample=len(jury.sample),
+        result,
+        landmarks=judge.evaluate(landmark_selections(choice)),
+        network=judge.name,
+        sample=len(judge.sample),
     )
 
 
 def other_split(store: Store, split: Split, other: str) -> Split:
-    """The split that a user compares with: one of the same store, or of another.
+    """Return the split to compare with, from the same store or another one.
 
     Parameters
     ----------
     store : Store
     split : Split
-        The first; from another store the one of the same name is taken, or its only one.
+        Split that is compared; of another store, the split of the same name or the only one
+        is returned.
     other : str
         Name of a split, path of a store, or path of a split in a store.
+
+    Returns
+    -------
+    Split
+
+    Raises
+    ------
+    UsageError
+        There is no such split.
     """
     if other in store:
         return store[other]
@@ -124,33 +142,34 @@ def other_split(store: Store, split: Split, other: str) -> Split:
     return there.only(split.attributes.split if split.attributes.split in there else None)
 
 
-def _check(inquiry: StatsRequest, given: Ranking | None) -> None:
-    check_count(inquiry.top)
+def _check(request: StatsRequest, given: Ranking | None) -> None:
+    check_count(request.top)
     ours = (*SCORES, BYTES)
     known = (*ours, *NETWORK_SCORES, BEST)
     if given is not None and given.name in known:
-        raise UsageError(f"there is a score {given.name!r} already", "give it another name")
+        raise UsageError(f"there is a score {given.name!r} already", "rename the score in its file")
     names = [*known, *([] if given is None else [given.name])]
-    if inquiry.by not in names:
-        remedy = f"{did_you_mean(inquiry.by, names)}known scores: {', '.join(names)}"
-        raise UsageError(f"unknown score {inquiry.by!r}", remedy)
-    if inquiry.by in NETWORK_SCORES and inquiry.network is None:
+    if request.by not in names:
+        remedy = f"{did_you_mean(request.by, names)}known scores: {', '.join(names)}"
+        raise UsageError(f"unknown score {request.by!r}", remedy)
+    if request.by in NETWORK_SCORES and request.network is None:
         raise UsageError(
-            f"the score {inquiry.by!r} asks a trained network", "name its file with --network"
+            f"the score {request.by!r} needs a trained network", "name its file with --network"
         )
 
 
-def _with(analysis: Analysis, *more: Ranking) -> Analysis:
-    """The analysis with more rankings."""
+def _with_rankings(analysis: Analysis, *more: Ranking) -> Analysis:
+    """Return the analysis with more rankings."""
     rankings = {**analysis.rankings, **{ranking.name: ranking for ranking in more}}
     return dataclasses.replace(analysis, rankings=rankings)
 
 
-def _compared(
-    choice: Choice, analysis: Analysis, other: Analysis | None, inquiry: StatsRequest
+def _drift(
+    choice: Choice, analysis: Analysis, other: Analysis | None, request: StatsRequest
 ) -> Drift | None:
+    """Drift by the score chosen by, or by the default one where the other split lacks it."""
     if other is None:
         return None
     shared = choice.ranking.name in other.rankings
     by = choice.ranking.name if shared else DEFAULT_SCORE
-    return drift(analysis, other, by, inquiry.top)
+    return compute_drift(analysis, other, by, request.top)

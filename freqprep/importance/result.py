@@ -1,4 +1,4 @@
-"""All that ``freqprep stats`` found, and the same as JSON data."""
+"""Result of ``freqprep stats``, and its JSON document."""
 
 from __future__ import annotations
 
@@ -15,24 +15,23 @@ from freqprep.importance.drift import Drift
 from freqprep.spectrum.channels import NAMES, PUBLISHED, Selection, published
 
 LANDMARKS = (6, 12, 24, 32, 48, 64, 192)
-"""Counts of channels at which a ranking is looked at more closely."""
+"""Numbers of top channels that a network is evaluated on."""
 
 
 @dataclass(frozen=True)
 class StatsResult:
-    """An analysis, what was chosen by it, and what a network says.
+    """Analysis of a split, the choice of channels, and a network's results.
 
     Attributes
     ----------
     analysis : Analysis
     choice : Choice
     landmarks : tuple of NetworkResult
-        The network's verdict on the chosen channels, the top of the ranking at `LANDMARKS`, and
-        the published selections; empty without a network.
+        Results of `landmark_selections`; empty without a network.
     network : str
-        Name of the network's file, or empty.
+        Name of the network's file; empty without a network.
     sample : int
-        Images that the network was asked about.
+        Number of images that the network was evaluated on.
     drift : Drift or None
     """
 
@@ -45,7 +44,7 @@ class StatsResult:
 
 
 def landmark_selections(choice: Choice) -> list[Selection]:
-    """The selections that are looked at more closely: chosen, top of the ranking, published."""
+    """Return the chosen selection, the ranking's tops at `LANDMARKS`, and the published ones."""
     ranking = choice.ranking
     tops = [Selection(ranking.order[:count], f"{ranking.name}-{count}") for count in LANDMARKS]
     chosen = Selection(choice.selection.indices, "chosen")
@@ -53,53 +52,53 @@ def landmark_selections(choice: Choice) -> list[Selection]:
 
 
 def jaccard(one: Iterable[int], other: Iterable[int]) -> float:
-    """Jaccard index of two sets of channels: common over all that occur."""
+    """Return the Jaccard index of two sets of channels, intersection over union."""
     first, second = set(one), set(other)
     return len(first & second) / max(len(first | second), 1)
 
 
-def to_document(findings: StatsResult) -> dict[str, Any]:
-    """As JSON data; nothing in it is infinite or not a number."""
-    analysis, choice = findings.analysis, findings.choice
+def to_document(result: StatsResult) -> dict[str, Any]:
+    """Convert a result to JSON data without NaN or infinity."""
+    analysis, choice = result.analysis, result.choice
     indices = choice.selection.indices
     limit = choice.budget.limit
     return {
         "store": analysis.store,
-        **chosen_from(findings),
+        **made_from(result),
         "rejected": analysis.rejected,
         "blocks": analysis.blocks,
         "budget_bytes_per_image": None if math.isinf(limit) else limit,
         "selection": list(choice.selection.names),
-        **_described(analysis, choice.selection),
+        **_size_and_psnr(analysis, choice.selection),
         "candidates": [
             {"name": candidate.name, "selection": list(candidate.names)}
-            | _described(analysis, candidate)
-            | _verdict(choice.judged, candidate)
+            | _size_and_psnr(analysis, candidate)
+            | _network_figures(choice.network_results, candidate)
             for candidate in choice.candidates
         ],
         "published": [
             {"name": name}
-            | _described(analysis, published(name))
-            | _verdict(findings.landmarks, published(name))
+            | _size_and_psnr(analysis, published(name))
+            | _network_figures(result.landmarks, published(name))
             | {"jaccard": jaccard(indices, published(name).indices)}
             for name in PUBLISHED
         ],
         "landmarks": [
-            {"name": judged.name, "channels": len(judged.selection)}
-            | _described(analysis, judged.selection)
-            | _verdict(findings.landmarks, judged.selection)
-            for judged in findings.landmarks
+            {"name": landmark.name, "channels": len(landmark.selection)}
+            | _size_and_psnr(analysis, landmark.selection)
+            | _network_figures(result.landmarks, landmark.selection)
+            for landmark in result.landmarks
         ],
-        "scores": {name: _score(findings, name) for name in analysis.rankings},
+        "scores": {name: _score(result, name) for name in analysis.rankings},
         "unavailable": analysis.unavailable,
-        "drift": None if findings.drift is None else _drift(findings.drift),
+        "drift": None if result.drift is None else _drift(result.drift),
     }
 
 
-def chosen_from(findings: StatsResult) -> dict[str, Any]:
-    """How a selection was made, to be saved with it."""
-    analysis, choice = findings.analysis, findings.choice
-    described = _described(analysis, choice.selection)
+def made_from(result: StatsResult) -> dict[str, Any]:
+    """Return the origin of the chosen selection, to be saved with it."""
+    analysis, choice = result.analysis, result.choice
+    described = _size_and_psnr(analysis, choice.selection)
     return {
         "split": analysis.split,
         "content_id": analysis.content_id,
@@ -108,12 +107,12 @@ def chosen_from(findings: StatsResult) -> dict[str, Any]:
         "budget": choice.budget.name or None,
         "bytes_per_image": described["bytes_per_image"],
         "psnr_rgb": described["psnr_rgb"],
-        "network": findings.network or None,
-        "network_images": findings.sample,
+        "network": result.network or None,
+        "network_images": result.sample,
     }
 
 
-def _described(analysis: Analysis, selection: Selection) -> dict[str, Any]:
+def _size_and_psnr(analysis: Analysis, selection: Selection) -> dict[str, Any]:
     psnr = analysis.psnr(selection.indices)
     return {
         "count": len(selection),
@@ -122,28 +121,30 @@ def _described(analysis: Analysis, selection: Selection) -> dict[str, Any]:
     }
 
 
-def verdict_on(judged: Iterable[NetworkResult], indices: Iterable[int]) -> NetworkResult | None:
-    """What the network said about a set of channels, under whatever name."""
+def network_result_for(
+    results: Iterable[NetworkResult], indices: Iterable[int]
+) -> NetworkResult | None:
+    """Return the network's result on a set of channels, whatever its name, or None."""
     wanted = frozenset(indices)
-    return next((one for one in judged if frozenset(one.selection.indices) == wanted), None)
+    return next((one for one in results if frozenset(one.selection.indices) == wanted), None)
 
 
-def _verdict(judged: Iterable[NetworkResult], selection: Selection) -> dict[str, Any]:
-    found = verdict_on(judged, selection.indices)
+def _network_figures(results: Iterable[NetworkResult], selection: Selection) -> dict[str, Any]:
+    found = network_result_for(results, selection.indices)
     return {} if found is None else {"loss": found.loss, "accuracy": found.accuracy}
 
 
-def _score(findings: StatsResult, name: str) -> dict[str, Any]:
-    ranking = findings.analysis.rankings[name]
+def _score(result: StatsResult, name: str) -> dict[str, Any]:
+    ranking = result.analysis.rankings[name]
     document: dict[str, Any] = {
         "unit": ranking.unit,
         "meaning": ranking.meaning,
         "values": _by_channel(ranking.values),
         "order": [NAMES[index] for index in ranking.order],
-        "standard_error": _by_channel(findings.analysis.error(name)),
+        "standard_error": _by_channel(result.analysis.error(name)),
         "stability": None,
     }
-    if found := findings.analysis.stability.get(name):
+    if found := result.analysis.stability.get(name):
         document["stability"] = {
             "spearman": found.spearman,
             "spearman_sd": found.spearman_sd,

@@ -1,4 +1,4 @@
-"""Scores from elsewhere, for instance the open probabilities of a trained gate.
+"""File of an external score, such as the open probabilities of a trained gate.
 
 A JSON object: ``{"format": "freqprep-scores", "name": "gate", "meaning": "...", "unit": "...",
 "values": {"y_0_0": 0.98, ...}}`` with a finite number for each of the 192 channels; the largest
@@ -28,12 +28,12 @@ _LARGEST = 1e300  # whole numbers of JSON may be too large for a float
 
 
 def read_scores(path: Path) -> Ranking:
-    """Rank by the scores in a file.
+    """Read a score from a file, and rank the channels by it.
 
     Raises
     ------
     UsageError
-        The file cannot be read, or lacks a finite number for a channel.
+        The file cannot be read, is malformed, or lacks a finite number for a channel.
     """
     document = _read(path)
     values, name = document.get("values"), document.get("name")

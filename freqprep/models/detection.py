@@ -1,6 +1,6 @@
 """Detectors: torchvision's Faster and Mask R-CNN over a ResNet-50-FPN without its stem.
 
-Everything is torchvision's, names included; only what stands before the first stage is left out
+Everything is torchvision's, names included; only the layers before the first stage are left out
 for frequency inputs, and torchvision's own resizing and normalising is never run.
 """
 
@@ -15,42 +15,45 @@ from freqprep.errors import UsageError
 from freqprep.models.networks import check_name, open_resnet
 from freqprep.models.torchvision_ops import import_torchvision
 
+__all__ = ["Detector", "build_detector"]
+
 DETECTORS = ("fasterrcnn_resnet50_fpn", "maskrcnn_resnet50_fpn")
 """Architectures, by torchvision's names."""
 
 MASK_DETECTORS = ("maskrcnn_resnet50_fpn",)
-"""Those that find masks too."""
+"""Architectures that predict masks as well."""
 
 DETECTOR_INPUTS = ("frequency", "rgb")
-"""What a detector can be fed."""
+"""Kinds of input of a detector."""
 
 STAGES = ("layer4", "layer3", "layer2", "layer1")
-"""The backbone's stages, from the last on: the order in which they begin to train."""
+"""Stages of the backbone, last first: the order in which they are unfrozen."""
 
 CANVAS_MULTIPLE = 32
 """Sides of a batch's canvas, in frame pixels, are multiples of the last stage's stride."""
 
 FRAME_STRIDES = {"frequency": 4, "rgb": 1}
-"""Frame pixels a side of one place of the input."""
+"""Frame pixels per position of the input, along each axis."""
 
 _WIDTHS = [256, 512, 1024, 2048]  # channels of the stages
 
 
 class Detector(nn.Module):
-    """A detector whose images and boxes are in one frame, resized and normalised beforehand.
+    """Detector of images that were resized and normalised beforehand; boxes are in their frame.
 
     Parameters
     ----------
     parts : torchvision.models.detection.FasterRCNN
-        Or ``MaskRCNN``; of it the backbone, the region proposals and the heads are taken.
+        Or ``MaskRCNN``; its backbone, region proposals and heads are used.
     stride : int
+        Frame pixels per position of the input.
     trained_stages : int
         See `build_detector`.
 
     Attributes
     ----------
     stride : int
-        Frame pixels of one place of the input: 4, or 1 for RGB.
+        Frame pixels per position of the input: 4, or 1 for RGB.
     has_masks : bool
         Whether it is a Mask R-CNN.
     """
@@ -68,7 +71,7 @@ class Detector(nn.Module):
             layer.requires_grad_(False).eval()
 
     def train(self, mode: bool = True) -> Detector:
-        """As ever; but the norms of stages that do not train keep their statistics."""
+        """Set the mode; frozen stages stay in evaluation mode and keep their norms' statistics."""
         super().train(mode)
         for layer in self._frozen:
             layer.eval()
@@ -80,7 +83,7 @@ class Detector(nn.Module):
         sizes: list[tuple[int, int]],
         targets: list[dict[str, torch.Tensor]] | None = None,
     ) -> dict[str, torch.Tensor] | list[dict[str, torch.Tensor]]:
-        """Losses while training, detections otherwise.
+        """Compute losses while training, detections otherwise.
 
         Parameters
         ----------
@@ -90,25 +93,25 @@ class Detector(nn.Module):
         sizes : list of tuple of int
             Height and width of each image's frame: boxes are clipped to it.
         targets : list of dict, optional
-            Of each image: ``boxes`` float32 (k, 4), x1 y1 x2 y2 in the frame; ``labels`` int64
+            For each image: ``boxes`` float32 (k, 4), x1 y1 x2 y2 in the frame; ``labels`` int64
             (k,) from 1; ``iscrowd`` bool (k,): crowds are left out; for a Mask R-CNN ``masks``
-            uint8 (k, height, width) of the frame. Needed while training, not used otherwise.
+            uint8 (k, height, width) of the frame. Required while training, ignored otherwise.
 
         Returns
         -------
         dict of str to Tensor
             While training, torchvision's losses: ``loss_classifier``, ``loss_box_reg``,
             ``loss_objectness``, ``loss_rpn_box_reg`` and, with masks, ``loss_mask``. Anchors and
-            regions to learn from are drawn from torch's global generator.
+            regions are sampled with torch's global generator.
         list of dict
-            Otherwise, of each image: ``boxes`` float32 (k, 4) in the frame, ``labels`` int64 (k,)
+            Otherwise, for each image: ``boxes`` float32 (k, 4) in the frame, ``labels`` int64 (k,)
             from 1, ``scores`` float32 (k,), falling, and with masks ``masks`` float32
             (k, 1, 28, 28), probabilities over the box.
 
         Raises
         ------
         UsageError
-            A canvas of other sides, or training without targets.
+            The canvas is no multiple of 32 frame pixels, or targets are missing in training.
         """
         height, width = (self.stride * side for side in images.shape[2:])
         if height % CANVAS_MULTIPLE or width % CANVAS_MULTIPLE:
@@ -118,7 +121,7 @@ class Detector(nn.Module):
             )
         if self.training:
             if targets is None:
-                raise UsageError("a detector cannot train without targets", "give them")
+                raise UsageError("a detector cannot train without targets", "pass targets=")
             targets = [_without_crowds(target) for target in targets]
         lists = import_torchvision().models.detection.image_list
         canvas = lists.ImageList(images.new_empty((len(images), 0, height, width)), sizes)
@@ -141,34 +144,33 @@ def build_detector(
     trained_stages: int = 4,
     regions: int = 512,
 ) -> Detector:
-    """A detector with torchvision's names and random weights.
+    """Build a detector with torchvision's names and random weights.
 
     Parameters
     ----------
     model : str
         ``fasterrcnn_resnet50_fpn`` or ``maskrcnn_resnet50_fpn``.
     input : str
-        ``frequency``: normalised coefficients of the frame's picture at twice its size, so one
-        place is 4 pixels of the frame and the stages' strides are 4 to 32, as in RGB; there is
-        no stem. ``rgb``: the frame's normalised pixels; torchvision's own network.
+        ``frequency``: normalised coefficients of the frame enlarged to twice its size, so that
+        one position is 4 pixels of the frame and the stages' strides are 4 to 32, as in RGB;
+        there is no stem. ``rgb``: the frame's normalised pixels; torchvision's own network.
     channels : int
-        Width of what goes into the first stage; not used for ``rgb``.
+        Number of input channels of the first stage; not used for ``rgb``.
     classes : int
-        Without the background.
+        Number of classes without the background.
     frozen_norm : bool
-        Whether the backbone's norms keep the statistics, weights and biases they have, in place
-        of those of small batches.
+        Whether the backbone's batch norms are frozen: small batches give poor statistics.
     trained_stages : int
-        How many of layer4, layer3, layer2, layer1 train; with all 4 everything does, the RGB
-        stem too. The pyramid and the heads always train.
+        Number of stages, of layer4, layer3, layer2 and layer1, that train; with 4 the RGB stem
+        trains as well. The pyramid and the heads always train.
     regions : int
-        Regions of an image that the heads learn from.
+        Number of sampled regions per image that the heads are trained on.
 
     Returns
     -------
     Detector
-        In training mode, on the CPU, from torch's global generator. The state dict has
-        torchvision's names.
+        In training mode, on the CPU; weights are drawn from torch's global generator. The state
+        dict has torchvision's names.
 
     Raises
     ------
@@ -197,30 +199,31 @@ def build_detector(
 
 
 def check_numbers(classes: int, trained_stages: int, regions: int, channels: int = 1) -> None:
-    """Refuse numbers that no detector has; they are those of `build_detector`.
+    """Check numbers that `build_detector` takes.
 
     Raises
     ------
     UsageError
+        A number is out of range.
     """
     for what, number in (("channels", channels), ("classes", classes), ("regions", regions)):
         if number < 1:
-            raise UsageError(f"a detector with {number} {what}", "give at least 1")
+            raise UsageError(f"a detector's {what} must be at least 1, got {number}")
     if not 0 <= trained_stages <= len(STAGES):
         raise UsageError(
-            f"a detector cannot train {trained_stages} stages",
-            f"give 0 to {len(STAGES)}: how many of {', '.join(STAGES)} train",
+            f"trained_stages must be 0 to {len(STAGES)}, got {trained_stages}",
+            f"give the number of stages of {', '.join(STAGES)} that train",
         )
 
 
 def _fix_scales(pool: Any) -> None:
-    """Say what the maps' strides are; torchvision would guess from the first batch it meets."""
+    """Set the strides of the feature maps; torchvision would infer them from the first batch."""
     levels = range(2, 6)
     pool.scales = [2.0**-level for level in levels]
     pool.map_levels = import_torchvision().ops.poolers.LevelMapper(levels[0], levels[-1])
 
 
 def _without_crowds(target: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """What is learned from: a crowd's box is around many objects, so it is none."""
+    """Drop crowds from the targets: their boxes are around many objects."""
     single = ~target["iscrowd"]
     return {name: of_objects[single] for name, of_objects in target.items()}

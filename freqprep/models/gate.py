@@ -9,11 +9,13 @@ from torch import nn
 
 from freqprep.errors import UsageError
 
+__all__ = ["ChannelGate", "GatedNetwork"]
+
 _OFF, _ON = 0.1, 2.0  # first biases of the two logits: 87 % start open
 
 
 class ChannelGate(nn.Module):
-    """Opens or shuts each channel of an image, by what the image's channels hold on average.
+    """Gate that opens or shuts each channel of an image, by the means of its channels.
 
     Mean over the map, 1x1 convolution, batch norm, ReLU, and for each channel two logits, off
     and on, of its own number alone (a grouped 1x1 convolution). While training, the switch is a
@@ -24,15 +26,16 @@ class ChannelGate(nn.Module):
     Parameters
     ----------
     channels : int
+        Number of channels.
     temperature : float
-        Of the relaxed sample, above 0: the lower, the nearer to the switch itself, and the
-        more uneven the gradients.
+        Temperature of the relaxed sample, above 0: the lower, the nearer to the switch itself,
+        and the more uneven the gradients.
 
     Attributes
     ----------
     last_open : Tensor of float, shape (n, channels), or None
-        The last forward's switches, each 0 or 1; differentiable in training mode. The penalty
-        is their *mean* times lambda.
+        Switches of the last forward pass, each 0 or 1; differentiable in training mode. The
+        penalty is their *mean* times lambda.
     """
 
     last_open: torch.Tensor | None
@@ -40,7 +43,7 @@ class ChannelGate(nn.Module):
     def __init__(self, channels: int, temperature: float = 1.0) -> None:
         super().__init__()
         if not temperature > 0:
-            raise UsageError(f"a gate with the temperature {temperature}", "give one above 0")
+            raise UsageError(f"a gate's temperature must be above 0, got {temperature}")
         self.temperature = temperature
         self.squeeze = nn.Sequential(
             nn.Conv2d(channels, channels, 1, bias=False), nn.BatchNorm2d(channels), nn.ReLU()
@@ -53,12 +56,17 @@ class ChannelGate(nn.Module):
         self.last_open = None
 
     def forward(self, coefficients: torch.Tensor) -> torch.Tensor:
-        """The channels that are on, and zeros for the others.
+        """Set the channels that are off to zero.
 
         Parameters
         ----------
         coefficients : Tensor of float, shape (n, channels, rows, columns)
             Normalised.
+
+        Returns
+        -------
+        Tensor
+            Same shape and dtype.
         """
         off, on = self.logits(coefficients).unbind(-1)
         advantage = on - off
@@ -76,23 +84,25 @@ class ChannelGate(nn.Module):
         return coefficients * is_open[:, :, None, None].to(coefficients.dtype)
 
     def logits(self, coefficients: torch.Tensor) -> torch.Tensor:
-        """What the switches depend on: (n, channels, 2), off and on, float32."""
+        """Compute the switches' logits, off and on: float32, shape (n, channels, 2)."""
         means = coefficients.float().mean((2, 3), keepdim=True)
-        return self.pairs(self.squeeze(means)).float().flatten(1).unflatten(1, (-1, 2))
+        pairs: Any = self.pairs(self.squeeze(means))
+        logits: torch.Tensor = pairs.float().flatten(1).unflatten(1, (-1, 2))
+        return logits
 
     def __getstate__(self) -> dict[str, Any]:
         # A tensor of the graph can be neither copied nor pickled.
-        return {**super().__getstate__(), "last_open": None}
+        return {**self.__dict__, "last_open": None}
 
 
 class GatedNetwork(nn.Module):
-    """A network behind a gate.
+    """Network with a gate before it.
 
     Attributes
     ----------
     gate : ChannelGate
     network : torch.nn.Module
-        Takes what the gate gives.
+        Takes the output of the gate.
     """
 
     def __init__(self, gate: ChannelGate, network: nn.Module) -> None:
@@ -101,5 +111,6 @@ class GatedNetwork(nn.Module):
         self.network = network
 
     def forward(self, coefficients: torch.Tensor) -> torch.Tensor:
-        """Answers: (n, classes)."""
-        return self.network(self.gate(coefficients))
+        """Compute logits, shape (n, classes)."""
+        logits: torch.Tensor = self.network(self.gate(coefficients))
+        return logits

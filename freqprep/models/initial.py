@@ -1,4 +1,4 @@
-"""Begin with the weights of an RGB network, or of another run."""
+"""Initial weights from an RGB network or another run."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from freqprep.models.rgb import load_rgb_network
 from freqprep.models.unfolding import norms_behind, unfold
 from freqprep.models.weight_files import COUNTER, fitting, is_folded, read_tensors, wrong_file
 
+__all__ = ["Loaded", "load_weights", "recalibrate_batch_norm"]
+
 _RESNETS_DIFFER = ("conv1.", "bn1.", "layer1.0.conv1.", "layer1.0.downsample.0.")
 _ARCHITECTURES_DIFFER = (
     *_RESNETS_DIFFER,
@@ -32,7 +34,7 @@ _MAY_DIFFER = (
     *_ARCHITECTURES_DIFFER,
     *(_NETWORK + name for name in _ARCHITECTURES_DIFFER),
 )
-"""Beginnings of the names of stem, first layers, classifier and gate, of either architecture."""
+"""Prefixes of the names of stem, first layers, classifier and gate, of either architecture."""
 
 _BODY = "backbone.body."
 _BODIES_DIFFER = tuple(_BODY + name for name in _RESNETS_DIFFER)
@@ -46,19 +48,19 @@ _OLD_NAMES = (
         lambda found: f"{found[1]}.{int(found[2]) - 1}.0.{found[3]}",
     ),
 )
-"""What torchvision's names of detectors were until 0.13, as in the files it offers."""
+"""Names in torchvision's detectors until 0.13, as in the files it offers, and today's."""
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """What became of a network's tensors.
+    """Names of a network's tensors that were loaded, and of the others.
 
     Attributes
     ----------
     loaded : tuple of str
-        Names of those that now have the file's values.
+        Tensors that have the file's values.
     initialised : tuple of str
-        Names of those that keep their own: the file has none, or one of another shape.
+        Tensors that keep their own: the file lacks them, or has another shape.
     """
 
     loaded: tuple[str, ...]
@@ -83,8 +85,12 @@ def load_weights(
         ``.npz``, ``.pt`` or ``.pth`` with torchvision's names, or a run's ``checkpoint.pt``, of
         which the averaged weights count.
     rgb : callable, optional
-        Gives RGB images, float32 (n, 3, 224, 224) in 0..255. Called only for a file with batch
-        norm folded: see `unfold`.
+        Function that returns RGB images, float32 (n, 3, 224, 224) in 0..255. Called only for a
+        file with folded batch norm: see `unfold`.
+
+    Returns
+    -------
+    Loaded
 
     Raises
     ------
@@ -115,10 +121,10 @@ def load_weights(
 def recalibrate_batch_norm(
     detector: Detector, initialised: Collection[str], images: Callable[[], torch.Tensor]
 ) -> None:
-    """Give the norms behind a backbone's new convolutions the statistics of what these put out.
+    """Measure the statistics of the batch norms behind a backbone's new convolutions.
 
-    A norm from a file has the mean and variance of the convolution that it followed there. Behind
-    another one they mean nothing, and a frozen norm keeps them for ever.
+    A norm from a file has mean and variance of the convolution that it followed there. Behind
+    another one they are wrong, and a frozen norm would keep them forever.
 
     Parameters
     ----------
@@ -127,8 +133,8 @@ def recalibrate_batch_norm(
     initialised : collection of str
         Names of the tensors that were not loaded: see `Loaded`.
     images : callable
-        Gives what the detector is fed, float (n, channels, rows, columns), on its device; called
-        only if there is something to settle. A dozen images will do.
+        Function that returns inputs of the detector, float (n, channels, rows, columns), on its
+        device; called only if there are such norms. A dozen images will do.
     """
     body: Any = detector.backbone.body
     new = {
@@ -140,7 +146,9 @@ def recalibrate_batch_norm(
         return
     # Each norm is set before its first output, so those after it are measured behind it.
     hooks = [
-        body.get_submodule(conv).register_forward_hook(partial(_settle, body.get_submodule(norm)))
+        body.get_submodule(conv).register_forward_hook(
+            partial(_set_statistics, body.get_submodule(norm))
+        )
         for conv, norm in new.items()
     ]
     was_training = detector.training
@@ -153,14 +161,14 @@ def recalibrate_batch_norm(
             hook.remove()
 
 
-def _settle(norm: Any, _: nn.Module, __: Any, output: torch.Tensor) -> None:
+def _set_statistics(norm: Any, _: nn.Module, __: Any, output: torch.Tensor) -> None:
     variance, mean = torch.var_mean(output.float(), (0, 2, 3), correction=0)
     norm.running_mean.copy_(mean)
     norm.running_var.copy_(variance)
 
 
 def _named_as_in(module: nn.Module, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Names with or without the part that a gate adds, as the network has it."""
+    """Rename tensors as the network has them: with or without the prefix that a gate adds."""
     prefix = _NETWORK if isinstance(module, GatedNetwork) else ""
     bare = {name.removeprefix(_NETWORK): tensor for name, tensor in tensors.items()}
     return {
@@ -171,7 +179,7 @@ def _named_as_in(module: nn.Module, tensors: Mapping[str, torch.Tensor]) -> dict
 def _named_as_a_detector(
     own: Collection[str], tensors: Mapping[str, torch.Tensor]
 ) -> tuple[dict[str, torch.Tensor], tuple[str, ...]]:
-    """A detector's tensors, or a classifier's as a backbone; and what may differ then."""
+    """Rename a detector's tensors, or a classifier's as its backbone; also what may differ."""
     if any(name.startswith(_BODY) for name in tensors):
         named = {_new_name(name): tensor for name, tensor in tensors.items()}
         may_differ = (*_BODIES_DIFFER, *_BY_CLASSES_AND_MASKS)

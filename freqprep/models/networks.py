@@ -1,7 +1,7 @@
-"""The networks: torchvision's, with the layers before 1/8 of the image's size left out.
+"""Classifiers: torchvision's, without the layers before 1/8 of the image's size.
 
-What a stem does to pixels, the block DCT has done already: the coefficients go into the first
-stage. All other layers, their names and their order are torchvision's.
+The block DCT takes the place of the stem: the coefficients go into the first stage. All other
+layers, their names and their order are torchvision's.
 """
 
 from __future__ import annotations
@@ -17,26 +17,28 @@ from freqprep.errors import UsageError, did_you_mean
 from freqprep.models.torchvision_ops import import_torchvision
 from freqprep.spectrum import BLOCK
 
+__all__ = ["build", "multiply_accumulates"]
+
 MODELS = ("resnet50", "mobilenet_v2")
 """Architectures, by torchvision's names."""
 
 INPUTS = ("frequency", "rgb", "patches")
-"""What a network can be fed."""
+"""Kinds of input of a network."""
 
 STRIDES = ("canonical", "authors")
-"""Where a network halves its maps."""
+"""Where a network halves its feature maps: as torchvision, or as the authors' code."""
 
 DEFAULT_GRID = {"resnet50": 56, "mobilenet_v2": 112}
-"""Blocks a side at which a network has the same maps as with 224x224 pixels."""
+"""Grid size in blocks at which the feature maps are those of 224x224 pixels."""
 
 STEM_STRIDE = {"resnet50": 4, "mobilenet_v2": 2}
-"""Pixels a side of RGB for one place of the first stage's map: RGB side = grid * stride."""
+"""RGB pixels per position of the first stage, along each axis: RGB side = grid * stride."""
 
 SMALLEST_GRID = {"resnet50": 8, "mobilenet_v2": 16}
-"""Blocks a side of which the last map's one place is made: the network's stride after the stem."""
+"""Smallest grid size in blocks: the network's stride after the stem."""
 
 LARGEST_GRID = 256
-"""Blocks a side: 2048 pixels."""
+"""Largest grid size in blocks: 2048 pixels."""
 
 
 def build(
@@ -47,7 +49,7 @@ def build(
     classes: int = 1000,
     strides: str = "canonical",
 ) -> nn.Module:
-    """A network with torchvision's names and random weights.
+    """Build a network with torchvision's names and random weights.
 
     Parameters
     ----------
@@ -56,12 +58,12 @@ def build(
     input : str
         ``frequency``: normalised coefficients, (n, channels, grid, grid); there is no stem.
         ``rgb``: normalised pixels, (n, 3, side, side); torchvision's own network.
-        ``patches``: the same pixels, of which a learned 8x8 convolution of stride 8 and a batch
-        norm make (n, channels, side / 8, side / 8) where the coefficients would stand.
+        ``patches``: the same pixels; a learned 8x8 convolution of stride 8 and a batch norm turn
+        them into (n, channels, side / 8, side / 8) in place of the coefficients.
     channels : int
-        Width of what goes into the first stage; not used for ``rgb``.
+        Number of input channels of the first stage; not used for ``rgb``.
     classes : int
-        Length of the answers.
+        Number of classes.
     strides : str
         ``canonical``: torchvision's. ``authors``: as in the authors' released ResNet-50, whose
         second stage does not halve its maps (3.4 times the multiply-accumulates).
@@ -69,7 +71,7 @@ def build(
     Returns
     -------
     torch.nn.Module
-        In training mode, on the CPU, from torch's global generator.
+        In training mode, on the CPU; weights are drawn from torch's global generator.
 
     Raises
     ------
@@ -79,7 +81,8 @@ def build(
         torchvision is not installed.
     """
     _check(model, input, channels, classes, strides)
-    network = getattr(import_torchvision().models, model)(weights=None, num_classes=classes)
+    make = getattr(import_torchvision().models, model)
+    network: nn.Module = make(weights=None, num_classes=classes)
     if input != "rgb":
         stem = _patches(channels) if input == "patches" else nn.Identity()
         if model == "resnet50":
@@ -87,18 +90,18 @@ def build(
         else:
             _open_mobilenet(network, stem, channels)
     if strides == "authors":
-        first = network.layer2[0]
+        first: Any = network.get_submodule("layer2.0")
         first.conv2.stride = first.downsample[0].stride = (1, 1)
     return network
 
 
 def check_grid(model: str, grid: int) -> None:
-    """Refuse a number of blocks a side that a network cannot take.
+    """Check that a network can take a grid of some blocks along each axis.
 
     Raises
     ------
     UsageError
-        An unknown model, or a grid outside its range, which the text names.
+        An unknown model, or a grid outside its range, which is named.
     """
     check_name("model", model, MODELS)
     smallest = SMALLEST_GRID[model]
@@ -111,7 +114,7 @@ def check_grid(model: str, grid: int) -> None:
 
 
 def multiply_accumulates(module: nn.Module, shape: tuple[int, int, int]) -> int:
-    """Multiply-accumulates of one image: those of convolutions and linear layers.
+    """Count the multiply-accumulates of one image in convolutions and linear layers.
 
     Nothing is computed: a copy of the network runs on the meta device.
 
@@ -120,6 +123,10 @@ def multiply_accumulates(module: nn.Module, shape: tuple[int, int, int]) -> int:
     module : torch.nn.Module
     shape : tuple of int
         Channels, rows and columns of its input.
+
+    Returns
+    -------
+    int
     """
     counts = []
 
@@ -137,14 +144,14 @@ def multiply_accumulates(module: nn.Module, shape: tuple[int, int, int]) -> int:
 
 
 def check_name(what: str, name: str, known: tuple[str, ...]) -> None:
-    """Refuse a name that is not among those known, with a `UsageError` that lists them."""
+    """Raise a UsageError that lists the known names, unless the name is one of them."""
     if name not in known:
         remedy = f"{did_you_mean(name, known)}known: {', '.join(known)}"
         raise UsageError(f"unknown {what} {name!r}", remedy)
 
 
 def open_resnet(network: Any, stem: nn.Module, channels: int) -> None:
-    """InputSpec the first stage of torchvision's ResNet from a stem of another width.
+    """Feed the first stage of torchvision's ResNet from a stem of another width.
 
     Parameters
     ----------
@@ -152,9 +159,9 @@ def open_resnet(network: Any, stem: nn.Module, channels: int) -> None:
         Changed in place. The blocks of ``layer1`` begin with a convolution, so signs arrive
         there; those of its layers that see the input are new, with random weights.
     stem : torch.nn.Module
-        Stands in the place of ``conv1``; there is no norm, ReLU or pooling behind it.
+        Replaces ``conv1``; there is no norm, ReLU or pooling behind it.
     channels : int
-        Width of what it gives.
+        Number of output channels of the stem.
     """
     network.conv1 = stem
     network.bn1 = network.relu = network.maxpool = nn.Identity()
@@ -171,11 +178,11 @@ def _check(model: str, input: str, channels: int, classes: int, strides: str) ->
         raise UsageError(f"{model} has no strides 'authors'", "leave it at 'canonical'")
     for what, number in (("channels", channels), ("classes", classes)):
         if number < 1:
-            raise UsageError(f"a network of {number} {what}", "give at least 1")
+            raise UsageError(f"a network's {what} must be at least 1, got {number}")
 
 
 def _patches(channels: int) -> nn.Module:
-    """What the DCT and its normalisation are, but learned: linear, and without overlap."""
+    """Make a learned counterpart of the DCT and its normalisation: linear, no overlap."""
     conv = nn.Conv2d(3, channels, BLOCK, BLOCK, bias=False)
     return nn.Sequential(
         OrderedDict(conv=_initialised(conv), norm=nn.BatchNorm2d(channels))
@@ -183,10 +190,10 @@ def _patches(channels: int) -> nn.Module:
 
 
 def _open_mobilenet(network: Any, stem: nn.Module, channels: int) -> None:
-    """InputSpec the first inverted residual: a 3x3 filter for each channel, then a mixture."""
+    """Feed the first inverted residual: a 3x3 filter for each channel, then a 1x1 mixture."""
     network.features[0] = stem
     first = network.features[1]
-    first.use_res_connect = False  # as in RGB, also where it happens to have 16 channels
+    first.use_res_connect = False  # as in RGB, also if there are 16 channels
     depthwise, norm, _ = first.conv[0]
     first.conv[0][0] = _initialised(
         nn.Conv2d(channels, channels, depthwise.kernel_size, padding=1, groups=channels, bias=False)
@@ -196,11 +203,11 @@ def _open_mobilenet(network: Any, stem: nn.Module, channels: int) -> None:
 
 
 def _with_inputs(conv: nn.Conv2d, channels: int) -> nn.Conv2d:
-    """A new 1x1 convolution of another input width."""
+    """Make a 1x1 convolution with another number of input channels."""
     return _initialised(nn.Conv2d(channels, conv.out_channels, 1, bias=False))
 
 
 def _initialised(conv: nn.Conv2d) -> nn.Conv2d:
-    """As torchvision initialises its convolutions (He et al. 2015, by fan out)."""
+    """Initialise as torchvision does its convolutions (He et al. 2015, by fan out)."""
     nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
     return conv

@@ -1,4 +1,4 @@
-"""Ordinary networks trained on RGB pixels, read from a file of torchvision's tensor names.
+"""Trained RGB classifiers, read from files with torchvision's tensor names.
 
 Two conventions, told apart by whether the file has batch norm:
 
@@ -28,13 +28,15 @@ from freqprep.models.weight_files import fitting, is_folded, read_tensors, wrong
 if TYPE_CHECKING:
     import torch
 
+__all__ = ["RGBNetwork", "load_rgb_network"]
+
 Style = Literal["torchvision", "tensorflow"]
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 """Mean of ImageNet's RGB pixels / 255, as torchvision's networks expect."""
 
 IMAGENET_STD = (0.229, 0.224, 0.225)
-"""Standard deviation of the same."""
+"""Standard deviation of ImageNet's RGB pixels / 255."""
 
 _FIRST_AND_LAST = {
     "mobilenet_v2": ("features.0.0.weight", "classifier.1.weight"),
@@ -44,7 +46,7 @@ _FIRST_AND_LAST = {
 
 @dataclass(frozen=True)
 class RGBNetwork:
-    """A trained classifier of RGB images, in evaluation mode on the CPU.
+    """Trained classifier of RGB images, in evaluation mode on the CPU.
 
     Attributes
     ----------
@@ -53,7 +55,7 @@ class RGBNetwork:
     style : str
         ``torchvision`` or ``tensorflow``: input and padding, see the module.
     classes : int
-        Length of its answers.
+        Number of classes.
     module : torch.nn.Module
         Takes the normalised input.
     """
@@ -64,7 +66,7 @@ class RGBNetwork:
     module: torch.nn.Module
 
     def logits(self, rgb: torch.Tensor) -> torch.Tensor:
-        """Answers for images.
+        """Compute logits of images.
 
         Parameters
         ----------
@@ -82,17 +84,23 @@ class RGBNetwork:
         else:
             mean = 255 * torch.tensor(IMAGENET_MEAN).reshape(3, 1, 1)
             normal = (rgb - mean) / (255 * torch.tensor(IMAGENET_STD).reshape(3, 1, 1))
-        return self.module(normal.contiguous(memory_format=torch.channels_last))
+        inputs = normal.contiguous(memory_format=torch.channels_last)
+        logits: torch.Tensor = self.module(inputs)
+        return logits
 
 
 def load_rgb_network(path: str | Path) -> RGBNetwork:
-    """Read a network; architecture, convention and classes follow from its tensors.
+    """Read a network from a file; architecture, style and classes follow from its tensors.
 
     Parameters
     ----------
     path : str or Path
         ``.npz`` of arrays, or a ``.pt`` or ``.pth`` state dict (also under ``model`` or
         ``state_dict``). Nothing in the file is executed.
+
+    Returns
+    -------
+    RGBNetwork
 
     Raises
     ------
@@ -146,7 +154,7 @@ def _give_biases(module: torch.nn.Module) -> None:
 
 
 def _pad_as_tensorflow(module: torch.nn.Module) -> None:
-    """Padding "SAME" of the layers of stride 2, for sides that are even (224, 112 ... 14)."""
+    """Set padding "SAME" in layers of stride 2, for even sides (224, 112 ... 14)."""
     import torch
 
     for layer in module.modules():

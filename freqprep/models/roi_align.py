@@ -1,6 +1,6 @@
-"""RoIAlign (He et al. 2017, "Mask R-CNN") made of torch's own operators.
+"""RoIAlign (He et al. 2017, "Mask R-CNN") from torch's own operators.
 
-It stands in for torchvision's compiled one where that does not load. torchvision's fallback in
+It replaces torchvision's compiled one where that does not load. torchvision's fallback in
 Python takes every sample of every region at once, adaptive counts padded to the whole map.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch.nn.functional import avg_pool2d, grid_sample
 
-_LARGEST = 2**25  # numbers sampled at once: 128 MiB of float32
+_LARGEST = 2**25  # samples at once: 128 MiB of float32
 
 
 def roi_align(
@@ -21,11 +21,10 @@ def roi_align(
     sampling_ratio: int,
     aligned: bool,
 ) -> torch.Tensor:
-    """Means over the bins of regions, as torchvision's operator gives them.
+    """Compute the means over the bins of regions, as torchvision's operator does.
 
     Each bin is the mean of some points on a regular grid in it, each interpolated bilinearly.
-    Points more than one place outside the map are zero, those less than that have its border's
-    value.
+    Points more than one position outside the map are zero, nearer ones have its border's value.
 
     Parameters
     ----------
@@ -33,30 +32,30 @@ def roi_align(
     rois : Tensor of float, shape (k, 5)
         Number of the image, then x1, y1, x2, y2. No gradient goes there.
     spatial_scale : float
-        Places of the map for one unit of the regions.
+        Positions of the map per unit of the regions.
     pooled_height, pooled_width : int
-        Bins.
+        Number of bins along each axis.
     sampling_ratio : int
-        Points of a bin on each axis; 0 or less: so many that they lie at most one place apart,
-        which may be none in an empty region.
+        Points of a bin along each axis; 0 or less: as many as it takes for them to lie at most
+        one position apart, which may be none in an empty region.
     aligned : bool
-        Whether place i is at coordinate i + 0.5; otherwise at i, and regions are at least one
-        place large.
+        Whether position i is at coordinate i + 0.5; otherwise at i, and regions have at least
+        the size of one position.
 
     Returns
     -------
     Tensor, shape (k, channels, pooled_height, pooled_width)
-        Of the input's dtype.
+        The dtype is that of the input.
 
     Raises
     ------
     RuntimeError
-        Regions of another shape, or of an image that is not there.
+        Regions of another shape, or of an image that does not exist.
     """
     if rois.ndim != 2 or rois.shape[1] != 5:
         raise RuntimeError(f"roi_align takes regions (k, 5), not {tuple(rois.shape)}")
     precision = torch.promote_types(input.dtype, torch.float32)
-    images = input.to(precision).split(1)
+    images = torch.split(input.to(precision), 1)
     rois = rois.detach().to(precision)
     if len(rois) and not 0 <= rois[:, 0].min() <= rois[:, 0].max() < len(images):
         raise RuntimeError(f"roi_align was given regions of other than {len(images)} images")
@@ -69,7 +68,8 @@ def roi_align(
     counts = torch.full_like(size, sampling_ratio) if sampling_ratio > 0 else size.ceil()
 
     # Regions of one image with as many points each are sampled together.
-    groups, member = torch.cat([rois[:, :1], counts], 1).long().unique(dim=0, return_inverse=True)
+    keys = torch.cat([rois[:, :1], counts], 1).long()
+    groups, member = torch.unique(keys, dim=0, return_inverse=True)
     order, pieces = [], [input.new_zeros((0, input.shape[1], *bins), dtype=precision)]
     for number, (index, *points) in enumerate(groups.tolist()):
         samples = input.shape[1] * pooled_height * pooled_width * max(points[0] * points[1], 1)
@@ -87,14 +87,14 @@ def _pool(
     bins: tuple[int, int],
     points: list[int],
 ) -> torch.Tensor:
-    """The bins of regions that have the same number of points: (k, channels, *bins)."""
+    """Pool regions that have the same number of points: (k, channels, *bins)."""
     if min(points) < 1:
         return image.new_zeros((len(first), image.shape[1], *bins))
     axes = []
     inside = []
     for axis in (0, 1):
         length = image.shape[2 + axis]
-        where = _places(
+        where = _coordinates(
             first[:, axis, None, None], size[:, axis, None, None], bins[axis], points[axis]
         )
         inside.append((where >= -1) & (where <= length))
@@ -112,8 +112,8 @@ def _pool(
     return means.view(image.shape[1], len(first), *bins).transpose(0, 1)
 
 
-def _places(first: torch.Tensor, size: torch.Tensor, bins: int, points: int) -> torch.Tensor:
-    """Coordinates of all points of an axis: (k, bins * points)."""
+def _coordinates(first: torch.Tensor, size: torch.Tensor, bins: int, points: int) -> torch.Tensor:
+    """Compute the coordinates of all points along an axis: (k, bins * points)."""
     bin_number = torch.arange(bins, device=first.device)[:, None]
     point = torch.arange(points, device=first.device) + 0.5
     return (first + bin_number * size + point * (size / points)).flatten(1)

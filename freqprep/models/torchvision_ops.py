@@ -1,9 +1,9 @@
-"""Import torchvision, also where its compiled operators do not load.
+"""Importing torchvision, also where its compiled operators do not load.
 
 torchvision's wheel on the registry is linked against CUDA. With a CPU-only torch its library
 cannot be loaded, and ``import torchvision`` ends with "operator torchvision::nms does not exist".
-Here the missing operators are then defined first: all that classification and detection need.
-Where the compiled ones load, they are used.
+Here the missing operators are defined first: all that classification and detection need. Compiled
+operators that load are used.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     import torch
 
 _importing = threading.Lock()
-"""Operators can be defined once, and another thread must not get a module half imported."""
+"""Operators can be defined only once, and no thread may get a half-imported module."""
 
 _REMEDY = "pip install 'freqprep[train]'"
 
 
 def import_torchvision() -> ModuleType:
-    """The torchvision module, ready for use; may be called any number of times.
+    """Import torchvision, ready for use; may be called any number of times.
 
     Raises
     ------
@@ -67,7 +67,7 @@ def _import_with_operators() -> ModuleType:
 
 
 def nms(boxes: torch.Tensor, scores: torch.Tensor, threshold: float) -> torch.Tensor:
-    """Greedy non-maximum suppression, as torchvision's.
+    """Apply greedy non-maximum suppression, as torchvision does.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def nms(boxes: torch.Tensor, scores: torch.Tensor, threshold: float) -> torch.Te
         x1, y1, x2, y2 on the CPU, of any real dtype.
     scores : Tensor, shape (n,)
     threshold : float
-        A box is dropped when its intersection over union with a better one is greater.
+        Boxes with a greater intersection over union with a better one are dropped.
 
     Returns
     -------
@@ -104,40 +104,42 @@ def nms(boxes: torch.Tensor, scores: torch.Tensor, threshold: float) -> torch.Te
 def _overlap(
     corners: np.ndarray, areas: np.ndarray, one: np.integer, others: np.ndarray
 ) -> np.ndarray:
-    """Intersection over union of a box with others; NaN where both are empty."""
+    """Compute the intersection over union of a box with others; NaN where both are empty."""
     x1, y1, x2, y2 = corners[one]
     them = corners[others]
     width = np.maximum(np.minimum(x2, them[:, 2]) - np.maximum(x1, them[:, 0]), 0)
     height = np.maximum(np.minimum(y2, them[:, 3]) - np.maximum(y1, them[:, 1]), 0)
     common = width * height
     with np.errstate(divide="ignore", invalid="ignore"):
-        return common / (areas[one] + areas[others] - common)
+        overlap: np.ndarray = common / (areas[one] + areas[others] - common)
+        return overlap
 
 
 def _load_compiled() -> bool:
-    """Load torchvision's library of operators, if it loads."""
+    """Load torchvision's compiled operators; return whether they are there."""
     import torch
 
+    operators: Any = torch.ops  # not typed
     spec = importlib.util.find_spec("torchvision")
     folders = [] if spec is None else spec.submodule_search_locations or []
     for folder in folders:
         for path in sorted(Path(folder).glob("_C*")):
             if path.suffix in (".so", ".pyd"):
                 try:
-                    torch.ops.load_library(str(path))
+                    operators.load_library(str(path))
                 except OSError:
                     return False
-    return hasattr(torch.ops.torchvision, "nms")
+    return hasattr(operators.torchvision, "nms")
 
 
 @cache
 def _define_operators() -> Any:
-    """Define what is missing; the result keeps the definitions alive."""
+    """Define the missing operators; the result keeps the definitions alive."""
     import torch
-    from torch import library
 
     from freqprep.models.roi_align import roi_align
 
+    library: Any = torch.library  # not typed
     operators = library.Library("torchvision", "FRAGMENT")
     suppression = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
     signatures = {

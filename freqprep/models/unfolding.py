@@ -1,4 +1,4 @@
-"""Batch norm back out of a network into whose weights it was folded."""
+"""Recovering batch norm in a network into whose weights it was folded."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ _AT_ONCE = 16
 
 
 def unfold(network: RGBNetwork, rgb: torch.Tensor) -> dict[str, torch.Tensor]:
-    """State dict of torchvision's names, with batch norm, of a folded network.
+    """Compute a state dict with torchvision's names and batch norm from a folded network.
 
-    Folding loses each norm's statistics, and with them its scale and shift: a norm that does
-    nothing in evaluation would, when training, replace all that the network had learned about
-    them. Here they are measured: over images, the outputs of each convolution have a mean and a
-    variance, and the norm whose statistics, scale and shift these are changes nothing, whether
-    training or not. Input is then torchvision's, (x / 255 - mean) / std.
+    Folding loses each norm's statistics, and with them its scale and shift: a norm that is the
+    identity in evaluation would change all activations in training. Here they are measured: over
+    images, the outputs of each convolution have a mean and a variance, and the norm with these as
+    statistics, scale and shift is the identity both in training and in evaluation. Input is then
+    torchvision's, (x / 255 - mean) / std.
 
     Parameters
     ----------
     network : RGBNetwork
-        A folded one: its style is ``tensorflow``.
+        A folded network: its style is ``tensorflow``.
     rgb : Tensor of float32, shape (n, 3, rows, columns)
-        Images of the kind that the network knows, in 0..255, 224x224. A hundred will do.
+        Images like those that it was trained on, in 0..255, 224x224. A hundred will do.
 
     Returns
     -------
@@ -43,7 +43,7 @@ def unfold(network: RGBNetwork, rgb: torch.Tensor) -> dict[str, torch.Tensor]:
         for name in norms
     ]
     with torch.inference_mode():
-        for images in rgb.split(_AT_ONCE):
+        for images in torch.split(rgb, _AT_ONCE):
             network.logits(images)
     for hook in hooks:
         hook.remove()
@@ -63,7 +63,7 @@ def unfold(network: RGBNetwork, rgb: torch.Tensor) -> dict[str, torch.Tensor]:
 
 
 def norms_behind(module: nn.Module) -> dict[str, str]:
-    """Name of each convolution of a network of torchvision -> name of the norm that follows it."""
+    """Map the name of each convolution in a torchvision network to that of the norm behind it."""
     layers = list(module.named_modules())
     return {
         name: norm
@@ -83,7 +83,7 @@ def _measure(
 
 
 def _take_torchvisions_input(state: dict[str, torch.Tensor], name: str) -> torch.Tensor:
-    """Change the first convolution from x / 127.5 - 1; what its bias gains."""
+    """Change the first convolution's input from x / 127.5 - 1; return what its bias gains."""
     weight = state[name]
     mean, std = (torch.tensor(x).reshape(3, 1, 1) for x in (IMAGENET_MEAN, IMAGENET_STD))
     state[name] = weight * 2 * std

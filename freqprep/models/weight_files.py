@@ -1,4 +1,4 @@
-"""Weights of a network from a file, and whether they are those of a given network."""
+"""Weights of networks in files: reading, and checking that they fit a network."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import torch
 
 COUNTER = "num_batches_tracked"
-"""End of the name of what counts a norm's batches; nothing that freqprep does depends on it."""
+"""End of the name of a norm's counter of batches, which is not used."""
 
 _WRAPPERS = ("model", "state_dict", "average", "network")
 _REMEDY = (
@@ -26,24 +26,23 @@ _REMEDY = (
 
 
 def wrong_file(path: Path, what: str, remedy: str = _REMEDY) -> UsageError:
-    """The error for a file of weights that is of no use."""
+    """Make the error for a file of weights that cannot be used."""
     return UsageError(f"{path} is not a network that can be used: {what}", remedy)
 
 
 def read_tensors(path: Path) -> dict[str, torch.Tensor]:
-    """Tensors of a file by name; those of real numbers as float32.
+    """Read the tensors of a file by name; floating-point ones as float32.
 
     Parameters
     ----------
     path : Path
         ``.npz`` of arrays, or a ``.pt`` or ``.pth`` state dict, which may lie under ``model`` or
-        ``state_dict``; of a checkpoint of freqprep the averaged weights. Nothing in it is
-        executed.
+        ``state_dict``; of a freqprep checkpoint the averaged weights. Nothing in it is executed.
 
     Raises
     ------
     UsageError
-        The file cannot be read, or holds something else.
+        The file cannot be read, or has other contents.
     """
     readers: dict[str, Callable[[Path], dict[str, Any]]] = {
         ".npz": _read_npz,
@@ -70,7 +69,7 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
 
 
 def is_folded(tensors: Mapping[str, torch.Tensor]) -> bool:
-    """Whether batch norm was folded into the weights and biases."""
+    """Return whether batch norm was folded into the weights and biases."""
     return not any(name.endswith("running_mean") for name in tensors)
 
 
@@ -80,7 +79,7 @@ def fitting(
     tensors: Mapping[str, torch.Tensor],
     may_differ: tuple[str, ...] = (),
 ) -> dict[str, torch.Tensor]:
-    """The tensors of a file that can take the place of a network's own.
+    """Select the tensors of a file that fit a network.
 
     Parameters
     ----------
@@ -88,15 +87,19 @@ def fitting(
     path : Path
         For messages.
     tensors : mapping of str to Tensor
-        What was read from it.
+        Contents of the file.
     may_differ : tuple of str
-        Beginnings of names that may be missing, unknown, or of another shape. Without any, the
-        result is the network's whole state dict.
+        Prefixes of names that may be missing, unknown, or of another shape. Without any, the
+        result is the network's full state dict.
+
+    Returns
+    -------
+    dict of str to Tensor
 
     Raises
     ------
     UsageError
-        They are of another network, or no weights at all; the first wrong ones are named.
+        The tensors are of another network, or no weights at all; the first wrong ones are named.
     """
     import torch
 
@@ -147,7 +150,7 @@ def _read_npz(path: Path) -> dict[str, Any]:
 
 
 def _is_plain(value: object) -> bool:
-    """A dense tensor in memory, not quantized."""
+    """Return whether a value is a dense tensor in memory, not quantized."""
     import torch
 
     return (
@@ -169,12 +172,12 @@ def _read_state_dict(path: Path) -> dict[str, Any]:
 
 
 def load_torch_file(path: Path) -> Any:
-    """What is in a file of ``torch.save``, on the CPU. Nothing in it is executed.
+    """Load a file of ``torch.save`` to the CPU. Nothing in it is executed.
 
     Raises
     ------
     ValueError
-        It cannot be read, or its parts' checksums do not match, which torch does not look at.
+        The file cannot be read, or a checksum does not match, which torch does not check.
     """
     import torch
 

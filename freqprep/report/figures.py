@@ -1,4 +1,4 @@
-"""All figures of a report by name, for the page and for files."""
+"""Figures of a report by name, for the page and for files."""
 
 from __future__ import annotations
 
@@ -10,92 +10,93 @@ from functools import partial
 import numpy as np
 
 from freqprep.importance.ranking import Ranking, by_size
-from freqprep.report.curves import all_curves, draw_curve
 from freqprep.report.heatmaps import correlation_map, overlap_map, score_map
-from freqprep.report.style import Sketch
-from freqprep.report.subject import Subject
+from freqprep.report.report_data import ReportData
+from freqprep.report.selection_curves import all_curves, draw_curve
+from freqprep.report.style import DrawFigure
 
 
 @dataclass(frozen=True)
-class Figure:
-    """A figure that can be drawn.
+class ReportFigure:
+    """Figure of a report, drawn when needed.
 
     Attributes
     ----------
     name : str
-        Of its file and its element: lower case, digits, hyphens; unique in a report.
+        Name of its file and id of its element, unique in a report: lower case, digits, hyphens.
     title : str
-        Not escaped.
+        Title, not escaped.
     reading : str
         How to read it; not escaped.
-    sketch : callable
+    draw : callable
+        Function from a palette to a matplotlib figure.
     """
 
     name: str
     title: str
     reading: str
-    sketch: Sketch
+    draw: DrawFigure
 
 
-def score_figures(subject: Subject) -> list[Figure]:
-    """A map of each score, the one that was used first."""
+def score_figures(report: ReportData) -> list[ReportFigure]:
+    """Return a heat map of each score, beginning with the score of the ranking."""
     return [
-        Figure(
+        ReportFigure(
             f"score-{number:02}-{_slug(ranking.name)}",
             ranking.name,
             ranking.meaning,
-            partial(score_map, ranking, subject.chosen),
+            partial(score_map, ranking, report.chosen),
         )
-        for number, ranking in enumerate(subject.rankings, 1)
+        for number, ranking in enumerate(report.rankings, 1)
     ]
 
 
-def curve_figures(subject: Subject) -> list[Figure]:
-    """What more channels bring."""
+def curve_figures(report: ReportData) -> list[ReportFigure]:
+    """Return the curves along the ranking."""
     return [
-        Figure(f"curve-{curve.name}", curve.title, curve.reading, partial(draw_curve, curve))
-        for curve in all_curves(subject)
+        ReportFigure(f"curve-{curve.name}", curve.title, curve.reading, partial(draw_curve, curve))
+        for curve in all_curves(report)
     ]
 
 
-def overlap_figures(subject: Subject) -> list[Figure]:
-    """The chosen channels on the grid of each published selection."""
+def overlap_figures(report: ReportData) -> list[ReportFigure]:
+    """Return a map of the chosen channels and each published selection."""
     return [
-        Figure(
+        ReportFigure(
             f"overlap-{_slug(name)}",
             name,
             f"the chosen channels and {name}",
-            partial(overlap_map, subject.chosen, selection.indices),
+            partial(overlap_map, report.chosen, selection.indices),
         )
-        for name, selection in subject.published()
+        for name, selection in report.published()
     ]
 
 
-def correlation_figure(subject: Subject) -> Figure:
-    """Which channels say the same."""
-    sketch = partial(correlation_map, subject.analysis.correlation, subject.chosen)
-    return Figure("correlation", "Correlation of the channels", "", sketch)
+def correlation_figure(report: ReportData) -> ReportFigure:
+    """Return the correlation matrix of the channels."""
+    draw = partial(correlation_map, report.analysis.correlation, report.chosen)
+    return ReportFigure("correlation", "Correlation of the channels", "", draw)
 
 
-def drift_figure(subject: Subject) -> Figure | None:
-    """Level of each channel in the split compared with, if there is one."""
-    if subject.drift is None:
+def drift_figure(report: ReportData) -> ReportFigure | None:
+    """Return a map of each channel's level in the other split, if there is one."""
+    if report.drift is None:
         return None
-    level = np.asarray(subject.drift.level, np.float64)
-    meaning = f"energy in {subject.drift.other} over the energy here"
+    level = np.asarray(report.drift.level, np.float64)
+    meaning = f"energy in {report.drift.other} over the energy here"
     order = by_size(np.abs(level))
     ranking = Ranking("level", "dB", meaning, level, order)
-    sketch = partial(score_map, ranking, subject.chosen)
-    return Figure("drift-level", "Level there against here", meaning, sketch)
+    draw = partial(score_map, ranking, report.chosen)
+    return ReportFigure("drift-level", "Level there against here", meaning, draw)
 
 
-def every_figure(subject: Subject) -> Iterable[Figure]:
-    """All of them, in the order of the page."""
-    yield from score_figures(subject)
-    yield from curve_figures(subject)
-    yield from overlap_figures(subject)
-    yield correlation_figure(subject)
-    if drifted := drift_figure(subject):
+def every_figure(report: ReportData) -> Iterable[ReportFigure]:
+    """Yield all figures in the order of the page."""
+    yield from score_figures(report)
+    yield from curve_figures(report)
+    yield from overlap_figures(report)
+    yield correlation_figure(report)
+    if drifted := drift_figure(report):
         yield drifted
 
 

@@ -1,9 +1,10 @@
-"""The report: one HTML file that asks nothing of any network."""
+"""The report as one HTML file, without requests to any server."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 from string import Template
@@ -11,12 +12,12 @@ from string import Template
 from freqprep.importance.result import StatsResult
 from freqprep.progress import Progress
 from freqprep.report import sections
-from freqprep.report.pictures import samples
+from freqprep.report.report_data import ReportData
+from freqprep.report.sample_pictures import sample_images
 from freqprep.report.style import DARK, LIGHT, check_matplotlib, variables
-from freqprep.report.subject import Subject
-from freqprep.report.text import esc
 from freqprep.storage.disk import full_disk_named, write_parts
 from freqprep.store.split import Split
+from freqprep.text.escapes import escape_html
 
 _LINKS = (
     ("scores", "Scores"),
@@ -30,18 +31,18 @@ _LINKS = (
 )
 
 
-def write_report(findings: StatsResult, split: Split, path: Path) -> None:
-    """Write what was found as one HTML file.
+def write_report(result: StatsResult, split: Split, path: Path) -> None:
+    """Write the report of a result as one HTML file.
 
-    Style, script and pictures are inside; the file makes no request and needs no network.
+    Style, script and pictures are inside; the file makes no requests.
 
     Parameters
     ----------
-    findings : StatsResult
+    result : StatsResult
     split : Split
-        What was analysed.
+        Split that was analysed.
     path : Path
-        The file, replaced if it is there.
+        File to write, replaced if it exists.
 
     Raises
     ------
@@ -49,30 +50,30 @@ def write_report(findings: StatsResult, split: Split, path: Path) -> None:
         matplotlib is not installed.
     """
     check_matplotlib()
-    subject = Subject.of(findings)
-    shown = samples(subject, split)
-    steps = (
-        lambda: sections.head(subject),
-        lambda: sections.scores(subject),
-        lambda: sections.curves(subject),
-        lambda: sections.pictures(subject, shown),
-        lambda: sections.channel_gallery(subject, split, shown),
-        lambda: sections.ranking(subject),
-        lambda: sections.overlap(subject),
-        lambda: sections.redundancy(subject),
-        lambda: sections.drift(subject),
+    report = ReportData.of(result)
+    shown = sample_images(report, split)
+    steps: tuple[Callable[[], str], ...] = (
+        lambda: sections.head(report),
+        lambda: sections.scores(report),
+        lambda: sections.curves(report),
+        lambda: sections.pictures(report, shown),
+        lambda: sections.channel_gallery(report, split, shown),
+        lambda: sections.ranking(report),
+        lambda: sections.overlap(report),
+        lambda: sections.redundancy(report),
+        lambda: sections.drift(report),
     )
     parts = []
     with Progress("report", len(steps), unit="section") as progress:
         for step in steps:
             parts.append(step())
             progress.update(1)
-    page = _page(subject, parts).encode()
+    page = _page(report, parts).encode()
     with full_disk_named(path.absolute().parent):
         write_parts(path, [page], aside=path.absolute().parent)
 
 
-def _page(subject: Subject, parts: list[str]) -> str:
+def _page(report: ReportData, parts: list[str]) -> str:
     here = files("freqprep.report")
     script = (here / "report.js").read_text(encoding="utf-8")
     style = Template((here / "report.css").read_text(encoding="utf-8")).substitute(
@@ -84,10 +85,10 @@ def _page(subject: Subject, parts: list[str]) -> str:
         for name, title in _LINKS
         if f'<section id="{name}"' in body
     )
-    analysis = subject.analysis
+    analysis = report.analysis
     store = analysis.store.rstrip("/").rsplit("/", 1)[-1]
     return Template((here / "page.html").read_text(encoding="utf-8")).substitute(
-        title=esc(f"Frequency channels of {store}, {analysis.split}"),
+        title=escape_html(f"Frequency channels of {store}, {analysis.split}"),
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         script=script,
         style=style,

@@ -12,13 +12,13 @@ from PIL import Image
 from freqprep.importance.result import StatsResult
 from freqprep.progress import Progress
 from freqprep.report.figures import every_figure
-from freqprep.report.pictures import Sample, gallery, samples
+from freqprep.report.report_data import ReportData
+from freqprep.report.sample_pictures import SampleImage, gallery, sample_images
 from freqprep.report.style import Palette, as_png, check_matplotlib, new_figure
-from freqprep.report.subject import Subject
-from freqprep.report.text import decibel, kilobytes
 from freqprep.spectrum import COMPONENTS
 from freqprep.storage.disk import full_disk_named, write_parts
 from freqprep.store.split import Split
+from freqprep.text.quantities import decibels, kilobytes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -35,23 +35,23 @@ PLOT_FILES = tuple(
         "channels-*",
     )
 )
-"""Patterns of the names of all files that `write_plots` writes."""
+"""Patterns that match the names of all files of `write_plots`."""
 
 _COLUMNS = 3
 _CELL = 260.0
 _CAPTION = 34.0
 
 
-def write_plots(findings: StatsResult, split: Split, folder: Path) -> list[Path]:
+def write_plots(result: StatsResult, split: Split, folder: Path) -> list[Path]:
     """Write the figures of the report as PNG files, on white.
 
     Parameters
     ----------
-    findings : StatsResult
+    result : StatsResult
     split : Split
-        What was analysed.
+        Split that was analysed.
     folder : Path
-        Made where it is missing; files of the same names are replaced.
+        Folder to write to, created if missing; files of the same names are replaced.
 
     Returns
     -------
@@ -66,19 +66,19 @@ def write_plots(findings: StatsResult, split: Split, folder: Path) -> list[Path]
         matplotlib is not installed.
     """
     check_matplotlib()
-    subject = Subject.of(findings)
+    report = ReportData.of(result)
     folder.mkdir(parents=True, exist_ok=True)
     files: dict[str, bytes] = {}
-    figures = list(every_figure(subject))
+    figures = list(every_figure(report))
     with Progress("plots", len(figures), unit="plot") as progress:
         for figure in figures:
-            files[figure.name] = as_png(figure.sketch)
+            files[figure.name] = as_png(figure.draw)
             progress.update(1)
-    shown = samples(subject, split)
+    shown = sample_images(report, split)
     for number, sample in enumerate(shown, 1):
-        files[f"pictures-{number}"] = as_png(partial(_rebuilt, subject, sample))
+        files[f"pictures-{number}"] = as_png(partial(_draw_reconstructions, report, sample))
     if shown:
-        sheets = gallery(split, shown[0].row, subject.chosen)
+        sheets = gallery(split, shown[0].row, report.chosen)
         for name, sheet in zip(COMPONENTS, sheets, strict=True):
             buffer = io.BytesIO()
             Image.fromarray(sheet).save(buffer, "PNG")
@@ -91,20 +91,20 @@ def write_plots(findings: StatsResult, split: Split, folder: Path) -> list[Path]
     return paths
 
 
-def _rebuilt(subject: Subject, sample: Sample, palette: Palette) -> Figure:
-    """An image from few channels to all."""
-    height, width = sample.rebuilt[0].pixels.shape[:2]
+def _draw_reconstructions(report: ReportData, sample: SampleImage, palette: Palette) -> Figure:
+    """Draw an image from few channels to all."""
+    height, width = sample.reconstructions[0].pixels.shape[:2]
     down = _CELL * height / width + _CAPTION
-    rows = -(-len(sample.rebuilt) // _COLUMNS)
+    rows = -(-len(sample.reconstructions) // _COLUMNS)
     figure = new_figure(_COLUMNS * _CELL, rows * down)
-    for number, rebuilt in enumerate(sample.rebuilt):
+    for number, image in enumerate(sample.reconstructions):
         row, column = divmod(number, _COLUMNS)
         left, low = column / _COLUMNS, 1 - ((row + 1) * down - 4) / (rows * down)
         size = (1 / _COLUMNS - 0.01, (down - _CAPTION - 4) / (rows * down))
         axes = figure.add_axes((left + 0.005, low, *size))
-        axes.imshow(rebuilt.pixels, aspect="auto")
+        axes.imshow(image.pixels, aspect="auto")
         axes.set_axis_off()
-        cost = kilobytes(subject.kilobytes(rebuilt.selection.indices))
-        words = f"{rebuilt.name} channels\n{decibel(rebuilt.psnr)}, {cost} an image"
+        cost = kilobytes(report.kilobytes(image.selection.indices))
+        words = f"{image.name} channels\n{decibels(image.psnr)}, {cost} an image"
         axes.set_title(words, fontsize=10, color=palette.ink, pad=4)
     return figure

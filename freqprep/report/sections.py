@@ -1,11 +1,11 @@
-"""The page's sections with figures, as HTML. Names go through `esc`."""
+"""Sections of the page, as HTML. Names go through `escape_html`."""
 
 from __future__ import annotations
 
 import math
 
 from freqprep.report.figures import (
-    Figure,
+    ReportFigure,
     correlation_figure,
     curve_figures,
     drift_figure,
@@ -13,50 +13,51 @@ from freqprep.report.figures import (
     score_figures,
 )
 from freqprep.report.heatmaps import BOTH, ONLY_CHOSEN, ONLY_PUBLISHED
-from freqprep.report.pictures import Rebuilt, Sample, as_jpeg, gallery
+from freqprep.report.report_data import ReportData
+from freqprep.report.sample_pictures import Reconstruction, SampleImage, as_jpeg, gallery
 from freqprep.report.style import as_svg
-from freqprep.report.subject import Subject
 from freqprep.report.tables import (
     overlap_table,
     ranking_table,
     stability_table,
     unavailable_table,
 )
-from freqprep.report.text import decibel, esc, kilobytes, percent, whole
 from freqprep.spectrum.channels import CHANNELS
 from freqprep.store.schema import ROWS_PER_SHARD
 from freqprep.store.split import Split
-from freqprep.text.quantities import plural
+from freqprep.text.escapes import escape_html
+from freqprep.text.quantities import decibels, kilobytes, percent, plural
 
 _SHEETS = ("Y (brightness)", "Cb (blue against yellow)", "Cr (red against green)")
 
 
-def head(subject: Subject) -> str:
-    """What was analysed and what was chosen."""
-    analysis, chosen = subject.analysis, subject.selection.indices
-    store = esc(analysis.store.rstrip("/").rsplit("/", 1)[-1])
+def head(report: ReportData) -> str:
+    """Write the head: the split, and the chosen channels."""
+    analysis, chosen = report.analysis, report.selection.indices
+    store = escape_html(analysis.store.rstrip("/").rsplit("/", 1)[-1])
     facts = [
-        ("store", esc(analysis.store)),
-        ("split", esc(analysis.split)),
-        ("images", f"{whole(analysis.images)} ({whole(analysis.rejected)} more were rejected)"),
-        ("classes", whole(analysis.classes)),
-        ("blocks", f"{whole(analysis.blocks)} of 8x8 pixels in each component"),
-        ("content id", f"<code>{esc(analysis.content_id)}</code>"),
+        ("store", escape_html(analysis.store)),
+        ("split", escape_html(analysis.split)),
+        ("images", f"{analysis.images:,} ({analysis.rejected:,} more were rejected)"),
+        ("classes", f"{analysis.classes:,}"),
+        ("blocks", f"{analysis.blocks:,} of 8x8 pixels in each component"),
+        ("content id", f"<code>{escape_html(analysis.content_id)}</code>"),
     ]
-    if subject.network:
-        asked = f"{esc(subject.network)}, asked about {plural(subject.sample, 'image')}"
-        facts.append(("network", asked))
+    if report.network:
+        network = f"{escape_html(report.network)}, evaluated on {plural(report.sample, 'image')}"
+        facts.append(("network", network))
+    share = percent(report.byte_share(chosen), space=True)
     listed = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in facts)
-    names = ",<wbr>".join(subject.selection.names)
+    names = ",<wbr>".join(report.selection.names)
     return f"""<header>
 <h1>Which frequency channels matter</h1>
-<p class="where"><bdi>{store}</bdi>, split <bdi>{esc(analysis.split)}</bdi></p>
-{_verdict(subject)}
+<p class="where"><bdi>{store}</bdi>, split <bdi>{escape_html(analysis.split)}</bdi></p>
+{_summary(report)}
 <dl class="tiles">
 {_tile("channels", f"{len(chosen)} of {CHANNELS}")}
-{_tile("on disk, an image", kilobytes(subject.kilobytes(chosen)))}
-{_tile("share of all bytes", percent(subject.byte_share(chosen)))}
-{_tile("PSNR, RGB", decibel(analysis.psnr(chosen)))}{_judged_tile(subject)}
+{_tile("on disk, an image", kilobytes(report.kilobytes(chosen)))}
+{_tile("share of all bytes", share)}
+{_tile("PSNR, RGB", decibels(analysis.psnr(chosen)))}{_network_tile(report)}
 </dl>
 <div class="names"><h2 id="names-title">The chosen channels</h2>
 <button type="button" id="copy">Copy</button><output id="copied" aria-live="polite"></output>
@@ -74,24 +75,25 @@ an image from some channels with the same image from all 192, in red, green and 
 </header>"""
 
 
-def _verdict(subject: Subject) -> str:
-    chosen = subject.selection.indices
-    if subject.by in subject.analysis.rankings:
-        how = f"by the score <b>{esc(subject.by)}</b> ({esc(subject.ranking.meaning)})"
+def _summary(report: ReportData) -> str:
+    chosen, by = report.selection.indices, escape_html(report.by)
+    share = percent(report.byte_share(chosen), space=True)
+    if report.by in report.analysis.rankings:
+        how = f"by the score <b>{by}</b> ({escape_html(report.ranking.meaning)})"
     else:
-        how = f"as <b>{esc(subject.by)}</b>, the best of the candidates"
-    limit = subject.budget.limit
+        how = f"as <b>{by}</b>, the best of the candidates"
+    limit = report.budget.limit
     within = ""
     if not math.isinf(limit):
-        within = f" within {kilobytes(limit / 1e3)} an image ({esc(subject.budget.name)})"
-    quality = subject.analysis.psnr(chosen)
+        within = f" within {kilobytes(limit / 1e3)} an image ({escape_html(report.budget.name)})"
+    psnr = report.analysis.psnr(chosen)
     near = (
-        f"an image from them has a PSNR of {decibel(quality)} against the image from all {CHANNELS}"
-        if math.isfinite(quality)
+        f"an image from them has a PSNR of {decibels(psnr)} against the image from all {CHANNELS}"
+        if math.isfinite(psnr)
         else f"an image from them does not differ from the image from all {CHANNELS}"
     )
     return f"""<p class="verdict">{plural(len(chosen), "channel")} chosen {how}{within}. They take
-{kilobytes(subject.kilobytes(chosen))} an image, {percent(subject.byte_share(chosen))} of the bytes
+{kilobytes(report.kilobytes(chosen))} an image, {share} of the bytes
 of all {CHANNELS}, and {near}.</p>"""
 
 
@@ -99,18 +101,20 @@ def _tile(name: str, value: str) -> str:
     return f"<div><dt>{name}</dt><dd>{value}</dd></div>"
 
 
-def _judged_tile(subject: Subject) -> str:
-    verdict = subject.verdict(subject.selection.indices)
-    if verdict is None:
+def _network_tile(report: ReportData) -> str:
+    outcome = report.network_result(report.selection.indices)
+    if outcome is None:
         return ""
-    everything = subject.verdict(range(CHANNELS))
-    against = f" <small>{percent(everything.accuracy)} with all</small>" if everything else ""
-    return _tile("network's top-1", f"{percent(verdict.accuracy)}{against}")
+    everything = report.network_result(range(CHANNELS))
+    against = ""
+    if everything is not None:
+        against = f" <small>{percent(everything.accuracy, space=True)} with all</small>"
+    return _tile("network's top-1", f"{percent(outcome.accuracy, space=True)}{against}")
 
 
-def scores(subject: Subject) -> str:
-    """A map of each score."""
-    cards = "".join(_card(figure, caption=True) for figure in score_figures(subject))
+def scores(report: ReportData) -> str:
+    """Write the maps of the scores."""
+    cards = "".join(_card(figure, caption=True) for figure in score_figures(report))
     return _section(
         "scores",
         "The scores",
@@ -123,28 +127,28 @@ def scores(subject: Subject) -> str:
     )
 
 
-def curves(subject: Subject) -> str:
-    """What more channels bring."""
-    cards = "".join(_card(figure, caption=True) for figure in curve_figures(subject))
+def curves(report: ReportData) -> str:
+    """Write the curves along the ranking."""
+    cards = "".join(_card(figure, caption=True) for figure in curve_figures(report))
     return _section(
         "curves",
         "What more channels bring",
-        f"The line takes the channels in the order of <b>{esc(subject.ranking.name)}</b>, the"
-        " most important first. The orange diamond is the chosen selection, the circles are"
+        f"The line takes the channels in the order of <b>{escape_html(report.ranking.name)}</b>,"
+        " the most important first. The orange diamond is the chosen selection, the circles are"
         " selections published elsewhere. A point off the line differs from as many channels by"
-        " the ranking; more PSNR and right answers are better, fewer bytes and nats.",
+        " the ranking; higher PSNR and accuracy are better, and fewer bytes and nats.",
         f'<div class="cards two">{cards}</div>',
         intro_is_html=True,
     )
 
 
-def pictures(subject: Subject, shown: list[Sample]) -> str:
-    """Sample images from few channels to all."""
+def pictures(report: ReportData, shown: list[SampleImage]) -> str:
+    """Write the sample images, from few channels to all."""
     parts = []
     for sample in shown:
-        cells = "".join(_picture(subject, sample, rebuilt) for rebuilt in sample.rebuilt)
-        grid = "pictures four" if len(sample.rebuilt) > 2 * 3 else "pictures"
-        title = f"<bdi>{esc(sample.key)}</bdi> <small>row {sample.row}</small>"
+        cells = "".join(_picture(report, sample, image) for image in sample.reconstructions)
+        grid = "pictures four" if len(sample.reconstructions) > 2 * 3 else "pictures"
+        title = f"<bdi>{escape_html(sample.key)}</bdi> <small>row {sample.row}</small>"
         parts.append(f'<div class="sample"><h3>{title}</h3><div class="{grid}">{cells}</div></div>')
     return _section(
         "pictures",
@@ -158,25 +162,25 @@ def pictures(subject: Subject, shown: list[Sample]) -> str:
     )
 
 
-def _picture(subject: Subject, sample: Sample, rebuilt: Rebuilt) -> str:
-    address, width, height = as_jpeg(rebuilt.pixels)
-    count = len(rebuilt.selection)
-    chosen = frozenset(rebuilt.selection.indices) == subject.chosen
-    cost = kilobytes(subject.kilobytes(rebuilt.selection.indices))
-    quality = f"PSNR {decibel(rebuilt.psnr)}" if math.isfinite(rebuilt.psnr) else "nothing differs"
+def _picture(report: ReportData, sample: SampleImage, image: Reconstruction) -> str:
+    address, width, height = as_jpeg(image.pixels)
+    count = len(image.selection)
+    chosen = frozenset(image.selection.indices) == report.chosen
+    cost = kilobytes(report.kilobytes(image.selection.indices))
+    quality = f"PSNR {decibels(image.psnr)}" if math.isfinite(image.psnr) else "nothing differs"
     if count == CHANNELS:
         quality = "the reference"
     return f"""<figure{' class="chosen"' if chosen else ""}>
 <img src="{address}" width="{width}" height="{height}"
-alt="{esc(sample.key)} from {plural(count, "channel")}">
-<figcaption><b>{rebuilt.name}</b> {quality}, {cost} an image</figcaption></figure>"""
+alt="{escape_html(sample.key)} from {plural(count, "channel")}">
+<figcaption><b>{image.name}</b> {quality}, {cost} an image</figcaption></figure>"""
 
 
-def channel_gallery(subject: Subject, split: Split, shown: list[Sample]) -> str:
-    """All channels of the first sample image."""
+def channel_gallery(report: ReportData, split: Split, shown: list[SampleImage]) -> str:
+    """Write all channels of the first sample image."""
     if not shown:
         return ""
-    sheets = gallery(split, shown[0].row, subject.chosen)
+    sheets = gallery(split, shown[0].row, report.chosen)
     figures = []
     for title, sheet in zip(_SHEETS, sheets, strict=True):
         address, width, height = as_jpeg(sheet, max(sheet.shape))
@@ -184,10 +188,10 @@ def channel_gallery(subject: Subject, split: Split, shown: list[Sample]) -> str:
             f'<figure class="card"><h3>{title}</h3><img src="{address}" width="{width}"'
             f' height="{height}" alt="64 channels of {title}"></figure>'
         )
-    address, width, height = as_jpeg(shown[0].rebuilt[-1].pixels, max(sheets[0].shape))
+    address, width, height = as_jpeg(shown[0].reconstructions[-1].pixels, max(sheets[0].shape))
     figures.append(
         f'<figure class="card"><h3>The image</h3><img src="{address}" width="{width}"'
-        f' height="{height}" alt="{esc(shown[0].key)}"></figure>'
+        f' height="{height}" alt="{escape_html(shown[0].key)}"></figure>'
     )
     return _section(
         "channels",
@@ -200,21 +204,21 @@ def channel_gallery(subject: Subject, split: Split, shown: list[Sample]) -> str:
     )
 
 
-def ranking(subject: Subject) -> str:
-    """All channels with all scores."""
+def ranking(report: ReportData) -> str:
+    """Write the table of all channels with all scores."""
     return _section(
         "ranking",
         "The ranking",
-        f"All {CHANNELS} channels in the order of {subject.ranking.name}. Click a heading, or press"
+        f"All {CHANNELS} channels in the order of {report.ranking.name}. Click a heading, or press"
         " Enter on it, to sort by it, once more for the other direction. The error is the standard"
         " error of the score, from leaving out each of eight groups of images in turn.",
-        ranking_table(subject),
+        ranking_table(report),
     )
 
 
-def overlap(subject: Subject) -> str:
-    """The chosen channels against published selections."""
-    cards = "".join(_card(figure) for figure in overlap_figures(subject))
+def overlap(report: ReportData) -> str:
+    """Write the comparison with published selections."""
+    cards = "".join(_card(figure) for figure in overlap_figures(report))
     key = "".join(
         f'<span><span class="swatch {kind.replace(" ", "-")}"></span>{kind}</span>'
         for kind in (BOTH, ONLY_CHOSEN, ONLY_PUBLISHED)
@@ -224,53 +228,53 @@ def overlap(subject: Subject) -> str:
         "Against published selections",
         "Channel lists from the paper Learning in the Frequency Domain (Xu et al., CVPR 2020) and"
         " its code. Overlap is Jaccard's index: channels in both over channels in either.",
-        f'{overlap_table(subject)}<p class="key">{key}</p><div class="cards three">{cards}</div>',
+        f'{overlap_table(report)}<p class="key">{key}</p><div class="cards three">{cards}</div>',
     )
 
 
-def redundancy(subject: Subject) -> str:
-    """What channels share, how stable the scores are, what could not be computed."""
-    stable = f'<div class="card"><h3>How stable the scores are</h3>{stability_table(subject)}</div>'
-    beside = f"<div>{stable}{unavailable_table(subject)}</div>"
+def redundancy(report: ReportData) -> str:
+    """Write redundancy, the stability of the scores, and unavailable scores."""
+    stable = f'<div class="card"><h3>How stable the scores are</h3>{stability_table(report)}</div>'
+    beside = f"<div>{stable}{unavailable_table(report)}</div>"
     return _section(
         "redundancy",
         "Redundancy and stability",
         "The map shows for each two channels how their activity (how large their coefficients"
         " are) goes together from image to image. Dark red: where one is strong the other is;"
         " white: they do not depend on each other. Inside a component, low frequencies come first;"
-        " orange marks at the edges are chosen channels. Of a group that goes together, a few say"
-        " most of what all say.",
-        f'<div class="cards two uneven">{_card(correlation_figure(subject))}{beside}</div>',
+        " orange marks at the edges are chosen channels. Of a correlated group, a few"
+        " channels carry most of the information.",
+        f'<div class="cards two uneven">{_card(correlation_figure(report))}{beside}</div>',
     )
 
 
-def drift(subject: Subject) -> str:
-    """How another split differs, if one was compared."""
-    figure = drift_figure(subject)
-    if subject.drift is None or figure is None:
+def drift(report: ReportData) -> str:
+    """Write the comparison with another split, if there is one."""
+    figure = drift_figure(report)
+    if report.drift is None or figure is None:
         return ""
-    other = esc(subject.drift.other)
+    other = escape_html(report.drift.other)
     return _section(
         "drift",
         "Against another split",
         f"Compared with <bdi>{other}</bdi>: the two orders of the channels by"
-        f" {esc(subject.drift.by)} correlate by"
-        f" {subject.drift.spearman:.3f} (Spearman; 1 is the same order), and the top channels are"
-        f" the same to {percent(subject.drift.overlap)}. The map shows how much stronger (purple)"
-        " or weaker (orange) each channel is there.",
+        f" {escape_html(report.drift.by)} correlate by"
+        f" {report.drift.spearman:.3f} (Spearman; 1 is the same order), and the top channels are"
+        f" the same to {percent(report.drift.overlap, space=True)}. The map shows how much"
+        " stronger (purple) or weaker (orange) each channel is there.",
         f'<div class="cards three">{_card(figure, caption=True)}</div>',
         intro_is_html=True,
     )
 
 
 def _section(name: str, title: str, intro: str, body: str, *, intro_is_html: bool = False) -> str:
-    words = intro if intro_is_html else esc(intro)
+    words = intro if intro_is_html else escape_html(intro)
     return f"""<section id="{name}" aria-labelledby="{name}-title">
 <h2 id="{name}-title">{title}</h2><p class="intro">{words}</p>
 {body}</section>"""
 
 
-def _card(figure: Figure, *, caption: bool = False) -> str:
-    drawn = as_svg(figure.name, figure.sketch, esc(f"{figure.title}: {figure.reading}"))
-    words = f"<figcaption>{esc(figure.reading)}</figcaption>" if caption else ""
-    return f'<figure class="card"><h3>{esc(figure.title)}</h3>{drawn}{words}</figure>'
+def _card(figure: ReportFigure, *, caption: bool = False) -> str:
+    drawn = as_svg(figure.name, figure.draw, escape_html(f"{figure.title}: {figure.reading}"))
+    words = f"<figcaption>{escape_html(figure.reading)}</figcaption>" if caption else ""
+    return f'<figure class="card"><h3>{escape_html(figure.title)}</h3>{drawn}{words}</figure>'

@@ -1,4 +1,4 @@
-"""Sources: what a data-set folder holds, as one listing a split.
+"""Sources: the content of a data-set folder, as one listing per split.
 
 Each kind of source is one function (see ``Source``) in a module of its own:
 
@@ -6,7 +6,7 @@ Each kind of source is one function (see ``Source``) in a module of its own:
 - ``imagenet``: ImageNet as folders, as Kaggle has it, or as the original archives;
 - ``coco``: images with annotation files in COCO's format.
 
-Nothing is decoded here; ``read_image_bytes`` gives the bytes of a listed image.
+Nothing is decoded here; ``read_image_bytes`` returns the bytes of a listed image.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ SOURCES: dict[str, Source] = {
     "imagenet": imagenet.discover,
     "coco": coco.discover,
 }
-"""Kind of source, as the command line names it -> how to list one."""
+"""Kind of source, as the command line names it -> function that lists one."""
 
 
 def discover(kind: str, root: Path, split: str | None, named: Mapping[str, Path]) -> Discovered:
-    """List a source; see `Source`.
+    """List the splits of a source; see `Source`.
 
     Parameters
     ----------
@@ -47,7 +47,11 @@ def discover(kind: str, root: Path, split: str | None, named: Mapping[str, Path]
     root : Path
     split : str or None
     named : mapping of str to Path
-        ``annotations`` and ``images``, where the user named them: of COCO only.
+        Paths ``annotations`` and ``images`` that the user named; for COCO only.
+
+    Returns
+    -------
+    Discovered
     """
     return coco.discover(root, split, **named) if named else SOURCES[kind](root, split)
 

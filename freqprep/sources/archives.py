@@ -1,4 +1,4 @@
-"""Where the images inside tar archives are, without unpacking them."""
+"""Positions of the images in tar archives, without unpacking them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from freqprep.errors import SourceError
-from freqprep.sources.by_class import Image
+from freqprep.sources.by_class import ImageEntry
 from freqprep.sources.files import open_regular, shown
 from freqprep.sources.folders import (
     SNIFFED,
@@ -20,11 +20,11 @@ from freqprep.sources.folders import (
     not_an_image,
 )
 
-_WHOLE_AGAIN = "the archive is damaged or cut off: fetch it again"
+_REMEDY = "the archive is damaged or cut off: download it again"
 
 
 class Span(NamedTuple):
-    """A run of bytes in an archive: all of it, or a member that is a tar itself."""
+    """Range of bytes in an archive: all of it, or a member that is a tar itself."""
 
     archive: bytes
     start: int
@@ -32,49 +32,53 @@ class Span(NamedTuple):
 
 
 class Member(NamedTuple):
-    """A regular file in an archive: its name and where its bytes are in the outermost file."""
+    """Regular file in an archive: its name and its range of bytes in the outermost file."""
 
     name: bytes
     start: int
     length: int
 
 
-def whole(root: Path, archive: bytes) -> Span:
-    """The span of a whole archive; ``archive`` is relative to ``root``."""
+def archive_span(root: Path, archive: bytes) -> Span:
+    """Return the span of an archive, whose path is relative to ``root``."""
     with open_regular(os.path.join(os.fsencode(root), archive)) as file:
         return Span(archive, 0, os.fstat(file.fileno()).st_size)
 
 
 def members(root: Path, span: Span, ignored: Counter[str]) -> list[Member]:
-    """Regular files of an uncompressed tar; of several with one name only the last counts.
+    """Return the regular files of an uncompressed tar; of files with one name, the last one.
 
     Raises
     ------
     SourceError
-        The archive cannot be read, or is not a whole tar.
+        The archive cannot be read, is damaged or is cut off.
     """
     with open_regular(os.path.join(os.fsencode(root), span.archive)) as file:
         return _members(file, span, ignored)
 
 
-def images(root: Path, span: Span, ignored: Counter[str], folder: bytes = b"") -> list[Image]:
-    """Every image in an uncompressed tar, in no particular order.
+def images(root: Path, span: Span, ignored: Counter[str], folder: bytes = b"") -> list[ImageEntry]:
+    """Return the images in an uncompressed tar, in no particular order.
 
     Parameters
     ----------
     root : Path
-        The source.
+        Folder of the source.
     span : Span
-        The tar.
+        Span of the tar.
     ignored : Counter
-        Counts what is not an image, by a description.
+        Counts, by description, members that are not images.
     folder : bytes
-        Leading folder that keys leave out, where a member has it.
+        Leading folder that is removed from keys.
+
+    Returns
+    -------
+    list of ImageEntry
 
     Raises
     ------
     SourceError
-        The archive cannot be read, or is not a whole tar.
+        The archive cannot be read, is damaged or is cut off.
     """
     found = []
     with open_regular(os.path.join(os.fsencode(root), span.archive)) as file:
@@ -84,7 +88,7 @@ def images(root: Path, span: Span, ignored: Counter[str], folder: bytes = b"") -
             if any(map(is_hidden, key.split(b"/"))):
                 ignored["hidden or system file"] += 1
             elif is_named_image(key) or looks_like_image(_head(file, start, length)):
-                found.append(Image(key, span.archive, start, length, mtime_ns))
+                found.append(ImageEntry(key, span.archive, start, length, mtime_ns))
             else:
                 ignored[not_an_image(key)] += 1
     return found
@@ -107,8 +111,8 @@ def _members(file: BinaryIO, span: Span, ignored: Counter[str]) -> list[Member]:
 
 
 def _headers(file: BinaryIO, span: Span) -> Iterator[tarfile.TarInfo]:
-    # tarfile takes a damaged header for the end of the archive and stops without a word, so
-    # what it stopped at is looked at here.
+    # tarfile takes a damaged header for the end of the archive and stops silently, so the
+    # block at which it stopped is checked here.
     end = span.start + span.length
     last = ""
     file.seek(span.start)
@@ -120,19 +124,17 @@ def _headers(file: BinaryIO, span: Span) -> Iterator[tarfile.TarInfo]:
                     raise SourceError(
                         f"{_where(span)}: the member {info.name!r} needs bytes up to"
                         f" {info.offset_data + info.size}, but there are {end}",
-                        _WHOLE_AGAIN,
+                        _REMEDY,
                     )
                 yield info
             stopped = tar.offset
     except (tarfile.TarError, OSError) as error:
-        raise SourceError(
-            f"{_where(span)}: not a whole tar{last}: {error}", _WHOLE_AGAIN
-        ) from error
+        raise SourceError(f"{_where(span)}: not a whole tar{last}: {error}", _REMEDY) from error
     file.seek(stopped)
     if stopped + tarfile.BLOCKSIZE > end or any(file.read(tarfile.BLOCKSIZE)):
         raise SourceError(
             f"{_where(span)}: no member header and no end of archive at byte {stopped}{last}",
-            _WHOLE_AGAIN,
+            _REMEDY,
         )
 
 

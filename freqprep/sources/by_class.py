@@ -1,4 +1,4 @@
-"""Splits whose images are grouped by class, from class folders or archives to listings."""
+"""Listings of splits whose images are grouped by class, in folders or archives."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from freqprep.sources.listing import (
 )
 
 
-class Image(NamedTuple):
-    """Where one image of a class is.
+class ImageEntry(NamedTuple):
+    """Position of one image of a class.
 
     Attributes
     ----------
     key : bytes
-        Path inside the class, unique there.
+        Path inside the class, unique.
     path : bytes
-        File, or archive, relative to the source's root.
+        Path of the file or archive, relative to the source.
     offset : int
         First byte inside the archive, or ``WHOLE_FILE``.
     length, mtime_ns : int
@@ -48,8 +48,8 @@ class Image(NamedTuple):
     mtime_ns: int
 
 
-ListImages = Callable[[Counter[str]], list[Image]]
-"""Lists the images of one class in any order, and counts what is not an image."""
+ListImages = Callable[[Counter[str]], list[ImageEntry]]
+"""Function that lists the images of one class in any order, and counts ignored entries."""
 
 
 @dataclass(frozen=True)
@@ -63,9 +63,9 @@ class ClassSplit:
     name : str
         Name of the split in the store.
     images : dict of bytes to ListImages
-        Class -> its images; not called before they are needed.
+        Class -> function that lists its images, called when they are needed.
     ignored : Counter
-        What was met on the way to the classes.
+        Ignored entries outside the classes: description -> count.
     """
 
     source_name: str
@@ -75,37 +75,41 @@ class ClassSplit:
 
 
 def by_label(
-    place: str, images: Sequence[Image], label: Callable[[Sequence[bytes]], list[bytes]]
+    where: str, images: Sequence[ImageEntry], label: Callable[[Sequence[bytes]], list[bytes]]
 ) -> dict[bytes, ListImages]:
-    """Images of one folder or archive, under the classes that their file names have.
+    """Group the images of one folder or archive by the classes of their file names.
 
     Parameters
     ----------
-    place : str
-        Where they are, for messages.
-    images : sequence of Image
-        Folders in their keys are dropped.
+    where : str
+        Folder or archive, for messages.
+    images : sequence of ImageEntry
+        Images; folders in their keys are removed.
     label : callable
-        Sorted file names -> the class of each.
+        Function of sorted file names that returns the class of each.
+
+    Returns
+    -------
+    dict of bytes to ListImages
 
     Raises
     ------
     SourceError
-        Two images have one file name, or one has no class.
+        Two images have the same file name, or an image has no class.
     """
     images = sorted(image._replace(key=image.key.rpartition(b"/")[2]) for image in images)
     for image, other in pairwise(images):
         if image.key == other.key:
             raise SourceError(
-                f"two images of {place} are called {shown(image.key)}", "remove one of them"
+                f"two images of {where} are called {shown(image.key)}", "remove one of them"
             )
-    members: dict[bytes, list[Image]] = defaultdict(list)
+    members: dict[bytes, list[ImageEntry]] = defaultdict(list)
     for image, folder in zip(images, label([image.key for image in images]), strict=True):
         members[folder].append(image)
     return {folder: partial(_listed, inside) for folder, inside in members.items()}
 
 
-def _listed(images: list[Image], ignored: Counter[str]) -> list[Image]:
+def _listed(images: list[ImageEntry], ignored: Counter[str]) -> list[ImageEntry]:
     return images
 
 
@@ -116,27 +120,31 @@ def discovered(
     names: Mapping[str, str],
     notes: Sequence[str] = (),
 ) -> Discovered:
-    """List the images of the wanted splits, labelled over the classes of all of them.
+    """List the images of the wanted splits, with labels over the classes of all splits.
 
-    Rows are in the order of the bytes of (class, key).
+    Rows are sorted by the bytes of (class, key).
 
     Parameters
     ----------
     root : Path
-        The source, for messages.
+        Folder of the source, for messages.
     splits : sequence of ClassSplit
         All splits of the source.
     wanted : str or None
-        Keep only this split.
+        List only this split.
     names : mapping of str to str
-        Class id -> name for people; where there is none the id is the name.
+        Class id -> name for people; the id by default.
     notes : sequence of str
-        What is to be said of the source.
+        Notes on the source.
+
+    Returns
+    -------
+    Discovered
 
     Raises
     ------
     SourceError
-        No image at all; ``wanted`` is not there; two splits or two classes have one name.
+        There are no images or no split ``wanted``; two splits or two classes have one name.
     """
     store_names = {split.source_name: split.name for split in splits}
     chosen = choose_splits(store_names, wanted, root, store_names)

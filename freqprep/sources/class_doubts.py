@@ -1,4 +1,4 @@
-"""Whether class folders are what they seem: judged from their names and the shape below them."""
+"""Doubts about class folders, from their names and the folders below them."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from freqprep.sources.listing import Doubt, class_text
 from freqprep.sources.split_names import split_word
 
 Shape = Counter[bytes]
-"""Folder directly inside a class's, or b"" -> images there and below."""
+"""Folder directly inside a class folder, or b"" for the class folder itself -> images there."""
 
 GENERIC = frozenset(
     b"images image imgs img jpegimages jpeg jpegs jpg png data photos pictures frames".split()
 )
-"""Names, in lower case, of folders that say nothing of what is in them."""
+"""Names, in lower case, of folders that do not describe their content."""
 
 NO_CLASS = frozenset(b"images imgs jpegimages labels annotations masks imagesets".split())
-"""Names, in lower case, of parts of a data set for detection or segmentation."""
+"""Names, in lower case, of parts of a detection or segmentation data set."""
 
 _OR_LISTED = "; if these are the classes, list all of them in --classes FILE"
 
@@ -28,14 +28,19 @@ _OR_LISTED = "; if these are the classes, list all of them in --classes FILE"
 def judge(
     shapes: Mapping[str, Mapping[bytes, Shape]], train: Collection[bytes]
 ) -> tuple[list[Doubt], list[str]]:
-    """Doubts about the classes of a source, and warnings.
+    """Find doubts and warnings about the classes of a source.
 
     Parameters
     ----------
     shapes : mapping
         Split -> class folder -> its shape.
     train : collection of bytes
-        Class folders of train, if there is one, whether it is among ``shapes`` or not.
+        Class folders of the split train, if there is one, even if it is not in ``shapes``.
+
+    Returns
+    -------
+    doubts : list of Doubt
+    warnings : list of str
     """
     doubts: list[Doubt | None] = []
     for split, classes in shapes.items():
@@ -66,7 +71,7 @@ def judge(
 
 
 def split_named(folders: Collection[bytes], remedy: str) -> Doubt:
-    """The doubt about flat folders that are named like splits."""
+    """Return the doubt about flat folders that are named like splits."""
     return _doubt(
         folders,
         f"named like splits, but with images and no class folders: {_listed(folders)}",
@@ -83,7 +88,7 @@ def _listed(folders: Collection[bytes]) -> str:
 
 
 def _deep(classes: Mapping[bytes, Shape]) -> dict[bytes, Shape]:
-    """Class folders with all of their images in folders below."""
+    """Return the class folders whose images are all in folders below them."""
     return {name: shape for name, shape in classes.items() if shape and not shape[b""]}
 
 
@@ -199,7 +204,7 @@ def _unlike_train(split: str, here: set[bytes], train: Collection[bytes]) -> Dou
 def _without_images(
     shapes: Mapping[str, Mapping[bytes, Shape]], train: Collection[bytes]
 ) -> Doubt | None:
-    # A class may be absent from val or test, and an empty folder there says no more than that.
+    # A class may be missing from val or test; an empty folder there means no more than that.
     full = {name for classes in shapes.values() for name, shape in classes.items() if shape}
     for split, classes in shapes.items():
         settled = set() if split == "train" else full | set(train)
@@ -242,7 +247,7 @@ def _warnings(shapes: Mapping[str, Mapping[bytes, Shape]]) -> list[str]:
 
 
 def _quoted(name: bytes) -> str:
-    # Forms that look the same must not read the same.
+    # Unicode forms that look the same must not be printed the same.
     return ascii(class_text(name))
 
 

@@ -31,8 +31,8 @@ from freqprep.sources.coco_annotations import (
     read_outline,
     rows_of,
 )
-from freqprep.sources.coco_files import NOT_USED, AnnotationFile, find, given, is_unnamed
-from freqprep.sources.coco_images import Located, locate, places_of
+from freqprep.sources.coco_files import NOT_USED, AnnotationFile, find_files, is_unnamed, named_file
+from freqprep.sources.coco_images import Located, candidate_folders, locate
 from freqprep.sources.coco_kinds import READABLE, kind_of
 from freqprep.sources.coco_refusals import some_image
 from freqprep.sources.coco_unlisted import count_ignored
@@ -44,8 +44,8 @@ from freqprep.sources.listing import (
     Objects,
     choose_splits,
     file_table,
-    normalise_split,
 )
+from freqprep.sources.split_names import normalise_split
 
 
 def discover(
@@ -53,24 +53,28 @@ def discover(
 ) -> Discovered:
     """List the splits with annotations under ``root``; see `freqprep.sources.listing.Source`.
 
-    Rows are in the order of the image ids; an image's objects in that of the annotation file.
-    An image that is listed but not there keeps its row, to be rejected.
+    Rows are sorted by image id; objects of an image are in the order of the annotation file. An
+    image that is listed but missing keeps its row, to be rejected later.
 
     Parameters
     ----------
     root : Path
     split : str or None
-        See `freqprep.sources.listing.Source`. Where one annotation file is named, or nothing else
-        says which split the only one is of, it is the name to give.
+        See `freqprep.sources.listing.Source`. If one annotation file is named, or the split of
+        the only one is not known, this is the name of the split.
     annotations : Path, optional
-        The one annotation file to read.
+        Annotation file to read, instead of those found.
     images : Path, optional
-        The folder that the listed names start from.
+        Folder that listed file names are relative to.
+
+    Returns
+    -------
+    Discovered
 
     Raises
     ------
     SourceError
-        There are no annotations or no such split, no listed image is there, or an annotation
+        There are no annotations, no such split or none of the listed images, or an annotation
         file is malformed.
     """
     folders.top(root)
@@ -119,7 +123,7 @@ def discover(
 
 
 def named_paths(root: Path, annotations: Path | None, images: Path | None) -> dict[str, str]:
-    """The paths that the user named, by option; relative to the source where they lie in it."""
+    """Return the paths that the user named, by option, relative to the source if inside it."""
     top = os.path.abspath(root)
     named = {}
     for option, path in (("annotations", annotations), ("images", images)):
@@ -131,10 +135,10 @@ def named_paths(root: Path, annotations: Path | None, images: Path | None) -> di
 
 
 def _given(root: Path, path: Path, named: bytes) -> AnnotationFile:
-    """The annotation file that the user named, if it may be one of objects."""
+    """Return the annotation file that the user named, if it can be one of objects."""
     if not path.is_file():
         raise _no_such("annotations", "file", path)
-    file = given(root, named)
+    file = named_file(root, named)
     if (what := kind_of(os.fsencode(path))) not in READABLE:
         raise SourceError(
             f"--annotations {shown(os.fsencode(path))} has {what}, not annotated objects",
@@ -146,30 +150,30 @@ def _given(root: Path, path: Path, named: bytes) -> AnnotationFile:
 def _no_such(option: str, kind: str, path: Path) -> SourceError:
     return SourceError(
         f"--{option} {shown(os.fsencode(path))}: there is no such {kind}",
-        "name it as seen from the current folder",
+        "give its path from the current folder",
     )
 
 
 @dataclass(frozen=True)
 class _Source:
-    """An annotation file and the split that it becomes.
+    """Annotation file and its split.
 
     Attributes
     ----------
     root : Path
     file : AnnotationFile
     name : str
-        Of the split, in the source.
-    said : str or None
-        The same, where the file or the user says so.
+        Name of the split in the source.
+    stated : str or None
+        The same name, if the file or the user states it.
     images : bytes or None
-        The folder of the images, where the user named one.
+        Folder of the images, if the user named one.
     """
 
     root: Path
     file: AnnotationFile
     name: str
-    said: str | None
+    stated: str | None
     images: bytes | None
 
     @property
@@ -184,14 +188,16 @@ class _Source:
         return read_annotations(self.path)
 
     def located(self, names: list[bytes]) -> Located:
-        return locate(self.root, names, places_of(self.root, self.file, self.said, self.images))
+        return locate(
+            self.root, names, candidate_folders(self.root, self.file, self.stated, self.images)
+        )
 
 
 def _by_split(
     root: Path, wanted: str | None
 ) -> tuple[dict[str, AnnotationFile], Mapping[bytes, str]]:
-    """Annotation files by the names of their splits in the source, and other JSON files."""
-    found = find(root)
+    """Return the annotation files by split name in the source, and other JSON files."""
+    found = find_files(root)
     if len(found.files) == 1 and is_unnamed(found.files[0]):
         (file,) = found.files
         return {wanted or file.split or "train": file}, found.unused
@@ -208,7 +214,7 @@ def _by_split(
 
 
 def _check_there(source: _Source, name: str, names: list[bytes], located: Located) -> None:
-    """Stop where no listed image is there, and warn where most are not."""
+    """Raise if no listed image exists, and warn if most do not."""
     if located.there == 0:
         top = os.path.normpath(os.path.join(os.fsencode(source.root), source.images or b""))
         example = some_image(top)
@@ -239,7 +245,7 @@ def _check_there(source: _Source, name: str, names: list[bytes], located: Locate
 
 
 def _say_shared(paths: Mapping[str, list[bytes]]) -> None:
-    """Warn of images that are in two splits."""
+    """Warn about images that are in two splits."""
     for one, other in combinations(sorted(paths), 2):
         if shared := sorted(set(paths[one]) & set(paths[other])):
             say(
@@ -249,7 +255,7 @@ def _say_shared(paths: Mapping[str, list[bytes]]) -> None:
 
 
 class _Elsewhere:
-    """Files of the source that are used, though not by the split in question."""
+    """Files of the source that other splits use."""
 
     def __init__(
         self,
@@ -263,7 +269,7 @@ class _Elsewhere:
         self.annotations = {*unused, *(source.file.path for source in sources.values())}
 
     def of(self, name: str) -> Iterator[set[bytes]]:
-        """Paths that the other splits list; those not converted now are read last, if at all."""
+        """Yield the paths that the other splits list; splits not converted now are read last."""
         yield from (paths for other, paths in self._chosen.items() if other != name)
         yield from self._of_the_rest
 
@@ -273,7 +279,7 @@ class _Elsewhere:
         for source in self._rest:
             try:
                 paths.append(set(source.located(source.outline.file_name).paths))
-            except SourceError:  # said when that split is converted
+            except SourceError:  # raised when that split is converted
                 continue
         return paths
 
@@ -325,7 +331,7 @@ def _listing(
 def _objects(
     annotations: Annotations, image_ids: np.ndarray, classes: Classes
 ) -> tuple[Objects, int]:
-    """Objects grouped by image, and how many belong to no listed image."""
+    """Return the objects grouped by image, and the number of those of unlisted images."""
     row, listed = rows_of(image_ids, annotations.object_image)
     order = np.argsort(row, kind="stable")  # stable: keeps the file's order within an image
     order = order[listed[order]]

@@ -1,4 +1,4 @@
-"""One COCO annotation file (``instances_*.json``) as columns, checked."""
+"""Reader of one COCO annotation file (``instances_*.json``) as checked columns."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ import numpy as np
 from freqprep.errors import SourceError
 from freqprep.sources.coco_json import Take, read_arrays
 from freqprep.sources.coco_names import escapes, name_in_url, spellings
-from freqprep.sources.coco_values import LARGEST_SIDE, brief, measures, whole
+from freqprep.sources.coco_values import LARGEST_SIDE, as_int64, brief, measures
 from freqprep.sources.files import open_regular
 
-_REMEDY = "correct the annotation file, or fetch it again"
+_REMEDY = "correct the annotation file, or download it again"
 
 
 @dataclass(frozen=True)
 class Annotations:
-    """What an annotation file says: ``n`` images, ``m`` objects, both in the file's order.
+    """Content of an annotation file: ``n`` images, ``m`` objects, both in the file's order.
 
     Attributes
     ----------
@@ -31,21 +31,21 @@ class Annotations:
     image_id : ndarray of int64, shape (n,)
         Unique.
     file_name : list of bytes
-        Unique, as the file has them: see `freqprep.sources.coco_names.spellings`. No spelling
-        steps out of a folder. Of an image without a name, the end of its URL.
+        Names as the file has them, unique; see `freqprep.sources.coco_names.spellings`. None
+        leads out of a folder. For an image without a name, the end of its URL.
     size : ndarray of int32, shape (n, 2)
         Height and width; positive.
     object_image : ndarray of int64, shape (m,)
-        An id, not always one of ``image_id``.
+        Image id of each object, not always one of ``image_id``.
     category : ndarray of int64, shape (m,)
-        An id, always one of the file's categories.
+        Category id of each object, one of ``categories``.
     box : ndarray of float64, shape (m, 4)
     area : ndarray of float64, shape (m,)
     iscrowd : ndarray of bool, shape (m,)
     annotation_id : ndarray of int64, shape (m,)
         Unique.
     annotation : list of bytes
-        Each object as compact JSON, as the file has it.
+        Each object of the file as compact JSON.
     """
 
     categories: dict[int, str]
@@ -63,14 +63,14 @@ class Annotations:
 
 @dataclass(frozen=True)
 class Outline:
-    """What an annotation file says besides its objects.
+    """Content of an annotation file except its objects.
 
     Attributes
     ----------
     categories : dict of int to str
         Id -> name.
     file_name : list of bytes
-        As in `Annotations`; of entries that are malformed, none.
+        Names as in `Annotations`; malformed entries are skipped.
     """
 
     categories: dict[int, str]
@@ -78,7 +78,7 @@ class Outline:
 
 
 def read_outline(path: Path) -> Outline:
-    """Categories and images of an annotation file that is not converted itself.
+    """Read categories and images of an annotation file that is not converted itself.
 
     Raises
     ------
@@ -91,7 +91,7 @@ def read_outline(path: Path) -> Outline:
     def take_name(entry: Any) -> None:
         try:
             names[reader.name_of(entry, "an image")] = None
-        except SourceError:  # said when that split is converted
+        except SourceError:  # raised when that split is converted
             return
 
     _read(path, {"categories": reader.take_category, "images": take_name})
@@ -99,13 +99,13 @@ def read_outline(path: Path) -> Outline:
 
 
 def read_annotations(path: Path) -> Annotations:
-    """All columns of one annotation file.
+    """Read all columns of one annotation file.
 
     Raises
     ------
     SourceError
-        The file cannot be read, is not JSON, or says something that cannot be: the text names
-        the entry and the value.
+        The file cannot be read, is not JSON, or has an invalid value: the message names the entry
+        and the value.
     """
     reader = _Reader(path)
     _read(
@@ -124,13 +124,13 @@ def _read(path: Path, take: Mapping[str, Take]) -> None:
         data = file.read()
     try:
         text = data.decode("utf-8-sig")
-        del data  # half a gigabyte that nobody needs during the parse
+        del data  # half a gigabyte that parsing does not need
         missing = sorted(take.keys() - read_arrays(text, take))
     except UnicodeDecodeError as error:
         raise SourceError(f"{path} is not UTF-8 at byte {error.start}", _REMEDY) from error
     except json.JSONDecodeError as error:
         raise SourceError(
-            f"{path} is not a whole annotation file: {error.msg} at line {error.lineno}, column"
+            f"{path} is not a complete annotation file: {error.msg} at line {error.lineno}, column"
             f" {error.colno}",
             _REMEDY,
         ) from error
@@ -139,7 +139,7 @@ def _read(path: Path, take: Mapping[str, Take]) -> None:
 
 
 class _Reader:
-    """Checks entries as they come and gathers them in columns."""
+    """Reader of entries, which are checked and collected in columns."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -163,7 +163,7 @@ class _Reader:
 
     def integer(self, entry: Any, key: str, kind: str, number: int) -> int:
         value = entry.get(key) if isinstance(entry, dict) else None
-        integer = whole(value)
+        integer = as_int64(value)
         if integer is None:
             self.fail(
                 f"{kind} number {number} (id {_id(entry)}) has {key} = {brief(value)}, not an"
@@ -199,7 +199,7 @@ class _Reader:
         self.file_name.append(self.name_of(entry, f"image number {number}"))
 
     def name_of(self, entry: Any, where: str) -> bytes:
-        """An image's file name as bytes, if it may be that of a file inside a folder."""
+        """Return the file name of an image as bytes, if it can be that of a file in a folder."""
         name = entry.get("file_name") if isinstance(entry, dict) else None
         if name is None and isinstance(entry, dict):
             name = name_in_url(entry.get("coco_url"))
@@ -240,7 +240,7 @@ class _Reader:
         if not isinstance(segmentation, dict):
             return
         size = segmentation.get("size")
-        sides = [whole(side) for side in size] if isinstance(size, list) else []
+        sides = [as_int64(side) for side in size] if isinstance(size, list) else []
         if len(sides) != 2 or None in sides:
             self.fail(f"{where} has a mask of size {brief(size)}, not [height, width]")
         known = [side for side in sides if side is not None and 0 < side <= LARGEST_SIDE]
@@ -301,20 +301,20 @@ class _Reader:
 
 
 def rows_of(ids: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where each of ``wanted`` is in ``ids``.
+    """Find ids in a list of ids.
 
     Parameters
     ----------
     ids : ndarray of int64, shape (n,)
-        Unique, in any order.
+        Unique ids, in any order.
     wanted : ndarray of int64, shape (m,)
 
     Returns
     -------
     row : ndarray of int64, shape (m,)
-        Row in ``ids``; any row where it is not there.
+        Index in ``ids`` of each wanted id; any index if it is not there.
     found : ndarray of bool, shape (m,)
-        Whether it is there.
+        Whether each wanted id is there.
     """
     if len(ids) == 0:
         return np.zeros(len(wanted), np.int64), np.zeros(len(wanted), bool)

@@ -1,4 +1,4 @@
-"""The annotation files of a data set in COCO's format, and the splits they are of."""
+"""The annotation files of a data set in COCO's format, and their splits."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from freqprep.sources.folders import is_hidden
 from freqprep.sources.listing import class_text
 
 NOT_USED = "not used"
-"""What is said of an annotation file that is none of the data set's splits."""
+"""Description of an annotation file that belongs to none of the data set's splits."""
 
 ROBOFLOW = b"_annotations.coco.json"
 
 _DEEPEST = 4
-"""Folders between the source and an annotation file."""
+"""Largest number of folders between the source and an annotation file."""
 
 _MOST_UNKNOWN = 100
-"""JSON files of a folder that are looked into; more of them are one an image."""
+"""Largest number of JSON files per folder that are read; more of them are one per image."""
 
 _INSTANCES = re.compile(rb"instances_([^.].*)\.json")
 _UNNAMED = "default"  # CVAT's and Datumaro's name of a data set without splits
@@ -34,16 +34,16 @@ _UNNAMED = "default"  # CVAT's and Datumaro's name of a data set without splits
 
 @dataclass(frozen=True)
 class AnnotationFile:
-    """An annotation file of a data set.
+    """Annotation file of a data set.
 
     Attributes
     ----------
     path : bytes
-        Relative to the source where it lies in it, else absolute.
+        Path relative to the source if inside it, else absolute.
     split : str or None
-        The split that it is of, as the source calls it; None where nothing says it.
+        Name of its split in the source; None if not known.
     base : bytes
-        The data set's folder, relative to the source.
+        Folder of the data set, relative to the source.
     """
 
     path: bytes
@@ -51,32 +51,32 @@ class AnnotationFile:
     base: bytes
 
     def full(self, root: Path) -> Path:
-        """The file's path."""
+        """Return the path of the file."""
         return Path(os.fsdecode(os.path.join(os.fsencode(root), self.path)))
 
 
 @dataclass(frozen=True)
-class Found:
-    """Annotation files of one data set, and the JSON files that are none of it."""
+class FoundFiles:
+    """Annotation files of one data set, and descriptions of other JSON files."""
 
     files: list[AnnotationFile]
     unused: dict[bytes, str]
 
 
-def find(root: Path) -> Found:
-    """The annotation files under a folder.
+def find_files(root: Path) -> FoundFiles:
+    """Find the annotation files under a folder.
 
-    Known names win: ``instances_NAME.json``, then Roboflow's ``_annotations.coco.json``, then files
-    whose name, or whose folder's, has that of a split. Another name is taken where it is the only
-    one. They are of one data set: that of the outermost folder.
+    Known names are preferred: ``instances_NAME.json``, then Roboflow's ``_annotations.coco.json``,
+    then files whose name or folder names a split. A file of another name is taken if it is the
+    only one. All are of one data set: that of the outermost folder.
 
     Raises
     ------
     SourceError
-        There are none, there are several of which nothing says what they are, or several data sets.
+        There are none, several of unknown splits, or several data sets.
     """
     unused: dict[bytes, str] = {}
-    groups: tuple[list[AnnotationFile], ...] = ([], [], [], [])  # by what says what they are
+    groups: tuple[list[AnnotationFile], ...] = ([], [], [], [])  # by what identifies them
     for folder, names in _json_files(os.fsencode(root)):
         for number, name in enumerate(names):
             path = os.path.join(folder, name)
@@ -98,12 +98,12 @@ def find(root: Path) -> Found:
                 files = [_without_folders_name(files[0])]
             kept = {file.path for file in files}
             rest = (file.path for other in groups for file in other if file.path not in kept)
-            return Found(files, {**unused, **dict.fromkeys(rest, NOT_USED)})
+            return FoundFiles(files, {**unused, **dict.fromkeys(rest, NOT_USED)})
     raise no_annotations(root, unused)
 
 
-def given(root: Path, path: bytes) -> AnnotationFile:
-    """The annotation file that the user named; ``path`` is as in `AnnotationFile`."""
+def named_file(root: Path, path: bytes) -> AnnotationFile:
+    """Describe the annotation file that the user named; ``path`` is as in `AnnotationFile`."""
     inside = not os.path.isabs(path)
     described = _described(path)
     return described if inside else AnnotationFile(path, described.split, b"")
@@ -131,18 +131,18 @@ def _described(path: bytes) -> AnnotationFile:
 
 
 def folder_split(name: bytes) -> str | None:
-    """The split that a folder's name says and nothing else (``val_images`` -> ``val``)."""
+    """Return the split that a folder is named for, and only for (``val_images`` -> ``val``)."""
     text = class_text(name)
     return split_in(text) if is_structure(text) else None
 
 
 def is_unnamed(file: AnnotationFile) -> bool:
-    """Whether the user may name the file's split: nothing else does."""
+    """Return whether nothing names the split of a file, so that the user may."""
     return file.split is None or file.split == _UNNAMED
 
 
 def _without_folders_name(file: AnnotationFile) -> AnnotationFile:
-    """Roboflow's only file: its folder's name is the split's only where it says so."""
+    """Describe Roboflow's only file: its folder need not be named for a split."""
     folder = os.path.basename(os.path.dirname(file.path))
     return dataclasses.replace(file, split=folder_split(folder))
 
@@ -158,7 +158,7 @@ def _full(root: Path, path: bytes) -> bytes:
 
 
 def _json_files(root: bytes) -> Iterator[tuple[bytes, list[bytes]]]:
-    """Folders, relative to the root, with the names of their JSON files; outermost first."""
+    """Yield folders, relative to the root, and their JSON files, outermost folders first."""
     level = [b""]
     top = os.stat(root)
     met = {(top.st_dev, top.st_ino)}
@@ -171,7 +171,7 @@ def _json_files(root: bytes) -> Iterator[tuple[bytes, list[bytes]]]:
                     names.append(entry.name)
                 else:
                     status = entry.stat()
-                    if (status.st_dev, status.st_ino) not in met:  # links may lead back
+                    if (status.st_dev, status.st_ino) not in met:  # links may form loops
                         met.add((status.st_dev, status.st_ino))
                         below.append(os.path.join(folder, entry.name))
             if names:

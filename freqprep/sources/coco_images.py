@@ -1,7 +1,8 @@
-"""Where the images are that an annotation file lists.
+"""Locations of the images that an annotation file lists.
 
-One way is chosen for a whole file: a folder, and how much of each name counts. Never an image here
-and one there, wherever something has its name: a split's missing ``0.jpg`` is not another's.
+One rule is chosen for all names of a file: a folder, and how many components of a name count.
+Images are never collected from wherever a file of that name lies: a missing ``0.jpg`` of one split
+is not that of another.
 """
 
 from __future__ import annotations
@@ -17,29 +18,30 @@ from freqprep.sources.coco_files import AnnotationFile, folder_split, is_unnamed
 from freqprep.sources.coco_names import Parts, spellings
 from freqprep.sources.files import shown
 from freqprep.sources.folders import is_hidden
-from freqprep.sources.listing import class_text, normalise_split
+from freqprep.sources.listing import class_text
+from freqprep.sources.split_names import normalise_split
 
 _POOLS = (b"images", b"image", b"imgs", b"img", b"data", b"JPEGImages")
-"""Folders that hold the images of all splits."""
+"""Names of folders with the images of all splits."""
 
 _SAMPLE = 200
 _LONGEST_TAIL = 4
 
 
 @dataclass(frozen=True)
-class Places:
-    """Folders in which a split's images may be, the likeliest first.
+class CandidateFolders:
+    """Folders in which the images of a split may be, the most likely first.
 
     Attributes
     ----------
     own : list of bytes
-        Folders of this split alone, relative to the source (or absolute).
+        Folders of this split only, relative to the source, or absolute.
     shared : list of bytes
-        Folders that hold other things too.
+        Folders with other content as well.
     search : list of bytes
-        Folders in which names are looked up at any depth, if all else fails.
+        Folders in which names are searched at any depth as a last resort.
     of_another : callable
-        Whether a folder's name is that of another split.
+        Function that returns whether a folder name is that of another split.
     """
 
     own: list[bytes]
@@ -50,19 +52,19 @@ class Places:
 
 @dataclass(frozen=True)
 class Located:
-    """Files of an annotation file's images.
+    """Paths of the images that an annotation file lists.
 
     Attributes
     ----------
     paths : list of bytes
-        Of each name, relative to the source (or absolute); where the file is not there, where it
-        would be.
+        Path for each name, relative to the source, or absolute; of a missing file, its expected
+        path.
     there : int
-        Those that are there.
+        Number of files that exist.
     folders : list of bytes
         Folders in which images without an entry are counted.
     how : str
-        How names were read, where it was not literally; empty otherwise.
+        How names were matched; empty if literally.
     """
 
     paths: list[bytes]
@@ -71,27 +73,33 @@ class Located:
     how: str
 
 
-class _Way(NamedTuple):
+class _Rule(NamedTuple):
     folder: bytes
-    tail: int  # components of a name that count
+    tail: int  # number of last components of a name that count
 
     def paths(self, name: list[Parts]) -> list[bytes]:
         tails = dict.fromkeys(parts[-self.tail :] for parts in name)
         return [os.path.join(self.folder, *parts) for parts in tails]
 
 
-def places_of(root: Path, file: AnnotationFile, split: str | None, images: bytes | None) -> Places:
-    """Where to look for the images of an annotation file.
+def candidate_folders(
+    root: Path, file: AnnotationFile, split: str | None, images: bytes | None
+) -> CandidateFolders:
+    """Return the folders to search for the images of an annotation file.
 
     Parameters
     ----------
     root : Path
-        The source.
+        Folder of the source.
     file : AnnotationFile
     split : str or None
-        The split's name in the source, where something says it.
+        Name of the split in the source, if it is stated.
     images : bytes or None
-        The folder that the user named, relative to the source (or absolute).
+        Folder that the user named, relative to the source, or absolute.
+
+    Returns
+    -------
+    CandidateFolders
     """
     above = _above(file)
     if images is not None:
@@ -110,11 +118,11 @@ def places_of(root: Path, file: AnnotationFile, split: str | None, images: bytes
             return False
         return normalise_split(said) != normalise_split(certain)
 
-    return Places(own, shared, search, of_another)
+    return CandidateFolders(own, shared, search, of_another)
 
 
 def _above(file: AnnotationFile) -> list[bytes]:
-    """The annotation file's folder and those above it, up to the source."""
+    """Return the folder of the annotation file and those above it, up to the source."""
     if os.path.isabs(file.path) or b"/" not in file.path:
         return [b""]
     parents = os.path.dirname(file.path).split(b"/")
@@ -122,7 +130,7 @@ def _above(file: AnnotationFile) -> list[bytes]:
 
 
 def _own(root: Path, above: Sequence[bytes], split: str) -> list[bytes]:
-    """Folders of a split's images: those around its annotation file, then those of its name."""
+    """Return the folders of a split: around its annotation file, then those named for it."""
     own = []
     for folder in above:
         name = os.path.basename(folder)
@@ -133,44 +141,50 @@ def _own(root: Path, above: Sequence[bytes], split: str) -> list[bytes]:
     return [*dict.fromkeys(own)]
 
 
-def locate(root: Path, names: Sequence[bytes], places: Places) -> Located:
+def locate(root: Path, names: Sequence[bytes], candidates: CandidateFolders) -> Located:
     """Find the files of the names that an annotation file lists.
 
     Parameters
     ----------
     root : Path
     names : sequence of bytes
-        Unique.
-    places : Places
+        Listed names, unique.
+    candidates : CandidateFolders
+
+    Returns
+    -------
+    Located
 
     Raises
     ------
     SourceError
-        Two names lead to one file, or one name to several.
+        Two names match one file, or one name matches several.
     """
     listed = [spellings(name) for name in names]
     longest = max((len(parts) for name in listed for parts in name), default=1)
     tails = [longest, *range(min(longest - 1, _LONGEST_TAIL), 0, -1)]
-    ways = [_Way(folder, tail) for tail in tails for folder in [*places.own, *places.shared]]
+    rules = [
+        _Rule(folder, tail) for tail in tails for folder in [*candidates.own, *candidates.shared]
+    ]
     sample = listed[:: max(1, len(listed) // _SAMPLE)]
-    way, hits = _best(root, places, ways, sample)
+    rule, hits = _best(root, candidates, rules, sample)
     if hits == 0 and len(sample) < len(listed):
-        way, _ = _best(root, places, ways, listed)
-    paths, there = _follow(root, places, way, listed)
-    how = "" if way.tail == longest else "by the last components of their names"
-    folders = [folder for folder in _counted(places, way, paths) if _is_folder(root, folder)]
+        rule, _ = _best(root, candidates, rules, listed)
+    paths, there = _apply(root, candidates, rule, listed)
+    how = "" if rule.tail == longest else "by the last components of their names"
+    folders = [folder for folder in _counted(candidates, rule, paths) if _is_folder(root, folder)]
     if 2 * there <= len(names):
-        found, ambiguous = _by_name(root, places, listed)
+        found, ambiguous = _by_name(root, candidates, listed)
         if len(found) + len(ambiguous) > there:
             _refuse_ambiguous(names, ambiguous)
             paths = [found.get(number, path) for number, path in enumerate(paths)]
-            there, how, folders = len(found), "by their file names alone", places.search
+            there, how, folders = len(found), "by their file names alone", candidates.search
     _refuse_shared(names, paths)
     return Located(paths, there, folders, how)
 
 
 def _of_split(root: Path, folder: bytes, split: str) -> list[bytes]:
-    """Folders of a split's images in ``folder``: by its very name first."""
+    """Return the folders in ``folder`` named for a split, exact names first."""
     inside = [folder, *_existing(root, folder, (b"images",))]
     named = [os.path.join(parent, os.fsencode(split)) for parent in inside]
     found = [path for path in named if _is_folder(root, path)]
@@ -182,7 +196,7 @@ def _of_split(root: Path, folder: bytes, split: str) -> list[bytes]:
 
 
 def _is_of(name: bytes, split: str) -> bool:
-    """Whether a folder's name says that it is a split's."""
+    """Return whether a folder is named for a split."""
     said = folder_split(name)
     return said is not None and normalise_split(said) == normalise_split(split)
 
@@ -205,14 +219,14 @@ def _is_folder(root: Path, path: bytes) -> bool:
 
 
 def _best(
-    root: Path, places: Places, ways: Sequence[_Way], names: Sequence[list[Parts]]
-) -> tuple[_Way, int]:
-    """The first way by which all names are found, else that by which most are."""
-    best, most = ways[0], 0
-    for way in ways:
-        _, hits = _follow(root, places, way, names)
+    root: Path, candidates: CandidateFolders, rules: Sequence[_Rule], names: Sequence[list[Parts]]
+) -> tuple[_Rule, int]:
+    """Return the first rule that finds all names, else the one that finds most."""
+    best, most = rules[0], 0
+    for rule in rules:
+        _, hits = _apply(root, candidates, rule, names)
         if hits > most:
-            best, most = way, hits
+            best, most = rule, hits
         if most == len(names):
             break
     return best, most
@@ -226,56 +240,58 @@ def _is_there(root: Path, path: bytes) -> bool:
     return True
 
 
-def _follow(
-    root: Path, places: Places, way: _Way, names: Sequence[list[Parts]]
+def _apply(
+    root: Path, candidates: CandidateFolders, rule: _Rule, names: Sequence[list[Parts]]
 ) -> tuple[list[bytes], int]:
-    """The path of each name, and how many are there."""
+    """Return the path of each name, and the number of those that exist."""
     paths, there = [], 0
     for name in names:
-        spelt = way.paths(name)
+        spelt = rule.paths(name)
         found = None
-        if not _is_of_another(places, way.folder, name, way.tail):
+        if not _is_of_another(candidates, rule.folder, name, rule.tail):
             found = next((path for path in spelt if _is_there(root, path)), None)
         there += found is not None
         paths.append(spelt[0] if found is None else found)
     return paths, there
 
 
-def _is_of_another(places: Places, folder: bytes, name: list[Parts], tail: int) -> bool:
-    """Whether a name says that its image is another split's, and the folder is this split's."""
-    if folder not in places.own:
+def _is_of_another(
+    candidates: CandidateFolders, folder: bytes, name: list[Parts], tail: int
+) -> bool:
+    """Return whether a name is of another split's image, and the folder of this split."""
+    if folder not in candidates.own:
         return False
-    return any(places.of_another(part) for parts in name for part in parts[:-tail])
+    return any(candidates.of_another(part) for parts in name for part in parts[:-tail])
 
 
-def _counted(places: Places, way: _Way, paths: Sequence[bytes]) -> list[bytes]:
-    """The split's own folder; of a shared one, the folders in it that images are listed from."""
-    if way.folder in places.own:
-        return [way.folder]
-    start = len(os.path.join(way.folder, b""))
+def _counted(candidates: CandidateFolders, rule: _Rule, paths: Sequence[bytes]) -> list[bytes]:
+    """Return the folder of a split, or the folders in a shared one that have listed images."""
+    if rule.folder in candidates.own:
+        return [rule.folder]
+    start = len(os.path.join(rule.folder, b""))
     first = {path[start:].partition(b"/") for path in paths}
     if any(not inside for _, inside, _ in first):
-        return [way.folder]
-    return sorted({os.path.join(way.folder, name) for name, _, _ in first})
+        return [rule.folder]
+    return sorted({os.path.join(rule.folder, name) for name, _, _ in first})
 
 
 def _by_name(
-    root: Path, places: Places, listed: Sequence[list[Parts]]
+    root: Path, candidates: CandidateFolders, listed: Sequence[list[Parts]]
 ) -> tuple[dict[int, bytes], dict[int, list[bytes]]]:
-    """Number of a name -> the file of this name at any depth of the searched folders.
+    """Find files by their names at any depth of the searched folders.
 
-    Of several files that is the one whose folders are the name's, too; where that is several, the
-    name is in the second mapping.
+    Of several files of a name, the one whose folders match the name as well is taken. If several
+    match, the name is in the second mapping. Keys are indices of names.
     """
     wanted = {parts[-1] for name in listed for parts in name}
     files: dict[bytes, list[bytes]] = {}
-    for path in _files(root, places):
+    for path in _files(root, candidates):
         if (base := os.path.basename(path)) in wanted:
             files.setdefault(base, []).append(path)
     found, ambiguous = {}, {}
     for number, name in enumerate(listed):
         parts = next((parts for parts in name if parts[-1] in files), None)
-        if parts is None or _is_of_another(places, places.search[0], name, 1):
+        if parts is None or _is_of_another(candidates, candidates.search[0], name, 1):
             continue
         closest = _closest(parts, files[parts[-1]])
         if len(closest) == 1:
@@ -286,7 +302,7 @@ def _by_name(
 
 
 def _closest(parts: Parts, paths: Sequence[bytes]) -> list[bytes]:
-    """The files that have most of a name's last components."""
+    """Return the files that share the most last components with a name."""
     agree = [_common_tail(parts, path.split(b"/")) for path in paths]
     return [path for path, tail in zip(paths, agree, strict=True) if tail == max(agree)]
 
@@ -305,12 +321,14 @@ def _common_tail(one: Sequence[bytes], other: Sequence[bytes]) -> int:
     return next((n for n, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
 
 
-def _files(root: Path, places: Places) -> Iterator[bytes]:
+def _files(root: Path, candidates: CandidateFolders) -> Iterator[bytes]:
     top = os.fsencode(root)
-    for start in places.search:
+    for start in candidates.search:
         for folder, children, names in os.walk(os.path.join(top, start)):
             children[:] = sorted(
-                child for child in children if not is_hidden(child) and not places.of_another(child)
+                child
+                for child in children
+                if not is_hidden(child) and not candidates.of_another(child)
             )
             inside = os.path.join(start, os.path.relpath(folder, os.path.join(top, start)))
             for name in sorted(names):

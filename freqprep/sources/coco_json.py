@@ -1,7 +1,7 @@
-"""Read the top-level arrays of a large JSON object one element at a time.
+"""Reader of the top-level arrays of a large JSON object, one element at a time.
 
-The annotations of COCO's train2017 are 450 MB of text and several gigabytes as Python objects;
-one element at a time they take hardly more than the text.
+The annotations of COCO's train2017 are 450 MB of text and several gigabytes as Python objects; one
+element at a time, they take hardly more than the text.
 """
 
 from __future__ import annotations
@@ -11,30 +11,24 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from freqprep.storage.strict_json import refuse_constant
+
 _SPACE = re.compile(r"[ \t\n\r]*")
 
 Take = Callable[[Any], None]
-"""What to do with an element of an array."""
+"""Function of an element of an array."""
 
 
-class _NotANumber(ValueError):
-    """``NaN`` or ``Infinity``, which Python's parser knows and JSON does not."""
-
-
-def _refuse(constant: str) -> None:
-    raise _NotANumber(f"{constant} is not a number in JSON")
-
-
-_DECODER = json.JSONDecoder(parse_constant=_refuse)
+_DECODER = json.JSONDecoder(parse_constant=refuse_constant)
 
 
 def read_arrays(text: str, take: Mapping[str, Take]) -> set[str]:
-    """Hand each element of the named top-level arrays to its function, in the text's order.
+    """Call a function for each element of named top-level arrays, in the order of the text.
 
     Parameters
     ----------
     text : str
-        All of the JSON.
+        JSON text.
     take : mapping of str to callable
         Key of the top-level object -> function of one element. Other keys are skipped.
 
@@ -46,7 +40,7 @@ def read_arrays(text: str, take: Mapping[str, Take]) -> set[str]:
     Raises
     ------
     json.JSONDecodeError
-        The text is not JSON, its top level is not an object, or what a named key holds is not
+        The text is not JSON, its top level is not an object, or the value of a named key is not
         an array.
     """
     keys: set[str] = set()

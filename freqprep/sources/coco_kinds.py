@@ -1,4 +1,4 @@
-"""Kinds of JSON files in a data set, told apart without parsing them."""
+"""Kinds of JSON files in a data set, found without parsing them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from freqprep.sources.files import open_regular
 
 OBJECTS, KEYPOINTS, DAMAGED = "objects", "keypoints", "damaged"
 READABLE = (OBJECTS, KEYPOINTS, DAMAGED)
-"""Kinds of files that have boxes, or may have had them: reading one says what is wrong."""
+"""Kinds of files that have boxes, or may have had them: reading one reports what is wrong."""
 
 _BLOCK = 2**20
 _OVERLAP = 64
@@ -21,7 +21,7 @@ _KEY = re.compile(rb'"(segments_info|caption|bbox|segmentation)"\s*:')
 _KEYPOINTS = re.compile(rb'"keypoints"\s*:\s*\[\s*[-0-9]')
 
 
-class _Outline(NamedTuple):
+class _Scan(NamedTuple):
     first: bytes
     last: bytes
     images: bool
@@ -29,24 +29,24 @@ class _Outline(NamedTuple):
 
 
 def kind_of(path: bytes) -> str:
-    """What a JSON file holds: `OBJECTS`, `DAMAGED`, or a description of something else.
+    """Return the kind of a JSON file: one of `READABLE`, or a description of something else.
 
-    Only its first and last bytes, the keys of its arrays and the beginning of its annotations are
-    looked at: half a gigabyte takes a fraction of a second.
+    Only the first and last bytes, the keys of arrays and the start of the annotations are checked:
+    half a gigabyte takes a fraction of a second.
     """
     try:
         with open_regular(path) as file:
-            outline = _outline(file)
+            scan = _scan(file)
     except (SourceError, OSError):
         return DAMAGED
-    entries = outline.annotations
-    whole = (outline.first, outline.last) in ((b"{", b"}"), (b"[", b"]"))
+    entries = scan.annotations
+    closed = (scan.first, scan.last) in ((b"{", b"}"), (b"[", b"]"))
     if entries is None:
-        if not whole:
+        if not closed:
             return DAMAGED
-        if outline.images:
+        if scan.images:
             return "images without annotations"
-        return "a list, not a data set" if outline.first == b"[" else "not COCO annotations"
+        return "a list, not a data set" if scan.first == b"[" else "not COCO annotations"
     keys = set(_KEY.findall(entries))
     if b"segments_info" in keys:
         return "panoptic segments"
@@ -54,10 +54,10 @@ def kind_of(path: bytes) -> str:
         return KEYPOINTS
     if b"caption" in keys and not keys & {b"bbox", b"segmentation"}:
         return "captions"
-    return OBJECTS if outline.images or not whole else "not COCO annotations"
+    return OBJECTS if scan.images or not closed else "not COCO annotations"
 
 
-def _outline(file: BinaryIO) -> _Outline:
+def _scan(file: BinaryIO) -> _Scan:
     first, last, carried = b"", b"", b""
     images, begins = False, -1
     start = 0
@@ -73,6 +73,6 @@ def _outline(file: BinaryIO) -> _Outline:
         start += len(block)
         carried = text[-_OVERLAP:]
     if begins < 0:
-        return _Outline(first, last, images, None)
+        return _Scan(first, last, images, None)
     file.seek(begins)
-    return _Outline(first, last, images, file.read(_FIRST_ANNOTATIONS))
+    return _Scan(first, last, images, file.read(_FIRST_ANNOTATIONS))

@@ -1,4 +1,4 @@
-"""File names of annotation files as paths: other systems' separators, URLs, escapes. Pure."""
+"""File names in annotation files as paths: separators of other systems, URLs, escapes."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _STRUCTURE = frozenset(
     ("annotations", "annotation", "anns", "ann", "labels", "label", "json", "set", "sets")
     + ("images", "image", "imgs", "img", "data", "jpegimages")
 )
-"""Words of folder names that say what lies in a folder, not which data set it is."""
+"""Words of folder names that describe the kind of content, not the data set."""
 
 
 def spellings(name: bytes) -> list[Parts]:
-    r"""The relative paths that a file name may mean, the most literal first.
+    r"""Return the relative paths that a file name may mean, the most literal first.
 
-    ``a\b.jpg`` is ``a/b.jpg``; ``./``, a leading ``/`` and a drive are left out: a path of another
-    machine is looked up by its last components. ``%20`` may be a space, ``é`` may be composed or
-    not. Of a URL, it is the path.
+    ``a\b.jpg`` is ``a/b.jpg``; ``./``, a leading ``/`` and a drive are removed: a path of another
+    machine is searched by its last components. ``%20`` may be a space, ``é`` may be composed or
+    not. Of a URL, only the path counts.
 
     Parameters
     ----------
@@ -37,7 +37,8 @@ def spellings(name: bytes) -> list[Parts]:
     Returns
     -------
     list of tuple of bytes
-        Empty where the name names no file. A component may be ``..``; see `escapes`.
+        Components of each path; empty if the name is not that of a file. A component may be
+        ``..``; see `escapes`.
     """
     if _URL.match(name):
         found = [_parts(unquote_to_bytes(url_path(name)))]
@@ -55,20 +56,20 @@ def spellings(name: bytes) -> list[Parts]:
 
 
 def escapes(name: bytes) -> bool:
-    """Whether a file name, in any of its spellings, steps out of a folder."""
+    """Return whether a file name, in any of its spellings, leads out of a folder."""
     return any(b".." in parts for parts in spellings(name))
 
 
 def url_path(url: bytes) -> bytes:
-    """The path of a URL, without query and fragment, still escaped."""
+    """Return the path of a URL without query and fragment, still escaped."""
     try:
         return urlsplit(url).path
-    except ValueError:  # brackets that are no address
+    except ValueError:  # brackets that are not an address
         return url.partition(b"://")[2].partition(b"/")[2]
 
 
 def name_in_url(url: Any) -> str | None:
-    """The last two components of an image's URL, as in LVIS: ``train2017/000000391895.jpg``."""
+    """Return the last two components of an image's URL: ``train2017/000000391895.jpg`` (LVIS)."""
     if not isinstance(url, str) or "://" not in url:
         return None
     parts = _parts(unquote_to_bytes(url_path(url.encode("utf-8", "surrogatepass"))))
@@ -76,13 +77,13 @@ def name_in_url(url: Any) -> str | None:
 
 
 def split_in(name: str) -> str | None:
-    """The one name of a split in a file's or folder's name (``lvis_v1_train`` -> ``train``)."""
+    """Return the only split in the name of a file or folder (``lvis_v1_train`` -> ``train``)."""
     found = {word for word in _WORD.split(name) if split_word(word)}
     return found.pop() if len(found) == 1 else None
 
 
 def is_structure(name: str) -> bool:
-    """Whether a folder's name only says what it holds (``annotations``, ``val_images``)."""
+    """Return whether a folder name only describes content (``annotations``, ``val_images``)."""
     words = [word.lower() for word in _WORD.split(name) if word]
     return bool(words) and all(word in _STRUCTURE or split_word(word) for word in words)
 

@@ -1,4 +1,4 @@
-"""Why a folder is no data set in COCO's format, and what to do instead."""
+"""Errors for folders that are not data sets in COCO's format, with what to do instead."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from freqprep.sources.files import open_regular, shown
 from freqprep.sources.folders import is_hidden, is_named_image
 
 _MOST_SEEN = 200_000
-"""Entries of a source that are looked at before it is named."""
+"""Largest number of entries of a source that are checked."""
 
 _HEAD = 4096
 _MOST_READ = 100
@@ -27,7 +27,7 @@ _CONVERT_FIRST = (
 
 
 class _Seen(NamedTuple):
-    """One file of each kind that a source holds, relative to it."""
+    """One file of each kind in a source, relative to it."""
 
     image: bytes | None
     yolo: bytes | None
@@ -35,14 +35,18 @@ class _Seen(NamedTuple):
 
 
 def no_annotations(root: Path, unused: Mapping[bytes, str]) -> SourceError:
-    """The error for a folder without annotation files.
+    """Return the error for a folder without annotation files.
 
     Parameters
     ----------
     root : Path
-        The source.
+        Folder of the source.
     unused : mapping of bytes to str
-        JSON files in it -> what they hold instead.
+        JSON file in it -> description.
+
+    Returns
+    -------
+    SourceError
     """
     seen = _look(os.fsencode(root))
     where = shown(os.fsencode(root))
@@ -75,7 +79,7 @@ def no_annotations(root: Path, unused: Mapping[bytes, str]) -> SourceError:
 
 
 def some_image(folder: bytes) -> bytes | None:
-    """An image file under a folder, relative to it; None where there is none."""
+    """Return an image file under a folder, relative to it; None if there is none."""
     return next((path for path in _files(folder) if is_named_image(path)), None)
 
 
@@ -100,7 +104,7 @@ def _look(root: bytes) -> _Seen:
 
 
 def _is_yolo(head: bytes) -> bool:
-    """Whether a text has lines of a class and four numbers or more."""
+    """Return whether a text consists of lines of a class and four numbers or more."""
     lines = [line for line in head[: head.rfind(b"\n") + 1 or None].splitlines() if line.strip()]
     return bool(lines) and all(_YOLO_LINE.fullmatch(line) for line in lines)
 
@@ -118,7 +122,7 @@ def _head(root: bytes, path: bytes) -> bytes:
 
 
 def _files(root: bytes) -> Iterator[bytes]:
-    """Visible files under a folder, relative to it, in an order of their own."""
+    """Yield visible files under a folder, relative to it, in sorted order."""
     for folder, children, names in os.walk(root):
         children[:] = sorted(child for child in children if not is_hidden(child))
         inside = os.path.relpath(folder, root)

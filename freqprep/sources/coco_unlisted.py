@@ -1,4 +1,4 @@
-"""Count what lies among a split's images and is not used."""
+"""Counts of unused files among the images of a split."""
 
 from __future__ import annotations
 
@@ -15,18 +15,22 @@ from freqprep.sources.folders import Folder
 def count_ignored(
     root: Path, located: Located, elsewhere: Iterable[set[bytes]], annotations: set[bytes]
 ) -> Counter[str]:
-    """Count the files in a split's folders that no split uses, by description.
+    """Count the files in the folders of a split that no split uses, by description.
 
     Parameters
     ----------
     root : Path
-        The source.
+        Folder of the source.
     located : Located
-        Of the split.
+        Images of the split.
     elsewhere : iterable of set of bytes
-        Paths that other splits list; asked for only as long as images are left.
+        Paths that other splits list; consumed only as long as images are left.
     annotations : set of bytes
         Annotation files, which are counted or used elsewhere.
+
+    Returns
+    -------
+    Counter of str
     """
     ignored: Counter[str] = Counter()
     seen: set[bytes] = set()
@@ -54,7 +58,7 @@ def _folder(root: Path, path: bytes) -> Folder:
 def _take_back(
     root: Path, counted: Sequence[bytes], used: Iterable[bytes], ignored: Counter[str]
 ) -> None:
-    """Uncount files that are used although they do not look like images, or are hidden."""
+    """Subtract files that are used although they do not look like images, or are hidden."""
     hidden: set[bytes] = set()
     for path in used:
         inside = next((rest for folder in counted if (rest := _below(folder, path))), None)
@@ -70,7 +74,7 @@ def _take_back(
 
 
 def _below(folder: bytes, path: bytes) -> list[bytes] | None:
-    """Components of a path below a folder; None where it is not below it."""
+    """Return the components of a path below a folder; None if it is not below it."""
     if os.path.isabs(folder) != os.path.isabs(path):
         return None
     start = os.path.join(folder, b"")

@@ -1,4 +1,4 @@
-"""Values of COCO's entries: whole numbers, boxes, areas. Forms differ by tool; meanings may not."""
+"""Values of COCO's entries: integers, boxes and areas, in the forms that exporters write."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 from freqprep.images.rle import box_of_runs, checked_runs
 
 _LARGEST_EXACT = 2**53
-"""Whole floats beyond it may stand for another integer."""
+"""Larger integers are not exact as floats."""
 
 LARGEST_SIDE = 2**31 - 1
-"""Pixels of a side that are read."""
+"""Largest side of an image in pixels."""
 
 _DIGITS = re.compile(r"-?[0-9]{1,19}")
 
@@ -25,11 +25,11 @@ class Measures(NamedTuple):
     iscrowd: bool
 
 
-def whole(value: Any) -> int | None:
-    """A value of JSON as an integer of 64 bits; None of one that is none.
+def as_int64(value: Any) -> int | None:
+    """Convert a JSON value to an integer of 64 bits; None if it is not one.
 
     ``7``, ``7.0`` and ``"7"`` are 7: exporters write all three. ``true``, ``7.5``, ``"7.5"`` and
-    what 64 bits (as a float: 53 bits) do not hold are no integers.
+    numbers of more than 64 bits (floats: 53 bits) are not integers.
     """
     exact = type(value) is float and value.is_integer() and abs(value) <= _LARGEST_EXACT
     if exact or (type(value) is str and _DIGITS.fullmatch(value)):
@@ -38,7 +38,7 @@ def whole(value: Any) -> int | None:
 
 
 def is_finite(value: Any) -> bool:
-    """Whether a value of JSON is a number that a double can hold."""
+    """Return whether a JSON value is a number in the range of a double."""
     if type(value) not in (int, float):
         return False
     try:
@@ -48,15 +48,15 @@ def is_finite(value: Any) -> bool:
 
 
 def measures(entry: dict[str, Any]) -> Measures:
-    """Box, area and crowd flag of an annotation; what is absent or null follows from the rest.
+    """Return box, area and crowd flag of an annotation.
 
-    The box: that of the segmentation. The area: the box's, as COCO's own code has it for boxes.
-    The flag: 0.
+    A box that is missing or null is that of the segmentation, a missing area that of the box, as
+    in COCO's own code for boxes, and a missing flag is 0.
 
     Raises
     ------
     ValueError
-        The text says which value is not what it should be.
+        A value is invalid; the message says which.
     """
     box = entry.get("bbox")
     if box is None:
@@ -69,14 +69,14 @@ def measures(entry: dict[str, Any]) -> Measures:
     if not is_finite(area):
         raise ValueError(f"area = {brief(area)}, not a finite number")
     crowd = entry.get("iscrowd")
-    flag = int(crowd or 0) if crowd is None or isinstance(crowd, bool) else whole(crowd)
+    flag = int(crowd or 0) if crowd is None or isinstance(crowd, bool) else as_int64(crowd)
     if flag not in (0, 1):
         raise ValueError(f"iscrowd = {brief(crowd)}, not 0 or 1")
     return Measures(box, area, flag == 1)
 
 
 def box_of(segmentation: Any) -> list[float] | None:
-    """The box around polygons or run lengths; None where they are neither, or damaged."""
+    """Return the box around polygons or run lengths; None if they are damaged or neither."""
     if isinstance(segmentation, dict):
         return _box_of_mask(segmentation)
     if not isinstance(segmentation, list) or not segmentation:
@@ -93,7 +93,7 @@ def box_of(segmentation: Any) -> list[float] | None:
 
 def _box_of_mask(mask: dict[str, Any]) -> list[float] | None:
     size = mask.get("size")
-    sides = [whole(side) for side in size] if isinstance(size, list) else []
+    sides = [as_int64(side) for side in size] if isinstance(size, list) else []
     height, width = sides if len(sides) == 2 else (None, None)
     if (
         height is None
@@ -106,6 +106,6 @@ def _box_of_mask(mask: dict[str, Any]) -> list[float] | None:
 
 
 def brief(value: Any) -> str:
-    """A value of JSON for a message, cut where it is long."""
+    """Format a JSON value for a message, cut if it is long."""
     text = "missing" if value is None else repr(value)
     return text if len(text) <= 80 else text[:77] + "..."

@@ -1,4 +1,4 @@
-"""Bytes of source files, read so that nothing but a regular file is ever waited for."""
+"""Reads of source files that never block on anything but a regular file."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _KINDS = {
 _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 
 
-def kind(mode: int) -> str:
-    """Word for a file that is not a regular one, from its ``st_mode``."""
+def file_kind(mode: int) -> str:
+    """Return a word for the kind of a file that is not regular, from its ``st_mode``."""
     return _KINDS.get(stat.S_IFMT(mode), "special file")
 
 
 def shown(path: bytes) -> str:
-    """A path for a message: on one line, whatever bytes it has."""
+    """Format a path for a message, on one line whatever its bytes."""
     return on_one_line(class_text(path))
 
 
@@ -41,7 +41,7 @@ def open_regular(path: bytes) -> BinaryIO:
     Raises
     ------
     SourceError
-        It cannot be opened, or is not a regular file.
+        The file cannot be opened, or is not a regular file.
     """
     try:
         fd = os.open(path, _FLAGS)
@@ -52,41 +52,43 @@ def open_regular(path: bytes) -> BinaryIO:
     mode = os.fstat(fd).st_mode
     if not stat.S_ISREG(mode):
         os.close(fd)
-        raise SourceError(f"{shown(path)} is a {kind(mode)}, not a file", "remove or replace it")
+        raise SourceError(
+            f"{shown(path)} is a {file_kind(mode)}, not a file", "remove or replace it"
+        )
     return os.fdopen(fd, "rb")
 
 
 def read_image_bytes(
     root: Path, path: bytes, offset: int, length: int, mtime_ns: int, limit: int
 ) -> bytes:
-    """All bytes of one image, if the file still is what the listing says.
+    """Read the bytes of one image, if its file has not changed since it was listed.
 
     Parameters
     ----------
     root : Path
-        The source.
+        Folder of the source.
     path : bytes
-        File (or archive), relative to ``root``.
+        Path of the file or archive, relative to ``root``.
     offset : int
         First byte inside the archive, or ``WHOLE_FILE``.
     length : int
-        Bytes of the image; 0 where the file was absent.
+        Size of the image in bytes; 0 if the file was missing.
     mtime_ns : int
-        Time of last change of the file or archive in ns; 0 where it was absent.
+        Time of the last change of the file or archive in ns; 0 if it was missing.
     limit : int
-        Longest image that is read, in bytes.
+        Largest image that is read, in bytes.
 
     Returns
     -------
     bytes
-        Exactly ``length`` of them.
+        Exactly ``length`` bytes.
 
     Raises
     ------
     ImageDefect
         ``missing``, ``unreadable``, ``not_a_file``, ``too_large`` or ``empty``.
     SourceChangedError
-        The file is no longer the one that was listed.
+        The file has changed since it was listed.
     """
     full = os.path.join(os.fsencode(root), path)
     listed = (length, mtime_ns) != (0, 0)
@@ -110,7 +112,7 @@ def read_image_bytes(
 
 def _open_failure(full: bytes, error: OSError, listed: bool) -> Exception:
     if error.errno in (errno.ENOENT, errno.ENOTDIR):
-        # A disk that went away must stop the run, not reject every image on it.
+        # A disk that disappears must stop the run, not reject every image on it.
         return _changed(full, "is gone") if listed else ImageDefect("missing", "no such file")
     if error.errno == errno.ENXIO:
         return _special_file(full, os.stat(full).st_mode, listed)
@@ -119,8 +121,8 @@ def _open_failure(full: bytes, error: OSError, listed: bool) -> Exception:
 
 def _special_file(full: bytes, mode: int, listed: bool) -> Exception:
     if listed:
-        return _changed(full, f"is now a {kind(mode)}")
-    return ImageDefect("not_a_file", f"is a {kind(mode)}")
+        return _changed(full, f"is now a {file_kind(mode)}")
+    return ImageDefect("not_a_file", f"is a {file_kind(mode)}")
 
 
 def _check_unchanged(

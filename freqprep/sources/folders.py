@@ -1,4 +1,4 @@
-"""Walk folders of images: which entries are images, which are not, and never twice in a loop."""
+"""Walks over folders of images: which entries are images, and no loops of links."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from freqprep.errors import SourceError
-from freqprep.sources.by_class import Image
-from freqprep.sources.files import kind, open_regular, shown
+from freqprep.sources.by_class import ImageEntry
+from freqprep.sources.files import file_kind, open_regular, shown
 from freqprep.sources.listing import WHOLE_FILE, class_text
 
 EXTENSIONS = frozenset(
@@ -22,7 +22,7 @@ EXTENSIONS = frozenset(
 """File name extensions of images, in lower case."""
 
 SNIFFED = 16
-"""Bytes of a file that ``looks_like_image`` needs."""
+"""Number of bytes that `looks_like_image` needs."""
 
 _SYSTEM_ENTRIES = frozenset(
     b"thumbs.db ehthumbs.db desktop.ini icon\r __macosx @eadir #recycle @recycle $recycle.bin"
@@ -32,14 +32,14 @@ _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"II*\0", b"MM\0*
 
 
 class Folder(NamedTuple):
-    """A folder inside a source.
+    """Folder inside a source.
 
     Attributes
     ----------
     path : bytes
-        Relative to the source's root; empty for the root itself.
+        Path relative to the source; empty for the source itself.
     trail : frozenset of (int, int)
-        Device and inode of the folder and of all folders above it, up to the root.
+        Device and inode of the folder and of all folders above it, up to the source.
     """
 
     path: bytes
@@ -47,39 +47,38 @@ class Folder(NamedTuple):
 
 
 class Level(NamedTuple):
-    """What one folder holds, the folders below it not opened.
+    """Content of one folder, without that of the folders below it.
 
     Attributes
     ----------
     folder : Folder
     folders : dict of bytes to Folder
-        By name.
-    images : list of Image
-        Entries that are images by name or content, folders apart; keys are their names.
-    image_folders : list of Image
-        Folders with the name of an image: a row each, which is rejected later, besides what lies
-        inside.
+        Folders in it, by name.
+    images : list of ImageEntry
+        Entries that are images by name or content, except folders; keys are their names.
+    image_folders : list of ImageEntry
+        Folders with the name of an image: each is also a row, which is rejected later.
     files : dict of bytes to stat_result or None
         All other entries; None for a broken link.
     ignored : Counter
-        What was not listed.
+        Entries that were not listed: description -> count.
     """
 
     folder: Folder
     folders: dict[bytes, Folder]
-    images: list[Image]
-    image_folders: list[Image]
+    images: list[ImageEntry]
+    image_folders: list[ImageEntry]
     files: dict[bytes, os.stat_result | None]
     ignored: Counter[str]
 
 
 class Levels:
-    """The upper folders of a source, each listed once, when it is first asked for.
+    """Folders of a source, each listed once, on first use.
 
     Parameters
     ----------
     root : Path
-        The source.
+        Folder of the source.
     """
 
     def __init__(self, root: Path) -> None:
@@ -87,33 +86,33 @@ class Levels:
         self._known: dict[bytes, Level] = {}
 
     def at(self, folder: Folder) -> Level:
-        """What ``folder`` holds."""
+        """Return the content of a folder."""
         if folder.path not in self._known:
             self._known[folder.path] = level(self.root, folder)
         return self._known[folder.path]
 
-    def images(self, folder: Folder, ignored: Counter[str]) -> list[Image]:
-        """As `images`; what is known already is not listed again."""
+    def images(self, folder: Folder, ignored: Counter[str]) -> list[ImageEntry]:
+        """Return all images in a folder as `images` does, without listing known folders again."""
         return images(self.root, folder, ignored, self._known)
 
     def path(self, folder: Folder) -> Path:
-        """Where ``folder`` is, not relative to the source."""
+        """Return the path of a folder, not relative to the source."""
         return self.root / os.fsdecode(folder.path)
 
     def above(self, level: Level) -> list[Level]:
-        """The folders listed on the way from the source to ``level``, itself not among them."""
+        """Return the listed folders above ``level``, from the source down."""
         path = level.folder.path
-        ends = [0] + [place for place, byte in enumerate(path) if byte == ord("/")] if path else []
+        ends = [0] + [end for end, byte in enumerate(path) if byte == ord("/")] if path else []
         return [self._known[path[:end]] for end in ends if path[:end] in self._known]
 
 
 def top(root: Path) -> Folder:
-    """The root of a source.
+    """Return the folder of a source itself.
 
     Raises
     ------
     SourceError
-        It does not exist or is not a folder.
+        The source does not exist or is not a folder.
     """
     try:
         status = os.stat(root)
@@ -133,12 +132,12 @@ def top(root: Path) -> Folder:
 def scan(
     root: Path, folder: Folder, ignored: Counter[str]
 ) -> Iterator[tuple[bytes, os.stat_result | None]]:
-    """Name and status (links followed; None where there is none) of each visible entry.
+    """Yield name and status of each visible entry; the status of a broken link is None.
 
     Raises
     ------
     SourceError
-        The folder cannot be listed: what it holds would be lost without a word.
+        The folder cannot be listed; its content would be lost silently.
     """
     full = os.path.join(os.fsencode(root), folder.path)
     try:
@@ -160,7 +159,7 @@ def scan(
 
 
 def subfolder(folder: Folder, name: bytes, status: os.stat_result) -> Folder | None:
-    """The folder ``name`` in ``folder``; None where it leads back to one of those above."""
+    """Return the folder ``name`` in ``folder``; None if it leads back to a folder above."""
     identity = (status.st_dev, status.st_ino)
     if identity in folder.trail:
         return None
@@ -168,7 +167,7 @@ def subfolder(folder: Folder, name: bytes, status: os.stat_result) -> Folder | N
 
 
 def below(root: Path, folder: Folder, path: bytes) -> Folder | None:
-    """The folder at ``path``, relative to ``folder``; None where there is none."""
+    """Return the folder at a path relative to ``folder``; None if there is none."""
     for name in path.split(b"/"):
         try:
             status = os.stat(os.path.join(os.fsencode(root), folder.path, name))
@@ -184,13 +183,13 @@ def below(root: Path, folder: Folder, path: bytes) -> Folder | None:
 def level(root: Path, folder: Folder) -> Level:
     """List one folder.
 
-    An entry with an image's extension is one whatever it is: what cannot be decoded is
-    rejected later, under its name, instead of vanishing here.
+    Any entry with an image's extension counts as an image: one that cannot be decoded is rejected
+    later, by name, instead of being ignored here.
 
     Raises
     ------
     SourceError
-        It cannot be listed.
+        The folder cannot be listed.
     """
     found = Level(folder, {}, [], [], {}, Counter())
     prefix = os.path.join(folder.path, b"")
@@ -211,7 +210,7 @@ def level(root: Path, folder: Folder) -> Level:
 
 
 def outside(level: Level) -> Counter[str]:
-    """Descriptions of what lies in a folder that should hold only folders."""
+    """Count, by description, the entries of a folder that should have only folders."""
     found = Counter(level.ignored)
     if level.images:
         found["image outside any class folder"] += len(level.images)
@@ -225,26 +224,30 @@ def images(
     folder: Folder,
     ignored: Counter[str],
     known: Mapping[bytes, Level] = types.MappingProxyType({}),
-) -> list[Image]:
-    """Every image in ``folder`` and the folders below, in no particular order.
+) -> list[ImageEntry]:
+    """Return all images in a folder and the folders below, in no particular order.
 
     Parameters
     ----------
     root : Path
-        The source.
+        Folder of the source.
     folder : Folder
-        Where to start; keys are relative to it.
+        Folder to start from; keys are relative to it.
     ignored : Counter
-        Counts what is not an image, by a description.
+        Counts, by description, entries that are not images.
     known : mapping of bytes to Level
-        By path, what has been listed before.
+        Folders that were listed before, by path.
+
+    Returns
+    -------
+    list of ImageEntry
 
     Raises
     ------
     SourceError
         A folder cannot be listed.
     """
-    found: list[Image] = []
+    found: list[ImageEntry] = []
     inside = len(folder.path) + 1 if folder.path else 0
     pending = [folder]
     while pending:
@@ -263,30 +266,30 @@ def images(
 
 
 def is_hidden(name: bytes) -> bool:
-    """Whether an entry is one that desktops, servers and archivers leave behind or hide."""
+    """Return whether an entry is hidden, or one that desktops, servers or archivers leave."""
     return name.startswith(b".") or name.lower() in _SYSTEM_ENTRIES
 
 
 def is_named_image(name: bytes) -> bool:
-    """Whether a name ends in an image's extension."""
+    """Return whether a name has the extension of an image."""
     _, dot, extension = name.rpartition(b".")
     return bool(dot) and extension.lower() in EXTENSIONS
 
 
 def looks_like_image(head: bytes) -> bool:
-    """Whether the first ``SNIFFED`` bytes are those of a JPEG, PNG, GIF, TIFF, BMP or WebP."""
+    """Return whether the first ``SNIFFED`` bytes are of a JPEG, PNG, GIF, TIFF, BMP or WebP."""
     if head.startswith(_SIGNATURES):
         return True
     if head.startswith(b"BM"):
-        # "BM" opens ordinary text too; only a bitmap has its four reserved bytes zero.
+        # Plain text may start with "BM", too; only bitmaps have four reserved bytes of zero.
         return head[6:10] == bytes(4)
     return head.startswith(b"RIFF") and head[8:12] == b"WEBP"
 
 
 def not_an_image(name: bytes) -> str:
-    """Description of an ignored file, by its extension."""
+    """Describe an ignored file by its extension."""
     _, dot, extension = name.rpartition(b".")
-    # Only what is a kind of file: numbered names would give a description each.
+    # Only real extensions: numbered names would have a description each.
     if dot and len(extension) <= 8 and extension.isalnum() and not extension.isdigit():
         return f"not an image (.{class_text(extension.lower())})"
     return "not an image (no known extension)"
@@ -297,7 +300,7 @@ def _not_an_image(name: bytes, status: os.stat_result | None) -> str:
         return "broken link"
     if stat.S_ISREG(status.st_mode):
         return not_an_image(name)
-    return f"not an image ({kind(status.st_mode)})"
+    return f"not an image ({file_kind(status.st_mode)})"
 
 
 def _is_image_by_content(root: Path, path: bytes, status: os.stat_result | None) -> bool:
@@ -307,10 +310,10 @@ def _is_image_by_content(root: Path, path: bytes, status: os.stat_result | None)
         with open_regular(os.path.join(os.fsencode(root), path)) as file:
             return looks_like_image(file.read(SNIFFED))
     except (SourceError, OSError):
-        return True  # perhaps an image: its row will be rejected with the reason
+        return True  # possibly an image: its row is rejected later with the reason
 
 
-def _image(key: bytes, path: bytes, status: os.stat_result | None) -> Image:
+def _image(key: bytes, path: bytes, status: os.stat_result | None) -> ImageEntry:
     if status is None or not stat.S_ISREG(status.st_mode):
-        return Image(key, path, WHOLE_FILE, 0, 0)
-    return Image(key, path, WHOLE_FILE, status.st_size, status.st_mtime_ns)
+        return ImageEntry(key, path, WHOLE_FILE, 0, 0)
+    return ImageEntry(key, path, WHOLE_FILE, status.st_size, status.st_mtime_ns)

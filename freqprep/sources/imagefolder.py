@@ -6,9 +6,9 @@
     ROOT/train/CLASS/.../IMAGE           several splits
     ROOT/val/CLASS/.../IMAGE
 
-Folders around these are passed (`freqprep.sources.wrapping`). A folder is a split if its name
-says so (`freqprep.sources.split_names`) and there are folders in it: a class that happens to be
-called "train" holds images. What the classes are is judged in `freqprep.sources.class_doubts`.
+Folders around these are skipped (`freqprep.sources.wrapping`). A folder is a split if it is named
+like one (`freqprep.sources.split_names`) and has folders in it: a class that happens to be called
+"train" has images. `freqprep.sources.class_doubts` checks whether folders are meant as classes.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from freqprep.sources.by_class import ClassSplit, ListImages, by_label, discover
 from freqprep.sources.class_doubts import split_named
 from freqprep.sources.files import shown
 from freqprep.sources.folders import Folder, Level, Levels, outside
-from freqprep.sources.listing import Discovered, class_text, normalise_split
+from freqprep.sources.listing import Discovered, class_text
 from freqprep.sources.other_kinds import refuse_coco, refuse_kaggle_imagenet, remedy_for_flat
-from freqprep.sources.split_names import split_folders
+from freqprep.sources.split_names import normalise_split, split_folders
 from freqprep.sources.tiny_imagenet import VAL_LABELS, val_labels, wnid_names
 from freqprep.sources.wrapping import path_text, split_level, unwrapped
 
@@ -35,13 +35,13 @@ from freqprep.sources.wrapping import path_text, split_level, unwrapped
 def discover(root: Path, split: str | None) -> Discovered:
     """List the class folders under ``root``; see `freqprep.sources.listing.Source`.
 
-    What lies beside the splits or classes counts as ignored in each split.
+    Entries beside the splits or classes count as ignored in each split.
 
     Raises
     ------
     SourceError
-        There are no class folders, no images, or no such split; names collide; a split's images
-        are in no class folders; or it is a data set of another kind.
+        There are no class folders, no images or no such split; names collide; the images of a
+        split are not in class folders; or the data set is of another kind.
     """
     levels = Levels(root)
     home = unwrapped(levels)
@@ -114,19 +114,19 @@ def _without_splits(
 
 @dataclasses.dataclass(frozen=True)
 class _Splits:
-    """Folders of splits, at least one of them with class folders.
+    """Folders of splits, at least one of which has class folders.
 
     Attributes
     ----------
     levels : Levels
     home : Level
-        What holds the splits.
+        Folder with the splits.
     named : dict of bytes to str
         Folder -> name of the split in the store.
     inside : dict of bytes to Level
-        Folder -> what holds its classes or, without any, its images.
+        Folder -> folder with its classes, or with its images if there are no classes.
     wanted : str or None
-        The split asked for.
+        Requested split.
     """
 
     levels: Levels
@@ -136,7 +136,7 @@ class _Splits:
     wanted: str | None
 
     def asked_for(self, name: bytes) -> bool:
-        """Whether a split is to be converted, or none in particular is."""
+        """Return whether a split is requested, or no split in particular."""
         text = class_text(name)
         if self.wanted is None or self.wanted == text:
             return True
@@ -177,24 +177,24 @@ def _is_in(level: Level, top: Level) -> bool:
 def _split_images(
     found: _Splits, name: bytes, level: Level, ignored: Counter[str], notes: list[str]
 ) -> dict[bytes, ListImages]:
-    """A split's classes; none where its images have no labels and need none."""
+    """Return the classes of a split; none if its images are unlabelled and need no labels."""
     if level.folders:
         return _listers(found.levels, level.folders)
     top = found.levels.at(found.home.folders[name])
-    place = path_text(found.levels, level.folder)
+    where = path_text(found.levels, level.folder)
     if not level.images:
         ignored[f"split without images ({shown(name)})"] += 1
         if found.wanted is not None and found.asked_for(name):
-            raise SourceError(f"no images in {place}", "choose another --split")
+            raise SourceError(f"no images in {where}", "choose another --split")
         return {}
-    if labels := [where for where in (top, level) if VAL_LABELS in where.files]:
+    if labels := [one for one in (top, level) if VAL_LABELS in one.files]:
         path = found.levels.path(labels[0].folder) / os.fsdecode(VAL_LABELS)
-        return by_label(place, level.images, val_labels(path))
+        return by_label(where, level.images, val_labels(path))
     count = len(level.images)
     if found.asked_for(name) and (found.wanted is not None or found.named[name] != "test"):
         raise SourceError(
             f"the {count} images of the split {shown(name)} lie in no class folders, but directly"
-            f" in {place}",
+            f" in {where}",
             remedy_for_flat(found.levels, found.home, found.inside.values())
             + "; or convert the other splits one by one with --split",
         )
@@ -208,7 +208,7 @@ def _split_images(
 
 
 def _others(found: _Splits, classes: set[bytes], ignored: Counter[str], notes: list[str]) -> None:
-    """Count what lies in folders that are no splits; refuse those with images of the classes."""
+    """Count folders that are not splits; refuse those with images of the classes."""
     levels = found.levels
     for name in sorted(found.home.folders.keys() - found.named.keys()):
         folder = found.home.folders[name]

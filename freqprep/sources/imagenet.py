@@ -1,4 +1,4 @@
-"""ImageNet (ILSVRC 2012) in the forms in which people have it.
+"""ImageNet (ILSVRC 2012) in its usual forms.
 
 ::
 
@@ -8,8 +8,8 @@
     ROOT/ILSVRC2012_img_{train,val}.tar                the original archives, not unpacked
     ROOT/train/WNID/images/..., ROOT/val/images/...    Tiny ImageNet, with val_annotations.txt
 
-Train and val may differ in form. Whatever the form, an image's key is WNID/FILE, so the same
-images give the same rows in the same order.
+Train and val may have different forms. The key of an image is always WNID/FILE, so the same images
+give the same rows in the same order.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from pathlib import Path
 
 from freqprep.errors import SourceError
 from freqprep.sources import archives, folders
-from freqprep.sources.by_class import ClassSplit, Image, ListImages, by_label, discovered
+from freqprep.sources.by_class import ClassSplit, ImageEntry, ListImages, by_label, discovered
 from freqprep.sources.files import shown
 from freqprep.sources.folders import Level, Levels
 from freqprep.sources.imagenet_labels import (
@@ -50,13 +50,14 @@ _SPLIT_TARS = {
 def discover(root: Path, split: str | None) -> Discovered:
     """List ImageNet's images under ``root``; see `freqprep.sources.listing.Source`.
 
-    The archive of a split is ignored where the split's folder is there too; a class's folder is
-    ignored where the class's archive is beside it.
+    The archive of a split is ignored if the split's folder exists as well; the folder of a class is
+    ignored if the class's archive is beside it.
 
     Raises
     ------
     SourceError
-        There is none of the forms, no such split, no label for a flat val, or a damaged archive.
+        None of the forms is found, there is no such split, a flat val has no labels, or an archive
+        is damaged.
     """
     levels = Levels(root)
     home = unwrapped(levels)
@@ -120,7 +121,7 @@ def _refuse_others(
     wanted: str | None,
     ignored: Counter[str],
 ) -> None:
-    """Count the folders that are no splits; refuse those with classes."""
+    """Count the folders that are not splits; refuse those with classes."""
     for name, folder in sorted(base.folders.items()):
         if class_text(name) in names:
             continue
@@ -150,13 +151,15 @@ def _by_wnid(levels: Levels, level: Level, source_name: str, split_name: str) ->
     ignored = Counter(level.ignored)
     ignored["folder that is not a wnid"] += len(level.folders) - len(unpacked)
     ignored["outside any class folder"] += len(level.images) + len(level.files) - len(packed)
-    # An archive is whole or an error; a folder beside it may be the rest of a broken unpacking.
+    # A damaged archive is an error; a folder beside it may be incompletely unpacked.
     ignored["folder beside its archive"] += len(unpacked.keys() & packed.keys())
     return ClassSplit(source_name, split_name, unpacked | packed, +ignored)
 
 
-def _packed_class(root: Path, archive: bytes, wnid: bytes, ignored: Counter[str]) -> list[Image]:
-    return archives.images(root, archives.whole(root, archive), ignored, wnid)
+def _packed_class(
+    root: Path, archive: bytes, wnid: bytes, ignored: Counter[str]
+) -> list[ImageEntry]:
+    return archives.images(root, archives.archive_span(root, archive), ignored, wnid)
 
 
 def _archive_splits(
@@ -176,7 +179,7 @@ def _archive_splits(
         if name in have:
             ignored["archive beside its unpacked folder"] += 1
             continue
-        span = archives.whole(root, os.path.join(home.folder.path, file_name))
+        span = archives.archive_span(root, os.path.join(home.folder.path, file_name))
         met: Counter[str] = Counter()
         if name == "train":
             splits.append(ClassSplit(name, name, _inner_tars(root, span, met), met))
@@ -191,26 +194,26 @@ def _flat(
     levels: Levels,
     top: Level,
     split: ClassSplit,
-    images: list[Image],
+    images: list[ImageEntry],
     wanted: str | None,
     ignored: Counter[str],
 ) -> list[ClassSplit]:
-    """The split with its images under their classes; nothing where they need no labels.
+    """Return the split with its images grouped by class; none if they need no labels.
 
     ``top`` is the folder of the split, or that of its archive.
     """
     if not images:
         return []
-    place = f"{split.source_name} in {levels.root}"
+    where = f"{split.source_name} in {levels.root}"
     if labels := _labels(levels, top, split.name):
-        # Folders inside, which some archives have, are no part of a key: see the module's text.
-        return [dataclasses.replace(split, images=by_label(place, images, labels))]
+        # Folders inside, which some archives have, are not part of a key.
+        return [dataclasses.replace(split, images=by_label(where, images, labels))]
     if split.name != "test" and (wanted is None or normalise_split(wanted) == split.name):
         remedy = f"put {LABEL_FILES} into {levels.root}"
         if split.name != "val":
             remedy = f"put them into folders of their classes: {split.source_name}/n01440764/IMAGE"
         raise SourceError(
-            f"the {len(images)} images of {place} are in no class folders and have no labels",
+            f"the {len(images)} images of {where} are in no class folders and have no labels",
             remedy,
         )
     ignored[f"unlabelled image of {split.source_name}"] += len(images)
@@ -222,7 +225,7 @@ def _labels(levels: Levels, top: Level, split_name: str) -> LabelImages | None:
         return None
     if VAL_LABELS in top.files:
         return val_labels(levels.path(top.folder) / os.fsdecode(VAL_LABELS))
-    found = (find_labels(levels.path(place.folder)) for place in [*levels.above(top), top])
+    found = (find_labels(levels.path(level.folder)) for level in [*levels.above(top), top])
     return next((labels for labels in found if labels), None)
 
 

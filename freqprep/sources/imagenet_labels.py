@@ -1,4 +1,4 @@
-"""Labels of ImageNet's validation images, which lie in one folder or archive without classes."""
+"""Labels of ImageNet's validation images, which are in one folder or archive."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from freqprep.errors import SourceError
 from freqprep.sources.files import open_regular, shown
 
 WNID = re.compile(rb"n\d{8}")
-"""A class's id in ImageNet: n and the eight digits of its WordNet synset."""
+"""Class id of ImageNet: n and the eight digits of its WordNet synset."""
 
 LABEL_FILES = (
     "LOC_val_solution.csv (Kaggle) or ILSVRC2012_devkit_t12.tar.gz (image-net.org), packed or as a"
     " folder"
 )
-"""What gives the labels, for messages."""
+"""Files with labels, for messages."""
 
 LabelImages = Callable[[Sequence[bytes]], list[bytes]]
-"""File names of all validation images, sorted -> the wnid of each."""
+"""Function of the sorted file names of all validation images that returns their wnids."""
 
 _SOLUTION = "LOC_val_solution.csv"
 _DEVKIT = "ILSVRC2012_devkit_t12"
@@ -37,7 +37,7 @@ _NUMBER = re.compile(rb"ILSVRC2012_val_(\d{8})\.")
 
 @cache
 def class_names() -> dict[str, str]:
-    """Wnid -> English name of the 1000 classes, in sorted order; names are not unique.
+    """Return wnid -> English name of the 1000 classes, sorted; names are not unique.
 
     A name is the first lemma of the synset in WordNet.
     """
@@ -47,21 +47,21 @@ def class_names() -> dict[str, str]:
 
 
 def find_labels(root: Path) -> LabelImages | None:
-    """The labels that lie in the source, or None.
+    """Find the labels in the source; None if there are none.
 
-    Kaggle's table is looked for first: in ``root``, or beside ``ILSVRC`` where ``root`` is that
-    folder. Then the devkit's ground truth, in ``root``.
+    Kaggle's table is searched first: in ``root``, or beside ``ILSVRC`` if ``root`` is that folder.
+    Then the devkit's ground truth, in ``root``.
 
     Raises
     ------
     SourceError
-        They are there, but damaged.
+        The labels are damaged.
     """
     for folder in [root, root / "..", root / "ILSVRC"]:
         path = folder / _SOLUTION
         # The folder above belongs to the source only in Kaggle's layout.
         if path.is_file() and (folder != root / ".." or (root / "Data" / "CLS-LOC").is_dir()):
-            return partial(_by_name, path, _solution(path))
+            return partial(labels_by_name, path, _solution(path), key=_stem)
     files = _devkit(root)
     if files is None:
         return None
@@ -76,31 +76,57 @@ def _solution(path: Path) -> dict[bytes, bytes]:
     if not {"ImageId", "PredictionString"} <= set(reader.fieldnames or ()):
         raise SourceError(
             f"{path} has the columns {reader.fieldnames}, not ImageId and PredictionString",
-            "fetch it again",
+            "download it again",
         )
     wnids = {}
     for row in reader:
-        # One object after the other: wnid and four corners; all of an image are of one class.
+        # One object after the other: wnid and four corners; an image has one class only.
         wnid = (row["PredictionString"] or "").partition(" ")[0].encode()
         if not WNID.fullmatch(wnid):
             raise SourceError(
                 f"{path}, line {reader.line_num}: {row['PredictionString']!r} does not begin"
                 " with a wnid such as n01440764",
-                "fetch it again",
+                "download it again",
             )
         wnids[row["ImageId"].encode()] = wnid
     return wnids
 
 
-def _by_name(path: Path, wnids: Mapping[bytes, bytes], names: Sequence[bytes]) -> list[bytes]:
-    unknown = [name for name in names if _stem(name) not in wnids]
-    if unknown:
+def labels_by_name(
+    path: Path,
+    wnids: Mapping[bytes, bytes],
+    names: Sequence[bytes],
+    key: Callable[[bytes], bytes] = bytes,
+) -> list[bytes]:
+    """Return the wnid of each file name.
+
+    Parameters
+    ----------
+    path : Path
+        File with the labels, for messages.
+    wnids : mapping of bytes to bytes
+        Key of a file name -> wnid.
+    names : sequence of bytes
+        File names of all validation images.
+    key : callable
+        Function of a file name that returns its key; by default the name itself.
+
+    Returns
+    -------
+    list of bytes
+
+    Raises
+    ------
+    SourceError
+        A file has no label.
+    """
+    if unknown := [name for name in names if key(name) not in wnids]:
         raise SourceError(
             f"{path} has no label for {len(unknown)} of {len(names)} validation images, the first"
             f" of them {shown(unknown[0])}",
-            "remove what is not a validation image, or fetch the file again",
+            "remove what is not a validation image, or download the file again",
         )
-    return [wnids[_stem(name)] for name in names]
+    return [wnids[key(name)] for name in names]
 
 
 def _stem(name: bytes) -> bytes:
@@ -130,18 +156,18 @@ def _unpacked_devkit(path: Path) -> dict[str, bytes]:
                 if name in (_TRUTH, _META) and (content := tar.extractfile(info)):
                     files[name] = content.read()
     except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
-        raise SourceError(f"{path} is damaged or cut off: {error}", "fetch it again") from error
+        raise SourceError(f"{path} is damaged or cut off: {error}", "download it again") from error
     for name in (_TRUTH, _META):
         if name not in files:
-            raise SourceError(f"{path} holds no {name}", "fetch it again")
+            raise SourceError(f"{path} holds no {name}", "download it again")
     return files
 
 
 def _wnid_of_id(meta: bytes) -> dict[int, bytes]:
-    # Only the devkit needs it, and its import takes as long as all of freqprep's others.
+    # Only the devkit needs it, and it takes as long to import as everything else together.
     from scipy.io import loadmat
 
-    # The ids are not in the order of the wnids; meta.mat is the only place that pairs them.
+    # The ids are not in the order of the wnids; only meta.mat pairs them.
     try:
         synsets = loadmat(io.BytesIO(meta), squeeze_me=True)["synsets"].reshape(-1)
         return {
@@ -152,7 +178,7 @@ def _wnid_of_id(meta: bytes) -> dict[int, bytes]:
         # scipy raises many types on damaged files, and none of its own.
         raise SourceError(
             f"the devkit's {_META} cannot be read: {type(error).__name__}: {error}",
-            f"fetch {_DEVKIT}.tar.gz again",
+            f"download {_DEVKIT}.tar.gz again",
         ) from error
 
 
@@ -163,7 +189,7 @@ def _ground_truth(text: bytes, wnid_of_id: Mapping[int, bytes]) -> list[bytes]:
         if wnid is None or not WNID.fullmatch(wnid):
             raise SourceError(
                 f"{_TRUTH}, line {number}: {shown(line[:40])} is not the id of a class in {_META}",
-                f"fetch {_DEVKIT}.tar.gz again",
+                f"download {_DEVKIT}.tar.gz again",
             )
         wnids.append(wnid)
     return wnids
@@ -184,6 +210,6 @@ def _by_number(wnids: Sequence[bytes], names: Sequence[bytes]) -> list[bytes]:
         if not 1 <= number <= len(wnids):
             raise SourceError(
                 f"validation image {shown(name)} has no line in {_TRUTH}, which has {len(wnids)}",
-                f"remove it, or fetch {_DEVKIT}.tar.gz again",
+                f"remove it, or download {_DEVKIT}.tar.gz again",
             )
     return [wnids[number - 1] for number in numbers]

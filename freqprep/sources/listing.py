@@ -1,4 +1,4 @@
-"""What every source gives: classes, and for each split a table of its images."""
+"""Listings: the classes of a source, and a table of the images of each split."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from freqprep.ragged import Ragged
 from freqprep.sources.split_names import normalise_split
 
 WHOLE_FILE = -1
-"""Value of ``FileTable.offset`` for an image that is a file of its own."""
+"""Value of ``FileTable.offset`` for an image that is not in an archive."""
 
 
 @dataclass(frozen=True)
 class Classes:
-    """The classes of a source; a label is an index into both tuples.
+    """Classes of a source; a label is an index into both tuples.
 
     Attributes
     ----------
     ids : tuple of str or int
         Folder name, wnid or COCO category id; unique.
     names : tuple of str
-        For people; not always unique.
+        Names for people; not always unique.
     """
 
     ids: tuple[str | int, ...]
@@ -42,20 +42,19 @@ class Classes:
 
 @dataclass(frozen=True)
 class FileTable:
-    """Where the bytes of each image are.
+    """Position of the bytes of each image.
 
     Attributes
     ----------
     paths : Ragged of uint8
-        File, relative to the source's root, as the bytes the system uses. For an image inside
-        an archive: the archive.
+        Path of the file or archive, relative to the source, as the system's bytes.
     offset : ndarray of int64, shape (n,)
         First byte inside the archive, or ``WHOLE_FILE``.
     length : ndarray of int64, shape (n,)
-        Bytes of the image; 0 where the file is absent or not a regular one.
+        Size of the image in bytes; 0 if the file is missing or not a regular one.
     mtime_ns : ndarray of int64, shape (n,)
-        Time of last change of the file (or archive) in ns; 0 where the file is absent or not a
-        regular one.
+        Time of the last change of the file or archive in ns; 0 if it is missing or not a regular
+        one.
     """
 
     paths: Ragged
@@ -69,23 +68,23 @@ class FileTable:
 
 @dataclass(frozen=True)
 class Objects:
-    """Annotated objects of all images of a split, in the source image's pixels.
+    """Annotated objects of the images of a split, in pixels of the source images.
 
-    ``n`` images, ``m`` objects; image ``i`` owns objects ``offsets[i]:offsets[i + 1]``.
+    ``n`` images, ``m`` objects; image ``i`` has the objects ``offsets[i]:offsets[i + 1]``.
 
     Attributes
     ----------
     offsets : ndarray of int64, shape (n + 1,)
     box : ndarray of float64, shape (m, 4)
-        x, y, width, height in pixels, as COCO has them.
+        x, y, width and height in pixels, as in COCO.
     label : ndarray of int64, shape (m,)
         Index into the classes.
     area : ndarray of float64, shape (m,)
-        Square pixels.
+        Area in square pixels.
     iscrowd : ndarray of bool, shape (m,)
     annotation_id : ndarray of int64, shape (m,)
     annotation : Ragged of uint8, m rows
-        The source's own annotation object as compact UTF-8 JSON, unknown keys included.
+        Annotation of the source as compact UTF-8 JSON, unknown keys included.
     """
 
     offsets: np.ndarray
@@ -99,7 +98,7 @@ class Objects:
 
 @dataclass(frozen=True)
 class Listing:
-    """One split of a source, in an order that does not depend on the file system.
+    """Images of one split of a source, in an order that does not depend on the file system.
 
     Attributes
     ----------
@@ -110,18 +109,17 @@ class Listing:
     keys : Ragged of uint8
         Unique key of each image: ``class/file`` or COCO's ``file_name``, as bytes.
     labels : ndarray of int64, shape (n,)
-        Index into the classes; -1 where an image has none of its own (detection).
+        Index into the classes; -1 for an image without a label (detection).
     files : FileTable
     image_ids : ndarray of int64, shape (n,), or None
-        The source's own ids (COCO).
+        Image ids of the source (COCO).
     stated_sizes : ndarray of int32, shape (n, 2), or None
-        Height and width that the annotation states.
+        Height and width that the annotations state.
     objects : Objects or None
     ignored : dict of str to int
-        What lay in the folder and is not an image of this split: description -> count.
+        Entries of the folder that are not images of this split: description -> count.
     named_paths : dict of str to str
-        Paths in the source that the user named, by option: relative to its root where they lie
-        in it, else absolute.
+        Paths that the user named, by option: relative to the source if inside it, else absolute.
     """
 
     name: str
@@ -140,14 +138,14 @@ class Listing:
 
 
 class Doubt(NamedTuple):
-    """Classes that may not be what the user means; an error unless the user lists them.
+    """Classes that the user may not mean; an error unless the user lists them.
 
     Attributes
     ----------
     classes : frozenset of str or int
-        Class ids; with all of them in ``--classes`` the doubt is settled.
+        Class ids; if all are in ``--classes``, there is no error.
     message, remedy : str
-        Of the error.
+        Message and remedy of the error.
     """
 
     classes: frozenset[str | int]
@@ -157,14 +155,14 @@ class Doubt(NamedTuple):
 
 @dataclass(frozen=True)
 class Discovered:
-    """A whole source: its classes, and its splits by name.
+    """Content of a source: its classes, and its splits by name.
 
     Attributes
     ----------
     classes : Classes
     listings : dict of str to Listing
     notes : tuple of str
-        How the folder was understood and what to look at, a line each.
+        Notes on how the folder was understood, and warnings, a line each.
     doubts : tuple of Doubt
     """
 
@@ -175,9 +173,9 @@ class Discovered:
 
 
 class Source(Protocol):
-    """A kind of source is one function that lists what a folder holds.
+    """Function that lists the content of a source of one kind.
 
-    It reads names, sizes and labels, but decodes nothing.
+    It reads names, sizes and labels, and decodes nothing.
     """
 
     def __call__(self, root: Path, split: str | None) -> Discovered:
@@ -186,15 +184,19 @@ class Source(Protocol):
         Parameters
         ----------
         root : Path
-            The folder named by the user.
+            Folder that the user named.
         split : str or None
-            Keep only this split (a name in the store or in the source). Where the source has
-            no split folders, it is the name to give; None then means ``train``.
+            List only this split (a name in the store or in the source). If the source has no
+            splits, this is the name of the split, by default ``train``.
+
+        Returns
+        -------
+        Discovered
 
         Raises
         ------
         SourceError
-            Nothing usable is there, or labels or annotations are missing or malformed.
+            Nothing usable is found, or labels or annotations are missing or malformed.
         """
 
 
@@ -204,23 +206,27 @@ def choose_splits(
     root: Path,
     names: Mapping[str, str] = types.MappingProxyType({}),
 ) -> dict[str, str]:
-    """Name in the store -> name in the source, of the splits to convert.
+    """Choose the splits to convert: name in the store -> name in the source.
 
     Parameters
     ----------
     found : iterable of str
         Names in the source.
     wanted : str or None
-        Keep only this one: a name in the source, or else one in the store.
+        Choose only this split: a name in the source, or else one in the store.
     root : Path
-        The source, for messages.
+        Folder of the source, for messages.
     names : mapping of str to str
-        Name in the source -> name in the store, where it is not that of `normalise_split`.
+        Name in the source -> name in the store, if not that of `normalise_split`.
+
+    Returns
+    -------
+    dict of str to str
 
     Raises
     ------
     SourceError
-        ``wanted`` is not there, or two splits would get the same name in the store.
+        There is no split ``wanted``, or two splits would have one name in the store.
     """
     found = sorted(found)
     if wanted in found:
@@ -245,12 +251,12 @@ def choose_splits(
 
 
 def class_text(name: bytes) -> str:
-    r"""A folder's name as text; bytes that are not UTF-8 appear as ``\xNN``."""
+    r"""Return a folder name as text; bytes that are not UTF-8 become ``\xNN``."""
     return name.decode("utf-8", "backslashreplace")
 
 
 def file_table(root: Path, paths: list[bytes]) -> FileTable:
-    """Sizes and times of whole files; what is not a regular file gets length 0, time 0.
+    """List files with sizes and times; both are 0 for what is not a regular file.
 
     ``paths`` are relative to ``root``; links are followed.
     """

@@ -1,4 +1,4 @@
-"""Data sets of another kind than class folders, known by their files, and their remedies."""
+"""Errors and remedies for data sets that are not class folders, known by their files."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from freqprep.errors import SourceError
 from freqprep.sources import folders
+from freqprep.sources.files import shown
 from freqprep.sources.folders import Level, Levels
 from freqprep.sources.imagenet_labels import WNID
 from freqprep.sources.wrapping import path_text
@@ -30,38 +31,38 @@ def refuse_coco(levels: Levels, home: Level, splits: Iterable[Level]) -> None:
     ----------
     levels : Levels
     home : Level
-        What holds the splits.
+        Folder with the splits.
     splits : iterable of Level
-        What the splits' folders hold.
+        Folders of the splits.
 
     Raises
     ------
     SourceError
         There are COCO annotations in ``home``, its folder ``annotations``, or a split.
     """
-    found = [(place, name) for place in (home, *splits) for name in place.files]
-    marks = [(place, name) for place, name in found if _COCO_FILE.fullmatch(name)]
+    found = [(level, name) for level in (home, *splits) for name in level.files]
+    marks = [(level, name) for level, name in found if _COCO_FILE.fullmatch(name)]
     for name, folder in home.folders.items():
         if name.lower() == b"annotations":
             inside = levels.at(folder)
             marks += [(inside, f) for f in inside.files if _COCO_IN_ANNOTATIONS.fullmatch(f)]
     if marks:
-        place, name = min(marks, key=lambda mark: (mark[0].folder.path, mark[1]))
+        level, name = min(marks, key=lambda mark: (mark[0].folder.path, mark[1]))
         source = path_text(levels, home.folder)
         raise SourceError(
-            f"{path_text(levels, place.folder)} has COCO annotations ({folders.shown(name)})",
+            f"{path_text(levels, level.folder)} has COCO annotations ({shown(name)})",
             f"use freqprep convert coco {source} STORE; or, to take folders as classes, move the"
             " annotations out of SOURCE",
         )
 
 
 def refuse_kaggle_imagenet(levels: Levels, home: Level) -> None:
-    """Refuse ImageNet as Kaggle has it.
+    """Refuse Kaggle's form of ImageNet.
 
     Raises
     ------
     SourceError
-        There is its ``Data/CLS-LOC``.
+        The folder ``Data/CLS-LOC`` exists.
     """
     for path in (b"ILSVRC/Data/CLS-LOC", b"Data/CLS-LOC"):
         if folders.below(levels.root, home.folder, path):
@@ -72,37 +73,37 @@ def refuse_kaggle_imagenet(levels: Levels, home: Level) -> None:
             )
 
 
-def is_imagenet(places: Iterable[Level]) -> bool:
-    """Whether files of ImageNet, or folders of its classes, are in any of the folders."""
+def is_imagenet(levels: Iterable[Level]) -> bool:
+    """Return whether a folder has files of ImageNet or folders of its classes."""
     return any(
         _IMAGENET_FILE.fullmatch(name) or WNID.fullmatch(name)
-        for place in places
-        for name in (*place.files, *place.folders)
+        for level in levels
+        for name in (*level.files, *level.folders)
     )
 
 
 def remedy_for_flat(levels: Levels, home: Level, splits: Iterable[Level]) -> str:
-    """Remedy for images that lie in no class folders, by what else is there."""
-    places = [home, *splits]
-    if is_imagenet(places):
+    """Return the remedy for images outside class folders, which depends on what else exists."""
+    all_levels = [home, *splits]
+    if is_imagenet(all_levels):
         return f"use freqprep convert imagenet {_source(levels)} STORE"
-    packed = sorted(name for place in places for name in place.files if _PACKED.fullmatch(name))
+    packed = sorted(name for one in all_levels for name in one.files if _PACKED.fullmatch(name))
     if packed and not home.folders:
-        return f"unpack {folders.shown(packed[0])}"
+        return f"unpack {shown(packed[0])}"
     remedy = "put each image into the folder of its class: train/CLASS/IMAGE"
     labels = sorted(
         name
-        for place in places
-        for name in place.files
+        for one in all_levels
+        for name in one.files
         if _LABELS.fullmatch(name) and not _NO_LABELS.fullmatch(name)
     )
     if labels:
-        remedy += f"; labels in files such as {folders.shown(labels[0])} are not read"
+        remedy += f"; labels in files such as {shown(labels[0])} are not read"
         if any(name.lower().endswith(b".json") for name in labels):
             remedy += ", but those of objects, in COCO's form, are by freqprep convert coco"
     return remedy
 
 
 def _source(levels: Levels) -> str:
-    # Labels may lie above the folder that holds the splits.
-    return folders.shown(bytes(levels.root))
+    # Labels may be above the folder with the splits.
+    return shown(bytes(levels.root))

@@ -1,4 +1,4 @@
-"""Names of splits: what a folder called ``Testing``, ``train_set`` or ``seg_val`` is."""
+"""Names of splits, such as ``Testing``, ``train_set`` or ``seg_val``."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ _SPLIT = re.compile(f"{_AFFIX}*({'|'.join(sorted(_WORDS, reverse=True))}){_AFFIX
 
 
 def split_word(name: str) -> str | None:
-    """train, val or test where that is all that a name says, else None.
+    """Return train, val or test if a name means just that, else None.
 
-    Case, digits, punctuation and common additions do not count: ``Training``, ``val2017``,
+    Case, digits, punctuation and common affixes do not count: ``Training``, ``val2017``,
     ``test_images``, ``seg_train``, ``ILSVRC2012_img_val``.
     """
     match = _SPLIT.fullmatch(name.lower())
@@ -37,15 +37,15 @@ def split_word(name: str) -> str | None:
 
 
 def normalise_split(name: str) -> str:
-    """Name of a split in the store for its name in a source (``val2017`` -> ``val``)."""
+    """Return the name in the store for the name of a split in a source (``val2017`` -> ``val``)."""
     return split_word(name) or name
 
 
 def split_folders(names: Iterable[str]) -> dict[str, str]:
-    """Those of some sibling names that are splits' -> name of the split in the store.
+    """Return which of sibling names are splits, with their names in the store.
 
-    Besides those that `split_word` knows, names that differ in the word alone are splits
-    together: ``signs_train`` and ``signs_test``.
+    Besides names that `split_word` knows, names that differ only in the word for the split are
+    splits: ``signs_train`` and ``signs_test``.
     """
     names = sorted(names)
     found = {name: word for name in names if (word := split_word(name))}

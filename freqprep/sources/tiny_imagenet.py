@@ -1,29 +1,29 @@
-"""The text files of Tiny ImageNet: labels of its flat val, names of its classes."""
+"""Text files of Tiny ImageNet: labels of its flat val, and names of its classes."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection
 from functools import partial
 from pathlib import Path
 
 from freqprep.errors import SourceError
 from freqprep.sources.files import open_regular, shown
 from freqprep.sources.folders import Level, Levels
-from freqprep.sources.imagenet_labels import WNID, LabelImages, class_names
+from freqprep.sources.imagenet_labels import WNID, LabelImages, class_names, labels_by_name
 
 VAL_LABELS = b"val_annotations.txt"
-"""Lies in val's folder."""
+"""File with the labels, in the folder of val."""
 
 _MARKS = {b"wnids.txt", b"words.txt"}
 
 
 def val_labels(path: Path) -> LabelImages:
-    """The labels in a ``val_annotations.txt``: a line is file name, wnid and box, between tabs.
+    """Read the labels in a ``val_annotations.txt``: lines of file name, wnid and box, with tabs.
 
     Raises
     ------
     SourceError
-        A line is something else.
+        A line has another form.
     """
     wnids: dict[bytes, bytes] = {}
     for number, line in enumerate(_lines(path), start=1):
@@ -33,37 +33,31 @@ def val_labels(path: Path) -> LabelImages:
             raise SourceError(
                 f"{path}, line {number}: {shown(line[:60])} is not a file name and a wnid such as"
                 " n01443537 with a tab between",
-                "fetch it again",
+                "download it again",
             )
         if wnids.setdefault(name, wnid) != wnid:
             raise SourceError(
-                f"{path}, line {number}: another wnid for {shown(name)}", "fetch it again"
+                f"{path}, line {number}: another wnid for {shown(name)}", "download it again"
             )
-    return partial(_labels, path, wnids)
-
-
-def _labels(path: Path, wnids: Mapping[bytes, bytes], names: Sequence[bytes]) -> list[bytes]:
-    if unknown := [name for name in names if name not in wnids]:
-        raise SourceError(
-            f"{path} has no label for {len(unknown)} of {len(names)} images, the first of them"
-            f" {shown(unknown[0])}",
-            "remove what is not a validation image, or fetch the file again",
-        )
-    return [wnids[name] for name in names]
+    return partial(labels_by_name, path, wnids)
 
 
 def wnid_names(levels: Levels, home: Level, ids: Collection[bytes]) -> dict[str, str]:
-    """Wnid -> English name, where the data set is Tiny ImageNet or a part of it.
+    """Return wnid -> English name if the data set is Tiny ImageNet or a part of it, else nothing.
 
-    Names are those of its ``words.txt``, the first lemma of each, or else the packaged ones.
+    Names are the first lemmas of its ``words.txt``, or else those in this package.
 
     Parameters
     ----------
     levels : Levels
     home : Level
-        The folder that holds the splits.
+        Folder with the splits.
     ids : collection of bytes
-        Class folders; there are no names unless all are wnids.
+        Class folders; the result is empty unless all are wnids.
+
+    Returns
+    -------
+    dict of str to str
     """
     if not home.files.keys() & _MARKS or not all(map(WNID.fullmatch, ids)):
         return {}

@@ -1,4 +1,4 @@
-"""Folders around the data: down to the one that holds the splits or classes."""
+"""Folders around the data, down to the one with the splits or classes."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _ARCHIVE = re.compile(rb"(ILSVRC2012_img_\w+|" + WNID.pattern + rb")\.tar")
 
 
 def unwrapped(levels: Levels) -> Level:
-    """The folder of the data: the source, or the only folder in it that holds folders, and so on.
+    """Return the folder of the data: the source, or its only folder if that has folders, and so on.
 
-    A split's folder is never a wrapper, unless it holds several splits itself; nor is one beside
-    ImageNet's archives, or a class of ImageNet.
+    The folder of a split is not a wrapper unless it has several splits itself; nor is a folder
+    beside ImageNet's archives, or a class of ImageNet.
     """
     here = levels.at(top(levels.root))
     while len(here.folders) == 1 and not any(map(_ARCHIVE.fullmatch, here.files)):
@@ -36,18 +36,22 @@ def unwrapped(levels: Levels) -> Level:
 
 
 def split_level(levels: Levels, folder: Folder, elsewhere: Collection[bytes]) -> Level:
-    """The folder of a split's classes or, where it has none, of its images.
+    """Return the folder with the classes of a split, or with its images if it has none.
 
-    Below ``folder`` one more of the same name is passed, one such as ``images``, and any that is
-    alone and holds nothing but folders.
+    Below ``folder``, one more folder of the same name is skipped, one such as ``images``, and any
+    only folder that has nothing but folders.
 
     Parameters
     ----------
     levels : Levels
     folder : Folder
-        Of the split.
+        Folder of the split.
     elsewhere : collection of bytes
-        Classes of other splits, which are no wrappers here.
+        Classes of other splits, which are not wrappers here.
+
+    Returns
+    -------
+    Level
     """
     here = levels.at(folder)
     own = folder.path.rpartition(b"/")[2]
@@ -63,7 +67,7 @@ def split_level(levels: Levels, folder: Folder, elsewhere: Collection[bytes]) ->
 
 
 def path_text(levels: Levels, folder: Folder) -> str:
-    """A folder of the source, for messages."""
+    """Format a folder of the source for messages."""
     return shown(
         os.path.join(bytes(levels.root), folder.path) if folder.path else bytes(levels.root)
     )

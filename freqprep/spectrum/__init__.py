@@ -1,4 +1,4 @@
-"""The frequency domain itself: pure numpy, no files, no state.
+"""Frequency domain: DCT, channels, quantization. Pure numpy, no files, no state.
 
 ``color`` turns RGB into YCbCr and back, ``dct`` pixels into coefficients and back, ``channels``
 names and orders the 192 frequency channels, ``quantization`` turns coefficients into stored

@@ -73,7 +73,7 @@ RULES = {
     "triangle-N": "N channels, two thirds of them luma, lowest v + h first",
     "zigzag-Y+Cb+Cr": "the first so many of each component in zigzag order",
 }
-"""Patterns of names that stand for selections by a rule, and the rules."""
+"""Patterns of names of selections by a rule, and what the rules select."""
 
 _REMEDY = (
     f"known selections: {', '.join([*_PAPER, 'all', *RULES])}; or channels"
@@ -102,14 +102,14 @@ STORED_POSITION = tuple(int(p) for p in np.argsort(STORED_ORDER))
 
 @dataclass(frozen=True)
 class Selection:
-    """Chosen channels, in the order asked for.
+    """Selected channels, in the order asked for.
 
     Attributes
     ----------
     indices : tuple of int
         Raster indices, 0..191, no repeats.
     name : str
-        How the selection was asked for.
+        Name by which the selection was asked for.
     """
 
     indices: tuple[int, ...]
@@ -132,36 +132,36 @@ class Selection:
 
 
 def square(side: int) -> tuple[int, ...]:
-    """Frequencies of one component with v < side and h < side, in raster order."""
+    """List the frequencies of one component with v < side and h < side, in raster order."""
     _check(0 <= side <= BLOCK, f"a square of side {side}: sides go from 0 to {BLOCK}")
     return tuple(BLOCK * v + h for v in range(side) for h in range(side))
 
 
 def lowest(count: int) -> tuple[int, ...]:
-    """The first ``count`` frequencies of one component in zigzag order, sorted to raster."""
+    """List the first ``count`` frequencies in zigzag order, sorted to raster order."""
     _check(0 <= count <= FREQUENCIES, f"{count} frequencies: a component has {FREQUENCIES}")
     return tuple(sorted(ZIGZAG[:count]))
 
 
 def combine(luma: Iterable[int], cb: Iterable[int], cr: Iterable[int]) -> tuple[int, ...]:
-    """Raster channel indices from the frequencies of each component."""
+    """Combine the frequencies of each component into raster channel indices."""
     per_component = (luma, cb, cr)
     return tuple(c * FREQUENCIES + k for c, ks in enumerate(per_component) for k in ks)
 
 
 def square_split(luma: int, chroma: int) -> Selection:
-    """``square-Y+C``: squares of side ``luma`` and, in Cb and Cr each, of side ``chroma``."""
+    """Select ``square-Y+C``: squares of side ``luma``, and in Cb and Cr of side ``chroma``."""
     indices = combine(square(luma), square(chroma), square(chroma))
     return Selection(indices, f"square-{luma}+{chroma}")
 
 
 def triangle_split(luma: int, chroma: int) -> Selection:
-    """Lowest v + h first (zigzag breaks ties): ``luma`` channels, and ``chroma`` in Cb and Cr."""
+    """Select the lowest v + h (zigzag breaks ties): ``luma`` channels, ``chroma`` in Cb and Cr."""
     return Selection(combine(lowest(luma), lowest(chroma), lowest(chroma)), f"{luma}+2x{chroma}")
 
 
 def triangle(count: int) -> Selection:
-    """``triangle-N``: N channels, two thirds luma as in the published 24 (16 + 4 + 4).
+    """Select ``triangle-N``: N channels, two thirds luma as in the published 24 (16 + 4 + 4).
 
     The chroma components get ``round(N / 6)`` channels each (at most 64), luma the rest.
     """
@@ -173,13 +173,13 @@ def triangle(count: int) -> Selection:
 
 
 def zigzag(luma: int, cb: int, cr: int) -> Selection:
-    """``zigzag-Y+Cb+Cr``: the first so many channels of each component in zigzag order."""
+    """Select ``zigzag-Y+Cb+Cr``: the first channels of each component in zigzag order."""
     name = f"zigzag-{luma}+{cb}+{cr}"
     return Selection(combine(lowest(luma), lowest(cb), lowest(cr)), name)
 
 
 def published(name: str) -> Selection:
-    """A published selection by name, in raster order."""
+    """Return a published selection by name, in raster order."""
     luma, chroma = _PAPER[name]
     return Selection(combine(luma, chroma, chroma), name)
 
@@ -187,7 +187,7 @@ def published(name: str) -> Selection:
 def channels(
     selection: str | Sequence[int | str] | Selection, saved: Sequence[str] = ()
 ) -> Selection:
-    """Resolve what a user writes into channels.
+    """Resolve names, indices or a pattern into a selection of channels.
 
     Parameters
     ----------
@@ -196,7 +196,7 @@ def channels(
         ``all``, ``square-Y+C``, ``triangle-N``, ``zigzag-Y+Cb+Cr``; channel names with commas
         (``y_0_0,cb_0_0``); or a sequence of raster indices or channel names.
     saved : sequence of str
-        Names saved in a store: not looked up, but suggested where one of them was misspelt.
+        Names of selections saved in a store: suggested for a misspelt name, not resolved.
 
     Returns
     -------
@@ -243,8 +243,8 @@ def _index(item: int | str | np.integer, saved: Sequence[str]) -> int:
         if item not in _INDEX:
             raise _unknown(item, saved)
         return _INDEX[item]
-    whole = isinstance(item, (int, np.integer)) and not isinstance(item, bool)
-    in_range = whole and 0 <= int(item) < CHANNELS
+    is_integer = isinstance(item, (int, np.integer)) and not isinstance(item, bool)
+    in_range = is_integer and 0 <= int(item) < CHANNELS
     _check(in_range, f"channel index {item!r} is not a whole number in 0..{CHANNELS - 1}")
     return int(item)
 

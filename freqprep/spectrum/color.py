@@ -1,4 +1,4 @@
-"""Full-range JFIF YCbCr (BT.601) and RGB.
+"""Conversion between RGB and full-range JFIF YCbCr (BT.601).
 
 Source of the formulas: ITU-T T.871 (JFIF), section 7.
 """
@@ -18,14 +18,14 @@ _TO_YCBCR = np.array(
     ]
 )
 TO_RGB = np.linalg.inv(_TO_YCBCR)
-"""Y, Cb - 128, Cr - 128 -> red, green, blue, as a matrix."""
+"""Matrix from Y, Cb - 128, Cr - 128 to red, green, blue."""
 
 _FRACTION_BITS = 16
 _FIXED = np.rint(_TO_YCBCR * 2**_FRACTION_BITS).astype(np.int32)
 
 
 def rgb_to_ycbcr(rgb: np.ndarray) -> np.ndarray:
-    """RGB to full-range YCbCr, rounded.
+    """Convert RGB to full-range YCbCr, rounded.
 
     Integer arithmetic with 16 fraction bits, so the result is the same on every machine.
     (Pillow's own conversion rounds down: half a grey level too dark on average.)
@@ -50,7 +50,7 @@ def rgb_to_ycbcr(rgb: np.ndarray) -> np.ndarray:
 
 
 def ycbcr_to_rgb(ycbcr: np.ndarray) -> np.ndarray:
-    """Full-range YCbCr to RGB.
+    """Convert full-range YCbCr to RGB.
 
     Parameters
     ----------

@@ -20,7 +20,7 @@ import numpy as np
 from freqprep.spectrum import BLOCK, FREQUENCIES
 
 PIXEL_OFFSET = 128
-"""Taken from every pixel before the transform."""
+"""Value subtracted from every pixel before the transform."""
 
 MATRIX_UNIT = 2.0**-14
 """Entries of the rounded matrix are multiples of this."""
@@ -30,16 +30,18 @@ _PARITIES = tuple((v, h) for v in (0, 1) for h in (0, 1))
 
 
 def dct_matrix_1d() -> np.ndarray:
-    """The 8-point orthonormal DCT-II matrix, float64, shape (8, 8): frequency by position."""
+    """Return the 8-point orthonormal DCT-II matrix, float64, (8, 8): frequency by position."""
     position = np.arange(BLOCK)
     frequency = position[:, None]
-    matrix = np.cos((2 * position + 1) * frequency * np.pi / (2 * BLOCK)) * np.sqrt(2 / BLOCK)
+    matrix: np.ndarray = np.cos((2 * position + 1) * frequency * np.pi / (2 * BLOCK)) * np.sqrt(
+        2 / BLOCK
+    )
     matrix[0] /= np.sqrt(2)
     return matrix
 
 
 def dct_matrix() -> np.ndarray:
-    """The rounded two-dimensional matrix.
+    """Return the rounded two-dimensional DCT matrix.
 
     Returns
     -------
@@ -48,11 +50,12 @@ def dct_matrix() -> np.ndarray:
         pixel in row y, column x of the block. Entries are multiples of `MATRIX_UNIT`.
     """
     one = dct_matrix_1d()
-    return np.rint(np.kron(one, one) / MATRIX_UNIT) * MATRIX_UNIT
+    rounded: np.ndarray = np.rint(np.kron(one, one) / MATRIX_UNIT) * MATRIX_UNIT
+    return rounded
 
 
 def grid_of(height: int, width: int) -> tuple[int, int]:
-    """Rows and columns of blocks that cover an image of ``height`` x ``width`` pixels."""
+    """Return rows and columns of blocks that cover an image of ``height`` x ``width`` pixels."""
     return -(-height // BLOCK), -(-width // BLOCK)
 
 
@@ -66,7 +69,7 @@ def pad_to_blocks(pixels: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray of uint8, shape (8 * rows, 8 * columns) or (8 * rows, 8 * columns, components)
-        The same array where nothing is missing.
+        ``pixels`` itself where no block is partial.
     """
     height, width = pixels.shape[:2]
     rows, columns = grid_of(height, width)
@@ -81,7 +84,7 @@ def pad_to_blocks(pixels: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class ForwardDCT:
-    """The transform of one plane, divided by quantization steps on the way.
+    """Forward DCT of one plane, divided by the quantization steps.
 
     Attributes
     ----------
@@ -89,7 +92,7 @@ class ForwardDCT:
         Raster index ``8 * v + h`` of each row of the result: first v and h even, then h odd,
         then v odd, then both.
     matrices : ndarray of float32, shape (4, 16, 16)
-        One product for each pair of parities.
+        A matrix for each pair of parities.
     """
 
     frequencies: np.ndarray
@@ -97,12 +100,12 @@ class ForwardDCT:
 
     @classmethod
     def divided_by(cls, steps: np.ndarray) -> ForwardDCT:
-        """Transform to coefficients / step.
+        """Make the transform to coefficients / step.
 
         Parameters
         ----------
         steps : ndarray, shape (64,)
-            In raster order of frequencies; powers of two, so that dividing stays exact.
+            Quantization steps in raster order; powers of two, so that dividing stays exact.
         """
         matrix = dct_matrix() / np.asarray(steps, np.float64)[:, None]
         raster = np.arange(FREQUENCIES).reshape(BLOCK, BLOCK)
@@ -127,11 +130,12 @@ class ForwardDCT:
         """
         rows, columns = grid_of(*plane.shape)
         folded = _fold(_positions(pad_to_blocks(plane)))
-        return (self.matrices @ folded).reshape(FREQUENCIES, rows, columns)
+        coefficients: np.ndarray = self.matrices @ folded
+        return coefficients.reshape(FREQUENCIES, rows, columns)
 
 
 def forward(plane: np.ndarray) -> np.ndarray:
-    """DCT coefficients of a plane in raster order.
+    """Compute the DCT coefficients of a plane in raster order.
 
     Parameters
     ----------
@@ -140,14 +144,14 @@ def forward(plane: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray of float32, shape (64, rows, columns)
-        Coefficient ``8 * v + h`` of every block, not quantized.
+        Coefficients of every block, not quantized; the first index is ``8 * v + h``.
     """
     transform = ForwardDCT.divided_by(np.ones(FREQUENCIES))
     return transform(plane)[np.argsort(transform.frequencies)]
 
 
 def inverse(coefficients: np.ndarray) -> np.ndarray:
-    """Pixels from DCT coefficients; not rounded, not clipped.
+    """Compute pixels from DCT coefficients; not rounded, not clipped.
 
     Parameters
     ----------
@@ -167,16 +171,16 @@ def inverse(coefficients: np.ndarray) -> np.ndarray:
 
 
 def _positions(plane: np.ndarray) -> np.ndarray:
-    """uint8 (8 * rows, 8 * columns) -> pixels minus 128, int8 (8, 8, blocks): y, x, block."""
+    """Rearrange uint8 (8 * rows, 8 * columns) to pixels - 128, int8 (8, 8, blocks): y, x, block."""
     rows, columns = grid_of(*plane.shape)
     by_position = plane.reshape(rows, BLOCK, columns, BLOCK).transpose(1, 3, 0, 2)
     blocks = by_position.reshape(BLOCK, BLOCK, rows * columns)
-    # Flipping the top bit of a byte and reading it as signed takes 128 away.
+    # Flipping the top bit of a byte and reading it as signed subtracts 128.
     return (blocks ^ PIXEL_OFFSET).view(np.int8)
 
 
 def _fold(blocks: np.ndarray) -> np.ndarray:
-    """int8 (8, 8, n) -> float32 (4, 16, n): sums and differences of mirrored pixels."""
+    """Add and subtract mirrored pixels: int8 (8, 8, n) to float32 (4, 16, n)."""
     n = blocks.shape[2]
     vertical = np.empty((2, _HALF, BLOCK, n), np.int16)
     near, far = blocks[:_HALF], blocks[: _HALF - 1 : -1]

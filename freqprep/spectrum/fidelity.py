@@ -1,4 +1,4 @@
-"""How near the stored coefficients are to the image."""
+"""Fidelity of the stored coefficients to the image."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ PEAK = 255.0
 
 
 def psnr(squared_error: np.ndarray | float, pixels: np.ndarray | int) -> np.ndarray:
-    """Peak signal-to-noise ratio.
+    """Compute the peak signal-to-noise ratio.
 
     ``10 * log10(255**2 / mean squared error)``.
 
@@ -17,7 +17,7 @@ def psnr(squared_error: np.ndarray | float, pixels: np.ndarray | int) -> np.ndar
     squared_error : array_like of float
         Sums of squared errors, of pixels or (Parseval) of orthonormal coefficients.
     pixels : array_like of int
-        Values in each sum.
+        Number of values in each sum.
 
     Returns
     -------

@@ -13,12 +13,12 @@ _SHORTEST_RUN = 64
 
 @dataclass(frozen=True)
 class Moments:
-    """Sums over the blocks that hold a valid pixel.
+    """Exact sums of codes, over the blocks that hold a valid pixel.
 
     Attributes
     ----------
     count : int
-        Blocks; the same for every channel.
+        Number of blocks; the same for every channel.
     total : ndarray of int64, shape (channels,)
         Sum of codes.
     total_squares : ndarray of int64, shape (channels,)
@@ -34,12 +34,12 @@ class Moments:
 
     @classmethod
     def zero(cls, channels: int) -> Moments:
-        """The moments of nothing."""
+        """Return the moments of no blocks."""
         return cls(0, np.zeros(channels, np.int64), np.zeros(channels, np.int64))
 
     @classmethod
     def of(cls, codes: np.ndarray, largest: int) -> Moments:
-        """Moments of codes.
+        """Sum up codes.
 
         Parameters
         ----------
@@ -67,18 +67,20 @@ class Moments:
         )
 
     def mean(self, steps: np.ndarray) -> np.ndarray:
-        """Mean coefficient of each channel, float64; ``steps`` of shape (channels,)."""
-        return self.total / max(self.count, 1) * steps
+        """Compute each channel's mean coefficient, float64; ``steps`` of shape (channels,)."""
+        mean: np.ndarray = self.total / max(self.count, 1) * steps
+        return mean
 
     def std(self, steps: np.ndarray) -> np.ndarray:
-        """Standard deviation of the coefficients of each channel, float64."""
+        """Compute the standard deviation of each channel's coefficients, float64."""
         count = max(self.count, 1)
         variance = self.total_squares / count - (self.total / count) ** 2
-        return np.sqrt(np.maximum(variance, 0)) * steps
+        std: np.ndarray = np.sqrt(np.maximum(variance, 0)) * steps
+        return std
 
 
 def exact_sums(values: np.ndarray, largest: int) -> np.ndarray:
-    """Sum of whole numbers per channel, exact in any order of adding.
+    """Sum integers per channel, exactly, in any order of adding.
 
     Parameters
     ----------
@@ -94,12 +96,12 @@ def exact_sums(values: np.ndarray, largest: int) -> np.ndarray:
 
 
 def exact_squared_sums(values: np.ndarray, largest: int) -> np.ndarray:
-    """Sum of squared whole numbers per channel, exact; as `exact_sums`."""
+    """Sum squared integers per channel, exactly; see `exact_sums`."""
     return exact_products(values, values, largest)
 
 
 def exact_products(one: np.ndarray, other: np.ndarray, largest: int) -> np.ndarray:
-    """Sum of products of whole numbers per channel, exact; as `exact_sums`."""
+    """Sum products of integers per channel, exactly; see `exact_sums`."""
     return _sum_runs(one, largest**2, np.vecdot, other)
 
 
@@ -112,9 +114,9 @@ def _sum_runs(
     if run < _SHORTEST_RUN:
         return add(*(array.astype(np.float64) for array in (values, *more)))
     arrays = [array.astype(np.float32, copy=False) for array in (values, *more)]
-    whole = blocks // run * run
-    runs = add(*(array[:, :whole].reshape(channels, -1, run) for array in arrays))
-    total = runs.sum(axis=1, dtype=np.float64)
-    if whole < blocks:
-        total += add(*(array[:, whole:] for array in arrays))
+    in_runs = blocks // run * run
+    runs = add(*(array[:, :in_runs].reshape(channels, -1, run) for array in arrays))
+    total: np.ndarray = runs.sum(axis=1, dtype=np.float64)
+    if in_runs < blocks:
+        total += add(*(array[:, in_runs:] for array in arrays))
     return total

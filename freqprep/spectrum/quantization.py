@@ -1,4 +1,4 @@
-"""Coefficients to integer codes and back: ``value = code * step``.
+"""Quantization of coefficients to integer codes: ``value = code * step``.
 
 ``int8`` takes step 8 for DC and for every frequency with v + h <= 2, and step 4 for the rest: low
 frequencies need the range, high ones the precision. Codes saturate at -128 and 127 (about 1.6e-7
@@ -13,11 +13,11 @@ from freqprep.errors import UsageError
 from freqprep.spectrum import BLOCK, COMPONENTS, FREQUENCIES
 
 PRECISIONS: dict[str, np.dtype] = {"int8": np.dtype("int8"), "int16": np.dtype("int16")}
-"""Name of a precision -> dtype of its codes."""
+"""Dtype of the codes of each precision."""
 
 
 def step_table(precision: str) -> np.ndarray:
-    """Quantization steps.
+    """Return the quantization steps of a precision.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ def step_table(precision: str) -> np.ndarray:
     Returns
     -------
     ndarray of float32, shape (192,)
-        Step of each channel in raster order; powers of two, so scaling by one is exact.
+        Step of each channel in raster order; powers of two, so that scaling is exact.
     """
     if precision not in PRECISIONS:
         raise UsageError(f"precision {precision!r} does not exist", "use int8 or int16")
@@ -44,15 +44,15 @@ def round_codes(scaled: np.ndarray, dtype: np.dtype) -> tuple[np.ndarray, int]:
     scaled : ndarray of float32
         Coefficients / step.
     dtype : dtype
-        int8 or int16: the range.
+        int8 or int16: the range of the codes.
 
     Returns
     -------
     codes : ndarray of float32
-        Nearest whole number, halves to even, clipped to the range of ``dtype``. Still float32:
-        codes are summed before they are stored.
+        Nearest integers, halves to even, clipped to the range of ``dtype``. Still float32: codes
+        are summed before they are stored.
     saturated : int
-        Codes that were clipped.
+        Number of codes that were clipped.
     """
     codes = np.rint(scaled)
     low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
@@ -63,7 +63,7 @@ def round_codes(scaled: np.ndarray, dtype: np.dtype) -> tuple[np.ndarray, int]:
 
 
 def dequantize(codes: np.ndarray, steps: np.ndarray) -> np.ndarray:
-    """Coefficients from codes.
+    """Compute coefficients from codes.
 
     Parameters
     ----------
@@ -75,4 +75,5 @@ def dequantize(codes: np.ndarray, steps: np.ndarray) -> np.ndarray:
     ndarray of float32
         Same shape as ``codes``.
     """
-    return np.multiply(codes, steps[:, None, None], dtype=np.float32)
+    coefficients: np.ndarray = np.multiply(codes, steps[:, None, None], dtype=np.float32)
+    return coefficients

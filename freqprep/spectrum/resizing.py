@@ -6,7 +6,7 @@ import numpy as np
 
 
 def resize_matrix(length: int, resized: int) -> np.ndarray:
-    """Bilinear resizing with antialiasing, as Pillow's BILINEAR and torch's ``antialias=True``.
+    """Compute antialiased bilinear weights, as Pillow's BILINEAR and torch's ``antialias=True``.
 
     The weight of a pixel falls linearly with its distance from the centre of the new pixel, over
     a half width of ``max(1, length / resized)`` pixels.
@@ -25,4 +25,5 @@ def resize_matrix(length: int, resized: int) -> np.ndarray:
     centres = (np.arange(resized)[:, None] + 0.5) * scale
     distance = np.abs(np.arange(length) + 0.5 - centres) / max(scale, 1.0)
     weights = np.clip(1 - distance, 0, None)
-    return weights / weights.sum(axis=1, keepdims=True)
+    matrix: np.ndarray = weights / weights.sum(axis=1, keepdims=True)
+    return matrix

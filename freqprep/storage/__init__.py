@@ -1,1 +1,1 @@
-"""Files that are written whole and durably, or not at all."""
+"""Files that are written atomically and durably."""

@@ -1,4 +1,4 @@
-"""Files that are whole or not there, also after a power cut; and a full disk by its name."""
+"""Atomic, durable writes of files, and a named error for a full disk."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 @dataclass(frozen=True)
 class FileEntry:
-    """One file: its length in bytes and its SHA-256 in hexadecimal."""
+    """Length of a file in bytes, and its SHA-256 in hexadecimal."""
 
     file_bytes: int
     sha256: str
@@ -29,7 +29,7 @@ class FileEntry:
 
 @contextlib.contextmanager
 def full_disk_named(where: Path) -> Iterator[None]:
-    """Turn the system's "no space", "quota" and "file too large" into `DiskFullError`."""
+    """Turn the system's errors of a full disk, quota or file size limit into `DiskFullError`."""
     try:
         yield
     except OSError as error:
@@ -37,20 +37,20 @@ def full_disk_named(where: Path) -> Iterator[None]:
             raise
         raise DiskFullError(
             f"{error.strerror} while writing to {where} ({free_bytes(where) / 1e6:.0f} MB free)",
-            "make room and run the same command again, a conversion or a training with --resume",
+            "free some space and run the command again, a conversion or a training with --resume",
         ) from None
 
 
 def free_bytes(path: Path) -> int:
-    """Free space of the disk where a path is or will be."""
-    place = Path(os.path.abspath(path))
-    while not place.exists():
-        place = place.parent
-    return shutil.disk_usage(place).free
+    """Return the free bytes of the disk that a path is or will be on."""
+    existing = Path(os.path.abspath(path))
+    while not existing.exists():
+        existing = existing.parent
+    return shutil.disk_usage(existing).free
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the folder's names durable."""
+    """Sync the entries of a folder to disk."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
@@ -59,7 +59,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def sync_file(path: Path) -> None:
-    """Make a file's content durable."""
+    """Sync the content of a file to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -68,14 +68,27 @@ def sync_file(path: Path) -> None:
 
 
 def write_parts(path: Path, parts: Iterable[bytes], aside: Path) -> FileEntry:
-    """Write a file aside, sync it, rename it into place; return its length and hash.
+    """Write a file under a temporary name, sync it, and rename it.
 
-    What was written aside is removed where that fails.
+    If that fails, the temporary file is removed.
+
+    Parameters
+    ----------
+    path : Path
+    parts : iterable of bytes
+        Content of the file.
+    aside : Path
+        Folder for the temporary file, on the same file system.
+
+    Returns
+    -------
+    FileEntry
+        Length and hash of the file.
     """
     digest = hashlib.sha256()
     written = 0
     name = aside / f"{_ASIDE}{path.name}-{secrets.token_hex(4)}"
-    # The system applies the umask: asking for it means to change it, for all threads.
+    # The system applies the umask; reading it would mean changing it, for all threads.
     descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -95,7 +108,7 @@ def write_parts(path: Path, parts: Iterable[bytes], aside: Path) -> FileEntry:
 
 
 def remove_aside(folder: Path, names: Iterable[str]) -> None:
-    """Remove what `write_parts` left of some files when its process was killed."""
+    """Remove the temporary files of `write_parts` for some files, left by killed processes."""
     for name in names:
         for path in folder.glob(f"{_ASIDE}{glob.escape(name)}-*"):
             path.unlink(missing_ok=True)

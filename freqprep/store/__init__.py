@@ -1,7 +1,7 @@
-"""The store of format 1.0: what is in it, how it is written, read and checked.
+"""The store, format 1.0: schema, writer, reader and checks.
 
-``schema`` says what a split holds, ``plan`` fixes every row and shard before work starts,
-``shard`` is the bytes of one shard, ``journal`` remembers finished shards, ``writer`` builds and
+``schema`` defines the content of a split, ``plan`` fixes every row and shard before work starts,
+``shard`` encodes and decodes one shard, ``journal`` records finished shards, ``writer`` writes and
 publishes a split, ``manifest`` lists and hashes its files, ``reader`` reads it and ``verify``
-checks it. The format itself is described in docs/format.md.
+checks it. The format is described in docs/format.md.
 """

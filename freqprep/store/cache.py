@@ -1,4 +1,4 @@
-"""The last decoded chunks, up to a number of bytes."""
+"""A cache of decoded chunks, limited by bytes."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ DEFAULT_BYTES = 256 * 2**20
 
 
 class ChunkCache:
-    """Least recently used chunks go first. Threads may share one.
+    """Cache of decoded chunks; the least recently used are dropped first. Thread-safe.
 
     A pickled copy is empty: chunks are not worth sending.
 
     Parameters
     ----------
     limit : int
-        Bytes of decoded chunks to keep.
+        Largest size of all chunks kept, in bytes.
     """
 
     def __init__(self, limit: int = DEFAULT_BYTES) -> None:
@@ -31,7 +31,7 @@ class ChunkCache:
         return ChunkCache, (self._limit,)
 
     def get(self, key: tuple[int, int]) -> np.ndarray | None:
-        """The chunk of (shard, stored position), if it is still here."""
+        """Return the chunk of (shard, stored position), or None if it is not cached."""
         with self._lock:
             chunk = self._chunks.get(key)
             if chunk is not None:
@@ -39,7 +39,7 @@ class ChunkCache:
             return chunk
 
     def put(self, key: tuple[int, int], chunk: np.ndarray) -> None:
-        """Keep a chunk; nothing larger than the limit is kept."""
+        """Add a chunk; one larger than the limit is not kept."""
         with self._lock:
             if (known := self._chunks.pop(key, None)) is not None:
                 self._held -= known.nbytes

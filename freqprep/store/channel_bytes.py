@@ -1,4 +1,4 @@
-"""Bytes that reading channels of a split takes, measured on its shards."""
+"""Bytes read from disk for channels of a split, measured on its shards."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class ChannelBytes:
     Attributes
     ----------
     totals : ndarray of int64, shape (192,)
-        In raster order, over the sampled shards.
+        Bytes over the sampled shards, channels in raster order.
     sampled, shards : int
-        Shards measured, and in all.
+        Number of shards measured, and of all shards.
     """
 
     totals: np.ndarray
@@ -32,7 +32,7 @@ class ChannelBytes:
 
     @classmethod
     def of(cls, split: Split) -> ChannelBytes:
-        """Measure up to 64 shards, evenly spread, from their indexes alone."""
+        """Measure up to 64 evenly spread shards from their indexes alone."""
         shards = np.unique(np.linspace(0, split.shards - 1, _SAMPLED_SHARDS).astype(int))
         totals = np.zeros(CHANNELS, np.int64)
         for shard in shards.tolist():
@@ -41,11 +41,11 @@ class ChannelBytes:
         return cls(totals, len(shards), split.shards)
 
     def read(self, indices: Sequence[int]) -> float:
-        """Bytes that reading some channels of the whole split takes, shard indexes included."""
+        """Estimate the bytes read for some channels of the whole split, shard indexes included."""
         total = int(self.totals[list(indices)].sum()) + INDEX_BYTES * self.sampled
         return total * self.shards / self.sampled
 
 
 def bytes_read(split: Split, indices: Sequence[int]) -> float:
-    """Bytes that reading some channels of the whole split takes, from a sample of shards."""
+    """Estimate the bytes read for some channels of the whole split from a sample of shards."""
     return ChannelBytes.of(split).read(indices)

@@ -1,4 +1,4 @@
-"""Images and annotated objects of each class of a split, counted from its small arrays."""
+"""Counts of the images and annotated objects of each class, from a split's small arrays."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ from typing import Any
 import numpy as np
 
 from freqprep.errors import CorruptStoreError
-from freqprep.store.objects import cuts
+from freqprep.store.object_table import offsets_fit
 from freqprep.store.split import Split
 
 _MOST_FLAGS = 2**24
-"""Rows by classes that are looked at at once: 16 MB."""
+"""Largest number of rows times classes per step: 16 MB."""
 
 
 @dataclass(frozen=True)
 class ObjectCounts:
-    """Annotated objects.
+    """Counts of annotated objects.
 
     Attributes
     ----------
     total : int
-        Of the images counted, crowds included.
+        Number of objects of the images counted, crowds included.
     crowds : int
-        Of these, groups under one outline (``iscrowd``).
+        Number of groups under one outline (``iscrowd``).
     masks : int or None
-        Of these, objects with a mask; None where that is not known yet.
+        Number of objects with a mask; None if not known yet.
     images, images_without : int
-        Images with at least one object, and with none.
+        Number of images with at least one object, and with none.
     in_rejected : int
-        Objects of rejected images, which no other number counts.
+        Number of objects of rejected images, which no other number includes.
     """
 
     total: int
@@ -43,18 +43,19 @@ class ObjectCounts:
 
 @dataclass(frozen=True)
 class ClassCounts:
-    """Images and objects of each class.
+    """Counts of images and objects of each class.
 
     Attributes
     ----------
     ids : tuple of str or int
     names : tuple of str
     images : tuple of int
-        Of each class; with annotated objects, images with at least one of the class.
+        Number of images of each class; with annotated objects, of those with at least one object
+        of the class.
     objects : tuple of int, or None
-        Of each class, crowds included; None without annotated objects.
+        Number of objects of each class, crowds included; None without annotated objects.
     unlabelled : int or None
-        Images without a label; None with annotated objects.
+        Number of images without a label; None with annotated objects.
     """
 
     ids: tuple[str | int, ...]
@@ -64,20 +65,18 @@ class ClassCounts:
     unlabelled: int | None
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON data: ``class_ids``, ``class_names``, ...; ``unlabelled`` as it is."""
+        """Return JSON data: ``class_ids``, ``class_names``, ..., and ``unlabelled``."""
         document = asdict(self)
         return {n if n == "unlabelled" else f"class_{n}": value for n, value in document.items()}
 
 
 def count_split(split: Split) -> tuple[ClassCounts, ObjectCounts | None]:
-    """Count the valid images of a split, and their objects.
-
-    Boxes, masks and annotations are not read.
+    """Count the valid images of a split and their objects, without reading boxes and masks.
 
     Raises
     ------
     CorruptStoreError
-        The arrays do not fit one another.
+        The arrays are not consistent.
     """
     ids, names = split.attributes.class_ids, split.attributes.class_names
     if not split.has_boxes:
@@ -85,7 +84,7 @@ def count_split(split: Split) -> tuple[ClassCounts, ObjectCounts | None]:
         return count_labels(ids, names, split.labels[split.valid]), None
     offsets, label = split.array("object_offset"), split.array("object_label")
     crowd, masks = split.array("iscrowd"), np.diff(split.array("mask_offset"))
-    fits = cuts(offsets, len(split), len(label)) and _within(label, 0, len(ids))
+    fits = offsets_fit(offsets, len(split), len(label)) and _within(label, 0, len(ids))
     fits = fits and len(label) == len(crowd) == len(masks)
     _check(fits, split, "objects that do not fit its images and classes")
     return count_objects(ids, names, split.valid, offsets, label, crowd, masks > 0)
@@ -94,7 +93,7 @@ def count_split(split: Split) -> tuple[ClassCounts, ObjectCounts | None]:
 def count_labels(
     ids: tuple[str | int, ...], names: tuple[str, ...], labels: np.ndarray
 ) -> ClassCounts:
-    """Count images by their labels: int64 (n,), -1 = none."""
+    """Count images by their labels: int64, shape (n,), -1 without a label."""
     unlabelled, *images = np.bincount(labels + 1, minlength=len(ids) + 1).tolist()
     return ClassCounts(ids, names, tuple(images), None, unlabelled)
 
@@ -108,20 +107,24 @@ def count_objects(
     crowd: np.ndarray,
     masked: np.ndarray | None = None,
 ) -> tuple[ClassCounts, ObjectCounts]:
-    """Count objects and the images that they are in.
+    """Count objects and the images that have them.
 
     Parameters
     ----------
     ids, names : tuple
-        Of the classes.
+        Ids and names of the classes.
     valid : ndarray of bool, shape (n,)
-        Images that count.
+        Whether each image counts.
     offsets : ndarray of int64, shape (n + 1,)
-        Objects of image i are ``offsets[i]`` to ``offsets[i + 1] - 1``.
+        Image i has the objects ``offsets[i]:offsets[i + 1]``.
     label : ndarray of int64, shape (m,)
-        Classes of the objects, from 0.
+        Class of each object, from 0.
     crowd, masked : ndarray of bool, shape (m,)
-        Whether each is a crowd, and whether it has a mask; perhaps not known.
+        Whether each object is a crowd, and whether it has a mask, if known.
+
+    Returns
+    -------
+    ClassCounts, ObjectCounts
     """
     classes, each = len(ids), np.diff(offsets)
     kept = np.repeat(valid, each)
@@ -140,7 +143,7 @@ def count_objects(
 
 
 def _images_of_objects(row: np.ndarray, label: np.ndarray, rows: int, classes: int) -> np.ndarray:
-    """Rows with at least one object of each class; of objects row after row. int64 (classes,)."""
+    """Count the rows with at least one object of each class; objects are sorted by row."""
     found = np.zeros(classes, np.int64)
     step = max(_MOST_FLAGS // max(classes, 1), 1)
     for first in range(0, rows, step):

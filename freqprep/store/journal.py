@@ -1,7 +1,7 @@
-"""What is known of each finished shard, one JSON line a shard, appended and synced.
+"""The journal of finished shards: one JSON line per shard, appended and synced.
 
-The journal lives beside the unfinished split and is not part of the store. A line that a crash
-tore off is dropped; its shard is then written again, to the same bytes.
+The journal lies beside the unfinished split and is not part of the store. A line cut off by a
+crash is dropped; its shard is then written again, with the same bytes.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ _ROW_COLUMNS: dict[str, tuple[str, tuple[int, ...]]] = {
 
 @dataclass(frozen=True)
 class RowResults:
-    """What was learnt of each image of a shard (or of a whole split), one entry a row.
+    """Results of converting the images of a shard or a split, one entry per row.
 
     Attributes
     ----------
     valid : ndarray of bool, shape (rows,)
     size, source_size : ndarray of int32, shape (rows, 2)
-        Height and width: of the valid pixels stored, and of the decoded image. 0 if rejected.
+        Height and width of the valid stored pixels, and of the decoded image; 0 if rejected.
     orientation : ndarray of uint8, shape (rows,)
-        EXIF orientation that was applied; 1 = none.
+        EXIF orientation that was applied; 1 if none.
     source_bytes : ndarray of int64, shape (rows,)
-        Bytes of the source file.
+        Size of the source file.
     saturated : ndarray of int32, shape (rows,)
-        Codes that were clipped.
+        Number of clipped codes.
     luma_squared_error : ndarray of float64, shape (rows,)
         Sum of squared quantization errors of Y over the blocks with a valid pixel.
     """
@@ -58,7 +58,7 @@ class RowResults:
 
     @classmethod
     def empty(cls, rows: int) -> RowResults:
-        """All rows rejected, until filled in."""
+        """Return results with all rows rejected, to be filled in."""
         columns = {
             name: np.zeros((rows, *shape), dtype) for name, (dtype, shape) in _ROW_COLUMNS.items()
         }
@@ -67,13 +67,13 @@ class RowResults:
 
     @classmethod
     def concatenate(cls, parts: list[RowResults]) -> RowResults:
-        """Rows of several shards, one after the other."""
+        """Concatenate the rows of several shards."""
         return cls(
             **{f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(cls)}
         )
 
     def rows(self, rows: range) -> RowResults:
-        """A run of rows."""
+        """Return the results of a range of rows."""
         part = slice(rows.start, rows.stop)
         return RowResults(**{f.name: getattr(self, f.name)[part] for f in fields(self)})
 
@@ -86,14 +86,14 @@ class ShardResult:
     ----------
     shard : int
     sha256 : str
-        Of the shard's file.
+        Hash of the shard's file, in hexadecimal.
     file_bytes : int
         Length of the file.
     rows : RowResults
     moments : Moments
-        In stored channel order.
+        Moments of the codes, channels in stored order.
     defects, notes : dict of int to str
-        Row -> why it was rejected; row -> what to know about a converted image.
+        Row -> reason of its rejection; row -> note on a converted image.
     """
 
     shard: int
@@ -105,7 +105,7 @@ class ShardResult:
     notes: dict[int, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON data; floats survive exactly."""
+        """Return JSON data; floats are exact."""
         return {
             "shard": self.shard,
             "sha256": self.sha256,
@@ -122,7 +122,7 @@ class ShardResult:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> ShardResult:
-        """From what `to_json` gave."""
+        """Return the result that `to_json` was called on."""
         columns = {
             name: np.array(data["rows"][name], dtype).reshape(-1, *shape)
             for name, (dtype, shape) in _ROW_COLUMNS.items()
@@ -149,14 +149,14 @@ class Journal:
     Parameters
     ----------
     path : Path
-        Created where it is not there; a torn last line is cut off.
+        Created if it does not exist; an incomplete last line is cut off.
     """
 
     def __init__(self, path: Path) -> None:
         self.finished: dict[int, ShardResult] = {}
         self._file = open(path, "a+b")  # noqa: SIM115 - closed by __exit__
         try:
-            self._file.truncate(self._read_whole_lines(path))
+            self._file.truncate(self._read_lines(path))
         except BaseException:
             self._file.close()
             raise
@@ -167,10 +167,10 @@ class Journal:
     def __exit__(self, *_: object) -> None:
         self._file.close()
 
-    def _read_whole_lines(self, path: Path) -> int:
-        """Take in the lines that are whole; their length in bytes."""
+    def _read_lines(self, path: Path) -> int:
+        """Read the complete lines; return their length in bytes."""
         self._file.seek(0)
-        whole = 0
+        length = 0
         for number, line in enumerate(self._file, start=1):
             if not line.endswith(b"\n"):
                 break
@@ -182,11 +182,11 @@ class Journal:
                     "start over with --overwrite",
                 ) from None
             self.finished[result.shard] = result
-            whole += len(line)
-        return whole
+            length += len(line)
+        return length
 
     def append(self, result: ShardResult) -> None:
-        """Record a finished shard; on return it is on disk."""
+        """Record a finished shard, durably."""
         line = json.dumps(result.to_json(), separators=(",", ":"))
         self._file.write(line.encode() + b"\n")
         self._file.flush()

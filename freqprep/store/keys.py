@@ -1,4 +1,4 @@
-"""Keys of a split's rows as text."""
+"""Keys of the rows of a split, as text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from freqprep.ragged import Ragged
 
 
 class Keys(Sequence[str]):
-    """Keys of all rows as text; bytes that are not UTF-8 are kept as surrogate escapes."""
+    """Keys of all rows as text; bytes that are not UTF-8 become surrogate escapes."""
 
     def __init__(self, ragged: Ragged) -> None:
         self._ragged = ragged

@@ -1,4 +1,4 @@
-"""Names inside a store's folder."""
+"""Names and paths inside a store's folder and beside it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from freqprep.errors import UsageError
 from freqprep.store.schema import COEFFICIENTS, FORMAT_NAME, FORMAT_VERSION
 
 PARTIAL_PREFIX = ".partial-"
-"""An unfinished split is the folder of this prefix and its name."""
+"""Prefix of an unfinished split's folder; its name follows."""
 
 REPLACED_PREFIX = ".replaced-"
-"""A split just overwritten, for the moment until it is removed."""
+"""Prefix of a split that was just overwritten, until it is removed."""
 
 
 RUN_CARD = "model.json"
@@ -21,20 +21,26 @@ RUN_CARD = "model.json"
 
 
 def shard_path(split_folder: Path, shard: int) -> Path:
-    """Where a shard's file is."""
+    """Return the path of a shard's file."""
     return split_folder / COEFFICIENTS / "c" / str(shard) / "0" / "0" / "0"
 
 
+def partial_folders(store: Path) -> dict[str, Path]:
+    """Return the folders of the unfinished splits of a store, by name of the split, sorted."""
+    folders = sorted(store.glob(f"{PARTIAL_PREFIX}*"))
+    return {folder.name.removeprefix(PARTIAL_PREFIX): folder for folder in folders}
+
+
 def beside(store: Path, suffix: str) -> Path:
-    """A path beside a store, named after it: locks, logs and lists are no part of the store."""
+    """Return a path beside a store, named after it: for locks, logs and lists."""
     full = Path(os.path.abspath(store))
     if not full.name:
-        raise UsageError(f"{store} cannot be a store", "name a folder to be made")
+        raise UsageError(f"{store} cannot be a store", "name a new folder")
     return full.with_name(full.name + suffix)
 
 
 def root_document() -> bytes:
-    """The bytes of the root's ``zarr.json``; the same for every store of this format."""
+    """Return the bytes of the root's ``zarr.json``, the same for all stores of this format."""
     attributes = {"format": FORMAT_NAME, "format_version": FORMAT_VERSION}
     root = {"attributes": attributes, "zarr_format": 3, "node_type": "group"}
     return (json.dumps(root, indent=1) + "\n").encode()

@@ -1,4 +1,8 @@
-"""One writer a store."""
+"""The lock of a store: one writer at a time.
+
+Not the package filelock: it names no holder, leaves the file behind, and where flock is missing
+it locks in a way that outlives a killed process.
+"""
 
 from __future__ import annotations
 
@@ -17,16 +21,16 @@ _HOLDER = b"process "
 
 @contextlib.contextmanager
 def store_lock(store: Path) -> Iterator[None]:
-    """Hold the store's lock, ``<store>.lock`` beside it, for as long as the block runs.
+    """Hold the store's lock, the file ``<store>.lock`` beside it, during a block.
 
-    The system lets go of it when the holder dies, however it dies.
+    The system releases it when the process ends, however it ends.
 
     Raises
     ------
     StoreLockedError
         Another process holds it.
     UsageError
-        A file of that name is there and is not a lock.
+        A file of that name exists and is not a lock.
     """
     path = beside(store, ".lock")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -39,7 +43,7 @@ def store_lock(store: Path) -> Iterator[None]:
             raise
         if _is_at(descriptor, path):
             break
-        # The holder before us removed the file before letting go: ours is nobody's lock.
+        # The previous holder removed the file before releasing it: this one locks nothing.
         os.close(descriptor)
     try:
         os.ftruncate(descriptor, 0)
@@ -61,9 +65,7 @@ def _acquire(descriptor: int, store: Path, path: Path) -> None:
         ) from None
     content = os.pread(descriptor, len(_HOLDER), 0)
     if not _HOLDER.startswith(content):
-        raise UsageError(
-            f"{path} is there and is not the lock of a conversion", "name another store"
-        )
+        raise UsageError(f"{path} exists and is not the lock of a conversion", "name another store")
 
 
 def _is_at(descriptor: int, path: Path) -> bool:

@@ -1,8 +1,8 @@
-"""The manifest: every file of a finished split with its length and hash, and its attributes.
+"""The manifest: length and hash of every file of a finished split, and its attributes.
 
-The split's content id is the SHA-256 of the manifest's bytes. The group's own ``zarr.json``
-carries that id, so it cannot be hashed in the manifest; instead the manifest holds its attributes,
-and the file must be exactly what follows from them.
+The split's content id is the SHA-256 of the manifest's bytes. The group's own ``zarr.json`` has
+that id, so it cannot be hashed in the manifest; instead the manifest has its attributes, and the
+file must be exactly what follows from them.
 """
 
 from __future__ import annotations
@@ -23,19 +23,17 @@ from freqprep.store.schema import FORMAT_NAME, check_format
 MANIFEST = "manifest.json"
 GROUP_DOCUMENT = "zarr.json"
 
-_MAKE_ONE = "name a store, or make one with `freqprep convert`"
-
 
 @dataclass(frozen=True)
 class Manifest:
-    """All files of a split but the group's document and the manifest itself.
+    """Attributes of a split, and its files except the group's document and the manifest.
 
     Attributes
     ----------
     attributes : dict
-        Of the split's group, without the content id.
+        Attributes of the split's group, without the content id.
     files : dict of str to FileEntry
-        By path relative to the split, with forward slashes, sorted.
+        Path relative to the split, with forward slashes -> length and hash; sorted.
     """
 
     attributes: dict[str, Any]
@@ -46,7 +44,7 @@ class Manifest:
         return f"Manifest({self.attributes.get('split')!r}, {len(self.files)} files, {total} bytes)"
 
     def to_bytes(self) -> bytes:
-        """The file's bytes: JSON, one line a file."""
+        """Return the bytes of the manifest: JSON, one line per file."""
         lines = [
             f"{json.dumps(path)}: {json.dumps([entry.file_bytes, entry.sha256])}"
             for path, entry in sorted(self.files.items())
@@ -57,7 +55,25 @@ class Manifest:
 
     @classmethod
     def from_bytes(cls, data: bytes, where: Path) -> Manifest:
-        """From what `to_bytes` gave; ``where`` is named in errors."""
+        """Parse the bytes of a manifest.
+
+        Parameters
+        ----------
+        data : bytes
+        where : Path
+            Path of the manifest, for messages.
+
+        Returns
+        -------
+        Manifest
+
+        Raises
+        ------
+        CorruptStoreError
+            The bytes are not those of a manifest.
+        FormatVersionError
+            Its format is newer, or of another major version.
+        """
         try:
             document = json.loads(data)
             check_format(document["attributes"])
@@ -77,12 +93,12 @@ class Manifest:
 
 
 def content_id(manifest_bytes: bytes) -> str:
-    """SHA-256 of a manifest's bytes, in hexadecimal."""
+    """Return the SHA-256 of a manifest's bytes, in hexadecimal."""
     return hashlib.sha256(manifest_bytes).hexdigest()
 
 
 def read_manifest(split_folder: Path) -> tuple[Manifest, str]:
-    """The manifest of a finished split and the split's content id."""
+    """Return the manifest of a finished split, and the split's content id."""
     path = split_folder / MANIFEST
     try:
         data = path.read_bytes()
@@ -94,14 +110,14 @@ def read_manifest(split_folder: Path) -> tuple[Manifest, str]:
 
 
 def check_root(store: Path) -> None:
-    """Refuse a folder that is not a store of ours.
+    """Refuse a folder that is not a freqprep store.
 
     Raises
     ------
     StoreError
-        There is no store, or it is not one of ours.
+        The folder is not a store, or does not exist.
     FormatVersionError
-        Its format is newer than this freqprep, or of another major version.
+        The store's format is newer, or of another major version.
     """
     if not (store / GROUP_DOCUMENT).is_file():
         raise not_a_store(store)
@@ -116,12 +132,12 @@ def check_root(store: Path) -> None:
 
 
 def read_group_attributes(folder: Path) -> dict[str, Any]:
-    """Attributes of the Zarr group in a folder.
+    """Return the attributes of the Zarr group in a folder.
 
     Raises
     ------
     CorruptStoreError
-        Its document cannot be read, or is not a group's.
+        The group's document cannot be read, or is not that of a group.
     """
     document = _document(folder / GROUP_DOCUMENT)
     if not isinstance(document, dict) or document.get("node_type") != "group":
@@ -131,14 +147,14 @@ def read_group_attributes(folder: Path) -> dict[str, Any]:
 
 
 def hash_file(path: Path) -> FileEntry:
-    """Length and SHA-256 of a file, read in pieces."""
+    """Return length and SHA-256 of a file, read in pieces."""
     with open(path, "rb") as file:
         digest = hashlib.file_digest(file, "sha256")
         return FileEntry(file.tell(), digest.hexdigest())
 
 
 def walk_files(folder: Path) -> Iterator[str]:
-    """Paths of all files under a folder, relative, with forward slashes; links not followed."""
+    """Yield the relative paths of all files under a folder; links are not followed."""
     for parent, folders, names in os.walk(folder):
         folders.sort()
         for name in sorted(names):
@@ -146,7 +162,7 @@ def walk_files(folder: Path) -> Iterator[str]:
 
 
 def group_document(manifest: Manifest, identity: str, split_folder: Path) -> bytes:
-    """The bytes of a split's ``zarr.json``: attributes, content id, and all arrays' metadata.
+    """Return the bytes of a split's ``zarr.json``: attributes, content id and arrays' metadata.
 
     The arrays' documents are repeated inside (Zarr's inline consolidated metadata), so that a
     reader opens the split with one request and never lists the folder.

@@ -1,4 +1,4 @@
-"""The error for a path that is not a store: what it is instead, and what to name."""
+"""Errors for paths that are not stores: what the path is instead, and what to name."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MAKE = "make one with `freqprep convert`"
 
 
 def not_a_store(path: Path) -> StoreError:
-    """The error for a path without a store's document."""
+    """Return the error for a path without a store's document."""
     if not os.path.lexists(path):
         return StoreError(f"there is no store {path}", f"check the path, or {_MAKE}")
     if not path.exists():
@@ -29,7 +29,7 @@ def not_a_store(path: Path) -> StoreError:
         )
     if error := inside_a_store(path):
         return error
-    inside = [str(child) for child in sorted(path.iterdir()) if is_root(child)]
+    inside = [str(child) for child in sorted(path.iterdir()) if has_store_document(child)]
     if inside:
         return StoreError(
             f"{path} is not a store, but has stores in it", f"name one: {some(inside)}"
@@ -38,10 +38,10 @@ def not_a_store(path: Path) -> StoreError:
 
 
 def inside_a_store(path: Path) -> StoreError | None:
-    """The error for a split of a store, or a folder in one; None of any other path."""
+    """Return the error for a split or another folder inside a store; None for other paths."""
     full = Path(os.path.abspath(path))
-    for root in () if is_root(path) else full.parents:
-        if not is_root(root):
+    for root in () if has_store_document(path) else full.parents:
+        if not has_store_document(root):
             continue
         split = full.relative_to(root).parts[0]
         store = Path(os.path.relpath(root)) if not path.is_absolute() else root
@@ -57,10 +57,10 @@ def inside_a_store(path: Path) -> StoreError | None:
     return None
 
 
-def is_root(folder: Path) -> bool:
-    """Whether a folder has the document of a store's root, of any version."""
+def has_store_document(folder: Path) -> bool:
+    """Return whether a folder has the document of a store's root, of any version."""
     try:
         attributes = json.loads((folder / _DOCUMENT).read_bytes())["attributes"]
-        return attributes["format"] == FORMAT_NAME and "split" not in attributes
+        return bool(attributes["format"] == FORMAT_NAME and "split" not in attributes)
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return False

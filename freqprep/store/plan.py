@@ -1,7 +1,7 @@
-"""The plan of a split: every row, shard and file, fixed before work starts. Pure.
+"""The plan of a split: every row, shard and file, fixed before work starts.
 
-A plan is also what ``--resume`` goes by: it is kept beside the unfinished shards, so that a
-resumed conversion works from the same rows even where the source has gained files meanwhile.
+It is saved beside the unfinished shards, so that a resumed conversion has the same rows even if
+the source has gained files.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ LARGEST_SEED = 2**32 - 1
 
 
 @dataclass(frozen=True)
-class Plan:
-    """All rows of one split, in stored order, and how to encode them.
+class SplitPlan:
+    """Rows of one split, in stored order, and their encoding.
 
     Attributes
     ----------
     attributes : SplitAttributes
-        Of the split to be; ``rejected`` is not known yet and 0.
+        Attributes of the split; ``rejected`` is not known yet and 0.
     rows : Listing
-        The source's listing in row order.
+        Listing of the source in row order.
     listing_index : ndarray of int64, shape (images,)
-        Place of each row in the source's own order.
+        Index of each row in the source's own order.
     """
 
     attributes: SplitAttributes
@@ -51,51 +51,51 @@ class Plan:
 
     @property
     def shards(self) -> int:
-        """Number of shards, which is the number of shard files."""
+        """Number of shards."""
         return shard_count(len(self.rows))
 
     def shard_rows(self, shard: int) -> range:
-        """Rows of one shard."""
+        """Return the rows of one shard."""
         return range(
             shard * ROWS_PER_SHARD, min((shard + 1) * ROWS_PER_SHARD, self.attributes.images)
         )
 
 
-def make_plan(listing: Listing, attributes: SplitAttributes) -> Plan:
+def make_plan(listing: Listing, attributes: SplitAttributes) -> SplitPlan:
     """Permute a listing into rows.
 
     Rows are ``numpy.random.RandomState(seed).permutation(images)`` of the listing: a generator
     whose stream NumPy has frozen. Readers take whole shards, so each shard must be a fair sample.
     """
     order = permutation(len(listing), attributes.seed)
-    return Plan(attributes, reorder(listing, order), order)
+    return SplitPlan(attributes, reorder(listing, order), order)
 
 
 def permutation(images: int, seed: int) -> np.ndarray:
-    """Listing index of each row, int64, shape (images,)."""
+    """Return the listing index of each row, int64, shape (images,)."""
     if not 0 <= seed <= LARGEST_SEED:
-        raise UsageError(f"seed {seed} cannot be used", f"use 0 to {LARGEST_SEED}")
+        raise UsageError(f"seed must be from 0 to {LARGEST_SEED}, got {seed}")
     return np.random.RandomState(seed).permutation(images).astype(np.int64)
 
 
 def shard_count(images: int) -> int:
-    """Shards that hold so many images."""
+    """Return the number of shards of a number of images."""
     return -(-images // ROWS_PER_SHARD)
 
 
 def memory_bound(encoding: Encoding, jobs: int, images: int) -> int:
-    """Upper bound of the memory of a conversion in bytes.
+    """Return an upper bound of the memory of a conversion, in bytes.
 
-    Each job holds the codes of one shard, one decoded image of the largest size allowed and the
-    libraries; the main process holds the plan and the results. Only that grows with the data set:
-    by about 600 bytes an image (COCO: and by the bytes of its annotations).
+    Each job holds the codes of one shard, one decoded image of the largest size allowed, and the
+    libraries. The main process holds the plan and the results, and only they grow with the data
+    set: by about 600 bytes per image, and for COCO by the size of its annotations.
     """
     shard = int(np.prod(shard_shape(encoding.geometry))) * encoding.dtype.itemsize
     return jobs * (shard + _IMAGE_MEMORY + _BASE_MEMORY) + _BASE_MEMORY + images * _ROW_MEMORY
 
 
 def reorder(listing: Listing, rows: np.ndarray) -> Listing:
-    """The listing with its images in another order."""
+    """Return a listing with its images in another order."""
     files = listing.files
     objects = listing.objects
     return dataclasses.replace(
@@ -125,8 +125,8 @@ def _reorder_objects(objects: Objects, rows: np.ndarray) -> Objects:
     )
 
 
-def save_plan(plan: Plan, folder: Path) -> None:
-    """Write a plan as ``plan.npz`` and then ``plan.json``, whose presence makes it valid."""
+def save_plan(plan: SplitPlan, folder: Path) -> None:
+    """Write a plan as ``plan.npz`` and then ``plan.json``, which makes it valid."""
     rows = plan.rows
     arrays: dict[str, Any] = {
         "listing_index": plan.listing_index,
@@ -159,8 +159,8 @@ def save_plan(plan: Plan, folder: Path) -> None:
     sync_folder(folder)
 
 
-def load_plan(folder: Path) -> Plan:
-    """Read what `save_plan` wrote.
+def load_plan(folder: Path) -> SplitPlan:
+    """Read a plan that `save_plan` wrote.
 
     Raises
     ------
@@ -188,18 +188,18 @@ def load_plan(folder: Path) -> Plan:
             ignored=ignored,
             named_paths=named_paths,
         )
-        return Plan(attributes, rows, data["listing_index"])
+        return SplitPlan(attributes, rows, data["listing_index"])
     except (OSError, KeyError, ValueError, zipfile.BadZipFile, EOFError) as error:
         raise _unreadable(folder, error) from None
 
 
 def load_attributes(folder: Path) -> SplitAttributes:
-    """The attributes of a saved plan, without its rows; errors as in `load_plan`."""
+    """Return the attributes of a saved plan, without its rows; errors as in `load_plan`."""
     return _load_header(folder)[0]
 
 
 def load_named_paths(folder: Path) -> dict[str, str]:
-    """Paths that the user named for a saved plan, by option; errors as in `load_plan`."""
+    """Return the paths named by the user for a saved plan, by option; errors as in `load_plan`."""
     return _load_header(folder)[2]
 
 
@@ -235,6 +235,6 @@ def _unpacked(name: str, data: dict[str, np.ndarray]) -> Ragged:
 
 
 def estimated_bytes(images: int, shard_bytes_per_image: float) -> int:
-    """Bytes of a finished split: its shards, and the documents and small arrays beside them."""
+    """Estimate the bytes of a finished split: shards, documents and small arrays."""
     beside = _DOCUMENT_BYTES + images * _SMALL_BYTES_PER_IMAGE
     return int(images * shard_bytes_per_image) + beside

@@ -15,7 +15,7 @@ from freqprep.errors import (
     did_you_mean,
 )
 from freqprep.store.keys import Keys
-from freqprep.store.layout import PARTIAL_PREFIX
+from freqprep.store.layout import partial_folders
 from freqprep.store.manifest import GROUP_DOCUMENT, MANIFEST, check_root
 from freqprep.store.split import Split
 
@@ -34,27 +34,38 @@ def open_store(path: str | Path) -> Store:
     Returns
     -------
     Store
-        A mapping of split names to `Split`; unfinished splits are not in it.
+        Mapping of names to finished splits.
 
     Raises
     ------
     StoreError
-        There is no store, or it is not one of ours.
+        The path is not a freqprep store, or does not exist.
     FormatVersionError
-        Its format is newer than this freqprep, or of another major version.
+        The store's format is newer, or of another major version.
     """
     return Store(Path(path))
 
 
 def reopen(path: Path, content_id: str) -> Split:
-    """A split that the work on its shards was begun with, opened once by each thread at work.
+    """Return a split, opened once per thread.
 
-    For workers: a large split's manifest and small arrays are long to read for every shard.
+    For workers: reading a large split's manifest and small arrays for every shard is slow.
+
+    Parameters
+    ----------
+    path : Path
+        Folder of the split.
+    content_id : str
+        Content id that the work was started with.
+
+    Returns
+    -------
+    Split
 
     Raises
     ------
     CorruptStoreError
-        The split is no longer the one with that content id.
+        The split has another content id.
     """
     split: Split | None = getattr(_own, "split", None)
     if split is None or (split.path, split.content_id) != (path, content_id):
@@ -68,7 +79,7 @@ def reopen(path: Path, content_id: str) -> Split:
 
 
 class Store(Mapping[str, "Split"]):
-    """An open store: split name -> `Split`, sorted by name."""
+    """Open store: mapping of names to finished splits, sorted by name."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -93,7 +104,15 @@ class Store(Mapping[str, "Split"]):
         return split
 
     def only(self, name: str | None) -> Split:
-        """The named split, or the single one where no name is given."""
+        """Return the named split, or the only one if no name is given.
+
+        Raises
+        ------
+        UsageError
+            No name is given, and the store does not have exactly one split.
+        UnknownSplitError
+            There is no finished split of that name.
+        """
         if name is None and len(self) != 1:
             if not self._splits:
                 raise UsageError(
@@ -108,20 +127,19 @@ class Store(Mapping[str, "Split"]):
 
     @property
     def unfinished(self) -> list[str]:
-        """Names of splits that are being written, or whose conversion was cut off."""
-        folders = self.path.glob(f"{PARTIAL_PREFIX}*")
-        return sorted(folder.name[len(PARTIAL_PREFIX) :] for folder in folders)
+        """Names of splits that are being written, or whose conversion was interrupted."""
+        return list(partial_folders(self.path))
 
     @property
     def incomplete(self) -> list[str]:
-        """Names of splits without a manifest: what a copy that was cut off leaves."""
+        """Names of splits without a manifest, as an incomplete copy leaves them."""
         folders = self.path.glob(f"[!.]*/{GROUP_DOCUMENT}")
         return sorted(
             folder.parent.name for folder in folders if folder.parent.name not in self._splits
         )
 
     def _being_written(self) -> str:
-        """A remark about splits that are not finished."""
+        """Return a note on splits that are not finished; empty if there are none."""
         remarks = []
         if names := ", ".join(self.unfinished):
             remarks.append(
@@ -142,7 +160,23 @@ class Store(Mapping[str, "Split"]):
 
 
 def find_row(split: Split, text: str) -> int:
-    """Row of a split by its number (negative ones count from the end), or by its key."""
+    """Find a row by its number or its key.
+
+    Parameters
+    ----------
+    split : Split
+    text : str
+        Number, negative ones counting from the end, or key of the row.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    UsageError
+        There is no such row.
+    """
     if re.fullmatch(r"-?[0-9]+", text):
         row = int(text)
         if -len(split) <= row < len(split):

@@ -1,11 +1,10 @@
-"""Rows of a split: as a caller names them, and their codes from the shards that hold them."""
+"""Rows of a split: their numbers, and their codes from the shards that have them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -19,16 +18,16 @@ Rows = int | slice | range | Sequence[int] | np.ndarray
 
 
 def row_numbers(rows: Rows, count: int, path: Path) -> np.ndarray:
-    """Rows as numbers from 0, in the order asked for.
+    """Return rows as numbers from 0, in the order given.
 
     Parameters
     ----------
     rows : int, list, range, slice or array
-        As `Split.read_codes` takes them.
+        Rows as in `Split.read_codes`.
     count : int
-        Rows of the split.
+        Number of rows of the split.
     path : Path
-        The split, for messages.
+        Path of the split, for messages.
 
     Returns
     -------
@@ -39,7 +38,7 @@ def row_numbers(rows: Rows, count: int, path: Path) -> np.ndarray:
     IndexError
         A row is outside the split, or a mask is not of its length.
     TypeError
-        They are not whole numbers.
+        The rows are not whole numbers.
     """
     if isinstance(rows, slice):
         rows = range(*rows.indices(count))
@@ -59,14 +58,14 @@ def row_numbers(rows: Rows, count: int, path: Path) -> np.ndarray:
 
 @dataclass(frozen=True)
 class RowReader:
-    """Codes of any rows and channels; whole shards are decoded right into their places.
+    """Reader of any rows and channels; whole shards are decoded right into the result.
 
     Attributes
     ----------
     open_shard : callable
-        Opens a shard by its number.
+        Function that opens a shard by its number.
     cache : ChunkCache
-        Has the chunks that single rows were read from, and takes further ones.
+        Cache of the chunks that single rows were read from.
     encoding : Encoding
     """
 
@@ -75,26 +74,26 @@ class RowReader:
     encoding: Encoding
 
     def read(self, rows: np.ndarray, selection: Selection) -> np.ndarray:
-        """Codes of row numbers as `row_numbers` gives them; see `Split.read_codes`."""
-        # Channel-major in memory, so that a whole chunk is decoded right into its place.
+        """Read codes of row numbers as of `row_numbers`; see `Split.read_codes`."""
+        # Channel-major in memory, so that a whole chunk is decoded right into the result.
         shape = (len(selection), len(rows), *self.encoding.geometry.grid)
         out = np.empty(shape, self.encoding.dtype)
-        place = {STORED_POSITION[index]: i for i, index in enumerate(selection.indices)}
+        column = {STORED_POSITION[index]: i for i, index in enumerate(selection.indices)}
         shards = rows // ROWS_PER_SHARD
         for shard in np.unique(shards).tolist():
             targets = np.flatnonzero(shards == shard)
             to, take = _run(targets), _run(rows[targets] % ROWS_PER_SHARD)
-            whole = isinstance(take, slice) and take == slice(0, ROWS_PER_SHARD)
-            if isinstance(to, slice) and whole:
-                self._read_whole(shard, {p: out[i, to] for p, i in place.items()})
+            all_rows = isinstance(take, slice) and take == slice(0, ROWS_PER_SHARD)
+            if isinstance(to, slice) and all_rows:
+                self._read_all_rows(shard, {p: out[i, to] for p, i in column.items()})
                 continue
             keep = len(targets) * 2 < ROWS_PER_SHARD  # single rows come back for more
-            for position, chunk in self._chunks(shard, list(place), keep):
-                out[place[position], to] = chunk[take]
+            for position, chunk in self._chunks(shard, list(column), keep):
+                out[column[position], to] = chunk[take]
         return out.transpose(1, 0, 2, 3)
 
-    def _read_whole(self, shard: int, targets: dict[int, np.ndarray]) -> None:
-        """Decode whole chunks of a shard, each into its target."""
+    def _read_all_rows(self, shard: int, targets: dict[int, np.ndarray]) -> None:
+        """Decode whole chunks of a shard, each into its target array."""
         with self.open_shard(shard) as file:
             for _ in file.read(list(targets), targets.__getitem__):
                 pass
@@ -102,7 +101,7 @@ class RowReader:
     def _chunks(
         self, shard: int, positions: list[int], keep: bool
     ) -> Iterator[tuple[int, np.ndarray]]:
-        """Chunks of a shard, from the cache or from disk; valid until the next one."""
+        """Yield chunks of a shard from the cache or from disk; each is valid until the next."""
         missing = []
         for position in positions:
             chunk = self.cache.get((shard, position))
@@ -120,8 +119,8 @@ class RowReader:
                 yield position, chunk
 
 
-def _run(indices: np.ndarray) -> Any:
-    """The same indices as a slice, where they are one run: NumPy then copies blocks."""
+def _run(indices: np.ndarray) -> slice | np.ndarray:
+    """Return indices as a slice if they are one run, so that NumPy copies blocks."""
     first = int(indices[0])
     if np.array_equal(indices, np.arange(first, first + len(indices))):
         return slice(first, first + len(indices))

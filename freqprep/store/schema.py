@@ -1,4 +1,4 @@
-"""What a split holds: its attributes and its arrays, as plain data."""
+"""Schema of a split: its attributes and its arrays."""
 
 from __future__ import annotations
 
@@ -31,34 +31,34 @@ _TRANSFORM = {
 
 
 def shard_shape(geometry: Geometry) -> tuple[int, int, int, int]:
-    """Images, channels, rows and columns of a shard."""
+    """Return the shape of a shard: images, channels, rows and columns."""
     return (ROWS_PER_SHARD, CHANNELS, *geometry.grid)
 
 
 def chunk_shape(geometry: Geometry) -> tuple[int, int, int, int]:
-    """Images, channels, rows and columns of a chunk."""
+    """Return the shape of a chunk: images, channels, rows and columns."""
     return (ROWS_PER_SHARD, 1, *geometry.grid)
 
 
 @dataclass(frozen=True)
 class SplitAttributes:
-    """The attributes of a split's group, without its content id.
+    """Attributes of a split's group, without its content id.
 
     Attributes
     ----------
     split, source_split : str
-        Name in the store, and in the source.
+        Name of the split in the store, and in the source.
     source_kind : str
         ``imagefolder``, ``imagenet`` or ``coco``.
     images, rejected : int
-        Rows in all, and rows without an image.
+        Number of rows, and of rows without an image.
     encoding : Encoding
     seed : int
-        Of the row permutation.
+        Seed of the row permutation.
     class_ids : tuple of str or int
     class_names : tuple of str
     versions : dict of str to str
-        Libraries that decide the bytes.
+        Versions of the libraries that decide the stored bytes.
     """
 
     split: str
@@ -81,7 +81,7 @@ class SplitAttributes:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """As the JSON data stored in the group's attributes."""
+        """Return the JSON data stored in the group's attributes."""
         return {
             "format": FORMAT_NAME,
             "format_version": FORMAT_VERSION,
@@ -101,12 +101,12 @@ class SplitAttributes:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> SplitAttributes:
-        """From stored attributes.
+        """Parse stored attributes.
 
         Raises
         ------
         FormatVersionError
-            Not a freqprep split, or of a format that is not read.
+            They are not those of a freqprep split, or the format cannot be read.
         CorruptStoreError
             An attribute is missing or malformed.
         """
@@ -135,7 +135,13 @@ class SplitAttributes:
 
 
 def check_format(data: dict[str, Any]) -> None:
-    """Refuse attributes of another format, another major version or a newer minor one."""
+    """Refuse attributes of another format.
+
+    Raises
+    ------
+    FormatVersionError
+        Another format, another major version, or a newer minor version.
+    """
     if data.get("format") != FORMAT_NAME:
         raise FormatVersionError(
             f"not a freqprep store: attribute format is {data.get('format')!r}",
@@ -152,20 +158,20 @@ def check_format(data: dict[str, Any]) -> None:
 
 
 def library_versions() -> dict[str, str]:
-    """Versions of freqprep and of the libraries that decide the stored bytes."""
+    """Return the versions of freqprep and of the libraries that decide the stored bytes."""
     names = ("freqprep", *_VERSIONED_LIBRARIES)
     return {name: importlib.metadata.version(name) for name in names}
 
 
 @dataclass(frozen=True)
 class ArraySpec:
-    """One small array of a split.
+    """Type and dimensions of one small array of a split.
 
     Attributes
     ----------
     dtype : str
     dimensions : tuple of str
-        Dimension names; arrays that share a name share that length.
+        Dimension names; dimensions of one name have one length.
     """
 
     dtype: str
@@ -196,7 +202,7 @@ IMAGE_ARRAYS: dict[str, ArraySpec] = {
     **_ragged("defect", "image"),
     **_ragged("note", "image"),
 }
-"""Arrays of every split, beside the coefficients. ``docs/format.md`` says what each holds."""
+"""Arrays of every split besides the coefficients, described in docs/format.md."""
 
 OBJECT_ARRAYS: dict[str, ArraySpec] = {
     "image_id": ArraySpec("int64", ("image",)),
@@ -209,4 +215,4 @@ OBJECT_ARRAYS: dict[str, ArraySpec] = {
     **_ragged("mask", "object"),
     **_ragged("annotation", "object"),
 }
-"""Further arrays of a split with annotated objects."""
+"""Additional arrays of a split with annotated objects."""

@@ -1,4 +1,4 @@
-"""What selections of channels take to read: measured bytes, and ranges of a shard."""
+"""Cost of reading selections of channels: measured bytes, and ranges of a shard."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from freqprep.store.split import Split
 
 @dataclass(frozen=True)
 class SelectionCost:
-    """What a selection has, and what reading it takes.
+    """Channels of a selection, and the cost of reading them.
 
     Attributes
     ----------
     selection : Selection
     luma, cb, cr : int
-        Channels of each component.
+        Number of channels of each component.
     ranges : int
-        Runs of channels that lie side by side in a shard: each is one read.
+        Number of runs of adjacent channels in a shard: each is one read.
     bytes_per_image : float or None
-        From disk, shard indexes included, over valid images; None without a store.
+        Bytes read from disk per valid image, shard indexes included; None without splits.
     share : float or None
-        Of the bytes of all 192 channels.
+        Share of the bytes of all 192 channels.
     """
 
     selection: Selection
@@ -40,26 +40,30 @@ class SelectionCost:
 def selection_costs(
     selections: Iterable[Selection], splits: Sequence[Split] = ()
 ) -> list[SelectionCost]:
-    """Measure selections on some splits together, on up to 64 shards of each.
+    """Measure selections on splits, all together, on up to 64 shards of each.
 
     Parameters
     ----------
     selections : iterable of Selection
     splits : sequence of Split
-        Without any, only what does not depend on data.
+        Without any, only costs that do not depend on data.
+
+    Returns
+    -------
+    list of SelectionCost
     """
     measured = [ChannelBytes.of(split) for split in splits]
     images = max(sum(int(split.valid.sum()) for split in splits), 1)
 
-    def an_image(indices: Sequence[int]) -> float:
+    def per_image(indices: Sequence[int]) -> float:
         return sum(one.read(indices) for one in measured) / images
 
-    every = an_image(range(CHANNELS))
+    every = per_image(range(CHANNELS))
     found = []
     for selection in selections:
         components = [index // FREQUENCIES for index in selection.indices]
         luma, cb, cr = (components.count(component) for component in range(len(COMPONENTS)))
-        took = an_image(selection.indices) if measured else None
+        took = per_image(selection.indices) if measured else None
         found.append(
             SelectionCost(
                 selection,

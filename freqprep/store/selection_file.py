@@ -1,12 +1,11 @@
-"""A selection of channels as a small JSON file.
+"""Selections of channels as small JSON files.
 
-What is read may come from anyone: whatever is wrong with it has a named error.
+Files may come from anyone: anything wrong with one is a named error.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import re
 import tempfile
 from collections.abc import Mapping
@@ -16,10 +15,11 @@ from typing import Any
 from freqprep.errors import FormatVersionError, StoreError, UnknownChannelError, UsageError
 from freqprep.spectrum.channels import CHANNELS, Selection, channels
 from freqprep.storage.disk import full_disk_named, write_parts
+from freqprep.storage.strict_json import finite, refuse_constant
 from freqprep.store.layout import PARTIAL_PREFIX
 
 SUFFIX = ".json"
-"""Every selection's file ends so: that tells a path from a name."""
+"""Suffix of selection files, which tells a path from a name."""
 
 FORMAT_NAME = "freqprep-selection"
 FORMAT_VERSION = "1.0"
@@ -30,25 +30,25 @@ _MOST_SHOWN = 200
 
 
 def write_selection(path: Path, selection: Selection, made_from: Mapping[str, Any]) -> None:
-    """Write a selection's file, whole or not at all; one that is there is replaced.
+    """Write a selection to a file, atomically; an existing file is replaced.
 
     Parameters
     ----------
     path : Path
-        Ends in ``.json``.
+        File to write; its name ends in ``.json``.
     selection : Selection
     made_from : mapping
-        How it was chosen, as JSON data.
+        How the selection was chosen, as JSON data.
 
     Raises
     ------
     UsageError
-        The path cannot be a selection's, or the data is not what JSON holds.
+        The path cannot be that of a selection, or the data is not JSON data.
     """
     if path.suffix != SUFFIX:
         raise UsageError(f"{path} cannot hold a selection", f"give a name that ends in {SUFFIX}")
     if not path.parent.is_dir():
-        raise UsageError(f"{path.parent} is not a folder", "make it, or name another path")
+        raise UsageError(f"{path.parent} is not a folder", "create it, or name another path")
     data = _to_bytes(path, selection, made_from)
     with (
         full_disk_named(path.parent),
@@ -58,23 +58,23 @@ def write_selection(path: Path, selection: Selection, made_from: Mapping[str, An
 
 
 def read_selection(path: Path) -> Selection:
-    """The selection in a file; `read_document` lists the errors."""
+    """Read the selection in a file; errors as in `read_document`."""
     document = read_document(path)
     return Selection(channels(document["channels"]).indices, document["name"])
 
 
 def read_document(path: Path) -> dict[str, Any]:
-    """A selection's file as JSON data, checked.
+    """Read a selection's file as JSON data, checked.
 
     Raises
     ------
     StoreError
-        The file is missing, too large, or not what `write_selection` writes.
+        The file is missing, too large, or was not written by `write_selection`.
     FormatVersionError
-        It is of a newer format.
+        The file has a newer format.
     """
     try:
-        if not path.is_file():  # a pipe would be waited for
+        if not path.is_file():  # reading a pipe would block
             raise StoreError(
                 f"there is no file {path}", "write one with `freqprep stats STORE -o FILE.json`"
             )
@@ -82,7 +82,7 @@ def read_document(path: Path) -> dict[str, Any]:
             data = file.read(_MOST_BYTES + 1)
     except OSError as error:
         raise StoreError(
-            f"the selection {path} cannot be read: {error.strerror}", "see to its permissions"
+            f"the selection {path} cannot be read: {error.strerror}", "check its permissions"
         ) from None
     try:
         return _parsed(data, path)
@@ -114,7 +114,7 @@ def _to_bytes(path: Path, selection: Selection, made_from: Mapping[str, Any]) ->
 
 
 def _parsed(data: bytes, where: Path) -> dict[str, Any]:
-    """The document in a file's bytes; a `ValueError` says what is wrong with it."""
+    """Parse the bytes of a file; raise `ValueError` if something is wrong with them."""
     document = _json(data)
     if not isinstance(document, dict) or document.get("format") != FORMAT_NAME:
         raise ValueError(f'it is not an object with "format": "{FORMAT_NAME}"')
@@ -132,7 +132,7 @@ def _json(data: bytes) -> Any:
     if len(data) > _MOST_BYTES:
         raise ValueError(f"it has more than {_MOST_BYTES} bytes")
     try:
-        document = json.loads(data, parse_constant=_no_number, parse_float=_finite)
+        document = json.loads(data, parse_constant=refuse_constant, parse_float=finite)
     except json.JSONDecodeError as error:
         raise ValueError(f"it is not JSON (line {error.lineno}, column {error.colno})") from None
     except UnicodeDecodeError as error:
@@ -146,17 +146,8 @@ def _json(data: bytes) -> Any:
     return document
 
 
-def _no_number(text: str) -> float:
-    raise ValueError(f"{text} is no number")
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    return value if math.isfinite(value) else _no_number(text)
-
-
 def _deeper(document: Any, levels: int) -> bool:
-    """Whether lists and objects lie in one another deeper than so many levels."""
+    """Return whether lists and objects are nested in more than a number of levels."""
     layer = [document]
     for _ in range(levels):
         lists = [node for node in layer if isinstance(node, list)]

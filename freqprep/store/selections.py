@@ -1,7 +1,7 @@
-"""Everything that names channels: rules, counts, files, and names saved in a store.
+"""Selections of channels by rule, count, file, or name saved in a store.
 
-A store keeps its selections in ``STORE/.selections``, one file each. They are no part of any
-split: content ids do not depend on them.
+A store has its selections in ``STORE/.selections``, one file each. They are not part of a split:
+content ids do not depend on them.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ __all__ = [
 ]
 
 FOLDER = ".selections"
-"""Where a store keeps its selections."""
+"""Folder of a store's selections."""
 
 ChannelsLike = str | int | Path | Sequence[int | str] | Selection | None
-"""All that `select` takes."""
+"""Everything that `select` takes."""
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 _COUNT = re.compile(r"[0-9]{1,9}")
@@ -50,21 +50,21 @@ _RULES = ("square-", "triangle-", "zigzag-")
 
 
 class HasEnergies(Protocol):
-    """What `select` needs of a split."""
+    """The part of a split that `select` needs."""
 
     path: Path
 
     @property
     def moments(self) -> Moments:
-        """Sums of codes in raster order."""
+        """Moments of the codes, channels in raster order."""
 
     @property
     def steps(self) -> np.ndarray:
-        """Quantization steps in raster order."""
+        """Quantization steps, channels in raster order."""
 
 
 def select(selection: ChannelsLike, split: HasEnergies | None = None) -> Selection:
-    """Resolve everything that names channels.
+    """Resolve a selection of channels.
 
     Parameters
     ----------
@@ -72,8 +72,8 @@ def select(selection: ChannelsLike, split: HasEnergies | None = None) -> Selecti
         - ``paper-6``, ``square-24``, ``learned-24``, ``paper-32``, ``paper-48``, ``paper-64``,
           ``all``, ``square-Y+C``, ``triangle-N`` or ``zigzag-Y+Cb+Cr``;
         - channel names with commas (``y_0_0,cb_0_0``), or a sequence of names or raster indices;
-        - a count N, as a number or its digits: the N channels of the most energy in the split,
-          the largest first;
+        - a count N, as a number or its digits: the N channels with the most energy in the split,
+          in falling order;
         - the path of a selection's file, which ends in ``.json``;
         - the name of a selection saved in the split's store;
         - None: all 192.
@@ -87,11 +87,11 @@ def select(selection: ChannelsLike, split: HasEnergies | None = None) -> Selecti
     Raises
     ------
     UnknownChannelError
-        No such name, channel or index; the text lists the known selections.
+        There is no such name, channel or index; the message lists the known selections.
     UsageError
-        A count outside 1..192, or without a split.
+        A count is outside 1..192, or given without a split.
     StoreError
-        A selection's file is missing, damaged or of a newer format.
+        The selection's file is missing, damaged or of a newer format.
     """
     if isinstance(selection, Selection):
         return selection
@@ -112,32 +112,35 @@ def select(selection: ChannelsLike, split: HasEnergies | None = None) -> Selecti
 
 
 def save_selection(store: Path, selection: Selection, made_from: Mapping[str, Any]) -> Path:
-    """Save a selection under its name in a store; one of the same name is replaced.
+    """Save a selection in a store under its name, replacing one of the same name.
 
     Parameters
     ----------
     store : Path
     selection : Selection
-        Its name is as `check_name` wants it.
+        Its name must pass `check_name`.
     made_from : mapping
-        How it was chosen, as JSON data.
+        How the selection was chosen, as JSON data.
 
     Returns
     -------
     Path
-        The file.
+        The selection's file.
 
     Raises
     ------
     UsageError
-        The name cannot be used, or the data is not what JSON holds.
+        The name cannot be used, or the data is not JSON data.
     StoreError
-        There is no store.
+        The path is not a store.
     """
     check_name(selection.name)
     check_root(store)
     folder = store / FOLDER
-    with full_disk_named(store), contextlib.suppress(FileExistsError):  # a file, refused below
+    with (
+        full_disk_named(store),
+        contextlib.suppress(FileExistsError),
+    ):  # if it is a file, it is refused below
         folder.mkdir(exist_ok=True)
     path = _path(store, selection.name)
     write_selection(path, selection, made_from)
@@ -146,12 +149,12 @@ def save_selection(store: Path, selection: Selection, made_from: Mapping[str, An
 
 
 def check_name(name: str) -> None:
-    """Refuse a name that means something else, or cannot be a file's.
+    """Refuse a name that means something else, or cannot be a file name.
 
     Raises
     ------
     UsageError
-        The text says why.
+        The name cannot be used; the message says why.
     """
     if why := _refusal(name):
         raise UsageError(
@@ -160,24 +163,24 @@ def check_name(name: str) -> None:
 
 
 def saved_file(store: Path, name: str) -> Path | None:
-    """The file of the selection saved by a name; None where there is none."""
+    """Return the file of a saved selection; None if there is none of that name."""
     path = _path(store, name)
     return path if os.path.lexists(path) else None
 
 
 def saved_selections(store: Path) -> dict[str, Selection]:
-    """Name -> selection of each file in a store that has none of the `problems`."""
+    """Return the selections saved in a store by name; files with `problems` are left out."""
     return {name: read_selection(_path(store, name)) for name in saved_documents(store)}
 
 
 def saved_documents(store: Path) -> dict[str, dict[str, Any]]:
-    """Like `saved_selections`, with all that is in the files, as JSON data."""
+    """Return the documents of the selections saved in a store by name, as JSON data."""
     good = [path for path in _entries(store) if not _problem(path)]
     return {path.stem: read_document(path) for path in good}
 
 
 def problems(store: Path) -> list[tuple[str, str]]:
-    """What is wrong in a store's folder of selections: path inside the store, and what."""
+    """Return path inside the store and description of each problem with its selections."""
     if os.path.lexists(store / FOLDER) and not (store / FOLDER).is_dir():
         return [(FOLDER, "is not a folder")]
     found = ((f"{FOLDER}/{path.name}", _problem(path)) for path in _entries(store))
@@ -185,18 +188,18 @@ def problems(store: Path) -> list[tuple[str, str]]:
 
 
 def _entries(store: Path) -> list[Path]:
-    """What lies in the folder of selections, but for files being written."""
+    """Return the entries of the folder of selections, except files being written."""
     folder = store / FOLDER
     names = sorted(os.listdir(folder)) if folder.is_dir() else []
     return [folder / name for name in names if not name.startswith(PARTIAL_PREFIX)]
 
 
 def _problem(path: Path) -> str:
-    """What is wrong with an entry of the folder; empty where nothing is."""
+    """Describe what is wrong with an entry of the folder; empty if nothing is."""
     if path.suffix != SUFFIX or not path.is_file():
         return "is not a selection"
     if why := _refusal(path.stem):
-        return f"cannot be asked for by its name, which {why}"
+        return f"cannot be selected by its name, which {why}"
     try:
         name = read_selection(path).name
     except StoreError as error:
@@ -205,7 +208,7 @@ def _problem(path: Path) -> str:
 
 
 def _refusal(name: str) -> str:
-    """Why a selection cannot have a name; empty where it can."""
+    """Say why a selection cannot have a name; empty if it can."""
     if name in PUBLISHED or name == "all":
         return "is a published selection"
     if name in NAMES:
@@ -222,7 +225,7 @@ def _path(store: Path, name: str) -> Path:
 
 
 def _named(text: str, split: HasEnergies | None) -> Selection:
-    """What was saved by a name that cannot mean anything else, or is known by it."""
+    """Resolve a name: a saved selection, if the name means nothing else, or a known one."""
     saved: list[str] = []
     also = "a name saved in a store needs the split as well"
     if split is not None:
@@ -239,9 +242,9 @@ def _named(text: str, split: HasEnergies | None) -> Selection:
 
 
 def _most_energy(count: int, split: HasEnergies | None) -> Selection:
-    """The channels of the largest mean squared coefficient; ties go to the lower index."""
+    """Return the channels with the largest mean squared coefficient; ties: lower index first."""
     if not 1 <= count <= CHANNELS:
-        raise UsageError(f"{count} channels", f"a count goes from 1 to {CHANNELS}")
+        raise UsageError(f"the number of channels must be from 1 to {CHANNELS}, got {count}")
     if split is None:
         raise UsageError(
             f"{count} channels of which data? A count takes those of the most energy in a split",

@@ -1,11 +1,11 @@
-"""The bytes of one shard: Zarr's sharding codec for our one layout, in both directions.
+"""Encoder and decoder of shards: Zarr's sharding codec for the one layout of a store.
 
-A shard is the chunks of the 192 channels in stored order, one after the other, then an index of
-(offset, length) pairs as little-endian uint64, then the index's crc32c. A chunk is the zstd frame
-of its codes followed by its own crc32c. zarr-python, tensorstore and zarrs read these files; the
-tests compare the bytes with what zarr-python writes. It is done here because a run of channels is
-then one read (zarr-python: half the speed), because a shard is encoded on one core without being
-held twice in memory, and because the order of chunks in the file is ours to promise.
+A shard is the chunks of the 192 channels in stored order, then an index of (offset, length) pairs
+as little-endian uint64, then the index's crc32c. A chunk is the zstd frame of its codes followed
+by its own crc32c. zarr-python, tensorstore and zarrs read these files; tests compare the bytes
+with those that zarr-python writes. Reasons for an own codec: a run of channels is one read
+(zarr-python: half the speed), a shard is encoded on one core without a second copy in memory, and
+the order of the chunks in the file is guaranteed.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ INDEX_BYTES = CHANNELS * _ENTRY_BYTES + _CHECKSUM_BYTES
 
 
 def _checksum(data: bytes | np.ndarray) -> bytes:
-    return google_crc32c.value(data).to_bytes(_CHECKSUM_BYTES, "little")
+    return int(google_crc32c.value(data)).to_bytes(_CHECKSUM_BYTES, "little")
 
 
 def encode(codes: np.ndarray) -> Iterator[bytes]:
-    """Encode a shard piece by piece.
+    """Encode a shard, part by part.
 
     Parameters
     ----------
     codes : ndarray of int8 or int16, shape (192, images, rows, columns)
-        Channels in stored order; images padded with zeros to a whole shard.
+        Codes, channels in stored order, images padded with zeros to a full shard.
 
     Yields
     ------
     bytes
-        The parts of the file, in order; joined they are the shard.
+        Parts of the file, in order.
     """
     entries = np.empty((CHANNELS, 2), "<u8")
     position = 0
@@ -59,7 +59,7 @@ def encode(codes: np.ndarray) -> Iterator[bytes]:
 
 
 def _content_bytes(frame: np.ndarray) -> int:
-    """Length of what a zstd frame holds, by its header (RFC 8878, 3.1.1.1); -1 if not stated."""
+    """Return the content size in a zstd frame's header (RFC 8878, 3.1.1.1); -1 if absent."""
     descriptor = int(frame[4]) if len(frame) > 4 else 0
     one_segment = descriptor >> 5 & 1
     start = 5 + (not one_segment) + (0, 1, 2, 4)[descriptor & 3]
@@ -76,17 +76,17 @@ class ShardFile:
     ----------
     path : Path
     chunk_shape : tuple of int
-        Images, rows and columns of one channel.
+        Images, rows and columns of a chunk.
     dtype : dtype
     file_bytes : int
-        Length of the file according to the manifest.
+        Size of the file according to the manifest.
 
     Raises
     ------
     ShardMissingError
-        The file is not there.
+        The file does not exist.
     CorruptStoreError
-        Its length or its index is not what was written.
+        Its size or its index is not what was written.
     """
 
     def __init__(
@@ -119,30 +119,31 @@ class ShardFile:
 
     @property
     def chunk_lengths(self) -> np.ndarray:
-        """Bytes of each chunk in stored order, checksum included; int64, shape (192,)."""
+        """Size of each chunk in bytes, in stored order, with checksum. int64, shape (192,)."""
         return self._entries[:, 1].copy()
 
     def chunk_frame(self, position: int) -> bytes:
-        """The zstd frame of one chunk, without its checksum; not checked."""
+        """Return the zstd frame of one chunk without its checksum, unchecked."""
         offset, length = (int(n) for n in self._entries[position])
         return self._pread(length - _CHECKSUM_BYTES, offset)
 
     def read(
         self, positions: Sequence[int], into: Callable[[int], np.ndarray]
     ) -> Iterator[tuple[int, np.ndarray]]:
-        """Decode the chunks at some stored positions; adjacent ones in one read.
+        """Decode the chunks at stored positions; adjacent ones are read at once.
 
         Parameters
         ----------
         positions : sequence of int
             Stored positions of channels, 0..191.
         into : callable
-            Gives the array to decode a position's chunk into: contiguous, of the chunk's shape.
+            Returns the array to decode the chunk of a position into, contiguous and of the
+            chunk's shape.
 
         Yields
         ------
         int, ndarray
-            Each position, rising, and the array just filled.
+            Each position, in rising order, and the array just filled.
         """
         for first, stop in ranges(positions):
             begin = int(self._entries[first, 0])
@@ -158,7 +159,7 @@ class ShardFile:
         frame = chunk[:-_CHECKSUM_BYTES]
         if _checksum(frame) != chunk[-_CHECKSUM_BYTES:].tobytes():
             raise self._corrupt(f"the checksum of stored channel {position} does not match")
-        if _content_bytes(frame) != out.nbytes:  # a shorter one would leave the rest of `out`
+        if _content_bytes(frame) != out.nbytes:  # a shorter one would not fill `out`
             raise self._corrupt(f"stored channel {position} is not of its chunk's length")
         try:
             zstd.decompress(frame, out)
@@ -176,8 +177,8 @@ class ShardFile:
             raise self._corrupt("the checksum of its index does not match")
         entries = np.frombuffer(index[:-_CHECKSUM_BYTES], "<u8").reshape(CHANNELS, 2)
         edges = np.concatenate([[0], entries[:, 0] + entries[:, 1]])
-        whole = edges[-1] == length - INDEX_BYTES and np.array_equal(edges[:-1], entries[:, 0])
-        if not whole or entries[:, 1].min() <= _CHECKSUM_BYTES or entries.max() > length:
+        adjacent = edges[-1] == length - INDEX_BYTES and np.array_equal(edges[:-1], entries[:, 0])
+        if not adjacent or entries[:, 1].min() <= _CHECKSUM_BYTES or entries.max() > length:
             raise self._corrupt("its chunks do not follow one another in stored order")
         return entries.astype(np.int64)
 

@@ -1,4 +1,4 @@
-"""One finished split of a store: its small arrays, its coefficients, its pixels."""
+"""A finished split of a store: its small arrays, coefficients and pixels."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from freqprep.store.cache import ChunkCache
 from freqprep.store.keys import Keys
 from freqprep.store.layout import shard_path
 from freqprep.store.manifest import GROUP_DOCUMENT, hash_file, read_group_attributes, read_manifest
-from freqprep.store.objects import ObjectTable
+from freqprep.store.object_table import ObjectTable
 from freqprep.store.plan import shard_count
 from freqprep.store.rows import RowReader, Rows, row_numbers
 from freqprep.store.schema import SplitAttributes, chunk_shape
@@ -44,11 +44,11 @@ _RESTORE = "restore the split from a copy, or convert again with --overwrite"
 
 
 class Split:
-    """One finished split of a store.
+    """Finished split of a store.
 
-    Channels are always asked for and given in raster order: Y then Cb then Cr, 8 * v + h inside
-    each. Reading whole runs of rows is fast; single rows in random order are slow, because a
-    chunk holds 128 images (the last chunks decoded are kept, up to 256 MB).
+    Channel indices are in raster order: Y then Cb then Cr, 8 * v + h inside each. Reading runs of
+    rows is fast; single rows in random order are slow, because a chunk has 128 images (the chunks
+    decoded last are cached, up to 256 MB).
 
     Attributes
     ----------
@@ -56,7 +56,7 @@ class Split:
     attributes : SplitAttributes
     manifest : Manifest
     content_id : str
-        SHA-256 of the manifest: the identity of the data.
+        SHA-256 of the manifest, which identifies the data.
     """
 
     def __init__(self, path: Path) -> None:
@@ -84,12 +84,28 @@ class Split:
         return f"Split({str(self.path)!r}, images={len(self)}, content_id={self.content_id[:12]})"
 
     def array(self, name: str) -> np.ndarray:
-        """A whole small array by its name in the store (docs/format.md lists them).
+        """Read a small array.
 
-        Its files are checked against the manifest first: a chunk that is not there would read
-        as zeros, and metadata has no checksum of its own.
+        Its files are checked against the manifest first: a missing chunk would read as zeros, and
+        metadata has no checksum.
+
+        Parameters
+        ----------
+        name : str
+            Name of the array in the store; docs/format.md lists them.
+
+        Returns
+        -------
+        ndarray
+
+        Raises
+        ------
+        StoreError
+            The split has no such array.
+        ShardMissingError, CorruptStoreError
+            A file is missing or damaged.
         """
-        import zarr  # the slowest import of all: the loader and the selections need none of it
+        import zarr  # the slowest import of all; loader and selections do not need it
         from zarr.storage import LocalStore
 
         self._check_files(name)
@@ -116,104 +132,105 @@ class Split:
                 )
 
     def ragged(self, name: str) -> Ragged:
-        """An array and its offsets: ``key``, ``defect``, ``note``, ``mask``, ``annotation``."""
+        """Read a ragged array: ``key``, ``defect``, ``note``, ``mask`` or ``annotation``."""
         return Ragged(self.array(name), self.array(f"{name}_offset"))
 
     @cached_property
     def labels(self) -> np.ndarray:
-        """Index into ``attributes.class_ids``; -1 = none. int64, shape (n,)."""
+        """Index into ``attributes.class_ids``, or -1 if there is none. int64, shape (n,)."""
         return self.array("label")
 
     @cached_property
     def valid(self) -> np.ndarray:
-        """False where the image was rejected. bool, shape (n,)."""
+        """Whether each image was converted, not rejected. bool, shape (n,)."""
         return self.array("valid")
 
     @cached_property
     def sizes(self) -> np.ndarray:
-        """Height and width of the valid pixels; 0 where rejected. int32, shape (n, 2)."""
+        """Height and width of the valid pixels; 0 if rejected. int32, shape (n, 2)."""
         return self.array("size")
 
     @cached_property
     def keys(self) -> Keys:
-        """Key of each row: ``class/file`` or COCO's file name."""
+        """Key of each row: ``class/file``, or COCO's file name."""
         return Keys(self.ragged("key"))
 
     @cached_property
     def steps(self) -> np.ndarray:
-        """Quantization step of each channel in raster order. float32, shape (192,)."""
+        """Quantization step of each channel, in raster order. float32, shape (192,)."""
         return self.array("step")[list(STORED_POSITION)]
 
     @property
     def has_boxes(self) -> bool:
-        """Whether the images' objects are stored with them."""
+        """Whether the split has annotated objects."""
         return f"box/{GROUP_DOCUMENT}" in self.manifest.files
 
     @cached_property
     def objects(self) -> ObjectTable:
-        """The images' annotated objects.
+        """Annotated objects of the images.
 
         Raises
         ------
         UsageError
-            The source had none.
+            The split has none.
         """
         if not self.has_boxes:
             raise UsageError(
-                f"{self.path} has no annotated objects", "convert a source that has them: COCO"
+                f"{self.path} has no annotated objects", "convert a source that has them: coco"
             )
         classes = len(self.attributes.class_ids)
         return ObjectTable.of_arrays(self.array, len(self), classes, self.path)
 
     @cached_property
     def stored_moments(self) -> Moments:
-        """Sums of codes over the blocks of valid rows that hold a valid pixel, stored order."""
+        """Moments of the codes over all blocks with a valid pixel, channels in stored order."""
         totals = (self.array(f"moment_{name}") for name in ("total", "total_squares"))
         return Moments(int(self.blocks.sum()), *totals)
 
     @cached_property
     def moments(self) -> Moments:
-        """`stored_moments` in raster order."""
+        """`stored_moments`, channels in raster order."""
         stored, order = self.stored_moments, list(STORED_POSITION)
         return Moments(stored.count, stored.total[order], stored.total_squares[order])
 
     @cached_property
     def blocks(self) -> np.ndarray:
-        """Blocks of one component that hold a valid pixel. int64, shape (n,)."""
+        """Number of blocks of one component with a valid pixel. int64, shape (n,)."""
         height, width = self.sizes.astype(np.int64).T
-        return np.multiply(*grid_of(height, width))
+        blocks: np.ndarray = np.multiply(*grid_of(height, width))
+        return blocks
 
     _defects = cached_property(lambda split: split.ragged("defect"))
 
     def defect(self, row: int) -> str:
-        """Why a row was rejected; empty for a valid row."""
+        """Return why a row was rejected; empty for a valid row."""
         return str(self._defects.bytes_at(row), "utf-8", "replace")
 
     def read_codes(self, rows: Rows, channels: ChannelsLike = None) -> np.ndarray:
-        """Stored integers.
+        """Read stored integers.
 
         Parameters
         ----------
         rows : int, list, range, slice or array
-            Rows, in any order, repeats allowed; negative ones count from the end. A boolean
-            array of length ``len(split)`` masks.
+            Rows in any order, with repeats; negative ones count from the end. A boolean array of
+            length ``len(split)`` is a mask.
         channels : str, int, sequence or Selection, optional
-            As `freqprep.channels` takes it, saved names and counts too; all 192 in raster order
-            by default.
+            Channels as in `freqprep.channels`, saved names and counts included; all 192 in raster
+            order by default.
 
         Returns
         -------
         ndarray of int8 or int16, shape (n, C, rows, columns)
-            Channels in the order asked for. A view of channel-major memory, not C-contiguous.
+            Channels in the order given. A view of channel-major memory, not C-contiguous.
 
         Raises
         ------
         RejectedRowError
-            One of the rows has no image.
+            A row has no image.
         IndexError
             A row is outside the split.
         ShardMissingError, CorruptStoreError
-            The stored bytes are not what was written.
+            A shard is missing or damaged.
         """
         indices = row_numbers(rows, len(self), self.path)
         self._refuse_rejected(indices)
@@ -221,13 +238,26 @@ class Split:
         return reader.read(indices, select(channels, self))
 
     def read(self, rows: Rows, channels: ChannelsLike = None) -> np.ndarray:
-        """Coefficients: ``read_codes`` times the steps, float32; same parameters and errors."""
+        """Read coefficients: codes times their steps.
+
+        Parameters and errors are those of `read_codes`.
+
+        Returns
+        -------
+        ndarray of float32, shape (n, C, rows, columns)
+        """
         selection = select(channels, self)
         codes = self.read_codes(rows, selection)
         return dequantize(codes, self.steps[list(selection.indices)])
 
     def image(self, row: int, channels: ChannelsLike = None) -> np.ndarray:
-        """A row as pixels, from the chosen channels; the others count as zero.
+        """Reconstruct the pixels of a row from channels; other channels are zero.
+
+        Parameters
+        ----------
+        row : int
+        channels : str, int, sequence or Selection, optional
+            Channels as in `read_codes`.
 
         Returns
         -------
@@ -243,18 +273,19 @@ class Split:
             -1, FREQUENCIES, grid_rows, grid_columns
         )
         ycbcr = np.stack([inverse(component)[:height, :width] for component in components], axis=-1)
-        return np.clip(np.rint(ycbcr_to_rgb(ycbcr)), 0, 255).astype(np.uint8)
+        rgb: np.ndarray = np.clip(np.rint(ycbcr_to_rgb(ycbcr)), 0, 255)
+        return rgb.astype(np.uint8)
 
     def to_xarray(self) -> xarray.Dataset:
-        """The split as a data set of xarray, its coefficients read when they are used.
+        """Return the split as an xarray data set with lazily read coefficients.
 
         Returns
         -------
         xarray.Dataset
-            ``coefficients``, float32 of (image, channel, row, column): what `read` gives, NaN
-            where an image was rejected. Channels in raster order by name, with ``component``,
-            ``v``, ``h`` and ``step``; images with ``key``, ``label``, ``class_name`` (empty where
-            there is none), ``valid`` and ``size``.
+            ``coefficients``, float32 of (image, channel, row, column), as of `read`, NaN for
+            rejected images. Channels in raster order by name, with ``component``, ``v``, ``h``
+            and ``step``; images with ``key``, ``label``, ``class_name`` (empty if there is none),
+            ``valid`` and ``size``.
 
         Raises
         ------
@@ -284,7 +315,7 @@ class Split:
         return shard_count(len(self))
 
     def shard_entry(self, shard: int) -> FileEntry:
-        """Length and hash of a shard's file, from the manifest."""
+        """Return length and hash of a shard's file, from the manifest."""
         relative = shard_path(self.path, shard).relative_to(self.path).as_posix()
         entry = self.manifest.files.get(relative)
         if entry is None:
@@ -292,7 +323,7 @@ class Split:
         return entry
 
     def open_shard(self, shard: int) -> ShardFile:
-        """Open one shard's file, checked against the manifest."""
+        """Open the file of a shard; its length is checked against the manifest."""
         images, _, rows, columns = chunk_shape(self.attributes.encoding.geometry)
         return ShardFile(
             shard_path(self.path, shard),

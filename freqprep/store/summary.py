@@ -1,4 +1,4 @@
-"""A split in numbers: for ``info`` and for the end of a conversion."""
+"""Summary of a split in numbers: for ``info`` and the end of a conversion."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PUBLISHED = "square-24"
 
 @dataclass(frozen=True)
 class SplitSummary:
-    """Numbers of one split. Bytes an image are over valid images.
+    """Summary of one split in numbers. Bytes per image are over valid images.
 
     Attributes
     ----------
@@ -33,24 +33,24 @@ class SplitSummary:
     grid : tuple of int
         Rows and columns of blocks.
     class_counts : ClassCounts
-        Of valid images.
+        Counts of the valid images.
     objects : ObjectCounts or None
     capped : int
-        Images whose source is larger than what is stored.
+        Number of images that were scaled down.
     pixel_share : float or None
-        Stored pixels of valid images over those of their sources; None without valid images.
+        Stored pixels over source pixels of the valid images; None without valid images.
     source_bytes, stored_bytes : int
-        Of the source files of valid images; of all the split's files.
+        Size of the source files of valid images, and of all files of the split.
     source_bytes_per_image, stored_bytes_per_image, published_24_bytes_per_image : float
-        The last: what reading the published 24 channels takes from disk, shard index included
+        The last: bytes read from disk for the published 24 channels, shard indexes included
         (measured on up to 64 shards).
     psnr_luma_pooled, psnr_luma_worst : float or None
-        dB, of quantization, against the decoded YCbCr; None where there is no error at all.
+        PSNR of quantization in dB, against the decoded YCbCr; None if there is no error at all.
     psnr_luma_worst_key : str or None
     saturated : int
-        Codes that were clipped.
+        Number of clipped codes.
     saturated_share : float
-        Of the codes of valid blocks.
+        Their share of the codes of valid blocks.
     """
 
     split: str
@@ -83,14 +83,14 @@ class SplitSummary:
     saturated_share: float
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON data; of the classes ``class_ids``, ``class_names``, ``class_images``, ...."""
+        """Return JSON data, with class counts as ``class_ids``, ``class_names``, ...."""
         document = dataclasses.asdict(self)
         del document["class_counts"]
         return {**document, **self.class_counts.to_dict()}
 
 
 def summarize(split: Split) -> SplitSummary:
-    """Numbers of a split, from its small arrays and its manifest."""
+    """Summarize a split from its small arrays and its manifest."""
     attributes, valid = split.attributes, split.valid
     count = max(int(valid.sum()), 1)
     source_bytes = int(split.array("source_bytes")[valid].sum())

@@ -1,4 +1,4 @@
-"""Files that a command is told to write: refused before the work, never replaced unasked."""
+"""Checks of the files that a command will write: before the work, and against replacing."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from freqprep.errors import UsageError, some
 
 
 def check_targets(paths: Iterable[Path | None], overwrite: bool) -> None:
-    """Refuse files that could not be written, or are not to be replaced.
+    """Refuse files that cannot be written or may not be replaced.
 
     Parameters
     ----------
     paths : iterable of Path or None
-        All files that one command will write; None is left out.
+        All files that one command will write; None is skipped.
     overwrite : bool
-        Whether files that are there may be replaced.
+        Whether existing files may be replaced.
 
     Raises
     ------
     UsageError
-        A path is no regular file, its folder is missing, it is there already, or it is named
-        twice.
+        A path is not a regular file, its parent folder is missing, it exists already, or it is
+        named twice.
     """
-    there, named = [], set[str]()
+    existing, named = [], set[str]()
     for path in paths:
         if path is None:
             continue
@@ -34,55 +34,61 @@ def check_targets(paths: Iterable[Path | None], overwrite: bool) -> None:
             raise UsageError(f"{path} is to be written twice", "name another file for one of them")
         named.add(full)
         if os.path.lexists(path):
-            there.append(str(path))
-    if there and not overwrite:
-        refuse_replacing(there)
+            existing.append(str(path))
+    if existing and not overwrite:
+        refuse_replacing(existing)
 
 
 def check_file(path: Path) -> None:
-    """Refuse a file that could not be written.
+    """Refuse a file that cannot be written.
 
     Raises
     ------
     UsageError
-        It is no regular file, or its folder is missing.
+        It is not a regular file, or its parent folder is missing.
     """
     if path.exists() and not path.is_file():
-        raise UsageError(f"{str(path)!r} cannot be written: it is no file", "name a file")
-    if not path.absolute().parent.is_dir():
-        raise UsageError(f"{path} cannot be written: its folder is not there", "make it")
+        raise UsageError(f"{str(path)!r} cannot be written: it is not a file", "name a file")
+    _check_parent(path, "written")
 
 
 def check_folder(folder: Path, what: str) -> None:
-    """Refuse a folder that could not be made, or could not hold files.
+    """Refuse a folder that cannot be created or cannot hold files.
 
     Parameters
     ----------
     folder : Path
-        Need not be there, but the one that it is to lie in.
+        Need not exist, but its parent must.
     what : str
-        The files, in the plural.
+        Kind of the files, in the plural, for messages.
 
     Raises
     ------
     UsageError
-        It is no folder, or the one that it is to lie in is missing.
+        It is not a folder, or its parent folder is missing.
     """
     if folder.exists() and not folder.is_dir():
-        raise UsageError(f"{folder} cannot hold {what}: it is no folder", "name a folder")
-    if not folder.absolute().parent.is_dir():
-        raise UsageError(f"{folder} cannot be made: its folder is not there", "make it")
+        raise UsageError(f"{folder} cannot hold {what}: it is not a folder", "name a folder")
+    _check_parent(folder, "created")
 
 
-def refuse_replacing(there: list[str]) -> None:
-    """Refuse to replace files without having been told to.
+def _check_parent(path: Path, how: str) -> None:
+    parent = path.absolute().parent
+    if not parent.is_dir():
+        raise UsageError(
+            f"{path} cannot be {how}: parent folder {parent} does not exist", "create it"
+        )
+
+
+def refuse_replacing(existing: list[str]) -> None:
+    """Refuse to replace existing files.
 
     Raises
     ------
     UsageError
     """
-    what, they = ("is", "it") if len(there) == 1 else ("are", "them")
+    exist, they = ("exists", "it") if len(existing) == 1 else ("exist", "them")
     raise UsageError(
-        f"{some(there)} {what} there already",
+        f"{some(existing)} already {exist}",
         f"--overwrite replaces {they}; or choose another name",
     )

@@ -1,4 +1,4 @@
-"""Checking a store: every file's hash, every chunk, the moments, and that nothing is odd."""
+"""Checks of a store: the hash of every file, every chunk, the moments, and stray files."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from freqprep.store.manifest import (
     hash_file,
     walk_files,
 )
+from freqprep.store.object_table import offsets_fit
 from freqprep.store.plan import permutation
 from freqprep.store.reader import Split, open_store, reopen
 from freqprep.store.schema import IMAGE_ARRAYS, OBJECT_ARRAYS, ROWS_PER_SHARD
@@ -31,13 +32,14 @@ from freqprep.store.schema import IMAGE_ARRAYS, OBJECT_ARRAYS, ROWS_PER_SHARD
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is not as it should be.
+    """One problem found in a store.
 
     Attributes
     ----------
     where : str
         Path inside the store.
     what : str
+        Description of the problem.
     """
 
     where: str
@@ -46,13 +48,14 @@ class Problem:
 
 @dataclass(frozen=True)
 class Verified:
-    """What was checked, and what was found.
+    """Result of checking a store.
 
     Attributes
     ----------
     splits, files, chunks, images : int
+        Numbers of what was checked.
     problems : tuple of Problem
-        Empty where the store is whole.
+        Empty if the store is intact.
     """
 
     splits: int
@@ -63,18 +66,22 @@ class Verified:
 
 
 def verify(path: Path, jobs: int | None = None) -> Verified:
-    """Check all finished splits of a store.
+    """Check the finished splits of a store.
 
     Parameters
     ----------
     path : Path
     jobs : int, optional
-        Worker processes; one a core by default.
+        Number of worker processes; one per core by default.
+
+    Returns
+    -------
+    Verified
 
     Raises
     ------
     StoreError
-        There is no store to check.
+        The path is not a store.
     """
     problems: list[Problem] = []
     files = chunks = images = 0
@@ -98,7 +105,7 @@ def verify(path: Path, jobs: int | None = None) -> Verified:
 
 
 def shard_moments(split: Split, shard: int) -> Moments:
-    """Moments of one shard, from its codes; stored order."""
+    """Compute the moments of one shard from its codes, channels in stored order."""
     return _decode_shard(split, shard)[0]
 
 
@@ -134,7 +141,7 @@ def _split_problems(split: Split, jobs: int) -> Iterator[Problem]:
             damaged = True
             yield Problem(name, "its hash is not the one in the manifest")
     if damaged:
-        return  # the arrays that the shards are checked against cannot be trusted
+        return  # the shards are checked against arrays, which cannot be trusted
     try:
         if misshapen := list(_shape_problems(split)):
             yield from misshapen
@@ -148,7 +155,7 @@ def _split_problems(split: Split, jobs: int) -> Iterator[Problem]:
 
 
 def _shape_problems(split: Split) -> Iterator[Problem]:
-    """Arrays that are absent, or whose lengths do not agree: dimensions of one name are equal."""
+    """Find arrays that are missing, and dimensions of one name that differ in length."""
     known = {"image": len(split), "image_edge": len(split) + 1, "channel": CHANNELS}
     specs = dict(IMAGE_ARRAYS)
     if any(f"{name}/{GROUP_DOCUMENT}" in split.manifest.files for name in OBJECT_ARRAYS):
@@ -188,7 +195,7 @@ def _array_problems(split: Split) -> Iterator[Problem]:
     if (sizes[~split.valid] != 0).any():
         yield Problem("size", "has a size for a rejected row")
     for name in ("key", "defect", "note"):
-        if not _well_formed(split.ragged(name)):
+        if not _offsets_fit(split.ragged(name)):
             yield Problem(f"{name}_offset", f"does not cut {name} into {len(split)} rows")
     if split.has_boxes:
         yield from _object_problems(split)
@@ -202,14 +209,12 @@ def _object_problems(split: Split) -> Iterator[Problem]:
         yield Problem("object_label", "has a class that does not exist")
     for name, offset in (("box", "object"), ("mask", "mask"), ("annotation", "annotation")):
         values = box if name == "box" else split.array(name)
-        if not _well_formed(Ragged(values, split.array(f"{offset}_offset"))):
+        if not _offsets_fit(Ragged(values, split.array(f"{offset}_offset"))):
             yield Problem(f"{offset}_offset", f"does not cut {name} into rows")
 
 
-def _well_formed(ragged: Ragged) -> bool:
-    offsets = ragged.offsets
-    rising = offsets[0] == 0 and (np.diff(offsets) >= 0).all()
-    return bool(rising) and offsets[-1] == len(ragged.values)
+def _offsets_fit(ragged: Ragged) -> bool:
+    return offsets_fit(ragged.offsets, len(ragged), len(ragged.values))
 
 
 def _shards_problems(split: Split, shards: list[int], jobs: int) -> Iterator[Problem]:
@@ -232,7 +237,7 @@ def _shards_problems(split: Split, shards: list[int], jobs: int) -> Iterator[Pro
 
 
 def _check_shard(task: tuple[Path, int, str]) -> tuple[int, Moments | None, list[str]]:
-    """Check one shard, in a worker: its number, its moments if it decodes, what is wrong."""
+    """Check one shard, in a worker; return its number, its moments or None, and problems."""
     path, shard, content_id = task
     split = reopen(path, content_id)
     found = []
@@ -249,7 +254,7 @@ def _check_shard(task: tuple[Path, int, str]) -> tuple[int, Moments | None, list
 
 
 def _decode_shard(split: Split, shard: int) -> tuple[Moments, bool]:
-    """Moments of a shard's codes, and whether one outside the valid blocks is not zero."""
+    """Return the moments of a shard, and whether a code outside the valid blocks is not zero."""
     mine = slice(shard * ROWS_PER_SHARD, (shard + 1) * ROWS_PER_SHARD)
     sizes = np.zeros((ROWS_PER_SHARD, 2), np.int64)
     sizes[: len(split.sizes[mine])] = split.sizes[mine]

@@ -1,14 +1,14 @@
-"""Building a split beside the store's finished ones, and publishing it whole.
+"""Writer of a split, beside the finished splits of the store until it is published.
 
 An unfinished split is the folder ``.partial-<split>``::
 
     plan.json, plan.npz     every row, fixed
     journal.jsonl           finished shards
     tmp-*/                  files being written, by this run only
-    split/                  the split to be; renamed to its place last
+    split/                  the split itself; renamed to its final path last
 
-Each file is written aside, synced and renamed, so that at any moment a kill leaves a state from
-which ``--resume`` comes to the same bytes.
+Each file is written aside, synced and renamed, so that a kill at any moment leaves a state from
+which ``--resume`` ends with the same bytes.
 """
 
 from __future__ import annotations
@@ -54,13 +54,18 @@ def write_shard(split_folder: Path, index: int, codes: np.ndarray, aside: Path) 
     Parameters
     ----------
     split_folder : Path
-        The ``split`` folder of an unfinished split.
+        Folder ``split`` of the unfinished split.
     index : int
         Number of the shard.
     codes : ndarray of int8 or int16, shape (192, 128, rows, columns)
-        Channels in stored order.
+        Codes, channels in stored order.
     aside : Path
-        Folder of this run, on the same file system.
+        Folder for files being written by this run, on the same file system.
+
+    Returns
+    -------
+    FileEntry
+        Length and hash of the file.
     """
     path = shard_path(split_folder, index)
     with full_disk_named(split_folder):
@@ -72,7 +77,7 @@ def write_shard(split_folder: Path, index: int, codes: np.ndarray, aside: Path) 
 
 
 class PartialSplit:
-    """An unfinished split.
+    """Unfinished split of a store.
 
     Parameters
     ----------
@@ -90,15 +95,15 @@ class PartialSplit:
         self._replaced = store / f"{REPLACED_PREFIX}{split}"
 
     def exists(self) -> bool:
-        """Whether there is an unfinished split with a plan to resume."""
+        """Return whether there is an unfinished split with a plan to resume."""
         return (self.folder / "plan.json").is_file()
 
     def begun(self) -> bool:
-        """Whether there is an unfinished split, be it without a plan yet."""
+        """Return whether there is an unfinished split, with or without a plan."""
         return self.split_folder.is_dir()
 
     def start(self) -> None:
-        """Make the folders; call `discard` before."""
+        """Create the folders; call `discard` first."""
         self.split_folder.mkdir(parents=True)
 
     def discard(self) -> None:
@@ -107,7 +112,7 @@ class PartialSplit:
             shutil.rmtree(self.folder)
 
     def tidy(self) -> None:
-        """Finish what a kill interrupted after publication, and drop files half written."""
+        """Finish a publication that was interrupted, and remove incomplete files."""
         if self.published.is_dir() and self._replaced.is_dir():
             shutil.rmtree(self._replaced)
         if self.folder.is_dir() and not self.split_folder.is_dir():
@@ -117,10 +122,10 @@ class PartialSplit:
 
     @contextlib.contextmanager
     def aside(self) -> Iterator[Path]:
-        """A folder for files being written by this run.
+        """Create a folder for files being written by this run, removed at the end.
 
         Workers of a killed run may still be busy; their files are in a folder of their own, which
-        `tidy` removes, so that they can no longer rename anything into place.
+        `tidy` removes, so that they can no longer rename a file into the split.
         """
         folder = Path(tempfile.mkdtemp(prefix="tmp-", dir=self.folder))
         try:
@@ -129,16 +134,16 @@ class PartialSplit:
             shutil.rmtree(folder, ignore_errors=True)
 
     def carry_over(self) -> Path:
-        """A folder in the build for shards that are done; `start_with` takes them over.
+        """Create a folder for shards that are already done, for `start_with`.
 
-        Until then the build has not begun: a kill leaves the finished split as it is.
+        Until `start_with`, the split has not begun: a kill leaves the finished split as it is.
         """
         folder = self.folder / "carried"
         folder.mkdir(parents=True)
         return folder
 
     def start_with(self, carried: Path) -> None:
-        """Begin with the shards that `carry_over` was filled with."""
+        """Start with the shards in the folder that `carry_over` created."""
         os.rename(carried, self.split_folder)
         sync_folder(self.folder)
 
@@ -150,23 +155,23 @@ class PartialSplit:
         shards: Mapping[str, FileEntry],
         aside: Path,
     ) -> str:
-        """Write everything but the shards, hash it, and rename the split into its place.
+        """Write everything except the shards, hash it, and rename the split to its final path.
 
         Parameters
         ----------
         attributes : SplitAttributes
         arrays : mapping of str to ndarray
-            Every array of ``specs``.
+            All arrays of ``specs``.
         specs : mapping of str to ArraySpec
         shards : mapping of str to FileEntry
-            Every shard's path relative to the split, and what was written there.
+            Path of each shard relative to the split -> length and hash.
         aside : Path
-            From `aside`.
+            Folder from `aside`.
 
         Returns
         -------
         str
-            The content id.
+            Content id of the split.
         """
         self._check_shards(shards)
         self._remove_small_files(shards)
@@ -212,14 +217,14 @@ class PartialSplit:
 
 
 def open_or_create_root(store: Path) -> None:
-    """Make ``store`` a Zarr group of ours, or check that it is one.
+    """Create the root of a store if it does not exist.
 
     Raises
     ------
     UsageError
         The path holds something that is not a freqprep store.
     """
-    if is_root(store):
+    if store_exists(store):
         return
     store.mkdir(parents=True, exist_ok=True)
     aside = store / _NEW_ROOT
@@ -229,8 +234,10 @@ def open_or_create_root(store: Path) -> None:
     sync_folder(store)
 
 
-def is_root(store: Path) -> bool:
-    """Whether the path is a store of this format; False where one can be made there.
+def store_exists(store: Path) -> bool:
+    """Return whether a store of this format exists at a path.
+
+    If not, the path is free: a store can be created there.
 
     Raises
     ------
@@ -240,11 +247,11 @@ def is_root(store: Path) -> bool:
     path = store / GROUP_DOCUMENT
     if path.is_file() and path.read_bytes() == root_document():
         return True
-    begun = [_NEW_ROOT]  # by a run that was killed before anything else
+    begun = [_NEW_ROOT]  # left by a run that was killed right after its start
     if os.path.lexists(store) and (not store.is_dir() or os.listdir(store) not in ([], begun)):
         raise UsageError(
             f"{store} exists and is not a freqprep store",
-            "name a new path; nothing there was touched",
+            "name a new path; nothing was changed there",
         )
     return False
 
@@ -280,8 +287,8 @@ def _write_arrays(
 
 
 def _create_array(folder: Path, name: str, **layout: Any) -> Any:
-    """An array of a split, all of its codecs and its fill value those of the format."""
-    import zarr  # the slowest import of all, and only the end of a conversion needs it
+    """Create an array of a split with the codecs and fill value of the format."""
+    import zarr  # the slowest import of all; only the end of a conversion needs it
     from zarr.codecs import Crc32cCodec, ZstdCodec
     from zarr.storage import LocalStore
 

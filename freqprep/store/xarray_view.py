@@ -1,4 +1,4 @@
-"""A split as an xarray data set whose coefficients are read when they are asked for."""
+"""A split as an xarray data set with lazily read coefficients."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def as_dataset(
     sizes: np.ndarray,
     steps: np.ndarray,
 ) -> xarray.Dataset:
-    """The data set of `Split.to_xarray`, from what a split knows of itself."""
-    names = np.array([*attributes.class_names, ""], object)  # the last for the label -1
+    """Build the data set of `Split.to_xarray` from the attributes and arrays of a split."""
+    names = np.array([*attributes.class_names, ""], object)  # the last one for the label -1
     frequency = np.arange(CHANNELS) % FREQUENCIES
     coefficients = _Coefficients(read, valid, attributes.encoding.geometry.grid)
     lazy: Any = indexing.LazilyIndexedArray(coefficients)
-    # A copy of the data set shares what reads the split; assigning to it loads it.
+    # A copy of the data set shares the reader; assigning to it loads the coefficients.
     data: Any = indexing.CopyOnWriteArray(lazy)
     dimensions = ("image", "channel", "row", "column")
     return xarray.Dataset(
@@ -63,7 +63,7 @@ def as_dataset(
 
 
 class _Coefficients(BackendArray):
-    """All coefficients of a split as xarray indexes them, float32; NaN where rejected."""
+    """Coefficients of a split as an array for xarray, float32, NaN for rejected images."""
 
     def __init__(self, read: Read, valid: np.ndarray, grid: tuple[int, int]) -> None:
         self.shape = (len(valid), CHANNELS, *grid)
@@ -76,25 +76,25 @@ class _Coefficients(BackendArray):
         return indexing.explicit_indexing_adapter(key, self.shape, support, self._outer)
 
     def _outer(self, key: tuple[int | slice | np.ndarray, ...]) -> np.ndarray:
-        """An index for each axis: a number (which drops the axis), a slice or an array."""
+        """Read with an index per axis: a number (which drops the axis), a slice or an array."""
         images, channels, rows, columns = (
             _kept(index, length) for index, length in zip(key, self.shape, strict=True)
         )
         image_numbers = np.arange(self.shape[0])[images]
-        # Each channel once, as the reader wants them, whatever the index repeats.
-        wanted, place = np.unique(np.arange(CHANNELS)[channels], return_inverse=True)
+        # Each channel is read once, however often the index repeats it.
+        wanted, inverse = np.unique(np.arange(CHANNELS)[channels], return_inverse=True)
         grid = np.empty(self.shape[2:], bool)[rows][:, columns].shape
-        out = np.full((len(image_numbers), len(place), *grid), np.nan, self.dtype)
+        out = np.full((len(image_numbers), len(inverse), *grid), np.nan, self.dtype)
         for part in _by_shard(image_numbers) if out.size else []:
             good = part[self._valid[image_numbers[part]]]
             if len(good):
                 coefficients = self._read(image_numbers[good], wanted.tolist())
-                out[good] = coefficients[:, place][:, :, rows][:, :, :, columns]
+                out[good] = coefficients[:, inverse][:, :, rows][:, :, :, columns]
         return out[tuple(0 if isinstance(i, int | np.integer) else slice(None) for i in key)]
 
 
 def _kept(index: int | slice | np.ndarray, length: int) -> slice | np.ndarray:
-    """An index that keeps its axis."""
+    """Return an index that keeps its axis."""
     if isinstance(index, int | np.integer):
         number = range(length)[index]
         return slice(number, number + 1)
@@ -102,7 +102,7 @@ def _kept(index: int | slice | np.ndarray, length: int) -> slice | np.ndarray:
 
 
 def _by_shard(images: np.ndarray) -> list[np.ndarray]:
-    """Places of the images that lie in one shard, shard after shard."""
+    """Return the positions of the images of each shard, shard after shard."""
     order = np.argsort(images, kind="stable")
     changes = np.flatnonzero(np.diff(images[order] // ROWS_PER_SHARD)) + 1
     return np.split(order, changes)

@@ -1,4 +1,4 @@
-"""A batch of images, as tensors."""
+"""A batch of images as tensors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(eq=False, repr=False)
 class Batch:
-    """Images of one step.
+    """Codes and labels of the images of one step.
 
     ``x, y = batch`` gives coefficients and labels, ``batch.to(device)`` moves both, ``len(batch)``
     is the number of images.
@@ -34,10 +34,10 @@ class Batch:
         Valid height and width in stored pixels.
     epoch : int
     step : int
-        Number of the global batch in the epoch.
+        Index of the global batch in the epoch.
     quantization_steps : Tensor of float32, shape (C,)
-        Of the chosen channels, on the loader's device. None in a batch that was made by hand, of
-        which only the codes are wanted.
+        Quantization steps of the chosen channels, on the loader's device. None in a batch made by
+        hand of which only the codes are used.
     """
 
     codes: torch.Tensor
@@ -50,29 +50,34 @@ class Batch:
 
     @cached_property
     def coefficients(self) -> torch.Tensor:
-        """Codes times their steps: float32, shape (n, C, rows, columns); made when first asked for.
+        """Codes times their steps, float32, shape (n, C, rows, columns); computed when first used.
 
-        They stay as they are when the codes of a reused batch are overwritten.
+        They stay valid when the codes of a reused batch are overwritten.
 
         Raises
         ------
         UsageError
-            The batch was made without steps.
+            The batch was made without quantization steps.
         """
         if self.quantization_steps is None:
             raise UsageError(
-                "this batch was made without quantization_steps", "give split.steps of its channels"
+                "this batch was made without quantization_steps",
+                "give it split.steps of its channels",
             )
         return self.codes * self.quantization_steps[:, None, None]
 
     def to(self, device: str | torch.device, non_blocking: bool = False) -> Batch:
-        """The batch with its tensors on a device; ``rows`` and ``sizes`` stay arrays.
+        """Copy the batch to a device; ``rows`` and ``sizes`` stay arrays.
 
         Parameters
         ----------
         device : str or torch.device
         non_blocking : bool
-            As for tensors.
+            See `torch.Tensor.to`.
+
+        Returns
+        -------
+        Batch
         """
         names = ("codes", "labels", "quantization_steps")
         tensors = {name: getattr(self, name) for name in names}
@@ -84,11 +89,11 @@ class Batch:
         return dataclasses.replace(self, **moved)
 
     def __len__(self) -> int:
-        """Images of the batch."""
+        """Return the number of images."""
         return len(self.rows)
 
     def __iter__(self) -> Iterator[torch.Tensor]:
-        """Coefficients, then labels."""
+        """Yield coefficients, then labels."""
         yield self.coefficients
         yield self.labels
 

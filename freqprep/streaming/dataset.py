@@ -1,4 +1,4 @@
-"""A split as a map-style data set, for loops that insist on a DataLoader."""
+"""A split as a map-style dataset, for training loops that need a DataLoader."""
 
 from __future__ import annotations
 
@@ -22,29 +22,30 @@ from freqprep.streaming.misuse import (
 )
 from freqprep.streaming.order import Order
 from freqprep.streaming.ranks import this_process
-from freqprep.streaming.shuffling import choose_mixing
-from freqprep.streaming.state import epoch_number, whole
+from freqprep.streaming.shuffling import choose_plan
+from freqprep.streaming.state import check_integer, epoch_number
 
 if TYPE_CHECKING:
     import torch
 
 
 class Dataset:
-    """The valid images of a split by number, for ``torch.utils.data.DataLoader``.
+    """Map-style dataset of the valid images of a split, for ``torch.utils.data.DataLoader``.
 
-    `Loader` is many times as fast and needs no worker processes; this is for code that cannot do
-    without a DataLoader. A chunk of the store holds 128 images, so single images in random order
-    cost about a hundred times an image of a run. Give the DataLoader `batch_sampler`, whose
-    batches come from a few shards at a time; these stay decoded in the split's memory.
+    `Loader` is many times as fast and needs no worker processes; this is for code that needs a
+    DataLoader. A chunk of the store holds 128 images, so reading single images in random order
+    takes about a hundred times as long per image as reading consecutive ones. Give the DataLoader
+    `batch_sampler`, whose batches come from a few shards at a time; these stay decoded in the
+    split's cache.
 
     Parameters
     ----------
     split : Split
     channels : str, int, sequence or Selection
-        What `freqprep.channels` takes.
+        Channels to read: anything that `freqprep.channels` takes.
     transform : callable, optional
         Called with the coefficients of each image, a float32 tensor of shape (C, rows, columns);
-        what it returns takes their place.
+        its result is returned in their stead.
 
     Attributes
     ----------
@@ -72,23 +73,23 @@ class Dataset:
         self.rows = np.flatnonzero(split.valid)
 
     def __len__(self) -> int:
-        """Valid images."""
+        """Return the number of valid images."""
         return len(self.rows)
 
     def __getitem__(self, index: int) -> tuple[Any, int]:
-        """Coefficients of an image (or what the transform made of them), and its label.
+        """Return the coefficients of an image, transformed, and its label.
 
         The label is an index into the split's classes, -1 = none.
 
         Raises
         ------
         IndexError
-            There is no such image.
+            The index is out of range.
         """
         return self.__getitems__([operator.index(index)])[0]
 
     def __getitems__(self, indices: Sequence[int]) -> list[tuple[Any, int]]:
-        """Several images at once, as a DataLoader asks for those of a batch."""
+        """Return several images at once: a DataLoader calls this for a batch."""
         import torch
 
         rows = self.rows[np.asarray(indices, np.int64)]
@@ -105,10 +106,7 @@ class Dataset:
         rank: int | None = None,
         world_size: int | None = None,
     ) -> BatchSampler:
-        """Batches of images that lie together in the store, for ``DataLoader(batch_sampler=...)``.
-
-        See `BatchSampler`.
-        """
+        """Make a sampler of batches that lie together in the store; see `BatchSampler`."""
         return BatchSampler(self, batch_size, shuffle, seed, rank, world_size)
 
     def __repr__(self) -> str:
@@ -118,35 +116,36 @@ class Dataset:
 
 
 class BatchSampler:
-    """Lists of image numbers, each list from a few shards; every epoch in another order.
+    """Batch sampler that takes each batch from a few shards, in another order every epoch.
 
     Shuffled epochs are whole batches, in the order that `Loader` gives in one lane; otherwise the
     images come in order and the last batch may be smaller. Several processes take the batches in
-    turn, equally many when shuffled. Each iterator that has given a batch is an epoch.
+    turn, equally many when shuffled. Each iterator that has given a batch counts as an epoch.
 
     Parameters
     ----------
     dataset : Dataset
     batch_size : int
-        Images of a batch of one process.
+        Number of images in a batch of one process.
     shuffle : bool
     seed : int
         0 to 2**32 - 1.
     rank, world_size : int, optional
-        This process and how many share the batches: by default those of torch's process group, or
-        of ``torchrun``'s environment. Where something else deals the batches (a DataLoader that
-        Accelerate prepares), all are to be given: ``rank=0, world_size=1``.
+        Rank of this process and number of processes that share the batches: by default those of
+        torch's process group, or of ``torchrun``'s environment. Give ``rank=0, world_size=1``
+        where something else deals the batches to processes (Accelerate, for a DataLoader that it
+        prepares).
 
     Attributes
     ----------
     epoch : int
-        Epoch that the next iterator gives.
+        Epoch of the next iterator.
 
     Raises
     ------
     UsageError
-        An option out of range; no whole batch for each process; Accelerate is at work, and it is
-        not said who deals the batches.
+        An option out of range; no whole batch for each process; Accelerate is in use and rank and
+        world size are not given.
 
     Warns
     -----
@@ -165,7 +164,7 @@ class BatchSampler:
     ) -> None:
         split = self._split = dataset.split
         self._rows = dataset.rows
-        mixing = choose_mixing(
+        plan = choose_plan(
             len(np.unique(self._rows // ROWS_PER_SHARD)),
             shard_bytes(split, dataset.selection),
             DEFAULT_BYTES // 2,  # of decoded chunks; the rest is for those of other channels
@@ -173,28 +172,33 @@ class BatchSampler:
             lanes=1 if shuffle else None,
         )
         self._order = Order(
-            split.valid, mixing, whole("batch_size", batch_size), whole("seed", seed, 0)
+            split.valid,
+            plan,
+            check_integer("batch_size", batch_size),
+            check_integer("seed", seed, 0),
         )
         self.batch_size = self._order.batch_size
         self._told = None
         if rank is not None or world_size is not None:
-            self._told = whole("rank", rank, 0), whole("world_size", world_size)
+            self._told = check_integer("rank", rank, 0), check_integer("world_size", world_size)
             if self._told[0] >= self._told[1]:
-                raise UsageError(f"there is no rank={rank} of world_size={world_size}")
+                raise UsageError(
+                    f"rank must be 0 to {self._told[1] - 1} for world_size={world_size}, got {rank}"
+                )
         self.epoch = 0
         warn_of_dropped(self._order, split.path)
         if not len(self):
             raise UsageError(
-                f"{len(self._rows)} images are no batch of {batch_size} for each process",
+                f"{len(self._rows)} images are too few for a batch of {batch_size} per process",
                 "use a smaller batch_size",
             )
 
     def __len__(self) -> int:
-        """Batches of this process in an epoch."""
+        """Return the number of batches of this process in an epoch."""
         return len(self._mine())
 
     def __iter__(self) -> Iterator[list[int]]:
-        """An epoch."""
+        """Yield the batches of an epoch, each a list of image numbers."""
         check_content(self._split)
         mine, batches = self._mine(), self._order.batches(self.epoch)
         for number in mine:
@@ -204,19 +208,19 @@ class BatchSampler:
             yield np.searchsorted(self._rows, rows).tolist()
 
     def set_epoch(self, epoch: int) -> None:
-        """Give this epoch next."""
+        """Set the epoch of the next iterator."""
         self.epoch = epoch_number(epoch)
 
     def _mine(self) -> range:
-        """Numbers of the batches of this process."""
+        """Return the numbers of this process's batches."""
         rank, world_size = self._told or self._of_all()
         steps = self._order.global_steps
-        if self._order.mixing.mode != "rows":
+        if self._order.plan.mode != "rows":
             steps -= steps % world_size
         return range(rank, steps, world_size)
 
     def _of_all(self) -> tuple[int, int]:
-        """Rank and world size, where Accelerate does not deal the batches as well."""
+        """Find rank and world size; raise UsageError if Accelerate deals the batches as well."""
         rank, world_size = this_process(None, None)
         accelerate = sys.modules.get("accelerate.state")
         if world_size > 1 and accelerate is not None and accelerate.PartialState._shared_state:

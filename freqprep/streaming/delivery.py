@@ -1,13 +1,13 @@
-"""From a ring of batches in host memory to tensors: on the CPU as they lie, to CUDA by copies."""
+"""Turning a ring of batches in host memory into tensors: CPU without copies, CUDA with them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 
 from freqprep.errors import MissingPackageError, UsageError
-from freqprep.streaming.ring import Places, Ring
+from freqprep.streaming.ring import Buffers, Ring
 
 if TYPE_CHECKING:
     import torch
@@ -18,34 +18,37 @@ Tensors: TypeAlias = "tuple[torch.Tensor, torch.Tensor]"
 
 
 class Delivery(Protocol):
-    """Makes tensors of batches; it outlives the iterators."""
+    """Makes tensors of batches on one device; outlives the iterators."""
 
     @property
     def ring(self) -> Ring:
-        """Where threads put the codes."""
+        """Memory that the threads fill with codes."""
 
     def begin(self, batches: int) -> Sending:
-        """Be ready for an iterator of so many batches."""
+        """Start an iterator over a number of batches."""
 
 
 class Sending(Protocol):
-    """Makes tensors of one iterator's batches, which are numbered 0, 1, ..."""
+    """Makes tensors of the batches 0, 1, ... of one iterator."""
 
     @property
-    def places(self) -> Places:
-        """Where threads put the codes of each."""
+    def buffers(self) -> Buffers:
+        """Buffer of each batch, which the threads fill with its codes."""
 
     def send(self, batch: int, labels: np.ndarray) -> None:
-        """A batch lies in its place, as many rows as labels. At most two are sent, not released."""
+        """Send a batch whose buffer is full; at most two may be sent and not yet released.
+
+        It has as many rows as labels.
+        """
 
     def tensors(self, batch: int) -> Tensors:
-        """Codes and labels of a batch that was sent, for work queued from now on; asked once."""
+        """Return codes and labels of a batch that was sent, once, for work queued from now on."""
 
     def release(self, batch: int) -> None:
-        """The next batch is asked for. The place is free, or its consumer still has it."""
+        """Free a batch's buffer, unless it was lent: the consumer asks for the next batch."""
 
     def settle(self) -> None:
-        """Wait until nothing reads the places."""
+        """Wait until no copy reads the buffers."""
 
 
 class HostDelivery:
@@ -54,13 +57,12 @@ class HostDelivery:
     Parameters
     ----------
     shape : tuple of int
-        Of the ring's codes.
+        Shape of the ring's codes.
     dtype : dtype
         int8 or int16.
     reuse : bool
-        Tensors lie in the ring and are overwritten once the next batch is asked for. Otherwise
-        they stay valid: those of a consumer that holds few batches lie in the ring, further ones
-        are copies.
+        Whether tensors lie in the ring and are overwritten once the next batch is asked for.
+        Otherwise they stay valid: up to two batches lie in the ring, further ones are copies.
     """
 
     def __init__(self, shape: tuple[int, ...], dtype: np.dtype, reuse: bool) -> None:
@@ -68,13 +70,13 @@ class HostDelivery:
         self._reuse = reuse
 
     def begin(self, batches: int) -> Sending:
-        """See `Delivery`."""
+        """Start an iterator; see `Delivery`."""
         return _HostSending(self.ring.begin(batches), self._reuse)
 
 
 class _HostSending:
-    def __init__(self, places: Places, reuse: bool) -> None:
-        self.places, self._reuse = places, reuse
+    def __init__(self, buffers: Buffers, reuse: bool) -> None:
+        self.buffers, self._reuse = buffers, reuse
         self._labels: dict[int, np.ndarray] = {}
         self._lent = -1  # the batch that was lent last
 
@@ -85,37 +87,37 @@ class _HostSending:
         import torch
 
         labels = self._labels.pop(batch)
-        codes = None if self._reuse else self.places.lend(batch, len(labels))
+        codes = None if self._reuse else self.buffers.lend(batch, len(labels))
         if codes is not None:
             self._lent = batch
         else:
-            codes = self.places.batch(batch, len(labels))
+            codes = self.buffers.batch(batch, len(labels))
             codes = codes if self._reuse else codes.copy()
         return torch.from_numpy(codes), torch.from_numpy(labels)
 
     def release(self, batch: int) -> None:
         if self._lent != batch:
-            self.places.free(batch)
+            self.buffers.free(batch)
 
     def settle(self) -> None:
         pass
 
 
 class CudaDelivery:
-    """Tensors on a CUDA device, copied from a pinned ring by a stream of its own.
+    """Tensors on a CUDA device, copied from a pinned ring by a separate stream.
 
     A batch is copied while the one before is worked on. With ``reuse`` there are two sets of
-    tensors, and two events a set keep the order: ``copied``, after which the consumer's stream may
-    read it and the ring's place is free, and ``used``, after which it may be overwritten. (An event
-    that was never recorded counts as passed.) Without it each batch has memory of its own from
-    torch's allocator, which is told of the consumer's stream and gives it to nobody else before.
+    tensors, and two events per set keep the order: ``copied``, after which the consumer's stream
+    may read it and the ring's buffer is free, and ``used``, after which it may be overwritten. (An
+    event that was never recorded counts as passed.) Without ``reuse`` each batch has memory of its
+    own from torch's allocator, where it is recorded as in use by the consumer's stream.
 
     Parameters
     ----------
     shape, dtype, reuse
         As for `HostDelivery`.
     device : torch.device
-        Of type ``cuda``.
+        A device of type ``cuda``.
     """
 
     def __init__(
@@ -128,21 +130,22 @@ class CudaDelivery:
         self._host_codes = torch.empty(shape, dtype=kind, pin_memory=True)
         self.host_labels = torch.empty((2, shape[1]), dtype=torch.int64, pin_memory=True)
         self.ring = Ring(self._host_codes.numpy())
+        cuda: Any = torch.cuda  # events and streams are not typed
         with torch.cuda.device(device):
-            self.copied = [torch.cuda.Event() for _ in range(2)]
-            self.used = [torch.cuda.Event() for _ in range(2)]
-            self.stream = torch.cuda.Stream(device)
+            self.copied = [cuda.Event() for _ in range(2)]
+            self.used = [cuda.Event() for _ in range(2)]
+            self.stream = cuda.Stream(device)
             self.kept = [self.new(shape[1]) for _ in range(2)] if reuse else []
             # The allocator may have given memory that work queued here earlier still uses.
             self.stream.wait_stream(torch.cuda.current_stream(device))
 
     def begin(self, batches: int) -> Sending:
-        """See `Delivery`."""
+        """Start an iterator; see `Delivery`."""
         self.stream.synchronize()  # an iterator that was ended may still be copied from
         return _CudaSending(self, self.ring.begin(batches))
 
     def new(self, count: int) -> Tensors:
-        """Memory for the codes and labels of so many rows."""
+        """Allocate codes and labels for a number of rows."""
         import torch
 
         shape, kind = self._host_codes.shape[2:], self._host_codes.dtype
@@ -151,8 +154,8 @@ class CudaDelivery:
 
 
 class _CudaSending:
-    def __init__(self, delivery: CudaDelivery, places: Places) -> None:
-        self.places, self._over = places, delivery
+    def __init__(self, delivery: CudaDelivery, buffers: Buffers) -> None:
+        self.buffers, self._over = buffers, delivery
         self._sent: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
 
     def send(self, batch: int, labels: np.ndarray) -> None:
@@ -161,7 +164,7 @@ class _CudaSending:
         over, one, count = self._over, batch % 2, len(labels)
         # Free since `release` of the last batch but one, which waited for its copy.
         over.host_labels[one, :count] = torch.from_numpy(labels)
-        codes = torch.from_numpy(self.places.batch(batch, count))
+        codes = torch.from_numpy(self.buffers.batch(batch, count))
         with torch.cuda.stream(over.stream):
             if over.reuse:
                 over.stream.wait_event(over.used[one])
@@ -191,7 +194,7 @@ class _CudaSending:
         if self._over.reuse:
             self._over.used[batch % 2].record(torch.cuda.current_stream(self._over.device))
         self._over.copied[batch % 2].synchronize()
-        self.places.free(batch)
+        self.buffers.free(batch)
 
     def settle(self) -> None:
         self._over.stream.synchronize()
@@ -200,21 +203,25 @@ class _CudaSending:
 def make_delivery(
     shape: tuple[int, ...], dtype: np.dtype, device: torch.device, reuse: bool
 ) -> Delivery:
-    """The one for a device."""
+    """Make the delivery for a device; parameters as for `HostDelivery`."""
     if device.type == "cuda":
         return CudaDelivery(shape, dtype, device, reuse)
     return HostDelivery(shape, dtype, reuse)
 
 
 def check_device(device: str | torch.device) -> torch.device:
-    """A device that batches can be delivered to.
+    """Return a device that batches can be delivered to.
+
+    Parameters
+    ----------
+    device : str or torch.device
 
     Raises
     ------
     MissingPackageError
         torch is not installed.
     UsageError
-        There is no such device.
+        The device does not exist, or is neither a CPU nor a CUDA device.
     """
     try:
         import torch
@@ -227,7 +234,7 @@ def check_device(device: str | torch.device) -> torch.device:
     except (RuntimeError, TypeError):
         found = None
     if found is None or found.type not in ("cpu", "cuda"):
-        raise UsageError(f"device={device!r} cannot be used", "use cpu, cuda or cuda:N")
+        raise UsageError(f"device={device!r} is not supported", "use cpu, cuda or cuda:N")
     devices = torch.cuda.device_count()
     if found.type == "cuda" and (found.index or 0) >= devices:
         raise UsageError(f"there is no {device} here, but {devices} CUDA devices", "use cpu")

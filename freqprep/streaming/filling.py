@@ -1,4 +1,4 @@
-"""The tasks that fill a ring of batches: from the store, or from rows kept in memory."""
+"""Tasks that fill a ring of batches: from the store, or from rows kept in memory."""
 
 from __future__ import annotations
 
@@ -11,66 +11,75 @@ from freqprep.spectrum.channels import STORED_POSITION, Selection
 from freqprep.store.schema import ROWS_PER_SHARD
 from freqprep.store.split import Split
 from freqprep.streaming.order import Batches, Reads
-from freqprep.streaming.pipeline import Task
-from freqprep.streaming.ring import LENT_AT_MOST, Places
+from freqprep.streaming.pipeline import FillTask
+from freqprep.streaming.ring import LENT_AT_MOST, Buffers
 from freqprep.streaming.shuffling import ShufflePlan
 
-Filling = tuple[list[Task], list[int]]
-"""Tasks in order, and how many of them, from the first on, each batch needs."""
-
+Filling = tuple[list[FillTask], list[int]]
+"""Tasks in order, and the number of them, from the first on, that each batch needs."""
 
 _GATHERED_AHEAD = 3  # one batch with the consumer, one ready, one being gathered
 
 
-def ring_depth(mixing: ShufflePlan, needed: Reads, images: int, rows: int, threads: int) -> int:
-    """Places that a ring needs: what it takes to go on, and as many more as are useful.
+def ring_depth(plan: ShufflePlan, needed: Reads, images: int, rows: int, threads: int) -> int:
+    """Compute the number of buffers of a ring: the least that works, and more where useful.
 
     Parameters
     ----------
-    mixing : ShufflePlan
+    plan : ShufflePlan
     needed : Reads
     images : int
         Rows of a batch.
     rows : int
-        Rows that the memory budget allows; when that is too few for a shard for each thread to be
-        read ahead, there is room for these all the same.
+        Rows that the memory budget allows; where that is less than reading ahead one shard per
+        thread takes, there is room for these all the same.
     threads : int
         Reading threads.
+
+    Returns
+    -------
+    int
     """
-    if mixing.mode == "exact":
+    if plan.mode == "exact":
         return _GATHERED_AHEAD + LENT_AT_MOST - 1
     ahead, least = rows // images, needed.reach + -(-threads * ROWS_PER_SHARD // images)
-    if mixing.mode == "rows":  # nothing is mixed, so no more is read ahead than threads need
+    if plan.mode == "rows":  # nothing is mixed, so no more is read ahead than threads need
         return min(max(ahead, needed.reach + 1), least) + LENT_AT_MOST
     return max(ahead, least) + LENT_AT_MOST
 
 
-def from_store(split: Split, selection: Selection, needed: Reads, places: Places) -> Filling:
-    """Decode shards right into the batches.
+def from_store(split: Split, selection: Selection, needed: Reads, buffers: Buffers) -> Filling:
+    """Make tasks that decode shards straight into the batches.
 
     Parameters
     ----------
     split : Split
     selection : Selection
     needed : Reads
-        Of the batches.
-    places : Places
+        Shards that the batches need.
+    buffers : Buffers
+
+    Returns
+    -------
+    Filling
     """
-    codes = places.codes
+    codes = buffers.codes
 
     def read(shard: int, rows: np.ndarray, slots: np.ndarray, stopped: Callable[[], bool]) -> None:
-        read_rows(split, selection, shard, rows, codes, places.slots(slots), stopped)
+        read_rows(split, selection, shard, rows, codes, buffers.positions(slots), stopped)
 
     shards = zip(
         needed.shards.tolist(), needed.rows, needed.slots, needed.last.tolist(), strict=True
     )
-    tasks = [Task(partial(read, shard, rows, slots), last) for shard, rows, slots, last in shards]
+    tasks = [
+        FillTask(partial(read, shard, rows, slots), last) for shard, rows, slots, last in shards
+    ]
     batches = np.arange(int(needed.last.max(initial=-1)) + 1)
     return tasks, np.searchsorted(needed.first, batches, side="right").tolist()
 
 
 class Cache:
-    """The chosen channels of all valid rows, each shard read when it is needed first.
+    """The chosen channels of all valid rows in memory; a shard is read when first needed.
 
     Parameters
     ----------
@@ -86,34 +95,36 @@ class Cache:
         self._codes = np.empty(shape, encoding.dtype)
         self._held: set[int] = set()
 
-    def filling(self, needed: Reads, batches: Batches, places: Places) -> Filling:
-        """Read what is missing, then gather the batches."""
+    def filling(self, needed: Reads, batches: Batches, buffers: Buffers) -> Filling:
+        """Make tasks that read what is missing, then gather the batches."""
         tasks = [
-            Task(partial(self._read, shard))
+            FillTask(partial(self._read, shard))
             for shard in needed.shards.tolist()
             if shard not in self._held
         ]
         missing = len(tasks)
-        slots = np.searchsorted(self._rows, batches.rows)
-        for batch, mine in enumerate(np.split(slots, batches.edges[1:-1])):
-            gather = partial(self._gather, mine, places, batch)
-            tasks.append(Task(gather, last=batch, after=missing))
+        positions = np.searchsorted(self._rows, batches.rows)
+        for batch, mine in enumerate(np.split(positions, batches.edges[1:-1])):
+            gather = partial(self._gather, mine, buffers, batch)
+            tasks.append(FillTask(gather, last=batch, after=missing))
         return tasks, [missing + batch + 1 for batch in range(len(batches))]
 
     def _read(self, shard: int, stopped: Callable[[], bool]) -> None:
         first, stop = np.searchsorted(
             self._rows, [shard * ROWS_PER_SHARD, (shard + 1) * ROWS_PER_SHARD]
         )
-        rows, slots = self._rows[first:stop], np.arange(first, stop)
-        read_rows(self._split, self._selection, shard, rows, self._codes, slots, stopped)
+        rows, positions = self._rows[first:stop], np.arange(first, stop)
+        read_rows(self._split, self._selection, shard, rows, self._codes, positions, stopped)
         if not stopped():
             self._held.add(shard)
 
-    def _gather(self, slots: np.ndarray, places: Places, batch: int, _: Callable[[], bool]) -> None:
-        target = places.batch(batch, len(slots))
+    def _gather(
+        self, positions: np.ndarray, buffers: Buffers, batch: int, _: Callable[[], bool]
+    ) -> None:
+        target = buffers.batch(batch, len(positions))
         source = self._codes.reshape(len(self._codes), -1)
         # Clipping changes no index; without it NumPy would copy into a buffer of its own first.
-        np.take(source, slots, 0, target.reshape(len(target), -1), mode="clip")
+        np.take(source, positions, 0, target.reshape(len(target), -1), mode="clip")
 
 
 def read_rows(
@@ -122,13 +133,13 @@ def read_rows(
     shard: int,
     rows: np.ndarray,
     target: np.ndarray,
-    slots: np.ndarray,
+    positions: np.ndarray,
     stopped: Callable[[], bool],
 ) -> None:
-    """Decode the chosen channels of a shard and put each of some rows into its slot.
+    """Decode the chosen channels of a shard and copy some of its rows into an array.
 
-    A chunk is decoded into memory that stays in the processor's cache, and its rows go from there
-    right to their places: main memory sees each code once.
+    A chunk is decoded into memory that stays in the processor's cache, and its rows are copied from
+    there straight to where they go: main memory sees each code once.
 
     Parameters
     ----------
@@ -138,19 +149,19 @@ def read_rows(
     rows : ndarray of int64, shape (n,)
         Row numbers of this shard, rising.
     target : ndarray, shape (any, C, rows, columns), contiguous
-    slots : ndarray of int64, shape (n,)
-        Where on the first axis of ``target`` each row goes.
+    positions : ndarray of int64, shape (n,)
+        Index on the first axis of ``target`` of each row.
     stopped : callable
-        BudgetRequest after each chunk; the rest is left out once it is true.
+        Called after each chunk; the rest is left out once it returns True.
     """
     encoding = split.attributes.encoding
     chunk = np.empty((ROWS_PER_SHARD, *encoding.geometry.grid), encoding.dtype)
-    pieces = chunk.reshape(ROWS_PER_SHARD, -1)
-    places = target.reshape(*target.shape[:2], -1)
+    images = chunk.reshape(ROWS_PER_SHARD, -1)
+    flat = target.reshape(*target.shape[:2], -1)
     channel = {STORED_POSITION[index]: i for i, index in enumerate(selection.indices)}
     wanted = slice(None) if len(rows) == ROWS_PER_SHARD else rows % ROWS_PER_SHARD
     with split.open_shard(shard) as file:
-        for position, _ in file.read(list(channel), lambda _: chunk):
-            places[slots, channel[position]] = pieces[wanted]
+        for stored, _ in file.read(list(channel), lambda _: chunk):
+            flat[positions, channel[stored]] = images[wanted]
             if stopped():
                 return

@@ -12,90 +12,93 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from freqprep.errors import StoreError, UsageError
+from freqprep.errors import UsageError
 from freqprep.store.selections import ChannelsLike, select
 from freqprep.store.split import Split
+from freqprep.streaming import misuse
 from freqprep.streaming.batch import Batch
 from freqprep.streaming.delivery import Tensors, check_device
-from freqprep.streaming.memory import Memory, mixing_of, wait_for_first
-from freqprep.streaming.misuse import (
-    check_content,
-    check_split,
-    check_worker,
-    warn_of_dropped,
-)
+from freqprep.streaming.memory import Memory, plan_of, wait_for_first
 from freqprep.streaming.order import Batches, Order
 from freqprep.streaming.pipeline import Pipeline
 from freqprep.streaming.ranks import check_rank_known, this_process
 from freqprep.streaming.shuffling import aspect_bins
-from freqprep.streaming.state import VERSION, Position, epoch_number, identity, position, whole
+from freqprep.streaming.state import (
+    VERSION,
+    Position,
+    check_integer,
+    check_state,
+    epoch_number,
+    identity,
+)
 
 if TYPE_CHECKING:
     import torch
 
 
 class Loader:
-    """Reads batches of a split ahead of the consumer, in an order that seed and epoch fix.
+    """Iterable of batches of a split, read ahead by threads, in an order fixed by seed and epoch.
 
-    Each ``for`` gives one epoch, ``len(loader)`` batches, and the next one the next epoch, however
-    the batches are consumed: an epoch that was left before its end is over too. Only after
-    `load_state_dict` the rest of an epoch is given. A second iterator ends the first. Threads run
-    only while an iterator is alive; there are no worker processes.
+    Each iterator is one epoch, ``len(loader)`` batches, and the next iterator the next epoch, also
+    if an epoch was left before its end. Only after `load_state_dict` an iterator gives the rest of
+    an epoch. A second iterator ends the first. Threads run only while an iterator is alive; there
+    are no worker processes.
 
-    Shuffled training takes whole global batches, the same for any number of ranks and threads, and
-    drops what is left; rejected rows never appear.
-    With ``shuffle=False`` the valid rows come in order, the last batch may be smaller, and batches
-    go to the ranks in turn as a whole.
+    With ``shuffle=True`` an epoch is whole global batches, the same for any number of ranks and
+    threads; the remainder is dropped. With ``shuffle=False`` the valid rows come in order, the last
+    batch may be smaller, and ranks take whole batches in turn. Rejected rows never appear.
 
     Parameters
     ----------
     split : Split
     channels : str, int, sequence or Selection
-        As for `freqprep.channels`; their order is the batches'.
+        Channels to read, in this order: anything that `freqprep.channels` takes.
     batch_size : int
         Rows of a **global** batch; when shuffling a rank gets ``batch_size // world_size``.
     shuffle : bool
     seed : int
     rank, world_size : int, optional
-        This process and how many share the epoch: by default those of torch's process group, which
-        may be initialised later, or of ``torchrun``'s environment. Shuffled lanes allow only counts
-        that divide both the lanes and ``batch_size``.
+        Rank of this process and number of processes that share the epoch: by default those of
+        torch's process group, which may be initialised later, or of ``torchrun``'s environment. A
+        world size must divide ``batch_size`` and, where rows are shuffled in lanes, their number.
     threads : int
-        Reading threads: 2 feed most GPUs; more where storage answers slowly.
+        Number of reading threads: 2 feed most GPUs; use more where storage is slow.
     window_bytes : int
-        Memory for decoded shards in this process when 64 channels are read; other numbers take
-        it in proportion, so that the order of rows does not depend on what is read. A shard of 64
-        channels takes 33.6 MB at a 64x64 grid (int16: twice that). If all of the split fits, it is
-        read once, kept until `close`, and shuffled exactly. If not, seven eighths are shards whose
-        rows are being mixed.
+        Memory for decoded shards in this process when 64 channels are read; other numbers of
+        channels take proportionally more or less, so that the order of rows does not depend on the
+        channels. A shard of 64 channels takes 33.6 MB at a 64x64 grid (int16: twice that). If all
+        of the split fits, it is read once, kept until `close`, and shuffled exactly. If not, seven
+        eighths are shards whose rows are being mixed.
     lanes : int, optional
-        Parallel windows, a multiple of every number of ranks that is to be used. By default up to
-        16, at least 16 shards each; giving it also turns off keeping all in memory. A rank holds
-        the windows of its lanes, so its share of ``window_bytes``.
+        Number of parallel windows, a multiple of every world size that is to be used. By default up
+        to 16, of at least 16 shards each. Giving it also turns off keeping the split in memory. A
+        rank holds the windows of its own lanes: its share of ``window_bytes``.
     group_by_aspect : bool
-        Put images of about the same aspect into a batch, for networks that pad images to a common
-        size. Sixteen global batches at a time are regrouped and their order is drawn; up to 30 more
-        batches have to be held in memory, and shards of lanes may be read by several ranks.
+        Whether to put images of about the same aspect ratio into a batch, for networks that pad
+        images to a common size. Sixteen global batches at a time are regrouped and shuffled; this
+        takes memory for up to 30 more batches, and shards may be read by several ranks.
     device : str or torch.device
-        ``cpu``, or a CUDA device, to which a stream of its own copies from pinned memory.
+        ``cpu``, or a CUDA device, to which batches are copied from pinned memory by a separate
+        stream.
     reuse : bool
-        Overwrite a batch's codes once the next is asked for. By default they stay valid for as long
-        as anything refers to them; of more than two batches that are held, the others are copies.
+        Whether to overwrite a batch's codes once the next batch is asked for. By default they stay
+        valid as long as anything refers to them; beyond two batches held, further ones are
+        copied.
 
     Attributes
     ----------
     split, selection, batch_size
         As given.
-    steps : ndarray of float32, shape (C,)
+    quantization_steps : ndarray of float32, shape (C,)
         Quantization steps of the chosen channels.
     epoch : int
-        Epoch of the next batch, from 0; it rises when the last batch of one is delivered.
+        Epoch of the next batch, from 0; it rises when the last batch of an epoch is delivered.
     step : int
-        Batches of this rank that were delivered in it, not those read ahead.
+        Number of this rank's batches delivered in the epoch, without those read ahead.
     dropped : int
-        Valid rows that an epoch leaves out, other ones each time.
+        Number of valid rows that an epoch leaves out, other ones each time.
     wait_seconds : float
-        Time the consumer has waited for batches, in all.
+        Total time that the consumer has waited for batches.
 
     Raises
     ------
@@ -111,7 +114,7 @@ class Loader:
     DroppedRows
         An epoch drops more than 3 % of the rows.
 
-    While iterating, errors of reading (`ShardMissingError`, `CorruptStoreError`) come as they are.
+    While iterating, errors of reading (`ShardMissingError`, `CorruptStoreError`) pass through.
     """
 
     def __init__(
@@ -132,47 +135,42 @@ class Loader:
         reuse: bool = False,
     ) -> None:
         self._device = check_device(device)
-        check_split(split, "a loader")
+        misuse.check_split(split, "a loader")
         self.split = split
         self.selection = select(channels, split)
-        self.steps = split.steps[list(self.selection.indices)]
-        self.batch_size = whole("batch_size", batch_size)
-        budget = whole("window_bytes", window_bytes)
-        check_content(split)
-        if not split.valid.any():
-            raise StoreError(
-                f"{split.path} has no valid rows: all {len(split)} images were rejected",
-                "`freqprep info` says why; repair them and convert with --retry-rejected",
-            )
-        lanes = None if lanes is None else whole("lanes", lanes)
-        mixing = mixing_of(split, self.selection, budget, lanes, shuffle)
+        self.quantization_steps = split.steps[list(self.selection.indices)]
+        self.batch_size = check_integer("batch_size", batch_size)
+        budget = check_integer("window_bytes", window_bytes)
+        misuse.check_content(split)
+        misuse.check_has_rows(split)
+        lanes = None if lanes is None else check_integer("lanes", lanes)
+        plan = plan_of(split, self.selection, budget, lanes, shuffle)
         self._told = (
-            None if rank is None else whole("rank", rank, 0),
-            None if world_size is None else whole("world_size", world_size),
+            None if rank is None else check_integer("rank", rank, 0),
+            None if world_size is None else check_integer("world_size", world_size),
         )
         self._last_order = Order(
             split.valid,
-            mixing,
+            plan,
             self.batch_size,
-            whole("seed", seed, 0),
+            check_integer("seed", seed, 0),
             *this_process(*self._told),
             aspect_bins(split.sizes) if group_by_aspect else None,
         )
-        self._memory = Memory(
-            split, self.selection, budget, whole("threads", threads), self._device, bool(reuse)
-        )
+        threads = check_integer("threads", threads)
+        self._memory = Memory(split, self.selection, budget, threads, self._device, bool(reuse))
         self._position = Position()
-        self._steps: torch.Tensor | None = None
+        self._device_steps: torch.Tensor | None = None
         self._lock = threading.RLock()
         self.wait_seconds = 0.0
         self._pipeline: Pipeline | None = None  # of the iterator that is alive
         self._process = os.getpid()
         self._closed = False
-        warn_of_dropped(self._last_order, split.path)
+        misuse.warn_of_dropped(self._last_order, split.path)
 
     @property
     def _order(self) -> Order:
-        """The order of this process: a process group may have been initialised meanwhile."""
+        """Order of this process: a process group may have been initialised meanwhile."""
         rank, world_size = this_process(*self._told)
         if (rank, world_size) != (self._last_order.rank, self._last_order.world_size):
             self._last_order = replace(self._last_order, rank=rank, world_size=world_size)
@@ -185,20 +183,20 @@ class Loader:
 
     @property
     def step(self) -> int:
-        """Batches of this rank that were delivered in the epoch."""
+        """Number of this rank's batches that were delivered in the epoch."""
         return self._order.delivered(self._position.global_step)
 
     @property
     def dropped(self) -> int:
-        """Valid rows that an epoch leaves out."""
+        """Number of valid rows that an epoch leaves out."""
         return self._last_order.dropped
 
     def __len__(self) -> int:
-        """Batches of this rank in a whole epoch."""
+        """Return the number of this rank's batches in a full epoch."""
         return self._order.steps
 
     def __iter__(self) -> Iterator[Batch]:
-        """An epoch, or what is left of it after `load_state_dict`."""
+        """Yield the batches of an epoch, or the rest of it after `load_state_dict`."""
         with self._alone:
             order, epoch, begun, batches = self._begin()
             pipeline, sending = self._memory.begin(order, batches)
@@ -229,18 +227,18 @@ class Loader:
                     sending.release(number)
                 with self._alone:
                     pipeline.check()
-                    pipeline.make_room(sending.places.assign())
+                    pipeline.make_room(sending.buffers.assign())
         finally:
             pipeline.stop()
             sending.settle()
 
     def _begin(self) -> tuple[Order, int, int, Batches]:
-        """End what runs; the order, epoch and global step to begin at, and this rank's batches."""
+        """End a running iterator; return order, epoch, global step to start at, and batches."""
         if self._closed:
-            raise UsageError("the loader is closed", "make a new one")
+            raise UsageError("the loader is closed", "make a new loader")
         self._stop()
-        check_content(self.split)
-        check_worker(shuffled=self._last_order.mixing.mode != "rows")
+        misuse.check_content(self.split)
+        misuse.check_worker(shuffled=self._last_order.plan.mode != "rows")
         check_rank_known(*self._told)
         self._position.begin()
         order, epoch, begun = self._order, self.epoch, self._position.global_step
@@ -252,14 +250,16 @@ class Loader:
     def _batch(self, tensors: Tensors, rows: np.ndarray, epoch: int, step: int) -> Batch:
         import torch
 
-        if self._steps is None:  # sent to the device once; each batch has a copy made there
-            self._steps = torch.tensor(self.steps, device=self._device)
-        return Batch(*tensors, rows, self.split.sizes[rows], epoch, step, self._steps.clone())
+        if self._device_steps is None:  # sent to the device once; each batch has a copy made there
+            self._device_steps = torch.tensor(self.quantization_steps, device=self._device)
+        return Batch(
+            *tensors, rows, self.split.sizes[rows], epoch, step, self._device_steps.clone()
+        )
 
     def state_dict(self) -> dict[str, Any]:
-        """Where the loader is, as JSON data: what fixes the order, the epoch and the step.
+        """Return epoch, step and all that fixes the order as JSON data.
 
-        Batches read ahead do not count. All ranks are taken to be at the same step.
+        Batches read ahead do not count. All ranks must be at the same step.
         """
         return {
             "version": VERSION,
@@ -269,27 +269,32 @@ class Loader:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on where another loader of the same order was; the number of ranks may differ.
+        """Continue where another loader of the same order was; the world size may differ.
 
-        An iterator that is under way ends.
+        A running iterator ends.
+
+        Parameters
+        ----------
+        state : mapping
+            Result of `state_dict`.
 
         Raises
         ------
         UsageError
-            The state is damaged or of another order: the first difference is named.
+            The state is damaged or of another order; the first difference is named.
         """
         with self._alone:
             order = self._order
             expected = identity(order, self.split, self.selection)
-            epoch, step = position(state, expected, order.global_steps)
+            epoch, step = check_state(state, expected, order.global_steps)
             self._stop()
             self._position.load(epoch, step, order)
 
     def set_epoch(self, epoch: int) -> None:
-        """Give this epoch next, from its start; or go on in it, if a state of it was loaded.
+        """Set the epoch of the next iterator: from its start, or on from a state loaded in it.
 
-        Not needed, because epochs follow one another; it is there for loops that call it. An
-        iterator that is under way in another epoch ends. UsageError if it is no number of one.
+        Not needed, because epochs follow one another; it is there for loops that call it. A running
+        iterator of another epoch ends. UsageError if ``epoch`` is no number from 0 on.
         """
         number = epoch_number(epoch)
         with self._alone:
@@ -298,7 +303,7 @@ class Loader:
                 self._position.choose(number)
 
     def close(self) -> None:
-        """End the threads for good, and free the memory in which no batch lies that is held."""
+        """End the threads for good and free the memory, except for batches that are still held."""
         with self._alone:
             self._stop()
             self._memory.free()
@@ -312,32 +317,32 @@ class Loader:
 
     @property
     def _alone(self) -> threading.RLock:
-        """The lock of position and memory. What frees memory never takes it."""
+        """Lock of position and memory; code that frees memory never takes it."""
         if self._process != os.getpid():  # a fork: threads, and who waits for them, are not here
             self._memory.free()
             self._pipeline, self._process, self._lock = None, os.getpid(), threading.RLock()
         return self._lock
 
     def _stop(self) -> None:
-        """End the iterator that is alive."""
+        """End the running iterator."""
         if self._pipeline is not None:
             self._pipeline.stop()
             self._pipeline = None
 
     def __getstate__(self) -> dict[str, Any]:
-        """Options and position, for another process; a process group's rank goes with them."""
+        """Return options and position for another process, with a process group's rank."""
         order = self._order
         told = (order.rank, order.world_size) if order.world_size > 1 else self._told
         own = {"_memory": copy(self._memory), "_position": copy(self._position)}
-        gone = dict.fromkeys(("_pipeline", "_steps", "_lock"))
+        gone = dict.fromkeys(("_pipeline", "_device_steps", "_lock"))
         return {**self.__dict__, **own, **gone, "_told": told}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, _lock=threading.RLock())
 
     def __repr__(self) -> str:
-        order, lanes = self._order, self._order.mixing.lanes
-        how = f"{lanes} lanes" if order.mixing.mode == "lanes" else order.mixing.mode
+        order, lanes = self._order, self._order.plan.lanes
+        how = f"{lanes} lanes" if order.plan.mode == "lanes" else order.plan.mode
         return (
             f"Loader({str(self.split.path)!r}, {len(self.selection)} channels, {order.steps}"
             f" batches of {self.batch_size}, {how}, rank {order.rank} of {order.world_size},"

@@ -1,4 +1,4 @@
-"""Uses of a loader that would be silently wrong: refused, or warned of."""
+"""Checks for uses of a loader that would be silently wrong: errors and warnings."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from freqprep.store.split import Split
 from freqprep.streaming.order import Order
 
 DROPPED_SILENTLY = 0.03
-"""Share of the rows that an epoch may drop without a warning."""
+"""Largest share of the rows that an epoch may drop without a warning."""
 
 
 class DroppedRows(UserWarning):
-    """Each epoch of a loader leaves out many rows."""
+    """Warning: each epoch of a loader leaves out many rows."""
 
 
 def check_split(split: object, reader: str) -> None:
-    """Refuse what is no split, above all a whole store."""
+    """Raise UsageError for anything but a split, above all a whole store."""
     if not isinstance(split, Split):
         raise UsageError(
             f"{reader} reads a split, not {type(split).__name__}",
@@ -27,9 +27,18 @@ def check_split(split: object, reader: str) -> None:
         )
 
 
+def check_has_rows(split: Split) -> None:
+    """Raise StoreError if all rows of a split were rejected."""
+    if not split.valid.any():
+        raise StoreError(
+            f"{split.path} has no valid rows: all {len(split)} images were rejected",
+            "`freqprep info` says why; repair them and convert with --retry-rejected",
+        )
+
+
 def warn_of_dropped(order: Order, path: Path) -> None:
-    """Say how many rows an epoch leaves out, where they are many, and how to leave out fewer."""
-    valid, lanes, batch_size = int(order.valid.sum()), order.mixing.lanes, order.batch_size
+    """Warn if an epoch leaves out many rows, and say how to leave out fewer."""
+    valid, lanes, batch_size = int(order.valid.sum()), order.plan.lanes, order.batch_size
     if order.dropped <= DROPPED_SILENTLY * valid:
         return
     remedy = f"use a smaller batch_size than {batch_size}"
@@ -44,7 +53,7 @@ def warn_of_dropped(order: Order, path: Path) -> None:
 
 
 def check_worker(shuffled: bool) -> None:
-    """Refuse several worker processes of a DataLoader; say what one of them does."""
+    """Raise UsageError in one of several DataLoader workers; warn in a single one."""
     from torch.utils.data import get_worker_info
 
     worker = get_worker_info()
@@ -65,7 +74,7 @@ def check_worker(shuffled: bool) -> None:
 
 
 def check_content(split: Split) -> None:
-    """Refuse a split that was replaced, or taken away, since it was opened."""
+    """Raise StoreError if a split was replaced or removed since it was opened."""
     if read_manifest(split.path)[1] != split.content_id:
         raise StoreError(
             f"{split.path} was replaced after it was opened (its content id is no longer"

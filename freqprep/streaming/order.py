@@ -1,4 +1,4 @@
-"""Which rows a loader gives when: a function of seed, epoch, step and rank. Pure.
+"""The order in which a loader gives rows: a function of seed, epoch, step and rank. Pure.
 
 The slots of an epoch are its rows in the sequence of `shuffling`. Global batch t is slots t * B to
 (t + 1) * B - 1. When shuffling, rank r of R has its slots g with g mod R = r. With R a divisor of
@@ -22,12 +22,12 @@ from freqprep.streaming.shuffling import LARGEST_SEED, ShufflePlan, allowed_rank
 
 @dataclass(frozen=True, eq=False)
 class Batches:
-    """What one rank gives from a step on to the end of an epoch.
+    """Batches of one rank from a step to the end of an epoch.
 
     Attributes
     ----------
     rows : ndarray of int64, shape (n,)
-        Row numbers, batch after batch.
+        Row numbers in the split, batch after batch.
     edges : ndarray of int64, shape (batches + 1,)
         Batch i is ``rows[edges[i] : edges[i + 1]]``.
     numbers : ndarray of int64, shape (batches,)
@@ -44,16 +44,16 @@ class Batches:
 
 @dataclass(frozen=True, eq=False)
 class Reads:
-    """Which shards some batches need, and where each of their rows goes.
+    """Shards that some batches need, and the slot of each of their rows.
 
     Attributes
     ----------
     shards : ndarray of int64, shape (s,)
-        In the order in which they are needed first.
+        Shard numbers, in the order in which they are needed first.
     first, last : ndarray of int64, shape (s,)
-        First and last batch that has a row of each; ``first`` does not fall.
+        First and last batch with a row of each shard; ``first`` does not decrease.
     rows : tuple of ndarray of int64
-        Rows wanted of each shard, rising.
+        Rows that are needed of each shard, rising.
     slots : tuple of ndarray of int64
         Index of each of these rows in ``Batches.rows``.
     """
@@ -66,25 +66,26 @@ class Reads:
 
     @property
     def reach(self) -> int:
-        """Batches that must have room at once: from one batch to the last that its shards go to."""
+        """Number of batches that must have buffers at once, for a batch's shards to be read."""
         return int((np.maximum.accumulate(self.last) - self.first).max(initial=0)) + 1
 
 
 @dataclass(frozen=True, eq=False)
 class Order:
-    """The order of rows of one rank.
+    """Order of the rows that one rank gives.
 
     Attributes
     ----------
     valid : ndarray of bool, shape (n,)
-    mixing : ShufflePlan
+        Whether each row has an image.
+    plan : ShufflePlan
     batch_size : int
         Rows of a global batch, at least 1.
     seed : int
         0 to 2**32 - 1.
     rank, world_size : int
     bins : ndarray of int64, shape (n,), optional
-        What rows are `grouped` by, when shuffling.
+        Numbers that rows are `grouped` by, when shuffling.
 
     Raises
     ------
@@ -95,7 +96,7 @@ class Order:
     """
 
     valid: np.ndarray
-    mixing: ShufflePlan
+    plan: ShufflePlan
     batch_size: int
     seed: int = 0
     rank: int = 0
@@ -104,10 +105,13 @@ class Order:
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed <= LARGEST_SEED:
-            raise UsageError(f"seed={self.seed} cannot be used", f"use 0 to {LARGEST_SEED}")
+            raise UsageError(f"seed must be 0 to {LARGEST_SEED}, got {self.seed}")
         if not 0 <= self.rank < self.world_size:
-            raise UsageError(f"there is no rank={self.rank} of world_size={self.world_size}")
-        if self.mixing.mode != "rows":
+            raise UsageError(
+                f"rank must be 0 to {self.world_size - 1} for world_size={self.world_size},"
+                f" got {self.rank}"
+            )
+        if self.plan.mode != "rows":
             self._check_ranks()
         elif self.bins is not None:
             raise UsageError(
@@ -122,10 +126,10 @@ class Order:
             )
 
     def _check_ranks(self) -> None:
-        allowed = allowed_ranks(self.mixing, self.batch_size)
+        allowed = allowed_ranks(self.plan, self.batch_size)
         if self.world_size not in allowed:
-            lanes = self.mixing.mode == "lanes"
-            shared = f"batches of {self.batch_size}" + f" from {self.mixing.lanes} lanes" * lanes
+            lanes = self.plan.mode == "lanes"
+            shared = f"batches of {self.batch_size}" + f" from {self.plan.lanes} lanes" * lanes
             counts = ", ".join(map(str, allowed))
             more = ", or give lanes= a multiple of the number of ranks" * lanes
             raise UsageError(
@@ -135,52 +139,52 @@ class Order:
 
     @cached_property
     def _mixed(self) -> int:
-        return sequence(self.valid, self.mixing, self.seed, 0)[1]
+        return sequence(self.valid, self.plan, self.seed, 0)[1]
 
     @cached_property
     def global_steps(self) -> int:
-        """Global batches of an epoch; when shuffling only whole ones."""
+        """Number of global batches in an epoch; when shuffling only whole ones."""
         whole, rest = divmod(self._mixed, self.batch_size)
-        return whole + (rest > 0 and self.mixing.mode == "rows")
+        return whole + (rest > 0 and self.plan.mode == "rows")
 
     @cached_property
     def dropped(self) -> int:
-        """Valid rows that an epoch leaves out."""
+        """Number of valid rows that an epoch leaves out."""
         return max(int(self.valid.sum()) - self.global_steps * self.batch_size, 0)
 
     @property
     def dropped_of_a_batch(self) -> int:
-        """Mixed rows that are too few for one more batch, when shuffling."""
+        """Number of shuffled rows that are too few for one more batch."""
         return max(self._mixed - self.global_steps * self.batch_size, 0)
 
     @property
     def rows_per_batch(self) -> int:
-        """Most rows of a batch of this rank."""
-        if self.mixing.mode == "rows":
+        """Largest number of rows in a batch of this rank."""
+        if self.plan.mode == "rows":
             return min(self.batch_size, self._mixed)
         return self.batch_size // self.world_size
 
     @property
     def steps(self) -> int:
-        """Batches of this rank in an epoch: equal for all ranks when shuffling."""
+        """Number of batches of this rank in an epoch: equal for all ranks when shuffling."""
         return self.delivered(self.global_steps)
 
     def delivered(self, global_step: int) -> int:
-        """Batches that this rank has given when all ranks together are at a global batch."""
-        if self.mixing.mode != "rows":
+        """Count the batches of this rank before a global batch."""
+        if self.plan.mode != "rows":
             return global_step
         return len(range(self.rank, global_step, self.world_size))
 
     def after(self, global_step: int, count: int) -> int:
-        """Global batches that are done when each rank has given so many more."""
-        if self.mixing.mode != "rows":
+        """Return the global batch at which each rank has given ``count`` more batches."""
+        if self.plan.mode != "rows":
             return global_step + count
         return min(global_step + count * self.world_size, self.global_steps)
 
     def batches(self, epoch: int, step: int = 0) -> Batches:
-        """What this rank gives in an epoch after the first ``step`` of its batches."""
-        rows, _ = sequence(self.valid, self.mixing, self.seed, epoch)
-        if self.mixing.mode == "rows":
+        """Compute this rank's batches in an epoch, without the first ``step`` of them."""
+        rows, _ = sequence(self.valid, self.plan, self.seed, epoch)
+        if self.plan.mode == "rows":
             numbers = np.arange(self.rank, self.global_steps, self.world_size)[step:]
             parts = [rows[b * self.batch_size : (b + 1) * self.batch_size] for b in numbers]
             edges = np.cumsum([0, *map(len, parts)])
@@ -195,7 +199,7 @@ class Order:
 
 
 def reads(batches: Batches) -> Reads:
-    """Shards that batches need, in the order in which they are needed."""
+    """List the shards that batches need, in the order in which they are needed."""
     slots = np.argsort(batches.rows)
     rows = batches.rows[slots]
     shards, begins = np.unique(rows // ROWS_PER_SHARD, return_index=True)

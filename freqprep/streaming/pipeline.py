@@ -1,7 +1,7 @@
 """Tasks of threads that fill a ring of batches ahead of its consumer.
 
-Batches get places in the ring in order, as batches before them are given back. Tasks are started
-in order too. One that fills rows of batches up to b waits until b has its place. A batch is ready
+Batches get buffers of the ring in order, as earlier batches are released. Tasks are started in
+order too. A task that fills rows of batches up to b waits until b has its buffer. A batch is ready
 when all tasks up to its last one are done.
 """
 
@@ -21,17 +21,17 @@ THREAD_NAME = "freqprep-loader"
 
 
 @dataclass(frozen=True)
-class Task:
-    """Work for one thread.
+class FillTask:
+    """Work for one thread: filling some rows of the ring, or memory that it is filled from.
 
     Attributes
     ----------
     run : callable
-        Does it; may end early when the function that it is given says that all has stopped.
+        Called with a function that returns whether the pipeline was stopped; may end early then.
     last : int
-        Last batch of the ring that it writes to; -1 if it writes to none.
+        Last batch that it writes to; -1 if it writes to none.
     after : int
-        So many tasks, from the first on, must be done before it starts.
+        Number of tasks, from the first on, that must be done before it starts.
     """
 
     run: Callable[[Callable[[], bool]], None]
@@ -40,31 +40,31 @@ class Task:
 
 
 class Pipeline:
-    """The threads of one iterator; they end with the tasks, with an error or by `stop`.
+    """Threads of one iterator; they end with the tasks, with an error or by `stop`.
 
     Parameters
     ----------
-    tasks : sequence of Task
+    tasks : sequence of FillTask
     wanted : sequence of int
-        For each batch, how many tasks from the first on it needs.
+        Number of tasks, from the first on, that each batch needs.
     room : int
-        So many batches, from the first on, have their places. For the tasks to go on there must
-        always be room for as many as from the batch that is waited for to the last one that a
-        task it needs writes to.
+        Number of batches, from the first on, that have their buffers. It must always reach the
+        last batch that a task writes to which the batch waited for needs; otherwise nothing goes
+        on.
     threads : int
     """
 
     def __init__(
-        self, tasks: Sequence[Task], wanted: Sequence[int], room: int, threads: int
+        self, tasks: Sequence[FillTask], wanted: Sequence[int], room: int, threads: int
     ) -> None:
         self._tasks, self._wanted, self._room = tasks, wanted, room
         self._begun = 0
         self._finished: set[int] = set()  # done, but not yet all before them
-        self._done = 0  # so many tasks, from the first on
+        self._done = 0  # tasks, from the first on
         self._error: BaseException | None = None
         self._stopped = False
         # The consumer enters the lock itself and waits at a queue: an interrupt inside a condition
-        # would leave it held, or let go of what is not held. A queue's item says: look again.
+        # would leave it held, or release what is not held. An item of the queue means: look again.
         self._lock = threading.RLock()
         self._change = threading.Condition(self._lock)  # the threads wait for it
         self._news: queue.SimpleQueue[None] = queue.SimpleQueue()
@@ -73,27 +73,38 @@ class Pipeline:
         self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
-        """Start the threads; whoever calls this calls `stop`, however it ends."""
+        """Start the threads; the caller must call `stop`, also after an exception."""
         for _ in range(self._count):
             thread = threading.Thread(target=self._work, name=THREAD_NAME, daemon=True)
             self._threads.append(thread)
             thread.start()
 
     def missing(self, batch: int) -> int:
-        """How many tasks a batch still waits for."""
+        """Return the number of tasks that a batch still waits for."""
         return max(self._wanted[batch] - self._done, 0)
 
     def ready(self, batch: int) -> bool:
-        """Whether all that a batch needs is done."""
+        """Return whether all tasks that a batch needs are done."""
         return not self.missing(batch)
 
     def wait(self, batch: int, seconds: float | None = None) -> bool:
-        """Wait until a batch is ready; False where it is not in time.
+        """Wait until a batch is ready.
+
+        Parameters
+        ----------
+        batch : int
+        seconds : float, optional
+            Longest time to wait.
+
+        Returns
+        -------
+        bool
+            Whether the batch is ready.
 
         Raises
         ------
         Exception
-            What ended a thread, unchanged.
+            The error that ended a thread, unchanged.
         UsageError
             The pipeline was stopped, or this is a fork.
         """
@@ -106,35 +117,35 @@ class Pipeline:
         return self.ready(batch)
 
     def check(self) -> None:
-        """Raise what ended a thread, or UsageError if it was stopped or this is a fork."""
+        """Raise the error that ended a thread, or UsageError if stopped or forked."""
         self._check_process()
         if self._error is not None:
             error, self._error = self._error, None
             raise error
         if self._stopped:
             raise UsageError(
-                "this iterator was ended: its loader was closed, loaded a state, or is iterated"
-                " anew",
-                "iterate over the loader again; for two uses at a time make two loaders",
+                "this iterator was ended: its loader was closed, loaded a state, or started another"
+                " iterator",
+                "iterate over the loader again; for two iterators at a time make two loaders",
             )
 
     def _check_process(self) -> None:
         if os.getpid() != self._process:
             raise UsageError(
-                "this iterator is of another process, whose threads did not come along in the fork",
-                "iterate over the loader anew",
+                "this iterator was started in another process; its threads do not survive a fork",
+                "iterate over the loader again in this process",
             )
 
     def make_room(self, room: int) -> None:
-        """So many batches, from the first on, have their places by now."""
+        """Set the number of batches, from the first on, that have their buffers."""
         with self._lock:
             self._room = room
             self._change.notify_all()
 
     def stop(self) -> None:
-        """End the threads and wait for them; any number of times."""
+        """End the threads and wait for them; may be called any number of times."""
         if os.getpid() != self._process:
-            return  # a fork: the threads are not here, and the lock may be held for ever
+            return  # a fork: the threads are not here, and the lock may be held forever
         with self._lock:
             self._stopped = True
             self._tell()
@@ -156,7 +167,7 @@ class Pipeline:
                     self._tell()
 
     def _next(self) -> int | None:
-        """The next task, once it may start; None if there is no more to do."""
+        """Wait for the next task that may start; None if there are no more."""
 
         def may_start() -> bool:
             if self._stopped or self._begun == len(self._tasks):
@@ -180,6 +191,6 @@ class Pipeline:
             self._tell()
 
     def _tell(self) -> None:
-        """Wake all that wait; the lock is held."""
+        """Wake all waiting threads; the lock must be held."""
         self._change.notify_all()
         self._news.put(None)

@@ -1,4 +1,4 @@
-"""Which of several training processes this one is."""
+"""Rank and world size of this training process."""
 
 from __future__ import annotations
 
@@ -8,20 +8,24 @@ from freqprep.errors import UsageError
 
 
 def this_process(rank: int | None, world_size: int | None) -> tuple[int, int]:
-    """Rank and number of the processes that share an epoch.
+    """Find rank and world size of the processes that share an epoch.
 
     They are those of torch's process group, where one is initialised, else those of the
-    environment that ``torchrun`` and its like make, else 0 of 1.
+    environment that ``torchrun`` sets, else 0 of 1.
 
     Parameters
     ----------
     rank, world_size : int, optional
-        What the caller was told.
+        Values that the caller was given; they must agree.
+
+    Returns
+    -------
+    rank, world_size : int
 
     Raises
     ------
     UsageError
-        The caller was told something else, or the environment cannot be.
+        The given values differ, or the environment contradicts itself.
     """
     found_rank, found_size = _found()
     told = (found_rank if rank is None else rank, found_size if world_size is None else world_size)
@@ -35,9 +39,10 @@ def this_process(rank: int | None, world_size: int | None) -> tuple[int, int]:
 
 
 def check_rank_known(rank: int | None, world_size: int | None) -> None:
-    """Refuse to begin where the environment counts several processes but does not say which.
+    """Raise UsageError if the environment names a world size but no rank.
 
-    Some launchers make that environment and a process group later, so that loaders may be made.
+    Checked when an iterator begins, not when a loader is made: some launchers set the world size
+    first and initialise a process group later.
     """
     if None not in (rank, world_size) or "RANK" in os.environ or _in_group():
         return
@@ -61,12 +66,12 @@ def _found() -> tuple[int, int]:
 
 
 def process_numbers() -> tuple[int, int, int]:
-    """Processes of this run, which of them this one is, and which on its machine.
+    """Read world size, rank and local rank from the environment; 1, 0 and 0 by default.
 
     Raises
     ------
     UsageError
-        The environment says something that ``torchrun`` would not.
+        The environment has values that ``torchrun`` does not set.
     """
     names = ("WORLD_SIZE", "RANK", "LOCAL_RANK")
     texts = [os.environ.get(name, default) for name, default in zip(names, "100", strict=True)]
@@ -79,7 +84,7 @@ def process_numbers() -> tuple[int, int, int]:
 
 
 def not_torchrun(what: str) -> UsageError:
-    """The error of processes that were not started as ``torchrun`` starts them."""
+    """Make the error for processes that were not started as ``torchrun`` starts them."""
     return UsageError(
         f"the processes of this run cannot find each other: {what}",
         "start several with torchrun, or unset WORLD_SIZE and RANK for one",

@@ -1,12 +1,12 @@
 """The sequence of an epoch's rows: a function of seed and epoch. Pure.
 
-Whole shards are cheap to read and single rows are not, so that shuffling has three forms:
+Whole shards are cheap to read and single rows are not, so there are three modes:
 
 ``exact``
     All chosen channels of the split are in memory. An epoch is one permutation of the valid rows.
 ``lanes``
-    They are not. The shards, in an order drawn for the epoch, are dealt to L lanes, so that lanes
-    have equally many valid rows. In a lane, shard after shard begins, and the rows of each are
+    They do not fit. The shards, in an order drawn for the epoch, are dealt to L lanes, which have
+    equally many valid rows. In a lane, shard after shard begins, and the rows of each are
     spread at random over the time in which W shards begin: at any time the rows of W shards are
     mixed. The first spans are shorter, so that an epoch begins at once. Slot g of the epoch is the
     row at position g div L of lane g mod L. What longer lanes have beyond the shortest follows at
@@ -30,14 +30,19 @@ import numpy as np
 from freqprep.errors import UsageError
 from freqprep.store.schema import ROWS_PER_SHARD
 
-Regime = Literal["exact", "lanes", "rows"]
+Mode = Literal["exact", "lanes", "rows"]
 
 MOST_LANES = 16
+"""Largest number of lanes chosen by default."""
+
 SHARDS_PER_LANE = 16
-"""A lane of fewer shards would hardly change its neighbours from epoch to epoch."""
+"""Fewest shards of a lane by default: with fewer its rows would often meet the same others."""
+
+_MIXED_EIGHTHS = 7
+"""Eighths of the memory budget that are mixed; the rest is read ahead."""
 
 POOL = 16
-"""Batches that are regrouped together."""
+"""Number of batches that are regrouped together."""
 
 _BINS_PER_OCTAVE = 3
 _OCTAVES = 1
@@ -48,40 +53,55 @@ LARGEST_SEED = 2**32 - 1
 
 @dataclass(frozen=True)
 class ShufflePlan:
-    """How rows are mixed; it does not depend on ranks.
+    """How an epoch's rows are shuffled; independent of the number of ranks.
 
     Attributes
     ----------
     mode : {"exact", "lanes", "rows"}
     lanes : int
-        L; 1 unless the mode is ``lanes``.
+        Number of lanes, L; 1 unless the mode is ``lanes``.
     window : float
-        W, shards that a lane mixes at a time, in eighths; 1 unless the mode is ``lanes``.
+        Shards that a lane mixes at a time, W, a multiple of 1/8; 1 unless the mode is ``lanes``.
     """
 
-    mode: Regime
+    mode: Mode
     lanes: int = 1
     window: float = 1.0
 
+    @classmethod
+    def within(cls, window_bytes: int, shard_bytes: int, lanes: int, shards: int) -> ShufflePlan:
+        """Make the plan of some lanes: as wide windows as a memory budget has room for."""
+        eighths = _MIXED_EIGHTHS * window_bytes // (lanes * shard_bytes)
+        return cls("lanes", lanes, min(max(eighths / 8, 1.0), float(-(-shards // lanes))))
 
-def choose_mixing(
+    def rows_in_memory(self, world_size: int) -> int:
+        """Compute the rows of one rank's lanes that are in memory, mixed or read ahead."""
+        mixed_and_ahead = self.window * 8 / _MIXED_EIGHTHS
+        return int(mixed_and_ahead * ROWS_PER_SHARD * self.lanes / world_size)
+
+
+def choose_plan(
     shards: int, shard_bytes: int, window_bytes: int, lanes: int | None = None, shuffle: bool = True
 ) -> ShufflePlan:
-    """The mode that a memory budget allows.
+    """Choose the plan that a memory budget allows.
 
     Parameters
     ----------
     shards : int
-        Shards with a valid row.
+        Number of shards with a valid row.
     shard_bytes : int
-        Codes of one shard; of as many channels whatever is read, so that the order of rows does
-        not depend on that.
+        Bytes of one shard's codes, for a fixed number of channels: the order of rows must not
+        depend on the channels read.
     window_bytes : int
-        Budget for decoded shards: seven eighths are mixed, the rest is read ahead.
+        Memory budget for decoded shards: seven eighths are mixed, the rest is read ahead.
     lanes : int, optional
         Number of lanes; the mode is then ``lanes``. By default the largest power of two up
         to 16 that leaves each lane at least 16 shards. A lane's window is at least one shard.
     shuffle : bool
+
+    Returns
+    -------
+    ShufflePlan
 
     Raises
     ------
@@ -100,26 +120,23 @@ def choose_mixing(
         raise UsageError(
             f"lanes={lanes}, but only {shards} shards have valid rows", f"use 1 to {shards} lanes"
         )
-    eighths = 7 * window_bytes // (lanes * shard_bytes)
-    return ShufflePlan("lanes", lanes, min(max(eighths / 8, 1.0), float(-(-shards // lanes))))
+    return ShufflePlan.within(window_bytes, shard_bytes, lanes, shards)
 
 
-def allowed_ranks(mixing: ShufflePlan, batch_size: int) -> tuple[int, ...]:
-    """Rank counts that can share a shuffled epoch, rising."""
-    common = math.gcd(mixing.lanes, batch_size) if mixing.mode == "lanes" else batch_size
+def allowed_ranks(plan: ShufflePlan, batch_size: int) -> tuple[int, ...]:
+    """List the numbers of ranks that can share a shuffled epoch, rising."""
+    common = math.gcd(plan.lanes, batch_size) if plan.mode == "lanes" else batch_size
     return tuple(ranks for ranks in range(1, common + 1) if common % ranks == 0)
 
 
-def sequence(
-    valid: np.ndarray, mixing: ShufflePlan, seed: int, epoch: int
-) -> tuple[np.ndarray, int]:
-    """All rows of an epoch in order, and how many come before the tail.
+def sequence(valid: np.ndarray, plan: ShufflePlan, seed: int, epoch: int) -> tuple[np.ndarray, int]:
+    """Compute the sequence of an epoch's rows.
 
     Parameters
     ----------
     valid : ndarray of bool, shape (n,)
         Rows that have an image.
-    mixing : ShufflePlan
+    plan : ShufflePlan
     seed, epoch : int
         0 to 2**32 - 1.
 
@@ -128,23 +145,23 @@ def sequence(
     rows : ndarray of int64
         A permutation of the valid rows.
     mixed : int
-        Length without the tail; the same in every epoch.
+        Number of rows before the tail; the same in every epoch.
     """
     rows = np.flatnonzero(valid)
-    if mixing.mode == "rows":
+    if plan.mode == "rows":
         return rows, len(rows)
     # RandomState: NumPy has promised never to change its stream, and a run may go on elsewhere.
     random = np.random.RandomState([seed, epoch])
-    if mixing.mode == "exact":
+    if plan.mode == "exact":
         return random.permutation(rows), len(rows)
-    by_lane = _lanes(rows, mixing, random)
+    by_lane = _lanes(rows, plan, random)
     shortest = min(map(len, by_lane))
     mixed = np.stack([lane[:shortest] for lane in by_lane], axis=1).ravel()
     return np.concatenate([mixed, *(lane[shortest:] for lane in by_lane)]), len(mixed)
 
 
 def aspect_bins(sizes: np.ndarray) -> np.ndarray:
-    """Images of about the same aspect have the same number.
+    """Number images by their aspect: about the same aspect, the same number.
 
     Parameters
     ----------
@@ -158,7 +175,7 @@ def aspect_bins(sizes: np.ndarray) -> np.ndarray:
         an edge, so that it is the same on every machine.
     """
     height, width = np.maximum(sizes, 1).T  # a rejected image has no size
-    thirds = np.rint(np.log2(width / height) * _BINS_PER_OCTAVE).astype(np.int64)
+    thirds: np.ndarray = np.rint(np.log2(width / height) * _BINS_PER_OCTAVE).astype(np.int64)
     return thirds.clip(-_OCTAVES * _BINS_PER_OCTAVE, _OCTAVES * _BINS_PER_OCTAVE)
 
 
@@ -192,32 +209,30 @@ def grouped(
     return by_bin.reshape(batches, batch_size)[order].ravel()
 
 
-def _lanes(
-    rows: np.ndarray, mixing: ShufflePlan, random: np.random.RandomState
-) -> list[np.ndarray]:
-    """The rows of each lane, shuffled inside its window."""
+def _lanes(rows: np.ndarray, plan: ShufflePlan, random: np.random.RandomState) -> list[np.ndarray]:
+    """Compute the rows of each lane, shuffled inside its window."""
     shard_of_row = rows // ROWS_PER_SHARD
     counts = np.bincount(shard_of_row)
     shards = random.permutation(np.flatnonzero(counts))
-    lane = _deal(counts[shards], mixing.lanes)
+    lane = _deal(counts[shards], plan.lanes)
     lane_of, begin, span = (np.zeros(len(counts), kind) for kind in (np.int64, float, float))
     lane_of[shards] = lane
-    for number in range(mixing.lanes):
+    for number in range(plan.lanes):
         mine = shards[lane == number]
-        begin[mine], span[mine] = _spans(len(mine), mixing.window, number / mixing.lanes)
+        begin[mine], span[mine] = _spans(len(mine), plan.window, number / plan.lanes)
     moment = begin[shard_of_row] + span[shard_of_row] * random.random_sample(len(rows))
-    lengths = np.bincount(lane, weights=counts[shards], minlength=mixing.lanes).astype(np.int64)
+    lengths = np.bincount(lane, weights=counts[shards], minlength=plan.lanes).astype(np.int64)
     in_order = np.lexsort([moment, lane_of[shard_of_row]])
     return np.split(rows[in_order], np.cumsum(lengths)[:-1])
 
 
 def _spans(shards: int, window: float, phase: float) -> tuple[np.ndarray, np.ndarray]:
-    """When each shard of a lane begins, and over how long its rows are spread.
+    """Compute when each shard of a lane begins, and the span over which its rows are spread.
 
     The unit is the time from one shard's beginning to the next one's. Spans grow by half of the
-    time that has passed, from 1 to the window: so much was read by then that giving may take half
-    as long again as reading. Lanes are shifted against each other by their phase, 0 to 1, so that
-    their shards are not all needed at once; what is mixed by whole shards cannot be shifted.
+    elapsed time, from 1 to the window, so that a consumer which takes 1.5 times the reading never
+    waits after the first shards. Lanes are shifted against each other by their phase, 0 to 1, so
+    that their shards are not all needed at once; a window of one shard cannot be shifted.
     """
     number = np.arange(shards)
     begin = number - phase * np.minimum(number / 2, min(1.0, window - 1))
@@ -225,7 +240,7 @@ def _spans(shards: int, window: float, phase: float) -> tuple[np.ndarray, np.nda
 
 
 def _deal(counts: np.ndarray, lanes: int) -> np.ndarray:
-    """Lane of each shard: the largest first, each to the lane of the fewest rows so far.
+    """Assign shards to lanes: the largest first, each to the lane of the fewest rows so far.
 
     Shards of equal size keep their order, so lanes get them in turn. Lengths of lanes differ by at
     most one shard's rows and do not depend on the order.
@@ -233,8 +248,8 @@ def _deal(counts: np.ndarray, lanes: int) -> np.ndarray:
     lane_of = np.empty(len(counts), np.int64)
     lengths = [(0, lane) for lane in range(lanes)]
     sizes = counts.tolist()
-    for place in np.argsort(-counts, kind="stable").tolist():
+    for shard in np.argsort(-counts, kind="stable").tolist():
         rows, lane = lengths[0]
-        lane_of[place] = lane
-        heapq.heapreplace(lengths, (rows + sizes[place], lane))
+        lane_of[shard] = lane
+        heapq.heapreplace(lengths, (rows + sizes[shard], lane))
     return lane_of

@@ -1,4 +1,4 @@
-"""A loader's state as JSON data, and the checks of what comes back."""
+"""A loader's state as JSON data, and the checks of a state that is loaded."""
 
 from __future__ import annotations
 
@@ -14,29 +14,35 @@ from freqprep.streaming.order import Order
 from freqprep.streaming.shuffling import LARGEST_SEED
 
 VERSION = 2
-"""Of the state's form and of the order that it is a position in; another one is refused."""
+"""Version of the state's form and of the order of rows; states of another one are refused."""
 
 
-def whole(name: str, value: Any, least: int = 1) -> int:
-    """A whole number that is not smaller than the least, or a UsageError with its name."""
+def check_integer(name: str, value: Any, least: int = 1) -> int:
+    """Return a value as an int.
+
+    Raises
+    ------
+    UsageError
+        The value is no integer, or smaller than ``least``; it is named.
+    """
     try:
         number = operator.index(value)
     except TypeError:
         number = least - 1
     if number < least or isinstance(value, bool):
-        raise UsageError(f"{name}={value!r} cannot be used", f"give a whole number from {least} on")
+        raise UsageError(f"{name} must be a whole number, at least {least}, got {value!r}")
     return number
 
 
 @dataclass
 class Position:
-    """Where a loader is: what the next batch is of, over all ranks.
+    """Position of a loader, over all ranks: epoch and step of the next batch.
 
     Attributes
     ----------
     epoch : int
     global_step : int
-        Global batches of the epoch that were delivered.
+        Number of global batches of the epoch that were delivered.
     """
 
     epoch: int = 0
@@ -44,25 +50,25 @@ class Position:
     _loaded: bool = False  # and nothing delivered since: an iterator goes on here
 
     def begin(self) -> None:
-        """An iterator begins: an epoch that was left is over."""
+        """Begin an iterator: an epoch that was left early is over."""
         if self.global_step and not self._loaded:
             self._to(self.epoch + 1)
 
     def advance(self, order: Order, begun: int, count: int) -> None:
-        """A rank has given so many batches since a global step; the epoch may be over with them."""
+        """Set the position after ``count`` batches of a rank since global step ``begun``."""
         if order.delivered(begun) + count == order.steps:
             self._to(self.epoch + 1)
         else:
             self._to(self.epoch, order.after(begun, count))
 
     def load(self, epoch: int, global_step: int, order: Order) -> None:
-        """Go on at a step; at the end of an epoch that is the next one's beginning."""
+        """Set epoch and step; the end of an epoch is the start of the next one."""
         ended = global_step == order.global_steps
         self._to(epoch + ended, 0 if ended else global_step)
         self._loaded = True
 
     def comes_next(self, epoch: int) -> bool:
-        """Whether the next iterator gives this epoch, or what is left of it after a state."""
+        """Return whether the next iterator gives this epoch, or the rest of it."""
         return epoch == self.epoch and (self._loaded or not self.global_step)
 
     def choose(self, epoch: int) -> None:
@@ -74,38 +80,42 @@ class Position:
 
 
 def epoch_number(epoch: Any) -> int:
-    """A whole number that can be an epoch's, or a UsageError."""
-    if (number := whole("epoch", epoch, 0)) > LARGEST_SEED:
-        raise UsageError(f"epoch={epoch} cannot be used", f"use 0 to {LARGEST_SEED}")
+    """Return an epoch's number as an int, or raise UsageError."""
+    if (number := check_integer("epoch", epoch, 0)) > LARGEST_SEED:
+        raise UsageError(f"epoch must be 0 to {LARGEST_SEED}, got {epoch}")
     return number
 
 
 def identity(order: Order, split: Split, selection: Selection) -> dict[str, Any]:
-    """What fixes the order of rows, and the data, by name."""
-    mixing = order.mixing
+    """Return all that fixes the order of rows and the data, by name."""
+    plan = order.plan
     return {
         "content_id": split.content_id,
         "channels": list(selection.names),
         "batch_size": order.batch_size,
         "seed": order.seed,
-        "regime": mixing.mode,
-        "lanes": mixing.lanes,
-        "window": mixing.window,
+        "regime": plan.mode,
+        "lanes": plan.lanes,
+        "window": plan.window,
         "group_by_aspect": order.bins is not None,
     }
 
 
-def position(state: Any, identity: Mapping[str, Any], global_steps: int) -> tuple[int, int]:
-    """Epoch and global step of a state that is of the same order and data.
+def check_state(state: Any, identity: Mapping[str, Any], global_steps: int) -> tuple[int, int]:
+    """Check that a state is of the same order and data, and return its epoch and step.
 
     Parameters
     ----------
     state : mapping
-        What `Loader.state_dict` gave, or anything else.
+        Result of `Loader.state_dict`, or any other object.
     identity : mapping
-        All that must be the same, by name.
+        Values that must be the same, by name.
     global_steps : int
-        Of an epoch.
+        Global batches of an epoch.
+
+    Returns
+    -------
+    epoch, global_step : int
 
     Raises
     ------
@@ -119,9 +129,11 @@ def position(state: Any, identity: Mapping[str, Any], global_steps: int) -> tupl
         if state.get(name) != value:
             raise UsageError(
                 f"the state was saved with {name}={state.get(name)!r}, the loader has {value!r}",
-                "make the loader with the options, and on the data, that the state is of",
+                "make the loader with the options and the data that the state was saved with",
             )
-    epoch, step = (whole(f"the state's {name}", state[name], 0) for name in ("epoch", "step"))
+    epoch, step = (
+        check_integer(f"the state's {name}", state[name], 0) for name in ("epoch", "step")
+    )
     if step > global_steps or epoch > LARGEST_SEED:
         raise UsageError(
             f"the state is at step {step} of epoch {epoch}, but an epoch has {global_steps} steps",

@@ -1,10 +1,16 @@
-"""Amounts in words: bytes, counts, durations."""
+"""Quantities in words: bytes, counts, durations, shares, decibels."""
 
 from __future__ import annotations
 
+import math
+
+_DIGITS = 4
+_LARGEST_PLAIN = 1e6
+_SMALLEST_PLAIN = 1e-5
+
 
 def size(count: float) -> str:
-    """Bytes with a decimal unit."""
+    """Return bytes with a decimal unit."""
     for unit in ("B", "KB", "MB", "GB"):
         if abs(count) < 1000:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
@@ -12,19 +18,62 @@ def size(count: float) -> str:
     return f"{count:.2f} TB"
 
 
+def kilobytes(count: float) -> str:
+    """Return KB with one decimal, below 1 KB with three."""
+    return f"{count:.1f} KB" if count >= 1 else f"{count:.3f} KB"
+
+
 def counts(numbers: dict[str, int]) -> str:
-    """``3 empty, 1 corrupt``, or ``none``."""
+    """Return ``3 empty, 1 corrupt``, or ``none``."""
     return ", ".join(f"{count} {name}" for name, count in numbers.items()) or "none"
 
 
 def plural(count: int, noun: str) -> str:
-    """``1 shard``, ``1,200 shards``, ``2 classes``."""
+    """Return ``1 shard``, ``1,200 shards``, ``2 classes``."""
     ending = "" if count == 1 else "es" if noun.endswith("s") else "s"
     return f"{count:,} {noun}{ending}"
 
 
 def duration(minutes: float) -> str:
-    """Seconds below two minutes, hours from two hours on, minutes between."""
+    """Return seconds below two minutes, hours from two hours on, minutes between."""
     if minutes < 2:
         return plural(max(round(minutes * 60), 1), "second")
     return f"{minutes:.0f} minutes" if minutes < 120 else f"{minutes / 60:.1f} hours"
+
+
+def percent(fraction: float | None, digits: int = 1, *, space: bool = False) -> str:
+    """Return a fraction of 1 as ``12.3%``, or ``-`` where there is none.
+
+    Parameters
+    ----------
+    fraction : float or None
+    digits : int
+        Decimals.
+    space : bool
+        Put a space before the sign, as tables and prose do: ``12.3 %``.
+
+    Returns
+    -------
+    str
+    """
+    if fraction is None:
+        return "-"
+    return f"{100 * fraction:.{digits}f}{' ' * space}%"
+
+
+def decibels(value: float) -> str:
+    """Return a PSNR with one decimal, or ``no difference`` where it is infinite."""
+    return f"{value:.1f} dB" if math.isfinite(value) else "no difference"
+
+
+def short_number(value: float) -> str:
+    """Return a number with four digits, as a power of ten only if very large or small."""
+    if not math.isfinite(value):
+        return "∞" if value > 0 else "-∞" if value < 0 else "?"
+    magnitude = abs(value)
+    if value == 0:
+        return "0"
+    if not _SMALLEST_PLAIN <= magnitude < _LARGEST_PLAIN:
+        return f"{value:.2e}"
+    decimals = max(0, _DIGITS - 1 - math.floor(math.log10(magnitude)))
+    return f"{value:,.{decimals}f}"

@@ -1,1 +1,21 @@
-"""Training, evaluating, predicting and exporting networks."""
+"""Training, evaluating, predicting and exporting networks.
+
+Public are the modules of ``__all__``: import names from them, as in
+``from freqprep.training.loop import train``.
+"""
+
+__all__ = [
+    "checkpoint",
+    "detection_scoring",
+    "distributed",
+    "evaluate_run",
+    "export",
+    "loop",
+    "model_config",
+    "predict_classes",
+    "predict_files",
+    "predict_objects",
+    "recipe",
+    "request",
+    "sweep",
+]

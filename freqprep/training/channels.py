@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from freqprep.augment.input_spec import KINDS
 from freqprep.errors import UsageError, did_you_mean
-from freqprep.models.detection import DETECTORS
 from freqprep.spectrum.channels import Selection
 from freqprep.store.selections import select
 from freqprep.store.split import Split
@@ -15,8 +14,17 @@ DEFAULT_READ = "paper-64"
 """Read besides the used channels, of classifiers: resizing moves energy between frequencies."""
 
 
-def chosen_channels(request: TrainingRequest, train: Split) -> tuple[Selection | None, Selection]:
-    """The channels used, None for RGB, and the channels read.
+def chosen_channels(
+    request: TrainingRequest, train: Split, *, read_all: bool
+) -> tuple[Selection | None, Selection]:
+    """Return the channels used, None for RGB, and the channels read.
+
+    Parameters
+    ----------
+    request : TrainingRequest
+    train : Split
+    read_all : bool
+        Whether all channels are read by default, not just the used ones and their neighbours.
 
     Raises
     ------
@@ -39,8 +47,7 @@ def chosen_channels(request: TrainingRequest, train: Split) -> tuple[Selection |
     used = select(default if request.channels is None else request.channels, train)
     if request.read is not None:
         return used, select(request.read, train)
-    # Detectors enlarge images about three times, which needs far more neighbours than a crop does.
-    return used, select("all") if request.model in DETECTORS else _with_neighbours(used)
+    return used, select("all") if read_all else _with_neighbours(used)
 
 
 def _with_neighbours(used: Selection) -> Selection:

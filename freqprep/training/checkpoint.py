@@ -13,6 +13,8 @@ from freqprep.models.weight_files import load_torch_file
 from freqprep.storage.disk import full_disk_named, write_parts
 from freqprep.training.model_config import ModelConfig, read_model_config
 
+__all__ = ["load_model"]
+
 CHECKPOINT = "checkpoint.pt"
 """Name of the file in a run's folder."""
 

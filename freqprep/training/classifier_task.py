@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from freqprep.spectrum import BLOCK
 from freqprep.store.split import Split
 from freqprep.streaming.batch import Batch
 from freqprep.training.channels import chosen_channels
+from freqprep.training.curves import Panel
 from freqprep.training.distributed import World
 from freqprep.training.evaluate_classifier import evaluate
 from freqprep.training.evaluate_run import check_images, match_classes
@@ -30,65 +31,74 @@ _MANY = 0.5
 _LEAST_IMAGES = 2
 
 
-def prepare(
-    request: TrainingRequest,
-    train: Split,
-    val: Split | None,
-    processes: int,
-    begun: ModelConfig | None,
-) -> ClassifierInput:
-    """What a classifier is fed, once it is sure that it can be trained.
-
-    ``begun``, the config of the run to go on with, is for detectors.
-
-    Raises
-    ------
-    UsageError
-        It cannot.
-    """
-    for split in filter(None, (train, val)):
-        _check_labels(split)
-    _refuse_one_class(train)
-    _refuse_what_detectors_have(request)
-    inputs = _inputs(request, train)
-    _check_batches(request, inputs, train, processes)
-    return inputs
-
-
-def remarks(plan: RunPlan) -> list[str]:
-    """What a person should know before a classifier is trained."""
-    notes = [_detail(plan)]
-    if plan.val is not None and (unknown := int((match_classes(plan.config, plan.val) < 0).sum())):
-        notes.append(
-            f"{unknown} classes of {plan.val.path} are not in {plan.train.path}: they count as"
-            " wrong"
-        )
-    return [note for note in notes if note]
-
-
 class ClassifierTask:
-    """The task of a classifier; see `freqprep.training.task.Task`.
+    """The task of a classifier; see `freqprep.training.tasks.TrainingTask`.
 
     Parameters
     ----------
     request : TrainingRequest
     plan : RunPlan
-    steps : ndarray of float32
-        Quantization steps of the channels read.
 
     Attributes
     ----------
     augment : Augment
     """
 
-    def __init__(self, request: TrainingRequest, plan: RunPlan, steps: np.ndarray) -> None:
+    kind: ClassVar[str] = "classifier"
+    curve_panels: ClassVar[tuple[Panel, ...]] = tuple(
+        Panel(title, factor, (("train", name, "train"), ("validation", name, "validation")))
+        for title, factor, name in (("cross-entropy", 1, "loss"), ("top-1, %", 100, "top1"))
+    )
+    varied_shapes: ClassVar[bool] = False
+    arithmetic_unit: ClassVar[str] = "an image"
+
+    @staticmethod
+    def prepare(
+        request: TrainingRequest,
+        train: Split,
+        val: Split | None,
+        processes: int,
+        begun: ModelConfig | None,
+    ) -> ClassifierInput:
+        """Check that a classifier can be trained, and return its input; see `TrainingTask`."""
+        for split in filter(None, (train, val)):
+            _check_labels(split)
+        _refuse_one_class(train)
+        _refuse_what_detectors_have(request)
+        inputs = _inputs(request, train)
+        _check_batches(request, inputs, train, processes)
+        return inputs
+
+    @staticmethod
+    def recipe_fields(request: TrainingRequest) -> dict[str, Any]:
+        """Return nothing: a classifier's recipe has no fields of its own."""
+        return {}
+
+    @staticmethod
+    def freezes_norms(request: TrainingRequest) -> bool:
+        """Return False: a classifier's norms are trained."""
+        return False
+
+    @staticmethod
+    def notes(plan: RunPlan) -> list[str]:
+        """What a person should know before a classifier is trained."""
+        notes = [_detail(plan)]
+        if plan.val is not None and (
+            unknown := int((match_classes(plan.config, plan.val) < 0).sum())
+        ):
+            notes.append(
+                f"{unknown} classes of {plan.val.path} are not in {plan.train.path}: they count as"
+                " wrong"
+            )
+        return [note for note in notes if note]
+
+    def __init__(self, request: TrainingRequest, plan: RunPlan) -> None:
         self._config, self._recipe = plan.config, request.recipe
         self._threads = request.threads
-        grid = plan.train.attributes.encoding.geometry.grid
         policy = request.recipe.policy
         assert isinstance(policy, Policy)
         self._inputs = plan.config.classifier_inputs
-        self.augment = Augment(self._inputs, steps, grid, policy, request.seed)
+        self.augment = Augment(self._inputs, plan.train.attributes.encoding, policy, request.seed)
 
     def loss(
         self, model: Any, batch: Batch, key: tuple[int, int, int]
@@ -134,6 +144,17 @@ class ClassifierTask:
     def arithmetic(self, network: torch.nn.Module) -> int:
         """Of the whole network."""
         return multiply_accumulates(network, self._inputs.shape)
+
+    def input_size(self) -> str:
+        """Describe the grid of frequency inputs, and the crop."""
+        inputs = self._inputs
+        grid = f"grid {inputs.shape[1]}x{inputs.shape[2]}, " * bool(inputs.channels)
+        return f"{grid}crop {inputs.side}x{inputs.side} pixels"
+
+    def complete_weights(
+        self, network: torch.nn.Module, initialised: tuple[str, ...], device: torch.device
+    ) -> None:
+        """Do nothing: new layers of a classifier learn from random weights."""
 
     def brief(self, values: dict[str, float]) -> tuple[str, ...]:
         """Loss, accuracy, gates."""
@@ -185,7 +206,7 @@ def _refuse_one_class(train: Split) -> None:
 def _inputs(request: TrainingRequest, train: Split) -> ClassifierInput:
     grid = DEFAULT_GRID[request.model] if request.grid is None else request.grid
     check_grid(request.model, grid)
-    used, read = chosen_channels(request, train)
+    used, read = chosen_channels(request, train, read_all=False)
     if used is not None:
         return ClassifierInput.frequency(train, used, read, grid)
     side = grid * (BLOCK if request.patches else STEM_STRIDE[request.model])

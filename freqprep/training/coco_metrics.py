@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from freqprep.convert.objects import stored_mask
+from freqprep.convert.stored_objects import stored_mask
 from freqprep.errors import MissingPackageError, UsageError
 from freqprep.images.geometry import Placement
 
@@ -52,7 +52,7 @@ def coco_figures(truth: dict[str, Any], results: list[dict[str, Any]], kind: str
     - No results, no objects and no images are allowed.
     - An annotation may lack ``iscrowd`` (then 0) and ``area`` (then its box's).
     - An object with the id 0 can be found. (COCO's code takes its id for "not found".)
-    - An object without a usable segmentation (`convert.objects.stored_mask`) is left out of
+    - An object without a usable segmentation (`convert.stored_objects.stored_mask`) is left out of
       the figures of masks. (COCO's code ends with an error, or goes on with what it makes of it.)
     - An object of an image without a size, a rejected one, is one that nobody found.
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from freqprep.errors import CorruptStoreError
-from freqprep.sources.coco_values import measures, whole
+from freqprep.sources.coco_values import as_int64, measures
 from freqprep.store.split import Split
 
 _IDS = ("id", "image_id", "category_id")
@@ -85,7 +85,7 @@ def _parsed(text: bytes) -> dict[str, Any] | None:
     kept = {key: value for key, value in entry.items() if value is not None or key not in _ABSENT}
     if isinstance(kept.get("iscrowd"), str):
         kept["iscrowd"] = int(found.iscrowd)
-    return {**kept, "bbox": found.box, **{key: whole(entry.get(key)) for key in _IDS}}
+    return {**kept, "bbox": found.box, **{key: as_int64(entry.get(key)) for key in _IDS}}
 
 
 def _damaged(split: Split, what: str) -> CorruptStoreError:

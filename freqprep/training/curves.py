@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from freqprep.report.style import Palette, as_png, new_figure
 from freqprep.storage.disk import full_disk_named, write_parts
@@ -19,33 +20,53 @@ CURVES = "curves.png"
 
 _WIDTH, _HEIGHT = 760.0, 300.0
 
-_CLASSIFIER = tuple(
-    (title, factor, [("train", name, "train"), ("validation", name, "validation")])
-    for title, factor, name in (("cross-entropy", 1, "loss"), ("top-1, %", 100, "top1"))
-)
-_DETECTOR = (
-    ("loss", 1, [("train", "loss", "all"), ("train", "loss_rpn_box_reg", "proposals' boxes")]),
-    ("AP, %", 100, [("validation", "box_AP", "boxes"), ("validation", "mask_AP", "masks")]),
-)
-"""Panels: title, factor, and of each curve the kind of line, the number's name and a label."""
+
+class Panel(NamedTuple):
+    """One of the picture's two panels.
+
+    Attributes
+    ----------
+    title : str
+    factor : int
+        Values are multiplied by it: 100 for percent.
+    curves : tuple of tuple of str
+        For each curve the ``kind`` of its lines of metrics, the name of the value, and a label.
+    """
+
+    title: str
+    factor: int
+    curves: tuple[tuple[str, str, str], ...]
 
 
-def write_curves(folder: Path) -> bool:
-    """Draw a run's measurements into its folder; False where matplotlib is not installed."""
+def write_curves(folder: Path, panels: Sequence[Panel]) -> bool:
+    """Draw a run's measurements into its folder.
+
+    Parameters
+    ----------
+    folder : Path
+        The run's folder.
+    panels : sequence of Panel
+        Two.
+
+    Returns
+    -------
+    bool
+        False where matplotlib is not installed or nothing has been measured.
+    """
     if importlib.util.find_spec("matplotlib") is None:
         return False
     lines = read_metrics(folder)
     if not lines:
         return False
     with full_disk_named(folder):
-        write_parts(folder / CURVES, [as_png(lambda palette: _draw(lines, palette))], folder)
+        write_parts(
+            folder / CURVES, [as_png(lambda palette: _draw(lines, panels, palette))], folder
+        )
     return True
 
 
-def _draw(lines: list[dict[str, Any]], palette: Palette) -> Figure:
+def _draw(lines: list[dict[str, Any]], panels: Sequence[Panel], palette: Palette) -> Figure:
     figure = new_figure(_WIDTH, _HEIGHT)
-    detects = any("loss_objectness" in line for line in lines)
-    panels = _DETECTOR if detects else _CLASSIFIER
     colours = (palette.curve, palette.chosen)
     for axes, (title, factor, curves) in zip(figure.subplots(1, 2), panels, strict=True):
         for (kind, name, label), colour in zip(curves, colours, strict=True):

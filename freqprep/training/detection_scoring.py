@@ -27,6 +27,8 @@ from freqprep.training.evaluate_detector import (
 from freqprep.training.evaluate_run import check_images, encoding_note, match_classes
 from freqprep.training.model_config import ModelConfig
 
+__all__ = ["DetectorRunEvaluation", "score_detector"]
+
 
 @dataclass(frozen=True, eq=False)
 class DetectorRunEvaluation:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -11,11 +11,14 @@ import torch
 from freqprep.augment import DetectorAugment, DetectorInput, DetectorPolicy, DetectorPreprocess
 from freqprep.errors import UsageError, some
 from freqprep.models.detection import MASK_DETECTORS, STAGES, Detector, check_numbers
+from freqprep.models.initial import recalibrate_batch_norm
 from freqprep.models.networks import multiply_accumulates
 from freqprep.store.split import Split
 from freqprep.streaming.batch import Batch
+from freqprep.text.quantities import percent
 from freqprep.training.channels import chosen_channels
 from freqprep.training.coco_metrics import load_evaluator
+from freqprep.training.curves import Panel
 from freqprep.training.distributed import World
 from freqprep.training.evaluate_detector import evaluate_detector
 from freqprep.training.evaluate_run import check_images, match_classes
@@ -26,70 +29,7 @@ DEFAULT_GRID = 200
 """Places of the short side: a frame of 800 pixels."""
 
 GRIDS = (8, 512)
-_SETTLED_ON = 16
-
-
-def prepare(
-    request: TrainingRequest,
-    train: Split,
-    val: Split | None,
-    processes: int,
-    begun: ModelConfig | None,
-) -> DetectorInput:
-    """What a detector is fed, once it is sure that it can be trained.
-
-    Parameters
-    ----------
-    request : TrainingRequest
-    train : Split
-    val : Split or None
-    processes : int
-        That share the work.
-    begun : ModelConfig or None
-        Of the run to go on with: what was measured for it is not measured again.
-
-    Raises
-    ------
-    UsageError
-        It cannot.
-    """
-    for split in filter(None, (train, val)):
-        check_images(split)
-        _ = split.objects  # says so where there are none
-    _refuse_nothing_to_learn(train)
-    if val is not None:
-        load_evaluator()  # before the first epoch, not after it
-    _refuse_what_classifiers_have(request)
-    check_numbers(len(train.attributes.class_ids), request.trained_stages, request.regions)
-    frozen = freezes_norms(request)
-    recipe = request.recipe
-    least = recipe.batch_size // processes // recipe.accumulate
-    if least < 1:
-        raise UsageError(
-            f"a batch of {recipe.batch_size} over {processes} processes in {recipe.accumulate}"
-            " parts leaves some of them without an image",
-            "use a larger --batch-size, or fewer parts",
-        )
-    grid = DEFAULT_GRID if request.grid is None else request.grid
-    if not GRIDS[0] <= grid <= GRIDS[1]:
-        raise UsageError(
-            f"{request.model} cannot take a grid of {grid} places",
-            f"choose a grid from {GRIDS[0]} to {GRIDS[1]}; {DEFAULT_GRID} is the published one",
-        )
-    if grid == GRIDS[0] and least == 1 and not frozen and request.trained_stages:
-        raise UsageError(
-            f"a grid of {grid} places may leave the last stage a single one, and batch norm needs"
-            " two for a step of one image",
-            "use a larger --grid, or more images for each part of a batch and process",
-        )
-    used, read = chosen_channels(request, train)
-    if used is None:
-        return DetectorInput.rgb(read, grid)
-    if begun is not None and isinstance(begun.inputs, DetectorInput):
-        as_begun = begun.inputs
-        if as_begun.fits(used, read, grid):
-            return as_begun
-    return DetectorInput.frequency(train, used, read, grid)
+_CALIBRATION_IMAGES = 16
 
 
 def _refuse_nothing_to_learn(train: Split) -> None:
@@ -102,29 +42,7 @@ def _refuse_nothing_to_learn(train: Split) -> None:
         )
 
 
-def freezes_norms(request: TrainingRequest) -> bool:
-    """Whether the norms of the backbone are frozen.
-
-    Raises
-    ------
-    UsageError
-        They, or a stage, would be, with nothing in them.
-    """
-    if request.trained_stages < len(STAGES) and request.init is None:
-        raise UsageError(
-            f"--trained-stages {request.trained_stages} without --init: the others would keep"
-            " random weights",
-            "begin with weights, or let all stages train",
-        )
-    if request.frozen_norm and request.init is None:
-        raise UsageError(
-            "--batch-norm frozen without --init: there are no statistics to keep",
-            "begin with weights, or let the norms train",
-        )
-    return request.init is not None if request.frozen_norm is None else request.frozen_norm
-
-
-def check_frozen(network: Detector, initialised: Collection[str]) -> None:
+def _check_frozen(network: Detector, initialised: Collection[str]) -> None:
     """Refuse stages that would keep random weights.
 
     Parameters
@@ -149,49 +67,138 @@ def check_frozen(network: Detector, initialised: Collection[str]) -> None:
         )
 
 
-def remarks(plan: RunPlan) -> list[str]:
-    """What a person should know before a detector is trained."""
-    train = plan.train
-    rows, objects = np.flatnonzero(train.valid), train.objects
-    count = np.diff(objects.offsets)[rows]
-    crowds = int(objects.iscrowd[objects.within(train.valid)].sum())
-    notes = [
-        f"{len(rows)} images with {count.sum() - crowds} objects and {crowds} crowds, which are not"
-        f" learned from; {int((count == 0).sum())} images without any"
-    ]
-    if plan.val is not None and (unknown := int((match_classes(plan.config, plan.val) < 0).sum())):
-        notes.append(
-            f"{unknown} classes of {plan.val.path} are not in {train.path}: their objects are"
-            " never found"
-        )
-    return notes
-
-
 class DetectorTask:
-    """The task of a detector; see `freqprep.training.task.Task`.
+    """The task of a detector; see `freqprep.training.tasks.TrainingTask`.
 
     Parameters
     ----------
     request : TrainingRequest
     plan : RunPlan
-    steps : ndarray of float32
-        Quantization steps of the channels read.
 
     Attributes
     ----------
     augment : DetectorAugment
     """
 
-    def __init__(self, request: TrainingRequest, plan: RunPlan, steps: np.ndarray) -> None:
+    kind: ClassVar[str] = "detector"
+    curve_panels: ClassVar[tuple[Panel, ...]] = (
+        Panel(
+            "loss", 1, (("train", "loss", "all"), ("train", "loss_rpn_box_reg", "proposals' boxes"))
+        ),
+        Panel(
+            "AP, %", 100, (("validation", "box_AP", "boxes"), ("validation", "mask_AP", "masks"))
+        ),
+    )
+    varied_shapes: ClassVar[bool] = True
+    arithmetic_unit: ClassVar[str] = "an image (backbone, 4:3)"
+
+    @staticmethod
+    def prepare(
+        request: TrainingRequest,
+        train: Split,
+        val: Split | None,
+        processes: int,
+        begun: ModelConfig | None,
+    ) -> DetectorInput:
+        """Check that a detector can be trained, and return its input; see `TrainingTask`.
+
+        What was measured for a run to resume is not measured again.
+        """
+        for split in filter(None, (train, val)):
+            check_images(split)
+            _ = split.objects  # says so where there are none
+        _refuse_nothing_to_learn(train)
+        if val is not None:
+            load_evaluator()  # before the first epoch, not after it
+        _refuse_what_classifiers_have(request)
+        check_numbers(len(train.attributes.class_ids), request.trained_stages, request.regions)
+        frozen = DetectorTask.freezes_norms(request)
+        recipe = request.recipe
+        least = recipe.batch_size // processes // recipe.accumulate
+        if least < 1:
+            raise UsageError(
+                f"a batch of {recipe.batch_size} over {processes} processes in {recipe.accumulate}"
+                " parts leaves some of them without an image",
+                "use a larger --batch-size, or fewer parts",
+            )
+        grid = DEFAULT_GRID if request.grid is None else request.grid
+        if not GRIDS[0] <= grid <= GRIDS[1]:
+            raise UsageError(
+                f"{request.model} cannot take a grid of {grid} places",
+                f"choose a grid from {GRIDS[0]} to {GRIDS[1]}; {DEFAULT_GRID} is the published one",
+            )
+        if grid == GRIDS[0] and least == 1 and not frozen and request.trained_stages:
+            raise UsageError(
+                f"a grid of {grid} places may leave the last stage a single one, and batch norm"
+                " needs two for a step of one image",
+                "use a larger --grid, or more images for each part of a batch and process",
+            )
+        # Images are enlarged about three times: that needs far more neighbours than a crop does.
+        used, read = chosen_channels(request, train, read_all=True)
+        if used is None:
+            return DetectorInput.rgb(read, grid)
+        if begun is not None and isinstance(begun.inputs, DetectorInput):
+            as_begun = begun.inputs
+            if as_begun.fits(used, read, grid):
+                return as_begun
+        return DetectorInput.frequency(train, used, read, grid)
+
+    @staticmethod
+    def recipe_fields(request: TrainingRequest) -> dict[str, Any]:
+        """Return the numbers of a detector's training."""
+        return {"trained_stages": request.trained_stages, "regions": request.regions}
+
+    @staticmethod
+    def freezes_norms(request: TrainingRequest) -> bool:
+        """Whether the norms of the backbone are frozen.
+
+        Raises
+        ------
+        UsageError
+            They, or a stage, would be, with nothing in them.
+        """
+        if request.trained_stages < len(STAGES) and request.init is None:
+            raise UsageError(
+                f"--trained-stages {request.trained_stages} without --init: the others would keep"
+                " random weights",
+                "begin with weights, or let all stages train",
+            )
+        if request.frozen_norm and request.init is None:
+            raise UsageError(
+                "--batch-norm frozen without --init: there are no statistics to keep",
+                "begin with weights, or let the norms train",
+            )
+        return request.init is not None if request.frozen_norm is None else request.frozen_norm
+
+    @staticmethod
+    def notes(plan: RunPlan) -> list[str]:
+        """What a person should know before a detector is trained."""
+        train = plan.train
+        rows, objects = np.flatnonzero(train.valid), train.objects
+        count = np.diff(objects.offsets)[rows]
+        crowds = int(objects.iscrowd[objects.within(train.valid)].sum())
+        notes = [
+            f"{len(rows)} images with {count.sum() - crowds} objects and {crowds} crowds, which are"
+            f" not learned from; {int((count == 0).sum())} images without any"
+        ]
+        if plan.val is not None and (
+            unknown := int((match_classes(plan.config, plan.val) < 0).sum())
+        ):
+            notes.append(
+                f"{unknown} classes of {plan.val.path} are not in {train.path}: their objects are"
+                " never found"
+            )
+        return notes
+
+    def __init__(self, request: TrainingRequest, plan: RunPlan) -> None:
         self._config, self._threads = plan.config, request.threads
-        self._train, self._steps = plan.train, steps
-        self._grid = plan.train.attributes.encoding.geometry.grid
+        self._train, self._encoding = plan.train, plan.train.attributes.encoding
         policy, inputs = request.recipe.policy, plan.config.inputs
         assert isinstance(policy, DetectorPolicy) and isinstance(inputs, DetectorInput)
         self._inputs = inputs
         masks = plan.config.model in MASK_DETECTORS
         self.augment = DetectorAugment(
-            inputs, steps, self._grid, policy, request.seed, plan.train.objects, masks
+            inputs, self._encoding, policy, request.seed, plan.train.objects, masks
         )
 
     def loss(
@@ -219,16 +226,36 @@ class DetectorTask:
             figures = document[what]
             if figures is not None:
                 numbers |= {f"{what}_{name}": value for name, value in figures.items()}
-                texts += [f"{what} {name} {_percent(figures[name])}" for name in ("AP", "AP50")]
+                texts += [f"{what} {name} {percent(figures[name])}" for name in ("AP", "AP50")]
         return document, numbers, f"validation {', '.join(texts)}"
 
     def arithmetic(self, network: torch.nn.Module) -> int:
         """Of the backbone and its pyramid, for an image of 4:3: the rest depends on the image."""
         assert isinstance(network, Detector)
         inputs = self._inputs
-        height, width = inputs.canvas(inputs.sizes(np.array([[480, 640]])))
+        height, width = inputs.canvas(inputs.frame_sizes(np.array([[480, 640]])))
         shape = inputs.planes, height // inputs.stride, width // inputs.stride
         return multiply_accumulates(network.backbone, shape)
+
+    def input_size(self) -> str:
+        """Describe the grid of frequency inputs, and the sides of images."""
+        inputs = self._inputs
+        grid = f"grid {inputs.short // inputs.stride}, " * bool(inputs.channels)
+        return f"{grid}short side {inputs.short} pixels, long side at most {inputs.longest}"
+
+    def complete_weights(
+        self, network: torch.nn.Module, initialised: tuple[str, ...], device: torch.device
+    ) -> None:
+        """Measure the statistics that the norms behind new convolutions lack.
+
+        Raises
+        ------
+        UsageError
+            Stages that are not trained would keep random weights.
+        """
+        assert isinstance(network, Detector)
+        _check_frozen(network, initialised)
+        recalibrate_batch_norm(network, initialised, lambda: self.calibration_images(device))
 
     def brief(self, values: dict[str, float]) -> tuple[str, ...]:
         """The losses."""
@@ -239,23 +266,21 @@ class DetectorTask:
         )
         return f"loss {values['loss']:.3f}", *parts
 
-    def some_images(self, device: torch.device) -> torch.Tensor:
+    def calibration_images(self, device: torch.device) -> torch.Tensor:
         """What the network is fed of the first valid images, for norms to be settled on.
 
         Only the places that all of them have: on a canvas the zeros beside images, which may be
         half of it, would count as images.
         """
-        rows = np.flatnonzero(self._train.valid)[:_SETTLED_ON]
+        rows = np.flatnonzero(self._train.valid)[:_CALIBRATION_IMAGES]
         codes = self._train.read_codes(rows, self._inputs.read_selection)
-        preprocess = DetectorPreprocess(self._inputs, self._steps, self._grid)
+        preprocess = DetectorPreprocess(self._inputs, self._encoding)
         sizes = self._train.sizes[rows]
         images = preprocess(torch.from_numpy(codes).to(device), sizes).images
-        height, width = self._inputs.places(self._inputs.sizes(sizes)).min(axis=0).tolist()
+        height, width = (
+            self._inputs.grid_sizes(self._inputs.frame_sizes(sizes)).min(axis=0).tolist()
+        )
         return images[:, :, :height, :width]
-
-
-def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{share:.1%}"
 
 
 def _refuse_what_classifiers_have(request: TrainingRequest) -> None:

@@ -14,6 +14,8 @@ import torch.distributed
 from freqprep.errors import UsageError, did_you_mean
 from freqprep.streaming.ranks import not_torchrun, process_numbers
 
+__all__ = ["World", "choose_device", "init_distributed"]
+
 
 @dataclass(frozen=True)
 class World:
@@ -87,7 +89,7 @@ def choose_device(name: str | None) -> torch.device:
     device = torch.device(name)
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         found = f"{torch.cuda.device_count()} GPUs are here" if gpu else "no GPU is here"
-        if not torch.backends.cuda.is_built():
+        if torch.version.cuda is None and torch.version.hip is None:
             found = "this PyTorch is built without CUDA"
         raise UsageError(f"device {name!r} cannot be used: {found}", remedy)
     try:

@@ -203,8 +203,7 @@ def prepared(
         On ``world.device``; valid until the next.
     """
     with in_order(split, inputs, world, batch_size=batch_size, threads=threads) as loader:
-        grid = split.attributes.encoding.geometry.grid
-        preprocess = Preprocess(inputs.on(split), loader.steps, grid)
+        preprocess = Preprocess(inputs.on(split), split.attributes.encoding)
         for batch in loader:
             yield batch, preprocess(batch.codes, batch.sizes)
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from freqprep.errors import UsageError
-from freqprep.report.confusion import draw_confusion
+from freqprep.report.confusion_matrix import draw_confusion
 from freqprep.report.style import as_png, check_matplotlib
 from freqprep.storage.disk import full_disk_named, write_parts
 from freqprep.store.split import Split

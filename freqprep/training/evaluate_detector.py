@@ -134,7 +134,6 @@ def _found(
     network: Detector, inputs: DetectorInput, split: Split, world: World, threads: int
 ) -> Iterator[tuple[int, Detections]]:
     """Row and detections of each image that this process is dealt."""
-    geometry = split.attributes.encoding.geometry
     places = _placements(split)
     valid = int(split.valid.sum())
     with (
@@ -142,7 +141,7 @@ def _found(
         evaluating(network),
         Progress("evaluating", valid) if world.is_leader else contextlib.nullcontext() as progress,
     ):
-        preprocess = DetectorPreprocess(inputs, loader.steps, geometry.grid)
+        preprocess = DetectorPreprocess(inputs, split.attributes.encoding)
         for batch in loader:
             for image, row in enumerate(batch.rows.tolist()):
                 one = slice(image, image + 1)

@@ -19,6 +19,8 @@ from freqprep.training.evaluate_classifier import Evaluation, ImageAnswers, eval
 from freqprep.training.evaluate_confusion import Confusion
 from freqprep.training.model_config import ModelConfig
 
+__all__ = ["RunEvaluation", "score"]
+
 _TOP = 5
 _CONFUSED = 10
 

@@ -24,6 +24,8 @@ from freqprep.storage.disk import full_disk_named, write_parts
 from freqprep.store.targets import check_file
 from freqprep.training.model_config import ModelConfig
 
+__all__ = ["Exported", "export"]
+
 FORMAT_NAME = "freqprep-export"
 FORMAT_VERSION = "1.0"
 
@@ -79,7 +81,8 @@ class Normalised(torch.nn.Module):
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """Coefficients or pixels (n, C, rows, columns) -> logits (n, classes)."""
-        return self.network((image - self.mean) / self.std)
+        logits: torch.Tensor = self.network((image - self.mean) / self.std)
+        return logits
 
 
 def export(config: ModelConfig, network: torch.nn.Module, path: Path) -> Exported:

@@ -28,6 +28,8 @@ from freqprep.training.request import RunPlan, TrainingRequest
 from freqprep.training.results import results_of
 from freqprep.training.run_state import RunState
 
+__all__ = ["train"]
+
 _MOST_STEPS_A_LINE = 50
 _LINES_AN_EPOCH = 4
 _MINUTES_A_CHECKPOINT = 10
@@ -112,7 +114,7 @@ def _train_all(run: RunState, planned: RunPlan, interrupted: Callable[[], bool])
                 run.write("gates", run.gate)
             run.save()
             if run.log is not None:
-                write_curves(run.request.run)
+                write_curves(run.request.run, run.task.curve_panels)
             if run.loader.epoch < epochs and run.world.any(interrupted()):
                 _leave(run)
 
@@ -161,7 +163,7 @@ def train_step(run: RunState, batch: Batch) -> None:
         last = index + 1 == len(parts)
         with _no_sync(run, last), torch.autocast("cuda", torch.bfloat16, device.type == "cuda"):
             loss, numbers = run.task.loss(run.model, part, key)
-            (loss * share).backward()
+            torch.autograd.backward(loss * share)
         run.meter.add(len(part.rows), numbers)
     if recipe.clip:
         torch.nn.utils.clip_grad_norm_(run.network.parameters(), recipe.clip)

@@ -20,8 +20,11 @@ from freqprep.models.gate import ChannelGate, GatedNetwork
 from freqprep.models.networks import build
 from freqprep.spectrum.quantization import step_table
 from freqprep.storage.disk import full_disk_named, write_parts
+from freqprep.storage.strict_json import refuse_constant
 from freqprep.store.layout import RUN_CARD
 from freqprep.store.manifest import GROUP_DOCUMENT
+
+__all__ = ["ModelConfig", "read_model_config"]
 
 MODEL_FILE = RUN_CARD
 """Name of the config in a run's folder."""
@@ -215,10 +218,6 @@ def _check_types(data: dict[str, Any]) -> None:
         raise ValueError("its class names and content ids are not all texts")
 
 
-def _no_number(text: str) -> float:
-    raise ValueError(f"{text} is no number")
-
-
 def read_model_config(folder: Path) -> ModelConfig:
     """The config in a run's folder.
 
@@ -241,7 +240,7 @@ def read_model_config(folder: Path) -> ModelConfig:
             what = "it is a store"
         raise RunError(f"{folder} is not the folder of a run: {what}", _MAKE_ONE) from None
     try:
-        return ModelConfig.from_dict(json.loads(data, parse_constant=_no_number))
+        return ModelConfig.from_dict(json.loads(data, parse_constant=refuse_constant))
     except (ValueError, RecursionError):
         raise RunError(f"{path} is not JSON", "train again, or restore the file") from None
     except RunError as error:

@@ -6,7 +6,6 @@ import time
 
 import torch
 
-from freqprep.augment import DetectorInput
 from freqprep.store.split import Split
 from freqprep.text.quantities import duration, plural
 from freqprep.text.terminal import table
@@ -50,14 +49,13 @@ def describe_start(run: RunState, plan: RunPlan) -> str:
 
 
 def _network(run: RunState) -> str:
-    config, network = run.config, run.network
-    of_what = " an image (backbone, 4:3)" if config.detects else " an image"
+    config, network, task = run.config, run.network, run.task
     parts = [
         config.model,
         *(["with a gate"] if config.gate else []),
         *(["the authors' strides"] if config.strides != "canonical" else []),
         f"{_millions(sum(one.numel() for one in network.parameters()))} parameters",
-        f"{_millions(run.task.arithmetic(network))} multiply-accumulates{of_what}",
+        f"{_millions(task.arithmetic(network))} multiply-accumulates {task.arithmetic_unit}",
     ]
     return ", ".join(parts)
 
@@ -74,11 +72,7 @@ def _inputs(run: RunState) -> str:
         asked = run.request.channels or ("all" if run.config.gate else DEFAULT_CHANNELS)
         name = f" ({asked})" if isinstance(asked, str) and "," not in asked else ""
         what = f"{plural(len(inputs.channels), 'channel')}{name} of {read} read"
-    if isinstance(inputs, DetectorInput):
-        grid = f", grid {inputs.short // inputs.stride}" * bool(inputs.channels)
-        return f"{what}{grid}, short side {inputs.short} pixels, long side at most {inputs.longest}"
-    grid = f", grid {inputs.shape[1]}x{inputs.shape[2]}" * bool(inputs.channels)
-    return f"{what}{grid}, crop {inputs.side}x{inputs.side} pixels"
+    return f"{what}, {run.task.input_size()}"
 
 
 def _images(plan: RunPlan) -> str:
@@ -111,7 +105,7 @@ def _order(run: RunState, train: Split) -> str:
     """How images are shuffled, and how many an epoch leaves out."""
     state = run.loader.state_dict()
     how = "all images shuffled, kept in memory"
-    if state["mode"] == "lanes":
+    if state["regime"] == "lanes":
         lanes, shards = plural(state["lanes"], "lane"), state["lanes"] * state["window"]
         how = f"shuffled in {lanes}, over {shards:g} shards at a time"
     if state["group_by_aspect"]:

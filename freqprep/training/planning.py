@@ -8,15 +8,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+from freqprep.augment import ClassifierInput, DetectorInput
 from freqprep.errors import RunError, UsageError, did_you_mean
-from freqprep.models.detection import DETECTORS
-from freqprep.models.networks import MODELS
 from freqprep.store.reader import Store, open_store
 from freqprep.store.split import Split
-from freqprep.training import classifier_task, detector_task
 from freqprep.training.checkpoint import CHECKPOINT
 from freqprep.training.model_config import MODEL_FILE, ModelConfig, read_model_config
 from freqprep.training.request import RUN_FILES, RunPlan, TrainingRequest
+from freqprep.training.tasks import TASKS
 
 
 def plan(request: TrainingRequest, processes: int = 1) -> RunPlan:
@@ -35,15 +34,14 @@ def plan(request: TrainingRequest, processes: int = 1) -> RunPlan:
     RunError
         The run in the folder was another one.
     """
-    known = (*MODELS, *DETECTORS)
-    if request.model not in known:
+    if request.model not in TASKS:
         raise UsageError(
             f"model {request.model!r} does not exist",
-            f"{did_you_mean(request.model, known)}use {' or '.join(known)}",
+            f"{did_you_mean(request.model, TASKS)}use {' or '.join(TASKS)}",
         )
     if request.threads < 1:
         raise UsageError(f"--threads must be at least 1, got {request.threads}")
-    task: Any = detector_task if request.model in DETECTORS else classifier_task
+    task = TASKS[request.model]
     begun = _check_folder(request)
     store = open_store(request.store)
     train, val = store[request.train_split], _validation(store, request)
@@ -54,7 +52,7 @@ def plan(request: TrainingRequest, processes: int = 1) -> RunPlan:
         _refuse_another(request.run, begun.to_dict(), ours)
     resumes = begun is not None and (request.run / CHECKPOINT).exists()
     planned = RunPlan(config, train, val, resumes, ())
-    notes = [*task.remarks(planned)]
+    notes = task.notes(planned)
     if val is None:
         notes.append(f"no validation: {request.store} has no other split named val")
     if request.resume and not resumes:
@@ -62,18 +60,20 @@ def plan(request: TrainingRequest, processes: int = 1) -> RunPlan:
     return dataclasses.replace(planned, notes=tuple(notes))
 
 
-def _config(request: TrainingRequest, inputs: Any, train: Split, val: Split | None) -> ModelConfig:
-    attributes = train.attributes
+def _config(
+    request: TrainingRequest,
+    inputs: ClassifierInput | DetectorInput,
+    train: Split,
+    val: Split | None,
+) -> ModelConfig:
+    attributes, task = train.attributes, TASKS[request.model]
     recipe = {
         **request.recipe.to_dict(),
         "seed": request.seed,
         "lanes": request.lanes,
         "init": None if request.init is None else _hash(request.init),
+        **task.recipe_fields(request),
     }
-    frozen_norm = False
-    if request.model in DETECTORS:
-        recipe |= {"trained_stages": request.trained_stages, "regions": request.regions}
-        frozen_norm = detector_task.freezes_norms(request)
     return ModelConfig(
         model=request.model,
         strides=request.strides,
@@ -87,7 +87,7 @@ def _config(request: TrainingRequest, inputs: Any, train: Split, val: Split | No
             split.attributes.split: split.content_id for split in (train, val) if split is not None
         },
         recipe=recipe,
-        frozen_norm=frozen_norm,
+        frozen_norm=task.freezes_norms(request),
     )
 
 
@@ -128,7 +128,7 @@ def _check_folder(request: TrainingRequest) -> ModelConfig | None:
     return read_model_config(folder)
 
 
-def _refuse_another(folder: Path, theirs: dict, ours: dict) -> None:
+def _refuse_another(folder: Path, theirs: dict[str, Any], ours: dict[str, Any]) -> None:
     for name in ours:
         was, now = theirs[name], ours[name]
         if name == "results" or was == now:

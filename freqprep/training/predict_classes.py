@@ -20,6 +20,8 @@ from freqprep.training.evaluate_classifier import answer
 from freqprep.training.model_config import ModelConfig
 from freqprep.training.predict_files import Failure, FileEncoder, ImageCodes, bytes_of
 
+__all__ = ["Prediction", "predict"]
+
 
 @dataclass(frozen=True)
 class Prediction:
@@ -88,7 +90,7 @@ def predict(
         The network's answer is not finite.
     """
     reader = FileEncoder(config)
-    preprocess = Preprocess(config.classifier_inputs, config.steps, config.encoding.geometry.grid)
+    preprocess = Preprocess(config.classifier_inputs, config.encoding)
     for first in range(0, len(paths), batch_size):
         part = paths[first : first + batch_size]
         encoded = [_encoded(reader, path) for path in part]

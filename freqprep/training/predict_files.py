@@ -23,6 +23,8 @@ from freqprep.sources.listing import WHOLE_FILE
 from freqprep.spectrum.channels import CHANNELS, STORED_POSITION
 from freqprep.training.model_config import ModelConfig
 
+__all__ = ["Failure", "find_images"]
+
 
 @dataclass(frozen=True)
 class Failure:

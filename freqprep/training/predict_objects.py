@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from freqprep.augment import DetectorInput, DetectorPreprocess
-from freqprep.drawing.objects import draw_objects
+from freqprep.drawing.object_overlay import draw_objects
 from freqprep.errors import ImageDefect, UsageError
 from freqprep.images.decode import decode
 from freqprep.images.rle import decode_mask
@@ -24,6 +24,8 @@ from freqprep.training.coco_results import Detections, detections_of, results_of
 from freqprep.training.evaluate_detector import check_finite, detect
 from freqprep.training.model_config import ModelConfig
 from freqprep.training.predict_files import Failure, FileEncoder, bytes_of
+
+__all__ = ["FoundObjects", "predict_objects"]
 
 _LARGEST_ID = 2**53
 """Whole numbers beyond are not the same in every reader of JSON."""
@@ -110,7 +112,7 @@ def predict_objects(
         raise UsageError(f"{config.model} is a classifier", "name the run of a detector")
     check_finite(network)
     reader, geometry = FileEncoder(config), config.encoding.geometry
-    preprocess = DetectorPreprocess(config.inputs, config.steps, geometry.grid)
+    preprocess = DetectorPreprocess(config.inputs, config.encoding)
     for path in paths:
         try:
             data = bytes_of(path)

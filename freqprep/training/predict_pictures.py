@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from freqprep.drawing import files as picture_files
+from freqprep.drawing import picture_files
 from freqprep.errors import UsageError, some
 from freqprep.sources.files import shown
 from freqprep.store.targets import check_folder, refuse_replacing

@@ -12,6 +12,8 @@ from freqprep.augment import DetectorPolicy, Policy
 from freqprep.errors import UsageError, did_you_mean
 from freqprep.models.detection import DETECTORS
 
+__all__ = ["Recipe", "preset_recipe"]
+
 SCHEDULES = ("cosine", "steps")
 _STEP_FACTOR = 0.1
 

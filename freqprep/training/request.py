@@ -13,6 +13,8 @@ from freqprep.training.metrics import METRICS
 from freqprep.training.model_config import MODEL_FILE, ModelConfig
 from freqprep.training.recipe import Recipe
 
+__all__ = ["TrainingRequest"]
+
 SCORES, SELECTION = "gate-scores.json", "gate-selection.json"
 """Names of the files that a run with a gate ends with."""
 

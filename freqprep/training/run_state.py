@@ -13,8 +13,7 @@ import torch
 
 from freqprep.errors import RunError
 from freqprep.importance.network_view import Views
-from freqprep.models.detection import Detector
-from freqprep.models.initial import load_weights, recalibrate_batch_norm
+from freqprep.models.initial import load_weights
 from freqprep.progress import say
 from freqprep.spectrum.channels import channels
 from freqprep.storage.disk import remove_aside
@@ -28,15 +27,13 @@ from freqprep.training.checkpoint import (
     read_checkpoint,
     write_checkpoint,
 )
-from freqprep.training.classifier_task import ClassifierTask
-from freqprep.training.detector_task import DetectorTask, check_frozen
 from freqprep.training.distributed import World
 from freqprep.training.metrics import MetricsLog
 from freqprep.training.metrics_meter import Meter
 from freqprep.training.model_config import write_model_config
 from freqprep.training.optimization import Average, make_optimizer
 from freqprep.training.request import RUN_FILES, RunPlan, TrainingRequest
-from freqprep.training.task import Task
+from freqprep.training.tasks import TASKS, TrainingTask
 
 _PICTURES = 128
 
@@ -59,7 +56,7 @@ class RunState:
     average : Average
     optimizer : torch.optim.Optimizer
     loader : Loader
-    task : Task
+    task : TrainingTask
     meter : Meter
     log : MetricsLog or None
         Only in the process that leads.
@@ -73,7 +70,7 @@ class RunState:
 
     def __init__(self, request: TrainingRequest, plan: RunPlan, world: World) -> None:
         self.request, self.config, self.world = request, plan.config, world
-        self.recipe = request.recipe
+        self.recipe, task = request.recipe, TASKS[plan.config.model]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DroppedRows)  # it is said when training begins
             self.loader = Loader(
@@ -86,13 +83,12 @@ class RunState:
                 threads=request.threads,
                 lanes=request.lanes,
                 device=world.device,
-                group_by_aspect=plan.config.detects,
+                group_by_aspect=task.varied_shapes,
                 reuse=True,
             )
-        if plan.config.detects:
+        if task.varied_shapes:
             torch.backends.cudnn.benchmark = False  # it would measure each new canvas
-        kind = DetectorTask if plan.config.detects else ClassifierTask
-        self.task: Task = kind(request, plan, self.loader.steps)
+        self.task: TrainingTask = task(request, plan)
         torch.manual_seed(request.seed)
         network = plan.config.build(trained_stages=request.trained_stages, regions=request.regions)
         self.network = network.to(world.device, memory_format=torch.channels_last)
@@ -172,10 +168,7 @@ class RunState:
     def _begin_with(self, init: Path, train: Split) -> None:
         network = self.network
         loaded = load_weights(network, init, partial(_pictures, train))
-        if isinstance(self.task, DetectorTask) and isinstance(network, Detector):
-            check_frozen(network, loaded.initialised)
-            images = partial(self.task.some_images, self.world.device)
-            recalibrate_batch_norm(network, loaded.initialised, images)
+        self.task.complete_weights(network, loaded.initialised, self.world.device)
         if self.world.is_leader:
             say(
                 f"{init}: {len(loaded.loaded)} tensors loaded; not in it or of another shape, and"

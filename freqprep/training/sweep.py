@@ -12,6 +12,8 @@ from freqprep.training.loop import train
 from freqprep.training.planning import plan
 from freqprep.training.request import TrainingRequest
 
+__all__ = ["sweep"]
+
 
 def sweep(request: TrainingRequest, lambdas: Sequence[float]) -> list[dict[str, Any]]:
     """Train the same gated network with several weights of the gate.

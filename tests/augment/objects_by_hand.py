@@ -6,7 +6,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from freqprep.ragged import Ragged
-from freqprep.store.objects import ObjectTable
+from freqprep.store.object_table import ObjectTable
 
 
 def table(

@@ -16,13 +16,35 @@ from freqprep.augment import ClassifierInput, Policy
 from freqprep.errors import UsageError
 from freqprep.spectrum.channels import NAMES, channels
 
-FREQUENCY = ClassifierInput("frequency", ("y_0_0", "y_0_1"), ("y_0_1",), 16, 18, (0.5,), (2.0,))
-RGB = ClassifierInput("rgb", NAMES, (), 33, 40, (1.0, 2.0, 3.0), (4.0, 5.0, 6.0))
+FREQUENCY = ClassifierInput(
+    kind="frequency",
+    read=("y_0_0", "y_0_1"),
+    channels=("y_0_1",),
+    side=16,
+    resize=18,
+    mean=(0.5,),
+    std=(2.0,),
+)
+RGB = ClassifierInput(
+    kind="rgb",
+    read=NAMES,
+    channels=(),
+    side=33,
+    resize=40,
+    mean=(1.0, 2.0, 3.0),
+    std=(4.0, 5.0, 6.0),
+)
 MANY = [float(i) for i in range(200)]
 
 
 def through_json(document: object) -> object:
     return json.loads(json.dumps(document))
+
+
+def test_the_order_of_fields_in_files_stays():
+    """A checkpoint has a hash over it."""
+    fields = ["kind", "read", "channels", "side", "resize", "mean", "std"]
+    assert list(FREQUENCY.to_dict()) == fields
 
 
 @pytest.mark.parametrize("inputs", [FREQUENCY, RGB])

@@ -18,8 +18,24 @@ from freqprep.errors import UsageError
 from freqprep.images.geometry import LARGEST_SIZE
 from freqprep.spectrum.channels import NAMES, channels
 
-FREQUENCY = DetectorInput("frequency", ("y_0_0", "y_0_1"), ("y_0_1",), 800, 1333, (0.5,), (2.0,))
-RGB = DetectorInput("rgb", NAMES, (), 33, 55, (1.0, 2.0, 3.0), (4.0, 5.0, 6.0))
+FREQUENCY = DetectorInput(
+    kind="frequency",
+    read=("y_0_0", "y_0_1"),
+    channels=("y_0_1",),
+    short=800,
+    longest=1333,
+    mean=(0.5,),
+    std=(2.0,),
+)
+RGB = DetectorInput(
+    kind="rgb",
+    read=NAMES,
+    channels=(),
+    short=33,
+    longest=55,
+    mean=(1.0, 2.0, 3.0),
+    std=(4.0, 5.0, 6.0),
+)
 
 
 def of_grid(grid: int) -> DetectorInput:
@@ -42,7 +58,7 @@ def of_grid(grid: int) -> DetectorInput:
     ],
 )
 def test_published_frames(stored, frame):
-    assert of_grid(200).sizes(np.array([stored])).tolist() == [list(frame)]
+    assert of_grid(200).frame_sizes(np.array([stored])).tolist() == [list(frame)]
 
 
 def test_published_places():
@@ -52,11 +68,11 @@ def test_published_places():
         (200, (480, 640), (200, 267)),
     ):
         inputs = of_grid(grid)
-        found = inputs.places(inputs.sizes(np.array([stored])))
+        found = inputs.grid_sizes(inputs.frame_sizes(np.array([stored])))
         assert found.tolist() == [list(places)]
     assert (FREQUENCY.stride, FREQUENCY.enlargement) == (4, 2)
     assert (RGB.stride, RGB.enlargement) == (1, 1)
-    assert RGB.places(np.array([[33, 47]])).tolist() == [[33, 47]]
+    assert RGB.grid_sizes(np.array([[33, 47]])).tolist() == [[33, 47]]
 
 
 lengths = st.lists(st.tuples(*[st.integers(1, LARGEST_SIZE)] * 2), min_size=1, max_size=8)
@@ -65,7 +81,7 @@ lengths = st.lists(st.tuples(*[st.integers(1, LARGEST_SIZE)] * 2), min_size=1, m
 @given(lengths, st.integers(8, 512))
 def test_a_side_is_met_and_the_aspect_kept(stored, grid):
     inputs, stored = of_grid(grid), np.array(stored)
-    frames = inputs.sizes(stored)
+    frames = inputs.frame_sizes(stored)
     assert frames.dtype == np.int64 and frames.min() >= 1
     for (height, width), (tall, wide) in zip(stored.tolist(), frames.tolist(), strict=True):
         low, high = min(tall, wide), max(tall, wide)
@@ -84,7 +100,7 @@ def test_a_side_is_met_and_the_aspect_kept(stored, grid):
 def test_windows_are_resized_to_their_frames(inputs, factor):
     start, length = np.array([[3, 5], [0, 0]]), np.array([[40, 20], [30, 300]])
     windows = inputs.windows(start, length)
-    frames = inputs.sizes(length)
+    frames = inputs.frame_sizes(length)
     assert (windows.start == start).all() and (windows.length == length).all()
     assert (windows.resized == factor * frames).all() and (windows.kept == windows.resized).all()
     assert not windows.offset.any()
@@ -97,8 +113,15 @@ def by_hand(split, used, read, short, longest):
     steps = split.steps[list(read.indices)].astype(np.float64)
     codes = split.read_codes(rows, read)
     coefficients[:, list(read.indices)] = codes * steps[:, None, None]
-    inputs = DetectorInput("frequency", read.names, used.names, short, longest, (0.0,) * len(used),
-                    (1.0,) * len(used))  # fmt: skip
+    inputs = DetectorInput(
+        kind="frequency",
+        read=read.names,
+        channels=used.names,
+        short=short,
+        longest=longest,
+        mean=(0.0,) * len(used),
+        std=(1.0,) * len(used),
+    )
     lengths = split.sizes[rows].astype(np.int64)
     windows = inputs.windows(np.zeros_like(lengths), lengths)
     values = []
@@ -143,6 +166,12 @@ def test_rgb_reads_everything_and_expects_imagenets_pixels():
     assert (inputs.short, inputs.longest) == (800, 1333)
     assert inputs.mean[0] == pytest.approx(123.675) and inputs.std[2] == pytest.approx(57.375)
     assert DetectorInput.rgb(channels("square-24"), 8).read == channels("square-24").names
+
+
+def test_the_order_of_fields_in_files_stays():
+    """A checkpoint has a hash over it."""
+    fields = ["kind", "read", "channels", "short", "longest", "mean", "std"]
+    assert list(FREQUENCY.to_dict()) == fields
 
 
 @pytest.mark.parametrize("inputs", [FREQUENCY, RGB])

@@ -11,7 +11,7 @@ from PIL import Image  # noqa: E402
 from pixel_side import Stored, from_blocks, resized  # noqa: E402
 from synthetic import encoded  # noqa: E402
 
-from freqprep.augment.color import to_rgb  # noqa: E402
+from freqprep.augment.color_transforms import to_rgb  # noqa: E402
 from freqprep.augment.crops import (  # noqa: E402
     CROP_DRAWS,
     Windows,

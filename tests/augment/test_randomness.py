@@ -70,5 +70,5 @@ def test_one_bit_of_the_row_changes_half_the_bits():
 
 @pytest.mark.parametrize(("seed", "epoch", "row"), [(-1, 0, 0), (0, -1, 0), (0, 0, -1)])
 def test_negative_numbers_are_refused(seed, epoch, row):
-    with pytest.raises(UsageError, match="-1 is negative"):
+    with pytest.raises(UsageError, match="must be at least 0, got -1"):
         uniforms(seed, epoch, np.array([row]), 1)

@@ -16,11 +16,13 @@ import torch
 
 from freqprep.allocation import keep_freed_memory
 from freqprep.augment import Augment, ClassifierInput, Policy, Resampler, axis
-from freqprep.augment.color import to_rgb
+from freqprep.augment.color_transforms import to_rgb
 from freqprep.augment.crops import CROP_DRAWS, Windows, random_resized_crop
 from freqprep.augment.randomness import uniforms
 from freqprep.convert.request import Request
 from freqprep.convert.run import convert
+from freqprep.images.encoding import Encoding
+from freqprep.images.geometry import Geometry
 from freqprep.models.networks import build
 from freqprep.models.torchvision_ops import import_torchvision
 from freqprep.spectrum.channels import Selection, channels
@@ -31,6 +33,7 @@ from tests.benchmarks.pixels import stored_rgb
 from tests.benchmarks.table import show
 
 _GRID = (64, 64)
+_ENCODING = Encoding(Geometry("fit", 512, None, "apply"), "int16")  # of that grid
 _CASES: list[tuple[str, str | None, int]] = [
     # read, used (None: RGB), side of the output
     ("square-24", "square-24", 448),
@@ -87,15 +90,15 @@ def _augment(read: str, used: str | None, side: int) -> Augment:
     names = channels(used).names if used else ()
     count = len(names) or 3
     inputs = ClassifierInput(
-        "rgb" if used is None else "frequency",
-        channels(read).names,
-        names,
-        side,
-        side,
-        (0.0,) * count,
-        (1.0,) * count,
+        kind="rgb" if used is None else "frequency",
+        read=channels(read).names,
+        channels=names,
+        side=side,
+        resize=side,
+        mean=(0.0,) * count,
+        std=(1.0,) * count,
     )
-    return Augment(inputs, np.ones(len(inputs.read), np.float32), _GRID, Policy(), 0)
+    return Augment(inputs, _ENCODING, Policy(), 0)
 
 
 def _full_batch(inputs: ClassifierInput, images: int, device: torch.device) -> Batch:

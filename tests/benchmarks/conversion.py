@@ -12,7 +12,7 @@ from pathlib import Path
 from freqprep import engines
 from freqprep.convert.planning import discover, plan_split
 from freqprep.convert.request import Request
-from freqprep.convert.shard_task import Files, ShardTask, convert_shard
+from freqprep.convert.shard_task import ImageFiles, ShardTask, convert_shard
 from tests.benchmarks.replicas import replicate
 from tests.benchmarks.table import show
 
@@ -88,7 +88,7 @@ def _rate(source: Path, folder: Path, jobs: int) -> float:
         ShardTask(
             shard,
             plan.shard_rows(shard).start,
-            Files.of_rows(source, plan, plan.shard_rows(shard)),
+            ImageFiles.of_rows(source, plan, plan.shard_rows(shard)),
             request.encoding,
             folder / "split",
             aside,

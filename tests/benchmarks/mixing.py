@@ -8,7 +8,7 @@ import numpy as np
 
 from freqprep.store.schema import ROWS_PER_SHARD
 from freqprep.streaming.order import Order, reads
-from freqprep.streaming.shuffling import ShufflePlan, choose_mixing, sequence
+from freqprep.streaming.shuffling import ShufflePlan, choose_plan, sequence
 from tests.benchmarks.table import show
 
 _IMAGENET = 1_281_167
@@ -22,15 +22,15 @@ def run(data: Path, folder: Path) -> dict[str, object]:
     shards = -(-_IMAGENET // ROWS_PER_SHARD)
     rows = []
     for window_bytes in (2**29, 2**30, 2**31, 2**32):
-        mixing = choose_mixing(shards, _SHARD_BYTES, window_bytes)
-        reach = reads(Order(valid, mixing, _BATCH).batches(0)).reach
+        plan = choose_plan(shards, _SHARD_BYTES, window_bytes)
+        reach = reads(Order(valid, plan, _BATCH).batches(0)).reach
         rows.append(
             (
                 f"{window_bytes / 2**30:g} GiB",
-                mixing.lanes,
-                mixing.window,
-                mixing.lanes * mixing.window,
-                meetings(valid, mixing),
+                plan.lanes,
+                plan.window,
+                plan.lanes * plan.window,
+                meetings(valid, plan),
                 reach * _BATCH * 64**3 / 2**30,
             )
         )
@@ -48,12 +48,12 @@ def run(data: Path, folder: Path) -> dict[str, object]:
     return {"rows": rows}
 
 
-def meetings(valid: np.ndarray, mixing: ShufflePlan) -> float:
+def meetings(valid: np.ndarray, plan: ShufflePlan) -> float:
     """How often two rows of a batch share a batch of the next epoch, relative to chance."""
     again = pairs = 0
     before = None
     for epoch in range(_EPOCHS):
-        rows, mixed = sequence(valid, mixing, 0, epoch)
+        rows, mixed = sequence(valid, plan, 0, epoch)
         steps = mixed // _BATCH
         batch = np.full(len(valid), -1)
         batch[rows[: steps * _BATCH]] = np.repeat(np.arange(steps), _BATCH)

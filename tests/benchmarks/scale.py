@@ -32,13 +32,13 @@ from freqprep.storage.disk import write_parts
 from freqprep.store import shard as shard_bytes
 from freqprep.store.journal import Journal, RowResults, ShardResult
 from freqprep.store.layout import root_document, shard_path
-from freqprep.store.plan import Plan, load_plan, permutation, save_plan, shard_count
+from freqprep.store.plan import SplitPlan, load_plan, permutation, save_plan, shard_count
 from freqprep.store.reader import open_store
 from freqprep.store.schema import ROWS_PER_SHARD
 from freqprep.store.verify import _array_problems, _check_shard, _shape_problems
 from freqprep.store.writer import PartialSplit
 from freqprep.streaming.order import Order, reads
-from freqprep.streaming.shuffling import choose_mixing
+from freqprep.streaming.shuffling import choose_plan
 from tests.benchmarks.table import show
 
 SIZES = (100_000, 1_000_000)
@@ -99,20 +99,20 @@ def measure(folder: Path, images: int, part: str) -> dict[str, tuple[float, floa
 
 def _write(step: Step, request: Request, images: int) -> None:
     listing, classes = _listing(images), _classes()
-    build = PartialSplit(request.store, "train")
-    build.start()
+    partial = PartialSplit(request.store, "train")
+    partial.start()
     (request.store / "zarr.json").write_bytes(root_document())
     step("permutation", lambda: permutation(images, 0))
     plan = step("plan", lambda: plan_split(request, listing, classes, classes))
-    step("save the plan", lambda: save_plan(plan, build.folder))
-    step("load the plan", lambda: load_plan(build.folder))
-    aside = build.folder / "tmp-aside"
+    step("save the plan", lambda: save_plan(plan, partial.folder))
+    step("load the plan", lambda: load_plan(partial.folder))
+    aside = partial.folder / "tmp-aside"
     aside.mkdir()
-    step("tasks of all shards", lambda: _count(_tasks(request, plan, build, aside, set())))
-    results = list(_results(plan, build, aside))
-    step("journal", lambda: _journal(build, results))
-    with step("read the journal", lambda: Journal(build.journal_path)) as journal:
-        step("publish", lambda: _publish(build, plan, journal, aside))
+    step("tasks of all shards", lambda: _count(_tasks(request, plan, partial, aside, set())))
+    results = list(_results(plan, partial, aside))
+    step("journal", lambda: _journal(partial, results))
+    with step("read the journal", lambda: Journal(partial.journal_path)) as journal:
+        step("publish", lambda: _publish(partial, plan, journal, aside))
 
 
 def _read(step: Step, request: Request, images: int) -> None:
@@ -170,14 +170,14 @@ def _classes() -> Classes:
     return Classes(tuple(range(CLASSES)), tuple(f"class {label}" for label in range(CLASSES)))
 
 
-def _results(plan: Plan, build: PartialSplit, aside: Path) -> Iterator[ShardResult]:
+def _results(plan: SplitPlan, partial: PartialSplit, aside: Path) -> Iterator[ShardResult]:
     """Yield results of shards linked to one file of grey images; those of the first are missing."""
     encoding = plan.attributes.encoding
     codes = np.zeros((CHANNELS, ROWS_PER_SHARD, *encoding.geometry.grid), np.int8)
-    first = build.folder / "shard"
+    first = partial.folder / "shard"
     entry = write_parts(first, shard_bytes.encode(codes), aside)
     for shard in range(plan.shards):
-        path = shard_path(build.split_folder, shard)
+        path = shard_path(partial.split_folder, shard)
         path.parent.mkdir(parents=True)
         os.link(first, path)
         mine = plan.shard_rows(shard)
@@ -191,15 +191,15 @@ def _results(plan: Plan, build: PartialSplit, aside: Path) -> Iterator[ShardResu
         yield ShardResult(shard, entry.sha256, entry.file_bytes, rows, moments, defects)
 
 
-def _journal(build: PartialSplit, results: list[ShardResult]) -> None:
-    with Journal(build.journal_path) as journal:
+def _journal(partial: PartialSplit, results: list[ShardResult]) -> None:
+    with Journal(partial.journal_path) as journal:
         for result in results:
             journal.append(result)
 
 
 def _order(valid: np.ndarray) -> None:
-    mixing = choose_mixing(shard_count(len(valid)), SHARD_BYTES, WINDOW_BYTES)
-    reads(Order(valid, mixing, batch_size=256).batches(1))
+    shuffle = choose_plan(shard_count(len(valid)), SHARD_BYTES, WINDOW_BYTES)
+    reads(Order(valid, shuffle, batch_size=256).batches(1))
 
 
 def _count(items: Iterator[object]) -> int:

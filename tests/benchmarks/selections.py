@@ -18,7 +18,7 @@ from freqprep.convert.request import Request
 from freqprep.convert.run import convert
 from freqprep.importance.analysis import DEFAULT_SCORE, Analysis, analyse
 from freqprep.importance.choice import candidate_selections, rules
-from freqprep.importance.network import NetworkSample, forward_selection
+from freqprep.importance.network_evaluation import NetworkSample, forward_selection
 from freqprep.importance.proposal import fill
 from freqprep.importance.ranking import SCORES
 from freqprep.importance.shard_counts import GROUPS
@@ -201,14 +201,14 @@ def forward(analysis: Analysis, verdicts: Verdicts) -> list[Sequence[object]]:
     """Forward selection by the network on one half of the images, evaluated on the other."""
     rows: list[Sequence[object]] = []
     limit = analysis.bytes_of(_REFERENCE)
-    sample = verdicts.jury.sample
+    sample = verdicts.judge.sample
     first = np.isin(_group_of(analysis.images), np.random.RandomState(0).permutation(GROUPS)[:4])
     for number, mine in enumerate((first, ~first)):
         half = NetworkSample(sample.rows[mine], sample.targets[mine])
-        jury = verdicts.jury
+        judge = verdicts.judge
         found = forward_selection(
-            jury.split,
-            jury.network,
+            judge.split,
+            judge.network,
             half,
             _TOP,
             channel_bytes=analysis.channel_bytes,

@@ -146,8 +146,7 @@ def _first_epoch(split: freqprep.Split) -> float:
 def _augmented(split: freqprep.Split, loader: freqprep.Loader, read: str) -> Callable[[], float]:
     """Random resized crops to 448 pixels, flipped and normalised, as for a network."""
     inputs = ClassifierInput.frequency(split, *map(freqprep.channels, (_SELECTION, read)), 56)
-    grid = split.attributes.encoding.geometry.grid
-    augment = Augment(inputs, loader.steps, grid, Policy(), 0)
+    augment = Augment(inputs, split.attributes.encoding, Policy(), 0)
     return lambda: _cpu(lambda: sum(len(augment(batch)) for batch in loader))
 
 

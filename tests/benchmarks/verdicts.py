@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from freqprep.importance.network import evaluate
+from freqprep.importance.network_evaluation import evaluate_selections
 from freqprep.importance.network_judge import NetworkJudge
 from freqprep.spectrum.channels import Selection
 from freqprep.store.split import Split
@@ -27,7 +27,7 @@ class Verdicts:
     """
 
     def __init__(self, split: Split, weights: Path) -> None:
-        self.jury = NetworkJudge.load(split, weights, len(split))
+        self.judge = NetworkJudge.load(split, weights, len(split))
         self._known: dict[frozenset[int], tuple[np.ndarray, np.ndarray]] = {}
 
     def ask(self, selections: Iterable[Sequence[int]]) -> None:
@@ -36,8 +36,8 @@ class Verdicts:
         new = sorted(map(sorted, wanted))
         for first in range(0, len(new), _AT_ONCE):
             part = [Selection(tuple(indices)) for indices in new[first : first + _AT_ONCE]]
-            jury = self.jury
-            found = evaluate(jury.split, jury.network, jury.sample, part)
+            judge = self.judge
+            found = evaluate_selections(judge.split, judge.network, judge.sample, part)
             for asked, loss, correct in zip(part, found.cross_entropy, found.correct, strict=True):
                 self._known[frozenset(asked.indices)] = loss, correct
 

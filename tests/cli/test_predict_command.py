@@ -100,9 +100,9 @@ def test_what_is_asked_wrongly(call, detector, run_folder, folder, tmp_path):
         "--output of a classifier; leave": (run_folder, "-o", tmp_path / "new"),
         "--results of a classifier; leave": (run_folder, "--results", tmp_path / "new"),
         "--threshold must be a number from 0 to 1": (detector, "--threshold", "1.5"),
-        "file cannot hold pictures: it is no folder": (detector, "-o", tmp_path / "file"),
-        "its folder is not there; make it": (detector, "-o", tmp_path / "no" / "new"),
-        f"{tmp_path}/11.png is there already; --overwrite": (detector, "-o", tmp_path),
+        "file cannot hold pictures: it is not a folder": (detector, "-o", tmp_path / "file"),
+        "does not exist; create it": (detector, "-o", tmp_path / "no" / "new"),
+        f"{tmp_path}/11.png already exists; --overwrite": (detector, "-o", tmp_path),
         "x.bbox.json cannot be written": (detector, "--results", tmp_path / "no" / "x"),
     }
     for message, (run, *options) in wrong.items():

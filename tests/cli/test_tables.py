@@ -1,4 +1,4 @@
-"""``evaluate --csv`` and ``--confusion``, ``predict --csv``, and files that are there already."""
+"""``evaluate --csv`` and ``--confusion``, ``predict --csv``, and files that exist already."""
 
 import csv
 import dataclasses
@@ -250,7 +250,7 @@ def test_what_is_there_is_not_replaced_by_any_command(call, run_folder, store, s
         path.write_text("kept")
         code, out, err = call(*words, path)
         assert (code, out) == (2, ""), (name, err)
-        assert f"{path} is there already; --overwrite replaces it" in err
+        assert f"{path} already exists; --overwrite replaces it" in err
         assert path.read_text() == "kept" and err.count("\n") == 1
     assert not (tmp_path / "new.png").exists()
     for name, words in cases.items():
@@ -264,13 +264,13 @@ def test_plots_and_saved_selections_are_not_replaced_either(call, store, tmp_pat
     words = ("stats", store, "--split", "val", "--top", "3", "--by", "energy")
     assert call(*words, "--save", "mine")[0] == 0
     code, out, err = call(*words, "--save", "mine")
-    assert (code, out) == (2, "") and "mine.json is there already; --overwrite" in err
+    assert (code, out) == (2, "") and "mine.json already exists; --overwrite" in err
     assert call(*words, "--save", "mine", "--overwrite")[0] == 0
     (tmp_path / "plots").mkdir()
     (tmp_path / "plots/notes.png").touch()
     (tmp_path / "plots/score-01-x.png").touch()
     code, out, err = call(*words, "--plots", tmp_path / "plots")
-    assert (code, out) == (2, "") and "score-01-x.png is there already" in err
+    assert (code, out) == (2, "") and "score-01-x.png already exists" in err
 
 
 def test_results_and_pictures_are_not_replaced_and_no_source_ever_is(call, tmp_path):
@@ -281,7 +281,7 @@ def test_results_and_pictures_are_not_replaced_and_no_source_ever_is(call, tmp_p
     (tmp_path / "f.bbox.json").write_text("kept")
     for words in (("evaluate", run, store), ("predict", run, folder / "val2017/11.jpg")):
         code, out, err = call(*words, "--results", tmp_path / "f")
-        assert (code, out) == (2, "") and "f.bbox.json is there already; --overwrite" in err
+        assert (code, out) == (2, "") and "f.bbox.json already exists; --overwrite" in err
     assert (tmp_path / "f.bbox.json").read_text() == "kept"
     images = tmp_path / "images"
     images.mkdir()

@@ -186,7 +186,7 @@ def test_what_is_asked_wrongly(call, run_folder, store, picture, tmp_path):
         (2, "device 'tpu' cannot be used", ("predict", run_folder, picture, "--device", "tpu")),
         (1, "missing: no such file", ("predict", run_folder, tmp_path / "no.jpg")),
         (2, ".onnx or .pt2", ("export", run_folder, "-o", tmp_path / "model.pb")),
-        (2, "its folder is not there", ("export", run_folder, "-o", tmp_path / "no" / "m.onnx")),
+        (2, "does not exist; create it", ("export", run_folder, "-o", tmp_path / "no" / "m.onnx")),
         (2, "-o", ("export", run_folder)),
     ]
     for code, message, words in wrong:

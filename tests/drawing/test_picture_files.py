@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from freqprep.drawing.files import FORMATS, check_ending, write_picture
+from freqprep.drawing.picture_files import FORMATS, check_ending, write_picture
 from freqprep.errors import UsageError
 
 RNG = np.random.default_rng(0)

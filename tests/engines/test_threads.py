@@ -21,7 +21,7 @@ from PIL import Image, ImageFile
 
 from freqprep.convert.planning import discover, plan_split
 from freqprep.convert.request import Request
-from freqprep.convert.shard_task import Files, ShardTask, convert_shard
+from freqprep.convert.shard_task import ImageFiles, ShardTask, convert_shard
 from freqprep.engines import local as engines
 from freqprep.engines.process_wide import Held, warnings_ignored
 from freqprep.errors import ImageDefect, StoreLockedError
@@ -77,7 +77,7 @@ def shard_tasks(sources, tmp_path_factory) -> Callable[[str], list[ShardTask]]:
             plan = plan_split(request, found.listings["train"], found.classes, found.classes)
             for shard in range(plan.shards):
                 rows = plan.shard_rows(shard)
-                files = Files.of_rows(source, plan, rows)
+                files = ImageFiles.of_rows(source, plan, rows)
                 folder = tmp_path_factory.mktemp(name)
                 encoding = plan.attributes.encoding
                 tasks.append(ShardTask(shard, rows.start, files, encoding, folder, folder))
@@ -201,15 +201,15 @@ inside, first_out = threading.Barrier(2), threading.Event()
 
 def second():
     def work(_):
-        inside.wait(60)
-        first_out.wait(60)
+        inside.wait(300)
+        first_out.wait(300)
     list(engines.run(work, [0], 1))
 
 if __name__ == "__main__":
     print(blas())
     print(*engines.run(blas, range(2), 1), *engines.run(blas, range(2), 2))
     thread = threading.Thread(target=second)
-    print(*engines.run(lambda _: (thread.start(), inside.wait(60)) and blas(), [0], 1))
+    print(*engines.run(lambda _: (thread.start(), inside.wait(300)) and blas(), [0], 1))
     first_out.set()
     thread.join()
     print(blas())

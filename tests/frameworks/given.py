@@ -38,10 +38,10 @@ class Seen:
     def are_epochs_of(self, loader: freqprep.Loader, epochs: int, first: int = 0) -> None:
         """Each epoch's batches are exactly the loader's, with the images and labels of its rows."""
         assert len(self.x) == epochs * len(loader)
-        split, mixing = loader.split, loader._order.mixing
+        split, plan = loader.split, loader._order.plan
         for epoch in range(epochs):
-            rows = sequence(split.valid, mixing, SEED, first + epoch)[0]
-            rows = rows if mixing.mode == "rows" else rows[: len(loader) * BATCH]
+            rows = sequence(split.valid, plan, SEED, first + epoch)[0]
+            rows = rows if plan.mode == "rows" else rows[: len(loader) * BATCH]
             mine = slice(epoch * len(loader), (epoch + 1) * len(loader))
             np.testing.assert_array_equal(np.concatenate(self.x[mine]), split.read(rows, CHANNELS))
             np.testing.assert_array_equal(np.concatenate(self.y[mine]), split.labels[rows])

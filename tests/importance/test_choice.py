@@ -15,15 +15,15 @@ from freqprep.importance.choice import (
     BEST,
     Budget,
     NetworkResult,
-    asked_budget,
     candidate_selections,
     choose,
+    parse_budget,
     rules,
 )
-from freqprep.importance.drift import drift
-from freqprep.importance.proposal import fill, parse_budget, propose
+from freqprep.importance.drift import compute_drift
+from freqprep.importance.proposal import fill, parse_amount, propose
 from freqprep.importance.ranking import SCORES, by_size
-from freqprep.importance.request import StatsRequest, find, other_split
+from freqprep.importance.request import StatsRequest, compute_stats, other_split
 from freqprep.importance.result import StatsResult, jaccard, to_document
 from freqprep.importance.score_file import read_scores
 from freqprep.importance.stability import stabilities
@@ -90,21 +90,21 @@ AMOUNTS = {
 
 @pytest.mark.parametrize(("text", "expected"), AMOUNTS.items())
 def test_budgets_in_words(text, expected):
-    assert parse_budget(text, 100) == pytest.approx(expected)
+    assert parse_amount(text, 100) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
     "text", ["", "20", "KB", "-3KB", "20KB/s", "square-24", "20KB an image in all", "1e9KB", "∞KB"]
 )
 def test_what_is_no_amount(text):
-    assert parse_budget(text, 100) is None
+    assert parse_amount(text, 100) is None
 
 
 def test_budgets_that_cannot_be(analysis, split):
     with pytest.raises(UsageError, match="no channel"):
-        parse_budget("0KB", 10)
+        parse_amount("0KB", 10)
     with pytest.raises(UsageError, match="'much' is no budget"):
-        asked_budget(split, 24, BEST, "much").budget(analysis)
+        parse_budget(split, 24, BEST, "much").resolve(analysis)
     with pytest.raises(UsageError, match="holds no channel"):
         choose(analysis, 24, "energy", Budget(1e-3))
     for top in (0, 193, -1):
@@ -113,16 +113,16 @@ def test_budgets_that_cannot_be(analysis, split):
 
 
 def test_a_selection_as_a_budget(analysis, split):
-    found = asked_budget(split, 24, "energy", "paper-6").budget(analysis)
+    found = parse_budget(split, 24, "energy", "paper-6").resolve(analysis)
     assert found.limit == analysis.bytes_of(published("paper-6").indices)
     with pytest.raises(UsageError, match="'6' has no unit"):
-        asked_budget(split, 24, "energy", "6")
+        parse_budget(split, 24, "energy", "6")
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_the_best_costs_no_more_than_the_published(analysis, split, name):
     top = len(published(name))
-    budget = asked_budget(split, top, BEST, None).budget(analysis)
+    budget = parse_budget(split, top, BEST, None).resolve(analysis)
     choice = choose(analysis, top, BEST, budget)
     assert choice.by == DEFAULT_SCORE
     assert len(choice.selection) <= top
@@ -132,8 +132,8 @@ def test_the_best_costs_no_more_than_the_published(analysis, split, name):
 
 
 def test_other_counts_and_scores_have_no_limit(analysis, split):
-    assert math.isinf(asked_budget(split, 25, BEST, None).budget(analysis).limit)
-    assert math.isinf(asked_budget(split, 24, "visible", None).budget(analysis).limit)
+    assert math.isinf(parse_budget(split, 25, BEST, None).resolve(analysis).limit)
+    assert math.isinf(parse_budget(split, 24, "visible", None).resolve(analysis).limit)
 
 
 def test_the_best_for_a_judge_is_the_least_loss(analysis, split):
@@ -145,7 +145,7 @@ def test_the_best_for_a_judge_is_the_least_loss(analysis, split):
             for s in selections
         )
 
-    budget = asked_budget(split, 24, BEST, None).budget(analysis)
+    budget = parse_budget(split, 24, BEST, None).resolve(analysis)
     choice = choose(analysis, 24, BEST, budget, judge)
     most = max(choice.candidates, key=lambda s: sum(k >= 64 for k in s.indices))
     assert choice.selection.indices == most.indices
@@ -173,7 +173,7 @@ def test_unknown_scores_are_named_with_the_known(analysis, split):
     with pytest.raises(UsageError, match=r"unknown score 'loudness'.*visible.*energy"):
         choose(analysis, 24, "loudness", Budget())
     with pytest.raises(UsageError, match="--network"):
-        find(split, StatsRequest(24, "removal"))
+        compute_stats(split, StatsRequest(24, "removal"))
     lacking = dataclasses.replace(
         analysis,
         rankings={"energy": analysis.rankings["energy"]},
@@ -231,7 +231,7 @@ def test_too_few_images_have_no_halves(analysis):
 
 
 def test_a_split_does_not_drift_from_itself(analysis):
-    found = drift(analysis, analysis, "visible", 24)
+    found = compute_drift(analysis, analysis, "visible", 24)
     assert (found.level == 0).all()
     assert (found.mean_shift == 0).all()
     assert (found.rank_change == 0).all()
@@ -241,7 +241,7 @@ def test_a_split_does_not_drift_from_itself(analysis):
 
 def test_drift_against_brute_force(analysis, crop_store, store):
     other = analyse(open_store(store)["val"], jobs=1)
-    found = drift(analysis, other, "energy", 24)
+    found = compute_drift(analysis, other, "energy", 24)
     energies = [a.rankings["energy"].values for a in (analysis, other)]
     seen = np.maximum(*energies) >= analysis.steps**2 / 12
     assert np.allclose(found.level[seen], 10 * np.log10(energies[1] / energies[0])[seen])
@@ -254,7 +254,9 @@ def test_drift_against_brute_force(analysis, crop_store, store):
         parts = [np.nansum(x * np.log2(x / middle)) for x in (p, q)]
     assert found.divergence[5] == pytest.approx(sum(parts) / 2)
     assert (np.abs(found.standard_errors) < 6).all()  # the same kind of pictures
-    other_steps = drift(analysis, analyse(open_store(crop_store)["train"], jobs=1), "energy", 24)
+    other_steps = compute_drift(
+        analysis, analyse(open_store(crop_store)["train"], jobs=1), "energy", 24
+    )
     assert other_steps.divergence is None
 
 
@@ -277,7 +279,7 @@ def test_scores_from_a_file(analysis, split, tmp_path):
     path = tmp_path / "gate.json"
     path.write_text(json.dumps(gate(unit="probability", meaning="open")))
     assert read_scores(path).order == tuple(reversed(range(CHANNELS)))
-    found = find(split, StatsRequest(3, "gate", scores=path))
+    found = compute_stats(split, StatsRequest(3, "gate", scores=path))
     assert found.choice.selection.names == ("cr_7_7", "cr_7_6", "cr_7_5")
 
 
@@ -316,7 +318,7 @@ def test_a_score_must_not_hide_ours(analysis, split, tmp_path):
     path = tmp_path / "x.json"
     path.write_text(json.dumps(gate(name="energy")))
     with pytest.raises(UsageError, match="there is a score 'energy' already"):
-        find(split, StatsRequest(24, scores=path))
+        compute_stats(split, StatsRequest(24, scores=path))
 
 
 @settings(max_examples=20)
@@ -328,7 +330,7 @@ def test_overlap_is_symmetric_and_one_for_the_same(one, other):
 
 
 def test_the_document_is_json_without_nan(analysis, split):
-    found = find(split, StatsRequest(192, "energy"), split)
+    found = compute_stats(split, StatsRequest(192, "energy"), split)
     document = json.loads(json.dumps(to_document(found), allow_nan=False))
     assert len(document["selection"]) == 192
     assert document["psnr_rgb"] is None  # exact
@@ -340,7 +342,7 @@ def test_ties_go_to_the_lower_index():
 
 
 def test_channels_that_never_vary_are_the_last_of_the_redundancy(analysis):
-    flat = analysis.sums.whole()
+    flat = analysis.sums.total()
     flat.activity[:, 5] = 0
     flat.activity_products[:, 5] = flat.activity_products[:, :, 5] = 0
     for name in ("redundancy", "mrmr"):

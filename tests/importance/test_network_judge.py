@@ -8,7 +8,7 @@ torch = pytest.importorskip("torch")
 from freqprep.errors import UsageError  # noqa: E402
 from freqprep.importance.analysis import analyse  # noqa: E402
 from freqprep.importance.choice import BEST, Budget, choose  # noqa: E402
-from freqprep.importance.network import NetworkSample, evaluate  # noqa: E402
+from freqprep.importance.network_evaluation import NetworkSample, evaluate_selections  # noqa: E402
 from freqprep.importance.network_judge import NetworkJudge  # noqa: E402
 from freqprep.spectrum.channels import CHANNELS, Selection, published  # noqa: E402
 from freqprep.store.reader import open_store  # noqa: E402
@@ -38,59 +38,63 @@ def analysis(split):
 
 
 @pytest.fixture(scope="module")
-def jury(split):
+def judge(split):
     network = Colours()
     return NetworkJudge(
         split, network, NetworkSample.gather(split, network, images=12), "colours.npz"
     )
 
 
-def test_verdicts_are_those_of_the_evaluation(split, jury):
+def test_verdicts_are_those_of_the_evaluation(split, judge):
     selections = [published(name) for name in ("paper-6", "square-24", "paper-64")]
-    found = evaluate(split, jury.network, jury.sample, selections)
-    for judged, selection, loss, accuracy in zip(
-        jury.judge(selections), selections, found.loss, found.accuracy, strict=True
+    found = evaluate_selections(split, judge.network, judge.sample, selections)
+    for result, selection, loss, accuracy in zip(
+        judge.evaluate(selections), selections, found.loss, found.accuracy, strict=True
     ):
-        assert judged.name == selection.name
-        assert (judged.loss, judged.accuracy) == (pytest.approx(loss), pytest.approx(accuracy))
+        assert result.name == selection.name
+        assert (result.loss, result.accuracy) == (pytest.approx(loss), pytest.approx(accuracy))
 
 
-def test_removal_ranks_by_what_is_lost(split, jury, analysis):
-    ranking = jury.removal()[0]
+def test_removal_ranks_by_what_is_lost(split, judge, analysis):
+    ranking = judge.rank_by_removal()[0]
     everything = tuple(range(CHANNELS))
     first = ranking.order[0]
     without = Selection(tuple(k for k in everything if k != first))
-    loss = evaluate(split, jury.network, jury.sample, [Selection(everything), without]).loss
+    loss = evaluate_selections(
+        split, judge.network, judge.sample, [Selection(everything), without]
+    ).loss
     assert ranking.values[first] == pytest.approx(loss[1] - loss[0], abs=1e-6)
     assert ranking.values[first] == ranking.values.max()
     assert sorted(ranking.order) == list(everything)
     assert ranking.error.shape == (CHANNELS,)
-    accuracy = jury.removal()[1]
+    accuracy = judge.rank_by_removal()[1]
     assert accuracy.values[accuracy.order[0]] == accuracy.values.min()
 
 
 @pytest.mark.parametrize("top", [2, 3, 4, 7])
-def test_forward_selection_begins_with_the_means_and_keeps_to_the_budget(jury, analysis, top):
+def test_forward_selection_begins_with_the_means_and_keeps_to_the_budget(judge, analysis, top):
     budget = Budget(analysis.bytes_of(published("paper-6").indices), "paper-6")
-    ranking = jury.forward(analysis, top, budget)
+    ranking = judge.rank_by_forward_selection(analysis, top, budget)
     assert sorted(ranking.order) == list(range(CHANNELS))
     assert np.isfinite(ranking.values).all()
     if top > 3:
         assert set(ranking.order[:3]) == MEANS
-    tight = jury.forward(analysis, top, Budget(analysis.channel_bytes.min() * 1.5))
+    tight = judge.rank_by_forward_selection(
+        analysis, top, Budget(analysis.channel_bytes.min() * 1.5)
+    )
     assert sorted(tight.order) == list(range(CHANNELS))
 
 
-def test_forward_values_add_up_to_what_the_channels_gain(split, jury, analysis):
-    ranking = jury.forward(analysis, 6, Budget())
+def test_forward_values_add_up_to_what_the_channels_gain(split, judge, analysis):
+    ranking = judge.rank_by_forward_selection(analysis, 6, Budget())
     chosen = Selection(ranking.order[:6])
-    loss = evaluate(split, jury.network, jury.sample, [Selection(()), chosen]).loss
+    loss = evaluate_selections(split, judge.network, judge.sample, [Selection(()), chosen]).loss
     assert ranking.values.sum() == pytest.approx(loss[0] - loss[1], abs=1e-5)
 
 
-def test_the_best_is_the_candidate_of_the_least_loss(split, jury, analysis):
-    choice = choose(analysis, 24, BEST, Budget(), jury.judge)
-    losses = evaluate(split, jury.network, jury.sample, choice.candidates).loss
+def test_the_best_is_the_candidate_of_the_least_loss(split, judge, analysis):
+    choice = choose(analysis, 24, BEST, Budget(), judge.evaluate)
+    losses = evaluate_selections(split, judge.network, judge.sample, choice.candidates).loss
     assert choice.selection.indices == choice.candidates[int(np.argmin(losses))].indices
 
 

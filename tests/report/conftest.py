@@ -6,9 +6,9 @@ import pytest
 
 import freqprep
 from freqprep.importance.choice import NetworkResult
-from freqprep.importance.request import StatsRequest, find
+from freqprep.importance.request import StatsRequest, compute_stats
 from freqprep.importance.result import StatsResult, landmark_selections
-from freqprep.report.subject import Subject
+from freqprep.report.report_data import ReportData
 
 pytest.importorskip("matplotlib")
 
@@ -19,21 +19,21 @@ def split(store):
 
 
 @pytest.fixture(scope="session")
-def findings(split) -> StatsResult:
+def result(split) -> StatsResult:
     """As ``stats --top 24`` finds them: within the bytes of the published 24."""
-    return find(split, StatsRequest(24), jobs=1)
+    return compute_stats(split, StatsRequest(24), jobs=1)
 
 
 @pytest.fixture(scope="session")
-def judged(findings) -> StatsResult:
+def with_network(result) -> StatsResult:
     """The same, with verdicts that depend on the number of channels."""
     landmarks = tuple(
         NetworkResult(s.name, s, 3.0 - len(s) / 100, 0.2 + len(s) / 400)
-        for s in landmark_selections(findings.choice)
+        for s in landmark_selections(result.choice)
     )
-    return dataclasses.replace(findings, landmarks=landmarks, network="toy.npz", sample=50)
+    return dataclasses.replace(result, landmarks=landmarks, network="toy.npz", sample=50)
 
 
 @pytest.fixture(scope="session")
-def subject(findings) -> Subject:
-    return Subject.of(findings)
+def report(result) -> ReportData:
+    return ReportData.of(result)

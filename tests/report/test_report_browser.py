@@ -35,9 +35,9 @@ OPTIONS = (
 
 
 @pytest.fixture(scope="module")
-def address(judged, split, tmp_path_factory) -> str:
+def address(with_network, split, tmp_path_factory) -> str:
     path = tmp_path_factory.mktemp("report") / "report.html"
-    write_report(judged, split, path)
+    write_report(with_network, split, path)
     return path.as_uri()
 
 
@@ -160,10 +160,10 @@ def test_the_keyboard_sorts(opened, key):
     assert found == sorted(found, reverse=True)
 
 
-def test_the_names_can_be_copied(opened, judged):
+def test_the_names_can_be_copied(opened, with_network):
     opened.find_element(By.ID, "copy").click()
     selected = opened.execute_script("return getSelection().toString()")
-    assert selected == ",".join(judged.choice.selection.names)
+    assert selected == ",".join(with_network.choice.selection.names)
     assert opened.find_element(By.ID, "copied").text
 
 
@@ -184,10 +184,10 @@ def test_texts_stand_out(opened, scheme):
         "const style = getComputedStyle(document.documentElement);"
         "return arguments[0].map(name => style.getPropertyValue('--' + name).trim())"
     )
-    names = ["page", "config", "ink", "muted", "curve", "chosen"]
-    page, config, *texts = map(luminance, opened.execute_script(script, names))
+    names = ["page", "card", "ink", "muted", "curve", "chosen"]
+    page, card, *texts = map(luminance, opened.execute_script(script, names))
     for text in texts:
-        for back in (page, config):
+        for back in (page, card):
             assert (max(text, back) + 0.05) / (min(text, back) + 0.05) >= 4.5
 
 
@@ -205,7 +205,7 @@ def test_nothing_is_wider_than_the_window(opened, width):
     script = "return document.documentElement.scrollWidth"
     assert opened.execute_script(script) <= width
     inside = opened.execute_script(
-        "return [...document.querySelectorAll('figure, .config, header > *, p, h2')]"
+        "return [...document.querySelectorAll('figure, .card, header > *, p, h2')]"
         ".every(e => e.getBoundingClientRect().right <= arguments[0])",
         width,
     )

@@ -15,7 +15,6 @@ from PIL import Image
 from freqprep.errors import MissingPackageError
 from freqprep.importance.ranking import Ranking, by_size
 from freqprep.report import style, write_plots, write_report
-from freqprep.report.curves import all_curves, draw_curve
 from freqprep.report.figures import every_figure, score_figures
 from freqprep.report.heatmaps import (
     BOTH,
@@ -27,9 +26,10 @@ from freqprep.report.heatmaps import (
     scale_of,
     score_map,
 )
-from freqprep.report.labels import Box, place_labels
+from freqprep.report.label_placement import Box, place_labels
+from freqprep.report.report_data import ReportData
+from freqprep.report.selection_curves import all_curves, draw_curve
 from freqprep.report.style import LIGHT, as_png, as_svg
-from freqprep.report.subject import Subject
 from freqprep.spectrum.channels import CHANNELS, NAMES, PUBLISHED, published
 
 
@@ -43,10 +43,10 @@ def ranking_of(values: np.ndarray, name: str = "score", unit: str = "bits") -> R
     return Ranking(name, unit, "a score", values, by_size(values))
 
 
-def test_a_map_outlines_exactly_the_chosen_channels(subject):
-    figure = score_map(subject.ranking, subject.chosen, LIGHT)
+def test_a_map_outlines_exactly_the_chosen_channels(report):
+    figure = score_map(report.ranking, report.chosen, LIGHT)
     outlines = drawn(figure, "chosen-")
-    assert {int(name.split("-")[1]) for name in outlines} == subject.chosen
+    assert {int(name.split("-")[1]) for name in outlines} == report.chosen
     for name, patch in outlines.items():
         component, frequency = divmod(int(name.split("-")[1]), 64)
         x, y = patch.get_center()
@@ -54,9 +54,9 @@ def test_a_map_outlines_exactly_the_chosen_channels(subject):
         assert (round(y), round(x)) == divmod(frequency, 8)
 
 
-def test_a_map_shows_each_value_at_its_place(subject):
-    for ranking in subject.rankings:
-        figure = score_map(ranking, subject.chosen, LIGHT)
+def test_a_map_shows_each_value_at_its_place(report):
+    for ranking in report.rankings:
+        figure = score_map(ranking, report.chosen, LIGHT)
         for component, axes in enumerate(figure.axes[:3]):
             (image,) = axes.images
             part = ranking.values[64 * component :][:64].reshape(8, 8)
@@ -94,10 +94,10 @@ def test_bright_is_a_high_rank_also_where_low_values_rank_high():
         assert sum(first[:3]) > sum(last[:3])
 
 
-def test_curves_are_sums_along_the_ranking(subject):
-    curves = {curve.name: curve for curve in all_curves(subject)}
+def test_curves_are_sums_along_the_ranking(report):
+    curves = {curve.name: curve for curve in all_curves(report)}
     assert [*curves] == ["energy", "bytes", "psnr", "psnr-of-bytes"]
-    analysis, order = subject.analysis, subject.ranking.order
+    analysis, order = report.analysis, report.ranking.order
     energy = analysis.rankings["energy"].values
     for count in (1, 2, 5, 24, 100, 191):
         top = list(order[:count])
@@ -112,24 +112,24 @@ def test_curves_are_sums_along_the_ranking(subject):
     assert len(curves["bytes"].x) == CHANNELS
 
 
-def test_marks_are_the_chosen_and_the_published_selections(subject):
-    curve = next(curve for curve in all_curves(subject) if curve.name == "bytes")
+def test_marks_are_the_chosen_and_the_published_selections(report):
+    curve = next(curve for curve in all_curves(report) if curve.name == "bytes")
     assert [mark.name for mark in curve.marks] == ["chosen", *PUBLISHED]
     assert [mark.chosen for mark in curve.marks] == [True] + [False] * len(PUBLISHED)
-    cost = subject.analysis.channel_bytes
-    for mark, (_, selection) in zip(curve.marks, subject.named(), strict=True):
+    cost = report.analysis.channel_bytes
+    for mark, (_, selection) in zip(curve.marks, report.named(), strict=True):
         assert mark.x == len(selection)
         assert mark.y == pytest.approx(cost[list(selection.indices)].sum() / 1e3)
 
 
-def test_a_published_selection_that_was_chosen_appears_once(subject):
-    same = dataclasses.replace(subject, selection=published("paper-32"))
+def test_a_published_selection_that_was_chosen_appears_once(report):
+    same = dataclasses.replace(report, selection=published("paper-32"))
     names = [name for name, _ in same.named()]
     assert names[0] == "chosen = paper-32" and len(names) == len(PUBLISHED)
 
 
-def test_a_network_adds_its_answers(judged):
-    curves = {curve.name: curve for curve in all_curves(Subject.of(judged))}
+def test_a_network_adds_its_answers(with_network):
+    curves = {curve.name: curve for curve in all_curves(ReportData.of(with_network))}
     assert [*curves][-2:] == ["top-1", "cross-entropy"]
     assert {*curves["top-1"].x.tolist()} >= {6, 12, 24, 32, 48, 64, 192}
     np.testing.assert_allclose(curves["top-1"].y, 20 + curves["top-1"].x / 4)
@@ -137,8 +137,8 @@ def test_a_network_adds_its_answers(judged):
     assert len(curves["cross-entropy"].marks) == 1 + len(PUBLISHED)
 
 
-def test_labels_of_curves_do_not_overlap(judged):
-    for curve in all_curves(Subject.of(judged)):
+def test_labels_of_curves_do_not_overlap(with_network):
+    for curve in all_curves(ReportData.of(with_network)):
         with style._settings("test"):
             figure = draw_curve(curve, LIGHT)
             figure.draw_without_rendering()
@@ -162,33 +162,33 @@ def test_kinds_partition_the_channels_of_two_selections():
     assert found == {0: ONLY_CHOSEN, 1: ONLY_CHOSEN, 2: BOTH, 3: ONLY_PUBLISHED}
 
 
-def test_overlap_maps_mark_what_is_shared(subject):
-    figures = {figure.title: figure for figure in every_figure(subject)}
+def test_overlap_maps_mark_what_is_shared(report):
+    figures = {figure.title: figure for figure in every_figure(report)}
     for name in PUBLISHED:
-        artists = figures[name].sketch(LIGHT)
+        artists = figures[name].draw(LIGHT)
         theirs = set(published(name).indices)
         for kind, expected in (
-            ("in-both", subject.chosen & theirs),
-            ("only-chosen", subject.chosen - theirs),
-            ("only-published", theirs - subject.chosen),
+            ("in-both", report.chosen & theirs),
+            ("only-chosen", report.chosen - theirs),
+            ("only-published", theirs - report.chosen),
         ):
             found = {int(gid.rsplit("-", 1)[1]) for gid in drawn(artists, kind)}
             assert found == expected
 
 
-def test_the_correlation_map_goes_by_component(subject):
+def test_the_correlation_map_goes_by_component(report):
     assert sorted(CORRELATION_ORDER) == list(range(CHANNELS))
     assert [NAMES[k] for k in CORRELATION_ORDER[:3]] == ["y_0_0", "y_0_1", "y_1_0"]
-    matrix = subject.analysis.correlation
-    (image,) = correlation_map(matrix, subject.chosen, LIGHT).axes[0].images
+    matrix = report.analysis.correlation
+    (image,) = correlation_map(matrix, report.chosen, LIGHT).axes[0].images
     assert image.get_array()[64, 1] == matrix[64, 1]
     assert image.get_array()[64, 2] == matrix[64, 8]
 
 
-def test_svg_has_no_colours_of_its_own_and_unique_ids(judged):
-    ids, every = [], list(every_figure(Subject.of(judged)))
+def test_svg_has_no_colours_of_its_own_and_unique_ids(with_network):
+    ids, every = [], list(every_figure(ReportData.of(with_network)))
     for figure in every:
-        svg = as_svg(figure.name, figure.sketch, "label")
+        svg = as_svg(figure.name, figure.draw, "label")
         assert svg.startswith("<svg viewBox=") and 'role="img"' in svg
         assert "http" not in svg and "<style" not in svg and "<metadata" not in svg
         assert "var(--" in svg and not re.search("#0[1-8]fe0[1-8]", svg)
@@ -200,23 +200,23 @@ def test_svg_has_no_colours_of_its_own_and_unique_ids(judged):
     assert len({figure.name for figure in every}) == len(every)
 
 
-def test_the_same_figure_gives_the_same_svg(subject):
-    first = score_figures(subject)[0]
-    assert as_svg("a", first.sketch, "") == as_svg("a", first.sketch, "")
+def test_the_same_figure_gives_the_same_svg(report):
+    first = score_figures(report)[0]
+    assert as_svg("a", first.draw, "") == as_svg("a", first.draw, "")
 
 
-def test_callers_settings_do_not_matter_and_are_kept(subject):
+def test_callers_settings_do_not_matter_and_are_kept(report):
     import matplotlib
 
-    first = score_figures(subject)[0]
-    plain = as_svg("a", first.sketch, "")
+    first = score_figures(report)[0]
+    plain = as_svg("a", first.draw, "")
     with matplotlib.rc_context({"font.size": 30, "svg.fonttype": "path", "axes.grid": True}):
-        assert as_svg("a", first.sketch, "") == plain
+        assert as_svg("a", first.draw, "") == plain
         assert matplotlib.rcParams["font.size"] == 30
 
 
-def test_plots_are_png_files_on_white(judged, split, tmp_path):
-    paths = write_plots(judged, split, tmp_path / "new" / "plots")
+def test_plots_are_png_files_on_white(with_network, split, tmp_path):
+    paths = write_plots(with_network, split, tmp_path / "new" / "plots")
     names = [path.name for path in paths]
     assert {path.name for path in (tmp_path / "new" / "plots").iterdir()} == {*names}
     assert names[0] == "score-01-visible.png"
@@ -231,11 +231,11 @@ def test_plots_are_png_files_on_white(judged, split, tmp_path):
             assert (pixels[0, 0] == 255).all()
 
 
-def test_without_matplotlib_the_remedy_is_named(judged, split, tmp_path, monkeypatch):
+def test_without_matplotlib_the_remedy_is_named(with_network, split, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     for write in (write_report, write_plots):
         with pytest.raises(MissingPackageError, match=r"matplotlib .*freqprep\[report\]"):
-            write(judged, split, tmp_path / "out")
+            write(with_network, split, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -244,12 +244,12 @@ def test_importing_the_report_does_not_import_matplotlib():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_figures_drawn_by_threads_are_those_drawn_in_turn(subject):
+def test_figures_drawn_by_threads_are_those_drawn_in_turn(report):
     import matplotlib
 
     def draw(number: int) -> str:
-        sketch = partial(score_map, subject.ranking, {number})
-        return as_svg(f"map-{number}", sketch, "a map")
+        draw = partial(score_map, report.ranking, {number})
+        return as_svg(f"map-{number}", draw, "a map")
 
     expected = [draw(number) for number in range(4)]
     before = dict(matplotlib.rcParams)

@@ -14,15 +14,16 @@ import pytest
 from PIL import Image
 
 import freqprep
-from freqprep.importance.drift import drift
+from freqprep.importance.drift import compute_drift
 from freqprep.importance.ranking import Ranking, by_size
 from freqprep.importance.result import jaccard
 from freqprep.report import write_report
-from freqprep.report.pictures import as_jpeg, gallery, samples
+from freqprep.report.report_data import ReportData
+from freqprep.report.sample_pictures import as_jpeg, gallery, sample_images
 from freqprep.report.sampling import sample_rows
-from freqprep.report.subject import Subject
-from freqprep.report.text import decibel, esc, number, percent
 from freqprep.spectrum.channels import CHANNELS, NAMES, PUBLISHED, published
+from freqprep.text.escapes import escape_html
+from freqprep.text.quantities import decibels, percent, short_number
 from freqprep.text.terminal import on_one_line
 
 EVIL = '<img src=x onerror="alert(1)"> $\\alpha \' & \u202e \x00 \n \udcff ]]> --> é'
@@ -67,9 +68,9 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def page(judged, split, tmp_path_factory) -> str:
+def page(with_network, split, tmp_path_factory) -> str:
     path = tmp_path_factory.mktemp("report") / "report.html"
-    write_report(judged, split, path)
+    write_report(with_network, split, path)
     return path.read_text(encoding="utf-8")
 
 
@@ -103,84 +104,84 @@ def test_the_policy_allows_the_pages_own_script_only(page, parsed):
     assert not [name for _, a in parsed.tags for name in a if name.startswith("on")]
 
 
-def test_the_head_has_the_numbers_of_the_selection(page, subject):
-    analysis, chosen = subject.analysis, list(subject.selection.indices)
+def test_the_head_has_the_numbers_of_the_selection(page, report):
+    analysis, chosen = report.analysis, list(report.selection.indices)
     head = html.unescape(re.sub(r"<[^>]*>", "", page[: page.index("<nav")]))
     assert analysis.content_id in head and analysis.store in head
     assert f"{analysis.images} ({analysis.rejected} more were rejected)" in head
     assert analysis.rejected == 5
     cost = analysis.channel_bytes
     assert f"{cost[chosen].sum() / 1e3:.3f} KB" in head
-    assert percent(cost[chosen].sum() / cost.sum()) in head
+    assert percent(cost[chosen].sum() / cost.sum(), space=True) in head
     assert f"{analysis.psnr(chosen):.1f} dB" in head
     assert f"{len(chosen)} of 192" in head
     names = re.search(r'<code id="names".*?</code>', page, re.DOTALL)[0]
     assert re.sub(r"<[^>]*>", "", names) == ",".join(NAMES[k] for k in chosen)
-    assert "toy.npz, asked about 50 images" in head
+    assert "toy.npz, evaluated on 50 images" in head
 
 
-def test_the_ranking_has_every_value(parsed, subject):
+def test_the_ranking_has_every_value(parsed, report):
     rows = [row for row in parsed.rows if len(row) > 10]
     heads = [re.sub(r"\W.*", "", text) for _, text in rows[0]]
     assert len(rows) == 1 + CHANNELS
-    others = [r for r in subject.rankings if r.name not in ("bytes", subject.by)]
+    others = [r for r in report.rankings if r.name not in ("bytes", report.by)]
     assert heads[:3] == ["rank", "channel", "chosen"]
     assert len(heads) == 4 + 2 + len(others)
-    error = subject.analysis.stability[subject.by].error
-    for rank, (row, index) in enumerate(zip(rows[1:], subject.ranking.order, strict=True), 1):
+    error = report.analysis.stability[report.by].error
+    for rank, (row, index) in enumerate(zip(rows[1:], report.ranking.order, strict=True), 1):
         values = [float(value) for value, _ in row]
         assert row[0] == (repr(float(rank)), str(rank))
-        assert row[1][1] == NAMES[index] and row[2][1] == "✓" * (index in subject.chosen)
-        assert values[3] == subject.analysis.channel_bytes[index] / 1e3
-        assert values[4] == subject.ranking.values[index]
+        assert row[1][1] == NAMES[index] and row[2][1] == "✓" * (index in report.chosen)
+        assert values[3] == report.analysis.channel_bytes[index] / 1e3
+        assert values[4] == report.ranking.values[index]
         assert values[5] == error[index]
         for value, ranking in zip(values[6:], others, strict=True):
             assert value == ranking.values[index]
-        assert row[4][1] == number(subject.ranking.values[index])
+        assert row[4][1] == short_number(report.ranking.values[index])
 
 
-def test_the_overlap_has_the_numbers_of_each_selection(parsed, judged, subject):
+def test_the_overlap_has_the_numbers_of_each_selection(parsed, with_network, report):
     rows = {row[0][1]: [text for _, text in row[1:]] for row in parsed.rows if len(row) == 8}
     for name in PUBLISHED:
         theirs = published(name).indices
-        verdict = Subject.of(judged).verdict(theirs)
+        outcome = ReportData.of(with_network).network_result(theirs)
         assert rows[name] == [
             str(len(theirs)),
-            str(len(subject.chosen & {*theirs})),
-            percent(jaccard(subject.chosen, theirs)),
-            f"{subject.analysis.channel_bytes[list(theirs)].sum() / 1e3:.1f}",
-            decibel(subject.analysis.psnr(theirs)),
-            percent(verdict.accuracy),
-            f"{verdict.loss:.3f}",
+            str(len(report.chosen & {*theirs})),
+            percent(jaccard(report.chosen, theirs), space=True),
+            f"{report.analysis.channel_bytes[list(theirs)].sum() / 1e3:.1f}",
+            decibels(report.analysis.psnr(theirs)),
+            percent(outcome.accuracy, space=True),
+            f"{outcome.loss:.3f}",
         ]
 
 
-def test_stability_and_what_is_missing_are_told(parsed, findings, split, tmp_path):
+def test_stability_and_what_is_missing_are_told(parsed, result, split, tmp_path):
     text = "".join(parsed.words)
-    for found in findings.analysis.stability.values():
+    for found in result.analysis.stability.values():
         assert f"{found.spearman:.3f} ± {found.spearman_sd:.3f}" in text
     analysis = dataclasses.replace(
-        findings.analysis, stability={}, unavailable={"mrmr": f"because {EVIL}"}
+        result.analysis, stability={}, unavailable={"mrmr": f"because {EVIL}"}
     )
-    write_report(dataclasses.replace(findings, analysis=analysis), split, tmp_path / "r.html")
+    write_report(dataclasses.replace(result, analysis=analysis), split, tmp_path / "r.html")
     text = "".join(Page((tmp_path / "r.html").read_text(encoding="utf-8")).words)
     assert "too few images" in text and f"because {on_one_line(EVIL)}" in text
 
 
-def test_pictures_are_rebuilt_from_what_they_say(split, subject, page):
-    for sample in samples(subject, split):
-        whole = split.image(sample.row).astype(float)
-        counts = [len(rebuilt.selection) for rebuilt in sample.rebuilt]
-        assert counts == sorted({6, 12, 24, 48, 64, 192, len(subject.selection)})
-        for rebuilt in sample.rebuilt:
-            pixels = split.image(sample.row, rebuilt.selection)
-            np.testing.assert_array_equal(rebuilt.pixels, pixels)
-            error = ((pixels - whole) ** 2).mean()
+def test_pictures_are_rebuilt_from_what_they_say(split, report, page):
+    for sample in sample_images(report, split):
+        reference = split.image(sample.row).astype(float)
+        counts = [len(image.selection) for image in sample.reconstructions]
+        assert counts == sorted({6, 12, 24, 48, 64, 192, len(report.selection)})
+        for image in sample.reconstructions:
+            pixels = split.image(sample.row, image.selection)
+            np.testing.assert_array_equal(image.pixels, pixels)
+            error = ((pixels - reference) ** 2).mean()
             expected = 10 * math.log10(255**2 / error) if error else math.inf
-            assert rebuilt.psnr == pytest.approx(expected)
+            assert image.psnr == pytest.approx(expected)
             if error > 0:
                 assert f"PSNR {expected:.1f} dB" in page
-        assert sum("chosen" in rebuilt.name for rebuilt in sample.rebuilt) == 1
+        assert sum("chosen" in image.name for image in sample.reconstructions) == 1
 
 
 def test_pictures_are_inline_and_not_large():
@@ -205,24 +206,24 @@ def test_the_gallery_frames_the_chosen_channels(split):
     assert tiles == [(0, 0, 0), (0, 1, 1), (1, 0, 0)]
 
 
-def test_hostile_names_stay_text(judged, store, tmp_path):
+def test_hostile_names_stay_text(with_network, store, tmp_path):
     split = freqprep.open_store(store)["train"]
     split.__dict__["keys"] = [f"{EVIL}{row}" for row in range(len(split))]
     values = np.linspace(1, -1, CHANNELS) * 1e300
     ranking = Ranking(EVIL, EVIL, EVIL, values, by_size(values))
     analysis = dataclasses.replace(
-        judged.analysis,
+        with_network.analysis,
         store=f"/tmp/{EVIL}",
         split=EVIL,
-        rankings={EVIL: ranking, **judged.analysis.rankings},
+        rankings={EVIL: ranking, **with_network.analysis.rankings},
         unavailable={EVIL: EVIL},
-        stability={EVIL: judged.analysis.stability["energy"]},
+        stability={EVIL: with_network.analysis.stability["energy"]},
     )
-    budget = dataclasses.replace(judged.choice.budget, limit=1e5, name=EVIL)
-    choice = dataclasses.replace(judged.choice, by=EVIL, ranking=ranking, budget=budget)
-    compared = drift(judged.analysis, judged.analysis, "energy", 24)
+    budget = dataclasses.replace(with_network.choice.budget, limit=1e5, name=EVIL)
+    choice = dataclasses.replace(with_network.choice, by=EVIL, ranking=ranking, budget=budget)
+    compared = compute_drift(with_network.analysis, with_network.analysis, "energy", 24)
     nasty = dataclasses.replace(
-        judged,
+        with_network,
         analysis=analysis,
         choice=choice,
         network=EVIL,
@@ -248,7 +249,7 @@ def test_hostile_names_stay_text(judged, store, tmp_path):
     ],
 )
 def test_names_are_escaped(text, shown):
-    assert esc(text) == shown
+    assert escape_html(text) == shown
 
 
 @pytest.mark.parametrize(
@@ -265,19 +266,19 @@ def test_names_are_escaped(text, shown):
     ],
 )
 def test_numbers_have_four_digits(value, shown):
-    assert number(value) == shown
+    assert short_number(value) == shown
 
 
-def test_a_selection_of_all_channels_does_not_differ(findings, split, tmp_path):
+def test_a_selection_of_all_channels_does_not_differ(result, split, tmp_path):
     everything = freqprep.channels("all")
-    choice = dataclasses.replace(findings.choice, selection=everything)
-    write_report(dataclasses.replace(findings, choice=choice), split, tmp_path / "r.html")
+    choice = dataclasses.replace(result.choice, selection=everything)
+    write_report(dataclasses.replace(result, choice=choice), split, tmp_path / "r.html")
     assert "does not differ from the image from all 192" in (tmp_path / "r.html").read_text("utf-8")
 
 
-def test_a_rule_that_won_is_named(findings, split, tmp_path):
-    choice = dataclasses.replace(findings.choice, by="zigzag-16+4+4")
-    write_report(dataclasses.replace(findings, choice=choice), split, tmp_path / "r.html")
+def test_a_rule_that_won_is_named(result, split, tmp_path):
+    choice = dataclasses.replace(result.choice, by="zigzag-16+4+4")
+    write_report(dataclasses.replace(result, choice=choice), split, tmp_path / "r.html")
     assert "<b>zigzag-16+4+4</b>, the best of the candidates" in (tmp_path / "r.html").read_text(
         "utf-8"
     )

@@ -8,7 +8,7 @@ import synthetic
 from PIL import Image
 
 import freqprep
-from freqprep.report.pictures import gallery
+from freqprep.report.sample_pictures import gallery
 from freqprep.report.sampling import colourfulness, sample_rows
 
 GOLDEN = "tests/golden/format-1.0-coco.zarr"

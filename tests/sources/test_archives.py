@@ -77,7 +77,7 @@ DAMAGES = ["member cut off", "header cut off", "no end", "header changed"]
 def test_a_damaged_archive_is_an_error_that_names_it(tmp_path, kind):
     whole = tar({f"{n}.JPEG": b"a" * 400 for n in range(4)})
     put(tmp_path / "train/n01440764.tar", damaged(whole, kind))
-    with pytest.raises(SourceError, match=r"n01440764\.tar.*fetch it again"):
+    with pytest.raises(SourceError, match=r"n01440764\.tar.*download it again"):
         discover(tmp_path, None)
 
 
@@ -86,7 +86,7 @@ def test_a_damaged_archive_inside_an_archive_is_an_error(tmp_path, kind):
     whole = tar({f"{n}.JPEG": b"a" * 400 for n in range(4)})
     inner = {"n01440764.tar": damaged(whole, kind), "n01443537.tar": whole}
     put(tmp_path / "ILSVRC2012_img_train.tar", tar(inner))
-    with pytest.raises(SourceError, match=r"ILSVRC2012_img_train\.tar.*fetch it again"):
+    with pytest.raises(SourceError, match=r"ILSVRC2012_img_train\.tar.*download it again"):
         discover(tmp_path, None)
 
 

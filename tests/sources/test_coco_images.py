@@ -167,7 +167,7 @@ def test_a_broken_train_file_is_not_left_aside_for_a_whole_one(tmp_path):
     whole = (tmp_path / "annotations/val.json").read_bytes()
     for cut in range(0, len(whole) - 1, 7):
         (tmp_path / "annotations/train.json").write_bytes(whole[:cut])
-        with pytest.raises(SourceError, match=r"train\.json is not a whole annotation file"):
+        with pytest.raises(SourceError, match=r"train\.json is not a complete annotation file"):
             discover(tmp_path, None)
 
 

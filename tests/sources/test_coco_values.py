@@ -10,17 +10,17 @@ from hypothesis.extra import numpy as arrays
 from pycocotools import mask as coco_mask
 
 from freqprep.images.rle import box_of_runs, checked_runs
-from freqprep.sources.coco_values import box_of, measures, whole
+from freqprep.sources.coco_values import as_int64, box_of, measures
 
 
 @given(st.integers(-(2**63), 2**63 - 1))
 def test_integers_and_their_text_are_whole(number):
-    assert whole(number) == whole(str(number)) == number
+    assert as_int64(number) == as_int64(str(number)) == number
 
 
 @given(st.integers(-(2**53), 2**53))
 def test_whole_floats_are_whole_as_far_as_they_are_exact(number):
-    assert whole(float(number)) == number and type(whole(float(number))) is int
+    assert as_int64(float(number)) == number and type(as_int64(float(number))) is int
 
 
 HOSTILE = [
@@ -32,7 +32,7 @@ HOSTILE = [
 
 @pytest.mark.parametrize("value", HOSTILE, ids=lambda value: repr(value)[:20])
 def test_what_is_no_integer_of_64_bits_is_refused(value):
-    assert whole(value) is None
+    assert as_int64(value) is None
 
 
 coordinates = st.integers(0, 100) | st.floats(0, 100)

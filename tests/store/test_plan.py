@@ -16,7 +16,7 @@ from freqprep.ragged import Ragged
 from freqprep.sources.listing import FileTable, Listing, Objects
 from freqprep.store.plan import (
     LARGEST_SEED,
-    Plan,
+    SplitPlan,
     estimated_bytes,
     load_attributes,
     load_plan,
@@ -62,7 +62,7 @@ def listing(images: int, with_objects: bool, seed: int = 0) -> Listing:
     )
 
 
-def planned(rows: Listing, seed: int = 0) -> Plan:
+def planned(rows: Listing, seed: int = 0) -> SplitPlan:
     attributes = SplitAttributes(
         "train", "train2017", "coco", len(rows), 0, ENCODING, seed, ("a", "b"), ("a", "b"), {}
     )

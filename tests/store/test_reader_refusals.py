@@ -28,11 +28,6 @@ def edit(path: Path, change: Callable[[dict], None]) -> None:
     path.write_text(json.dumps(document))
 
 
-@pytest.fixture
-def copy(store, tmp_path) -> Path:
-    return Path(shutil.copytree(store, tmp_path / "copy.zarr"))
-
-
 @pytest.mark.parametrize("version", ["1.1", "2.0", "0.9", "one", None, "1", "1.x", 1.0])
 def test_another_format_version_is_refused(copy, version):
     edit(copy / "zarr.json", lambda d: d["attributes"].update(format_version=version))

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,16 +26,6 @@ WHOLE = {
     "channels": ["cb_0_0", "y_0_3", "y_0_0"],
     "made_from": {"by": "energy"},
 }
-
-
-@pytest.fixture
-def copy(store, tmp_path) -> Path:
-    return Path(shutil.copytree(store, tmp_path / "copy.zarr"))
-
-
-@pytest.fixture
-def val(copy) -> freqprep.Split:
-    return freqprep.open_store(copy)["val"]
 
 
 json_values = st.recursive(

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,16 +22,6 @@ from freqprep.store.selections import (
 from freqprep.store.verify import Problem, verify
 
 MINE = Selection((64, 3, 0), "mine")
-
-
-@pytest.fixture
-def copy(store, tmp_path) -> Path:
-    return Path(shutil.copytree(store, tmp_path / "copy.zarr"))
-
-
-@pytest.fixture
-def val(copy) -> freqprep.Split:
-    return freqprep.open_store(copy)["val"]
 
 
 def test_a_failure_in_the_middle_leaves_the_old_file_and_nothing_else(copy, monkeypatch):

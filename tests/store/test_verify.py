@@ -26,11 +26,6 @@ def problems(store: Path) -> list[Problem]:
     return list(verify(store, jobs=1).problems)
 
 
-@pytest.fixture
-def copy(store, tmp_path) -> Path:
-    return Path(shutil.copytree(store, tmp_path / "copy.zarr"))
-
-
 @pytest.fixture(scope="module")
 def victim(store, tmp_path_factory) -> Path:
     """A copy that each example damages and repairs."""
@@ -285,5 +280,5 @@ def test_another_source_is_refused(store, source, tmp_path):
         compare_with_source(store, folder, 10)
     with pytest.raises(SourceError):
         compare_with_source(store, tmp_path / "nothing", 10)
-    with pytest.raises(UsageError, match="0 images"):
+    with pytest.raises(UsageError, match="must be at least 1, got 0"):
         compare_with_source(store, source, 0)

@@ -93,7 +93,7 @@ def test_epochs_follow_one_another_and_can_be_chosen(dataset):
     sampler.set_epoch(0)
     assert list(sampler) == first
     assert list(dataset.batch_sampler(48, seed=4)) != first
-    with pytest.raises(UsageError, match="epoch=-1"):
+    with pytest.raises(UsageError, match=r"epoch must .*got -1"):
         sampler.set_epoch(-1)
 
 
@@ -122,10 +122,10 @@ def test_it_can_be_pickled(dataset):
 def test_what_cannot_be_is_refused(split, many, dataset):
     with pytest.raises(UsageError, match="a data set reads a split, not Store"):
         Dataset(freqprep.open_store(many))
-    with pytest.raises(UsageError, match="batch_size=0"):
+    with pytest.raises(UsageError, match=r"batch_size must .*got 0"):
         dataset.batch_sampler(0)
     for told in ({"rank": 1}, {"world_size": 2}, {"rank": 2, "world_size": 2}):
-        with pytest.raises(UsageError, match=r"rank=|world_size="):
+        with pytest.raises(UsageError, match=r"(rank|world_size) must"):
             dataset.batch_sampler(48, **told)
     with pytest.raises(UsageError, match="batch_size=1295"):
         BatchSampler(dataset, 1295)

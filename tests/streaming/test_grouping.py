@@ -23,7 +23,7 @@ from freqprep.streaming.shuffling import (
 # Small stores in lanes leave out much of an epoch, which is said.
 pytestmark = pytest.mark.filterwarnings("ignore::freqprep.streaming.misuse.DroppedRows")
 
-REGIMES = {"exact": {}, "lanes": {"lanes": 4, "window_bytes": 8 * WINDOW_BYTES}}
+MODES = {"exact": {}, "lanes": {"lanes": 4, "window_bytes": 8 * WINDOW_BYTES}}
 BINS = 7
 
 
@@ -36,7 +36,7 @@ def some_sizes(images: int, seed: int = 0) -> np.ndarray:
 
 
 def make(split, mode: str, **options) -> Loader:
-    options = {"batch_size": 8, "seed": 5, "group_by_aspect": True} | REGIMES[mode] | options
+    options = {"batch_size": 8, "seed": 5, "group_by_aspect": True} | MODES[mode] | options
     return Loader(split, CHANNELS, **options)
 
 
@@ -66,20 +66,20 @@ def test_aspects_of_one_bin_are_within_a_third_of_an_octave():
     assert aspect_bins(np.array([[0, 0]])).tolist() == [0]
 
 
-@pytest.mark.parametrize("mixing", [ShufflePlan("exact"), ShufflePlan("lanes", 4, 2)], ids=str)
-def test_global_batches_are_the_same_for_every_number_of_ranks(mixing):
+@pytest.mark.parametrize("plan", [ShufflePlan("exact"), ShufflePlan("lanes", 4, 2)], ids=str)
+def test_global_batches_are_the_same_for_every_number_of_ranks(plan):
     sizes = some_sizes(2000)
     valid, bins = sizes[:, 0] > 0, aspect_bins(sizes)
-    plain, _ = sequence(valid, mixing, 5, 2)
-    for world in allowed_ranks(mixing, 8):
-        orders = [Order(valid, mixing, 8, 5, rank, world, bins) for rank in range(world)]
+    plain, _ = sequence(valid, plan, 5, 2)
+    for world in allowed_ranks(plan, 8):
+        orders = [Order(valid, plan, 8, 5, rank, world, bins) for rank in range(world)]
         ranks = [order.batches(2) for order in orders]
         slots = np.stack([rank.rows for rank in ranks], axis=1).ravel()
         expected = grouped(plain[: len(slots)], bins, 8, 5, 2)
         assert slots.tolist() == expected.tolist()
         assert len(set(slots.tolist())) == len(slots) > len(plain) - 8 - 4 * 128
         for order, rank in zip(orders, ranks, strict=True):
-            ungrouped = Order(valid, mixing, 8, 5, order.rank, world).batches(2)
+            ungrouped = Order(valid, plan, 8, 5, order.rank, world).batches(2)
             assert reads(rank).reach <= reads(ungrouped).reach + 2 * (POOL - 1)
             assert order.batches(2, 30).rows.tolist() == rank.rows[30 * 8 // world :].tolist()
 
@@ -92,7 +92,7 @@ def test_epochs_and_seeds_differ_and_repeat():
     assert drawn == [grouped(rows, bins, 4, *pair).tolist() for pair in np.ndindex(10, 10)]
 
 
-@pytest.mark.parametrize("mode", REGIMES)
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("world", [1, 4])
 def test_ranks_are_given_their_share_of_the_stores_codes(split, mode, world):
     bins = aspect_bins(split.sizes)
@@ -109,7 +109,7 @@ def test_ranks_are_given_their_share_of_the_stores_codes(split, mode, world):
     assert len(set(rows.tolist())) == len(rows) and split.valid[rows].all()
 
 
-@pytest.mark.parametrize("mode", REGIMES)
+@pytest.mark.parametrize("mode", MODES)
 def test_a_stopped_epoch_goes_on_with_the_same_batches(split, mode):
     whole = make(split, mode)
     taken(whole)

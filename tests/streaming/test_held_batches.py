@@ -21,7 +21,7 @@ from freqprep.streaming.ring import LENT_AT_MOST, Ring
 
 pytestmark = pytest.mark.filterwarnings("ignore::freqprep.streaming.misuse.DroppedRows")
 
-REGIMES = {
+MODES = {
     "exact": {"batch_size": 16},
     "lanes": {"batch_size": 16, "lanes": 2, "window_bytes": 1},
     "rows": {"batch_size": 16, "shuffle": False},
@@ -35,12 +35,12 @@ def right(split, batch, codes=None) -> None:
     np.testing.assert_array_equal(batch.labels, split.labels[batch.rows])
 
 
-@pytest.mark.parametrize("mode", REGIMES)
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("seed", range(3))
 def test_batches_that_are_held_for_random_times(split, mode, seed):
     chance = random.Random(seed)
     held: list[Batch] = []
-    with Loader(split, CHANNELS, **REGIMES[mode]) as loader:
+    with Loader(split, CHANNELS, **MODES[mode]) as loader:
         for _ in range(3):
             for batch in loader:
                 held.append(batch)
@@ -117,12 +117,12 @@ def test_writing_into_a_batch_changes_no_other(split):
 
 def test_a_loop_copies_nothing_and_only_further_batches_are_copies(split):
     with Loader(split, CHANNELS, batch_size=16) as loader:
-        places = set()
+        buffers = set()
         for batch in loader:
-            places.add(batch.codes.data_ptr())
+            buffers.add(batch.codes.data_ptr())
         ring = loader._memory._delivery.ring
         inside = range(ring.codes.ctypes.data, ring.codes.ctypes.data + ring.codes.nbytes)
-        assert places <= set(inside[:: ring.codes[0].nbytes])
+        assert buffers <= set(inside[:: ring.codes[0].nbytes])
         del batch
         gc.collect()
         kept = [batch.codes.data_ptr() in inside for batch in list(loader)]
@@ -141,34 +141,34 @@ def test_reused_batches_are_overwritten(split):
 
 
 @given(st.data())
-def test_places_of_a_ring_are_never_given_twice(data):
-    """Any order of lending, copying and letting go; batches that are needed always have a place."""
+def test_buffers_of_a_ring_are_never_given_twice(data):
+    """Any order of lending, copying and freeing; batches that are needed always have a buffer."""
     count, images = data.draw(st.integers(LENT_AT_MOST + 1, 8)), 2
     ring = Ring(np.zeros((count, images), np.int8))
     held: dict[int, np.ndarray] = {}
     for _ in range(data.draw(st.integers(1, 3))):
         batches = data.draw(st.integers(1, 12))
-        places = ring.begin(batches)
-        assigned = places.assign()
+        buffers = ring.begin(batches)
+        assigned = buffers.assign()
         for number in range(batches):
             assert assigned >= min(number + count - len(held), batches) > number
-            owner = int(places.slots(np.array([number * images]))[0]) // images
-            places.batch(number, images)[:] = number
-            lent = places.lend(number, images)
+            owner = int(buffers.positions(np.array([number * images]))[0]) // images
+            buffers.batch(number, images)[:] = number
+            lent = buffers.lend(number, images)
             if lent is None:
                 assert len(held) == LENT_AT_MOST
-                places.free(number)
+                buffers.free(number)
             else:
                 assert owner not in held
                 held[owner] = lent
             del lent
-            for place in data.draw(st.lists(st.sampled_from(sorted(held)), unique=True)):
-                del held[place]
-            assigned = places.assign()
-        if data.draw(st.booleans()):  # one that was ended lets go of a place once more
-            places.free(data.draw(st.integers(0, batches - 1)))
-    for place, array in held.items():
-        assert (array == ring.codes[place]).all()
+            for buffer in data.draw(st.lists(st.sampled_from(sorted(held)), unique=True)):
+                del held[buffer]
+            assigned = buffers.assign()
+        if data.draw(st.booleans()):  # one that was ended lets go of a buffer once more
+            buffers.free(data.draw(st.integers(0, batches - 1)))
+    for buffer, array in held.items():
+        assert (array == ring.codes[buffer]).all()
 
 
 def test_a_batch_is_a_pair_and_more(split):
@@ -208,7 +208,7 @@ def test_a_batch_made_by_hand_has_codes_alone():
 
 def test_letting_go_of_a_batch_runs_no_python_function(split):
     """An interrupt in one, called while memory is freed, would be lost: Ctrl-C did nothing."""
-    with Loader(split, CHANNELS, **REGIMES["lanes"]) as loader:
+    with Loader(split, CHANNELS, **MODES["lanes"]) as loader:
         batch = next(iter(loader))
         assert len(loader._memory._delivery.ring.lent) == 1
         called = []

@@ -19,18 +19,18 @@ from freqprep.streaming.shuffling import sequence
 # Small stores in lanes leave out much of an epoch, which is said.
 pytestmark = pytest.mark.filterwarnings("ignore::freqprep.streaming.misuse.DroppedRows")
 
-REGIMES = {
+MODES = {
     "exact": {},
     "lanes": {"lanes": 4, "window_bytes": 8 * WINDOW_BYTES},
     "one lane": {"window_bytes": 5 * WINDOW_BYTES},
     "hardly any memory": {"window_bytes": 1},
     "rows": {"shuffle": False},
 }
-SHUFFLED = [name for name in REGIMES if name != "rows"]
+SHUFFLED = [name for name in MODES if name != "rows"]
 
 
 def make(split, mode: str = "exact", **options) -> Loader:
-    options = {"batch_size": 48, "seed": 5} | REGIMES[mode] | options
+    options = {"batch_size": 48, "seed": 5} | MODES[mode] | options
     return Loader(split, CHANNELS, **options)
 
 
@@ -44,13 +44,13 @@ def opened(split, monkeypatch) -> list[int]:
     return shards
 
 
-@pytest.mark.parametrize("mode", REGIMES)
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("batch_size", [4, 48, 600])
 def test_batches_are_the_stores_codes(split, mode, threads, batch_size):
     with make(split, mode, threads=threads, batch_size=batch_size) as loader:
         for epoch in range(2):
-            expected, _ = sequence(split.valid, loader._order.mixing, 5, epoch)
+            expected, _ = sequence(split.valid, loader._order.plan, 5, epoch)
             seen = []
             for step, batch in enumerate(loader):
                 assert batch.codes.is_contiguous() and batch.codes.dtype == torch.int8
@@ -66,7 +66,7 @@ def test_batches_are_the_stores_codes(split, mode, threads, batch_size):
             assert step + 1 == len(loader)
             assert seen == expected[: len(seen)].tolist()
         assert (loader.epoch, loader.step) == (2, 0)
-    np.testing.assert_array_equal(loader.steps, split.steps[[1, 64, 0]])
+    np.testing.assert_array_equal(loader.quantization_steps, split.steps[[1, 64, 0]])
 
 
 def test_sixteen_bit_codes_and_all_channels(crop_store):
@@ -113,7 +113,7 @@ def test_what_fits_in_memory_is_read_once(split, monkeypatch):
     assert sorted(shards) == list(range(11))
 
 
-@pytest.mark.parametrize("mode", REGIMES)
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("world", [1, 2])
 def test_a_saved_state_goes_on_on_another_number_of_ranks(split, mode, world):
     if mode in ("one lane", "hardly any memory"):
@@ -165,8 +165,8 @@ def test_a_state_at_the_end_of_an_epoch_goes_on_with_the_next(split):
         ({"lanes": 2}, "lanes=2, the loader has 4"),
         ({"window": None}, "window=None"),
         ({"step": 10**6}, "step 1000000 of epoch 0"),
-        ({"step": -1}, "the state's step=-1"),
-        ({"epoch": "1"}, "the state's epoch='1'"),
+        ({"step": -1}, "the state's step must .*got -1"),
+        ({"epoch": "1"}, "the state's epoch must .*got '1'"),
         ({"epoch": 2**40}, "of epoch 1099511627776"),
     ],
 )
@@ -244,7 +244,7 @@ def test_closing_frees_the_memory(split):
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-@pytest.mark.parametrize("mode", REGIMES)
+@pytest.mark.parametrize("mode", MODES)
 def test_a_cuda_device_gets_the_same_batches(split, mode):
     expected = taken(make(split, mode)) + taken(make(split, mode), 3)
     found = []
@@ -261,10 +261,10 @@ def test_a_cuda_device_gets_the_same_batches(split, mode):
     assert_same(found, [batch[:5] for batch in expected])
 
 
-@pytest.mark.parametrize("mode", REGIMES)
+@pytest.mark.parametrize("mode", MODES)
 def test_the_order_does_not_depend_on_the_channels(split, mode):
     rows = []
     for channels in (["y_0_0"], "paper-64", "all"):
-        with Loader(split, channels, batch_size=48, seed=5, **REGIMES[mode]) as loader:
+        with Loader(split, channels, batch_size=48, seed=5, **MODES[mode]) as loader:
             rows.append([batch.rows.tolist() for batch in loader])
     assert rows[0] == rows[1] == rows[2]

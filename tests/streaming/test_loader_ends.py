@@ -102,7 +102,7 @@ def test_a_second_iterator_ends_the_first(split):
     first, second = iter(loader), iter(loader)
     next(first)
     found = [copied(next(second))]
-    with pytest.raises(UsageError, match="iterated anew"):
+    with pytest.raises(UsageError, match="started another iterator"):
         next(first)
     assert_same([*found, *map(copied, second)], taken(Loader(split, CHANNELS, **LANES), epoch=1))
     assert loader.epoch == 2
@@ -174,18 +174,18 @@ def test_a_split_without_valid_rows_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"batch_size": 0}, "batch_size=0"),
-        ({"batch_size": 2.5}, r"batch_size=2\.5"),
-        ({"batch_size": True}, "batch_size=True"),
+        ({"batch_size": 0}, "batch_size must be a whole number, at least 1, got 0"),
+        ({"batch_size": 2.5}, r"batch_size must .*got 2\.5"),
+        ({"batch_size": True}, "batch_size must .*got True"),
         ({"batch_size": 1295}, "no step to train: batch_size=1295, but only 1294 rows"),
-        ({"threads": 0}, "threads=0"),
-        ({"window_bytes": -1}, "window_bytes=-1"),
-        ({"lanes": 0}, "lanes=0"),
+        ({"threads": 0}, "threads must .*got 0"),
+        ({"window_bytes": -1}, "window_bytes must .*got -1"),
+        ({"lanes": 0}, "lanes must .*got 0"),
         ({"lanes": 12}, "lanes=12, but only 11 shards"),
-        ({"seed": "x"}, "seed='x'"),
-        ({"seed": 2**32}, "seed=4294967296"),
-        ({"rank": 1}, "no rank=1 of world_size=1"),
-        ({"rank": -1}, "rank=-1"),
+        ({"seed": "x"}, "seed must .*got 'x'"),
+        ({"seed": 2**32}, "seed must be 0 to 4294967295, got 4294967296"),
+        ({"rank": 1}, "rank must be 0 to 0 for world_size=1, got 1"),
+        ({"rank": -1}, "rank must .*got -1"),
         ({"world_size": 3}, "3 ranks cannot share batches of 256 evenly"),
         ({"lanes": 2, "world_size": 4}, "4 ranks cannot share batches of 256 from 2 lanes evenly"),
         ({"device": "abacus"}, "device='abacus'"),
@@ -233,7 +233,7 @@ def interrupted(process: subprocess.Popen) -> str:
     for _ in range(3):
         process.send_signal(signal.SIGINT)
         with suppress(subprocess.TimeoutExpired):
-            return process.communicate(timeout=30)[1]
+            return process.communicate(timeout=100)[1]
     raise AssertionError("three interrupts, and it still runs")
 
 
@@ -263,7 +263,7 @@ def test_an_iterator_left_open_does_not_keep_the_program(many: Path):
         [sys.executable, "-c", code, str(many)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
         env={**os.environ, "PYTHONWARNINGS": "default"},
     )

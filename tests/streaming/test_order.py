@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from freqprep.errors import UsageError
 from freqprep.streaming import order, shuffling
 from freqprep.streaming.order import Order, reads
-from freqprep.streaming.shuffling import ShufflePlan, allowed_ranks, choose_mixing, sequence
+from freqprep.streaming.shuffling import ShufflePlan, allowed_ranks, choose_plan, sequence
 
 SHARD = 4
 EXACT, ROWS = ShufflePlan("exact"), ShufflePlan("rows")
@@ -39,10 +39,10 @@ def filled_shards(valid: np.ndarray) -> int:
 
 
 def cases(images: int):
-    """Row masks of a size with every mixing that they allow."""
+    """Row masks of a size with every plan that they allow."""
     for valid in (np.ones(images, bool), some_valid(images), some_valid(images, 1)):
         shards = filled_shards(valid)
-        yield from ((valid, mixing) for mixing in [EXACT, ROWS, *LANES] if mixing.lanes <= shards)
+        yield from ((valid, plan) for plan in [EXACT, ROWS, *LANES] if plan.lanes <= shards)
 
 
 def batches_of(epoch_order: Order, epoch: int, step: int = 0) -> list[list[int]]:
@@ -52,25 +52,25 @@ def batches_of(epoch_order: Order, epoch: int, step: int = 0) -> list[list[int]]
 
 @pytest.mark.parametrize("images", [*range(1, 45), 100])
 def test_an_epoch_is_a_permutation_of_the_valid_rows(images):
-    for valid, mixing in cases(images):
+    for valid, plan in cases(images):
         lengths = set()
         for epoch in range(3):
-            rows, mixed = sequence(valid, mixing, 7, epoch)
+            rows, mixed = sequence(valid, plan, 7, epoch)
             assert sorted(rows.tolist()) == np.flatnonzero(valid).tolist()
             lengths.add(mixed)
         assert len(lengths) == 1  # so every epoch has the same number of steps
-        assert len(rows) - mixed < mixing.lanes * SHARD
+        assert len(rows) - mixed < plan.lanes * SHARD
 
 
 @pytest.mark.parametrize("images", [1, 7, 29, 64, 99, 400])
 def test_lanes_hold_whole_shards_and_mix_inside_their_windows(images):
-    for valid, mixing in cases(images):
-        if mixing.mode != "lanes":
+    for valid, plan in cases(images):
+        if plan.mode != "lanes":
             continue
-        rows, mixed = sequence(valid, mixing, 3, 1)
+        rows, mixed = sequence(valid, plan, 3, 1)
         owner: dict[int, int] = {}
-        for lane in range(mixing.lanes):
-            shards = (rows[lane : mixed : mixing.lanes] // SHARD).tolist()
+        for lane in range(plan.lanes):
+            shards = (rows[lane : mixed : plan.lanes] // SHARD).tolist()
             for shard in shards:
                 assert owner.setdefault(shard, lane) == lane
             spans = [
@@ -80,7 +80,7 @@ def test_lanes_hold_whole_shards_and_mix_inside_their_windows(images):
             # Shards of which some rows were given and some not yet. Of those that begin in a span
             # of W, there are at most W, and one more where it does not begin with a shard.
             for place in range(len(shards)):
-                assert sum(first < place < last for first, last in spans) <= mixing.window + 1
+                assert sum(first < place < last for first, last in spans) <= plan.window + 1
 
 
 def test_rows_are_spread_over_the_whole_window():
@@ -99,19 +99,19 @@ def test_rows_are_spread_over_the_whole_window():
 @pytest.mark.parametrize("images", [16, 33, 64, 100])
 @pytest.mark.parametrize("batch_size", [8, 16, 24])
 def test_global_batches_are_the_same_for_every_number_of_ranks(images, batch_size):
-    for valid, mixing in cases(images):
-        if mixing.mode == "rows" or sequence(valid, mixing, 0, 0)[1] < batch_size:
+    for valid, plan in cases(images):
+        if plan.mode == "rows" or sequence(valid, plan, 0, 0)[1] < batch_size:
             continue
-        rows, _ = sequence(valid, mixing, 5, 2)
-        for world in allowed_ranks(mixing, batch_size):
+        rows, _ = sequence(valid, plan, 5, 2)
+        for world in allowed_ranks(plan, batch_size):
             ranks = [
-                Order(valid, mixing, batch_size, 5, rank, world).batches(2) for rank in range(world)
+                Order(valid, plan, batch_size, 5, rank, world).batches(2) for rank in range(world)
             ]
             assert {len(rank) for rank in ranks} == {len(ranks[0])}
             slots = np.stack([rank.rows for rank in ranks], axis=1).ravel()
             assert slots.tolist() == rows[: len(slots)].tolist()
             assert len(slots) == len(ranks[0]) * batch_size
-            if mixing.mode == "lanes":
+            if plan.mode == "lanes":
                 shards = [set(reads(rank).shards.tolist()) for rank in ranks]
                 assert sum(map(len, shards)) == len(set().union(*shards))
 
@@ -125,7 +125,7 @@ def test_one_two_four_and_eight_ranks_share_eight_lanes(world):
 
 
 @pytest.mark.parametrize(
-    ("mixing", "batch_size", "allowed"),
+    ("plan", "batch_size", "allowed"),
     [
         (ShufflePlan("lanes", 8, 1), 16, (1, 2, 4, 8)),
         (ShufflePlan("lanes", 6, 1), 16, (1, 2)),
@@ -133,34 +133,34 @@ def test_one_two_four_and_eight_ranks_share_eight_lanes(world):
         (EXACT, 12, (1, 2, 3, 4, 6, 12)),
     ],
 )
-def test_other_numbers_of_ranks_are_refused_by_name(mixing, batch_size, allowed):
-    assert allowed_ranks(mixing, batch_size) == allowed
+def test_other_numbers_of_ranks_are_refused_by_name(plan, batch_size, allowed):
+    assert allowed_ranks(plan, batch_size) == allowed
     for world in range(1, 20):
         if world in allowed:
-            Order(np.ones(100, bool), mixing, batch_size, 0, world - 1, world)
+            Order(np.ones(100, bool), plan, batch_size, 0, world - 1, world)
             continue
         with pytest.raises(UsageError) as caught:
-            Order(np.ones(100, bool), mixing, batch_size, 0, 0, world)
+            Order(np.ones(100, bool), plan, batch_size, 0, 0, world)
         assert f"{world} ranks" in str(caught.value)
         assert f"allowed numbers of ranks: {', '.join(map(str, allowed))}" in str(caught.value)
 
 
-@pytest.mark.parametrize("mixing", [EXACT, ShufflePlan("lanes", 2, 3)])
-def test_epochs_and_seeds_differ_and_repeat(mixing):
+@pytest.mark.parametrize("plan", [EXACT, ShufflePlan("lanes", 2, 3)])
+def test_epochs_and_seeds_differ_and_repeat(plan):
     valid = some_valid(120)
     drawn = {
-        json.dumps(sequence(valid, mixing, seed, epoch)[0].tolist())
+        json.dumps(sequence(valid, plan, seed, epoch)[0].tolist())
         for seed, epoch in itertools.product(range(20), range(20))
     }
     assert len(drawn) == 400
-    again = [sequence(valid, mixing, 3, 4)[0].tolist() for _ in range(2)]
+    again = [sequence(valid, plan, 3, 4)[0].tolist() for _ in range(2)]
     assert again[0] == again[1]
 
 
-@pytest.mark.parametrize("mixing", [EXACT, ShufflePlan("lanes", 2, 2)])
-def test_every_row_comes_everywhere_in_the_long_run(mixing):
+@pytest.mark.parametrize("plan", [EXACT, ShufflePlan("lanes", 2, 2)])
+def test_every_row_comes_everywhere_in_the_long_run(plan):
     valid = np.ones(40, bool)
-    epochs = np.stack([sequence(valid, mixing, 0, epoch)[0] for epoch in range(4000)])
+    epochs = np.stack([sequence(valid, plan, 0, epoch)[0] for epoch in range(4000)])
     for slot in (0, 1, 17, 39):
         counts = np.bincount(epochs[:, slot], minlength=40)
         assert (counts > 0).all()
@@ -182,13 +182,13 @@ def test_lanes_need_their_shards_one_after_the_other():
     assert shuffling._spans(5, 1, 0.5)[0].tolist() == [0, 1, 2, 3, 4]
 
 
-def meetings(shards: int, mixing: ShufflePlan, batch_size: int) -> float:
+def meetings(shards: int, plan: ShufflePlan, batch_size: int) -> float:
     """How often two rows of a batch meet again in the next epoch, against chance."""
     valid = np.ones(shards * SHARD, bool)
     again = pairs = 0
     batches = [np.full(len(valid), -1) for _ in range(4)]
     for epoch, batch in enumerate(batches):
-        rows, mixed = sequence(valid, mixing, 0, epoch)
+        rows, mixed = sequence(valid, plan, 0, epoch)
         steps = mixed // batch_size
         batch[rows[: steps * batch_size]] = np.repeat(np.arange(steps), batch_size)
     for one, other in itertools.pairwise(batches):
@@ -235,9 +235,9 @@ def test_evaluation_deals_whole_batches_in_row_order(images, batch_size, world):
             assert mine.delivered(global_step) == len(range(rank, global_step, world))
 
 
-@pytest.mark.parametrize("mixing", [EXACT, ROWS, ShufflePlan("lanes", 4, 2)])
-def test_a_later_step_begins_inside_the_same_epoch(mixing):
-    epoch_order = Order(some_valid(90), mixing, 8, 1, 1, 2)
+@pytest.mark.parametrize("plan", [EXACT, ROWS, ShufflePlan("lanes", 4, 2)])
+def test_a_later_step_begins_inside_the_same_epoch(plan):
+    epoch_order = Order(some_valid(90), plan, 8, 1, 1, 2)
     whole = batches_of(epoch_order, 3)
     for step in range(len(whole) + 1):
         assert batches_of(epoch_order, 3, step) == whole[step:]
@@ -248,13 +248,13 @@ def test_a_later_step_begins_inside_the_same_epoch(mixing):
 
 
 @given(st.integers(1, 80), st.sampled_from([EXACT, ROWS, *LANES]), st.integers(1, 9), st.data())
-def test_reads_list_every_row_once_and_in_time(images, mixing, batch_size, data):
+def test_reads_list_every_row_once_and_in_time(images, plan, batch_size, data):
     valid = some_valid(images, data.draw(st.integers(0, 9)))
-    if mixing.lanes > filled_shards(valid):
-        mixing = EXACT
-    if mixing.mode != "rows" and sequence(valid, mixing, 0, 0)[1] < batch_size:
+    if plan.lanes > filled_shards(valid):
+        plan = EXACT
+    if plan.mode != "rows" and sequence(valid, plan, 0, 0)[1] < batch_size:
         return
-    batches = Order(valid, mixing, batch_size, data.draw(st.integers(0, 99))).batches(0)
+    batches = Order(valid, plan, batch_size, data.draw(st.integers(0, 99))).batches(0)
     needed = reads(batches)
     assert len(set(needed.shards.tolist())) == len(needed.shards)
     for rows, slots in zip(needed.rows, needed.slots, strict=True):
@@ -287,23 +287,23 @@ def test_reads_list_every_row_once_and_in_time(images, mixing, batch_size, data)
     ],
 )
 def test_the_regime_follows_from_the_budget(shards, window, expected):
-    assert choose_mixing(shards, 100, window) == expected
-    assert choose_mixing(shards, 100, window, shuffle=False) == ROWS
+    assert choose_plan(shards, 100, window) == expected
+    assert choose_plan(shards, 100, window, shuffle=False) == ROWS
 
 
 def test_lanes_are_chosen_by_number():
-    assert choose_mixing(10, 100, 1000, lanes=5) == ShufflePlan("lanes", 5, 1.75)
-    assert choose_mixing(11, 100, 10**18, lanes=5) == ShufflePlan("lanes", 5, 3)
+    assert choose_plan(10, 100, 1000, lanes=5) == ShufflePlan("lanes", 5, 1.75)
+    assert choose_plan(11, 100, 10**18, lanes=5) == ShufflePlan("lanes", 5, 3)
     with pytest.raises(UsageError, match=r"lanes=11, but only 10 shards .*1 to 10"):
-        choose_mixing(10, 100, 1000, lanes=11)
+        choose_plan(10, 100, 1000, lanes=11)
 
 
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"seed": -1}, "seed=-1"),
-        ({"seed": 2**32}, "seed=4294967296"),
-        ({"rank": 2, "world_size": 2}, "no rank=2 of world_size=2"),
+        ({"seed": -1}, "seed must be 0 to 4294967295, got -1"),
+        ({"seed": 2**32}, "seed must .*got 4294967296"),
+        ({"rank": 2, "world_size": 2}, "rank must be 0 to 1 for world_size=2, got 2"),
         ({"batch_size": 21}, "no step to train: batch_size=21, but only 20 rows"),
     ],
 )

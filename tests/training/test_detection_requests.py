@@ -94,7 +94,7 @@ def test_what_cannot_be_done(ask, changes, words):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"trained_stages": 5}, "cannot train 5 stages"),
+        ({"trained_stages": 5}, "trained_stages must be 0 to 4, got 5"),
         ({"regions": 0}, "0 regions"),
         ({"batch_size": 5}, "5"),
         ({"lanes": 40}, "lanes=40"),

@@ -23,7 +23,7 @@ from freqprep.training.checkpoint import (
     write_checkpoint,
 )
 from freqprep.training.coco_metrics import FIGURES
-from freqprep.training.detector_task import DetectorTask, remarks
+from freqprep.training.detector_task import DetectorTask
 from freqprep.training.loop import train
 from freqprep.training.metrics import read_metrics
 from freqprep.training.model_config import ModelConfig, read_model_config
@@ -236,9 +236,9 @@ def test_norms_behind_new_layers_are_settled_and_then_kept(tiny, classifier):
 
 def test_classes_that_are_only_in_validation_are_told(tiny):
     planned = plan(tiny(model=FASTER))
-    assert len(remarks(planned)) == 1
+    assert len(DetectorTask.notes(planned)) == 1
     other = dataclasses.replace(planned.config, class_ids=(3, 91))
-    told = remarks(dataclasses.replace(planned, config=other))
+    told = DetectorTask.notes(dataclasses.replace(planned, config=other))
     assert told[1].startswith("1 classes of ") and told[1].endswith("their objects are never found")
 
 
@@ -247,13 +247,11 @@ def test_norms_are_settled_on_images_alone(tiny, shapes):
     split = open_store(shapes)["train"]
     planned = plan(tiny(model=FASTER, channels="square-24"))
     inputs = planned.config.inputs
-    found = DetectorTask(tiny(), planned, planned.config.steps).some_images(torch.device("cpu"))
+    found = DetectorTask(tiny(), planned).calibration_images(torch.device("cpu"))
     sizes = split.sizes[split.valid]
-    rows, columns = (-(-inputs.sizes(sizes) // 4)).min(axis=0).tolist()
+    rows, columns = (-(-inputs.frame_sizes(sizes) // 4)).min(axis=0).tolist()
     assert found.shape == (8, 24, rows, columns) and rows < 12 and columns < 12
-    preprocess = DetectorPreprocess(
-        inputs, planned.config.steps, split.attributes.encoding.geometry.grid
-    )
+    preprocess = DetectorPreprocess(inputs, split.attributes.encoding)
     codes = torch.from_numpy(split.read_codes(split.valid, inputs.read_selection))
     for image, alone in enumerate(found):
         one = slice(image, image + 1)

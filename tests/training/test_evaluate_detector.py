@@ -12,7 +12,7 @@ from coco_reference import assert_close, reference
 from coco_shapes import shapes_folder
 
 from freqprep.augment import DetectorInput
-from freqprep.augment.targets import Move, targets_of
+from freqprep.augment.detector_targets import Move, targets_of
 from freqprep.errors import UsageError
 from freqprep.store.reader import open_store
 from freqprep.store.split import Split
@@ -77,7 +77,7 @@ def evaluated(split, keeps=lambda number: True, ids=None, masks=True) -> Detecti
     ids = split.attributes.class_ids if ids is None else ids
     found = evaluate_detector(oracle, INPUTS, split, ids, ALONE, threads=1)
     assert oracle.training  # as it was before
-    expected = INPUTS.sizes(split.sizes[split.valid]).tolist()
+    expected = INPUTS.frame_sizes(split.sizes[split.valid]).tolist()
     assert [list(frame) for frame in oracle.shown] == expected
     return found
 

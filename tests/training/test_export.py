@@ -141,9 +141,9 @@ def test_targets_that_cannot_be_written(tmp_path):
     wrong = {
         "model.pt": ".onnx or .pt2",
         "model": ".onnx or .pt2",
-        "folder.onnx": "it is no file",
-        "beside.onnx": "it is no file",
-        "no/model.onnx": "its folder is not there",
+        "folder.onnx": "it is not a file",
+        "beside.onnx": "it is not a file",
+        "no/model.onnx": "does not exist",
     }
     for name, message in wrong.items():
         with pytest.raises(UsageError, match=message):

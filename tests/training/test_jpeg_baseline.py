@@ -34,15 +34,15 @@ def folder(tmp_path: Path) -> Path:
 
 def inputs(config, split, policy, shuffle):
     """Rows and inputs of the one batch, as the training loop's modules make them."""
-    grid = split.attributes.encoding.geometry.grid
+    encoding = split.attributes.encoding
     options = {"batch_size": 6, "seed": 3, "shuffle": shuffle, "threads": 1}
     module = run_state if shuffle else evaluate_classifier
     with module.Loader(split, list(config.inputs.read), **options) as loader:
         (batch,) = loader
         if shuffle:
-            make = classifier_task.Augment(config.inputs, loader.steps, grid, policy, 3)
+            make = classifier_task.Augment(config.inputs, encoding, policy, 3)
             return batch.rows, make(batch)
-        make = module.Preprocess(config.inputs, loader.steps, grid)
+        make = module.Preprocess(config.inputs, encoding)
         return batch.rows, make(batch.codes, batch.sizes)
 
 

@@ -6,6 +6,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from freqprep.training.classifier_task import ClassifierTask  # noqa: E402
 from freqprep.training.curves import CURVES, write_curves  # noqa: E402
 from freqprep.training.metrics import METRICS, MetricsLog, read_metrics  # noqa: E402
 
@@ -54,11 +55,11 @@ def test_a_torn_line_is_passed_over(tmp_path):
 
 def test_the_curves_are_a_picture(tmp_path):
     pytest.importorskip("matplotlib")
-    assert not write_curves(tmp_path)  # nothing measured yet
+    assert not write_curves(tmp_path, ClassifierTask.curve_panels)  # nothing measured yet
     log = MetricsLog(tmp_path)
     write(log, 0, 20)
     log.write("validation", 20, 2.0, {"loss": 0.3, "top1": 0.7})
     log.close()
-    assert write_curves(tmp_path)
+    assert write_curves(tmp_path, ClassifierTask.curve_panels)
     assert (tmp_path / CURVES).read_bytes().startswith(b"\x89PNG")
     assert {path.name for path in tmp_path.iterdir()} == {METRICS, CURVES}

@@ -64,8 +64,7 @@ class JpegLoader(Loader):
         self._folder = source / split.attributes.split
         self._inputs, self._seed = inputs, options.get("seed", 0)
         self._shuffle, self._readers = options.get("shuffle", True), options["threads"]
-        grid = split.attributes.encoding.geometry.grid
-        self._augment = Augment(inputs, self.steps, grid, policy, self._seed)
+        self._augment = Augment(inputs, split.attributes.encoding, policy, self._seed)
 
     def __iter__(self) -> Iterator[Batch]:
         with ThreadPoolExecutor(self._readers) as pool:

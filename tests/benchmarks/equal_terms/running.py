@@ -25,7 +25,7 @@ import torch
 from freqprep.convert.request import Request
 from freqprep.convert.run import convert
 from freqprep.errors import RunError, UsageError
-from freqprep.importance.request import StatsRequest, find
+from freqprep.importance.request import StatsRequest, compute_stats
 from freqprep.store.reader import open_store
 from freqprep.store.selection_file import write_selection
 from freqprep.streaming.loader import Loader
@@ -106,7 +106,9 @@ def _prepare(scale: Scale, source: Path, folder: Path) -> None:
     store = folder / _STORE
     convert(Request("imagefolder", source, store, size=scale.size, resume=store.exists()))
     if any(STATS in ways for ways in scale.ways.values()):
-        selection = find(open_store(store)["train"], StatsRequest(top=TOP)).choice.selection
+        selection = compute_stats(
+            open_store(store)["train"], StatsRequest(top=TOP)
+        ).choice.selection
         write_selection(folder / _STATS_CHOICE, selection, {"command": f"stats --top {TOP}"})
 
 

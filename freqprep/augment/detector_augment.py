@@ -1,0 +1,167 @@
+"""From stored codes to a detector's input: for evaluation, and augmented for training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from freqprep.augment.crops import Windows, checked_sizes
+from freqprep.augment.detector_input import DetectorInput, DetectorPolicy
+from freqprep.augment.detector_targets import Move, targets_of
+from freqprep.augment.randomness import uniforms
+from freqprep.augment.resample import Resampler
+from freqprep.images.encoding import Encoding
+from freqprep.store.object_table import ObjectTable
+
+if TYPE_CHECKING:
+    from freqprep.streaming.batch import Batch
+
+_CROP, _FLIP = 10, 11  # streams of random numbers
+
+
+@dataclass(frozen=True, eq=False)
+class PaddedBatch:
+    """Images of different sizes, padded to one canvas.
+
+    Attributes
+    ----------
+    images : Tensor of float32, shape (n, channels or 3, rows, columns)
+        Normalised; zero beyond each image. The canvas is a multiple of 32 frame pixels.
+    sizes : list of tuple of int
+        Height and width of each image in frame pixels.
+    targets : list of dict
+        See `freqprep.augment.detector_targets.targets_of`; empty in evaluation.
+    """
+
+    images: Tensor
+    sizes: list[tuple[int, int]]
+    targets: list[dict[str, Tensor]]
+
+
+class DetectorPreprocess:
+    """Transform for evaluation: whole images, resized and normalised.
+
+    Parameters
+    ----------
+    inputs : DetectorInput
+    encoding : Encoding
+        Grid and precision of the stored codes: ``split.attributes.encoding``.
+    """
+
+    def __init__(self, inputs: DetectorInput, encoding: Encoding) -> None:
+        self.inputs = inputs
+        self._resample = inputs.resampler(encoding)
+
+    @torch.no_grad()
+    def __call__(self, codes: Tensor, sizes: np.ndarray) -> PaddedBatch:
+        """Transform a batch.
+
+        Parameters
+        ----------
+        codes : Tensor of int8 or int16, shape (n, C, rows, columns)
+            Codes of the channels ``inputs.read``, on any device.
+        sizes : ndarray of int, shape (n, 2)
+            Valid height and width of each image in pixels.
+
+        Returns
+        -------
+        PaddedBatch
+            On the codes' device, without targets.
+        """
+        sizes = checked_sizes(sizes)
+        windows = self.inputs.windows(np.zeros_like(sizes), sizes)
+        return PaddedBatch(*_on_canvas(self.inputs, self._resample, codes, windows), [])
+
+
+class DetectorAugment:
+    """Transform for training: random crop and mirroring of images and their objects.
+
+    Random choices are functions of (seed, epoch, row) alone: a row gets the same ones in any batch,
+    on any rank, and in a resumed run.
+
+    Parameters
+    ----------
+    inputs : DetectorInput
+    encoding : Encoding
+        Grid and precision of the stored codes: ``split.attributes.encoding``.
+    policy : DetectorPolicy
+    seed : int
+        At least 0.
+    objects : ObjectTable
+        Objects of the split that batches come from.
+    masks : bool
+        Whether targets have masks.
+    """
+
+    def __init__(
+        self,
+        inputs: DetectorInput,
+        encoding: Encoding,
+        policy: DetectorPolicy,
+        seed: int,
+        objects: ObjectTable,
+        masks: bool,
+    ) -> None:
+        self.inputs, self.policy, self.seed = inputs, policy, seed
+        self._objects, self._masks = objects, masks
+        self._resample = inputs.resampler(encoding)
+
+    @torch.no_grad()
+    def __call__(self, batch: Batch) -> PaddedBatch:
+        """Augment a batch of codes of the channels ``inputs.read``.
+
+        Parameters
+        ----------
+        batch : Batch
+
+        Returns
+        -------
+        PaddedBatch
+            On the codes' device.
+        """
+        start, length, flip = self._choices(batch)
+        windows = self.inputs.windows(start, length)
+        images, frames = _on_canvas(self.inputs, self._resample, batch.codes, windows, flip)
+        targets = []
+        for image, row in enumerate(batch.rows.tolist()):
+            move = Move(_pair(start[image]), _pair(length[image]), frames[image], bool(flip[image]))
+            size = _pair(batch.sizes[image])
+            targets.append(targets_of(self._objects, row, size, move, self._masks, images.device))
+        return PaddedBatch(images, frames, targets)
+
+    def _choices(self, batch: Batch) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Draw first pixel and length of each crop, int64 (n, 2), and which images are mirrored."""
+        sizes = checked_sizes(batch.sizes)
+        draws = uniforms(self.seed, batch.epoch, batch.rows, 4, _CROP)
+        least = self.policy.smallest_crop
+        shares = least + (1 - least) * draws[:, :2]
+        length = np.maximum(np.rint(sizes * shares), 1).astype(np.int64)
+        start = np.floor(draws[:, 2:] * (sizes - length + 1)).astype(np.int64)
+        flip = uniforms(self.seed, batch.epoch, batch.rows, 1, _FLIP)[:, 0] < self.policy.flip
+        return start, length, flip
+
+
+def _on_canvas(
+    inputs: DetectorInput,
+    resample: Resampler,
+    codes: Tensor,
+    windows: Windows,
+    flip: np.ndarray | None = None,
+) -> tuple[Tensor, list[tuple[int, int]]]:
+    """Resize and normalise images on a common canvas, zero beyond each; also return frames."""
+    sizes = windows.kept // inputs.enlargement
+    height, width = (inputs.enlargement * side for side in inputs.canvas(sizes))
+    images = inputs.normalise(resample(codes, windows, flip, (height, width)))
+    for image, (rows, columns) in zip(images, inputs.grid_sizes(sizes).tolist(), strict=True):
+        image[:, rows:] = 0
+        image[:, :, columns:] = 0
+    return images, [_pair(size) for size in sizes]
+
+
+def _pair(numbers: np.ndarray) -> tuple[int, int]:
+    first, second = numbers.tolist()
+    return first, second

@@ -1,0 +1,136 @@
+"""Training targets of a detector: objects cut, resized and mirrored as their image is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from freqprep.images.rle import decode_mask
+from freqprep.store.object_table import ObjectTable
+
+SMALLEST = 1.0
+"""Smallest extent in frame pixels, along each axis, of an object that is a target."""
+
+
+@dataclass(frozen=True)
+class Move:
+    """Crop, resize and mirroring of one image's stored pixels.
+
+    Attributes
+    ----------
+    start, length : tuple of int
+        First pixel of the crop and its length in pixels; vertical, horizontal.
+    frame : tuple of int
+        Height and width that the crop is resized to.
+    flip : bool
+        Whether it is mirrored left to right.
+    """
+
+    start: tuple[int, int]
+    length: tuple[int, int]
+    frame: tuple[int, int]
+    flip: bool
+
+    def boxes(self, boxes: np.ndarray) -> np.ndarray:
+        """Move boxes to the frame; they are not clipped.
+
+        Parameters
+        ----------
+        boxes : ndarray of float64, shape (k, 4)
+            x, y, width, height in stored pixels.
+
+        Returns
+        -------
+        ndarray of float64, shape (k, 4)
+            x1, y1, x2, y2 in frame pixels.
+        """
+        down, right = (new / old for new, old in zip(self.frame, self.length, strict=True))
+        x, y, width, height = boxes.T
+        left, top = (x - self.start[1]) * right, (y - self.start[0]) * down
+        sides = left, left + width * right
+        if self.flip:
+            sides = self.frame[1] - sides[1], self.frame[1] - sides[0]
+        return np.stack([sides[0], top, sides[1], top + height * down], axis=1)
+
+    def masks(self, masks: Tensor) -> Tensor:
+        """Move masks to the frame: each pixel takes the stored one under its centre.
+
+        Parameters
+        ----------
+        masks : Tensor of uint8, shape (k, height, width)
+            Masks of the stored image, on any device.
+
+        Returns
+        -------
+        Tensor of uint8, shape (k, *frame)
+        """
+        rows, columns = (
+            start + ((np.arange(new) + 0.5) * length / new).astype(np.int64)
+            for start, length, new in zip(self.start, self.length, self.frame, strict=True)
+        )
+        columns = columns[::-1].copy() if self.flip else columns
+        across, down = (torch.from_numpy(part).to(masks.device) for part in (columns, rows))
+        # Rows are copied as they lie, so the columns of fewer rows are picked first.
+        return masks.index_select(2, across).index_select(1, down)
+
+
+def targets_of(
+    objects: ObjectTable,
+    row: int,
+    size: tuple[int, int],
+    move: Move,
+    masks: bool,
+    device: torch.device,
+) -> dict[str, Tensor]:
+    """Make the targets of a detector in one image.
+
+    Boxes are clipped to the frame; objects of which less than a pixel is left along an axis are
+    left out, as are boxes that have no area in the first place.
+
+    Parameters
+    ----------
+    objects : ObjectTable
+    row : int
+        Row number of the image.
+    size : tuple of int
+        Height and width of the stored image.
+    move : Move
+    masks : bool
+        Whether to make masks. An object without one gets its box as mask.
+    device : torch.device
+        Device of the targets; masks are resized there, which is quicker than on the CPU.
+
+    Returns
+    -------
+    dict of str to Tensor
+        ``boxes`` float32 (k, 4), x1, y1, x2, y2 in the frame; ``labels`` int64 (k,), from 1 on:
+        0 is the background; ``iscrowd`` bool (k,); and ``masks`` uint8 (k, height, width).
+    """
+    mine = objects.of(row)
+    height, width = move.frame
+    boxes = np.clip(move.boxes(objects.box[mine]), 0, [width, height, width, height])
+    left = np.flatnonzero((boxes[:, 2:] - boxes[:, :2] >= SMALLEST).all(axis=1))
+    found = {
+        "boxes": torch.from_numpy(boxes[left].astype(np.float32)),
+        "labels": torch.from_numpy(objects.label[mine][left] + 1),
+        "iscrowd": torch.from_numpy(objects.iscrowd[mine][left]),
+    }
+    if masks:
+        found["masks"] = move.masks(_stored_masks(objects, mine.start + left, size).to(device))
+    return {name: tensor.to(device) for name, tensor in found.items()}
+
+
+def _stored_masks(objects: ObjectTable, numbers: np.ndarray, size: tuple[int, int]) -> Tensor:
+    """Decode the masks of some objects of one stored image: uint8 (k, height, width)."""
+    masks = np.zeros((len(numbers), *size), np.uint8)
+    for mask, number in zip(masks, numbers.tolist(), strict=True):
+        if counts := objects.masks.bytes_at(number):
+            mask[:] = decode_mask(counts, size)
+        else:
+            x, y, width, height = objects.box[number]
+            rows = slice(max(round(y), 0), max(round(y + height), 0))
+            mask[rows, max(round(x), 0) : max(round(x + width), 0)] = 1
+    return torch.from_numpy(masks)
