@@ -144,7 +144,7 @@ def check_positive(**numbers: int) -> None:
     """Raise a UsageError that names the first of some numbers that is not at least 1."""
     for name, number in numbers.items():
         if number < 1:
-            raise UsageError(f"{name} must be at least 1, got {number}")
+            raise UsageError(f"{name} must be at least 1, got {number}", "give 1 or more")
 
 
 def open_resnet(network: Any, stem: nn.Module, channels: int) -> None:
