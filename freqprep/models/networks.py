@@ -130,7 +130,8 @@ def multiply_accumulates(module: nn.Module, shape: tuple[int, int, int]) -> int:
     module = copy.deepcopy(module).to("meta").eval()
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         module(torch.empty(1, *shape, device="meta"))
-    return counter.get_total_flops() // 2  # each is a multiplication and an addition
+    flops: int = counter.get_total_flops()
+    return flops // 2  # one of a multiplication, one of an addition
 
 
 def check_name(what: str, name: str, known: tuple[str, ...]) -> None:
