@@ -88,7 +88,7 @@ def targets_of(
     """Make the targets of a detector in one image.
 
     Boxes are clipped to the frame; objects of which less than a pixel is left along an axis are
-    left out, as are boxes that have no area in the first place.
+    left out, as are boxes without area.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What the inputs of all networks have in common, and reading their descriptions from a file.
+"""Base of the descriptions of networks' inputs, and reading them from a file.
 
 Descriptions are part of a run's model.json, so whatever is read from one is checked: types,
 ranges, names.

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from freqprep.errors import UsageError
-from freqprep.models.networks import check_name, open_resnet
+from freqprep.models.networks import check_name, check_positive, open_resnet
 from freqprep.models.torchvision_ops import import_torchvision
 
 __all__ = ["Detector", "build_detector"]
@@ -206,9 +206,7 @@ def check_numbers(classes: int, trained_stages: int, regions: int, channels: int
     UsageError
         A number is out of range.
     """
-    for what, number in (("channels", channels), ("classes", classes), ("regions", regions)):
-        if number < 1:
-            raise UsageError(f"a detector's {what} must be at least 1, got {number}")
+    check_positive(channels=channels, classes=classes, regions=regions)
     if not 0 <= trained_stages <= len(STAGES):
         raise UsageError(
             f"trained_stages must be 0 to {len(STAGES)}, got {trained_stages}",

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from freqprep.errors import UsageError, did_you_mean
 from freqprep.models.torchvision_ops import import_torchvision
@@ -26,7 +27,7 @@ INPUTS = ("frequency", "rgb", "patches")
 """Kinds of input of a network."""
 
 STRIDES = ("canonical", "authors")
-"""Where a network halves its feature maps: as torchvision, or as the authors' code."""
+"""Variants of the layers that halve the feature maps: torchvision's, or the authors' code's."""
 
 DEFAULT_GRID = {"resnet50": 56, "mobilenet_v2": 112}
 """Grid size in blocks at which the feature maps are those of 224x224 pixels."""
@@ -128,19 +129,11 @@ def multiply_accumulates(module: nn.Module, shape: tuple[int, int, int]) -> int:
     -------
     int
     """
-    counts = []
-
-    def count(layer: Any, _: Any, output: torch.Tensor) -> None:
-        inputs = layer.weight[0].numel()  # of one output number
-        counts.append(output.numel() * inputs)
-
     module = copy.deepcopy(module).to("meta").eval()
-    for layer in module.modules():
-        if isinstance(layer, (nn.Conv2d, nn.Linear)):
-            layer.register_forward_hook(count)
-    with torch.inference_mode():
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
         module(torch.empty(1, *shape, device="meta"))
-    return sum(counts)
+    flops: int = counter.get_total_flops()
+    return flops // 2  # one of a multiplication, one of an addition
 
 
 def check_name(what: str, name: str, known: tuple[str, ...]) -> None:
@@ -148,6 +141,13 @@ def check_name(what: str, name: str, known: tuple[str, ...]) -> None:
     if name not in known:
         remedy = f"{did_you_mean(name, known)}known: {', '.join(known)}"
         raise UsageError(f"unknown {what} {name!r}", remedy)
+
+
+def check_positive(**numbers: int) -> None:
+    """Raise a UsageError that names the first of some numbers that is not at least 1."""
+    for name, number in numbers.items():
+        if number < 1:
+            raise UsageError(f"{name} must be at least 1, got {number}", "give 1 or more")
 
 
 def open_resnet(network: Any, stem: nn.Module, channels: int) -> None:
@@ -176,9 +176,7 @@ def _check(model: str, input: str, channels: int, classes: int, strides: str) ->
     check_name("strides", strides, STRIDES)
     if strides == "authors" and model != "resnet50":
         raise UsageError(f"{model} has no strides 'authors'", "leave it at 'canonical'")
-    for what, number in (("channels", channels), ("classes", classes)):
-        if number < 1:
-            raise UsageError(f"a network's {what} must be at least 1, got {number}")
+    check_positive(channels=channels, classes=classes)
 
 
 def _patches(channels: int) -> nn.Module:

@@ -53,7 +53,7 @@ LARGEST_SEED = 2**32 - 1
 
 @dataclass(frozen=True)
 class ShufflePlan:
-    """How an epoch's rows are shuffled; independent of the number of ranks.
+    """Plan of how an epoch's rows are shuffled; independent of the number of ranks.
 
     Attributes
     ----------
