@@ -79,8 +79,8 @@ def _plan_of(split: Split, source: Path, store: Path) -> SplitPlan:
         if attributes.source_kind != "coco" or named or log_path(store).exists():
             raise
         raise SourceError(
-            f"{error.message} ({log_path(store)}, which records --annotations and --images of the"
-            " conversion, does not exist)",
+            f"{error.message} (the log with the --annotations and --images of the conversion,"
+            f" {log_path(store)}, does not exist)",
             "put the log back beside the store",
         ) from None
     listing = found.listings.get(attributes.split)

@@ -215,7 +215,7 @@ def _existing(root: Path, folder: bytes, names: Sequence[bytes]) -> list[bytes]:
 
 
 def _is_folder(root: Path, path: bytes) -> bool:
-    return b"\0" not in path and os.path.isdir(os.path.join(os.fsencode(root), path))
+    return os.path.isdir(os.path.join(os.fsencode(root), path))
 
 
 def _best(
@@ -233,11 +233,7 @@ def _best(
 
 
 def _is_there(root: Path, path: bytes) -> bool:
-    try:
-        os.stat(os.path.join(os.fsencode(root), path))
-    except OSError:
-        return False
-    return True
+    return os.path.exists(os.path.join(os.fsencode(root), path))
 
 
 def _apply(

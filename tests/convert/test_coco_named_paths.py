@@ -73,7 +73,7 @@ def test_verify_finds_the_named_paths_in_the_log(source, tmp_path, monkeypatch):
     log.write_text("{torn\n[]\n" + log.read_text() + '{"content_id": 3}\n{"torn')
     assert compare_with_source(store, tmp_path / "moved", 4) == (8, [])
     log.unlink()
-    with pytest.raises(SourceError, match=r"s\.zarr\.log is not there"):
+    with pytest.raises(SourceError, match=r"s\.zarr\.log, does not exist"):
         compare_with_source(store, tmp_path / "moved", 4)
 
 
@@ -129,7 +129,11 @@ def test_rejected_images_are_tried_again_with_named_paths(source):
         ({"images": "pictures"}, SourceError, "--images pictures: there is no such folder"),
         ({"images": "set/exports/a.json"}, SourceError, "there is no such folder"),
         ({"annotations": "set/exports"}, SourceError, "there is no such file"),
-        ({"annotations": "set/pictures/11.jpg"}, SourceError, "not UTF-8|not a whole annotation"),
+        (
+            {"annotations": "set/pictures/11.jpg"},
+            SourceError,
+            "not UTF-8|not a complete annotation",
+        ),
         ({"annotations": "set/exports/a.json", "images": "set/exports"}, SourceError, "none of"),
     ],
 )
