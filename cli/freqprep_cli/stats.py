@@ -144,7 +144,7 @@ def stats(
         bool, typer.Option("--json", help="Print the result as JSON.", rich_help_panel=_OUTPUT)
     ] = False,
 ) -> None:
-    """Rank the frequency channels of a split, and choose the few worth training on.
+    """Rank a split's frequency channels, and choose the few worth training on.
 
     Example: freqprep stats photos.zarr --split train --top 24 --report report.html
     """

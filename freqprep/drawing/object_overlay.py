@@ -63,7 +63,7 @@ def draw_objects(
     crowd = np.zeros(count, bool) if crowd is None else crowd
     if not len(captions) == len(masks) == len(colours) == len(crowd) == count:
         raise ValueError(
-            f"captions, masks, colours and crowd must have one entry per box ({count})"
+            f"captions, masks, colours and crowd need an entry for each of {count} boxes"
         )
     canvas = picture.copy()
     shortest = min(picture.shape[:2])

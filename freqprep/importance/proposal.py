@@ -116,4 +116,4 @@ def check_count(count: int) -> None:
     UsageError
     """
     if not 1 <= count <= CHANNELS:
-        raise UsageError(f"the top {count} channels", f"choose 1 to {CHANNELS}")
+        raise UsageError(f"cannot choose the top {count} channels", f"choose 1 to {CHANNELS}")
