@@ -55,9 +55,9 @@ MODULES = (
 """Modules whose ``__all__`` is public. A module named in it stands for its own ``__all__``."""
 
 SINGLE_NAMES = {
-    "freqprep.drawing.objects": ["draw_objects"],
+    "freqprep.drawing.object_overlay": ["draw_objects"],
     "freqprep.images.rle": ["decode_mask"],
-    "freqprep.importance.request": ["StatsRequest", "find"],
+    "freqprep.importance.request": ["StatsRequest", "compute_stats"],
     "freqprep.progress": ["show_progress"],
     "freqprep.store.selections": ["save_selection"],
 }
