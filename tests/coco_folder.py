@@ -1,4 +1,4 @@
-"""A tiny data set in COCO's format."""
+"""A small data set in COCO's format."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A data set in COCO's format that is learned quickly: plain shapes on a dim background."""
+"""A data set in COCO's format that a detector learns quickly: plain shapes on a dim background."""
 
 import json
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ _COLOURS = {3: (230, 60, 40), 90: (40, 90, 240)}
 def shapes_folder(
     root: Path, splits: Mapping[str, int], side: int = 48, corrupt: int = 0, crowds: bool = True
 ) -> Path:
-    """``root/{split}2017`` and its annotations; the last ``corrupt`` images cannot be read.
+    """Write ``root/{split}2017`` and its annotations; the last ``corrupt`` images cannot be read.
 
     An image has one object or two. Of the first two, with ``crowds``, one has none, and the
     other a crowd besides.
@@ -55,7 +55,7 @@ def shapes_folder(
 
 
 def _shape(rng, category: int, place: int, height: int, width: int) -> np.ndarray:
-    """Each place in a half of the image of its own."""
+    """Mask of one shape, in the given half of the image."""
     half = width // 2
     tall, wide = (int(rng.integers(side // 2, side * 7 // 8)) for side in (height * 3 // 4, half))
     top, left = int(rng.integers(height - tall)), place * half + int(rng.integers(half - wide))

@@ -1,4 +1,4 @@
-"""Shared fixtures: real data where it is there, a synthetic folder, and stores made of it."""
+"""Shared fixtures: real data if available, a synthetic image folder, and stores made from it."""
 
 import sys
 from pathlib import Path
@@ -11,9 +11,18 @@ sys.path.insert(0, str(TESTS / "sources"))  # the builders of ImageNet's forms
 
 import synthetic  # noqa: E402
 
-# How long an example takes says more about the machine than about the code.
+# The duration of an example depends more on the machine than on the code.
 settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "long: takes a minute or more, and is begun first")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest: at the end, all workers but one would wait for it."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 
 @pytest.fixture(scope="session")
@@ -27,20 +36,20 @@ def data() -> Path:
 
 @pytest.fixture(scope="session")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """160 training images and 24 for validation in 3 classes; 5 of each cannot be converted."""
+    """160 training and 24 validation images in 3 classes; 5 of each split cannot be converted."""
     root = tmp_path_factory.mktemp("source")
     return synthetic.image_folder(root, {"train": 160, "val": 24}, corrupt=5)
 
 
 @pytest.fixture(scope="session")
 def store(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder `source` as int8, fit to 32 pixels: two shards and one. Read only."""
+    """Store of `source` as int8, fit to 32 pixels, with two shards and one shard. Read only."""
     return synthetic.make(source, tmp_path_factory.mktemp("store") / "fit.zarr")
 
 
 @pytest.fixture(scope="session")
 def crop_store(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder `source` as int16, cropped to 24 pixels. Read only."""
+    """Store of `source` as int16, cropped to 24 pixels. Read only."""
     folder = tmp_path_factory.mktemp("store")
     options = {"geometry": "crop", "size": 24, "resize": 27, "precision": "int16"}
     return synthetic.make(source, folder / "crop.zarr", **options)
@@ -48,7 +57,7 @@ def crop_store(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def run_folder(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run on 6 channels of `store`'s train, its network untrained. Read only."""
+    """Run on 6 channels of the training split of `store`, with an untrained network. Read only."""
     import runs  # needs torch
 
     from freqprep.store.reader import open_store

@@ -1,4 +1,4 @@
-"""Tables of the how-to, for tests that run what they say."""
+"""Tables of the how-to, for the tests that run their rows."""
 
 import re
 from pathlib import Path
@@ -7,7 +7,7 @@ PAGE = Path(__file__).parents[1] / "docs/how-to.md"
 
 
 def rows(heading: str) -> list[list[str]]:
-    """Cells of each row of the first table under a heading, without the table's own header."""
+    """Cells of each row of the first table under a heading, without the header row."""
     section = re.split(rf"^#+ {re.escape(heading)}\n", PAGE.read_text(), flags=re.MULTILINE)[1]
     section = re.split(r"^#+ ", section, flags=re.MULTILINE)[0]
     lines = [line for line in section.splitlines() if line.startswith("|")]

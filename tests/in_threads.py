@@ -1,18 +1,18 @@
-"""Work done by several threads at the same time."""
+"""Run functions in several threads at the same time."""
 
 import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-SECONDS = 120
+SECONDS = 300
 
 
 def together(*work: Callable[[], object]) -> list:
-    """Do all of it at the same time, each in a thread; the results, or the first error."""
+    """Run each function in its own thread; return the results or raise the first error."""
     start = threading.Barrier(len(work))
     before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-5)  # what two threads can do to each other, they shall
+    sys.setswitchinterval(1e-5)  # switch often, to provoke races
 
     def begin(one: Callable[[], object]) -> object:
         start.wait(SECONDS)

@@ -1,4 +1,4 @@
-"""Small JPEG files, taken apart and put together."""
+"""Small JPEG files, split into segments and reassembled."""
 
 import io
 from typing import Any
@@ -11,7 +11,7 @@ from freqprep.images.decode import REASONS, decode
 
 SOI, EOI = b"\xff\xd8", b"\xff\xd9"
 HEIGHT, WIDTH = 48, 64
-"""Of `scene`."""
+"""Height and width of `scene`."""
 
 
 def scene() -> np.ndarray:
@@ -43,14 +43,14 @@ def segment(marker: int, body: bytes = b"") -> bytes:
 
 
 def frame(marker: int, precision: int = 8, components: int = 3) -> bytes:
-    """A frame header of the scene's size, 4:4:4."""
+    """Frame header with the size of the scene, 4:4:4."""
     size = HEIGHT.to_bytes(2, "big") + WIDTH.to_bytes(2, "big")
     planes = b"".join(bytes([c, 0x11, int(c > 1)]) for c in range(1, components + 1))
     return segment(marker, bytes([precision]) + size + bytes([components]) + planes)
 
 
 def split(data: bytes) -> tuple[list[bytes], bytes]:
-    """Header segments, and the rest from the first scan on."""
+    """Header segments, and the rest of the file from the first scan on."""
     segments, position = [], 2
     while data[position + 1] != 0xDA:
         stop = position + 2 + int.from_bytes(data[position + 2 : position + 4], "big")

@@ -1,4 +1,4 @@
-"""Small made-up pictures, their files, and what they decode to."""
+"""Small synthetic pictures, their files, and their decoded pixels."""
 
 import io
 from typing import Any
@@ -11,11 +11,11 @@ from freqprep.errors import ImageDefect
 from freqprep.images.decode import REASONS, Decoded, decode
 
 HEIGHT, WIDTH = 24, 40
-"""Of `picture`."""
+"""Height and width of `picture`."""
 
 
 def picture() -> np.ndarray:
-    """RGB, smooth, with a direction."""
+    """Smooth RGB picture without symmetry."""
     y, x = np.mgrid[:HEIGHT, :WIDTH]
     return np.stack([6 * x, 10 * y, 255 - 3 * x - 4 * y], axis=-1).clip(0, 255).astype(np.uint8)
 
@@ -29,7 +29,7 @@ def saved(image: Image.Image | np.ndarray, file_format: str = "PNG", **options: 
 
 
 def pixels(decoded: Decoded) -> np.ndarray:
-    """As Pillow gives them: (h, w, 3), or (h, w) for grey."""
+    """Pixels as Pillow returns them: (h, w, 3), or (h, w) for grey."""
     return decoded.pixels[..., 0] if decoded.pixels.shape[2] == 1 else decoded.pixels
 
 
@@ -42,7 +42,7 @@ def defect(data: bytes, **options: Any) -> ImageDefect:
 
 
 def as_grey(decoded: Decoded) -> np.ndarray:
-    """Luma, after a check that there is no colour."""
+    """Luma of a decoded image, after a check that it is grey."""
     data = pixels(decoded)
     if decoded.pixels.shape[2] == 3:
         assert (data[..., 1:] == 128).all()

@@ -1,4 +1,4 @@
-"""Folders of runs made without training: networks whose norms and answers do something."""
+"""Run folders made without training: networks with batch norm statistics and varied predictions."""
 
 import dataclasses
 from pathlib import Path
@@ -12,13 +12,13 @@ from freqprep.training.checkpoint import AVERAGE, NETWORK, write_checkpoint
 from freqprep.training.model_config import ModelConfig, write_model_config
 
 GRID = 16
-"""Smallest that mobilenet_v2 takes."""
+"""Smallest grid that mobilenet_v2 accepts."""
 
 DETECTOR_GRID = 8
 
 
 def make_card(split: Split, kind: str = "frequency", gate: bool = False) -> ModelConfig:
-    """Of the smallest network for a split: 6 channels used and 24 read, or RGB of 32 pixels."""
+    """Config of the smallest network for a split: 6 channels of 24 read, or RGB of 32 pixels."""
     if kind == "frequency":
         inputs = ClassifierInput.frequency(split, channels("paper-6"), channels("square-24"), GRID)
     else:
@@ -39,7 +39,7 @@ def make_card(split: Split, kind: str = "frequency", gate: bool = False) -> Mode
 
 
 def make_detector_card(split: Split, masks: bool = False, kind: str = "frequency") -> ModelConfig:
-    """Of a detector of frames with a short side of 32 pixels."""
+    """Config of a detector of frames with a short side of 32 pixels."""
     if kind == "frequency":
         used, read = channels("paper-6"), channels("square-24")
         inputs = DetectorInput.frequency(split, used, read, DETECTOR_GRID)
@@ -50,7 +50,7 @@ def make_detector_card(split: Split, masks: bool = False, kind: str = "frequency
 
 
 def inputs_of(config: ModelConfig, split: Split) -> torch.Tensor:
-    """Normalised inputs of all valid rows, in order."""
+    """Normalised inputs of all valid rows, in row order."""
     selection = config.inputs.read_selection
     codes = split.read_codes(split.valid, selection).copy()
     preprocess = Preprocess(config.inputs, split.attributes.encoding)
@@ -58,23 +58,23 @@ def inputs_of(config: ModelConfig, split: Split) -> torch.Tensor:
 
 
 def make_network(config: ModelConfig, split: Split, seed: int = 0) -> torch.nn.Module:
-    """Random weights, norms of this split's statistics, and answers that differ."""
+    """Classifier with random weights, batch norm statistics of a split, and varied predictions."""
     torch.manual_seed(seed)
     network = config.build()
     for layer in network.modules():
         if isinstance(layer, torch.nn.BatchNorm2d):
-            layer.momentum = None  # the mean over what is shown
+            layer.momentum = None  # mean over all batches
     with torch.no_grad():
         network(inputs_of(config, split))
         last = (network.network if config.gate else network).classifier[1]
         last.weight *= 6
-        if config.gate:  # as it begins, all are on
+        if config.gate:  # without this, all gates are open
             network.gate.pairs.weight *= 3000
     return network.eval()
 
 
 def make_detector(config: ModelConfig, split: Split, seed: int = 0) -> torch.nn.Module:
-    """Random weights, norms of this split's statistics, and some detections, a few of them sure."""
+    """Detector with random weights, batch norm statistics of a split, and some high scores."""
     torch.manual_seed(seed)
     network = config.build()
     for layer in network.modules():
@@ -92,7 +92,7 @@ def make_detector(config: ModelConfig, split: Split, seed: int = 0) -> torch.nn.
 
 
 def make_run(folder: Path, split: Split, config: ModelConfig | None = None, seed: int = 0) -> Path:
-    """A run's folder: a config and a checkpoint."""
+    """Write a run folder: a config and a checkpoint."""
     config = make_card(split) if config is None else config
     folder.mkdir(parents=True, exist_ok=True)
     make = make_detector if config.detects else make_network

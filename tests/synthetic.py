@@ -1,4 +1,4 @@
-"""Tiny image folders and stores, the command in a subprocess, and stores damaged on purpose."""
+"""Small image folders and stores, the command in a subprocess, and damaged stores."""
 
 import hashlib
 import io
@@ -29,7 +29,7 @@ CLASSES = ("apple", "brick", "cloud")
 
 
 def pixels(seed: int, height: int = 20, width: int = 30) -> np.ndarray:
-    """Smooth colours and some noise: codes of every frequency."""
+    """Smooth colours with some noise: non-zero codes of every frequency."""
     rng = np.random.default_rng(seed)
     smooth = Image.fromarray(rng.integers(0, 256, (3, 3, 3), dtype=np.uint8))
     smooth = np.asarray(smooth.resize((width, height), Image.Resampling.BILINEAR), np.int16)
@@ -44,7 +44,7 @@ def encoded(image: np.ndarray, form: str = "JPEG", **options) -> bytes:
 
 
 def picture(seed: int) -> bytes:
-    """A JPEG, or now and then a PNG or a grey one, of a size that depends on the seed."""
+    """Bytes of a JPEG, sometimes a PNG or a grey image; the seed determines the size."""
     image = pixels(seed, 17 + seed % 19, 40 - seed % 23)
     if seed % 7 == 3:
         return encoded(image, "PNG")
@@ -54,13 +54,13 @@ def picture(seed: int) -> bytes:
 
 
 def broken(seed: int) -> bytes:
-    """Bytes that cannot be converted, of one kind or another."""
+    """Bytes that cannot be converted; the seed determines the defect."""
     whole = encoded(pixels(seed, 40, 40))
     return (b"", b"not an image at all", whole[: len(whole) // 2], whole[:40])[seed % 4]
 
 
 def image_folder(root: Path, splits: Mapping[str, int], corrupt: int = 0) -> Path:
-    """``root/split/class/name.jpg``; of each split's images the last ``corrupt`` are broken."""
+    """Write ``root/split/class/name.jpg``; the last ``corrupt`` images of each split are broken."""
     for number, (split, count) in enumerate(splits.items()):
         for index in range(count):
             folder = root / split / CLASSES[index % len(CLASSES)]
@@ -72,19 +72,19 @@ def image_folder(root: Path, splits: Mapping[str, int], corrupt: int = 0) -> Pat
 
 
 def make(source: Path, store: Path, **options) -> Path:
-    """Convert in this process, at size 32 unless another is asked for."""
+    """Convert in this process, at size 32 by default."""
     options = {"kind": "imagefolder", "size": 32, "jobs": 1} | options
     convert(Request(source=source, store=store, **options))
     return store
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Every file under a folder, by its relative path."""
+    """Bytes of every file under a folder, by relative path."""
     return {name: (folder / name).read_bytes() for name in walk_files(folder)}
 
 
 def digest(folder: Path) -> str:
-    """A hash of every file's path and bytes."""
+    """Hash of the paths and bytes of all files under a folder."""
     total = hashlib.sha256()
     for name, data in contents(folder).items():
         total.update(f"{name}\0{len(data)}\0".encode())
@@ -93,14 +93,14 @@ def digest(folder: Path) -> str:
 
 
 def command(*arguments: str | Path | bytes) -> list[str | bytes]:
-    """The command line of ``freqprep`` with this interpreter."""
+    """Command line of ``freqprep`` with this interpreter."""
     program = "from freqprep_cli.main import main; main()"
     words = [os.fspath(argument) for argument in arguments]
     return [sys.executable, "-c", program, *words]
 
 
 def freqprep(*arguments: str | Path | bytes, **options) -> subprocess.CompletedProcess[str]:
-    """Run the command; its exit code, stdout and stderr."""
+    """Run the command; return exit code, stdout and stderr."""
     options["env"] = {**os.environ, "PYTHONWARNINGS": "default", **options.get("env", {})}
     return subprocess.run(
         command(*arguments),
@@ -114,14 +114,14 @@ def freqprep(*arguments: str | Path | bytes, **options) -> subprocess.CompletedP
 
 
 def freqprep_json(*arguments: str | Path | bytes, code: int = 0, **options) -> dict:
-    """Run the command with --json: the one object on stdout."""
+    """Run the command with --json; return the object on stdout."""
     done = freqprep(*arguments, "--json", **options)
     assert done.returncode == code, done.stderr
     return json.loads(done.stdout)
 
 
 def reseal(split: Path) -> str:
-    """Make manifest and group document fit the files as they are now; the new content id."""
+    """Rewrite manifest and group document for the present files; return the new content id."""
     manifest, _ = read_manifest(split)
     names = [name for name in walk_files(split) if name not in (MANIFEST, GROUP_DOCUMENT)]
     return write_manifest(
@@ -145,7 +145,7 @@ def flip(path: Path, bit: int) -> None:
 
 
 def copies(store: Path, folder: Path) -> Iterator[Path]:
-    """Fresh copies of a store, one after the other, each removed when the next is asked for."""
+    """Yield fresh copies of a store; each is removed when the next one is requested."""
     number = 0
     while True:
         copy = folder / f"copy-{number}.zarr"

@@ -1,4 +1,4 @@
-"""The command on a real terminal of 80 columns, and what is on its screen in the end."""
+"""Run the command on a pseudo-terminal of 80 columns, and reconstruct its final screen."""
 
 import fcntl
 import os
@@ -15,7 +15,7 @@ COLUMNS = 80
 
 
 def on_a_terminal(*words: str | Path, columns: int = COLUMNS, **env: str) -> tuple[int, str]:
-    """Run the command with a terminal as its stdout and stderr: exit code, all that was written."""
+    """Run the command on a terminal; return the exit code and everything written to it."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
     environment = {name: value for name, value in os.environ.items() if name != "COLUMNS"} | env
@@ -41,7 +41,7 @@ def on_a_terminal(*words: str | Path, columns: int = COLUMNS, **env: str) -> tup
 
 
 def screen(written: str, columns: int = COLUMNS) -> list[str]:
-    """The lines that a terminal shows after some output, wrapped where they are too long."""
+    """Lines on the screen after some output, with long lines wrapped."""
     lines, row, column = [""], 0, 0
     for token in re.findall(r"\x1b\[[0-9;?]*[A-Za-z]|.", written, re.DOTALL):
         if token == "\r":

@@ -1,4 +1,4 @@
-"""``import freqprep`` loads what every use needs, and nothing that only some do."""
+"""``import freqprep`` does not load packages that only some uses need."""
 
 import subprocess
 import sys
@@ -26,7 +26,7 @@ ONLY_SOME_NEED = {
 
 
 def loaded_by(code: str) -> set[str]:
-    """Top-level packages in memory after some code, in a fresh interpreter."""
+    """Top-level packages loaded by some code, in a fresh interpreter."""
     program = f"{code}\nimport sys\nprint(*{{name.partition('.')[0] for name in sys.modules}})"
     finished = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True

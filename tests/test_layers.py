@@ -1,4 +1,4 @@
-"""Imports go one way, as the documentation draws it; files without torch, files one can read."""
+"""Structure of the code: layers of imports, modules without torch, lengths and names of files."""
 
 import ast
 import itertools
@@ -16,13 +16,13 @@ PLACES = {path.stem for package in PACKAGES for path in (package, *package.iterd
 
 
 def floors() -> list[list[str]]:
-    """The packages and modules of each floor of the picture, from the ground up."""
+    """Packages and modules of each layer of the picture, from the lowest up."""
     lines = reversed(PICTURE.strip().splitlines())
     return [list(itertools.takewhile(PLACES.__contains__, line.split())) for line in lines]
 
 
 FLOOR = {name: number for number, names in enumerate(floors()) for name in names}
-# These import torch inside functions only: what imports them works without it.
+# These import torch inside functions only: importing them works without torch.
 TORCH_WHEN_USED = {
     "freqprep.importance.network_evaluation",
     "freqprep.models",
@@ -37,7 +37,7 @@ TORCH_WHEN_USED = {
     "freqprep.streaming.misuse",
     "freqprep.streaming.ranks",
 }
-# These need torch from their first line, so nothing else imports them when it loads.
+# These import torch when loaded, so no other module imports them when loaded.
 TORCH_SIDE = ("freqprep.augment", "freqprep.models", "freqprep.training")
 
 FILES = sorted(path for package in PACKAGES for path in package.rglob("*.py"))
@@ -121,7 +121,7 @@ def needs_torch(name: str) -> bool:
 
 
 def when_loaded(path: Path) -> set[str]:
-    """What is imported when a module loads, type checking aside."""
+    """Modules imported when a module is loaded, without those under TYPE_CHECKING."""
     loaded = ast.parse(path.read_text()).body
     return {
         *(alias.name for node in loaded if isinstance(node, ast.Import) for alias in node.names),

@@ -1,4 +1,4 @@
-"""Ragged rows: a list of arrays in two flat ones."""
+"""`Ragged`: a list of arrays, stored as two flat arrays."""
 
 import tracemalloc
 
@@ -119,4 +119,4 @@ def test_taking_some_rows_touches_no_others():
     finally:
         tracemalloc.stop()
     assert len(taken) == len(chosen) and len(taken.values) == 3 * len(chosen)
-    assert most < 1000 * len(chosen)  # whatever is computed for all rows takes a byte of each
+    assert most < 1000 * len(chosen)  # an array over all rows takes at least a byte per row

@@ -38,7 +38,7 @@ _OTHER_WAYS = (
 
 @dataclass(frozen=True)
 class _Data:
-    """What is measured: some splits of a store, or nothing."""
+    """Splits of a store to measure on; empty without a store."""
 
     store: Path | None
     splits: Sequence[Split]
@@ -48,32 +48,32 @@ def channels(
     store: Annotated[
         Path | None,
         typer.Argument(
-            help="A store to measure on, and to list the saved ones of.", metavar="STORE"
+            help="Store to measure on, whose saved selections are listed too.", metavar="STORE"
         ),
     ] = None,
     split: Annotated[
-        str | None, typer.Option(help="Measure on this split only.", metavar="S")
+        str | None, typer.Option(help="Split to measure on; all by default.", metavar="S")
     ] = None,
     selection: Annotated[
         str | None,
         typer.Option(
             "--channels",
-            help="List the channels of one: a published one (square-24), a rule (triangle-12), "
-            "channels (y_0_0,cb_0_0), a count, a saved name or a .json file.",
+            help="Selection to list the channels of: a published one (square-24), a rule "
+            "(triangle-12), channels (y_0_0,cb_0_0), a count, a saved name or a .json file.",
             metavar="SEL",
         ),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """List selections of channels, and the bytes that they take in a store.
+    """List selections of channels, and their size in a store.
 
-    Without a store the published ones and the rules; with one also those saved in it, their bytes
-    an image, measured, and how many ranges of a shard are read.
+    Without a store: published selections and rules. With a store: also those saved in it, with the
+    measured bytes per image and the number of ranges read from a shard.
 
     Example: freqprep channels photos.zarr --channels square-24
     """
     if store is None and split is not None:
-        raise UsageError(f"--split {split} of no store", "name the store as well")
+        raise UsageError(f"--split {split} needs a store", "name the store as well")
     data = _opened(store, split)
     if selection is not None:
         (cost,) = selection_costs([_selected(selection, data, split)], data.splits)
@@ -115,7 +115,7 @@ def _opened(store: Path | None, split: str | None) -> _Data:
 
 
 def _selected(text: str, data: _Data, split: str | None) -> Selection:
-    """The selection asked for; a count is of one split, a saved name of any."""
+    """The selection of --channels; a count needs a single split."""
     if data.store is not None and text.strip().isdecimal():
         return select(text, open_store(data.store).only(split))
     return select(text, data.splits[0] if data.splits else None)
@@ -166,7 +166,7 @@ def _table(costs: Sequence[SelectionCost], saved: Sequence[str]) -> str:
 
 
 def _one(cost: SelectionCost) -> str:
-    """One selection: its numbers, where its channels are among the frequencies, their names."""
+    """One selection: its size, a map of its channels, their names."""
     lines = [
         f"{shortened(cost.selection.name, 60)}: {plural(len(cost.selection), 'channel')}",
         f"  Y + Cb + Cr  {_components(cost)}",

@@ -22,7 +22,7 @@ from freqprep.store.summary import SplitSummary
 from freqprep.text.quantities import plural
 from freqprep.text.quantities import size as size_text
 from freqprep_cli.options import one_of
-from freqprep_cli.output import place, print_json
+from freqprep_cli.output import print_json, shown_path
 from freqprep_cli.summary_text import describe, describe_estimate
 
 EXIT_TOO_MANY_REJECTS = 3
@@ -210,7 +210,7 @@ def _print_summaries(
             typer.echo(describe(summary))
     for name, summary in summaries.items():
         if summary.rejected:
-            where = place(rejects_path(store, name))
+            where = shown_path(rejects_path(store, name))
             rejects = plural(summary.rejected, "rejected image")
             typer.echo(f"{rejects} of {name}: see {where}", err=True)
     return rejected

@@ -27,7 +27,7 @@ def info(
         typer.Option("--json", help="Print as JSON, with all classes and all rejected images."),
     ] = False,
 ) -> None:
-    """Say what is in a store: counts, classes, objects, bytes, fidelity, rejected images.
+    """Summarize a store: counts, classes, objects, bytes, fidelity, rejected images.
 
     Example: freqprep info photos.zarr
     """
@@ -60,14 +60,14 @@ def info(
         )
         return
     for name, selection in saved.items():
-        typer.echo(f"selection {name}: {_made(selection)}")
+        typer.echo(f"selection {name}: {_origin(selection)}")
     for where, what in damaged:
         typer.echo(on_one_line(f"problem: {where} {what}"))
     _print_unfinished(opened)
 
 
 def _print_images(rejects: list[dict[str, Any]], noted: list[dict[str, Any]]) -> None:
-    """The first images that were rejected, and the first that were converted with a remark."""
+    """Print the first rejected images, and the first converted ones with a note."""
     for reject in rejects[:_REJECTS_SHOWN]:
         key, size = shortened(ascii(reject["key"]), _KEY_ROOM), f"{reject['bytes']:,} bytes"
         why = f"{reject['reason']}: {reject['detail']}"
@@ -91,7 +91,7 @@ def _print_unfinished(store: Store) -> None:
         typer.echo("the store has no finished split")
 
 
-def _made(selection: dict[str, Any]) -> str:
+def _origin(selection: dict[str, Any]) -> str:
     count = plural(len(selection["channels"]), "channel")
     score = selection["made_from"].get("by")
     return f"{count} by {shortened(ascii(score), _KEY_ROOM)}" if isinstance(score, str) else count

@@ -1,4 +1,4 @@
-"""How the commands print: JSON alone on stdout, shares and paths for people."""
+"""Output of the commands: JSON documents, and paths for people."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import typer
 
 
 def print_json(document: dict[str, Any]) -> None:
-    """One JSON object on stdout; names that are not text appear escaped."""
+    """Print a JSON object on stdout; names that are not valid text appear escaped."""
     typer.echo(json.dumps(document, indent=2, allow_nan=False))
 
 
-def place(path: Path) -> str:
-    """A path as one would type it here."""
+def shown_path(path: Path) -> str:
+    """Return a path relative to the current folder if it is inside."""
     here = Path.cwd()
     return str(path.relative_to(here) if path.is_relative_to(here) else path)

@@ -32,8 +32,8 @@ def show(
     channels: Annotated[
         str,
         typer.Option(
-            help="Selection to rebuild from: a published one (square-24), channels (y_0_0,cb_0_0), "
-            "a count, a saved name or a .json file."
+            help="Selection to reconstruct from: a published one (square-24), channels "
+            "(y_0_0,cb_0_0), a count, a saved name or a .json file."
         ),
     ] = "all",
     output: Annotated[
@@ -41,22 +41,20 @@ def show(
         typer.Option(
             "--output",
             "-o",
-            help=f"Picture to write, in the format that its name says: {', '.join(FORMATS)}.",
+            help=f"Picture to write, in the format of its suffix: {', '.join(FORMATS)}.",
             metavar="FILE",
         ),
     ] = Path("row.png"),
     sheet: Annotated[
         Path | None,
-        typer.Option(help="Also write the chosen channels as a contact sheet.", metavar="FILE"),
+        typer.Option(help="Contact sheet of the chosen channels to write as well.", metavar="FILE"),
     ] = None,
-    plain: Annotated[
-        bool, typer.Option("--plain", help="Leave out the annotated objects that a split has.")
-    ] = False,
+    plain: Annotated[bool, typer.Option("--plain", help="Do not draw annotated objects.")] = False,
     overwrite: Overwrite = False,
 ) -> None:
-    """Rebuild one image from any channels, as a picture file.
+    """Reconstruct one image from a selection of channels, as a picture file.
 
-    Boxes, class names and masks of its annotated objects are drawn on it, crowds hatched.
+    Boxes, class names and masks of annotated objects are drawn on it, crowds hatched.
 
     Example: freqprep show photos.zarr 0 --channels square-24 -o row.png --sheet channels.png
     """
@@ -92,7 +90,7 @@ def show(
 
 
 def _with_objects(picture: np.ndarray, split: Split, mine: slice) -> np.ndarray:
-    """The picture with its annotated objects drawn on it."""
+    """Draw the annotated objects of a row on its picture."""
     objects, names = split.objects, split.attributes.class_names
     size = (picture.shape[0], picture.shape[1])
     crowd, labels = objects.iscrowd[mine], objects.label[mine]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +14,7 @@ from freqprep.importance.choice import BEST
 from freqprep.importance.network_judge import NETWORK_SCORES
 from freqprep.importance.ranking import BYTES, SCORES
 from freqprep.importance.request import StatsRequest, compute_stats, other_split
-from freqprep.importance.result import made_from, to_document
+from freqprep.importance.result import StatsResult, made_from, to_document
 from freqprep.progress import say
 from freqprep.report import PLOT_FILES, write_plots, write_report
 from freqprep.report.style import check_matplotlib
@@ -21,6 +22,7 @@ from freqprep.spectrum.channels import Selection
 from freqprep.store.reader import open_store
 from freqprep.store.selection_file import SUFFIX
 from freqprep.store.selections import check_name, save_selection, saved_file, write_selection
+from freqprep.store.split import Split
 from freqprep.store.targets import check_folder, check_targets, refuse_replacing
 from freqprep_cli.command_line import selection_names
 from freqprep_cli.options import Overwrite
@@ -31,7 +33,7 @@ _CHOICE, _OUTPUT = "Choice of channels", "Output"
 
 
 def score_names() -> list[str]:
-    """What `--by` takes, for the shell to complete."""
+    """Values of `--by`, for shell completion."""
     return [*SCORES, BYTES, *NETWORK_SCORES, BEST]
 
 
@@ -41,19 +43,21 @@ def stats(
         str | None, typer.Option(help="Split; needed where there are several.", metavar="S")
     ] = None,
     jobs: Annotated[
-        int | None, typer.Option(help="Worker processes; one a core.", metavar="N", min=1)
+        int | None,
+        typer.Option(help="Worker processes; one per core by default.", metavar="N", min=1),
     ] = None,
     top: Annotated[
         int,
-        typer.Option(help="Choose at most so many channels.", metavar="N", rich_help_panel=_CHOICE),
+        typer.Option(
+            help="Number of channels to choose, at most.", metavar="N", rich_help_panel=_CHOICE
+        ),
     ] = DEFAULT_TOP,
     by: Annotated[
         str,
         typer.Option(
             help=f"Score to choose by: {', '.join((*SCORES, BYTES))}; with --network "
             f"{' or '.join(NETWORK_SCORES)}; or best: visible within the bytes of the published "
-            "selection of as many channels or, with --network, the candidate that the network does "
-            "best on.",
+            "selection of the same size or, with --network, the candidate of the lowest loss.",
             metavar="SCORE",
             autocompletion=score_names,
             rich_help_panel=_CHOICE,
@@ -62,8 +66,8 @@ def stats(
     budget: Annotated[
         str | None,
         typer.Option(
-            help="Most bytes that the chosen channels may take: 20KB/image, 60GB for all images, "
-            "or a selection that they shall not exceed.",
+            help="Largest size of the chosen channels: 20KB/image, 60GB for all images, or a "
+            "selection whose size is the limit.",
             metavar="BYTES",
             autocompletion=selection_names,
             rich_help_panel=_CHOICE,
@@ -72,8 +76,8 @@ def stats(
     network: Annotated[
         Path | None,
         typer.Option(
-            help="A trained RGB network (.npz, .pt, .pth of torchvision's mobilenet_v2 or "
-            "resnet50) to judge selections by.",
+            help="Trained RGB network to evaluate selections with (.npz, .pt, .pth of "
+            "torchvision's mobilenet_v2 or resnet50).",
             metavar="FILE",
             rich_help_panel=_CHOICE,
         ),
@@ -81,19 +85,22 @@ def stats(
     sample: Annotated[
         int,
         typer.Option(
-            help="Images that the network is shown.", metavar="N", min=1, rich_help_panel=_CHOICE
+            help="Number of images to evaluate the network on.",
+            metavar="N",
+            min=1,
+            rich_help_panel=_CHOICE,
         ),
     ] = 200,
     scores: Annotated[
         Path | None,
         typer.Option(
-            help="One more score, from a JSON file.", metavar="FILE", rich_help_panel=_CHOICE
+            help="JSON file of an additional score.", metavar="FILE", rich_help_panel=_CHOICE
         ),
     ] = None,
     compare: Annotated[
         str | None,
         typer.Option(
-            help="Compare channel by channel with another split, or with another store.",
+            help="Compare each channel with another split, or with another store.",
             metavar="OTHER",
             rich_help_panel=_OUTPUT,
         ),
@@ -101,7 +108,7 @@ def stats(
     save: Annotated[
         str | None,
         typer.Option(
-            help="Save the chosen channels in the store by this name.",
+            help="Save the chosen channels in the store under this name.",
             metavar="NAME",
             rich_help_panel=_OUTPUT,
         ),
@@ -111,7 +118,7 @@ def stats(
         typer.Option(
             "--output",
             "-o",
-            help="Save them as a JSON file.",
+            help="Save the chosen channels as a JSON file.",
             metavar="FILE",
             rich_help_panel=_OUTPUT,
         ),
@@ -119,7 +126,7 @@ def stats(
     report: Annotated[
         Path | None,
         typer.Option(
-            help="Write a report to look at, one HTML file.",
+            help="Write a report as a single HTML file.",
             metavar="FILE",
             rich_help_panel=_OUTPUT,
         ),
@@ -127,7 +134,9 @@ def stats(
     plots: Annotated[
         Path | None,
         typer.Option(
-            help="Write its figures as PNG files.", metavar="DIR", rich_help_panel=_OUTPUT
+            help="Write the figures of the report as PNG files.",
+            metavar="DIR",
+            rich_help_panel=_OUTPUT,
         ),
     ] = None,
     overwrite: Overwrite = False,
@@ -135,44 +144,67 @@ def stats(
         bool, typer.Option("--json", help="Print the result as JSON.", rich_help_panel=_OUTPUT)
     ] = False,
 ) -> None:
-    """Say which frequency channels matter, and choose the few worth training on.
+    """Rank the frequency channels of a split, and choose the few worth training on.
 
     Example: freqprep stats photos.zarr --split train --top 24 --report report.html
     """
-    if save is not None:
-        check_name(save)
-    _check_plots(plots, overwrite)
-    if output is not None and output.suffix != SUFFIX:
-        raise UsageError(f"a saved selection ends in {SUFFIX}, not {output}", "choose another name")
-    saved = None if save is None else saved_file(store, save)
-    check_targets((output, report, saved), overwrite)
-    if report is not None or plots is not None:
-        check_matplotlib()
+    files = _Files(store, save, output, report, plots)
+    files.check(overwrite)
     opened = open_store(store)
     chosen_split = opened.only(split)
     other = None if compare is None else other_split(opened, chosen_split, compare)
     request = StatsRequest(top, by, budget, network, sample, scores)
     result = compute_stats(chosen_split, request, other, jobs)
-    indices = result.choice.selection.indices
-    if report is not None:
-        write_report(result, chosen_split, report)
-        say(f"report: {report}")
-    if plots is not None:
-        say(f"plots: {len(write_plots(result, chosen_split, plots))} files in {plots}")
-    if output is not None:
-        write_selection(output, Selection(indices, output.stem), made_from(result))
-        say(f"saved: {output}")
-    if save is not None:
-        path = save_selection(store, Selection(indices, save), made_from(result))
-        say(f"saved as {save}: {path}")
+    files.write(result, chosen_split)
     if json:
         print_json(to_document(result))
     else:
         typer.echo(describe(result))
 
 
+@dataclass(frozen=True)
+class _Files:
+    """Files that the command writes, each if its option is given."""
+
+    store: Path
+    save: str | None
+    output: Path | None
+    report: Path | None
+    plots: Path | None
+
+    def check(self, overwrite: bool) -> None:
+        """Refuse what could not be written, before the pass over the split."""
+        if self.save is not None:
+            check_name(self.save)
+        _check_plots(self.plots, overwrite)
+        if self.output is not None and self.output.suffix != SUFFIX:
+            raise UsageError(
+                f"a saved selection ends in {SUFFIX}, not {self.output}", "choose another name"
+            )
+        saved = None if self.save is None else saved_file(self.store, self.save)
+        check_targets((self.output, self.report, saved), overwrite)
+        if self.report is not None or self.plots is not None:
+            check_matplotlib()
+
+    def write(self, result: StatsResult, split: Split) -> None:
+        """Write the files, and print their paths on stderr."""
+        indices = result.choice.selection.indices
+        if self.report is not None:
+            write_report(result, split, self.report)
+            say(f"report: {self.report}")
+        if self.plots is not None:
+            written = write_plots(result, split, self.plots)
+            say(f"plots: {len(written)} files in {self.plots}")
+        if self.output is not None:
+            write_selection(self.output, Selection(indices, self.output.stem), made_from(result))
+            say(f"saved: {self.output}")
+        if self.save is not None:
+            path = save_selection(self.store, Selection(indices, self.save), made_from(result))
+            say(f"saved as {self.save}: {path}")
+
+
 def _check_plots(plots: Path | None, overwrite: bool) -> None:
-    """Refuse before the pass a folder that could not hold the figures after it."""
+    """Refuse a folder that cannot hold the figures."""
     if plots is None:
         return
     check_folder(plots, "plots")

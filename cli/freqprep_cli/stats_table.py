@@ -1,4 +1,4 @@
-"""How ``freqprep stats`` prints what it found."""
+"""Text output of ``freqprep stats``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _WIDEST_SCORE = 18
 
 
 def describe(result: StatsResult) -> str:
-    """All of it as text."""
+    """Return a result as text."""
     parts = [
         _head(result),
         _ranking(result),
@@ -74,7 +74,7 @@ def _ranking(result: StatsResult) -> str:
 
 
 def _digits(value: float, digits: int) -> str:
-    """A number of so many digits, its exponent without a sign or zeros it could do without."""
+    """A number with significant digits, its exponent without a plus sign and leading zeros."""
     mantissa, _, exponent = f"{value:.{digits}g}".partition("e")
     return f"{mantissa}e{int(exponent)}" if exponent else mantissa
 
@@ -100,7 +100,7 @@ def _chosen(result: StatsResult) -> str:
 
 
 def _candidates(result: StatsResult) -> str:
-    """What the other scores and rules would choose, and the published lists."""
+    """Table of the candidates and the published lists."""
     choice = result.choice
     listed = {frozenset(candidate.indices) for candidate in choice.candidates}
     others = [published(name) for name in PUBLISHED]

@@ -1,4 +1,4 @@
-"""How ``convert``, its dry run and ``info`` print the numbers of a split."""
+"""Text output of ``convert``, its dry run and ``info``: the numbers of a split."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Rows = list[tuple[str, str]]
 
 
 def describe(summary: SplitSummary) -> str:
-    """A split's numbers for people."""
+    """Return the summary of a split as text."""
     valid, rejected = f"{summary.valid:,} valid", f"{summary.rejected:,} rejected"
     source = size_text(summary.source_bytes_per_image)
     stored, published = summary.stored_bytes_per_image, summary.published_24_bytes_per_image
@@ -47,7 +47,7 @@ def describe(summary: SplitSummary) -> str:
 
 
 def describe_estimate(estimate: Estimate, workers: int) -> str:
-    """A dry run's numbers of a split for people."""
+    """Return the estimate of a dry run as text."""
     jobs = plural(min(workers, estimate.shards), "job")
     store, source = size_text(estimate.stored_bytes), size_text(estimate.source_bytes)
     ratio = f"{estimate.stored_bytes / max(estimate.source_bytes, 1):.2f}x the source's {source}"
@@ -83,7 +83,7 @@ def _object_rows(objects: ObjectCounts | None) -> Rows:
 
 
 def _class_rows(classes: ClassCounts) -> Rows:
-    """How many classes, and how many images or objects each of the largest and smallest has."""
+    """Number of classes, and the number of images or objects in the largest and smallest."""
     each = classes.images if classes.objects is None else classes.objects
     noun = "image" if classes.objects is None else "object"
     unlabelled: Rows = []
@@ -134,7 +134,7 @@ def _against_source(summary: SplitSummary, stored: float) -> str:
 
 
 def _shrunk(count: int, images: int, geometry: Mapping[str, Any]) -> str:
-    """Why a ratio to the source is small, where images were larger than what is stored."""
+    """Number of images larger than what is stored, which makes the store smaller."""
     how = "shrunk" if geometry["kind"] == "fit" else "cut"
     return f"{count:,} of {images:,} {how} to {geometry['size']}" if count else ""
 
@@ -152,7 +152,7 @@ def _psnr(summary: SplitSummary) -> str:
 
 
 def _unique(ids: Sequence[str | int], names: Sequence[str]) -> list[str]:
-    """Names of classes; of those that share one (ImageNet's two cranes) each has its id as well."""
+    """Names of classes, with the id if several share a name, as ImageNet's two cranes do."""
     times = Counter(names)
     return [
         name if times[name] == 1 else f"{name} ({class_id})"

@@ -1,4 +1,4 @@
-"""Objects drawn on a picture: boxes, captions and masks, one colour a class."""
+"""Drawing of objects on a picture: boxes, captions and masks, one colour per class."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 _TINT = 0.45
-"""Share of the colour in a mask's pixels."""
+"""Opacity of masks."""
 
 _HUE_STEP = 0.618034
-"""Of the colour circle, from a class to the next: the golden ratio leaves no two close soon."""
+"""Hue from a class to the next, of 1: by the golden ratio, near classes differ most."""
 
 _SMALLEST_TEXT = 10
 _LONGEST_CAPTION = 60
 _FAR = 1e6
-"""Pixels from the origin at which boxes are cut off, so that nothing overflows."""
+"""Boxes are clipped at this distance from the origin, in pixels, against overflow."""
 
 
 def draw_objects(
@@ -28,24 +28,25 @@ def draw_objects(
     colours: np.ndarray,
     crowd: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Draw objects: masks translucent with an outline, boxes, and captions on top.
+    """Draw objects on a picture: outlined translucent masks, boxes, and captions on top.
 
-    Large objects are drawn first. Lines and text grow with the picture. What lies outside the
-    picture is not drawn; captions are kept inside and, where there is room, off one another.
+    Large objects are drawn first. Lines and text scale with the picture. Parts outside the picture
+    are clipped; captions stay inside and, if there is room, do not overlap.
 
     Parameters
     ----------
     picture : ndarray of uint8, shape (h, w, 3)
         RGB.
     boxes : ndarray of float, shape (k, 4)
-        x, y, width and height in the picture's pixels, finite.
+        x, y, width and height in pixels of the picture, finite.
     captions : sequence of str
-        Of each object; any text. Empty = none.
+        Caption of each object, any text; empty for none.
     masks : sequence of (ndarray of bool, shape (h, w), or None), optional
+        Mask of each object, if it has one.
     colours : ndarray of int, shape (k,)
-        Index of a colour; objects of one class share it.
+        Index of each object's colour, usually its class.
     crowd : ndarray of bool, shape (k,), optional
-        These are groups of objects: their masks are hatched and their boxes dashed.
+        Whether each is a group of objects, with a hatched mask and a dashed box.
 
     Returns
     -------
@@ -55,13 +56,15 @@ def draw_objects(
     Raises
     ------
     ValueError
-        There are not as many of one as of another.
+        The arguments do not have the same length.
     """
     count = len(boxes)
     masks = [None] * count if masks is None else masks
     crowd = np.zeros(count, bool) if crowd is None else crowd
     if not len(captions) == len(masks) == len(colours) == len(crowd) == count:
-        raise ValueError(f"{count} boxes, but not as many captions, masks, colours or crowds")
+        raise ValueError(
+            f"captions, masks, colours and crowd must have one entry per box ({count})"
+        )
     canvas = picture.copy()
     shortest = min(picture.shape[:2])
     line = max(round(shortest / 240), 1)
@@ -101,9 +104,10 @@ def _edges(boxes: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
 
 
 def _stripes(shape: tuple[int, ...], first: tuple[int, int], width: int) -> np.ndarray:
-    """Diagonal stripes that do not depend on where a window of the picture begins."""
+    """Diagonal stripes of the whole picture, as a window sees them."""
     rows, columns = np.ogrid[first[0] : first[0] + shape[0], first[1] : first[1] + shape[1]]
-    return (rows + columns) // width % 2 == 0
+    stripes: np.ndarray = (rows + columns) // width % 2 == 0
+    return stripes
 
 
 def _tint(
@@ -155,19 +159,19 @@ class _Captions:
         long = round(self._draw.textlength(caption, self._font)) + 2 * self._margin
         left = min(max(x, 0), width - long)
         tops = [y - self._height, y, bottom - self._height, bottom]
-        places = [
+        positions = [
             (left, top, left + long, top + self._height)
             for top in (min(max(top, 0), max(height - self._height, 0)) for top in tops)
         ]
-        place = next((place for place in places if self._free(place)), places[0])
-        self._taken.append(place)
-        self._draw.rectangle((*place[:2], place[2] - 1, place[3] - 1), fill=_whole(paint))
+        position = next((position for position in positions if self._free(position)), positions[0])
+        self._taken.append(position)
+        self._draw.rectangle((*position[:2], position[2] - 1, position[3] - 1), fill=_rgb(paint))
         dark = paint @ (0.299, 0.587, 0.114) < 128
-        middle = (place[0] + self._margin, place[1] + self._height / 2)
+        middle = (position[0] + self._margin, position[1] + self._height / 2)
         self._draw.text(middle, caption, "white" if dark else "black", self._font, anchor="lm")
 
     def _fitted(self, caption: str) -> str:
-        """One line of printable text, cut so that it is not wider than the picture."""
+        """One line of printable text, cut to the width of the picture."""
         words = " ".join(caption.split())
         text = "".join(letter if letter.isprintable() else "?" for letter in words)
         room = self._size[0] - 2 * self._margin
@@ -176,8 +180,8 @@ class _Captions:
             shown = shown[:-1]
         return _cut(shown, text) if shown else ""
 
-    def _free(self, place: tuple[int, int, int, int]) -> bool:
-        left, top, right, bottom = place
+    def _free(self, position: tuple[int, int, int, int]) -> bool:
+        left, top, right, bottom = position
         return not any(
             left < other[2] and other[0] < right and top < other[3] and other[1] < bottom
             for other in self._taken
@@ -188,6 +192,6 @@ def _cut(shown: str, text: str) -> str:
     return shown if len(shown) == len(text) else f"{shown}..."
 
 
-def _whole(paint: np.ndarray) -> tuple[int, int, int]:
+def _rgb(paint: np.ndarray) -> tuple[int, int, int]:
     red, green, blue = np.rint(paint).astype(int).tolist()
     return red, green, blue

@@ -1,4 +1,4 @@
-"""Pictures as files of the format that their name says."""
+"""Picture files, in the format of their suffix."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ FORMATS: dict[str, tuple[str, dict[str, Any]]] = {
     ".tiff": ("TIFF", {}),
     ".bmp": ("BMP", {}),
 }
-"""Ending, in lower case -> Pillow's format, and its options. All but JPEG keep every pixel."""
+"""Pillow's format and options by suffix, in lower case. All but JPEG are lossless."""
 
 
 def check_ending(path: Path) -> None:
-    """Refuse a name that does not end as a picture's.
+    """Refuse a suffix that is not a picture format.
 
     Raises
     ------
     UsageError
-        The text lists the endings.
+        The suffix is unknown; the message lists the known ones.
     """
     if path.suffix.lower() not in FORMATS:
         endings = list(FORMATS)
@@ -41,23 +41,25 @@ def check_ending(path: Path) -> None:
 
 
 def write_picture(path: Path, picture: np.ndarray, *, overwrite: bool) -> None:
-    """Write a picture in the format that its name ends in, whole or not at all.
+    """Write a picture in the format of its suffix, completely or not at all.
 
     Parameters
     ----------
     path : Path
+        File to write.
     picture : ndarray of uint8, shape (h, w, 3) or (h, w)
         RGB or grey.
     overwrite : bool
-        Replace a file that is there.
+        Replace an existing file.
 
     Raises
     ------
     UsageError
-        The name ends in no such format, or the format cannot hold so large a picture.
+        The suffix is unknown, or the picture is too large for the format.
     FileExistsError
-        The file is there, and not to be replaced.
+        The file exists, and is not to be replaced.
     DiskFullError
+        There is no space left.
     """
     check_ending(path)
     name, options = FORMATS[path.suffix.lower()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import multiprocessing
 import os
@@ -32,11 +33,14 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 _limiting = threading.Lock()
+_importing = threading.Lock()
+"""Of joblib: its modules import each other, and two threads would meet half of one."""
 
 
 def default_jobs() -> int:
     """Return the number of processor cores that this process may use."""
-    import joblib
+    with _importing:
+        import joblib
 
     return int(joblib.cpu_count())
 
@@ -91,7 +95,8 @@ def _on_one_core(function: Callable[[Task], Result], task: Task) -> Result:
 def _in_processes(
     function: Callable[[Task], Result], tasks: Iterable[Task], jobs: int
 ) -> Iterator[Result]:
-    from joblib.externals.loky.process_executor import TerminatedWorkerError
+    with _importing:
+        from joblib.externals.loky.process_executor import TerminatedWorkerError
 
     pool = _spare.take(jobs)
     call = partial(_in_folder, os.getcwd(), function)
@@ -146,7 +151,8 @@ class _Spare:
 
     def take(self, jobs: int) -> ProcessPoolExecutor:
         """Return a pool of ``jobs`` workers: that kept, if it fits and is alive, or a new one."""
-        from joblib.externals.loky.process_executor import ProcessPoolExecutor
+        with _importing:
+            from joblib.externals.loky.process_executor import ProcessPoolExecutor
 
         with self._lock:
             kept, self._kept = self._kept, None
@@ -167,8 +173,16 @@ class _Spare:
             kept, self._kept = self._kept, (os.getpid(), jobs, pool)
         _end(kept)
 
+    def end(self) -> None:
+        """Let the workers go before the modules that loky needs for it are torn down."""
+        if self._kept is not None and self._kept[0] == os.getpid():
+            with self._lock:
+                kept, self._kept = self._kept, None
+            _end(kept)
+
 
 _spare = _Spare()
+atexit.register(_spare.end)
 
 
 def _end(kept: tuple[int, int, ProcessPoolExecutor] | None) -> None:

@@ -1,4 +1,4 @@
-"""What a split says about its channels: all scores, how stable they are, and what they cost."""
+"""Analysis of a split's channels: all scores, their stability, and the bytes of each channel."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ from freqprep.importance.sums import Sums
 from freqprep.store.split import Split
 
 DEFAULT_SCORE = "visible"
-"""The score that proposed best; docs/which-channels.md says how that was found."""
+"""Score that gave the best selections; docs/which-channels.md has the comparison."""
 
 DEFAULT_TOP = 24
 
 
 @dataclass(frozen=True)
 class Analysis:
-    """What one pass over a split says about its channels.
+    """Scores of the channels of a split, from one pass over it.
 
     Attributes
     ----------
     store, split, content_id : str
     images, rejected, blocks, classes : int
-        Valid images, and their blocks of one component; classes of the split.
+        Numbers of valid images, of rejected images, of blocks of one component, and of classes.
     steps : ndarray of float64, shape (192,)
         Quantization steps, raster order.
     sums : Sums
     channel_bytes : ndarray of float64, shape (192,)
-        Bytes on disk an image of each channel, as measured; raster order.
+        Measured bytes on disk per image of each channel, raster order.
     rankings : dict of str to Ranking
-        By the score's name.
+        Rankings by name of the score.
     unavailable : dict of str to str
-        Scores that this split does not have -> why.
+        Reasons by name of the score, for scores that this split does not have.
     stability : dict of str to Stability
-        By the score's name; scores that the halves of the data do not have are missing.
+        Stability by name of the score, without those that the halves of the data do not have.
     """
 
     store: str
@@ -61,24 +61,24 @@ class Analysis:
 
     @cached_property
     def correlation(self) -> np.ndarray:
-        """Correlation of the channels' activities over images, float64 (192, 192)."""
+        """Correlation of the channels' activities over images, float64 of shape (192, 192)."""
         return correlation(self.sums)
 
     def psnr(self, indices: Iterable[int]) -> float:
-        """PSNR in RGB of images from some channels against all 192; `reconstruction_psnr`."""
+        """Return the PSNR of images from some channels, in dB; see `reconstruction_psnr`."""
         return reconstruction_psnr(self.sums, self.steps, indices)
 
     def bytes_of(self, indices: Iterable[int]) -> float:
-        """Bytes on disk an image of some channels."""
+        """Return the bytes on disk per image of some channels."""
         return float(self.channel_bytes[list(indices)].sum())
 
     def error(self, name: str) -> np.ndarray | None:
-        """Standard errors of a score's values, float64 (192,), or None where there are none."""
+        """Return the standard errors of a score's values, float64 of shape (192,), or None."""
         stability = self.stability.get(name)
         return self.rankings[name].error if stability is None else stability.error
 
     def ranking(self, name: str) -> Ranking:
-        """A ranking by name.
+        """Return a ranking by name.
 
         Raises
         ------
@@ -98,15 +98,19 @@ class Analysis:
 
 
 def analyse(split: Split, top: int = DEFAULT_TOP, jobs: int | None = None) -> Analysis:
-    """Read a split once and rank its channels by every score that it has.
+    """Rank the channels of a split by every score, in one pass over it.
 
     Parameters
     ----------
     split : Split
     top : int
-        Stability is of the choice of so many channels.
+        Number of top channels whose overlap measures stability.
     jobs : int, optional
-        Worker processes; one a core by default.
+        Number of worker processes; one per core by default.
+
+    Returns
+    -------
+    Analysis
 
     Raises
     ------
@@ -115,12 +119,12 @@ def analyse(split: Split, top: int = DEFAULT_TOP, jobs: int | None = None) -> An
     """
     collected = collect(split, jobs)
     sums, steps = collected.sums, split.steps.astype(np.float64)
-    whole = sums.total()
+    total = sums.total()
     rankings: dict[str, Ranking] = {}
     unavailable: dict[str, str] = {}
     for score in SCORES.values():
         try:
-            rankings[score.name] = score.ranking(whole, steps)
+            rankings[score.name] = score.ranking(total, steps)
         except UsageError as error:
             unavailable[score.name] = error.message
     rankings[BYTES] = bytes_ranking(_bytes_an_image(collected))

@@ -23,12 +23,12 @@ from freqprep.store.selections import saved_selections, select
 from freqprep.store.split import Split
 
 BEST = "best"
-"""In place of a score's name: what proposes best."""
+"""Stands for the best selection, in place of a score's name."""
 
 
 @dataclass(frozen=True)
 class NetworkResult:
-    """A trained network's verdict on a selection.
+    """Loss and accuracy of a trained network on images from a selection.
 
     Attributes
     ----------
@@ -48,14 +48,14 @@ class NetworkResult:
 
 @dataclass(frozen=True)
 class Budget:
-    """Most that the chosen channels may take.
+    """Size limit of the chosen channels.
 
     Attributes
     ----------
     limit : float
-        Bytes on disk an image; infinite where there is no limit.
+        Bytes on disk per image; infinite without a limit.
     name : str
-        How it was asked for: an amount, or the selection whose bytes it is.
+        The budget as given: an amount, or the name of a selection.
     """
 
     limit: float = math.inf
@@ -64,13 +64,13 @@ class Budget:
 
 @dataclass(frozen=True)
 class ParsedBudget:
-    """A budget as the user wrote it: bytes an image, or a selection that must not be exceeded."""
+    """Budget as the user gave it: bytes per image, or a selection whose size is the limit."""
 
     name: str
     limit: float | Selection
 
     def resolve(self, analysis: Analysis) -> Budget:
-        """Return the budget in bytes an image."""
+        """Return the budget in bytes per image."""
         if isinstance(self.limit, Selection):
             return Budget(analysis.bytes_of(self.limit.indices), self.name)
         return Budget(self.limit, self.name)
@@ -78,21 +78,21 @@ class ParsedBudget:
 
 @dataclass(frozen=True)
 class Choice:
-    """The chosen channels, and what they were chosen from.
+    """Chosen channels, and the candidates they were chosen from.
 
     Attributes
     ----------
     by : str
-        The score that the selection was made by, or the candidate that was the best.
+        Name of the score that ranked the channels, or of the best candidate.
     ranking : Ranking
-        The channels in the order of that score; of the default one for other candidates.
+        Ranking by that score, or by the default score for other candidates.
     selection : Selection
     budget : Budget
     candidates : tuple of Selection
-        What each score, each rule and each published list gives within the count and the budget;
-        named after it.
+        Selection of each score, each rule and each published list within the count and the
+        budget, named after it.
     network_results : tuple of NetworkResult
-        The network's verdict on each candidate; empty without a network.
+        Result of each candidate; empty without a network.
     """
 
     by: str
@@ -107,15 +107,29 @@ Judge = Callable[[Sequence[Selection]], tuple[NetworkResult, ...]]
 
 
 def parse_budget(split: Split, top: int, by: str, budget: str | None) -> ParsedBudget:
-    """What the user's words for a budget mean, before any channel's bytes are known.
+    """Parse a budget, before the bytes of the channels are known.
 
-    Without words there is no limit; but the best (`BEST`) of as many channels as a published
-    selection has shall not cost more than that, or the two could not be compared.
+    By default there is no limit, except for `BEST` with the count of a published selection: its
+    size is then the limit, so that the two can be compared.
+
+    Parameters
+    ----------
+    split : Split
+    top : int
+        Number of channels to choose, at most.
+    by : str
+        Name of a score, or `BEST`.
+    budget : str or None
+        An amount (see `proposal.parse_amount`), or a selection whose size is the limit.
+
+    Returns
+    -------
+    ParsedBudget
 
     Raises
     ------
     UsageError
-        The words are neither an amount nor a selection.
+        The budget is neither an amount nor a selection.
     """
     if budget is None:
         same = [name for name in PUBLISHED if len(published(name)) == top]
@@ -137,24 +151,28 @@ def parse_budget(split: Split, top: int, by: str, budget: str | None) -> ParsedB
 def choose(
     analysis: Analysis, top: int, by: str, budget: Budget, judge: Judge | None = None
 ) -> Choice:
-    """Choose channels.
+    """Choose channels by a score, or the best of the candidates.
 
     Parameters
     ----------
     analysis : Analysis
     top : int
-        At most so many channels, 1..192.
+        Number of channels to choose, at most; 1..192.
     by : str
-        A score, or `BEST`: with a judge the candidate with the least loss, else
+        Name of a score, or `BEST`: with a judge the candidate of the lowest loss, else
         `analysis.DEFAULT_SCORE`.
     budget : Budget
     judge : callable, optional
-        A trained network: selections to verdicts.
+        Function from selections to network results.
+
+    Returns
+    -------
+    Choice
 
     Raises
     ------
     UsageError
-        Unknown score, wrong count, or a budget that holds no channel.
+        The score is unknown, the count out of range, or the budget too small for any channel.
     """
     score = DEFAULT_SCORE if by == BEST else by
     ranking = analysis.ranking(score)
@@ -169,10 +187,22 @@ def choose(
 
 
 def candidate_selections(analysis: Analysis, top: int, limit: float) -> tuple[Selection, ...]:
-    """What each score, each rule and each published list gives within a count and a budget.
+    """Return the selection of each score, each rule and each published list within limits.
 
-    Selections of the same channels appear once, under their first name; a list or a rule that
-    costs too much not at all.
+    Selections of the same channels appear once, under their first name. Lists and rules above the
+    limits are left out.
+
+    Parameters
+    ----------
+    analysis : Analysis
+    top : int
+        Number of channels, at most.
+    limit : float
+        Bytes on disk per image, at most.
+
+    Returns
+    -------
+    tuple of Selection
     """
     cost = analysis.channel_bytes
     filled = {
@@ -191,9 +221,9 @@ def candidate_selections(analysis: Analysis, top: int, limit: float) -> tuple[Se
 
 
 def rules(top: int) -> list[Selection]:
-    """Square, triangle and zigzag selections with different shares of chroma.
+    """Return square, triangle and zigzag selections with different shares of chroma.
 
-    Triangles and zigzags have ``top`` channels, squares the most that are not more.
+    Triangles and zigzags have ``top`` channels, squares as many as fit.
     """
     squares = [
         square_split(min(math.isqrt(top - 2 * side**2), BLOCK), side)

@@ -1,4 +1,4 @@
-"""The one pass over a split: shards in parallel, counts merged as they come."""
+"""Pass over a split: shards are counted in parallel, and the counts merged as they come."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from freqprep.store.split import Split
 
 @dataclass(frozen=True)
 class Collected:
-    """The result of a pass.
+    """Result of a pass over a split.
 
     Attributes
     ----------
     sums : Sums
     chunk_bytes : ndarray of int64, shape (192,)
-        Bytes on disk of each channel over the split, raster order.
+        Bytes on disk of each channel in the whole split, raster order.
     """
 
     sums: Sums
@@ -39,21 +39,25 @@ class Collected:
 
 
 def collect(split: Split, jobs: int | None = None) -> Collected:
-    """Read a split once and sum it up.
+    """Read a split once, and collect the sums of its channels.
 
     A worker holds one shard of codes (about 100 MB at a 64x64 grid); the sums take 24 MB and
-    ``100 KB * classes``, however many images there are.
+    ``100 KB * classes``, for any number of images.
 
     Parameters
     ----------
     split : Split
     jobs : int, optional
-        Worker processes; one a core by default.
+        Number of worker processes; one per core by default.
+
+    Returns
+    -------
+    Collected
 
     Raises
     ------
     StoreError
-        The split has no valid image.
+        The split has no valid images.
     CorruptStoreError
         Its codes do not add up to the moments stored with it.
     """
@@ -83,7 +87,7 @@ def _tasks(split: Split) -> Iterator[CountTask]:
 
 
 def shard_rows(split: Split, shard: int) -> ShardRows:
-    """What the sums need of a shard's rows."""
+    """Read the properties of a shard's rows that the sums need."""
     rows = rows_of(len(split), shard)
     steps = split.steps.astype(np.float64)
     moments = split.moments
@@ -99,7 +103,7 @@ def shard_rows(split: Split, shard: int) -> ShardRows:
 
 
 def _check(split: Split, sums: Sums) -> None:
-    """The histogram knows the moments again: they were stored at conversion."""
+    """Refuse a split whose histogram contradicts the moments stored at conversion."""
     largest = LARGEST_CODE[split.attributes.encoding.precision]
     codes = np.arange(-largest, largest)
     histogram = sums.histogram.sum(axis=0)

@@ -1,4 +1,4 @@
-"""How far the channels of one split differ from those of another."""
+"""Drift: differences between the channels of two splits."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _LARGEST_LEVEL = 30.0
 
 @dataclass(frozen=True)
 class Drift:
-    """The channels of a split against those of another; raster order.
+    """Differences between the channels of a split and of another one; raster order.
 
     Attributes
     ----------
     other : str
-        The other split.
+        Store and name of the other split.
     by : str
-        The score that ranks both.
+        Score that ranks both.
     level : ndarray of float64, shape (192,)
         Energy of the other over the energy here, dB, within +-30; 0 where both are below the
         error of rounding, ``step**2 / 12``.
@@ -55,15 +55,19 @@ class Drift:
 
 
 def compute_drift(here: Analysis, there: Analysis, by: str, top: int) -> Drift:
-    """Compare two splits, channel by channel.
+    """Compare the channels of two splits.
 
     Parameters
     ----------
     here, there : Analysis
     by : str
-        Score whose ranks are compared; both need it.
+        Score whose ranks are compared.
     top : int
-        Overlap is of the choice of so many channels.
+        Number of top channels whose overlap is measured.
+
+    Returns
+    -------
+    Drift
 
     Raises
     ------
@@ -100,14 +104,18 @@ def _level(here: np.ndarray, there: np.ndarray, rounding: np.ndarray) -> np.ndar
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = 10 * np.log10(there / here)
     ratio[np.maximum(here, there) < rounding] = 0
-    return np.clip(np.nan_to_num(ratio, nan=0.0), -_LARGEST_LEVEL, _LARGEST_LEVEL)
+    level: np.ndarray = np.clip(np.nan_to_num(ratio, nan=0.0), -_LARGEST_LEVEL, _LARGEST_LEVEL)
+    return level
 
 
 def _standard_errors(here: Analysis, there: Analysis, difference: np.ndarray) -> np.ndarray | None:
     if _ENERGY not in here.stability or _ENERGY not in there.stability:
         return None
     error = np.hypot(here.stability[_ENERGY].error, there.stability[_ENERGY].error)
-    return np.divide(difference, error, out=np.zeros_like(difference), where=error > 0)
+    errors: np.ndarray = np.divide(
+        difference, error, out=np.zeros_like(difference), where=error > 0
+    )
+    return errors
 
 
 def _divergence(here: Analysis, there: Analysis) -> np.ndarray | None:
@@ -118,4 +126,5 @@ def _divergence(here: Analysis, there: Analysis) -> np.ndarray | None:
         histogram = analysis.sums.histogram.sum(axis=0)
         shares.append(histogram / histogram.sum(axis=1, keepdims=True))
     middle = shannon((shares[0] + shares[1]) / 2)
-    return np.maximum(middle - (shannon(shares[0]) + shannon(shares[1])) / 2, 0)
+    bits: np.ndarray = np.maximum(middle - (shannon(shares[0]) + shannon(shares[1])) / 2, 0)
+    return bits

@@ -1,4 +1,4 @@
-"""How good an image is from some of its channels: PSNR in RGB, and who improves it most.
+"""PSNR in RGB of images from some channels, and the gain of each channel in it.
 
 The transform is orthonormal, so the squared error of an image that lacks some channels follows
 from the mean products of the coefficients it lacks, those of Y, Cb and Cr at the same frequency
@@ -23,12 +23,12 @@ _SAMPLES = len(COMPONENTS) * FREQUENCIES
 
 
 def error_products(sums: Sums, steps: np.ndarray) -> np.ndarray:
-    """What the lack of two components' coefficients at one frequency adds to the squared error.
+    """Compute what two missing components at one frequency add to the squared error.
 
     Returns
     -------
     ndarray of float64, shape (64, 3, 3)
-        Per red, green or blue sample. The mean squared error of an image that lacks a set of
+        Mean per red, green or blue sample. The mean squared error of an image that lacks some
         channels is the sum of the entries with both components lacking.
     """
     products = np.zeros((FREQUENCIES, 3, 3))
@@ -39,11 +39,12 @@ def error_products(sums: Sums, steps: np.ndarray) -> np.ndarray:
         products[:, c, c] = squares[c] * scale[:, c] ** 2
     for pair, (a, b) in enumerate(CROSS):
         products[:, a, b] = products[:, b, a] = cross[:, pair] * scale[:, a] * scale[:, b]
-    return products * rgb_gram() / (max(int(sums.blocks.sum()), 1) * _SAMPLES)
+    error: np.ndarray = products * rgb_gram() / (max(int(sums.blocks.sum()), 1) * _SAMPLES)
+    return error
 
 
 def reconstruction_psnr(sums: Sums, steps: np.ndarray, chosen: Iterable[int]) -> float:
-    """PSNR in RGB of an image made of some channels, against the image of all 192.
+    """Compute the PSNR in RGB of images from some channels, against images from all 192.
 
     Parameters
     ----------
@@ -55,7 +56,7 @@ def reconstruction_psnr(sums: Sums, steps: np.ndarray, chosen: Iterable[int]) ->
     Returns
     -------
     float
-        dB, of the squared error over all images; infinite for all channels.
+        PSNR of the mean squared error over all images, dB; infinite for all channels.
     """
     products = error_products(sums, steps)
     lacking = np.ones(CHANNELS, bool)
@@ -66,18 +67,18 @@ def reconstruction_psnr(sums: Sums, steps: np.ndarray, chosen: Iterable[int]) ->
 
 
 def greedy_gain(sums: Sums, steps: np.ndarray) -> tuple[np.ndarray, tuple[int, ...]]:
-    """Channels in the order in which they improve the image most, and by how many dB each.
+    """Order channels by forward selection on the squared error in RGB.
 
-    Forward selection: from grey, each time the channel that lowers the squared error in RGB most.
-    Its gain is ``10 log10(error before / error after)``, where both errors include what no channel
-    can repair, the rounding of the codes: ``step**2 / 12`` each (uniform quantization).
+    From grey, each step adds the channel that lowers the error most. Its gain is
+    ``10 log10(error before / error after)``, where both errors include the rounding of the codes,
+    which no channel can repair: ``step**2 / 12`` each (uniform quantization).
 
     Returns
     -------
     ndarray of float64, shape (192,)
         Gain in dB, raster order.
     tuple of int
-        Raster indices, first the channel chosen first.
+        Raster indices in the order of selection.
     """
     products = error_products(sums, steps)
     rounding = np.repeat(np.diag(rgb_gram()), FREQUENCIES) @ (steps**2 / 12) / _SAMPLES

@@ -1,9 +1,8 @@
-"""What a channel says about the label.
+"""Information of each channel about the label.
 
-For labelled images: how the activity of a channel in an image (`Sums`) depends on its class. For
-detection data: how the magnitude of a coefficient depends on whether an object's box touches its
-block. Shares and bits are corrected for what chance alone would give; small negative results of
-the correction count as 0.
+Labelled images: how a channel's activity in an image (`Sums`) depends on its class. Detection data:
+how the magnitude of a coefficient depends on whether an object's box touches its block. Shares and
+bits are corrected for chance; small negative results of the correction become 0.
 """
 
 from __future__ import annotations
@@ -18,12 +17,12 @@ _TOO_FEW = "a label score needs two classes, and two images of one of them"
 
 
 def check_labels(sums: Sums) -> None:
-    """Raise where there is nothing to tell apart.
+    """Refuse sums in which the label does not vary.
 
     Raises
     ------
     UsageError
-        No labels, one class, one image a class; or boxes that touch no block, or all.
+        There are no labels, one class, or one image per class; or boxes touch no block, or all.
     """
     if has_objects(sums):
         inside, every = sums.object_histogram[:, 0].sum(), sums.blocks.sum()
@@ -42,16 +41,16 @@ def check_labels(sums: Sums) -> None:
 
 
 def has_objects(sums: Sums) -> bool:
-    """Whether boxes were counted."""
-    return sums.object_histogram.shape[-1] > 0
+    """Return whether boxes were counted."""
+    return bool(sums.object_histogram.shape[-1])
 
 
 def label_share(sums: Sums, steps: np.ndarray) -> np.ndarray:
-    """Share of a channel's variance that lies between classes, corrected (Kelley 1935).
+    """Compute the share of a channel's variance between classes, corrected (Kelley 1935).
 
-    ``(SSB - (K - 1) MSW) / SST`` with ``MSW = (SST - SSB) / (n - K)``: of the activities of ``n``
-    images in ``K`` classes; or, with boxes, of ``log2(1 + coefficient**2)`` of the blocks that a
-    box touches and of the others.
+    ``(SSB - (K - 1) MSW) / SST`` with ``MSW = (SST - SSB) / (n - K)`` for the activities of ``n``
+    images in ``K`` classes; with boxes, for ``log2(1 + coefficient**2)`` of the blocks that a box
+    touches and of the others.
 
     Parameters
     ----------
@@ -61,7 +60,7 @@ def label_share(sums: Sums, steps: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray of float64, shape (192,)
-        0..1.
+        Shares, 0..1.
 
     Raises
     ------
@@ -78,11 +77,11 @@ def label_share(sums: Sums, steps: np.ndarray) -> np.ndarray:
 
 
 def label_information(sums: Sums, _: np.ndarray) -> np.ndarray:
-    """Mutual information of a channel and the label, bits, corrected (Miller 1955, Madow).
+    """Compute the mutual information of a channel and the label, in bits, corrected.
 
-    Of an image's class and the level of its activity (`Sums`); or, with boxes, of whether a box
-    touches a block and the magnitude of its code. ``H(class) + H(level) - H(class, level)``, each
-    entropy from shares plus ``(cells that occur - 1) / (2 n ln 2)``.
+    The variables are an image's class and the level of its activity (`Sums`); with boxes, whether a
+    box touches a block and the magnitude of its code. ``H(class) + H(level) - H(class, level)``,
+    each entropy from shares plus ``(cells that occur - 1) / (2 n ln 2)`` (Miller 1955, Madow).
 
     Raises
     ------
@@ -98,11 +97,12 @@ def label_information(sums: Sums, _: np.ndarray) -> np.ndarray:
         joint = sums.class_levels.sum(axis=0)
     joint = joint.transpose(1, 0, 2)  # channel, class, level
     apart = _entropy(joint.sum(axis=2)) + _entropy(joint.sum(axis=1))
-    return np.maximum(apart - _entropy(joint.reshape(len(joint), -1)), 0)
+    bits: np.ndarray = np.maximum(apart - _entropy(joint.reshape(len(joint), -1)), 0)
+    return bits
 
 
 def _share(counts: np.ndarray, totals: np.ndarray, squares: np.ndarray) -> np.ndarray:
-    """Counts (K,), sums (K, 192) and the sum of squares (192,) of all -> corrected share."""
+    """Corrected share from counts (K,), sums (K, 192) and the sum of all squares (192,)."""
     counts, totals = counts[counts > 0], totals[counts > 0]
     images, classes = counts.sum(), len(counts)
     centre = totals.sum(axis=0) ** 2 / images
@@ -125,7 +125,7 @@ def _object_activity(sums: Sums, steps: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 
 def _magnitudes(histogram: np.ndarray) -> np.ndarray:
-    """Counts of codes -> counts of their magnitudes 0 .. largest."""
+    """Counts of the magnitudes 0 .. largest, from counts of codes."""
     largest = histogram.shape[-1] // 2
     folded = np.zeros((len(histogram), largest + 1), np.int64)
     folded[:, :largest] = histogram[:, largest:]
@@ -138,4 +138,5 @@ def _entropy(counts: np.ndarray) -> np.ndarray:
     total = counts.sum(axis=-1, keepdims=True)
     plain = shannon(counts / np.maximum(total, 1))
     occurring = (counts > 0).sum(axis=-1)
-    return plain + (occurring - 1) / (2 * np.maximum(total[..., 0], 1) * np.log(2))
+    bits: np.ndarray = plain + (occurring - 1) / (2 * np.maximum(total[..., 0], 1) * np.log(2))
+    return bits

@@ -1,7 +1,7 @@
-"""What a trained RGB network loses with the channels it does not get.
+"""Evaluate a trained RGB network on images from some of their channels.
 
-The network sees each image as its chosen channels give it: their inverse transform, the valid
-pixels, the short side resized to 256, the central 224 x 224, RGB, clipped (``network_view``).
+Its input is the inverse transform of the chosen channels, the valid pixels, the short side
+resized to 256, the central 224 x 224, RGB, clipped (``network_view``).
 """
 
 from __future__ import annotations
@@ -18,38 +18,39 @@ from freqprep.progress import Progress
 from freqprep.sources.imagenet_labels import class_names
 from freqprep.spectrum import BLOCK, FREQUENCIES
 from freqprep.spectrum.channels import CHANNELS, Selection, channels
-from freqprep.store.split import Rows, Split
+from freqprep.store.rows import Rows
+from freqprep.store.split import Split
 
 if TYPE_CHECKING:
     import torch
 
 BATCH = 25
-"""Images shown to the network at once."""
+"""Largest batch of images."""
 
 _COEFFICIENT_BYTES = 2**28
 
 
 class Network(Protocol):
-    """What is asked of a network; `freqprep.models.rgb.RGBNetwork` is one."""
+    """Protocol of a network; `freqprep.models.rgb.RGBNetwork` is one."""
 
     @property
     def classes(self) -> int:
-        """Length of its answers."""
+        """Number of classes."""
 
     def logits(self, rgb: torch.Tensor, /) -> torch.Tensor:
-        """Float32 (n, 3, 224, 224) in 0..255 -> (n, classes)."""
+        """Map float32 (n, 3, 224, 224) in 0..255 to logits, (n, classes)."""
 
 
 @dataclass(frozen=True)
 class NetworkSample:
-    """Images that a network is asked about.
+    """Images to evaluate a network on.
 
     Attributes
     ----------
     rows : ndarray of int64, shape (n,)
-        Rows of the split, rising.
+        Rows of the split, ascending.
     targets : ndarray of int64, shape (n,)
-        The right answers: indices into the network's classes.
+        Labels, as indices of the network's classes.
     """
 
     rows: np.ndarray
@@ -67,30 +68,34 @@ class NetworkSample:
         images: int = 200,
         seed: int = 0,
     ) -> NetworkSample:
-        """A random sample of valid rows with labels; the same for the same seed.
+        """Draw a random sample of valid rows with labels, the same for the same seed.
 
         Parameters
         ----------
         split : Split
         network : Network
-            With 1000 classes they are ImageNet's, in the order of their wnids, and the split's
-            are found among them; otherwise it has those of the split.
+            Of 1000 classes it is a network of ImageNet's, sorted by wnid, to which the classes
+            of the split are mapped; otherwise its classes are those of the split.
         rows : int, list, range, slice or array, optional
             Sample from these rows only.
         images : int
-            At most so many.
+            Size of the sample, at most.
         seed : int
+
+        Returns
+        -------
+        NetworkSample
 
         Raises
         ------
         UsageError
-            No labels, no valid rows, or classes that the network does not know.
+            The split has no labels, no valid rows, or classes that the network does not know.
         """
         if images < 1:
-            raise UsageError(f"a sample of {images} images", "ask for at least one")
+            raise UsageError(f"a sample must have at least 1 image, got {images}")
         if not split.attributes.class_ids or not (split.labels >= 0).any():
             raise UsageError(
-                f"{split.path} has no labels, without which a network's answers say nothing",
+                f"{split.path} has no labels to evaluate a network with",
                 "use a split of labelled images",
             )
         classes = _class_map(split, network)
@@ -111,15 +116,15 @@ class NetworkSample:
 
 @dataclass(frozen=True)
 class Outcomes:
-    """How a network did with each of several selections.
+    """Losses and hits of a network for each of several selections.
 
     Attributes
     ----------
     selections : tuple of Selection
     cross_entropy : ndarray of float64, shape (selections, images)
-        In nats.
+        Cross-entropy of each image, nats.
     correct : ndarray of bool, shape (selections, images)
-        The right class has the highest answer.
+        Whether the label has the highest logit.
     """
 
     selections: tuple[Selection, ...]
@@ -128,29 +133,31 @@ class Outcomes:
 
     @property
     def loss(self) -> np.ndarray:
-        """Mean cross-entropy of each selection, float64, shape (selections,)."""
-        return self.cross_entropy.mean(axis=1)
+        """Mean cross-entropy of each selection, float64 of shape (selections,)."""
+        loss: np.ndarray = self.cross_entropy.mean(axis=1)
+        return loss
 
     @property
     def accuracy(self) -> np.ndarray:
-        """Share of right answers of each selection, float64 in 0..1, shape (selections,)."""
-        return self.correct.mean(axis=1)
+        """Top-1 accuracy of each selection, float64 of shape (selections,), 0..1."""
+        accuracy: np.ndarray = self.correct.mean(axis=1)
+        return accuracy
 
 
 @dataclass(frozen=True)
 class Removal:
-    """What a network loses when one channel is taken from all 192.
+    """Change of a network's loss and accuracy when one of all 192 channels is removed.
 
     Attributes
     ----------
     loss, accuracy : float
-        With all channels: mean cross-entropy in nats, share of right answers.
+        Mean cross-entropy in nats, and top-1 accuracy, with all channels.
     loss_change : ndarray of float64, shape (192,)
         Mean cross-entropy without the channel, less ``loss``; raster order.
     loss_error : ndarray of float64, shape (192,)
         Standard error of that mean over the images; NaN for one image.
     accuracy_change : ndarray of float64, shape (192,)
-        Share of right answers without the channel, less ``accuracy``.
+        Top-1 accuracy without the channel, less ``accuracy``.
     """
 
     loss: float
@@ -162,18 +169,18 @@ class Removal:
 
 @dataclass(frozen=True)
 class ForwardSelection:
-    """Channels in the order in which a network gains most from them.
+    """Channels in the order in which forward selection added them.
 
     Attributes
     ----------
     start : tuple of int
-        Raster indices that were there before.
+        Raster indices chosen beforehand.
     order : tuple of int
         Raster indices added, first to last.
     losses : tuple of float
-        Mean cross-entropy once each of ``order`` is there, in nats.
+        Mean cross-entropy after each addition, nats.
     accuracies : tuple of float
-        Share of right answers, likewise.
+        Top-1 accuracy after each addition.
     """
 
     start: tuple[int, ...]
@@ -185,16 +192,16 @@ class ForwardSelection:
 def evaluate_selections(
     split: Split, network: Network, sample: NetworkSample, selections: Sequence[Selection]
 ) -> Outcomes:
-    """Cross-entropy and correctness of each image for each selection, in one pass.
+    """Evaluate a network on a sample with each selection, in one pass over the images.
 
     Memory stays below 1 GB besides the network's own.
     """
-    with Progress("network", len(sample) * len(selections), unit="answer") as progress:
+    with Progress("network", len(sample) * len(selections), unit="evaluation") as progress:
         return _evaluate(split, network, sample, selections, progress.update)
 
 
 def measure_removal(split: Split, network: Network, sample: NetworkSample) -> Removal:
-    """Take away each channel alone: 193 evaluations of the sample."""
+    """Evaluate a network with all channels, and without each one: 193 evaluations."""
     everything = channels("all").indices
     without = [everything[:i] + everything[i + 1 :] for i in everything]
     outcomes = evaluate_selections(
@@ -224,7 +231,7 @@ def forward_selection(
     byte_limit: float | None = None,
     start: Sequence[int] = (),
 ) -> ForwardSelection:
-    """Add channels one at a time, each time the one with the least cross-entropy.
+    """Add channels one at a time, each time the one that gives the lowest cross-entropy.
 
     Only corners are tried: channels whose neighbours of one lower frequency, vertical and
     horizontal, are chosen already (or not allowed), so that each component's channels keep the
@@ -232,21 +239,31 @@ def forward_selection(
 
     Parameters
     ----------
-    split, network, sample
-        As in `evaluate`.
+    split : Split
+    network : Network
+    sample : NetworkSample
     count : int
-        Add so many; fewer where no more are allowed or fit.
+        Number of channels to add; fewer if no more are allowed or fit.
     allowed : iterable of int, optional
         Raster indices that may be added; all by default.
     channel_bytes : ndarray, shape (192,), optional
-        What each channel costs, raster order.
+        Bytes of each channel, raster order.
     byte_limit : float, optional
-        Most that ``start`` and the added channels may cost together; needs ``channel_bytes``.
+        Bytes that ``start`` and the added channels may take together; needs ``channel_bytes``.
     start : sequence of int
         Raster indices chosen beforehand.
+
+    Returns
+    -------
+    ForwardSelection
+
+    Raises
+    ------
+    UsageError
+        Only one of ``channel_bytes`` and ``byte_limit`` is given.
     """
     if (channel_bytes is None) != (byte_limit is None):
-        raise UsageError("channel_bytes and byte_limit are given together, or neither")
+        raise UsageError("channel_bytes and byte_limit must be given together")
     cost = np.zeros(CHANNELS) if channel_bytes is None else np.asarray(channel_bytes, np.float64)
     limit = np.inf if byte_limit is None else byte_limit
     may = set(range(CHANNELS) if allowed is None else allowed)
@@ -271,7 +288,7 @@ def forward_selection(
 
 
 def _class_map(split: Split, network: Network) -> np.ndarray:
-    """The network's class of each of the split's, int64."""
+    """Index of the network's class for each class of the split, int64."""
     ids = [str(name) for name in split.attributes.class_ids]
     known = {wnid: index for index, wnid in enumerate(class_names())}
     missing = [name for name in ids if name not in known]
@@ -281,8 +298,8 @@ def _class_map(split: Split, network: Network) -> np.ndarray:
         return np.arange(len(ids))
     if network.classes != len(known):
         raise UsageError(
-            f"the network has {network.classes} classes and {split.path} {len(ids)}, so that"
-            " nothing says which is which",
+            f"the network has {network.classes} classes and {split.path} {len(ids)}, so they cannot"
+            " be matched",
             "use a network of the split's classes, or one of ImageNet's 1000",
         )
     raise UsageError(
@@ -292,6 +309,8 @@ def _class_map(split: Split, network: Network) -> np.ndarray:
 
 
 def _corners(chosen: set[int], may: set[int]) -> list[int]:
+    """Channels that may be added and keep the staircase."""
+
     def ready(k: int) -> bool:
         v, h = divmod(k % FREQUENCIES, BLOCK)
         lower = [k - BLOCK] * (v > 0) + [k - 1] * (h > 0)

@@ -1,4 +1,4 @@
-"""A trained network as the judge of selections and of single channels."""
+"""Trained network that evaluates selections and ranks channels."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from freqprep.store.split import Split
 REMOVAL = "removal"
 FORWARD = "forward"
 NETWORK_SCORES = (REMOVAL, FORWARD)
-"""Scores that need a network: 193 evaluations of the sample; about ten a chosen channel."""
+"""Scores that need a network: 193 evaluations of the sample; about ten per chosen channel."""
 
 _MEANS = tuple(component * FREQUENCIES for component in range(len(COMPONENTS)))
 
 
 @dataclass(frozen=True)
 class NetworkJudge:
-    """A trained network, and the images it is asked about.
+    """Trained network, and the images to evaluate it on.
 
     Attributes
     ----------
@@ -41,7 +41,7 @@ class NetworkJudge:
     network : Network
     sample : NetworkSample
     name : str
-        The file's name.
+        Name of the file.
     """
 
     split: Split
@@ -51,22 +51,30 @@ class NetworkJudge:
 
     @classmethod
     def load(cls, split: Split, path: Path, images: int) -> NetworkJudge:
-        """Read a network and draw the sample; errors as theirs."""
+        """Load a network, and draw the sample.
+
+        Raises
+        ------
+        UsageError
+            The file holds no such network, or the split cannot be used with it.
+        MissingPackageError
+            torch is not installed.
+        """
         network = load_rgb_network(path)
         return cls(split, network, NetworkSample.gather(split, network, images=images), path.name)
 
     def evaluate(self, selections: Sequence[Selection]) -> tuple[NetworkResult, ...]:
-        """The network's verdict on each selection."""
-        found = evaluate_selections(self.split, self.network, self.sample, selections)
+        """Evaluate the network on each selection."""
+        outcomes = evaluate_selections(self.split, self.network, self.sample, selections)
         return tuple(
             NetworkResult(selection.name, selection, float(loss), float(accuracy))
             for selection, loss, accuracy in zip(
-                selections, found.loss, found.accuracy, strict=True
+                selections, outcomes.loss, outcomes.accuracy, strict=True
             )
         )
 
     def rank_by_removal(self) -> tuple[Ranking, Ranking]:
-        """Rank by what is lost without a channel: by cross-entropy, and by right answers."""
+        """Rank channels by the change of cross-entropy, and of accuracy, without each of them."""
         found = measure_removal(self.split, self.network, self.sample)
         loss, accuracy = found.loss_change, found.accuracy_change
         error = found.loss_error if len(self.sample) > 1 else None
@@ -78,18 +86,22 @@ class NetworkJudge:
         )
 
     def rank_by_forward_selection(self, analysis: Analysis, top: int, budget: Budget) -> Ranking:
-        """Rank by forward selection.
+        """Rank channels by forward selection.
 
         Parameters
         ----------
         analysis : Analysis
         top : int
-            Forward selection begins with the three means and ends with so many channels; the
-            others follow in the order of the default score.
+            Number of channels to select, the three means first; the others follow in the order
+            of the default score.
         budget : Budget
-            Forward selection keeps within it.
+            Size limit of the selected channels.
+
+        Returns
+        -------
+        Ranking
         """
-        # From grey, a network's first answers say little: images begin with their mean colours.
+        # On grey images a network's loss is not informative: start with the mean colours.
         fits = analysis.bytes_of(_MEANS) <= budget.limit
         start = _MEANS if top > len(_MEANS) and fits else ()
         found = forward_selection(

@@ -1,9 +1,9 @@
-"""What a network sees of an image, straight from its coefficients.
+"""Input of an RGB network, computed directly from coefficients.
 
 The inverse transform, keeping the valid pixels, resizing the short side to 256 (bilinear,
 antialiased) and the central crop of 224 x 224 are linear and act on rows and columns apart. One
 channel's part of the view is then ``down[v] @ coefficients @ across[h].T``: two small products,
-and no picture of full size is ever made.
+and no picture of full size is made.
 
 (The store's own matrix is rounded to multiples of 2**-14 and not quite separable; the view
 differs by some hundredths of a grey level.)
@@ -33,10 +33,10 @@ _TO_RGB = TO_RGB.astype(np.float32)
 
 
 class Views:
-    """Views of some images from any of some selections.
+    """Network inputs of some images from each of some selections.
 
-    What all the selections share, or all they have together, is computed once; a selection is
-    then the nearer of the two with a few channels more or less.
+    The intersection and the union of all selections are rendered once; a selection is the nearer
+    of the two with a few channels added or subtracted.
 
     Parameters
     ----------
@@ -44,44 +44,45 @@ class Views:
     rows : ndarray of int64, shape (n,)
         Valid rows.
     selections : sequence of Selection
-        All that will be asked for.
+        Selections that `rgb` may be called with.
     """
 
     def __init__(self, split: Split, rows: np.ndarray, selections: Sequence[Selection]) -> None:
         sets = [frozenset(selection.indices) for selection in selections]
         self._shared = frozenset.intersection(*sets) if sets else frozenset()
         self._union = frozenset[int]().union(*sets)
-        self._place = {index: place for place, index in enumerate(sorted(self._union))}
+        self._position = {index: k for k, index in enumerate(sorted(self._union))}
         self._sizes = [(int(height), int(width)) for height, width in split.sizes[rows]]
-        self._coefficients = split.read(rows, list(self._place)) if self._place else None
-        self._whole: dict[frozenset[int], np.ndarray] = {}
+        self._coefficients = split.read(rows, list(self._position)) if self._position else None
+        self._rendered: dict[frozenset[int], np.ndarray] = {}
 
     def rgb(self, selection: Selection) -> np.ndarray:
-        """The views from one of the selections.
+        """Render the images from one of the selections.
 
         Returns
         -------
         ndarray of float32, shape (n, 3, 224, 224)
             Red, green and blue, clipped to 0..255, not rounded.
         """
-        asked = frozenset(selection.indices)
-        more, less = asked - self._shared, self._union - asked
+        wanted = frozenset(selection.indices)
+        more, less = wanted - self._shared, self._union - wanted
         if len(more) <= len(less):
-            planes = self._all_of(self._shared) + self._render(more)
+            planes = self._cached(self._shared) + self._render(more)
         else:
-            planes = self._all_of(self._union) - self._render(less)
+            planes = self._cached(self._union) - self._render(less)
         n = len(planes)
-        rgb = (_TO_RGB @ planes.reshape(n, 3, -1)).reshape(planes.shape)
+        rgb: np.ndarray = (_TO_RGB @ planes.reshape(n, 3, -1)).reshape(planes.shape)
         rgb += PIXEL_OFFSET
-        return np.clip(rgb, 0, 255, out=rgb)
+        np.clip(rgb, 0, 255, out=rgb)
+        return rgb
 
-    def _all_of(self, indices: frozenset[int]) -> np.ndarray:
-        if indices not in self._whole:
-            self._whole[indices] = self._render(indices)
-        return self._whole[indices]
+    def _cached(self, indices: frozenset[int]) -> np.ndarray:
+        if indices not in self._rendered:
+            self._rendered[indices] = self._render(indices)
+        return self._rendered[indices]
 
     def _render(self, indices: Iterable[int]) -> np.ndarray:
-        """Sum of channels' parts of Y - 128, Cb - 128 and Cr - 128, float32 (n, 3, 224, 224)."""
+        """Sum some channels to Y - 128, Cb - 128 and Cr - 128, float32 (n, 3, 224, 224)."""
         planes = np.zeros((len(self._sizes), len(COMPONENTS), CROP, CROP), np.float32)
         by_row: dict[tuple[int, int], list[int]] = {}
         for index in sorted(indices):
@@ -98,12 +99,12 @@ class Views:
     def _blocks(self, image: int, index: int) -> np.ndarray:
         assert self._coefficients is not None
         rows, columns = grid_of(*self._sizes[image])
-        return self._coefficients[image, self._place[index], :rows, :columns]
+        return self._coefficients[image, self._position[index], :rows, :columns]
 
 
 @lru_cache(maxsize=64)
 def axis_matrices(length: int, short: int) -> np.ndarray:
-    """Inverse transform, resize and crop along one axis.
+    """Compose inverse transform, resize and crop along one axis.
 
     Parameters
     ----------
@@ -115,7 +116,7 @@ def axis_matrices(length: int, short: int) -> np.ndarray:
     Returns
     -------
     ndarray of float32, shape (8, 224, blocks)
-        For each frequency along the axis, coefficients of the blocks -> pixels of the view.
+        A matrix for each frequency along the axis, from coefficients of blocks to pixels.
     """
     resized = max(CROP, RESIZE * length // short)
     first = round((resized - CROP) / 2)
@@ -124,6 +125,6 @@ def axis_matrices(length: int, short: int) -> np.ndarray:
     padded = np.zeros((CROP, blocks * BLOCK))
     padded[:, :length] = resize
     by_block = padded.reshape(CROP, blocks, BLOCK)
-    matrices = np.einsum("obp,vp->vob", by_block, dct_matrix_1d()).astype(np.float32)
+    matrices: np.ndarray = np.einsum("obp,vp->vob", by_block, dct_matrix_1d()).astype(np.float32)
     matrices.flags.writeable = False  # callers of the same sizes get this one
     return matrices

@@ -1,4 +1,4 @@
-"""From a ranking to a selection: the top channels, within a budget of bytes."""
+"""Selections from rankings: the top channels within a budget of bytes."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ _ROUNDING = 1e-12  # sums of the same costs in another order differ by less; byt
 
 
 def fill(order: Sequence[int], count: int, cost: np.ndarray, limit: float = np.inf) -> list[int]:
-    """Go down a ranking and take each channel that still fits.
+    """Take channels greedily in the order of a ranking, as long as they fit.
 
-    Only the first ``2 * count`` are looked at: what comes after them would be taken for being
-    small, not for being any good.
+    Only the first ``2 * count`` are considered: channels after them would be taken because they
+    are small, not because they matter.
 
     Parameters
     ----------
     order : sequence of int
         Raster indices, the most important first.
     count : int
-        Take at most so many.
+        Number of channels to take, at most.
     cost : ndarray of float64, shape (192,)
-        Bytes an image of each channel, raster order.
+        Bytes per image of each channel, raster order.
     limit : float
-        Most that the channels taken may cost together, bytes an image.
+        Bytes per image that the channels may take together.
 
     Returns
     -------
     list of int
-        Raster indices in the order of the ranking; empty where nothing fits.
+        Raster indices in the order of the ranking; empty if nothing fits.
     """
     taken: list[int] = []
     allowed = limit * (1 + _ROUNDING)
@@ -54,7 +54,7 @@ def fill(order: Sequence[int], count: int, cost: np.ndarray, limit: float = np.i
 
 
 def parse_amount(text: str, images: int) -> float | None:
-    """Bytes an image of a budget in words.
+    """Parse an amount of bytes.
 
     Parameters
     ----------
@@ -62,12 +62,12 @@ def parse_amount(text: str, images: int) -> float | None:
         ``20KB/image``, ``20 KB an image``; or for all images together ``60GB``, ``60 GB in all``.
         Units are decimal.
     images : int
-        Valid images of the split.
+        Number of valid images of the split.
 
     Returns
     -------
     float or None
-        None where the text is no amount (it may name a selection).
+        Bytes per image; None if the text is no amount (it may name a selection).
 
     Raises
     ------
@@ -90,12 +90,12 @@ def propose(
     cost: np.ndarray,
     limit: float = np.inf,
 ) -> Selection:
-    """A selection from a ranking; see `fill`.
+    """Make a selection from a ranking; parameters as in `fill`.
 
     Raises
     ------
     UsageError
-        The count is not in 1..192, or no channel fits the limit.
+        The count is not in 1..192, or no channel fits into the limit.
     """
     check_count(count)
     taken = fill(order, count, cost, limit)
@@ -103,12 +103,17 @@ def propose(
         raise UsageError(
             f"a budget of {limit:.0f} bytes an image holds no channel: of the first {2 * count} the"
             f" smallest takes {cost[list(order[: 2 * count])].min():.0f}",
-            "allow more",
+            "raise the budget",
         )
     return Selection(tuple(taken), name)
 
 
 def check_count(count: int) -> None:
-    """Refuse a count of channels that is not in 1..192."""
+    """Refuse a number of channels that is not in 1..192.
+
+    Raises
+    ------
+    UsageError
+    """
     if not 1 <= count <= CHANNELS:
         raise UsageError(f"the top {count} channels", f"choose 1 to {CHANNELS}")

@@ -1,4 +1,4 @@
-"""The scores by name, and the order in which each puts the channels."""
+"""Scores by name, and the rankings of channels they give."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ Ordered = tuple[np.ndarray, tuple[int, ...]]
 
 @dataclass(frozen=True)
 class Ranking:
-    """The channels in the order of one score.
+    """Channels in the order of one score.
 
     Attributes
     ----------
     name, unit, meaning : str
-        ``meaning`` is one plain sentence.
+        Name and unit of the score; what it measures, as one sentence.
     values : ndarray of float64, shape (192,)
-        Raster order, all finite.
+        Value of each channel in raster order, finite.
     order : tuple of int
         All 192 raster indices, the most important first.
     error : ndarray of float64 or None, shape (192,)
-        Standard error of the values, where the score itself has one.
+        Standard errors of the values, if the score has them.
     """
 
     name: str
@@ -40,13 +40,14 @@ class Ranking:
 
 @dataclass(frozen=True)
 class Score:
-    """One way to rank channels.
+    """A score of channels, computed from sums.
 
     Attributes
     ----------
     name, unit, meaning : str
     rank : callable
-        From `Sums` and steps, float64 (192,), to values in raster order and an order.
+        Function from `Sums` and steps, float64 of shape (192,), to values in raster order and
+        an order.
     """
 
     name: str
@@ -55,16 +56,24 @@ class Score:
     rank: Callable[[Sums, np.ndarray], Ordered]
 
     def ranking(self, sums: Sums, steps: np.ndarray) -> Ranking:
-        """Rank the channels; errors as those of the score's function."""
+        """Rank the channels.
+
+        Raises
+        ------
+        UsageError
+            The sums do not have what the score needs, such as labels.
+        """
         return Ranking(self.name, self.unit, self.meaning, *self.rank(sums, steps))
 
 
 def by_size(values: np.ndarray) -> tuple[int, ...]:
-    """Raster indices by falling value; ties go to the lower index."""
+    """Return raster indices by descending value; ties go to the lower index."""
     return tuple(int(index) for index in np.argsort(-values, kind="stable"))
 
 
-def _largest(function: Values, key: Callable[[np.ndarray], np.ndarray] = np.positive) -> Callable:
+def _largest(
+    function: Values, key: Callable[[np.ndarray], np.ndarray] = np.positive
+) -> Callable[[Sums, np.ndarray], Ordered]:
     """Rank by the values of a function, the largest ``key(values)`` first."""
 
     def rank(sums: Sums, steps: np.ndarray) -> Ordered:
@@ -153,14 +162,14 @@ _ALL = (
     ),
 )
 SCORES = {score.name: score for score in _ALL}
-"""The scores that follow from the sums of a pass."""
+"""Scores that are computed from the sums of a pass, by name."""
 
 
 BYTES = "bytes"
-"""A score that does not follow from the sums, but from the files."""
+"""Name of the score that is read off the files, not computed from the sums."""
 
 
 def bytes_ranking(channel_bytes: np.ndarray) -> Ranking:
-    """Rank by bytes on disk an image, the most first: what costs most says most."""
+    """Rank channels by bytes on disk per image, the most first."""
     meaning = "bytes on disk an image, as measured in the store"
     return Ranking(BYTES, "bytes", meaning, channel_bytes, by_size(channel_bytes))

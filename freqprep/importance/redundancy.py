@@ -1,6 +1,6 @@
-"""How much channels repeat one another, and an order that avoids repetition.
+"""Redundancy between channels, and an order that avoids it.
 
-Activities of channels over images (`Sums`) are compared two by two.
+The activities of channels over images (`Sums`) are compared in pairs.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ _LARGEST_SQUARED = 1 - 2.0**-40
 
 
 def correlation(sums: Sums) -> np.ndarray:
-    """Pearson's correlation of the activities of each two channels over the images.
+    """Compute Pearson's correlation of the activities of each pair of channels over images.
 
     Returns
     -------
     ndarray of float64, shape (192, 192)
-        -1..1; 1 on the diagonal, 0 where a channel is the same in every image.
+        -1..1; 1 on the diagonal, 0 for channels that are the same in every image.
     """
     covariance, constant = _covariance(sums)
     variance = np.diag(covariance)
@@ -32,16 +32,16 @@ def correlation(sums: Sums) -> np.ndarray:
 
 
 def constant_last(order: tuple[int, ...], sums: Sums) -> tuple[int, ...]:
-    """The order with the channels that are the same in every image moved to its end.
+    """Move channels that are the same in every image to the end of an order.
 
-    They repeat nothing because they say nothing.
+    They are redundant with nothing because they carry no information.
     """
     _, constant = _covariance(sums)
     return (*(k for k in order if not constant[k]), *(k for k in order if constant[k]))
 
 
 def _covariance(sums: Sums) -> tuple[np.ndarray, np.ndarray]:
-    """Covariance of the activities, in their unit squared, and which channels do not vary."""
+    """Covariance of the activities, in their unit squared, and a mask of constant channels."""
     images = max(int(sums.images.sum()), 1)
     total = sums.activity.sum(axis=0).astype(np.float64)
     products = sums.activity_products.sum(axis=0).astype(np.float64)
@@ -52,25 +52,27 @@ def _covariance(sums: Sums) -> tuple[np.ndarray, np.ndarray]:
 
 
 def shared_information(sums: Sums) -> np.ndarray:
-    """Bits that two channels' activities share if they are jointly normal.
+    """Compute the mutual information of pairs of channels if jointly normal, in bits.
 
     ``-log2(1 - r**2) / 2`` for a correlation ``r`` (Gel'fand and Yaglom 1957); shape (192, 192),
     0 on the diagonal.
     """
     squared = np.minimum(correlation(sums) ** 2, _LARGEST_SQUARED)
     np.fill_diagonal(squared, 0)
-    return -0.5 * np.log2(1 - squared)
+    bits: np.ndarray = -0.5 * np.log2(1 - squared)
+    return bits
 
 
 def redundancy(sums: Sums, _: np.ndarray) -> np.ndarray:
-    """Mean bits that a channel shares with each of the other 191; see `shared_information`."""
-    return shared_information(sums).sum(axis=1) / (CHANNELS - 1)
+    """Compute the mean of `shared_information` of a channel with the other 191."""
+    bits: np.ndarray = shared_information(sums).sum(axis=1) / (CHANNELS - 1)
+    return bits
 
 
 def relevance_minus_redundancy(
     relevance: np.ndarray, shared: np.ndarray
 ) -> tuple[np.ndarray, tuple[int, ...]]:
-    """Greedy order by relevance less mean redundancy with what is chosen already.
+    """Order channels greedily by relevance less mean redundancy with those chosen before.
 
     mRMR of Peng, Long and Ding, "Feature Selection Based on Mutual Information", TPAMI 2005, in
     its difference form.
@@ -78,16 +80,16 @@ def relevance_minus_redundancy(
     Parameters
     ----------
     relevance : ndarray of float64, shape (192,)
-        Bits that a channel shares with the label.
+        Information of each channel about the label, bits.
     shared : ndarray of float64, shape (192, 192)
-        Bits that two channels share.
+        Information that pairs of channels share, bits.
 
     Returns
     -------
     ndarray of float64, shape (192,)
         Relevance less redundancy when the channel was chosen, raster order.
     tuple of int
-        Raster indices, first the channel chosen first; ties go to the lower index.
+        Raster indices in the order of selection; ties go to the lower index.
     """
     values, order = np.zeros(len(relevance)), []
     repeated = np.zeros(len(relevance))

@@ -1,4 +1,4 @@
-"""From what a user asks about the channels of a split to the result."""
+"""Statistics of a split's channels, from the request to the result."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from freqprep.store.reader import Split, Store, open_store
 
 @dataclass(frozen=True)
 class StatsRequest:
-    """What is asked.
+    """Request for the statistics of a split.
 
     Attributes
     ----------
     top : int
-        Choose at most so many channels.
+        Number of channels to choose, at most.
     by : str
-        A score's name, or ``best``.
+        Name of the score to choose by, or ``best``.
     budget : str or None
-        In words; see `proposal.parse_amount` and `choice.parse_budget`.
+        Size limit of the chosen channels; see `choice.parse_budget`.
     network : Path or None
-        File of a trained network.
+        File of a trained network to evaluate selections with.
     sample : int
-        Images that it is shown.
+        Number of images to evaluate the network on.
     scores : Path or None
-        File of one more score.
+        JSON file of an additional score; see `score_file`.
     """
 
     top: int
@@ -50,27 +50,31 @@ class StatsRequest:
 def compute_stats(
     split: Split, request: StatsRequest, other: Split | None = None, jobs: int | None = None
 ) -> StatsResult:
-    """Read a split once, rank and choose its channels, ask the network, compare.
+    """Compute channel statistics of a split, and choose channels by them.
 
-    What can be refused is refused before the pass, which takes long for a large split.
+    Invalid requests are refused before the pass over the split, which may take long.
 
     Parameters
     ----------
     split : Split
     request : StatsRequest
     other : Split, optional
-        To compare with.
+        Split to compare with.
     jobs : int, optional
-        Worker processes; one a core by default.
+        Number of worker processes; one per core by default.
+
+    Returns
+    -------
+    StatsResult
 
     Raises
     ------
     UsageError
-        The request cannot be met; the text says why.
+        The request is invalid.
     StoreError, CorruptStoreError
-        The split has no valid image, or is damaged.
+        The split has no valid images, or is damaged.
     MissingPackageError
-        A network is asked and torch is not installed.
+        A network is given, and torch is not installed.
     """
     given = None if request.scores is None else read_scores(request.scores)
     _check(request, given)
@@ -82,19 +86,21 @@ def compute_stats(
     compared_with = None if other is None else analyse(other, request.top, jobs)
     budget = parsed_budget.resolve(analysis)
     if given is not None:
-        analysis = _with(analysis, given)
+        analysis = _with_rankings(analysis, given)
     if judge is not None and request.by == FORWARD:
-        analysis = _with(analysis, judge.rank_by_forward_selection(analysis, request.top, budget))
+        analysis = _with_rankings(
+            analysis, judge.rank_by_forward_selection(analysis, request.top, budget)
+        )
     elif judge is not None and request.by == REMOVAL:
-        analysis = _with(analysis, *judge.rank_by_removal())
+        analysis = _with_rankings(analysis, *judge.rank_by_removal())
     choice = choose(
         analysis, request.top, request.by, budget, None if judge is None else judge.evaluate
     )
-    found = StatsResult(analysis, choice, drift=_compared(choice, analysis, compared_with, request))
+    result = StatsResult(analysis, choice, drift=_drift(choice, analysis, compared_with, request))
     if judge is None:
-        return found
+        return result
     return dataclasses.replace(
-        found,
+        result,
         landmarks=judge.evaluate(landmark_selections(choice)),
         network=judge.name,
         sample=len(judge.sample),
@@ -102,15 +108,25 @@ def compute_stats(
 
 
 def other_split(store: Store, split: Split, other: str) -> Split:
-    """The split that a user compares with: one of the same store, or of another.
+    """Return the split to compare with, from the same store or another one.
 
     Parameters
     ----------
     store : Store
     split : Split
-        The first; from another store the one of the same name is taken, or its only one.
+        Split that is compared; of another store, the split of the same name or the only one
+        is returned.
     other : str
         Name of a split, path of a store, or path of a split in a store.
+
+    Returns
+    -------
+    Split
+
+    Raises
+    ------
+    UsageError
+        There is no such split.
     """
     if other in store:
         return store[other]
@@ -131,26 +147,27 @@ def _check(request: StatsRequest, given: Ranking | None) -> None:
     ours = (*SCORES, BYTES)
     known = (*ours, *NETWORK_SCORES, BEST)
     if given is not None and given.name in known:
-        raise UsageError(f"there is a score {given.name!r} already", "give it another name")
+        raise UsageError(f"there is a score {given.name!r} already", "rename the score in its file")
     names = [*known, *([] if given is None else [given.name])]
     if request.by not in names:
         remedy = f"{did_you_mean(request.by, names)}known scores: {', '.join(names)}"
         raise UsageError(f"unknown score {request.by!r}", remedy)
     if request.by in NETWORK_SCORES and request.network is None:
         raise UsageError(
-            f"the score {request.by!r} asks a trained network", "name its file with --network"
+            f"the score {request.by!r} needs a trained network", "name its file with --network"
         )
 
 
-def _with(analysis: Analysis, *more: Ranking) -> Analysis:
-    """The analysis with more rankings."""
+def _with_rankings(analysis: Analysis, *more: Ranking) -> Analysis:
+    """Return the analysis with more rankings."""
     rankings = {**analysis.rankings, **{ranking.name: ranking for ranking in more}}
     return dataclasses.replace(analysis, rankings=rankings)
 
 
-def _compared(
+def _drift(
     choice: Choice, analysis: Analysis, other: Analysis | None, request: StatsRequest
 ) -> Drift | None:
+    """Drift by the score chosen by, or by the default one where the other split lacks it."""
     if other is None:
         return None
     shared = choice.ranking.name in other.rankings

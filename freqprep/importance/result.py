@@ -1,4 +1,4 @@
-"""All that ``freqprep stats`` found, and the same as JSON data."""
+"""Result of ``freqprep stats``, and its JSON document."""
 
 from __future__ import annotations
 
@@ -15,24 +15,23 @@ from freqprep.importance.drift import Drift
 from freqprep.spectrum.channels import NAMES, PUBLISHED, Selection, published
 
 LANDMARKS = (6, 12, 24, 32, 48, 64, 192)
-"""Counts of channels at which a ranking is looked at more closely."""
+"""Numbers of top channels that a network is evaluated on."""
 
 
 @dataclass(frozen=True)
 class StatsResult:
-    """An analysis, what was chosen by it, and what a network says.
+    """Analysis of a split, the choice of channels, and a network's results.
 
     Attributes
     ----------
     analysis : Analysis
     choice : Choice
     landmarks : tuple of NetworkResult
-        The network's verdict on the chosen channels, the top of the ranking at `LANDMARKS`, and
-        the published selections; empty without a network.
+        Results of `landmark_selections`; empty without a network.
     network : str
-        Name of the network's file, or empty.
+        Name of the network's file; empty without a network.
     sample : int
-        Images that the network was asked about.
+        Number of images that the network was evaluated on.
     drift : Drift or None
     """
 
@@ -45,7 +44,7 @@ class StatsResult:
 
 
 def landmark_selections(choice: Choice) -> list[Selection]:
-    """The selections that are looked at more closely: chosen, top of the ranking, published."""
+    """Return the chosen selection, the ranking's tops at `LANDMARKS`, and the published ones."""
     ranking = choice.ranking
     tops = [Selection(ranking.order[:count], f"{ranking.name}-{count}") for count in LANDMARKS]
     chosen = Selection(choice.selection.indices, "chosen")
@@ -53,13 +52,13 @@ def landmark_selections(choice: Choice) -> list[Selection]:
 
 
 def jaccard(one: Iterable[int], other: Iterable[int]) -> float:
-    """Jaccard index of two sets of channels: common over all that occur."""
+    """Return the Jaccard index of two sets of channels, intersection over union."""
     first, second = set(one), set(other)
     return len(first & second) / max(len(first | second), 1)
 
 
 def to_document(result: StatsResult) -> dict[str, Any]:
-    """As JSON data; nothing in it is infinite or not a number."""
+    """Convert a result to JSON data without NaN or infinity."""
     analysis, choice = result.analysis, result.choice
     indices = choice.selection.indices
     limit = choice.budget.limit
@@ -70,23 +69,23 @@ def to_document(result: StatsResult) -> dict[str, Any]:
         "blocks": analysis.blocks,
         "budget_bytes_per_image": None if math.isinf(limit) else limit,
         "selection": list(choice.selection.names),
-        **_described(analysis, choice.selection),
+        **_size_and_psnr(analysis, choice.selection),
         "candidates": [
             {"name": candidate.name, "selection": list(candidate.names)}
-            | _described(analysis, candidate)
+            | _size_and_psnr(analysis, candidate)
             | _network_figures(choice.network_results, candidate)
             for candidate in choice.candidates
         ],
         "published": [
             {"name": name}
-            | _described(analysis, published(name))
+            | _size_and_psnr(analysis, published(name))
             | _network_figures(result.landmarks, published(name))
             | {"jaccard": jaccard(indices, published(name).indices)}
             for name in PUBLISHED
         ],
         "landmarks": [
             {"name": landmark.name, "channels": len(landmark.selection)}
-            | _described(analysis, landmark.selection)
+            | _size_and_psnr(analysis, landmark.selection)
             | _network_figures(result.landmarks, landmark.selection)
             for landmark in result.landmarks
         ],
@@ -97,9 +96,9 @@ def to_document(result: StatsResult) -> dict[str, Any]:
 
 
 def made_from(result: StatsResult) -> dict[str, Any]:
-    """How a selection was made, to be saved with it."""
+    """Return the origin of the chosen selection, to be saved with it."""
     analysis, choice = result.analysis, result.choice
-    described = _described(analysis, choice.selection)
+    described = _size_and_psnr(analysis, choice.selection)
     return {
         "split": analysis.split,
         "content_id": analysis.content_id,
@@ -113,7 +112,7 @@ def made_from(result: StatsResult) -> dict[str, Any]:
     }
 
 
-def _described(analysis: Analysis, selection: Selection) -> dict[str, Any]:
+def _size_and_psnr(analysis: Analysis, selection: Selection) -> dict[str, Any]:
     psnr = analysis.psnr(selection.indices)
     return {
         "count": len(selection),

@@ -1,4 +1,4 @@
-"""Scores from elsewhere, for instance the open probabilities of a trained gate.
+"""File of an external score, such as the open probabilities of a trained gate.
 
 A JSON object: ``{"format": "freqprep-scores", "name": "gate", "meaning": "...", "unit": "...",
 "values": {"y_0_0": 0.98, ...}}`` with a finite number for each of the 192 channels; the largest
@@ -17,29 +17,30 @@ import numpy as np
 
 from freqprep.errors import UsageError, some
 from freqprep.importance.ranking import Ranking, by_size
-from freqprep.spectrum.channels import NAMES, PUBLISHED
+from freqprep.spectrum.channels import NAMES, PUBLISHED, RULE_PREFIXES
 
 FORMAT_NAME = "freqprep-scores"
 _MOST_BYTES = 2**20
 _LONGEST_TEXT = 200
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}")
-_TAKEN = (*PUBLISHED, "triangle-", "zigzag-")
 _LARGEST = 1e300  # whole numbers of JSON may be too large for a float
 
 
 def read_scores(path: Path) -> Ranking:
-    """Rank by the scores in a file.
+    """Read a score from a file, and rank the channels by it.
 
     Raises
     ------
     UsageError
-        The file cannot be read, or lacks a finite number for a channel.
+        The file cannot be read, is malformed, or lacks a finite number for a channel.
     """
     document = _read(path)
     values, name = document.get("values"), document.get("name")
     if not isinstance(values, dict) or not isinstance(name, str):
         raise _wrong(path, 'it needs a "name" and "values" by channel')
-    if not _NAME.fullmatch(name) or any(other.startswith(f"{name}-") for other in _TAKEN):
+    if not _NAME.fullmatch(name) or any(
+        other.startswith(f"{name}-") for other in (*PUBLISHED, *RULE_PREFIXES)
+    ):
         raise _wrong(path, f"{name[:64]!r} cannot be a score's name; choose a word of your own")
     missing = [channel for channel in NAMES if not _is_number(values.get(channel))]
     if missing:

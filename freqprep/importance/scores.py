@@ -1,7 +1,7 @@
 """Scores of each channel by itself, from the sums of a pass.
 
 Each takes the `Sums` of any groups and the quantization steps, float64 (192,) in raster order, and
-gives float64 (192,). ``q`` is a code, ``s`` the step of its channel, ``p(q)`` the share of the
+returns float64 (192,). ``q`` is a code, ``s`` the step of its channel, ``p(q)`` the share of the
 blocks with a valid pixel that have the code; a coefficient is ``q * s``.
 """
 
@@ -18,59 +18,66 @@ _NEUTRAL = (0.0, 128.0, 128.0)
 
 
 def codes_of(histogram: np.ndarray) -> np.ndarray:
-    """The code that each place of a histogram counts, int64."""
+    """Return the code of each bin of a histogram, int64."""
     largest = histogram.shape[-1] // 2
     return np.arange(-largest, largest)
 
 
 def mean(sums: Sums, steps: np.ndarray) -> np.ndarray:
-    """Mean coefficient, ``s * sum(p(q) q)``; grey levels times 8 for a DC."""
+    """Compute the mean coefficient, ``s * sum(p(q) q)``; grey levels times 8 for a DC."""
     histogram = sums.histogram.sum(axis=0)
-    return histogram @ codes_of(histogram) / _blocks(sums) * steps
+    means: np.ndarray = histogram @ codes_of(histogram) / _blocks(sums) * steps
+    return means
 
 
 def energy(sums: Sums, steps: np.ndarray) -> np.ndarray:
-    """Mean squared coefficient, ``s**2 * sum(p(q) q**2)``, the mean included.
+    """Compute the mean squared coefficient, ``s**2 * sum(p(q) q**2)``.
 
     By Parseval's theorem the 64 of a component add up to 64 times its mean squared pixel - 128.
     """
     histogram = sums.histogram.sum(axis=0)
-    return histogram @ codes_of(histogram) ** 2 / _blocks(sums) * steps**2
+    energies: np.ndarray = histogram @ codes_of(histogram) ** 2 / _blocks(sums) * steps**2
+    return energies
 
 
 def std(sums: Sums, steps: np.ndarray) -> np.ndarray:
-    """Standard deviation of the coefficients, ``sqrt(energy - mean**2)``."""
-    return np.sqrt(np.maximum(energy(sums, steps) - mean(sums, steps) ** 2, 0))
+    """Compute the standard deviation, ``sqrt(energy - mean**2)``."""
+    deviation: np.ndarray = np.sqrt(np.maximum(energy(sums, steps) - mean(sums, steps) ** 2, 0))
+    return deviation
 
 
 def energy_share(sums: Sums, steps: np.ndarray) -> np.ndarray:
-    """Energy over the energy of all 192 channels; adds up to 1."""
+    """Compute the energy as a share of that of all 192 channels; adds up to 1."""
     each = energy(sums, steps)
-    return each / max(each.sum(), np.finfo(float).tiny)
+    shares: np.ndarray = each / max(each.sum(), np.finfo(float).tiny)
+    return shares
 
 
 def zero_fraction(sums: Sums, _: np.ndarray) -> np.ndarray:
-    """Share of coefficients stored as 0, ``p(0)``."""
+    """Compute the share of coefficients stored as 0, ``p(0)``."""
     histogram = sums.histogram.sum(axis=0)
-    return histogram[:, histogram.shape[-1] // 2] / _blocks(sums)
+    zeros: np.ndarray = histogram[:, histogram.shape[-1] // 2] / _blocks(sums)
+    return zeros
 
 
 def entropy(sums: Sums, _: np.ndarray) -> np.ndarray:
-    """Entropy of the codes, ``-sum(p(q) log2 p(q))``, bits a coefficient (Shannon 1948).
+    """Compute the entropy of the codes, ``-sum(p(q) log2 p(q))``, bits per coefficient.
 
-    What an ideal code without memory would need; the measured bytes use that neighbours are alike.
+    An ideal code without memory needs as much (Shannon 1948). The measured bytes may be fewer,
+    because neighbours are alike.
     """
     return shannon(sums.histogram.sum(axis=0) / _blocks(sums))
 
 
 def shannon(share: np.ndarray) -> np.ndarray:
-    """Entropy in bits of shares along the last axis; what never occurs adds nothing."""
+    """Compute the entropy of shares along the last axis, in bits."""
     logarithm = np.log2(share, out=np.zeros_like(share), where=share > 0)
-    return np.maximum(-np.sum(share * logarithm, axis=-1), 0)
+    bits: np.ndarray = np.maximum(-np.sum(share * logarithm, axis=-1), 0)
+    return bits
 
 
 def visible(sums: Sums, steps: np.ndarray) -> np.ndarray:
-    """Energy that reaches a network's eye: in RGB, at the size networks are evaluated at.
+    """Compute the energy in RGB that is left at the size networks are evaluated at.
 
     ``|a|**2 * sum over images of (transfer * s**2 * sum(q**2)) / blocks``. ``a`` is the channel's
     column of the YCbCr to RGB matrix (`rgb_gram`), so that a unit of Cb counts for what it does
@@ -80,16 +87,18 @@ def visible(sums: Sums, steps: np.ndarray) -> np.ndarray:
     left = np.tile(transfer(), (1, len(COMPONENTS)))
     seen = np.einsum("gsk,sk->k", sums.squares.astype(np.float64), left)
     weight = np.repeat(np.diag(rgb_gram()), FREQUENCIES)
-    return weight * seen * steps**2 / _blocks(sums)
+    left_energy: np.ndarray = weight * seen * steps**2 / _blocks(sums)
+    return left_energy
 
 
 def rgb_gram() -> np.ndarray:
-    """Products of the columns of the YCbCr to RGB matrix ``A``: ``A.T @ A``, shape (3, 3).
+    """Return ``A.T @ A`` of the YCbCr to RGB matrix ``A``, shape (3, 3).
 
     An error ``e`` in (Y, Cb, Cr) is a squared error ``e @ gram @ e`` over red, green and blue.
     """
     columns = ycbcr_to_rgb(np.eye(3) + _NEUTRAL)
-    return columns @ columns.T
+    gram: np.ndarray = columns @ columns.T
+    return gram
 
 
 def _blocks(sums: Sums) -> int:

@@ -1,4 +1,4 @@
-"""Whole-number counts of one shard: what the pass over a split takes from each codes' byte."""
+"""Integer counts of one shard, computed by workers in the pass over a split."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from freqprep.store.reader import Split, reopen
 from freqprep.store.schema import ROWS_PER_SHARD
 
 GROUPS = 8
-"""Parts of the data that are counted apart, so that halves can be compared: runs of rows, which
-are random parts because the rows of a store are permuted."""
+"""Number of groups of rows that are counted separately, so that halves can be compared. They are
+runs of rows, and random parts of the data because the rows of a store are permuted."""
 
 LARGEST_CODE = {"int8": 128, "int16": 2048}
-"""Bound of the codes. An 8x8 DCT of pixels in -128..127 stays below 1,400 in magnitude."""
+"""Bounds of the codes. An 8x8 DCT of pixels in -128..127 stays below 1,400 in magnitude."""
 
 CROSS = ((0, 1), (0, 2), (1, 2))
 """Pairs of components whose products are summed: Y Cb, Y Cr, Cb Cr."""
@@ -33,7 +33,7 @@ _ROWS_IN_CACHE = 32
 
 @dataclass(frozen=True)
 class CountTask:
-    """What a worker needs to count one shard.
+    """Task of a worker: count one shard.
 
     Attributes
     ----------
@@ -42,8 +42,8 @@ class CountTask:
     content_id : str
     shard : int
     boxes : list of ndarray of float64, shape (any, 4), or None
-        Of each row of the shard; None where the split has no boxes. Sent along, because a worker
-        would have to read all the split's to find these.
+        Boxes of each row of the shard; None if the split has no boxes. They are sent along, because
+        a worker would have to read all boxes of the split to find these.
     """
 
     path: Path
@@ -60,16 +60,16 @@ class ShardCounts:
     ----------
     shard : int
     histogram : ndarray of int64, shape (P, 192, 2 * largest code)
-        How often each code occurs in blocks that hold a valid pixel; code ``q`` is at
+        Number of occurrences of each code in blocks with a valid pixel; code ``q`` is at
         ``q + largest``.
     squares : ndarray of int64, shape (n, 192)
         Sum of squared codes of each row.
     cross : ndarray of int64, shape (n, 64, 3)
-        Sum of products of two components' codes at one frequency; pairs as in `CROSS`.
+        Sums of products of two components' codes at one frequency; pairs as in `CROSS`.
     chunk_bytes : ndarray of int64, shape (192,)
         Bytes on disk.
     object_histogram : ndarray of int64, shape (P, 192, 2 * largest code) or None
-        ``histogram`` over the blocks that a box touches; None where there are no boxes.
+        ``histogram`` over the blocks that a box touches; None if there are no boxes.
     """
 
     shard: int
@@ -86,7 +86,7 @@ def count_shard(task: CountTask) -> ShardCounts:
     Raises
     ------
     CorruptStoreError
-        A code that no image can have, or the split is no longer the one that was opened.
+        A code is out of range, or the split has changed since it was opened.
     """
     shard = task.shard
     split = reopen(task.path, task.content_id)
@@ -116,19 +116,19 @@ def count_shard(task: CountTask) -> ShardCounts:
 
 
 def rows_of(images: int, shard: int) -> np.ndarray:
-    """Row numbers of a shard."""
+    """Return the row numbers of a shard."""
     first = shard * ROWS_PER_SHARD
     return np.arange(first, min(first + ROWS_PER_SHARD, images))
 
 
 def parts_of(images: int, shard: int) -> list[tuple[int, slice]]:
-    """The runs of a shard's rows that belong to one group each.
+    """Split a shard's rows into runs of one group each.
 
     Returns
     -------
     list of (int, slice)
-        Group 0..`GROUPS` - 1, and rows counted from the shard's first. Group ``g`` has the rows
-        from ``g * images // GROUPS`` on.
+        Group, 0..`GROUPS` - 1, and its rows relative to the shard's first. Group ``g`` begins at
+        row ``g * images // GROUPS``.
     """
     rows = rows_of(images, shard)
     edges = np.arange(GROUPS + 1) * images // GROUPS
@@ -149,12 +149,12 @@ def _read(split: Split, shard: int, rows: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _nonzero_histogram(values: np.ndarray, largest: int) -> np.ndarray:
-    """Counts of codes but of 0. Most codes are 0: eight bytes of them are skipped at once."""
+    """Counts of nonzero codes. Most codes are 0, so eight zero bytes are skipped at once."""
     values = values.reshape(-1)
-    whole = values.nbytes // _WORD * _WORD // values.itemsize
-    words = values[:whole].view(np.uint64)
+    aligned = values.nbytes // _WORD * _WORD // values.itemsize
+    words = values[:aligned].view(np.uint64)
     counts = _histogram(words[words != 0].view(values.dtype), largest)
-    counts += _histogram(values[whole:], largest)
+    counts += _histogram(values[aligned:], largest)
     counts[largest] = 0
     return counts
 

@@ -1,6 +1,6 @@
-"""How far a ranking depends on the images it was made from.
+"""Stability of rankings: their agreement between random halves of the images.
 
-The pass counts eight groups of rows apart, and rows are permuted: any four groups are a random
+The pass counts eight groups of rows separately. Rows are permuted, so any four groups are a random
 half of the data.
 """
 
@@ -26,13 +26,13 @@ class Stability:
     Attributes
     ----------
     spearman, spearman_sd : float
-        Rank correlation of the two orders of all 192 channels: mean and standard deviation.
+        Rank correlation of the two orders of all 192 channels, mean and standard deviation.
     overlap, overlap_sd : float
-        Share of the top channels that both halves choose: mean and standard deviation.
+        Share of the top channels that both halves have, mean and standard deviation.
     top : int
-        How many channels the overlap is of.
+        Number of top channels.
     error : ndarray of float64, shape (192,)
-        Standard error of the score of all images, raster order: jackknife over the eight groups,
+        Standard error of the score of all images, raster order: a jackknife over eight groups,
         ``sqrt(7 / 8 * sum((without group g - mean of these)**2))`` (Tukey 1958).
     """
 
@@ -51,22 +51,22 @@ _HALVES = [half for half in combinations(_EVERY, GROUPS // 2) if 0 in half]
 def stabilities(
     scores: Sequence[Score], sums: Sums, steps: np.ndarray, top: int
 ) -> dict[str, Stability]:
-    """Stability of each score that every half of the data has.
+    """Compute the stability of each score that every half of the data has.
 
     Parameters
     ----------
     scores : sequence of Score
     sums : Sums
-        Of eight groups; with a group without images there is no stability.
+        Sums of eight groups; the result is empty if a group has no images.
     steps : ndarray of float64, shape (192,)
     top : int
-        Compare the choice of so many channels.
+        Number of top channels to compare.
 
     Returns
     -------
     dict of str to Stability
-        By the score's name. A score is missing where a part of the data does not have it, for
-        instance a label score of a half without labels.
+        Stability by name of the score, without scores that a part of the data does not have,
+        such as a label score of a half without labels.
     """
     if not sums.images.all():
         return {}
@@ -104,7 +104,7 @@ def _stability(
 
 
 def agreement_of(one: Ranking, other: Ranking, top: int) -> tuple[float, float]:
-    """Spearman's rank correlation, and the share of the top that is common."""
+    """Compute Spearman's rank correlation, and the share of the top that is common."""
     ranks = np.corrcoef(np.argsort(one.order), np.argsort(other.order))
     common = len(set(one.order[:top]) & set(other.order[:top]))
     return float(np.asarray(ranks)[0, 1]), common / top

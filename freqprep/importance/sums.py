@@ -1,4 +1,4 @@
-"""Sums over the images of a split, all whole numbers: merging them in any order is exact."""
+"""Sums over the images of a split, as integers: merging them in any order is exact."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from freqprep.spectrum import FREQUENCIES
 from freqprep.spectrum.channels import CHANNELS
 
 ACTIVITY_UNIT = 2.0**-12
-"""Activities are whole multiples of this."""
+"""Unit of activities, which are rounded to it."""
 
 LEVELS = 16
-"""Levels of activity that are told apart, half an octave of energy each."""
+"""Number of levels of activity, half an octave of energy each."""
 
 _LEVEL_OF_MEAN = 10
 
 
 @dataclass(frozen=True)
 class Sums:
-    """What is known of a split after one pass; ``G`` groups, channels in raster order.
+    """Sums of one pass over a split; ``G`` groups, channels in raster order.
 
     The activity of a channel in an image is ``log2(1 + mean squared coefficient)`` over the
     image's valid blocks, rounded to `ACTIVITY_UNIT`. Its level compares that mean square with the
@@ -33,11 +33,11 @@ class Sums:
     Attributes
     ----------
     images, blocks : ndarray of int64, shape (G,)
-        Valid images, and their blocks of one component.
+        Numbers of valid images, and of their blocks of one component.
     histogram : ndarray of int64, shape (G, 192, 2 * largest code)
-        How often each code occurs.
+        Number of occurrences of each code.
     cross : ndarray of int64, shape (G, 64, 3)
-        Sums of products of codes: Y Cb, Y Cr, Cb Cr at each frequency.
+        Sums of products of codes at each frequency: Y Cb, Y Cr, Cb Cr.
     squares : ndarray of int64, shape (G, SCALES, 192)
         Sums of squared codes, by the image's scale (`visibility.scale_of`).
     activity : ndarray of int64, shape (G, 192)
@@ -45,13 +45,13 @@ class Sums:
     activity_products : ndarray of int64, shape (G, 192, 192)
         Sums of products of the activities of two channels.
     class_images : ndarray of int64, shape (G, K)
-        Images of each class.
+        Number of images of each class.
     class_activity : ndarray of int64, shape (G, K, 192)
         Sums of activities over a class.
     class_squares : ndarray of int64, shape (G, 192)
         Sums of squared activities of the images that have a class.
     class_levels : ndarray of int32, shape (G, K, 192, LEVELS)
-        How many images of a class have each level of activity.
+        Number of images of each class with each level of activity.
     object_histogram : ndarray of int64, shape (G, 192, 2 * largest code) or (G, 192, 0)
         ``histogram`` over the blocks that a box touches.
     """
@@ -71,15 +71,19 @@ class Sums:
 
     @classmethod
     def zero(cls, precision: str, classes: int, objects: bool) -> Sums:
-        """The sums of no image.
+        """Make the sums of no images.
 
         Parameters
         ----------
         precision : {"int8", "int16"}
         classes : int
-            Classes of image labels; 0 for images without labels.
+            Number of classes; 0 for images without labels.
         objects : bool
-            Whether boxes are told from background.
+            Whether blocks that boxes touch are counted.
+
+        Returns
+        -------
+        Sums
         """
         codes = 2 * LARGEST_CODE[precision]
 
@@ -105,12 +109,12 @@ class Sums:
         return Sums(*(a + b for a, b in zip(self._arrays(), other._arrays(), strict=True)))
 
     def part(self, groups: Sequence[int]) -> Sums:
-        """The sums of some groups as one group."""
+        """Add up some groups to one group."""
         chosen = list(groups)
         return Sums(*(array[chosen].sum(axis=0, keepdims=True) for array in self._arrays()))
 
     def total(self) -> Sums:
-        """The sums of all groups as one group."""
+        """Add up all groups to one group."""
         return self.part(range(len(self.images)))
 
     def _arrays(self) -> tuple[np.ndarray, ...]:
@@ -150,15 +154,15 @@ class Sums:
 
 @dataclass(frozen=True)
 class ShardRows:
-    """What is known of a shard's rows beside their codes; ``n`` rows.
+    """Properties of a shard's rows besides their codes; ``n`` rows.
 
     Attributes
     ----------
     parts : list of (int, slice)
-        As `shard_counts.parts_of`.
+        Runs of one group each; see `shard_counts.parts_of`.
     valid : ndarray of bool, shape (n,)
     labels, blocks, short_side : ndarray of int64, shape (n,)
-        Blocks of one component; short side of the valid pixels.
+        Labels, number of blocks of one component, short side of the valid pixels.
     steps : ndarray of float64, shape (192,)
         Quantization steps, raster order.
     mean_square : ndarray of float64, shape (192,)
@@ -175,7 +179,7 @@ class ShardRows:
 
 
 def activity_of(squares: np.ndarray, rows: ShardRows) -> tuple[np.ndarray, np.ndarray]:
-    """Activity in `ACTIVITY_UNIT`, and its level, int64 (n, 192) both; see `Sums`."""
+    """Compute activity in `ACTIVITY_UNIT` and its level, int64 (n, 192) both; see `Sums`."""
     energy = squares * rows.steps**2 / np.maximum(rows.blocks, 1)[:, None]
     activity = np.rint(np.log2(1 + energy) / ACTIVITY_UNIT).astype(np.int64)
     with np.errstate(divide="ignore", invalid="ignore"):

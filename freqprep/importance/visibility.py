@@ -1,9 +1,10 @@
-"""How much of a frequency is left when a network sees the image at its usual, smaller size.
+"""Energy of each frequency that is left at the image size of networks.
 
 Networks are evaluated on images resized to a short side of 256. A basis function of the 8x8 DCT
 goes through that antialiased bilinear resize (a triangle filter as wide as an output pixel) as
-through a low pass: what is left of its energy depends on the ratio of sizes alone. Blocks are taken
-as independent; in real images neighbours are alike, and the lowest frequencies keep more.
+through a low pass: the share of its energy that is left depends on the ratio of sizes alone.
+Blocks are taken as independent; in real images neighbours are alike, and the lowest frequencies
+keep more.
 """
 
 from __future__ import annotations
@@ -22,20 +23,23 @@ SHORT_SIDE = 256
 STEPS_PER_OCTAVE = 8
 _LOWEST = -5 * STEPS_PER_OCTAVE
 SCALES = 8 * STEPS_PER_OCTAVE
-"""Scales that are told apart: 2**-5 to 2**3 in eighths of an octave."""
+"""Number of scales: 2**-5 to 2**3 in eighths of an octave."""
 
 _BLOCKS = 32
 
 
 def scale_of(short_side: np.ndarray) -> np.ndarray:
-    """Index 0..`SCALES` - 1 of the ratio `SHORT_SIDE` / ``short_side`` (pixels)."""
+    """Return the index, 0..`SCALES` - 1, of the ratio `SHORT_SIDE` / ``short_side`` (pixels)."""
     octaves = np.log2(SHORT_SIDE / np.maximum(short_side, 1))
-    return np.clip(np.rint(octaves * STEPS_PER_OCTAVE).astype(np.int64) - _LOWEST, 0, SCALES - 1)
+    index: np.ndarray = np.clip(
+        np.rint(octaves * STEPS_PER_OCTAVE).astype(np.int64) - _LOWEST, 0, SCALES - 1
+    )
+    return index
 
 
 @cache
 def transfer() -> np.ndarray:
-    """Share of energy a pixel that a resize leaves of each channel of one component.
+    """Compute the share of energy per pixel that a resize leaves of each frequency.
 
     Returns
     -------
@@ -44,7 +48,7 @@ def transfer() -> np.ndarray:
     """
     ratios = 2.0 ** ((np.arange(SCALES) + _LOWEST) / STEPS_PER_OCTAVE)
     each = np.stack([_transfer_1d(ratio) for ratio in ratios])
-    shares = (each[:, :, None] * each[:, None, :]).reshape(SCALES, -1)
+    shares: np.ndarray = (each[:, :, None] * each[:, None, :]).reshape(SCALES, -1)
     shares.flags.writeable = False  # every caller gets this one
     return shares
 

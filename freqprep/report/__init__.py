@@ -1,9 +1,9 @@
-"""The report of ``freqprep stats``: one HTML file to look at, or its figures as PNG files.
+"""Report of ``freqprep stats``: one HTML file, or its figures as PNG files.
 
-``subject`` is what is reported, in numbers; ``heatmaps``, ``curves`` and ``pictures`` make figures
-of it; ``style`` turns figures into SVG that follows the page's colours, or into PNG; ``sections``
-and ``tables`` write the page's parts, ``page`` puts them together. Needs matplotlib, which is
-imported when a figure is drawn.
+``report_data`` holds the numbers; ``heatmaps``, ``selection_curves`` and ``sample_pictures`` draw
+figures of them; ``style`` turns figures into SVG in the page's colours, or into PNG; ``sections``
+and ``tables`` write the parts of the page, and ``page`` puts them together. Needs matplotlib,
+which is imported when a figure is drawn.
 """
 
 from freqprep.report.page import write_report

@@ -1,4 +1,4 @@
-"""A confusion matrix as a picture."""
+"""Figure of a confusion matrix."""
 
 from __future__ import annotations
 
@@ -14,30 +14,36 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _MOST_NUMBERS = 25
-"""Classes up to which the number of images stands in each cell."""
+"""Largest number of classes with the number of images in each cell."""
 
 _MOST_NAMES = 60
-"""Classes up to which they are named along the sides."""
+"""Largest number of classes with their names along the sides."""
 
 _LONGEST_NAME = 24
 _CELL, _SMALLEST, _LARGEST, _SIDE, _LETTER = 26.0, 320.0, 900.0, 30.0, 6.2
 
 
 def draw_confusion(
-    matrix: np.ndarray, labels: Sequence[str], answers: Sequence[str], palette: Palette
+    matrix: np.ndarray, labels: Sequence[str], predictions: Sequence[str], palette: Palette
 ) -> Figure:
-    """Draw images by label and by answer; colours are shares of the label's images.
+    """Draw a confusion matrix; colours are shares of a label's images.
 
     Parameters
     ----------
-    matrix : ndarray of int64, shape (labels, answers)
-    labels, answers : sequence of str
+    matrix : ndarray of int64, shape (labels, predictions)
+        Number of images.
+    labels, predictions : sequence of str
         Names of the rows and of the columns.
     palette : Palette
+        Colours of the figure.
+
+    Returns
+    -------
+    Figure
     """
     rows, columns = matrix.shape
     named = max(rows, columns) <= _MOST_NAMES
-    names = [[_shown(name) for name in side] for side in (labels, answers)]
+    names = [[_shown(name) for name in side] for side in (labels, predictions)]
     margin = _SIDE + (max(map(len, names[0] + names[1])) * _LETTER if named else 0)
     across, down = (min(max(_CELL * n, _SMALLEST), _LARGEST) for n in (columns, rows))
     width, height = margin + across + 20, margin + down + 20
@@ -45,7 +51,7 @@ def draw_confusion(
     axes = figure.add_axes((margin / width, margin / height, across / width, down / height))
     share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     axes.imshow(share, cmap="Blues", vmin=0, vmax=1, aspect="auto", interpolation="none")
-    axes.set_xlabel("answered", color=palette.ink)
+    axes.set_xlabel("predicted", color=palette.ink)
     axes.set_ylabel("label", color=palette.ink)
     axes.tick_params(length=0, colors=palette.ink, labelsize=9)
     if named:
@@ -63,6 +69,6 @@ def draw_confusion(
 
 
 def _shown(name: str) -> str:
-    """A name that a figure can show, and not too long."""
+    """A name in ASCII, shortened."""
     text = escape_ascii(name)
     return text if len(text) <= _LONGEST_NAME else f"{text[: _LONGEST_NAME - 3]}..."

@@ -1,4 +1,4 @@
-"""All figures of a report by name, for the page and for files."""
+"""Figures of a report by name, for the page and for files."""
 
 from __future__ import annotations
 
@@ -18,17 +18,18 @@ from freqprep.report.style import DrawFigure
 
 @dataclass(frozen=True)
 class ReportFigure:
-    """A figure that can be drawn.
+    """Figure of a report, drawn when needed.
 
     Attributes
     ----------
     name : str
-        Of its file and its element: lower case, digits, hyphens; unique in a report.
+        Name of its file and id of its element, unique in a report: lower case, digits, hyphens.
     title : str
-        Not escaped.
+        Title, not escaped.
     reading : str
         How to read it; not escaped.
     draw : callable
+        Function from a palette to a matplotlib figure.
     """
 
     name: str
@@ -38,7 +39,7 @@ class ReportFigure:
 
 
 def score_figures(report: ReportData) -> list[ReportFigure]:
-    """A map of each score, the one that was used first."""
+    """Return a heat map of each score, beginning with the score of the ranking."""
     return [
         ReportFigure(
             f"score-{number:02}-{_slug(ranking.name)}",
@@ -51,7 +52,7 @@ def score_figures(report: ReportData) -> list[ReportFigure]:
 
 
 def curve_figures(report: ReportData) -> list[ReportFigure]:
-    """What more channels bring."""
+    """Return the curves along the ranking."""
     return [
         ReportFigure(f"curve-{curve.name}", curve.title, curve.reading, partial(draw_curve, curve))
         for curve in all_curves(report)
@@ -59,7 +60,7 @@ def curve_figures(report: ReportData) -> list[ReportFigure]:
 
 
 def overlap_figures(report: ReportData) -> list[ReportFigure]:
-    """The chosen channels on the grid of each published selection."""
+    """Return a map of the chosen channels and each published selection."""
     return [
         ReportFigure(
             f"overlap-{_slug(name)}",
@@ -72,13 +73,13 @@ def overlap_figures(report: ReportData) -> list[ReportFigure]:
 
 
 def correlation_figure(report: ReportData) -> ReportFigure:
-    """Which channels say the same."""
+    """Return the correlation matrix of the channels."""
     draw = partial(correlation_map, report.analysis.correlation, report.chosen)
     return ReportFigure("correlation", "Correlation of the channels", "", draw)
 
 
 def drift_figure(report: ReportData) -> ReportFigure | None:
-    """Level of each channel in the split compared with, if there is one."""
+    """Return a map of each channel's level in the other split, if there is one."""
     if report.drift is None:
         return None
     level = np.asarray(report.drift.level, np.float64)
@@ -90,7 +91,7 @@ def drift_figure(report: ReportData) -> ReportFigure | None:
 
 
 def every_figure(report: ReportData) -> Iterable[ReportFigure]:
-    """All of them, in the order of the page."""
+    """Yield all figures in the order of the page."""
     yield from score_figures(report)
     yield from curve_figures(report)
     yield from overlap_figures(report)

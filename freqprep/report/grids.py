@@ -1,4 +1,4 @@
-"""Three grids of 8x8 frequencies side by side, one a colour component, and marks on them."""
+"""Three grids of 8x8 frequencies side by side, one per component, with outlined channels."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ WIDTH = 330.0
 
 TITLES = ("Y", "Cb", "Cr")
 CHOSEN = "chosen"
-"""Id of the outlines of chosen channels."""
+"""Prefix of the ids of chosen channels' outlines."""
 
 _LEFT, _GAP, _RIGHT, _TOP = 26.0, 14.0, 6.0, 22.0
 SIDE = (WIDTH - _LEFT - _RIGHT - 2 * _GAP) / len(COMPONENTS)
 """Side of a grid, points."""
 
 BELOW = _TOP + SIDE + 18.0
-"""Where the grids and their ticks end, points from the top."""
+"""Height of the grids and their ticks, points."""
 
 _TICKS = range(0, BLOCK, 2)
 _INSET = 0.1
 
 
 def three_grids(figure: Figure, palette: Palette) -> list[Axes]:
-    """Axes for Y, Cb and Cr: vertical frequency down, horizontal across."""
+    """Add axes for Y, Cb and Cr: vertical frequency down, horizontal across."""
     width, height = (72 * inches for inches in figure.get_size_inches())
     grids = []
     for number, title in enumerate(TITLES):
         left = _LEFT + number * (SIDE + _GAP)
-        place = (left / width, 1 - (_TOP + SIDE) / height, SIDE / width, SIDE / height)
-        axes = figure.add_axes(place)
+        position = (left / width, 1 - (_TOP + SIDE) / height, SIDE / width, SIDE / height)
+        axes = figure.add_axes(position)
         axes.set(xlim=(-0.5, BLOCK - 0.5), ylim=(BLOCK - 0.5, -0.5))
         axes.set_facecolor("none")
         axes.set_title(title, fontsize=11, color=palette.ink, pad=4)
@@ -52,19 +52,19 @@ def three_grids(figure: Figure, palette: Palette) -> list[Axes]:
     return grids
 
 
-def place_of(index: int) -> tuple[int, int, int]:
-    """Component, vertical and horizontal frequency of a raster index."""
+def frequency_of(index: int) -> tuple[int, int, int]:
+    """Return component, vertical and horizontal frequency of a raster index."""
     component, frequency = divmod(index, FREQUENCIES)
     return component, *divmod(frequency, BLOCK)
 
 
 def outline(grids: list[Axes], indices: Iterable[int]) -> None:
-    """Outline channels, white on black: seen on every colour."""
+    """Outline channels in white on black, visible on every colour."""
     from matplotlib.patches import Rectangle
 
     size = 1 - 2 * _INSET
     for index in sorted(indices):
-        component, v, h = place_of(index)
+        component, v, h = frequency_of(index)
         corner = (h - 0.5 + _INSET, v - 0.5 + _INSET)
         for color, width in (("#000000", 2.4), ("#ffffff", 1.2)):
             patch = Rectangle(corner, size, size, fill=False, edgecolor=color, linewidth=width)

@@ -1,4 +1,4 @@
-"""Maps: a score over the frequencies, two selections on one grid, the correlation matrix."""
+"""Heat maps: a score by frequency, two selections on one grid, the correlation matrix."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from freqprep.importance.ranking import Ranking
-from freqprep.report.grids import BELOW, CHOSEN, SIDE, WIDTH, outline, place_of, three_grids
+from freqprep.report.grids import BELOW, CHOSEN, SIDE, WIDTH, frequency_of, outline, three_grids
 from freqprep.report.style import Palette, new_figure
 from freqprep.spectrum import BLOCK, COMPONENTS, FREQUENCIES
 from freqprep.spectrum.channels import ZIGZAG
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LARGEST_RANGE = 1e6
-"""Most that a logarithmic scale spans; what is below has its lowest colour."""
+"""Largest span of a logarithmic scale; values below have its lowest colour."""
 
 _DECADES = 100.0
 _SIGNED_RANGE = 1e3
@@ -32,10 +32,10 @@ BOTH, ONLY_CHOSEN, ONLY_PUBLISHED = "in both", "only chosen", "only published"
 
 
 def score_map(ranking: Ranking, chosen: Iterable[int], palette: Palette) -> Figure:
-    """A score of each channel as a colour; chosen channels are outlined.
+    """Draw a score of each channel as a colour, chosen channels outlined.
 
     Colours are logarithmic where the values span more than two decades, and the brightest is the
-    highest rank. Around zero, where values have both signs, they go in two directions.
+    highest rank. Values of both signs have a diverging scale around zero.
     """
     figure = new_figure(WIDTH, BELOW + _LEGEND_HEIGHT)
     norm, colors = scale_of(ranking)
@@ -49,7 +49,7 @@ def score_map(ranking: Ranking, chosen: Iterable[int], palette: Palette) -> Figu
 
 
 def scale_of(ranking: Ranking) -> tuple[Normalize, Colormap]:
-    """How values become colours."""
+    """Return the normalization and the colours of a ranking's values."""
     from matplotlib import colormaps
     from matplotlib.colors import LogNorm, Normalize, SymLogNorm
 
@@ -115,7 +115,7 @@ def _tick(value: float) -> str:
 
 
 def overlap_map(chosen: Iterable[int], published: Iterable[int], palette: Palette) -> Figure:
-    """Which channels two selections share; marks say the same as the colours."""
+    """Draw which channels two selections share, by colour and by mark."""
     from matplotlib.patches import Rectangle
 
     figure = new_figure(WIDTH, BELOW)
@@ -123,7 +123,7 @@ def overlap_map(chosen: Iterable[int], published: Iterable[int], palette: Palett
     for axes in grids:
         _lattice(axes, palette)
     for index, kind in kinds(chosen, published).items():
-        component, v, h = place_of(index)
+        component, v, h = frequency_of(index)
         color, mark = {
             BOTH: (palette.curve, "s"),
             ONLY_CHOSEN: (palette.chosen, "+"),
@@ -139,7 +139,7 @@ def overlap_map(chosen: Iterable[int], published: Iterable[int], palette: Palett
 
 
 def kinds(chosen: Iterable[int], published: Iterable[int]) -> dict[int, str]:
-    """Of each channel in one of two selections, which of them has it; by raster index."""
+    """Return for each channel of two selections which of them has it, by raster index."""
     ours, theirs = set(chosen), set(published)
     return {
         index: BOTH if index in ours & theirs else ONLY_CHOSEN if index in ours else ONLY_PUBLISHED
@@ -156,11 +156,11 @@ def _lattice(axes: Axes, palette: Palette) -> None:
 CORRELATION_ORDER = tuple(
     component * FREQUENCIES + k for component in range(len(COMPONENTS)) for k in ZIGZAG
 )
-"""Raster indices along the matrix: by component, low frequencies first."""
+"""Raster indices along the correlation matrix: by component, low frequencies first."""
 
 
 def correlation_map(correlation: np.ndarray, chosen: Iterable[int], palette: Palette) -> Figure:
-    """The correlation of each two channels; bars at the edges mark chosen ones."""
+    """Draw the correlation of each pair of channels; marks at the edges are chosen ones."""
     from matplotlib import colormaps
     from matplotlib.colors import Normalize
     from matplotlib.lines import Line2D
@@ -173,14 +173,14 @@ def correlation_map(correlation: np.ndarray, chosen: Iterable[int], palette: Pal
     order = list(CORRELATION_ORDER)
     norm, colors = Normalize(-1, 1), colormaps["RdBu_r"]
     axes.imshow(correlation[np.ix_(order, order)], norm=norm, cmap=colors, interpolation="none")
-    marked = [place for place, index in enumerate(order) if index in set(chosen)]
-    for place in marked:
+    marked = [position for position, index in enumerate(order) if index in set(chosen)]
+    for position in marked:
         for x, y, edge, along in (
-            (place, -0.012, "below", axes.get_xaxis_transform()),
-            (-0.012, place, "left", axes.get_yaxis_transform()),
+            (position, -0.012, "below", axes.get_xaxis_transform()),
+            (-0.012, position, "left", axes.get_yaxis_transform()),
         ):
             mark = Line2D([x], [y], marker="s", color=palette.chosen, markersize=2.2)
-            mark.set(transform=along, clip_on=False, gid=f"{CHOSEN}-{order[place]}-{edge}")
+            mark.set(transform=along, clip_on=False, gid=f"{CHOSEN}-{order[position]}-{edge}")
             axes.add_artist(mark)
     middles = [FREQUENCIES * (c + 0.5) - 0.5 for c in range(len(COMPONENTS))]
     axes.set_xticks(middles, ["Y", "Cb", "Cr"])

@@ -1,4 +1,4 @@
-"""Places for labels near points, so that none covers another, a point or a line."""
+"""Placement of labels near points, without covering one another, a point or a line."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ class Box:
     high: float
 
     def overlaps(self, other: Box) -> bool:
-        """Whether they share an inner point."""
+        """Return whether two boxes share an inner point."""
         across = self.left < other.right and other.left < self.right
         return across and self.low < other.high and other.low < self.high
 
     def holds(self, point: Point) -> bool:
-        """Whether a point is inside or on the edge."""
+        """Return whether a point is inside or on the edge."""
         return self.left <= point[0] <= self.right and self.low <= point[1] <= self.high
 
     def inside(self, other: Box) -> bool:
-        """Whether it lies within another one."""
+        """Return whether it lies within another box."""
         corners = ((self.left, self.low), (self.right, self.high))
         return all(other.holds(corner) for corner in corners)
 
@@ -40,25 +40,25 @@ class Box:
 def place_labels(
     points: Sequence[Point], sizes: Sequence[Point], avoid: Sequence[Point], bounds: Box
 ) -> list[Box]:
-    """Where to put the label of each point.
+    """Place the label of each point.
 
-    The first points get the better places: near, and to the lower right.
+    The first points get the best positions: near, and to the lower right.
 
     Parameters
     ----------
     points : sequence of (float, float)
-        What is labelled; labels do not cover these.
+        Points to label; labels do not cover them.
     sizes : sequence of (float, float)
         Width and height of each label.
     avoid : sequence of (float, float)
-        What else is not to be covered, a line for instance as points along it.
+        Other points not to cover, such as points along a line.
     bounds : Box
-        Labels stay inside where they fit.
+        Area of the labels, if they fit.
 
     Returns
     -------
     list of Box
-        Of the labels, in the order of the points.
+        Boxes of the labels, in the order of the points.
     """
     placed: list[Box] = []
     obstacles = [*points, *avoid]
@@ -72,7 +72,7 @@ def place_labels(
 
 
 def _candidates(point: Point, size: Point) -> Iterator[tuple[Box, float]]:
-    """Boxes around a point, and how far each is away."""
+    """Yield boxes around a point, and their distances."""
     width, height = size
     for distance in _DISTANCES:
         for angle in _ANGLES:
@@ -97,13 +97,13 @@ def _badness(
 
 
 def nearest(box: Box, point: Point) -> Point:
-    """The point of a box that is nearest to another point."""
+    """Return the point of a box that is nearest to another point."""
     x = min(max(point[0], box.left), box.right)
     y = min(max(point[1], box.low), box.high)
     return x, y
 
 
 def gap(box: Box, point: Point) -> float:
-    """Distance from a point to a box."""
+    """Return the distance from a point to a box."""
     x, y = nearest(box, point)
     return hypot(x - point[0], y - point[1])

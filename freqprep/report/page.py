@@ -1,9 +1,10 @@
-"""The report: one HTML file that asks nothing of any network."""
+"""The report as one HTML file, without requests to any server."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 from string import Template
@@ -31,17 +32,17 @@ _LINKS = (
 
 
 def write_report(result: StatsResult, split: Split, path: Path) -> None:
-    """Write what was found as one HTML file.
+    """Write the report of a result as one HTML file.
 
-    Style, script and pictures are inside; the file makes no request and needs no network.
+    Style, script and pictures are inside; the file makes no requests.
 
     Parameters
     ----------
     result : StatsResult
     split : Split
-        What was analysed.
+        Split that was analysed.
     path : Path
-        The file, replaced if it is there.
+        File to write, replaced if it exists.
 
     Raises
     ------
@@ -51,7 +52,7 @@ def write_report(result: StatsResult, split: Split, path: Path) -> None:
     check_matplotlib()
     report = ReportData.of(result)
     shown = sample_images(report, split)
-    steps = (
+    steps: tuple[Callable[[], str], ...] = (
         lambda: sections.head(report),
         lambda: sections.scores(report),
         lambda: sections.curves(report),

@@ -35,7 +35,7 @@ PLOT_FILES = tuple(
         "channels-*",
     )
 )
-"""Patterns of the names of all files that `write_plots` writes."""
+"""Patterns that match the names of all files of `write_plots`."""
 
 _COLUMNS = 3
 _CELL = 260.0
@@ -49,9 +49,9 @@ def write_plots(result: StatsResult, split: Split, folder: Path) -> list[Path]:
     ----------
     result : StatsResult
     split : Split
-        What was analysed.
+        Split that was analysed.
     folder : Path
-        Made where it is missing; files of the same names are replaced.
+        Folder to write to, created if missing; files of the same names are replaced.
 
     Returns
     -------
@@ -76,7 +76,7 @@ def write_plots(result: StatsResult, split: Split, folder: Path) -> list[Path]:
             progress.update(1)
     shown = sample_images(report, split)
     for number, sample in enumerate(shown, 1):
-        files[f"pictures-{number}"] = as_png(partial(_rebuilt, report, sample))
+        files[f"pictures-{number}"] = as_png(partial(_draw_reconstructions, report, sample))
     if shown:
         sheets = gallery(split, shown[0].row, report.chosen)
         for name, sheet in zip(COMPONENTS, sheets, strict=True):
@@ -91,8 +91,8 @@ def write_plots(result: StatsResult, split: Split, folder: Path) -> list[Path]:
     return paths
 
 
-def _rebuilt(report: ReportData, sample: SampleImage, palette: Palette) -> Figure:
-    """An image from few channels to all."""
+def _draw_reconstructions(report: ReportData, sample: SampleImage, palette: Palette) -> Figure:
+    """Draw an image from few channels to all."""
     height, width = sample.reconstructions[0].pixels.shape[:2]
     down = _CELL * height / width + _CAPTION
     rows = -(-len(sample.reconstructions) // _COLUMNS)

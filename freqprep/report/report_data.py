@@ -1,4 +1,4 @@
-"""What a report is about: an analysis, the chosen channels, and the numbers that follow."""
+"""Data of a report: an analysis, the chosen channels, and numbers computed from them."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from freqprep.importance.result import StatsResult, network_result_for
 from freqprep.spectrum.channels import CHANNELS, PUBLISHED, Selection, published
 
 SHOWN_COUNTS = (6, 12, 24, 48, 64, CHANNELS)
-"""How many channels the sample pictures are rebuilt from."""
+"""Numbers of channels to reconstruct sample pictures from."""
 
 
 @dataclass(frozen=True)
 class ReportData:
-    """Findings, and what the sections ask of them.
+    """Result of the statistics, and the numbers that the sections show.
 
     Attributes
     ----------
     analysis : Analysis
     by : str
-        The score that the selection was made by, or the name of a rule or a published list.
+        Name of the score, the rule or the published list that gave the selection.
     ranking : Ranking
-        The order that curves and pictures follow.
+        Ranking that curves and pictures follow.
     selection : Selection
         The chosen channels.
     budget : Budget
@@ -51,7 +51,7 @@ class ReportData:
 
     @classmethod
     def of(cls, result: StatsResult) -> ReportData:
-        """Read result: the only place that knows their form."""
+        """Take the data from a result."""
         choice = result.choice
         return cls(
             result.analysis,
@@ -72,47 +72,48 @@ class ReportData:
 
     @cached_property
     def ranks(self) -> np.ndarray:
-        """Rank of each channel in the ranking, 1 the most important; int64 (192,), raster."""
+        """Rank of each channel, 1 the most important; int64 of shape (192,), raster order."""
         ranks = np.empty(CHANNELS, np.int64)
         ranks[list(self.ranking.order)] = np.arange(1, CHANNELS + 1)
         return ranks
 
     @cached_property
     def rankings(self) -> tuple[Ranking, ...]:
-        """All rankings, the one that was used first."""
+        """All rankings, the one of the report first."""
         others = (r for r in self.analysis.rankings.values() if r.name != self.ranking.name)
         return (self.ranking, *others)
 
     def top(self, count: int) -> Selection:
-        """The first channels of the ranking."""
+        """Return the first channels of the ranking."""
         return Selection(self.ranking.order[:count], f"top {count}")
 
     def kilobytes(self, indices: Iterable[int]) -> float:
-        """Measured KB (1000 bytes) an image of some channels."""
+        """Return the measured KB (1000 bytes) per image of some channels."""
         return self.analysis.bytes_of(indices) / 1e3
 
     def byte_share(self, indices: Iterable[int]) -> float:
-        """Share of all channels' bytes, 0..1."""
+        """Return the share of all channels' bytes, 0..1."""
         everything = self.kilobytes(range(CHANNELS))
         return self.kilobytes(indices) / everything if everything else 0.0
 
     @cached_property
     def energy(self) -> np.ndarray | None:
-        """Each channel's share of the energy, float64 (192,), or None where it is not known."""
+        """Each channel's share of the energy, float64 of shape (192,), or None if unknown."""
         ranking = self.analysis.rankings.get("energy")
         if ranking is None or not ranking.values.sum() > 0:
             return None
-        return ranking.values / ranking.values.sum()
+        share: np.ndarray = ranking.values / ranking.values.sum()
+        return share
 
     @staticmethod
     def published() -> list[tuple[str, Selection]]:
-        """The published selections."""
+        """Return the published selections by name."""
         return [(name, published(name)) for name in PUBLISHED]
 
     def named(self) -> list[tuple[str, Selection]]:
-        """The chosen selection and the published ones, each set of channels once.
+        """Return the chosen selection and the published ones, each set of channels once.
 
-        Where a published list is the chosen one, they have one entry that says so.
+        If a published list is the chosen selection, both share one entry.
         """
         same = [name for name in PUBLISHED if set(published(name).indices) == self.chosen]
         label = f"chosen = {same[0]}" if same else "chosen"
@@ -120,9 +121,9 @@ class ReportData:
         return [(label, self.selection), *others]
 
     def shown(self) -> list[tuple[str, Selection]]:
-        """What sample pictures are rebuilt from, fewest channels first.
+        """Return the selections to reconstruct sample pictures from, fewest channels first.
 
-        The first channels of the ranking; the chosen selection takes the place of as many.
+        These are the first channels of the ranking; the chosen selection replaces as many.
         """
         shown = {
             count: (f"the first {count}", self.top(count))
@@ -134,5 +135,5 @@ class ReportData:
         return [shown[count] for count in sorted(shown)]
 
     def network_result(self, indices: Iterable[int]) -> NetworkResult | None:
-        """What the network said about a set of channels."""
+        """Return the network's result on a set of channels, or None."""
         return network_result_for(self.network_results, indices)

@@ -1,4 +1,4 @@
-"""Sample images rebuilt from some channels, and all channels of an image as small tiles."""
+"""Sample images reconstructed from some channels, and all channels of an image as tiles."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ from freqprep.spectrum.fidelity import psnr
 from freqprep.store.split import Split
 
 LONG_SIDE = 360
-"""Largest side of a picture on the page, pixels."""
+"""Long side of a picture on the page, pixels."""
 
 _QUALITY = 88
 
 
 @dataclass(frozen=True)
 class Reconstruction:
-    """One image from some of its channels.
+    """Image reconstructed from some of its channels.
 
     Attributes
     ----------
     name : str
-        Which channels.
+        Description of the selection.
     selection : Selection
     pixels : ndarray of uint8, shape (h, w, 3)
     psnr : float
-        dB, of 8-bit RGB against the image from all 192; infinite where nothing differs.
+        PSNR in 8-bit RGB against the image from all 192 channels, dB; may be infinite.
     """
 
     name: str
@@ -48,14 +48,14 @@ class Reconstruction:
 
 @dataclass(frozen=True)
 class SampleImage:
-    """An image of the split.
+    """Image of the split, reconstructed from several selections.
 
     Attributes
     ----------
     row : int
     key : str
     reconstructions : tuple of Reconstruction
-        Fewest channels first, all 192 last.
+        Reconstructions, fewest channels first, all 192 last.
     """
 
     row: int
@@ -64,9 +64,9 @@ class SampleImage:
 
 
 def sample_images(report: ReportData, split: Split) -> list[SampleImage]:
-    """The sample images, each from the selections that the subject shows."""
+    """Reconstruct the sample images, each from the selections of `ReportData.shown`."""
     rows, shown = sample_rows(split), report.shown()
-    found = []
+    images = []
     with Progress("pictures", len(rows) * len(shown), unit="picture") as progress:
         for row in rows:
             reference = split.image(row)
@@ -78,8 +78,8 @@ def sample_images(report: ReportData, split: Split) -> list[SampleImage]:
                     Reconstruction(name, selection, pixels, _psnr(pixels, reference))
                 )
                 progress.update(1)
-            found.append(SampleImage(row, split.keys[row], tuple(reconstructions)))
-    return found
+            images.append(SampleImage(row, split.keys[row], tuple(reconstructions)))
+    return images
 
 
 def _psnr(one: np.ndarray, other: np.ndarray) -> float:
@@ -108,7 +108,10 @@ def gallery(split: Split, row: int, chosen: Iterable[int]) -> list[np.ndarray]:
 
 
 def as_jpeg(pixels: np.ndarray, long_side: int = LONG_SIDE) -> tuple[str, int, int]:
-    """An image as a ``data:`` address, not larger than a long side; its width and height."""
+    """Encode an image as a ``data:`` URL; return it with its width and height.
+
+    Images whose long side is larger are shrunk.
+    """
     picture = Image.fromarray(pixels)
     picture.thumbnail((long_side, long_side), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()

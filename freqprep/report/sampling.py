@@ -1,4 +1,4 @@
-"""Which images of a split a report shows."""
+"""Choice of the sample images that a report shows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from freqprep.store.split import Split
 
 SAMPLES = 3
 _SHARDS = 4
-"""Shards looked into. Rows lie in random order, so their images are a random sample."""
+"""Number of shards to choose from. Rows are permuted, so their images are a random sample."""
 
 _SMALLEST_SHARE = 0.5
 _LEAST_DETAIL = 0.5
@@ -19,12 +19,12 @@ _MEAN_WEIGHT = 0.3
 
 
 def sample_rows(split: Split, count: int = SAMPLES) -> list[int]:
-    """Rows of colourful images of different classes; the same each time.
+    """Choose colourful images of different classes, deterministically.
 
-    Of up to 512 valid rows those are left out that are small, or have less than half the detail of
-    the median image. Of the rest the most colourful come first, of each class one before any has
-    two; where there is no colour, the most detailed. Detail is read off the rounding error of the
-    stored image: what is smooth rounds to zeros without error.
+    Of up to 512 valid rows, images that are small or have less than half the detail of the median
+    image come last. The others are sorted by colour, then by detail, with one image of each class
+    before the second of any. Detail is measured by the rounding error of the stored image: smooth
+    images round to zeros without error.
 
     Returns
     -------
@@ -43,11 +43,12 @@ def sample_rows(split: Split, count: int = SAMPLES) -> list[int]:
     order = np.lexsort([-detail, -colour, ~good])
     turn = _occurrence(split.labels[rows[order]])
     best = order[np.lexsort([turn, ~good[order]])]
-    return rows[best[:count]].tolist()
+    chosen: list[int] = rows[best[:count]].tolist()
+    return chosen
 
 
 def _candidates(split: Split) -> np.ndarray:
-    """Valid rows of a few shards, spread over those that have any."""
+    """Valid rows of a few shards, spread evenly."""
     valid = np.flatnonzero(split.valid)
     shards = np.unique(valid // ROWS_PER_SHARD)
     few = shards[np.linspace(0, len(shards) - 1, min(_SHARDS, len(shards))).astype(np.int64)]
@@ -55,7 +56,7 @@ def _candidates(split: Split) -> np.ndarray:
 
 
 def colourfulness(split: Split, rows: np.ndarray) -> np.ndarray:
-    """How colourful images are: the spread of their blocks' chroma, and a part of its mean.
+    """Compute the colourfulness of images from the spread and the mean of their chroma.
 
     The measure of Hasler and Süsstrunk (2003) with Cb and Cr as the two axes of colour.
 
@@ -68,7 +69,7 @@ def colourfulness(split: Split, rows: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray of float64, shape (n,)
-        In units of coefficients; 0 for grey images.
+        Colourfulness in units of coefficients; 0 for grey images.
     """
     chroma = split.read(rows, _CHROMA)
     found = np.empty(len(rows))
@@ -81,7 +82,7 @@ def colourfulness(split: Split, rows: np.ndarray) -> np.ndarray:
 
 
 def _occurrence(labels: np.ndarray) -> np.ndarray:
-    """How often each label came before; images without a class are of different ones."""
+    """Number of earlier occurrences of each label; 0 for images without a label."""
     seen: dict[int, int] = {}
     turns = []
     for label in labels.tolist():

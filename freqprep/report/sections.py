@@ -1,4 +1,4 @@
-"""The page's sections with figures, as HTML. Names go through `escape_html`."""
+"""Sections of the page, as HTML. Names go through `escape_html`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _SHEETS = ("Y (brightness)", "Cb (blue against yellow)", "Cr (red against green)
 
 
 def head(report: ReportData) -> str:
-    """What was analysed and what was chosen."""
+    """Write the head: the split, and the chosen channels."""
     analysis, chosen = report.analysis, report.selection.indices
     store = escape_html(analysis.store.rstrip("/").rsplit("/", 1)[-1])
     facts = [
@@ -44,8 +44,8 @@ def head(report: ReportData) -> str:
         ("content id", f"<code>{escape_html(analysis.content_id)}</code>"),
     ]
     if report.network:
-        asked = f"{escape_html(report.network)}, asked about {plural(report.sample, 'image')}"
-        facts.append(("network", asked))
+        network = f"{escape_html(report.network)}, evaluated on {plural(report.sample, 'image')}"
+        facts.append(("network", network))
     share = percent(report.byte_share(chosen), space=True)
     listed = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in facts)
     names = ",<wbr>".join(report.selection.names)
@@ -113,7 +113,7 @@ def _network_tile(report: ReportData) -> str:
 
 
 def scores(report: ReportData) -> str:
-    """A map of each score."""
+    """Write the maps of the scores."""
     cards = "".join(_card(figure, caption=True) for figure in score_figures(report))
     return _section(
         "scores",
@@ -128,7 +128,7 @@ def scores(report: ReportData) -> str:
 
 
 def curves(report: ReportData) -> str:
-    """What more channels bring."""
+    """Write the curves along the ranking."""
     cards = "".join(_card(figure, caption=True) for figure in curve_figures(report))
     return _section(
         "curves",
@@ -136,14 +136,14 @@ def curves(report: ReportData) -> str:
         f"The line takes the channels in the order of <b>{escape_html(report.ranking.name)}</b>,"
         " the most important first. The orange diamond is the chosen selection, the circles are"
         " selections published elsewhere. A point off the line differs from as many channels by"
-        " the ranking; more PSNR and right answers are better, fewer bytes and nats.",
+        " the ranking; higher PSNR and accuracy are better, and fewer bytes and nats.",
         f'<div class="cards two">{cards}</div>',
         intro_is_html=True,
     )
 
 
 def pictures(report: ReportData, shown: list[SampleImage]) -> str:
-    """SampleImage images from few channels to all."""
+    """Write the sample images, from few channels to all."""
     parts = []
     for sample in shown:
         cells = "".join(_picture(report, sample, image) for image in sample.reconstructions)
@@ -177,7 +177,7 @@ alt="{escape_html(sample.key)} from {plural(count, "channel")}">
 
 
 def channel_gallery(report: ReportData, split: Split, shown: list[SampleImage]) -> str:
-    """All channels of the first sample image."""
+    """Write all channels of the first sample image."""
     if not shown:
         return ""
     sheets = gallery(split, shown[0].row, report.chosen)
@@ -205,7 +205,7 @@ def channel_gallery(report: ReportData, split: Split, shown: list[SampleImage]) 
 
 
 def ranking(report: ReportData) -> str:
-    """All channels with all scores."""
+    """Write the table of all channels with all scores."""
     return _section(
         "ranking",
         "The ranking",
@@ -217,7 +217,7 @@ def ranking(report: ReportData) -> str:
 
 
 def overlap(report: ReportData) -> str:
-    """The chosen channels against published selections."""
+    """Write the comparison with published selections."""
     cards = "".join(_card(figure) for figure in overlap_figures(report))
     key = "".join(
         f'<span><span class="swatch {kind.replace(" ", "-")}"></span>{kind}</span>'
@@ -233,7 +233,7 @@ def overlap(report: ReportData) -> str:
 
 
 def redundancy(report: ReportData) -> str:
-    """What channels share, how stable the scores are, what could not be computed."""
+    """Write redundancy, the stability of the scores, and unavailable scores."""
     stable = f'<div class="card"><h3>How stable the scores are</h3>{stability_table(report)}</div>'
     beside = f"<div>{stable}{unavailable_table(report)}</div>"
     return _section(
@@ -242,14 +242,14 @@ def redundancy(report: ReportData) -> str:
         "The map shows for each two channels how their activity (how large their coefficients"
         " are) goes together from image to image. Dark red: where one is strong the other is;"
         " white: they do not depend on each other. Inside a component, low frequencies come first;"
-        " orange marks at the edges are chosen channels. Of a group that goes together, a few say"
-        " most of what all say.",
+        " orange marks at the edges are chosen channels. Of a correlated group, a few"
+        " channels carry most of the information.",
         f'<div class="cards two uneven">{_card(correlation_figure(report))}{beside}</div>',
     )
 
 
 def drift(report: ReportData) -> str:
-    """How another split differs, if one was compared."""
+    """Write the comparison with another split, if there is one."""
     figure = drift_figure(report)
     if report.drift is None or figure is None:
         return ""

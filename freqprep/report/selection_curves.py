@@ -1,4 +1,4 @@
-"""What more channels bring: curves along a ranking, with known selections as points."""
+"""Curves along a ranking, by number of channels or bytes, with known selections as points."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ _LEADER = 9.0
 _COUNTS = (1, 2, 3, 6, 12, 24, 48, 96, 192)
 COUNT_LABEL = "channels (logarithmic)"
 PSNR_TOP = 70.0
-"""Where the axis of a PSNR ends, dB: the differences beyond cannot be seen."""
+"""End of a PSNR axis, dB: differences beyond cannot be seen."""
 
 
 @dataclass(frozen=True)
 class Mark:
-    """A selection on a curve's figure.
+    """Mark of a selection beside a curve.
 
     Attributes
     ----------
     name : str
     x, y : float
     chosen : bool
-        Not a published one.
+        Whether it is the chosen selection, not a published one.
     """
 
     name: str
@@ -45,23 +45,23 @@ class Mark:
 
 @dataclass(frozen=True)
 class Curve:
-    """A line along a ranking and some selections beside it.
+    """Curve along a ranking, and selections beside it.
 
     Attributes
     ----------
     name : str
-        Of a file.
+        Name of the figure's file.
     title, x_label, y_label : str
-        Labels with units.
+        Title, and labels of the axes with units.
     x, y : ndarray of float64
     marks : tuple of Mark
-        The chosen selection first.
+        Selections, the chosen one first.
     reading : str
-        How to read the figure, as sentences.
+        How to read the figure, in sentences.
     dots : bool
-        Whether the line is known only at its points.
+        Whether points are drawn, because the curve is known only there.
     top : float
-        Where the axis ends at the latest.
+        Largest end of the y axis.
     """
 
     name: str
@@ -77,16 +77,16 @@ class Curve:
 
 
 def all_curves(report: ReportData) -> list[Curve]:
-    """The curves that a subject has."""
+    """Compute all curves of a report that are available."""
     curves = [_energy(report), _bytes(report), _psnr(report), _psnr_of_bytes(report)]
     if report.network_results:
         curves += [_accuracy(report), _loss(report)]
-    drawn = [_that_can_be_drawn(curve) for curve in curves if curve is not None]
+    drawn = [_drawable(curve) for curve in curves if curve is not None]
     return [curve for curve in drawn if curve.x.size]
 
 
-def _that_can_be_drawn(curve: Curve) -> Curve:
-    """The curve where it is finite, and within the logarithmic axis."""
+def _drawable(curve: Curve) -> Curve:
+    """The part of a curve that is finite and within the logarithmic axis."""
     keep = np.isfinite(curve.y) & (curve.x > 0)
     marks = tuple(mark for mark in curve.marks if np.isfinite(mark.y) and mark.x > 0)
     return replace(curve, x=curve.x[keep], y=curve.y[keep], marks=marks)
@@ -170,30 +170,30 @@ def _psnr_along(report: ReportData) -> np.ndarray:
 
 
 def _accuracy(report: ReportData) -> Curve:
-    return _judged(
+    return _network_curve(
         report,
         "top-1",
         "Top-1 of the network",
-        "right answers, %",
+        "top-1 accuracy, %",
         lambda loss, accuracy: 100 * accuracy,
-        "How often the network's first answer is right when it sees images from these channels"
+        "How often the network's first class is right on images from these channels"
         " only; it was trained on whole images and is not trained again.",
     )
 
 
 def _loss(report: ReportData) -> Curve:
-    return _judged(
+    return _network_curve(
         report,
         "cross-entropy",
         "Cross-entropy of the network",
         "cross-entropy, nats",
         lambda loss, accuracy: loss,
-        "The network's mean surprise at the right answer; lower is better. It tells selections"
-        " apart more finely than right answers do.",
+        "The network's mean cross-entropy on the same images; lower is better. It separates"
+        " selections more finely than accuracy does.",
     )
 
 
-def _judged(
+def _network_curve(
     report: ReportData,
     name: str,
     title: str,
@@ -225,15 +225,15 @@ def _marks(
     y: Callable[[Selection], float],
     x: Callable[[Selection], float] = len,
 ) -> tuple[Mark, ...]:
-    """The named selections."""
+    """Marks of the named selections."""
     return tuple(
-        Mark(name, float(x(selection)), float(y(selection)), place == 0)
-        for place, (name, selection) in enumerate(report.named())
+        Mark(name, float(x(selection)), float(y(selection)), number == 0)
+        for number, (name, selection) in enumerate(report.named())
     )
 
 
 def draw_curve(curve: Curve, palette: Palette) -> Figure:
-    """A curve with its marks and their labels."""
+    """Draw a curve with its marks and their labels."""
     figure = new_figure(_WIDTH, _HEIGHT)
     axes = figure.add_axes((58 / _WIDTH, 46 / _HEIGHT, 1 - 72 / _WIDTH, 1 - 58 / _HEIGHT))
     (line,) = axes.plot(curve.x, curve.y, color=palette.curve, linewidth=1.8, markersize=4)

@@ -1,8 +1,8 @@
-"""Colours, and figures as SVG that follows the page's colours or as PNG.
+"""Colours, and the export of figures as SVG in the page's colours or as PNG.
 
-A figure is drawn by a function of a `Palette`. For the page it is drawn once with colours that
-stand for names (`THEMED`); in its SVG they become CSS variables, so that the same drawing is
-light, dark or on paper.
+A figure is drawn by a function of a `Palette`. For the page it is drawn once with placeholder
+colours (`THEMED`); in its SVG they become CSS variables, so that the same drawing is light, dark or
+printed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _REMEDY = "pip install 'freqprep[report]'"
 _PNG_DPI = 160
 POINTS_PER_INCH = 72
-"""A point of a figure is a pixel of the page."""
+"""Resolution of figures: a point is a pixel of the page."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,11 @@ class Palette:
     Attributes
     ----------
     ink, muted : str
-        Text; text of less weight.
+        Text; secondary text.
     page, card, line : str
-        Behind everything; behind a figure; rules and grids.
+        Background of the page; background of a figure; rules and grids.
     curve, chosen, published : str
-        A line; the chosen selection; a published one. Distinct for all kinds of colour vision.
+        Curves; the chosen selection; published ones. Distinct for all kinds of colour vision.
     """
 
     ink: str
@@ -74,16 +74,16 @@ DARK = Palette(
     published="#4dc3a0",
 )
 THEMED = Palette(*(f"#{number:02x}fe{number:02x}" for number in range(1, 9)))
-"""Stands for the page's own colours."""
+"""Placeholders for the page's own colours."""
 
 
 def variables(palette: Palette) -> str:
-    """The palette as CSS declarations."""
+    """Return the palette as CSS declarations."""
     return " ".join(f"--{name}: {color};" for name, color in asdict(palette).items())
 
 
 def check_matplotlib() -> None:
-    """Raise where figures cannot be drawn.
+    """Check that figures can be drawn.
 
     Raises
     ------
@@ -99,15 +99,20 @@ def check_matplotlib() -> None:
 
 
 def as_svg(name: str, draw: DrawFigure, label: str) -> str:
-    """A figure as an ``<svg>`` element for a page.
+    """Draw a figure as an ``<svg>`` element for a page.
 
     Parameters
     ----------
     name : str
-        Unique on the page: a word of letters, digits and hyphens.
+        Prefix of ids, unique on the page: letters, digits and hyphens.
     draw : callable
+        Function from a palette to a figure.
     label : str
-        What a screen reader says; escaped already.
+        Label for screen readers, escaped.
+
+    Returns
+    -------
+    str
     """
     from matplotlib.backends.backend_svg import FigureCanvasSVG
 
@@ -115,12 +120,13 @@ def as_svg(name: str, draw: DrawFigure, label: str) -> str:
     with _settings(name):
         figure = draw(THEMED)
         nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-        FigureCanvasSVG(figure).print_svg(buffer, metadata=nothing)
+        write: Callable[..., None] = FigureCanvasSVG(figure).print_svg
+        write(buffer, metadata=nothing)
     return _for_page(buffer.getvalue(), name, label)
 
 
 def as_png(draw: DrawFigure) -> bytes:
-    """A figure as a PNG file, on white."""
+    """Draw a figure as a PNG file, on white."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     buffer = io.BytesIO()
@@ -128,12 +134,13 @@ def as_png(draw: DrawFigure) -> bytes:
         figure = draw(LIGHT)
         figure.set_dpi(_PNG_DPI)
         figure.set_facecolor(LIGHT.card)
-        FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None})
+        write: Callable[..., None] = FigureCanvasAgg(figure).print_png
+        write(buffer, metadata={"Software": None})
     return buffer.getvalue()
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """An empty figure of so many points, on which text can be measured."""
+    """Make an empty figure of a size in points, on which text can be measured."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -144,12 +151,12 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 _drawing = threading.Lock()
-"""Matplotlib's settings are the whole process's: one figure is drawn at a time."""
+"""Held while drawing: matplotlib's settings are global to the process."""
 
 
 @contextmanager
 def _settings(salt: str) -> Iterator[None]:
-    """Matplotlib's own defaults and ours; what the caller had is restored."""
+    """Apply matplotlib's defaults and ours, and restore the caller's settings afterwards."""
     check_matplotlib()
     import matplotlib
 
@@ -169,7 +176,7 @@ def _settings(salt: str) -> Iterator[None]:
 
 
 def _for_page(svg: str, name: str, label: str) -> str:
-    """Strip what a page has already, make ids unique, put CSS variables for colours."""
+    """Strip the header, make ids unique, and replace colours by CSS variables."""
     svg = svg[svg.index("<svg") :]
     head, _, body = svg.partition(">")
     box = re.search(r'viewBox="([^"]*)"', head)

@@ -1,4 +1,4 @@
-"""The page's tables, as HTML. Names go through `escape_html`."""
+"""Tables of the page, as HTML. Names go through `escape_html`."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from freqprep.text.quantities import decibels, percent, short_number
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell of a sortable table.
+    """Cell of a sortable table.
 
     Attributes
     ----------
     text : str
-        HTML.
+        Content, as HTML.
     value : float
-        What it is sorted by.
+        Sort key.
     """
 
     text: str
@@ -30,7 +30,7 @@ class Cell:
 
 
 def ranking_table(report: ReportData) -> str:
-    """Each channel with its scores, sortable."""
+    """Write the sortable table of all channels with their scores."""
     error = report.analysis.error(report.ranking.name)
     heads = [("rank", "", ""), ("channel", "", ""), ("chosen", "", "")]
     heads.append(("KB", "an image", "bytes on disk an image, as measured in the store"))
@@ -64,16 +64,16 @@ def _number(value: float) -> Cell:
 
 def _cells(cells: Iterable[Cell]) -> str:
     parts = []
-    for place, cell in enumerate(cells):
-        kind = ("th", ' scope="row"') if place == 1 else ("td", "")
+    for column, cell in enumerate(cells):
+        kind = ("th", ' scope="row"') if column == 1 else ("td", "")
         parts.append(f'<{kind[0]}{kind[1]} data-value="{cell.value!r}">{cell.text}</{kind[0]}>')
     return "".join(parts)
 
 
 def _heads(heads: Sequence[tuple[str, str, str]]) -> str:
     parts = []
-    for place, (name, unit, meaning) in enumerate(heads):
-        sorted_by = ' aria-sort="ascending"' if place == 0 else ""
+    for column, (name, unit, meaning) in enumerate(heads):
+        sorted_by = ' aria-sort="ascending"' if column == 0 else ""
         tip = f' title="{escape_html(meaning)}"' if meaning else ""
         below = f"<small>{escape_html(unit)}</small>" if unit else ""
         button = f'<button type="button"{tip}>{escape_html(name)}</button>'
@@ -82,7 +82,7 @@ def _heads(heads: Sequence[tuple[str, str, str]]) -> str:
 
 
 def overlap_table(report: ReportData) -> str:
-    """The chosen and the published selections side by side."""
+    """Write the table of the chosen and the published selections."""
     heads = ["selection", "channels", "in both", "overlap", "KB an image", "PSNR, RGB"]
     has_network = bool(report.network_results)
     heads += ["top-1", "cross-entropy"] if has_network else []
@@ -111,7 +111,7 @@ def _network_cells(result: NetworkResult | None) -> list[str]:
 
 
 def stability_table(report: ReportData) -> str:
-    """How well two halves of the images agree on each score."""
+    """Write the table of agreement between halves of the images."""
     found = report.analysis.stability
     if not found:
         return "<p>There are too few images to compare halves of them.</p>"
@@ -132,7 +132,7 @@ halve.</p>"""
 
 
 def unavailable_table(report: ReportData) -> str:
-    """Scores that could not be computed, and why."""
+    """Write the scores that could not be computed, and why."""
     if not report.analysis.unavailable:
         return ""
     items = "".join(

@@ -74,6 +74,8 @@ RULES = {
     "zigzag-Y+Cb+Cr": "the first so many of each component in zigzag order",
 }
 """Patterns of names of selections by a rule, and what the rules select."""
+RULE_PREFIXES = tuple(f"{pattern.partition('-')[0]}-" for pattern in RULES)
+"""Beginnings of those names, which nothing else may be called by."""
 
 _REMEDY = (
     f"known selections: {', '.join([*_PAPER, 'all', *RULES])}; or channels"

@@ -17,7 +17,15 @@ from typing import Any, Protocol
 import numpy as np
 
 from freqprep.errors import StoreError, UnknownChannelError, UsageError
-from freqprep.spectrum.channels import CHANNELS, NAMES, PUBLISHED, Selection, channels
+from freqprep.spectrum.channels import (
+    CHANNELS,
+    NAMES,
+    PUBLISHED,
+    RULE_PREFIXES,
+    RULES,
+    Selection,
+    channels,
+)
 from freqprep.spectrum.moments import Moments
 from freqprep.storage.disk import full_disk_named, sync_folder
 from freqprep.store.layout import PARTIAL_PREFIX
@@ -46,7 +54,6 @@ ChannelsLike = str | int | Path | Sequence[int | str] | Selection | None
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 _COUNT = re.compile(r"[0-9]{1,9}")
-_RULES = ("square-", "triangle-", "zigzag-")
 
 
 class HasEnergies(Protocol):
@@ -213,8 +220,8 @@ def _refusal(name: str) -> str:
         return "is a published selection"
     if name in NAMES:
         return "is a channel"
-    if name.startswith(_RULES):
-        return "reads like a rule (square-Y+C, triangle-N, zigzag-Y+Cb+Cr)"
+    if name.startswith(RULE_PREFIXES):
+        return f"reads like a rule ({', '.join(RULES)})"
     if not _NAME.fullmatch(name):
         return "is not a letter and then at most 63 letters, digits, '_', '.' and '-'"
     return f"reads like a file, ending in {SUFFIX}" if name.endswith(SUFFIX) else ""

@@ -1,1 +1,1 @@
-"""Text for people: quantities in words, and what fits a terminal."""
+"""Text for people: quantities, escapes, and layout for terminals."""

@@ -51,6 +51,10 @@ def percent(fraction: float | None, digits: int = 1, *, space: bool = False) -> 
         Decimals.
     space : bool
         Put a space before the sign, as tables and prose do: ``12.3 %``.
+
+    Returns
+    -------
+    str
     """
     if fraction is None:
         return "-"

@@ -1,4 +1,4 @@
-"""Text for people: numbers with units, durations, and what fits the terminal on its lines."""
+"""Layout of text for terminals: width, wrapping, shortening, tables."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ _ELLIPSIS = "..."
 
 
 def columns_of_terminal() -> int:
-    """Columns that text may take: the terminal's, or 80 where there is none."""
+    """Return the width of the terminal, or 80 if there is none."""
     return shutil.get_terminal_size((_COLUMNS, 24)).columns
 
 
 def width(text: str) -> int:
-    """Columns that a text takes: East Asian wide letters take two, combining ones none."""
+    """Return the columns of a text: two for East Asian wide letters, none for combining ones."""
     if text.isascii():
         return len(text)
     wide = sum(unicodedata.east_asian_width(letter) in "WF" for letter in text)
@@ -25,7 +25,7 @@ def width(text: str) -> int:
 
 
 def on_one_line(text: str) -> str:
-    """Text in which what cannot be printed is escaped: controls, line ends, lone surrogates."""
+    """Escape what cannot be printed: control characters, line ends, lone surrogates."""
     if text.isprintable():
         return text
     return "".join(
@@ -35,15 +35,19 @@ def on_one_line(text: str) -> str:
 
 
 def shortened(text: str, most: int) -> str:
-    """Text on one line, its middle left out where it takes more columns than there are.
+    """Shorten text to one line, leaving out its middle.
 
-    Two thirds of what is kept are its end: the file of a path.
+    Two thirds of the rest are from the end, which has the file of a path.
 
     Parameters
     ----------
     text : str
     most : int
-        Columns that it may take, at least 4.
+        Largest width in columns, at least 4.
+
+    Returns
+    -------
+    str
     """
     text = on_one_line(text)
     if width(text) <= most:
@@ -53,7 +57,7 @@ def shortened(text: str, most: int) -> str:
 
 
 def _beginning(text: str, most: int) -> str:
-    """As many of the first letters as fit."""
+    """The first letters, as many as fit."""
     used = 0
     for number, letter in enumerate(text):
         used += width(letter)
@@ -63,15 +67,19 @@ def _beginning(text: str, most: int) -> str:
 
 
 def wrapped(text: str, most: int, hang: str = "") -> list[str]:
-    """Lines of whole words; a word that is too wide has a line of its own.
+    """Wrap text into lines of whole words; a word that is too wide has its own line.
 
     Parameters
     ----------
     text : str
     most : int
-        Columns that a line may take.
+        Largest width of a line, columns.
     hang : str
-        What the lines after the first begin with.
+        Prefix of the lines after the first.
+
+    Returns
+    -------
+    list of str
     """
     first, *rest = text.split(" ")
     lines = [first]
@@ -84,14 +92,18 @@ def wrapped(text: str, most: int, hang: str = "") -> list[str]:
 
 
 def paragraph(text: str, hang: str = "  ") -> str:
-    """A sentence for stdout, on as many lines as it takes.
+    """Wrap a sentence to the width of the terminal.
 
     Parameters
     ----------
     text : str
-        Spaces that it begins with indent all of its lines.
+        Text; leading spaces indent all lines.
     hang : str
-        What the lines after the first begin with, behind the indent.
+        Prefix of the lines after the first, after the indent.
+
+    Returns
+    -------
+    str
     """
     words = on_one_line(text).strip(" ")
     indent = " " * (len(text) - len(text.lstrip(" ")))
@@ -100,13 +112,17 @@ def paragraph(text: str, hang: str = "  ") -> str:
 
 
 def table(rows: Iterable[tuple[str, str]], most: int | None = None) -> str:
-    """Two aligned columns; what is too wide for its line goes on below, and nothing is lost.
+    """Lay out two aligned columns; values that are too wide continue below.
 
     Parameters
     ----------
     rows : iterable of (str, str)
     most : int, optional
-        Columns that a line may take; those of the terminal by default.
+        Largest width of a line; the terminal's by default.
+
+    Returns
+    -------
+    str
     """
     rows = [(on_one_line(name), on_one_line(value)) for name, value in rows]
     most = columns_of_terminal() if most is None else most
@@ -124,17 +140,21 @@ def table(rows: Iterable[tuple[str, str]], most: int | None = None) -> str:
 
 
 def columns(heads: Sequence[str], rows: Sequence[Sequence[str]], most: int | None = None) -> str:
-    """A table: the first column to the left, the others to the right; perhaps without heads.
+    """Lay out a table, its first column left-aligned, the others right-aligned.
 
-    Where it is too wide, the names in the first column are shortened in their middle.
+    If it is too wide, the names in the first column are shortened in their middle.
 
     Parameters
     ----------
     heads : sequence of str
-        Empty for a table without them.
+        Column heads; empty for a table without heads.
     rows : sequence of sequence of str
     most : int, optional
-        Columns that a line may take; those of the terminal by default.
+        Largest width of a line; the terminal's by default.
+
+    Returns
+    -------
+    str
     """
     lines = [list(map(on_one_line, line)) for line in ([heads, *rows] if heads else rows)]
     most = columns_of_terminal() if most is None else most

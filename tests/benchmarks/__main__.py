@@ -1,6 +1,6 @@
 """Run the benchmarks: ``python -m tests.benchmarks [NAME ...] [--json FILE] [--folder DIR]``.
 
-Each prints a table; ratios are taken within one run, because absolute figures drift with the
+Each benchmark prints a table. Compare ratios within one run, because absolute values vary with the
 machine. They need ../shared/data beside the project and about 2 GB in the temporary folder.
 """
 

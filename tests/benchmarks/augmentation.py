@@ -1,7 +1,7 @@
-"""What resampled coefficients cost, how exact they are, and what reading fewer channels loses.
+"""Augmentation of coefficients: time, exactness, and the error of reading fewer channels.
 
-Times are of codes that fill a 64x64 grid (512 x 512 valid pixels, the most there can be) under
-random resized crops, mirroring and normalisation; on a CPU with one thread.
+Times are for codes that fill a 64x64 grid (512 x 512 valid pixels, the maximum) under
+random resized crops, flips and normalisation; on a CPU with one thread.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def run(data: Path, folder: Path) -> dict[str, object]:
 
 
 def speed(device: torch.device) -> list[list[object]]:
-    """Time of `Augment` an image, and its share of a ResNet-50 training step."""
+    """Time of `Augment` per image, and its share of a ResNet-50 training step."""
     keep_freed_memory()
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -72,7 +72,7 @@ def speed(device: torch.device) -> list[list[object]]:
             augment = _augment(read, used, side)
             batch = _full_batch(augment.inputs, images, device)
             times = []
-            for tile in (axis._LARGEST_TILE, side // 8):  # at last the composed matrices whole
+            for tile in (axis._LARGEST_TILE, side // 8):  # last: without tiles
                 with mock.patch.object(axis, "_LARGEST_TILE", tile):
                     times.append(_best(lambda a=augment, b=batch: a(b), device) / images)
             shown = used or "RGB"
@@ -109,7 +109,7 @@ def _full_batch(inputs: ClassifierInput, images: int, device: torch.device) -> B
 
 
 def _network_step(device: torch.device) -> float:
-    """Seconds an image: on a GPU at batch 256 in bf16, channels last."""
+    """Seconds per image; on a GPU at batch 256 in bfloat16, channels last."""
     images = 2 if device.type == "cpu" else 256
     network = build("resnet50", channels=24).to(device, memory_format=torch.channels_last).train()
     inputs = torch.randn(images, 24, 56, 56, device=device)
@@ -140,7 +140,7 @@ def _best(work: Callable[[], object], device: torch.device, rounds: int = 3) -> 
 
 
 def exactness(data: Path, folder: Path) -> list[list[object]]:
-    """RGB from stored codes against torchvision on the pixels that were stored."""
+    """Compare RGB from stored codes with torchvision on the pixels before the transform."""
     import_torchvision()
     from torchvision.transforms.v2 import functional
 
@@ -168,7 +168,7 @@ def exactness(data: Path, folder: Path) -> list[list[object]]:
 
 
 def channels_read(data: Path, folder: Path) -> dict[str, list[list[object]]]:
-    """Error of the published 24 after a crop, by what was read to compute it."""
+    """Error of the published 24 after a crop, by the channels read."""
     results = {}
     for name, size in (("imagenet", 512), ("flowers17", 1024)):
         fine, coarse = (_store(data, folder, name, size, p) for p in ("int16", "int8"))

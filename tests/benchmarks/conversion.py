@@ -1,4 +1,4 @@
-"""Conversion: processor time against Pillow's bare decode, and two jobs against one."""
+"""Conversion: processor time compared with decoding alone in Pillow, and two jobs with one."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ for path in paths:
 def run(data: Path, folder: Path) -> dict[str, object]:
     source = replicate(data / "imagenet", folder / "source")
     images = sum(1 for _ in source.rglob("*.JPEG"))
-    # Copies of one image in a row stay in the processor's cache, which no real data set does; the
-    # conversion takes the images in random order, so that is the order to compare with.
+    # Consecutive copies of one image stay in the processor's cache, unlike a real data set. The
+    # conversion reads images in random order, so Pillow is timed in random order too.
     bare: dict[str, list[float]] = {"shuffled": [], "in listing order": []}
     whole = []
-    for round_number in range(_ROUNDS):  # in turn, so that all meet the same machine
+    for round_number in range(_ROUNDS):  # interleaved, so that other load affects all alike
         for order, seconds in bare.items():
             seconds.append(_cpu_seconds([sys.executable, "-c", _DECODE, str(source), order]))
         store = folder / f"{round_number}.zarr"
@@ -77,7 +77,7 @@ def _cpu_seconds(command: list[str]) -> float:
 
 
 def _rate(source: Path, folder: Path, jobs: int) -> float:
-    """Images a second between the first results of all jobs and the last."""
+    """Images per second between the first result of every job and the last result."""
     aside = folder / "aside"
     aside.mkdir(parents=True)
     request = Request("imagenet", source, folder / "unused.zarr")

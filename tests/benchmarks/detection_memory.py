@@ -1,7 +1,7 @@
-"""Peak memory of a detector's training step, by grid and by what trains, on the CPU.
+"""Peak memory of a detector's training step on the CPU, by grid and trained stages.
 
-Each case runs in a process of its own, whose largest resident memory counts: Python and torch
-(about 0.4 GB), weights, gradients, momentum and all that forward and backward hold.
+Each case runs in its own process; its peak resident memory includes Python and torch
+(about 0.4 GB), weights, gradients, momentum and activations.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from tests.benchmarks.table import show
 
 _GRIDS = ((80, 107), (160, 214), (200, 267))  # 640x480: short sides of 320, 640 and 800
 _RGB_GRID = (160, 214)
-_TRAINING = {  # what trains -> frozen norm, stages
+_TRAINING = {  # trained part -> frozen batch norm, stages
     "frozen norm, 4 stages": (True, 4),
     "frozen norm, 3 stages": (True, 3),
     "trained norm, 4 stages": (False, 4),
 }
 _MODELS = ("fasterrcnn_resnet50_fpn", "maskrcnn_resnet50_fpn")
-_IMAGES, _OBJECTS, _STEPS = 2, 10, 2  # from the second step on there is momentum too
+_IMAGES, _OBJECTS, _STEPS = 2, 10, 2  # from the second step on with momentum
 
 
 def run(data: Path, folder: Path) -> dict[str, object]:
@@ -41,7 +41,7 @@ def run(data: Path, folder: Path) -> dict[str, object]:
 
 
 def _in_a_process(model: str, kind: str, grid: tuple[int, int], what: str) -> tuple[float, float]:
-    """Peak GB and seconds of the last step."""
+    """Peak memory in GB, and seconds of the last step."""
     case = json.dumps((model, kind, grid, *_TRAINING[what]))
     command = [sys.executable, "-m", "tests.benchmarks.detection_memory", case]
     output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
@@ -52,7 +52,7 @@ def _in_a_process(model: str, kind: str, grid: tuple[int, int], what: str) -> tu
 def _measure(
     model: str, kind: str, grid: tuple[int, int], frozen: bool, stages: int
 ) -> tuple[int, float]:
-    """Peak bytes of this process after some steps, and seconds of the last."""
+    """Peak memory of this process in bytes after some steps, and seconds of the last step."""
     import torch
 
     from freqprep.models.detection import build_detector
@@ -70,7 +70,7 @@ def _measure(
     near = [target["boxes"].repeat(20, 1) for target in targets]
 
     def find(_: object, __: object, output: tuple[list[torch.Tensor], object]) -> object:
-        # A trained network proposes what is there, and fills the heads' share of 128 an image.
+        # A trained network proposes the objects, and fills the quota of positive regions (128).
         proposals, losses = output
         return [torch.cat(both) for both in zip(proposals, near, strict=True)], losses
 
@@ -86,7 +86,7 @@ def _measure(
 
 
 def _objects(height: int, width: int) -> dict[str, object]:
-    """Objects of all sizes up to the whole frame, each as large as its box."""
+    """Targets with objects of all sizes up to the whole frame; masks fill their boxes."""
     import torch
 
     sides = torch.tensor([height, width]) * torch.linspace(0.05, 1, _OBJECTS)[:, None]

@@ -1,8 +1,7 @@
-"""Mask R-CNN learns eight photographs of COCO by heart: boxes and masks have to come out again.
+"""Overfitting test: Mask R-CNN must reproduce boxes and masks of eight photographs of COCO.
 
-From random weights and at a small frame, so that a CPU does it in half an hour. What the network
-is fed, what it is to find, and what is counted are those of `freqprep train` and `evaluate`; only
-mirroring is off.
+From random weights and with a small frame, so that a CPU needs half an hour. Inputs, targets and
+metrics are those of `freqprep train` and `evaluate`, without random flips.
 """
 
 from __future__ import annotations
@@ -47,7 +46,7 @@ def run(data: Path, folder: Path) -> dict[str, object]:
 
 
 def _eight(source: Path, target: Path) -> Path:
-    """The first training images with two to six objects, none small and no crowd."""
+    """Select the first training images with two to six objects, none small, and no crowd."""
     shutil.rmtree(target, ignore_errors=True)
     (target / "annotations").mkdir(parents=True)
     (target / "train2017").mkdir()

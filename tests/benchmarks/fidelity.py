@@ -1,4 +1,4 @@
-"""Bytes and PSNR of real images, measured on pixels rebuilt by the reader."""
+"""Bytes and PSNR of real images, measured on pixels reconstructed by the reader."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def run(data: Path, folder: Path) -> dict[str, object]:
 
 
 def _luma_psnr(split: Split, source: Path) -> tuple[list[float], float]:
-    """Per image against the decoded Y plane, over its valid pixels; and pooled."""
+    """PSNR of luma against the decoded Y plane, over valid pixels: per image, and pooled."""
     each, errors, pixels = [], 0.0, 0
     for row in np.flatnonzero(split.valid)[:_IMAGES_A_SPLIT].tolist():
         image = Image.open(_find(source, split, row))

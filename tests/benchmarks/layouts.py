@@ -1,4 +1,4 @@
-"""Codecs and chunk shapes on one real shard: bytes, encoding, decoding."""
+"""Codecs and chunk shapes on one real shard: bytes, encoding and decoding time."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def run(data: Path, folder: Path) -> dict[str, object]:
 
 
 def _shard_encoders(codes: np.ndarray) -> tuple[float, float]:
-    """CPU ms an image: freqprep's encoder, and zarr-python writing the same array."""
+    """CPU milliseconds per image: freqprep's encoder, and zarr-python writing the same array."""
     by_channel = np.ascontiguousarray(codes.transpose(1, 0, 2, 3))
     array = zarr.create_array(
         MemoryStore(),

@@ -1,4 +1,4 @@
-"""Peak memory of a conversion against the bound it states, for few and for many images."""
+"""Peak memory of a conversion compared with its stated bound, for few and for many images."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def run(data: Path, folder: Path) -> dict[str, object]:
 
 
 def peak_bytes(command: list[str]) -> int:
-    """Largest sum of the private memory of a command and its children, sampled."""
+    """Peak of the summed private memory of a command and its children, by sampling."""
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         peak = 0
         parent = psutil.Process(process.pid)
@@ -50,6 +50,6 @@ def _private_bytes(parent: psutil.Process) -> int:
     try:
         for process in (parent, *parent.children(recursive=True)):
             total += process.memory_full_info().uss
-    except psutil.Error:  # it ended meanwhile
+    except psutil.Error:  # the process has ended
         pass
     return total

@@ -1,4 +1,4 @@
-"""How well a loader mixes: how often two images of a batch meet again in the next epoch."""
+"""Quality of the shuffle: how often two images of a batch meet again in the next epoch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from freqprep.streaming.shuffling import ShufflePlan, choose_plan, sequence
 from tests.benchmarks.table import show
 
 _IMAGENET = 1_281_167
-_SHARD_BYTES = ROWS_PER_SHARD * 64 * 64 * 64  # of 64 channels at --size 512
+_SHARD_BYTES = ROWS_PER_SHARD * 64 * 64 * 64  # 64 channels at --size 512
 _BATCH = 256
 _EPOCHS = 4
 
@@ -49,7 +49,7 @@ def run(data: Path, folder: Path) -> dict[str, object]:
 
 
 def meetings(valid: np.ndarray, plan: ShufflePlan) -> float:
-    """How often two rows of a batch are in one batch of the next epoch too, against chance."""
+    """How often two rows of a batch share a batch of the next epoch, relative to chance."""
     again = pairs = 0
     before = None
     for epoch in range(_EPOCHS):

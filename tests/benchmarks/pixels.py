@@ -1,4 +1,4 @@
-"""The pixels that a store's images were made from."""
+"""Pixels that the images of a store were made from."""
 
 from __future__ import annotations
 

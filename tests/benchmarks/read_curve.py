@@ -1,4 +1,4 @@
-"""Draw the error against the channels read.
+"""Plot the error against the number of channels read.
 
 ``python -m tests.benchmarks augmentation --json FIGURES.json``, then
 ``python -m tests.benchmarks.read_curve FIGURES.json docs/images/channels-read.png``.

@@ -1,4 +1,4 @@
-"""Reading the published 24 channels: freqprep against the libraries and bare zstd."""
+"""Reading the published 24 channels: freqprep, other Zarr libraries, and zstd alone."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def run(data: Path, folder: Path) -> dict[str, object]:
         ("zarr-python, oindex list", lambda: _time(_oindex(array, positions), few[:1])),
     ]
     best = {name: float("inf") for name, _ in readers}
-    for _ in range(_ROUNDS):  # in turn, so that all meet the same machine
+    for _ in range(_ROUNDS):  # interleaved, so that other load affects all alike
         for name, measure in readers:
             best[name] = min(best[name], measure())
     bare = best["bare zstd, frames in memory"]
@@ -102,6 +102,6 @@ def _oindex(array: zarr.Array, positions: list[int]) -> Callable[[range], object
 def _single_rows(split: freqprep.Split) -> float:
     rows = list(range(0, len(split), ROWS_PER_SHARD))[:10]
     began = time.process_time()
-    for row in rows:  # each in another shard, so that nothing is cached
+    for row in rows:  # each in a different shard, so that nothing is cached
         split.read_codes([row], _SELECTION)
     return (time.process_time() - began) / len(rows)

@@ -1,4 +1,4 @@
-"""Many images from few: the same files under many names."""
+"""Large image folders from few files: copies under many names."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import shutil
 from pathlib import Path
 
 COPIES = 28
-"""Of 200 images: 5,600 images, 44 shards."""
+"""Copies of 200 images: 5,600 images, 44 shards."""
 
 
 def replicate(source: Path, target: Path, copies: int = COPIES) -> Path:
-    """Copy every image of a class-folder tree ``copies`` times, each a file of its own."""
+    """Copy every image of a tree of class folders ``copies`` times, as separate files."""
     for file in sorted(source.rglob("*.JPEG")):
         folder = target / file.parent.relative_to(source)
         folder.mkdir(parents=True, exist_ok=True)

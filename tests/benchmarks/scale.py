@@ -1,8 +1,8 @@
-"""All of a conversion and of a check but the images, for 100,000 rows and for a million.
+"""Conversion and verification without the images, for 100,000 and for a million rows.
 
-What takes ten times as long for ten times the rows grows with the data; what takes longer does not
-scale. Rows, files, objects and results are made up; the shards are real, but one block large.
-Times are the processor's, so that a busy machine does not show.
+A step that takes ten times as long for ten times the rows is linear; one that takes longer does
+not scale. Rows, files, objects and results are synthetic; the shards are real, with one block per
+image. Times are processor times, so that other load has little effect.
 """
 
 from __future__ import annotations
@@ -47,13 +47,13 @@ SIDE = 8
 SHARDS_VERIFIED = 100
 OBJECTS_AN_IMAGE = 1
 POLYGONS = (b"[[1,2,4,2,4,5,1,5]]", *9 * [b"[]"])
-SHARD_BYTES, WINDOW_BYTES = 100 * 2**20, 2**30  # for the order: as if images were large
+SHARD_BYTES, WINDOW_BYTES = 100 * 2**20, 2**30  # for the row order: as if images were large
 
 Step = Callable[[str, Callable[[], Any]], Any]
 
 
 def run(data: Path, folder: Path) -> dict[str, object]:
-    """Compare the sizes, each in a process of its own, so that its memory is its own."""
+    """Compare the sizes, each in its own process, to measure memory separately."""
     found: list[dict[str, tuple[float, float]]] = []
     for images in SIZES:
         place = folder / str(images)
@@ -82,7 +82,7 @@ def run(data: Path, folder: Path) -> dict[str, object]:
 
 
 def measure(folder: Path, images: int, part: str) -> dict[str, tuple[float, float]]:
-    """Seconds of each step, and the megabytes that the process holds after it."""
+    """Seconds of each step, and resident megabytes of the process after it."""
     figures: dict[str, tuple[float, float]] = {}
 
     def step(name: str, work: Callable[[], Any]) -> Any:
@@ -171,7 +171,7 @@ def _classes() -> Classes:
 
 
 def _results(plan: SplitPlan, partial: PartialSplit, aside: Path) -> Iterator[ShardResult]:
-    """Of grey images; those of the first shard were all missing. One file serves for all shards."""
+    """Yield results of shards linked to one file of grey images; those of the first are missing."""
     encoding = plan.attributes.encoding
     codes = np.zeros((CHANNELS, ROWS_PER_SHARD, *encoding.geometry.grid), np.int8)
     first = partial.folder / "shard"

@@ -1,9 +1,9 @@
-"""Which score proposes best: a trained network on images rebuilt from the channels chosen.
+"""Compare scores: a trained network on images reconstructed from the chosen channels.
 
 The network is an ImageNet MobileNetV2 that never saw coefficients; the images are 200 of
 ImageNet, in two geometries: ``fit`` 512 (native size) and ``crop`` (short side enlarged to 512,
-central 448: the published one). Everything is compared with the published square-24, paired by
-image.
+central 448: the published one). All selections are compared with the published square-24, paired
+by image.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def run(data: Path, folder: Path) -> dict[str, object]:
 
 
 def proposals(analysis: Analysis, verdicts: Verdicts) -> list[Sequence[object]]:
-    """What each score and each rule proposes within square-24's count and bytes."""
+    """Compare the proposals of each score and rule within the count and bytes of square-24."""
     found = candidate_selections(analysis, _TOP, analysis.bytes_of(_REFERENCE))
     free = [rule for rule in rules(_TOP) if rule.name not in {one.name for one in found}]
     listed = [*found, *free]
@@ -92,8 +92,8 @@ def _against_reference(
 def halves(analysis: Analysis, verdicts: Verdicts) -> list[Sequence[object]]:
     """Choose on a random half of the images, compare on the other; 20 random halves.
 
-    A half is four of the eight groups that the pass counts apart; rows are permuted, so groups
-    are random. ``network`` takes the candidate with the least loss on the first half.
+    A half is four of the eight groups that the pass counts separately; rows are permuted, so
+    groups are random. ``network`` takes the candidate with the least loss on the first half.
     """
     limit = analysis.bytes_of(_REFERENCE)
     every = range(GROUPS)
@@ -139,7 +139,7 @@ def _group_of(images: int) -> np.ndarray:
 def _held_out(
     verdicts: Verdicts, chosen: Sequence[tuple[int, ...]], inside: Sequence[np.ndarray]
 ) -> tuple[float, float, float, str, float]:
-    """Mean and spread over halves of the paired change; SE is of one half's images."""
+    """Mean and deviation over halves of the paired change; SE is over the images of one half."""
     means, errors, rights = [], [], []
     for indices, mine in zip(chosen, inside, strict=True):
         change = (verdicts.loss(indices) - verdicts.loss(_REFERENCE))[~mine]
@@ -149,7 +149,7 @@ def _held_out(
         rights.append(right)
     lower = f"{sum(mean < 0 for mean in means)} of {len(means)}"
     spread = float(np.std(means, ddof=1))
-    # All 200 images are held out in some half: their mean is twice as sure as that of one half.
+    # All 200 images are held out in some half: their mean has a smaller SE than one half's.
     error = float(np.mean(errors) / np.sqrt(2))
     return float(np.mean(means)), spread, error, lower, float(np.mean(rights))
 
@@ -182,7 +182,7 @@ def curve(analysis: Analysis, verdicts: Verdicts) -> list[Sequence[object]]:
 
 
 def fewest_bytes(analysis: Analysis, verdicts: Verdicts) -> list[Sequence[object]]:
-    """The shortest top of each ranking whose loss is not above square-24's."""
+    """Fewest top channels of each ranking whose loss is at most that of square-24."""
     rows = []
     reference = analysis.bytes_of(_REFERENCE)
     for name in (DEFAULT_SCORE, "gain", "energy", "entropy", "zero_fraction"):
@@ -198,7 +198,7 @@ def fewest_bytes(analysis: Analysis, verdicts: Verdicts) -> list[Sequence[object
 
 
 def forward(analysis: Analysis, verdicts: Verdicts) -> list[Sequence[object]]:
-    """Forward selection by the network on one half of the images, judged on the other."""
+    """Forward selection by the network on one half of the images, evaluated on the other."""
     rows: list[Sequence[object]] = []
     limit = analysis.bytes_of(_REFERENCE)
     sample = verdicts.judge.sample
@@ -223,7 +223,7 @@ def forward(analysis: Analysis, verdicts: Verdicts) -> list[Sequence[object]]:
 def _forward_rows(
     analysis: Analysis, verdicts: Verdicts, order: Sequence[int], mine: np.ndarray, half: int
 ) -> list[Sequence[object]]:
-    """At its end, and where it first equals square-24 on the half it was chosen on."""
+    """Rows for its end, and for the first count that equals square-24 on its own half."""
     reference = verdicts.loss(_REFERENCE)
 
     def equal(count: int) -> bool:

@@ -1,4 +1,4 @@
-"""One pass of ``freqprep stats`` against reading the same store, and its memory."""
+"""One pass of ``freqprep stats`` compared with reading the same store, and its memory."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def run(data: Path, folder: Path) -> dict[str, object]:
         "pass, 2 jobs": lambda: _discard(collect(split, 2)),
     }
     seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(_ROUNDS):  # in turn, so that all meet the same machine
+    for _ in range(_ROUNDS):  # interleaved, so that other load affects all alike
         for name, way in ways.items():
             began = time.monotonic()
             way()
@@ -55,11 +55,11 @@ def run(data: Path, folder: Path) -> dict[str, object]:
 
 
 def _discard(_: object) -> None:
-    """The result is not wanted."""
+    """Discard a result."""
 
 
 def _read(split: Split, read: Callable) -> None:
-    """Every row, a shard at a time, in this process on one core."""
+    """Read every row, a shard at a time, in this process on one core."""
     for first in range(0, len(split), ROWS_PER_SHARD):
         read(range(first, min(first + ROWS_PER_SHARD, len(split))))
 

@@ -1,4 +1,4 @@
-"""The loader: against bare zstd, against decoding JPEGs, and while a consumer computes."""
+"""Throughput of the loader: compared with zstd alone and with JPEGs, and with a busy consumer."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from tests.benchmarks.replicas import replicate
 from tests.benchmarks.table import show
 
 _SELECTION = "square-24"
-_LANES = {"window_bytes": 2**29}  # less than the split takes: two lanes, windows of 7 shards
+_LANES = {"window_bytes": 2**29}  # less than the split: two lanes, windows of 7 shards
 _EXACT = {"window_bytes": 2**31}
 _ROUNDS = 5
 _JPEGS = 600
 _COMPUTING = 1.5
-"""How much longer than the reading the consumer of the second table takes."""
+"""Time of the consumer in the second table, relative to the time of reading."""
 
 
 def run(data: Path, folder: Path) -> dict[str, object]:
@@ -61,10 +61,10 @@ def run(data: Path, folder: Path) -> dict[str, object]:
             reusing,
             exact,
             more,
-        ):  # an epoch aside: memory is touched for the first time
+        ):  # an untimed epoch, which touches the memory for the first time
             _epoch(loader)
         best = {name: float("inf") for name, _ in ways}
-        for _ in range(_ROUNDS):  # in turn, so that all meet the same machine
+        for _ in range(_ROUNDS):  # interleaved, so that other load affects all alike
             for name, measure in ways:
                 best[name] = min(best[name], measure())
         bare, jpegs = best[ways[0][0]], best[ways[-1][0]]
@@ -104,7 +104,7 @@ def _bare(split: freqprep.Split) -> Callable[[], float]:
 
 
 def _cpu(work: Callable[[], int]) -> float:
-    """Processor seconds of all threads for each image that was delivered."""
+    """Processor seconds of all threads per delivered image."""
     began = time.process_time()
     images = work()
     return (time.process_time() - began) / images
@@ -115,7 +115,7 @@ def _epoch(loader: freqprep.Loader) -> float:
 
 
 def _holding(loader: freqprep.Loader) -> float:
-    """As a consumer that accumulates or queues: all but two of the batches are copies."""
+    """Consume like a loop that accumulates or queues: all batches but two are copies."""
     held: deque[freqprep.Batch] = deque(maxlen=8)
 
     def hold() -> int:
@@ -144,7 +144,7 @@ def _first_epoch(split: freqprep.Split) -> float:
 
 
 def _augmented(split: freqprep.Split, loader: freqprep.Loader, read: str) -> Callable[[], float]:
-    """Random resized crops to 448 pixels, mirrored and normalised: the input of a network."""
+    """Random resized crops to 448 pixels, flipped and normalised, as for a network."""
     inputs = ClassifierInput.frequency(split, *map(freqprep.channels, (_SELECTION, read)), 56)
     augment = Augment(inputs, split.attributes.encoding, Policy(), 0)
     return lambda: _cpu(lambda: sum(len(augment(batch)) for batch in loader))
@@ -170,9 +170,9 @@ def _jpegs(source: Path) -> Callable[[], float]:
 
 
 def _waiting(loader: freqprep.Loader) -> dict[str, float]:
-    """What a computing consumer waits: seconds for the first batch, share of the time for the rest.
+    """Wait of a busy consumer: seconds for the first batch, share of the time for the rest.
 
-    Of some rounds that with the smallest share: other work on the machine only adds to it.
+    Takes the round with the smallest share: other load on the machine only adds to it.
     """
     rounds = []
     for _ in range(_ROUNDS):
@@ -192,7 +192,7 @@ def _waiting(loader: freqprep.Loader) -> dict[str, float]:
 
 
 def _compute(seconds: float) -> None:
-    """Keep one core busy, as a network's step does: without Python's lock."""
+    """Keep one core busy without holding Python's lock, like a training step."""
     matrix = torch.ones(256, 256)
     until = time.perf_counter() + seconds
     while time.perf_counter() < until:

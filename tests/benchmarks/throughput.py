@@ -1,4 +1,4 @@
-"""Training steps fed by the loader against the same steps on one batch that is always there."""
+"""Training steps fed by the loader, compared with the same steps on one batch in memory."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def run(data: Path, folder: Path) -> dict[str, object]:
 def _compare(
     folder: Path, model: str, grid: int, device: torch.device
 ) -> tuple[float, float, float, float]:
-    """Images a second of synthetic and of streamed steps, best of some rounds in turn."""
+    """Images per second of synthetic and of streamed steps, best of several interleaved rounds."""
     recipe = preset_recipe("short", model, batch_size=_BATCH[device.type], epochs=1000)
     request = TrainingRequest(
         folder / "s.zarr", folder / model, model, recipe, grid=grid, val_split="train"
@@ -61,7 +61,7 @@ def _compare(
     with state.loader:
         batches = itertools.chain.from_iterable(iter(state.loader) for _ in itertools.count())
         first = _kept(next(batches))
-        _seconds(state, itertools.repeat(first), 3, device)  # warm
+        _seconds(state, itertools.repeat(first), 3, device)  # warm-up
         task: Any = state.task
         inputs, augment = task.augment(first), task.augment
         best = {"synthetic": float("inf"), "streamed": float("inf")}
@@ -87,7 +87,7 @@ def _compare(
 
 
 def _kept(batch: Batch) -> Batch:
-    """A batch in memory of its own."""
+    """Copy a batch into its own memory."""
     return dataclasses.replace(batch, codes=batch.codes.clone(), labels=batch.labels.clone())
 
 

@@ -1,4 +1,4 @@
-"""A trained network's answers for many selections, each asked once."""
+"""Results of a trained network for many selections, each evaluated once."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Verdicts:
     Parameters
     ----------
     split : Split
-        All its images are asked about; rows in the order of the store.
+        All its images are evaluated, in row order.
     weights : Path
-        The network's file.
+        File of the network's weights.
     """
 
     def __init__(self, split: Split, weights: Path) -> None:
@@ -31,7 +31,7 @@ class Verdicts:
         self._known: dict[frozenset[int], tuple[np.ndarray, np.ndarray]] = {}
 
     def ask(self, selections: Iterable[Sequence[int]]) -> None:
-        """Evaluate those that are not known yet."""
+        """Evaluate the selections without a result."""
         wanted = {frozenset(indices) for indices in selections} - set(self._known)
         new = sorted(map(sorted, wanted))
         for first in range(0, len(new), _AT_ONCE):
@@ -47,6 +47,6 @@ class Verdicts:
         return self._known[frozenset(indices)][0]
 
     def correct(self, indices: Sequence[int]) -> np.ndarray:
-        """Whether each image's answer is right."""
+        """Whether the prediction for each image is correct."""
         self.ask([indices])
         return self._known[frozenset(indices)][1]

@@ -1,12 +1,13 @@
 """``freqprep stats``: what it prints, saves and refuses."""
 
 import json
+import os
 import shutil
+from subprocess import CompletedProcess
 
 import numpy as np
 import pytest
 import synthetic
-from synthetic import freqprep as run
 
 import freqprep
 from freqprep.spectrum.channels import NAMES, published
@@ -26,9 +27,21 @@ def prose(done) -> str:
     return " ".join(done.stdout.split())
 
 
+@pytest.fixture
+def run(call):
+    """Run the command in this process."""
+
+    def ran(*words: object) -> CompletedProcess[str]:
+        return CompletedProcess(words, *call(*words))
+
+    return ran
+
+
 @pytest.fixture(scope="module")
 def document(store):
-    done = run("stats", store, "--split", "train", "--top", "24", "--by", "energy", "--json")
+    done = synthetic.freqprep(
+        "stats", store, "--split", "train", "--top", "24", "--by", "energy", "--json"
+    )
     assert done.returncode == 0, done.stderr
     return strict(done.stdout)
 
@@ -58,8 +71,8 @@ def test_the_document_has_every_score_or_says_why_not(document):
         assert set(score["values"]) == set(NAMES)
 
 
-def test_the_default_is_the_best_within_the_published_bytes(store):
-    found = synthetic.freqprep_json("stats", store, "--split", "train")
+def test_the_default_is_the_best_within_the_published_bytes(run, store):
+    found = strict(run("stats", store, "--split", "train", "--json").stdout)
     assert found["by"] == "visible"
     assert found["budget"] == "square-24"
     assert found["bytes_per_image"] <= found["budget_bytes_per_image"]
@@ -68,7 +81,7 @@ def test_the_default_is_the_best_within_the_published_bytes(store):
     assert len(found["selection"]) == found["count"] <= 24
 
 
-def test_the_table_for_people(store):
+def test_the_table_for_people(run, store):
     done = run("stats", store, "--split", "train", "--top", "6", "--compare", "val")
     assert done.returncode == 0
     assert "y_0_0" in done.stdout
@@ -77,24 +90,22 @@ def test_the_table_for_people(store):
     assert "nan" not in done.stdout
 
 
-def test_a_budget_for_all_images(store):
-    found = synthetic.freqprep_json(
-        "stats", store, "--split", "val", "--top", "192", "--by", "visible", "--budget", "9KB"
-    )
+def test_a_budget_for_all_images(run, store):
+    words = ["--split", "val", "--top", "192", "--by", "visible", "--budget", "9KB", "--json"]
+    found = strict(run("stats", store, *words).stdout)
     images = found["images"]
     assert found["budget_bytes_per_image"] == pytest.approx(9_000 / images)
     assert found["bytes_per_image"] * images <= 9_000
     assert found["count"] < 192
 
 
-def test_saved_in_the_store_and_as_a_file(store, tmp_path):
+def test_saved_in_the_store_and_as_a_file(run, store, tmp_path, monkeypatch):
     copy = tmp_path / "x.zarr"
     shutil.copytree(store, copy)
     before = freqprep.open_store(copy)["train"].content_id
-    chosen = synthetic.freqprep_json(
-        *("stats", copy, "--split", "train", "--top", "9", "--by", "entropy"),
-        *("--save", "mine", "-o", tmp_path / "mine.json"),
-    )["selection"]
+    words = ["stats", copy, "--split", "train", "--top", "9", "--by", "entropy"]
+    words += ["--save", "mine", "-o", tmp_path / "mine.json", "--json"]
+    chosen = strict(run(*words).stdout)["selection"]
     split = freqprep.open_store(copy)["train"]
     assert split.content_id == before
     for given in ("mine", str(tmp_path / "mine.json")):
@@ -103,7 +114,8 @@ def test_saved_in_the_store_and_as_a_file(store, tmp_path):
     saved = json.loads((tmp_path / "mine.json").read_text())
     assert saved["made_from"]["by"] == "entropy"
     assert saved["made_from"]["content_id"] == before
-    shown = run("show", copy, "0", "--split", "train", "--channels", "mine", cwd=tmp_path)
+    monkeypatch.chdir(tmp_path)
+    shown = run("show", copy, "0", "--split", "train", "--channels", "mine")
     assert "from 9 of 192 channels" in " ".join(shown.stdout.split()), shown.stderr
     assert run("verify", copy).returncode == 0
 
@@ -116,7 +128,7 @@ def folder(root, images: dict[str, list[bytes]]):
     return root
 
 
-def test_one_class_and_a_class_an_image_say_why_there_is_no_label_signal(tmp_path):
+def test_one_class_and_a_class_an_image_say_why_there_is_no_label_signal(run, tmp_path):
     pictures = [synthetic.picture(seed) for seed in range(10)]
     one = synthetic.make(folder(tmp_path / "one", {"a": pictures}), tmp_path / "one.zarr")
     done = run("stats", one)
@@ -129,7 +141,7 @@ def test_one_class_and_a_class_an_image_say_why_there_is_no_label_signal(tmp_pat
     assert "each of the 10 classes has a single image" in prose(run("stats", single))
 
 
-def test_few_images_have_no_halves(tmp_path):
+def test_few_images_have_no_halves(run, tmp_path):
     pictures = {"a": [synthetic.picture(1)], "b": [synthetic.picture(2)]}
     few = synthetic.make(folder(tmp_path / "few", pictures), tmp_path / "few.zarr")
     document = strict(run("stats", few, "--json").stdout)
@@ -137,7 +149,7 @@ def test_few_images_have_no_halves(tmp_path):
     assert "no halves of the data" in prose(run("stats", few))
 
 
-def test_nothing_but_rejects(tmp_path):
+def test_nothing_but_rejects(run, tmp_path):
     broken = folder(tmp_path / "broken", {"a": [synthetic.broken(n) for n in range(4)]})
     store = synthetic.make(broken, tmp_path / "x.zarr")
     done = run("stats", store)
@@ -145,7 +157,7 @@ def test_nothing_but_rejects(tmp_path):
     assert "nothing to count: all 4 images were rejected" in done.stderr
 
 
-def test_a_store_still_being_written(store, tmp_path):
+def test_a_store_still_being_written(run, store, tmp_path):
     copy = tmp_path / "x.zarr"
     copy.mkdir()
     shutil.copyfile(store / "zarr.json", copy / "zarr.json")
@@ -175,7 +187,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("options", "message"), REFUSED.items())
-def test_what_cannot_be_met(options, message, store):
+def test_what_cannot_be_met(run, options, message, store):
     words = [] if "--split" in options else ["--split", "val"]
     done = run("stats", store, *words, *options.split())
     assert done.returncode == 2, done.stderr
@@ -191,7 +203,7 @@ def test_published_lists_come_with_their_bytes(document):
         assert 0 <= one["jaccard"] <= 1
 
 
-def test_targets_that_cannot_be_written_are_refused_before_the_pass(store, tmp_path):
+def test_targets_that_cannot_be_written_are_refused_before_the_pass(run, store, tmp_path):
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").write_text("kept")
     targets = {
@@ -217,18 +229,20 @@ def test_a_package_that_does_not_import_is_named(package, store, tmp_path):
     np.savez(weights, a=np.zeros(3))
     options = ["--report", tmp_path / "r.html"] if package == "matplotlib" else []
     options = options or ["--network", weights]
-    done = run("stats", store, "--split", "val", *options, env={"PYTHONPATH": str(tmp_path)})
+    words = ["stats", store, "--split", "val", *options]
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    done = synthetic.freqprep(*words, env={"PYTHONPATH": path})
     assert done.returncode == 1
     assert "its library is not there; pip install 'freqprep[" in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_a_split_in_the_place_of_a_store(store):
+def test_a_split_in_the_place_of_a_store(run, store):
     done = run("stats", store / "train")
     assert done.returncode == 1
     assert "is one split of a store" in done.stderr
 
 
-def test_drift_says_by_which_score(store, crop_store):
+def test_drift_says_by_which_score(run, store, crop_store):
     done = run("stats", store, "--split", "train", "--compare", crop_store, "--by", "entropy")
     assert "both ranked by entropy" in prose(done)

@@ -201,15 +201,15 @@ inside, first_out = threading.Barrier(2), threading.Event()
 
 def second():
     def work(_):
-        inside.wait(60)
-        first_out.wait(60)
+        inside.wait(300)
+        first_out.wait(300)
     list(engines.run(work, [0], 1))
 
 if __name__ == "__main__":
     print(blas())
     print(*engines.run(blas, range(2), 1), *engines.run(blas, range(2), 2))
     thread = threading.Thread(target=second)
-    print(*engines.run(lambda _: (thread.start(), inside.wait(60)) and blas(), [0], 1))
+    print(*engines.run(lambda _: (thread.start(), inside.wait(300)) and blas(), [0], 1))
     first_out.set()
     thread.join()
     print(blas())

@@ -20,10 +20,9 @@ from freqprep.importance.choice import (
     parse_budget,
     rules,
 )
-from freqprep.importance.drift import compute_drift
 from freqprep.importance.proposal import fill, parse_amount, propose
 from freqprep.importance.ranking import SCORES, by_size
-from freqprep.importance.request import StatsRequest, compute_stats, other_split
+from freqprep.importance.request import StatsRequest, compute_stats
 from freqprep.importance.result import StatsResult, jaccard, to_document
 from freqprep.importance.score_file import read_scores
 from freqprep.importance.stability import stabilities
@@ -228,46 +227,6 @@ def test_stability_by_brute_force(analysis):
 def test_too_few_images_have_no_halves(analysis):
     few = dataclasses.replace(analysis.sums, images=np.array([1, 1, 1, 1, 1, 1, 1, 0]))
     assert stabilities([SCORES["energy"]], few, analysis.steps, 24) == {}
-
-
-def test_a_split_does_not_drift_from_itself(analysis):
-    found = compute_drift(analysis, analysis, "visible", 24)
-    assert (found.level == 0).all()
-    assert (found.mean_shift == 0).all()
-    assert (found.rank_change == 0).all()
-    assert np.allclose(found.divergence, 0, atol=1e-12)
-    assert (found.spearman, found.overlap) == (pytest.approx(1), 1)
-
-
-def test_drift_against_brute_force(analysis, crop_store, store):
-    other = analyse(open_store(store)["val"], jobs=1)
-    found = compute_drift(analysis, other, "energy", 24)
-    energies = [a.rankings["energy"].values for a in (analysis, other)]
-    seen = np.maximum(*energies) >= analysis.steps**2 / 12
-    assert np.allclose(found.level[seen], 10 * np.log10(energies[1] / energies[0])[seen])
-    assert (found.level[~seen] == 0).all()
-    assert seen.sum() > 60
-    counts = [a.sums.histogram.sum(axis=0)[5] for a in (analysis, other)]
-    p, q = (c / c.sum() for c in counts)
-    middle = (p + q) / 2
-    with np.errstate(divide="ignore", invalid="ignore"):
-        parts = [np.nansum(x * np.log2(x / middle)) for x in (p, q)]
-    assert found.divergence[5] == pytest.approx(sum(parts) / 2)
-    assert (np.abs(found.standard_errors) < 6).all()  # the same kind of pictures
-    other_steps = compute_drift(
-        analysis, analyse(open_store(crop_store)["train"], jobs=1), "energy", 24
-    )
-    assert other_steps.divergence is None
-
-
-def test_the_other_split(store, crop_store):
-    opened = open_store(store)
-    train = opened["train"]
-    assert other_split(opened, train, "val").attributes.split == "val"
-    assert other_split(opened, train, str(crop_store)).path == crop_store / "train"
-    assert other_split(opened, train, str(crop_store / "val")).path == crop_store / "val"
-    with pytest.raises(UsageError, match="neither a split"):
-        other_split(opened, train, "nowhere")
 
 
 def gate(**changes) -> dict:

@@ -226,7 +226,7 @@ def test_splits_without_labels_or_valid_rows_are_refused(split):
         NetworkSample.gather(fake([], labels=(-1, -1, -1)), three)
     with pytest.raises(UsageError, match="none of the 2 rows"):
         NetworkSample.gather(fake("abc", valid=(False, False, True)), three, rows=[0, 1])
-    with pytest.raises(UsageError, match="at least one"):
+    with pytest.raises(UsageError, match="at least 1 image, got 0"):
         NetworkSample.gather(split, three, images=0)
 
 

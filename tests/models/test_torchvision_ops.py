@@ -126,5 +126,5 @@ print(len(found))
 
 def test_threads_may_import_it_at_the_same_time():
     command = [sys.executable, "-c", IMPORTING]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.stdout.strip() == "3", done.stderr

@@ -117,7 +117,7 @@ def test_the_head_has_the_numbers_of_the_selection(page, report):
     assert f"{len(chosen)} of 192" in head
     names = re.search(r'<code id="names".*?</code>', page, re.DOTALL)[0]
     assert re.sub(r"<[^>]*>", "", names) == ",".join(NAMES[k] for k in chosen)
-    assert "toy.npz, asked about 50 images" in head
+    assert "toy.npz, evaluated on 50 images" in head
 
 
 def test_the_ranking_has_every_value(parsed, report):

@@ -233,7 +233,7 @@ def interrupted(process: subprocess.Popen) -> str:
     for _ in range(3):
         process.send_signal(signal.SIGINT)
         with suppress(subprocess.TimeoutExpired):
-            return process.communicate(timeout=30)[1]
+            return process.communicate(timeout=100)[1]
     raise AssertionError("three interrupts, and it still runs")
 
 
@@ -263,7 +263,7 @@ def test_an_iterator_left_open_does_not_keep_the_program(many: Path):
         [sys.executable, "-c", code, str(many)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
         env={**os.environ, "PYTHONWARNINGS": "default"},
     )

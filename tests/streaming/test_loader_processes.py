@@ -201,8 +201,8 @@ def test_a_fork_while_threads_run_does_not_hang(split):
         if number % 60 == 0:
             process = context.Process(target=first_rows, args=(loader, answers))
             process.start()
-            rows = answers.get(timeout=60)
-            process.join(60)
+            rows = answers.get(timeout=300)
+            process.join(300)
             assert process.exitcode == 0
             expected = Loader(split, CHANNELS, batch_size=4, lanes=2, window_bytes=1)
             expected.set_epoch(1)

@@ -16,9 +16,9 @@ from freqprep.training.recipe import Recipe
 from freqprep.training.request import TrainingRequest
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def one_thread():
-    """As many compute threads in every test: results are compared to the bit."""
+    """As many compute threads in every test and fixture: results are compared to the bit."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

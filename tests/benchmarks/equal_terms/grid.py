@@ -1,6 +1,6 @@
-"""What is compared: the ways to feed a network, and how each is trained.
+"""The comparison: kinds of input for a network, and the training of each.
 
-A way changes the input and the layers it goes into, nothing else: images, order, crops, epochs,
+A kind of input changes only the input and the first layers: images, order, crops, epochs,
 recipe and validation are the same, and all strides are torchvision's.
 """
 
@@ -27,7 +27,7 @@ TOP = 24
 
 @dataclass(frozen=True)
 class Way:
-    """A way to feed a network.
+    """A kind of input for a network.
 
     Attributes
     ----------
@@ -42,7 +42,7 @@ class Way:
 
 WAYS = {
     "rgb": Way("RGB, from the store", {"input": "rgb"}),
-    # The loader gives rows and labels; the one channel it reads for that is not looked at.
+    # The loader is only needed for rows and labels; the one channel that it reads is not used.
     JPEGS: Way("RGB, from the JPEGs", {"input": "rgb", "read": ("y_0_0",)}),
     "dct-24": Way("DCT-24, square", {"channels": "square-24"}),
     "dct-24-alone": Way(
@@ -57,7 +57,7 @@ WAYS = {
     "patches-24": Way("RGB, learned 8x8 to 24", {"input": "rgb", "patches": 24}),
     "patches-64": Way("RGB, learned 8x8 to 64", {"input": "rgb", "patches": 64}),
 }
-"""By the name of their folders. Channels of the ways without changes are chosen from the data."""
+"""Kinds of input by folder name. Those without changes get channels chosen from the data."""
 
 _TRIED = ("rgb", "dct-24")
 _TRIAL_SEED = 100
@@ -65,23 +65,23 @@ _TRIAL_SEED = 100
 
 @dataclass(frozen=True)
 class Scale:
-    """How large the grid of trainings is.
+    """Size of the grid of trainings.
 
     Attributes
     ----------
     name : str
-        Stands in table and chart.
+        Name in table and chart.
     size : int
         Long side of the stored images, pixels.
     grids, epochs : dict of str to int
-        Model -> blocks a side, epochs.
+        Model -> blocks per side, epochs.
     ways : dict of str to tuple of str
         Model -> names in `WAYS`.
     batch_size : int
     rates : tuple of float
-        Learning rates that are tried.
+        Learning rates to try.
     workers, threads : int
-        Trainings at a time; threads that read and decode in each.
+        Number of parallel trainings; threads that read and decode in each.
     """
 
     name: str
@@ -123,7 +123,7 @@ REDUCED = Scale(
 
 
 def choose_scale() -> Scale:
-    """The full grid where there is a GPU."""
+    """Return the scale: the full grid if there is a GPU."""
     return FULL if torch.cuda.is_available() else REDUCED
 
 
@@ -137,7 +137,7 @@ class Training:
     seed : int
     recipe : Recipe
     folder : Path
-        Of its run.
+        Folder of the run.
     """
 
     model: str
@@ -147,7 +147,7 @@ class Training:
     folder: Path
 
     def request(self, scale: Scale, store: Path, **changes: Any) -> TrainingRequest:
-        """What to ask for; a run that was begun goes on."""
+        """Request of this training; an existing run is resumed."""
         return TrainingRequest(
             store=store,
             run=self.folder,
@@ -162,7 +162,7 @@ class Training:
 
 
 def trials(scale: Scale, folder: Path) -> dict[str, dict[float, list[Training]]]:
-    """By model and learning rate: half as many epochs, of RGB and of coefficients alike."""
+    """Trials by model and learning rate: half the epochs, for RGB and for coefficients."""
     return {
         model: {
             rate: [
@@ -182,7 +182,7 @@ def trials(scale: Scale, folder: Path) -> dict[str, dict[float, list[Training]]]
 
 
 def trainings(scale: Scale, rates: Mapping[str, float], folder: Path) -> list[Training]:
-    """In the order in which they are done, so that a grid that is stopped has whole seeds.
+    """List the trainings in order of execution, so that an interrupted grid has complete seeds.
 
     Parameters
     ----------
@@ -190,7 +190,7 @@ def trainings(scale: Scale, rates: Mapping[str, float], folder: Path) -> list[Tr
     rates : dict of str to float
         Learning rate of each model.
     folder : Path
-        Of the grid.
+        Folder of the grid.
     """
     return [
         Training(

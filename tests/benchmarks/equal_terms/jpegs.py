@@ -1,8 +1,8 @@
 """The RGB baseline without a store: Pillow decodes the files, torchvision crops and resizes them.
 
-The training loop is the same. A loader puts finished inputs where codes would be, and what would
-make inputs of codes hands them on. Rows, order and boxes are those of training from the store, so
-the two differ by the pixels alone.
+The training loop is the same. A loader puts finished inputs into the codes of a batch, and the
+augmentation passes them through. Rows, order and boxes are those of training from the store, so
+only the pixels differ.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _FLIP = 1  # number of the random stream that freqprep.augment draws flips from
 
 
 class JpegLoader(Loader):
-    """As `Loader`, but codes are inputs: float32 (n, 3, side, side), normalised.
+    """A `Loader` whose codes are inputs: float32 (n, 3, side, side), normalised.
 
     Parameters
     ----------
@@ -44,10 +44,10 @@ class JpegLoader(Loader):
     source : Path
         Folder of the split folders that the store was made from.
     inputs : ClassifierInput
-        Of RGB.
+        Input of an RGB network.
     policy : Policy
     **options
-        Of `Loader`.
+        Options of `Loader`.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class JpegLoader(Loader):
                 yield dataclasses.replace(batch, codes=(pixels - mean) / std)
 
     def _pixels(self, epoch: int | None, row: int) -> torch.Tensor:
-        """One image, uint8 (3, side, side): varied in an epoch of training, or central."""
+        """One image, uint8 (3, side, side): augmented for training, or centre cropped."""
         import_torchvision()
         from torchvision.transforms.v2 import functional
 
@@ -99,7 +99,7 @@ class JpegLoader(Loader):
 
 @contextmanager
 def reading_jpegs(request: TrainingRequest, source: Path) -> Iterator[None]:
-    """Training in this block takes images from the files instead of the store."""
+    """Let training in this block read images from the files instead of the store."""
     inputs, policy = plan(request).config.inputs, request.recipe.policy
     loader = partial(JpegLoader, source=source, inputs=inputs, policy=policy)
     replaced = (
@@ -115,5 +115,5 @@ def reading_jpegs(request: TrainingRequest, source: Path) -> Iterator[None]:
 
 
 def _finished(hand_on: Callable[..., torch.Tensor]) -> Callable[..., Callable[..., torch.Tensor]]:
-    """In the place of a class whose instances make inputs."""
+    """Replacement for a class whose instances make inputs from codes."""
     return lambda *_: hand_on

@@ -1,7 +1,7 @@
 """The paper's claim on equal terms: RGB, DCT channels and a learned 8x8 convolution.
 
-Each training is the folder of a run: those that are done are not done again, begun ones go on. A
-learning rate for each model is chosen first, by trials of RGB and DCT-24 alike.
+Each training is a run folder: finished ones are skipped, unfinished ones are resumed. The learning
+rate of each model is chosen first, by trials of both RGB and DCT-24.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ from tests.benchmarks.equal_terms.summary import ORIGIN, summarise
 
 _STORE, _STATS_CHOICE = "store.zarr", "stats.json"
 _WINDOW_BYTES = 2**33
-"""All of the split in memory, whatever is read: else the order of rows would depend on it."""
+"""Enough for the whole split; otherwise the row order would depend on the channels read."""
 
 _STOPPED = threading.Event()
-"""This process was interrupted."""
+"""Set when this process is interrupted."""
 
 
 def run(data: Path, folder: Path) -> dict[str, object]:
@@ -77,7 +77,7 @@ def run(data: Path, folder: Path) -> dict[str, object]:
 
 
 def _write_origin(scale: Scale, folder: Path) -> None:
-    """What the figures come from; the commit of each time that the grid was gone on with."""
+    """Record the origin of the results, with the commit of each time that the grid was resumed."""
     git = partial(subprocess.run, capture_output=True, text=True, cwd=Path(__file__).parent)
     commit = git(["git", "rev-parse", "HEAD"]).stdout.strip() or "unknown"
     if git(["git", "status", "--porcelain", "-uno"]).stdout.strip():
@@ -102,7 +102,7 @@ def _write_origin(scale: Scale, folder: Path) -> None:
 
 
 def _prepare(scale: Scale, source: Path, folder: Path) -> None:
-    """The store, and what stats chooses from its training split."""
+    """Make the store, and choose channels from its training split by stats."""
     store = folder / _STORE
     convert(Request("imagefolder", source, store, size=scale.size, resume=store.exists()))
     if any(STATS in ways for ways in scale.ways.values()):
@@ -113,13 +113,13 @@ def _prepare(scale: Scale, source: Path, folder: Path) -> None:
 
 
 def _single_thread() -> None:
-    """Trainings side by side would fight over the cores otherwise."""
+    """Limit the compute threads, so that parallel trainings do not compete for cores."""
     os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)
 
 
 def _chains(everything: Iterable[Training]) -> list[list[Training]]:
-    """Each alone, but the gate's channels are known after the gate."""
+    """Group trainings to run in sequence: those on the gate's channels follow the gate."""
     chains: list[list[Training]] = []
     for training in everything:
         if training.way == GATED:
@@ -136,14 +136,14 @@ def _run_all(pool: ProcessPoolExecutor, work: partial[str], chains: list[list[Tr
             print(f"{number}/{len(futures)}: {future.result()}", flush=True)
     except BaseException:
         for worker in multiprocessing.active_children():
-            worker.terminate()  # saves its run; left alone, it would train on
+            worker.terminate()  # makes it save its run and stop
         pool.shutdown(cancel_futures=True)
         raise
 
 
 def _train(scale: Scale, folder: Path, source: Path, chain: list[Training]) -> str:
-    """Train what is not trained yet, one after the other; what to say about it."""
-    if _STOPPED.is_set():  # the pool hands on what it had queued
+    """Run the unfinished trainings one after the other; return messages about them."""
+    if _STOPPED.is_set():  # the pool still runs queued tasks
         raise KeyboardInterrupt
     said = []
     for training in chain:
@@ -188,6 +188,6 @@ def _finished(training: Training) -> ModelConfig | None:
 
 
 def _loss(tried: list[Training]) -> float:
-    """Mean over the ways to feed a network: the rate shall suit all of them."""
+    """Mean over the kinds of input: the learning rate must suit all of them."""
     losses = [read_model_config(t.folder).results["validation"]["loss"] for t in tried]
     return float(np.mean([np.inf if loss is None else loss for loss in losses]))

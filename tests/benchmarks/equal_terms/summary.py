@@ -1,4 +1,4 @@
-"""Table and chart of a grid, of what is done so far.
+"""Table and chart of the finished trainings of a grid.
 
 ``python -m tests.benchmarks.equal_terms.summary DIR/equal_terms`` at any time;
 ``table.md`` and ``chart.png`` are written into that folder.
@@ -34,24 +34,24 @@ _HEADER = (
 
 @dataclass(frozen=True)
 class Line:
-    """What came of one way to feed a network.
+    """Results of one kind of input.
 
     Attributes
     ----------
     model, way : str
     seeds : tuple of int
     top1 : ndarray of float64
-        Of each seed, in percent.
+        Accuracy of each seed, in percent.
     loss : float
         Mean cross-entropy on the validation images, nats.
     read, used : int
         Channels; used is 0 for RGB.
     bytes, source_bytes : float
-        Read an image, and of its JPEG.
+        Bytes read per image, and bytes of its JPEG.
     operations, weights : int
-        Multiply-accumulates of an image, and parameters.
+        Multiply-accumulates per image, and number of parameters.
     seconds : float
-        Training of one network, without validation; the mean.
+        Mean training time of one network, without validation.
     """
 
     model: str
@@ -69,7 +69,7 @@ class Line:
 
     @property
     def spread(self) -> float:
-        """Standard deviation over the seeds; NaN of a single one."""
+        """Standard deviation over the seeds; NaN for a single seed."""
         return float(self.top1.std(ddof=1)) if len(self.top1) > 1 else float("nan")
 
 
@@ -79,7 +79,7 @@ def summarise(folder: Path) -> dict[str, Any]:
     Parameters
     ----------
     folder : Path
-        Of a grid.
+        Folder of a grid.
     """
     origin = json.loads((folder / ORIGIN).read_text())
     lines = [
@@ -96,7 +96,7 @@ def summarise(folder: Path) -> dict[str, Any]:
 
 
 def _line(folder: Path, model: str, way: str) -> Line | None:
-    """None where no training is finished."""
+    """Results of one kind of input; None if no training is finished."""
     found = {
         int(run.name.removeprefix("seed-")): (config, run)
         for run in sorted((folder / "runs" / model / way).glob("seed-*"))
@@ -115,7 +115,7 @@ def _line(folder: Path, model: str, way: str) -> Line | None:
         float(np.mean([result["validation"]["loss"] for result in results])),
         0 if way == JPEGS else len(config.inputs.read),
         len(config.inputs.channels),
-        # The bytes of the channels that one seed's gate chose are not another's.
+        # The gate of each seed chose other channels, so the bytes differ.
         source_bytes if way == JPEGS else _mean(r["read_bytes_per_image"] for r in results),
         source_bytes,
         any_result["multiply_accumulates"],
@@ -137,7 +137,7 @@ def _mean(values: Iterable[float]) -> float:
 
 
 def _seconds(run: Path, batch_size: int) -> float:
-    """Of the steps, however often the training was interrupted."""
+    """Seconds of the steps, over all interruptions of the training."""
     seconds, before = 0.0, 0
     for line in read_metrics(run):
         if line["kind"] == "train":
@@ -147,7 +147,7 @@ def _seconds(run: Path, batch_size: int) -> float:
 
 
 def _introduction(origin: dict[str, Any], folder: Path, lines: list[Line]) -> list[str]:
-    """Where the figures come from."""
+    """Origin of the results."""
     text = [
         f"**{origin['scale']}**. `python -m tests.benchmarks equal_terms --folder DIR`, commit"
         f" {', '.join(origin['commits'])}; {origin['device']}; torch {origin['torch']}."
@@ -206,7 +206,7 @@ def _cells(line: Line) -> list[str]:
 
 
 def _draw(lines: list[Line], scale: str, palette: Palette) -> Figure:
-    """Each training a dot, the mean a bar, by model."""
+    """Plot each training as a dot and the mean as a bar, by model."""
     models = [model for model in MODELS if any(line.model == model for line in lines)]
     counts = [sum(line.model == model for line in lines) for model in models]
     figure = new_figure(640, 70 + 60 * len(models) + 26 * sum(counts))
