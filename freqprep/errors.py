@@ -1,4 +1,4 @@
-"""Every error freqprep raises on purpose.
+"""Errors that freqprep raises on purpose.
 
 ::
 
@@ -54,25 +54,25 @@ _SHOWN = 3
 
 
 def some(names: Sequence[str]) -> str:
-    """The first few of many names, for a message."""
+    """List the first few of many names, for a message."""
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return ", ".join(names[:_SHOWN]) + more
 
 
 def did_you_mean(given: str, known: Iterable[str]) -> str:
-    """The beginning of a remedy: ``did you mean val? ``, or nothing where no name is near."""
+    """Begin a remedy with the nearest known name: ``did you mean val? ``, or nothing."""
     names = {name.lower(): name for name in known}
     near = difflib.get_close_matches(given.lower(), names, n=1)
     return f"did you mean {names[near[0]]}? " if near else ""
 
 
 class FreqprepError(Exception):
-    """Base of all of freqprep's errors.
+    """Base class of freqprep's errors.
 
     Parameters
     ----------
     message : str
-        What is wrong, with the value and the place.
+        What is wrong, with the value and where.
     remedy : str, optional
         What to do next: a command or a change.
     """
@@ -173,7 +173,7 @@ class RunError(FreqprepError):
 
 
 class WorkerDiedError(FreqprepError):
-    """A worker process ended without an answer (killed, or out of memory)."""
+    """A worker process ended without a result (killed, or out of memory)."""
 
 
 class MissingPackageError(FreqprepError):

@@ -24,14 +24,15 @@ _SECONDS_BETWEEN_LINES = 10.0
 _COLUMNS = 80
 _SHORTEST_BAR = 10
 _MOST_DIGITS = 5
+_WARNING = "warning: "
 
 _logger = logging.getLogger("freqprep")
 _switched: bool | None = None  # by show_progress; until then the environment decides
 
 
-def say(message: str, level: int = logging.INFO) -> None:
-    """Log a note: ``message`` is for people, one line or several."""
-    _logger.log(level, message)
+def say(message: str) -> None:
+    """Log a note for people; one that begins with ``warning: `` is a warning."""
+    _logger.log(logging.WARNING if message.startswith(_WARNING) else logging.INFO, message)
 
 
 def show_progress(shown: bool = True) -> None:

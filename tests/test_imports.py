@@ -38,6 +38,11 @@ def test_the_package_loads_only_what_all_of_it_needs():
     assert loaded_by("import freqprep; freqprep.channels('paper-6')") & ONLY_SOME_NEED == set()
 
 
+@pytest.mark.parametrize("module", ["freqprep.models", "freqprep.training", "freqprep.convert"])
+def test_a_package_that_lists_modules_loads_no_torch(module):
+    assert loaded_by(f"import {module}") & {"torch", "torchvision"} == set()
+
+
 @pytest.mark.parametrize(
     "module", ["freqprep.convert.run", "freqprep.sources", "freqprep.convert.estimate"]
 )

@@ -35,7 +35,7 @@ def test_a_note_is_its_text_on_stderr(capsys):
 def test_notes_are_silenced_by_level_and_warnings_stay(capsys):
     NOTES.setLevel(logging.WARNING)
     say("a note")
-    say("warning: this", logging.WARNING)
+    say("warning: this")
     assert capsys.readouterr().err == "warning: this\n"
 
 

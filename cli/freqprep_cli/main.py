@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import logging
 import os
 import signal
 import sys
@@ -30,7 +29,7 @@ def _run() -> None:
     from freqprep_cli.app import app
 
     def show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
-        say(f"warning: {message} ({category.__name__})", logging.WARNING)
+        say(f"warning: {message} ({category.__name__})")  # there may be a progress bar on the line
 
     warnings.showwarning = show_warning
     if isinstance(sys.stdout, io.TextIOWrapper):  # file names need not be text
