@@ -82,25 +82,30 @@ def test_the_matrix_is_that_of_the_table(tables):
         assert image.format == "PNG" and min(image.size) > 300
 
 
-def test_two_processes_write_the_same_bytes(tables, run_folder, store, tmp_path):
-    _, folder = tables
+def test_two_processes_find_and_write_the_same_to_the_bit(tables, run_folder, store, tmp_path):
     words = ("evaluate", run_folder, store, "--split", "train", "--device", "cpu")
-    options = ("--csv", tmp_path / "a.csv", "--confusion", tmp_path / "c.csv", "--batch-size", "24")
-    alone = ("--csv", tmp_path / "b.csv", "--batch-size", "24")
+    options = ("--csv", "a.csv", "--confusion", "c.csv", "--batch-size", "24")
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    assert synthetic.freqprep(*words, *alone, env=environment).returncode == 0
+    one, two = tmp_path / "one", tmp_path / "two"
+    one.mkdir()
+    two.mkdir()
+    alone = synthetic.freqprep_json(*words, *options, env=environment, cwd=one)
+    assert alone["images"] == 155
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--no-python"]
     done = subprocess.run(
-        [*torchrun, "--nproc-per-node", "2", *synthetic.command(*words, *options)],
+        [*torchrun, "--nproc-per-node", "2", *synthetic.command(*words, *options, "--json")],
         env=environment,
+        cwd=two,
         capture_output=True,
         text=True,
         timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
-    assert (tmp_path / "c.csv").read_bytes() == (folder / "c.csv").read_bytes()
+    assert json.loads(done.stdout) == alone
+    assert (two / "a.csv").read_bytes() == (one / "a.csv").read_bytes()
+    assert (two / "c.csv").read_bytes() == (one / "c.csv").read_bytes()
+    assert (two / "c.csv").read_bytes() == (tables[1] / "c.csv").read_bytes()
 
 
 def test_for_people_the_most_confused_and_the_files(call, run_folder, store, tables, tmp_path):

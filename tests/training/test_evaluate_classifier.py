@@ -3,14 +3,10 @@
 import dataclasses
 import json
 import math
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import runs
-import synthetic
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -153,21 +149,6 @@ def test_the_place_of_a_class_is_its_index_after_a_stable_sort(rows, answer):
 def test_nan_has_no_place():
     logits = torch.tensor([[math.nan, 0, 1], [0, math.nan, 1], [math.inf, 0, -math.inf]])
     assert places(logits, torch.tensor([0, 2, 0])).tolist() == [5, 5, 0]
-
-
-def test_one_and_two_processes_agree_to_the_bit(run_folder, store):
-    options = ("--split", "train", "--batch-size", "24", "--device", "cpu")
-    words = ("evaluate", run_folder, store, *options)
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    alone = synthetic.freqprep_json(*words, env=environment)
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--no-python"]
-    torchrun += ["--nproc-per-node", "2", *synthetic.command(*words, "--json")]
-    together = subprocess.run(
-        torchrun, env=environment, capture_output=True, text=True, timeout=300, check=False
-    )
-    assert together.returncode == 0, together.stderr
-    assert json.loads(together.stdout) == alone
-    assert alone["images"] == 155
 
 
 def test_a_result_is_json_data(model, splits):
