@@ -1,4 +1,4 @@
-"""StatsResult of the synthetic store, with and without a network's verdicts."""
+"""Statistics of the synthetic store, with and without a network's verdicts."""
 
 import dataclasses
 
