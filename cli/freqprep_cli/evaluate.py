@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from freqprep.errors import UsageError
 from freqprep.models.torchvision_ops import import_torchvision
 from freqprep.store.targets import check_targets
 from freqprep.text.quantities import percent
 from freqprep.text.terminal import columns, on_one_line, shortened, table
+from freqprep_cli.network_options import refuse_options_of_others
 from freqprep_cli.options import Overwrite
 from freqprep_cli.output import print_json
 
 if TYPE_CHECKING:
-    from freqprep.training.detection_scoring import DetectorRunEvaluation
     from freqprep.training.evaluate_run import RunEvaluation
 
 _NAME_ROOM, _PAIR_ROOM = 38, 24
@@ -72,18 +71,17 @@ def evaluate(
     from freqprep.models.detection import MASK_DETECTORS
     from freqprep.training.coco_results import check_prefix, result_paths
     from freqprep.training.csv_file import check_csv
-    from freqprep.training.detection_scoring import score_detector
     from freqprep.training.distributed import init_distributed
     from freqprep.training.evaluate_confusion import check_confusion
-    from freqprep.training.evaluate_run import score
+    from freqprep.training.evaluate_run import evaluate_run
     from freqprep.training.model_config import read_model_config
+    from freqprep.training.tasks import TASKS
 
     config = read_model_config(run)
-    detects = config.detects
-    if results is not None and not detects:
-        raise UsageError("--results of a classifier", "leave it out: it is for detectors")
-    if confusion is not None and detects:
-        raise UsageError("--confusion of a detector", "leave it out: it is for classifiers")
+    kind = TASKS[config.model].kind
+    refuse_options_of_others(
+        kind, {"detector": {"--results": results}, "classifier": {"--confusion": confusion}}
+    )
     check_csv(csv)
     check_confusion(confusion)
     targets = [csv, confusion]
@@ -92,11 +90,7 @@ def evaluate(
         targets += result_paths(results, config.model in MASK_DETECTORS)
     check_targets(targets, overwrite)
     with init_distributed(device) as world:
-        found: RunEvaluation | DetectorRunEvaluation
-        if detects:
-            found = score_detector(run, store, split, world, threads=threads)
-        else:
-            found = score(run, store, split, world, batch_size=batch_size, threads=threads)
+        found = evaluate_run(run, store, split, world, batch_size=batch_size, threads=threads)
         if not world.is_leader:
             return
         _write(found, results, csv, confusion)
@@ -111,34 +105,25 @@ def evaluate(
     counts = f"{document['images']} of {document['rows']} evaluated"
     where = on_one_line(f"{name} of {found.split.path.parent}")  # whole, to be copied
     typer.echo(f"{where}: {counts}, {document['rejected']} rejected")
-    typer.echo(describe_detector(document) if detects else describe(document))
+    typer.echo(describe_detector(document) if kind == "detector" else describe(document))
     for path in (*written, csv, confusion):
         if path is not None:
             typer.echo(f"written: {path}")
 
 
 def _write(
-    found: RunEvaluation | DetectorRunEvaluation,
-    results: Path | None,
-    csv: Path | None,
-    confusion: Path | None,
+    found: RunEvaluation, results: Path | None, csv: Path | None, confusion: Path | None
 ) -> None:
-    """Write the files that were asked for."""
+    """Write the requested files."""
     from freqprep.training.coco_results import write_results
-    from freqprep.training.evaluate_confusion import write_answers
-    from freqprep.training.evaluate_run import RunEvaluation
+    from freqprep.training.evaluate_run import ClassifierRunEvaluation, DetectorRunEvaluation
 
-    if isinstance(found, RunEvaluation):
-        if csv is not None:
-            write_answers(csv, found.config, found.split, found.per_image, found.answers)
-        if confusion is not None:
-            found.confusion.write(confusion)
-    else:
-        if results is not None:
-            masks = found.evaluation.mask is not None
-            write_results(results, found.evaluation.results, masks)
-        if csv is not None:
-            found.write_csv(csv)
+    if results is not None and isinstance(found, DetectorRunEvaluation):
+        write_results(results, found.evaluation.results, found.evaluation.mask is not None)
+    if csv is not None:
+        found.write_csv(csv)
+    if confusion is not None and isinstance(found, ClassifierRunEvaluation):
+        found.confusion.write(confusion)
 
 
 def describe_detector(document: dict[str, Any]) -> str:

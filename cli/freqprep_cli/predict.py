@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from freqprep.errors import UsageError
 from freqprep.models.torchvision_ops import import_torchvision
 from freqprep.progress import Progress, say
 from freqprep.sources.files import shown
 from freqprep.store.targets import check_targets
 from freqprep.text.quantities import percent, plural
 from freqprep.text.terminal import columns, shortened
+from freqprep_cli.network_options import refuse_options_of_others
 from freqprep_cli.options import Overwrite
 from freqprep_cli.output import print_json
 
@@ -101,18 +101,21 @@ def predict(
     from freqprep.training.csv_file import check_csv, write_csv
     from freqprep.training.distributed import choose_device
     from freqprep.training.model_config import read_model_config
-    from freqprep.training.predict_classes import predict as classify
+    from freqprep.training.predict_classes import predict_classes
     from freqprep.training.predict_files import Failure, find_images
     from freqprep.training.predict_pictures import picture_paths
-    from freqprep.training.predict_table import heads_of_answers, rows_of_answer
+    from freqprep.training.predict_table import prediction_rows, table_heads
+    from freqprep.training.tasks import TASKS
 
-    place = choose_device(device)
+    chosen = choose_device(device)
     config = read_model_config(run)
-    detects = config.detects
-    _refuse_what_others_have(
-        detects,
-        {"--top": top},
-        {"--threshold": threshold, "--output": output, "--results": results},
+    kind = TASKS[config.model].kind
+    refuse_options_of_others(
+        kind,
+        {
+            "classifier": {"--top": top},
+            "detector": {"--threshold": threshold, "--output": output, "--results": results},
+        },
     )
     check_csv(csv)
     targets = [csv]
@@ -122,22 +125,22 @@ def predict(
     check_targets(targets, overwrite)
     paths = find_images(images)
     pictures = None if output is None else picture_paths(output, paths, overwrite)
-    config, network = load_model(run, place)
+    config, network = load_model(run, chosen)
     entries: list[dict[str, Any]] | None = None if results is None else []
-    answers: Iterator[Failure | dict[str, Any]]
-    if detects:
+    predictions: Iterator[Failure | dict[str, Any]]
+    if kind == "detector":
         least = _THRESHOLD if threshold is None else threshold
-        answers = _objects(config, network, place, paths, least, pictures, entries, overwrite)
+        predictions = _objects(config, network, chosen, paths, least, pictures, entries, overwrite)
     else:
         top = min(_TOP if top is None else top, len(config.class_ids))
-        found = classify(config, network, place, paths, top=top, batch_size=batch_size)
-        answers = (one if isinstance(one, Failure) else one.to_dict(config) for one in found)
-    heads = heads_of_answers(detects, top or 0)
+        found = predict_classes(config, network, chosen, paths, top=top, batch_size=batch_size)
+        predictions = (one if isinstance(one, Failure) else one.to_dict(config) for one in found)
+    heads = table_heads(kind, top or 0)
     good, failed, rows = [], [], []
     with Progress("predicting", len(paths)) if json else contextlib.nullcontext() as progress:
-        for one in answers:
+        for one in predictions:
             if csv is not None:
-                rows += rows_of_answer(one.to_dict() if isinstance(one, Failure) else one, heads)
+                rows += prediction_rows(one.to_dict() if isinstance(one, Failure) else one, heads)
             if isinstance(one, Failure):
                 failed.append(one.to_dict())
                 say(f"{shown(one.path)}: {one.defect}")
@@ -162,17 +165,6 @@ def predict(
     if failed:
         typer.echo(f"no answer for {plural(len(failed), 'file')} of {len(paths)}", err=True)
         sys.exit(EXIT_SOME_FAILED)
-
-
-def _refuse_what_others_have(
-    detects: bool, of_classifiers: dict[str, Any], of_detectors: dict[str, Any]
-) -> None:
-    """Refuse options that mean nothing to this kind of network."""
-    this, other = ("detector", "classifiers") if detects else ("classifier", "detectors")
-    given = of_classifiers if detects else of_detectors
-    for name, value in given.items():
-        if value is not None:
-            raise UsageError(f"{name} of a {this}", f"leave it out: it is for {other}")
 
 
 def _objects(

@@ -23,7 +23,7 @@ def describe(config: ModelConfig, run: Path) -> str:
         ("read", f"{size(results['read_bytes_per_image'])} an image"),
         ("source files", f"{size(results['source_bytes_per_image'])} an image"),
     ]
-    if validation and config.detects:
+    if "box" in validation:
         lines += [
             (f"{what} AP, AP50", f"{percent(found['AP'], 2)}, {percent(found['AP50'], 2)}")
             for what in ("box", "mask")

@@ -20,10 +20,10 @@ from freqprep.spectrum import BLOCK
 from freqprep.store.split import Split
 from freqprep.streaming.batch import Batch
 from freqprep.training.channels import chosen_channels
+from freqprep.training.class_matching import check_images, count_unknown, match_classes
 from freqprep.training.curves import Panel
 from freqprep.training.distributed import World
-from freqprep.training.evaluate_classifier import evaluate
-from freqprep.training.evaluate_run import check_images, match_classes
+from freqprep.training.evaluate_classifier import evaluate_classifier
 from freqprep.training.model_config import ModelConfig
 from freqprep.training.request import RunPlan, TrainingRequest
 
@@ -83,9 +83,7 @@ class ClassifierTask:
     def notes(plan: RunPlan) -> list[str]:
         """What a person should know before a classifier is trained."""
         notes = [_detail(plan)]
-        if plan.val is not None and (
-            unknown := int((match_classes(plan.config, plan.val) < 0).sum())
-        ):
+        if plan.val is not None and (unknown := count_unknown(plan.config, plan.val)):
             notes.append(
                 f"{unknown} classes of {plan.val.path} are not in {plan.train.path}: they count as"
                 " wrong"
@@ -125,7 +123,7 @@ class ClassifierTask:
         self, network: torch.nn.Module, split: Split, world: World
     ) -> tuple[dict[str, Any], dict[str, float | None], str]:
         """Top-1 and top-5."""
-        found = evaluate(
+        found = evaluate_classifier(
             network,
             self._inputs,
             split,

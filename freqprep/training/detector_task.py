@@ -17,11 +17,11 @@ from freqprep.store.split import Split
 from freqprep.streaming.batch import Batch
 from freqprep.text.quantities import percent
 from freqprep.training.channels import chosen_channels
+from freqprep.training.class_matching import check_images, count_unknown
 from freqprep.training.coco_metrics import load_evaluator
 from freqprep.training.curves import Panel
 from freqprep.training.distributed import World
 from freqprep.training.evaluate_detector import evaluate_detector
-from freqprep.training.evaluate_run import check_images, match_classes
 from freqprep.training.model_config import ModelConfig
 from freqprep.training.request import RunPlan, TrainingRequest
 
@@ -181,9 +181,7 @@ class DetectorTask:
             f"{len(rows)} images with {count.sum() - crowds} objects and {crowds} crowds, which are"
             f" not learned from; {int((count == 0).sum())} images without any"
         ]
-        if plan.val is not None and (
-            unknown := int((match_classes(plan.config, plan.val) < 0).sum())
-        ):
+        if plan.val is not None and (unknown := count_unknown(plan.config, plan.val)):
             notes.append(
                 f"{unknown} classes of {plan.val.path} are not in {train.path}: their objects are"
                 " never found"

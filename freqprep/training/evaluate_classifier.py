@@ -1,4 +1,4 @@
-"""Accuracy of a network on a split: exact counts, and the same bits on any number of processes."""
+"""Evaluate a classifier on a split: exact counts, the same bits on any number of processes."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ _TOP = 5
 
 
 @dataclass(frozen=True, eq=False)
-class ImageAnswers:
-    """A network's first answers to each valid image, in the order of the rows.
+class ImagePredictions:
+    """The most probable classes of each valid image, in the order of the rows.
 
     Attributes
     ----------
     rows : ndarray of int64, shape (n,)
     classes : ndarray of int64, shape (n, top)
-        Of the network, the first answer first; of equal logits the first comes first. -1 where a
-        logit is NaN.
+        Indices of the network's classes, the most probable first; equal logits in order. -1 where
+        a logit is NaN.
     probabilities : ndarray of float64, shape (n, top)
         NaN where a logit is NaN or infinite.
     """
@@ -44,26 +44,26 @@ class ImageAnswers:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How a network did on the valid images of a split.
+    """Results of a classifier on the valid images of a split.
 
-    An image whose class the network does not answer, or that has no label, counts as wrong; so
-    does one that it answers with NaN.
+    An image whose class the network lacks, or that has no label, counts as wrong; so does one
+    with a logit that is NaN.
 
     Attributes
     ----------
     images, rejected : int
         Valid images, all of which were shown, and rows whose image was rejected at conversion.
     answerable : int
-        Valid images whose class the network answers.
+        Valid images whose class the network has.
     loss : float
         Mean cross-entropy in nats over the answerable images; NaN where there are none.
     top1, top5 : int
         Images whose class comes first, or among the first five (all, where there are fewer
-        classes). Of equal logits the first comes first.
+        classes). Equal logits are in order.
     class_correct, class_images : ndarray of int64, shape (classes of the split,)
         Top-1 and images of each class; images without a label are in no class.
-    per_image : ImageAnswers or None
-        The answer to each image, where that was asked for.
+    per_image : ImagePredictions or None
+        Predictions for each image, where requested.
     """
 
     images: int
@@ -74,10 +74,10 @@ class Evaluation:
     top5: int
     class_correct: np.ndarray
     class_images: np.ndarray
-    per_image: ImageAnswers | None = None
+    per_image: ImagePredictions | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON data: counts, and shares, which are null where there is nothing to divide by.
+        """Return JSON data: counts, and shares, which are null where there are no images.
 
         ``strict_top1`` is over all rows, the rejected ones wrong.
         """
@@ -97,22 +97,22 @@ class Evaluation:
 
 
 def share(count: int, total: int) -> float | None:
-    """``count / total``; None of nothing."""
+    """Return ``count / total``; None if the total is 0."""
     return count / total if total else None
 
 
-def evaluate(
+def evaluate_classifier(
     network: torch.nn.Module,
     inputs: ClassifierInput,
     split: Split,
-    answers: np.ndarray,
+    class_map: np.ndarray,
     world: World,
     *,
     batch_size: int,
     threads: int,
     top: int = 0,
 ) -> Evaluation:
-    """Show a network every valid image of a split.
+    """Evaluate a classifier on every valid image of a split.
 
     Whole batches are dealt to the processes, counts are whole numbers, and the losses are added
     in the order of the batches: with the same device and number of compute threads, any number of
@@ -121,39 +121,44 @@ def evaluate(
     Parameters
     ----------
     network : torch.nn.Module
-        Bare, on ``world.device``; put into evaluation mode and back.
+        Not wrapped, on ``world.device``; put into evaluation mode and back.
     inputs : ClassifierInput
     split : Split
-    answers : ndarray of int64, shape (classes of the split,)
-        The network's answer for each label; -1 where it has none.
+    class_map : ndarray of int64, shape (classes of the split,)
+        The network's class for each label; -1 where it has none.
     world : World
     batch_size : int
-        Images shown at once.
+        Number of images shown at once.
     threads : int
         Threads that read and decode.
     top : int
-        Answers to keep of each image; 0 keeps none.
+        Number of most probable classes to keep of each image; 0 keeps none.
 
     Returns
     -------
     Evaluation
         The same in every process.
+
+    Raises
+    ------
+    CorruptStoreError
+        A label is beyond the split's classes.
     """
     valid = int(split.valid.sum())
-    if len(split) and split.labels.max() >= len(answers):
+    if len(split) and split.labels.max() >= len(class_map):
         raise CorruptStoreError(
-            f"{split.path} has the label {split.labels.max()} and only {len(answers)} classes",
+            f"{split.path} has the label {split.labels.max()} and only {len(class_map)} classes",
             "convert again with --overwrite",
         )
-    tally = _Tally(-(-valid // batch_size), answers, world.device)
-    kept = _Kept(top) if top else None
-    shown = prepared(split, inputs, world, batch_size=batch_size, threads=threads)
+    tally = _Tally(-(-valid // batch_size), class_map, world.device)
+    kept = _Predictions(top) if top else None
+    shown = preprocessed_batches(split, inputs, world, batch_size=batch_size, threads=threads)
     with (
-        evaluating(network),
+        eval_mode(network),
         Progress("evaluating", valid) if world.is_leader else contextlib.nullcontext() as progress,
     ):
         for batch, images in shown:
-            logits = answer(network, images)
+            logits = compute_logits(network, images)
             tally.add(batch.step, logits, batch.labels)
             if kept is not None:
                 kept.add(batch.rows, logits)
@@ -164,8 +169,8 @@ def evaluate(
     return found if kept is None else replace(found, per_image=kept.over_all(world))
 
 
-def answer(network: torch.nn.Module, images: torch.Tensor) -> torch.Tensor:
-    """A network's answers; bfloat16 on a GPU, where that is what it was trained in.
+def compute_logits(network: torch.nn.Module, images: torch.Tensor) -> torch.Tensor:
+    """Compute a classifier's logits; in bfloat16 on a GPU, as in training.
 
     Parameters
     ----------
@@ -176,17 +181,17 @@ def answer(network: torch.nn.Module, images: torch.Tensor) -> torch.Tensor:
     Returns
     -------
     Tensor of float32, shape (n, classes)
-        Logits.
     """
     images = images.contiguous(memory_format=torch.channels_last)
     with torch.autocast("cuda", torch.bfloat16, images.device.type == "cuda"):
-        return network(images).float()
+        logits: torch.Tensor = network(images)
+    return logits.float()
 
 
-def prepared(
+def preprocessed_batches(
     split: Split, inputs: ClassifierInput, world: World, *, batch_size: int, threads: int
 ) -> Iterator[tuple[Batch, torch.Tensor]]:
-    """Every valid image of a split as evaluation shows it; whole batches dealt to the processes.
+    """Iterate over every valid image of a split, preprocessed for evaluation.
 
     Parameters
     ----------
@@ -194,6 +199,7 @@ def prepared(
     inputs : ClassifierInput
     world : World
     batch_size : int
+        Whole batches are dealt to the processes.
     threads : int
         Threads that read and decode.
 
@@ -202,16 +208,16 @@ def prepared(
     Batch, Tensor of float32, shape (n, *inputs.shape)
         On ``world.device``; valid until the next.
     """
-    with in_order(split, inputs, world, batch_size=batch_size, threads=threads) as loader:
+    with sequential_loader(split, inputs, world, batch_size=batch_size, threads=threads) as loader:
         preprocess = Preprocess(inputs.on(split), split.attributes.encoding)
         for batch in loader:
             yield batch, preprocess(batch.codes, batch.sizes)
 
 
-def in_order(
+def sequential_loader(
     split: Split, inputs: InputSpec, world: World, *, batch_size: int, threads: int
 ) -> Loader:
-    """Every valid image of a split, in order, whole batches dealt to the processes."""
+    """Make a loader of every valid image in order; whole batches are dealt to the processes."""
     return Loader(
         split,
         list(inputs.read),
@@ -226,8 +232,8 @@ def in_order(
 
 
 @contextlib.contextmanager
-def evaluating(network: torch.nn.Module) -> Iterator[None]:
-    """Evaluation mode without gradients; the mode is put back."""
+def eval_mode(network: torch.nn.Module) -> Iterator[None]:
+    """Put a network into evaluation mode without gradients, and back afterwards."""
     training = network.training
     network.eval()
     try:
@@ -240,30 +246,30 @@ def evaluating(network: torch.nn.Module) -> Iterator[None]:
 class _Tally:
     """Counts and losses of the batches that this process was dealt."""
 
-    def __init__(self, batches: int, answers: np.ndarray, device: torch.device) -> None:
-        self._answers = torch.from_numpy(np.append(answers, -1)).to(device)  # [-1]: no label
+    def __init__(self, batches: int, class_map: np.ndarray, device: torch.device) -> None:
+        self._class_map = torch.from_numpy(np.append(class_map, -1)).to(device)  # [-1]: no label
         self._totals = torch.zeros(4, dtype=torch.int64, device=device)
-        self._classes = torch.zeros(2, len(answers) + 1, dtype=torch.int64, device=device)
+        self._classes = torch.zeros(2, len(class_map) + 1, dtype=torch.int64, device=device)
         self._losses = torch.zeros(batches, dtype=torch.float64, device=device)
 
     def add(self, number: int, logits: torch.Tensor, labels: torch.Tensor) -> None:
-        """Take in one batch: float32 (n, classes of the network), int64 (n,)."""
-        answers = self._answers[labels]
-        answerable = answers >= 0
-        answers = answers.clamp(min=0)
-        ahead = places(logits, answers)
-        first, among = answerable & (ahead == 0), answerable & (ahead < _TOP)
+        """Count one batch: float32 (n, classes of the network), int64 (n,)."""
+        targets = self._class_map[labels]
+        answerable = targets >= 0
+        targets = targets.clamp(min=0)
+        rank = rank_of_target(logits, targets)
+        first, among = answerable & (rank == 0), answerable & (rank < _TOP)
         seen = torch.ones_like(answerable)
         self._totals += torch.stack([seen.sum(), answerable.sum(), first.sum(), among.sum()])
-        slots = len(self._answers)
+        slots = len(self._class_map)
         labels = labels % slots  # no label: the last slot
         self._classes[0] += torch.bincount(labels[first], minlength=slots)
         self._classes[1] += torch.bincount(labels, minlength=slots)
-        loss = torch.nn.functional.cross_entropy(logits.double(), answers, reduction="none")
+        loss = torch.nn.functional.cross_entropy(logits.double(), targets, reduction="none")
         self._losses[number] = loss[answerable].sum()
 
     def over_all(self, world: World, rejected: int) -> Evaluation:
-        """The result, over all processes."""
+        """Add up the counts of all processes."""
         images, answerable, top1, top5 = world.sum(self._totals).tolist()
         correct, counts = world.sum(self._classes).cpu().numpy()[:, :-1]
         losses = world.sum(self._losses).tolist()
@@ -271,44 +277,44 @@ class _Tally:
         return Evaluation(images, rejected, answerable, loss, top1, top5, correct, counts)
 
 
-class _Kept:
-    """First answers to the images that this process was dealt."""
+class _Predictions:
+    """The most probable classes of the images that this process was dealt."""
 
     def __init__(self, top: int) -> None:
         self._top = top
         self._parts: list[tuple[np.ndarray, ...]] = []
 
     def add(self, rows: np.ndarray, logits: torch.Tensor) -> None:
-        """Take in one batch: int64 (n,), float32 (n, classes of the network)."""
+        """Keep those of one batch: int64 (n,), float32 (n, classes of the network)."""
         classes = logits.sort(dim=1, descending=True, stable=True).indices[:, : self._top]
         chances = logits.double().softmax(1).gather(1, classes)
         broken = logits.isnan().any(1, keepdim=True)
         arrays = (classes.masked_fill(broken, -1), chances.masked_fill(broken, math.nan))
         self._parts.append((np.array(rows), *(array.cpu().numpy() for array in arrays)))
 
-    def over_all(self, world: World) -> ImageAnswers:
-        """The answers of all processes, in the order of the rows."""
+    def over_all(self, world: World) -> ImagePredictions:
+        """Collect those of all processes, in the order of the rows."""
         parts = [part for parts in world.gather(self._parts) for part in parts]
         rows, classes, chances = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
         order = np.argsort(rows, kind="stable")
-        return ImageAnswers(rows[order], classes[order], chances[order])
+        return ImagePredictions(rows[order], classes[order], chances[order])
 
 
-def places(logits: torch.Tensor, answers: torch.Tensor) -> torch.Tensor:
-    """How many classes come before the right one; of equal logits the first comes first.
+def rank_of_target(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Count the classes that come before the right one; equal logits are in order.
 
     Parameters
     ----------
     logits : Tensor, shape (n, classes)
-    answers : Tensor of int64, shape (n,)
+    targets : Tensor of int64, shape (n,)
         The right class of each row.
 
     Returns
     -------
     Tensor of int64, shape (n,)
-        From 0; beyond all places that count where a logit is NaN.
+        From 0; beyond all ranks that count where a logit is NaN.
     """
-    own = logits.gather(1, answers[:, None])
-    earlier = torch.arange(logits.shape[1], device=logits.device) < answers[:, None]
+    own = logits.gather(1, targets[:, None])
+    earlier = torch.arange(logits.shape[1], device=logits.device) < targets[:, None]
     ahead = ((logits > own) | ((logits == own) & earlier)).sum(1)
     return ahead.masked_fill(logits.isnan().any(1), max(logits.shape[1], _TOP))

@@ -1,4 +1,4 @@
-"""Which classes a network takes for which, and its answers image by image, as tables."""
+"""Confusion matrices, and predictions image by image, as tables and pictures."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from freqprep.report.style import as_png, check_matplotlib
 from freqprep.storage.disk import full_disk_named, write_parts
 from freqprep.store.split import Split
 from freqprep.training.csv_file import SUFFIX, Cell, write_csv
-from freqprep.training.evaluate_classifier import ImageAnswers
+from freqprep.training.evaluate_classifier import ImagePredictions
 from freqprep.training.model_config import ModelConfig
 
 MOST_CELLS = 1_000_000
-"""Of a matrix in JSON or as a picture: a thousand classes by a thousand."""
+"""Largest matrix in JSON or as a picture: a thousand classes by a thousand."""
 
 PICTURE = ".png"
 
 
 def check_confusion(path: Path | None) -> None:
-    """Refuse a name that is no form of a confusion matrix, or a form that cannot be made.
+    """Refuse the name of a file in which a confusion matrix cannot be written.
 
     Raises
     ------
     UsageError
     MissingPackageError
-        A picture is asked for without matplotlib.
+        A picture without matplotlib.
     """
     if path is None:
         return
@@ -44,44 +44,48 @@ def check_confusion(path: Path | None) -> None:
 
 
 class Confusion:
-    """Labels and first answers of a split's labelled images.
+    """Confusion matrix of a split's labelled images.
 
     Parameters
     ----------
     config : ModelConfig
     split : Split
-    answers : ImageAnswers
-    known : ndarray of int64, shape (classes of the split,)
+    predictions : ImagePredictions
+    class_map : ndarray of int64, shape (classes of the split,)
         The network's class for each class of the split; -1 where it has none.
     """
 
     def __init__(
-        self, config: ModelConfig, split: Split, answers: ImageAnswers, known: np.ndarray
+        self,
+        config: ModelConfig,
+        split: Split,
+        predictions: ImagePredictions,
+        class_map: np.ndarray,
     ) -> None:
-        self._config, self._split, self._known = config, split, known
-        labels, predicted = split.labels[answers.rows], answers.classes[:, 0]
+        self._config, self._split, self._class_map = config, split, class_map
+        labels, predicted = split.labels[predictions.rows], predictions.classes[:, 0]
         counted = (labels >= 0) & (predicted >= 0)
         self._labels, self._predicted = labels[counted], predicted[counted]
 
     @property
     def cells(self) -> int:
-        """Of the matrix."""
-        return len(self._known) * len(self._config.class_ids)
+        """Number of cells of the matrix."""
+        return len(self._class_map) * len(self._config.class_ids)
 
     def rows(self) -> Iterator[np.ndarray]:
-        """Of each class of the split, images by the class answered: int64 (classes,)."""
+        """Iterate over the matrix's rows: int64 (classes of the network,)."""
         order = np.argsort(self._labels, kind="stable")
-        ends = np.searchsorted(self._labels[order], np.arange(len(self._known) + 1))
+        ends = np.searchsorted(self._labels[order], np.arange(len(self._class_map) + 1))
         for first, stop in itertools.pairwise(ends.tolist()):
-            answered = self._predicted[order[first:stop]]
-            yield np.bincount(answered, minlength=len(self._config.class_ids))
+            predicted = self._predicted[order[first:stop]]
+            yield np.bincount(predicted, minlength=len(self._config.class_ids))
 
     def matrix(self) -> np.ndarray:
-        """Images of each class of the split (rows) by the class answered (columns). int64."""
+        """Count images by class of the split (rows) and predicted class (columns): int64."""
         return np.stack(list(self.rows()))
 
     def to_dict(self) -> dict[str, Any] | None:
-        """As JSON data; None of more than a million cells."""
+        """Return JSON data; None if there are more than a million cells."""
         if self.cells > MOST_CELLS:
             return None
         return {
@@ -91,38 +95,38 @@ class Confusion:
         }
 
     def worst(self, count: int) -> list[dict[str, Any]]:
-        """The pairs of classes that are confused most often, as JSON data.
+        """Return the pairs of classes that are confused most often, as JSON data.
 
-        Of equally many images the first labels come first.
+        Pairs with equally many images are in order of their labels.
         """
-        wrong = self._known[self._labels] != self._predicted
+        wrong = self._class_map[self._labels] != self._predicted
         classes = len(self._config.class_ids)
         pairs, images = np.unique(
             self._labels[wrong] * classes + self._predicted[wrong], return_counts=True
         )
-        totals = np.bincount(self._labels, minlength=len(self._known))
+        totals = np.bincount(self._labels, minlength=len(self._class_map))
         attributes, found = self._split.attributes, []
-        for place in np.argsort(-images, kind="stable")[:count].tolist():
-            label, answer = divmod(int(pairs[place]), classes)
+        for index in np.argsort(-images, kind="stable")[:count].tolist():
+            label, predicted = divmod(int(pairs[index]), classes)
             found.append(
                 {
                     "id": attributes.class_ids[label],
                     "name": attributes.class_names[label],
-                    "predicted_id": self._config.class_ids[answer],
-                    "predicted_name": self._config.class_names[answer],
-                    "images": int(images[place]),
+                    "predicted_id": self._config.class_ids[predicted],
+                    "predicted_name": self._config.class_names[predicted],
+                    "images": int(images[index]),
                     "of": int(totals[label]),
                 }
             )
         return found
 
     def write(self, path: Path) -> None:
-        """Write the matrix, as a CSV file or a picture; a file that is there is replaced.
+        """Write the matrix as a CSV file or a picture; an existing file is replaced.
 
         Raises
         ------
         UsageError
-            It has too many classes for a picture.
+            There are too many classes for a picture.
         """
         attributes = self._split.attributes
         if path.suffix.lower() == SUFFIX:
@@ -133,7 +137,8 @@ class Confusion:
             return
         if self.cells > MOST_CELLS:
             raise UsageError(
-                f"{len(self._known)} classes are too many for a picture", f"end {path} in {SUFFIX}"
+                f"{len(self._class_map)} classes are too many for a picture",
+                f"end {path} in {SUFFIX}",
             )
         names = attributes.class_names, self._config.class_names
         data = as_png(lambda palette: draw_confusion(self.matrix(), *names, palette))
@@ -141,35 +146,47 @@ class Confusion:
             write_parts(path, [data], path.absolute().parent)
 
 
-def write_answers(
-    path: Path, config: ModelConfig, split: Split, answers: ImageAnswers, known: np.ndarray
+def write_predictions(
+    path: Path,
+    config: ModelConfig,
+    split: Split,
+    predictions: ImagePredictions,
+    class_map: np.ndarray,
 ) -> None:
-    """Write a CSV file of one row an image: its label, the network's answers, whether it is right.
+    """Write a CSV file of one row an image: label, predictions, and whether the first is right.
 
     Parameters
     ----------
     path : Path
-        A file that is there is replaced.
-    config, split, answers, known
-        As of `Confusion`.
+        An existing file is replaced.
+    config : ModelConfig
+    split : Split
+    predictions : ImagePredictions
+    class_map : ndarray of int64, shape (classes of the split,)
     """
-    heads = ["row", "key", "label_id", "label_name", *answer_heads(answers.classes.shape[1])]
-    write_csv(path, [*heads, "correct"], _rows(config, split, answers, known))
+    heads = [
+        "row",
+        "key",
+        "label_id",
+        "label_name",
+        *prediction_heads(predictions.classes.shape[1]),
+    ]
+    write_csv(path, [*heads, "correct"], _rows(config, split, predictions, class_map))
 
 
-def answer_heads(top: int) -> list[str]:
-    """Names of the columns of so many answers."""
+def prediction_heads(top: int) -> list[str]:
+    """Return the names of the columns of the ``top`` most probable classes."""
     heads = ["predicted_id", "predicted_name", "probability"]
-    for place in range(2, top + 1):
-        heads += [f"top{place}_id", f"top{place}_name", f"top{place}_probability"]
+    for rank in range(2, top + 1):
+        heads += [f"top{rank}_id", f"top{rank}_name", f"top{rank}_probability"]
     return heads
 
 
 def _rows(
-    config: ModelConfig, split: Split, answers: ImageAnswers, known: np.ndarray
+    config: ModelConfig, split: Split, predictions: ImagePredictions, class_map: np.ndarray
 ) -> Iterator[list[Cell]]:
     attributes = split.attributes
-    arrays = (answers.rows, answers.classes, answers.probabilities)
+    arrays = (predictions.rows, predictions.classes, predictions.probabilities)
     for row, classes, chances in zip(*(array.tolist() for array in arrays), strict=True):
         label = int(split.labels[row])
         cells: list[Cell] = [row, split.keys[row], None, None]
@@ -180,5 +197,5 @@ def _rows(
                 (config.class_ids[index], config.class_names[index]) if index >= 0 else (None, None)
             )
             cells += [*name, chance if chance == chance else None]
-        right = label >= 0 and known[label] >= 0 and known[label] == classes[0]
+        right = label >= 0 and class_map[label] >= 0 and class_map[label] == classes[0]
         yield [*cells, int(right)]

@@ -21,7 +21,7 @@ from freqprep.training.coco_metrics import Figures, coco_figures
 from freqprep.training.coco_results import Detections, detections_of, results_of_image
 from freqprep.training.coco_truth import coco_truth
 from freqprep.training.distributed import World
-from freqprep.training.evaluate_classifier import evaluating, in_order
+from freqprep.training.evaluate_classifier import eval_mode, sequential_loader
 
 _READ_AT_ONCE = 8
 
@@ -134,11 +134,13 @@ def _found(
     network: Detector, inputs: DetectorInput, split: Split, world: World, threads: int
 ) -> Iterator[tuple[int, Detections]]:
     """Row and detections of each image that this process is dealt."""
-    places = _placements(split)
+    placements = _placements(split)
     valid = int(split.valid.sum())
     with (
-        in_order(split, inputs, world, batch_size=_READ_AT_ONCE, threads=threads) as loader,
-        evaluating(network),
+        sequential_loader(
+            split, inputs, world, batch_size=_READ_AT_ONCE, threads=threads
+        ) as loader,
+        eval_mode(network),
         Progress("evaluating", valid) if world.is_leader else contextlib.nullcontext() as progress,
     ):
         preprocess = DetectorPreprocess(inputs, split.attributes.encoding)
@@ -146,7 +148,7 @@ def _found(
             for image, row in enumerate(batch.rows.tolist()):
                 one = slice(image, image + 1)
                 found, frame = detect(network, preprocess, batch.codes[one], batch.sizes[one])
-                yield row, detections_of(found, frame, *places[row])
+                yield row, detections_of(found, frame, *placements[row])
             if progress is not None:  # the other processes are about as far
                 begun = batch.step * _READ_AT_ONCE
                 progress.update(min(world.size * _READ_AT_ONCE, valid - begun))

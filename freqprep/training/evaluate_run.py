@@ -1,23 +1,45 @@
-"""A run's network on a split of any store: which classes are which, and how well it does."""
+"""Evaluate a run's network on a split of any store."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
-from freqprep.errors import UsageError, some
-from freqprep.images.encoding import Encoding
+from freqprep.augment import DetectorInput
+from freqprep.errors import UsageError
+from freqprep.models.detection import Detector
 from freqprep.progress import say
 from freqprep.store.reader import open_store
 from freqprep.store.split import Split
 from freqprep.training.checkpoint import load_model
+from freqprep.training.class_matching import (
+    check_images,
+    encoding_note,
+    match_classes,
+    unknown_note,
+)
+from freqprep.training.coco_metrics import load_evaluator
+from freqprep.training.csv_file import BOX_HEADS, write_csv
 from freqprep.training.distributed import World
-from freqprep.training.evaluate_classifier import Evaluation, ImageAnswers, evaluate, share
-from freqprep.training.evaluate_confusion import Confusion
-from freqprep.training.model_config import ModelConfig
+from freqprep.training.evaluate_classifier import (
+    Evaluation,
+    ImagePredictions,
+    evaluate_classifier,
+    share,
+)
+from freqprep.training.evaluate_confusion import Confusion, write_predictions
+from freqprep.training.evaluate_detector import (
+    DetectionEvaluation,
+    check_finite,
+    evaluate_detector,
+)
+from freqprep.training.model_config import ModelConfig, read_model_config
+from freqprep.training.tasks import TASKS
 
 __all__ = ["RunEvaluation", "score"]
 
@@ -25,68 +47,147 @@ _TOP = 5
 _CONFUSED = 10
 
 
-@dataclass(frozen=True)
-class RunEvaluation:
-    """How a run's network did on a split.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RunEvaluation(ABC):
+    """Results of a run's network on a split.
 
     Attributes
     ----------
     config : ModelConfig
         Of the run.
     split : Split
-        What it was shown.
-    answers : ndarray of int64, shape (classes of the split,)
-        The network's answer for each label; -1 where it has no such class.
-    evaluation : Evaluation
+        Evaluated on.
+    class_map : ndarray of int64, shape (classes of the split,)
+        The network's class for each class of the split; -1 where it has none.
     notes : tuple of str
-        What a person should know about the comparison.
+        Remarks on how the split differs from the network's own data.
     """
 
     config: ModelConfig
     split: Split
-    answers: np.ndarray
-    evaluation: Evaluation
+    class_map: np.ndarray
     notes: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON data; ``classes`` has one entry for each class of the split."""
-        numbers, confusion = self.evaluation.to_dict(), self.confusion
-        correct, images = numbers.pop("class_correct"), numbers.pop("class_images")
+        """Return JSON data; ``classes`` has one entry for each class of the split."""
+        figures, by_class = self._figures()
         attributes = self.split.attributes
+        known = (self.class_map >= 0).tolist()
+        classes = zip(attributes.class_ids, attributes.class_names, known, by_class, strict=True)
         return {
             "split": attributes.split,
             "content_id": self.split.content_id,
             "rows": len(self.split),
-            **numbers,
+            **figures,
             "classes": [
-                {
-                    "id": attributes.class_ids[label],
-                    "name": attributes.class_names[label],
-                    "known": bool(self.answers[label] >= 0),
-                    "images": images[label],
-                    "correct": correct[label],
-                    "top1": share(correct[label], images[label]),
-                }
-                for label in range(len(self.answers))
+                {"id": id_, "name": name, "known": one, **values}
+                for id_, name, one, values in classes
             ],
-            "most_confused": confusion.worst(_CONFUSED),
-            "confusion": confusion.to_dict(),
+            **self._confusion(),
             "notes": list(self.notes),
         }
 
+    @abstractmethod
+    def write_csv(self, path: Path) -> None:
+        """Write a table of what was found; an existing file is replaced."""
+
+    @abstractmethod
+    def _figures(self) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        """Results over all images, and of each class of the split."""
+
+    def _confusion(self) -> dict[str, Any]:
+        return {}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ClassifierRunEvaluation(RunEvaluation):
+    """Results of a run's classifier on a split; see `RunEvaluation`.
+
+    Attributes
+    ----------
+    evaluation : Evaluation
+    """
+
+    evaluation: Evaluation
+
     @property
-    def per_image(self) -> ImageAnswers:
-        """The network's first answers to each image."""
-        assert self.evaluation.per_image is not None  # `score` asks for them
+    def per_image(self) -> ImagePredictions:
+        """The most probable classes of each image."""
+        assert self.evaluation.per_image is not None  # `evaluate_run` asks for them
         return self.evaluation.per_image
 
     @property
     def confusion(self) -> Confusion:
-        """Which classes are taken for which."""
-        return Confusion(self.config, self.split, self.per_image, self.answers)
+        """Counts of which class is taken for which."""
+        return Confusion(self.config, self.split, self.per_image, self.class_map)
+
+    def write_csv(self, path: Path) -> None:
+        """Write one row an image: its label and the most probable classes."""
+        write_predictions(path, self.config, self.split, self.per_image, self.class_map)
+
+    def _figures(self) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        figures = self.evaluation.to_dict()
+        counts = zip(figures.pop("class_images"), figures.pop("class_correct"), strict=True)
+        return figures, [
+            {"images": images, "correct": correct, "top1": share(correct, images)}
+            for images, correct in counts
+        ]
+
+    def _confusion(self) -> dict[str, Any]:
+        confusion = self.confusion
+        return {"most_confused": confusion.worst(_CONFUSED), "confusion": confusion.to_dict()}
 
 
-def score(
+@dataclass(frozen=True, kw_only=True, eq=False)
+class DetectorRunEvaluation(RunEvaluation):
+    """Results of a run's detector on a split; see `RunEvaluation`.
+
+    Attributes
+    ----------
+    evaluation : DetectionEvaluation
+    """
+
+    evaluation: DetectionEvaluation
+
+    def write_csv(self, path: Path) -> None:
+        """Write one row a detection, in source pixels."""
+        attributes, keys = self.split.attributes, self.split.keys
+        rows = {number: row for row, number in enumerate(self.split.array("image_id").tolist())}
+        names = dict(zip(attributes.class_ids, attributes.class_names, strict=True))
+        heads = ["row", "key", "image_id", "class_id", "class_name", "score", *BOX_HEADS]
+        results = ((rows[one["image_id"]], one) for one in self.evaluation.results)
+        write_csv(
+            path,
+            heads,
+            (
+                [
+                    row,
+                    keys[row],
+                    one["image_id"],
+                    one["category_id"],
+                    names[one["category_id"]],
+                    one["score"],
+                    *one["bbox"],
+                ]
+                for row, one in results
+            ),
+        )
+
+    def _figures(self) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        figures = self.evaluation.to_dict()
+        precision, objects = figures.pop("class_ap"), self.split.objects
+        shown = objects.within(self.split.valid) & ~objects.iscrowd
+        counts = np.bincount(objects.label[shown], minlength=len(self.class_map)).tolist()
+        return figures, [
+            {
+                "objects": count,
+                **{f"{what}_AP": values and values[label] for what, values in precision.items()},
+            }
+            for label, count in enumerate(counts[: len(self.class_map)])
+        ]
+
+
+def evaluate_run(
     run: Path, store: Path, split: str, world: World, *, batch_size: int, threads: int
 ) -> RunEvaluation:
     """Evaluate a run's network on a split, whose classes are matched by their ids.
@@ -98,111 +199,93 @@ def score(
     world : World
         The processes that share the work.
     batch_size : int
-        Images shown at once.
+        Number of images shown at once; a detector is shown one.
     threads : int
         Threads that read and decode.
 
-    Raises
-    ------
-    UsageError
-        No such split, no images or labels in it, or none of its classes known to the network.
-    RunError, StoreError
-        The run or the store cannot be read.
-    """
-    opened = open_store(store)[split]
-    _check_labels(opened)
-    config, network = load_model(run, world.device)
-    answers = match_classes(config, opened)
-    notes = tuple(_notes(config, opened, answers))
-    for note in notes if world.is_leader else ():
-        say(f"note: {note}")
-    found = evaluate(
-        network,
-        config.classifier_inputs,
-        opened,
-        answers,
-        world,
-        batch_size=batch_size,
-        threads=threads,
-        top=_TOP,
-    )
-    return RunEvaluation(config, opened, answers, found, notes)
-
-
-def match_classes(config: ModelConfig, split: Split) -> np.ndarray:
-    """The network's answer for each label of a split: the class of the same id.
-
     Returns
     -------
-    ndarray of int64, shape (classes of the split,)
-        -1 where the network has no such class.
+    RunEvaluation
+        The same in every process.
 
     Raises
     ------
     UsageError
-        It has none of them.
+        No such split, no images, labels or annotated objects in it, or none of its classes known
+        to the network.
+    RunError, StoreError
+        The run or the store cannot be read.
+    MissingPackageError
+        faster-coco-eval, which evaluates detectors, is not installed.
     """
-    places = {name: index for index, name in enumerate(config.class_ids)}
-    answers = np.array([places.get(name, -1) for name in split.attributes.class_ids], np.int64)
-    if (answers < 0).all():
-        raise UsageError(
-            f"the network knows none of the classes of {split.path}: it has"
-            f" {some(list(map(ascii, config.class_ids)))}, the split"
-            f" {some(list(map(ascii, split.attributes.class_ids)))}",
-            "evaluate on a store of the classes that it was trained on",
-        )
-    return answers
+    model = read_model_config(run).model
+    evaluate = {"classifier": _evaluate_classifier, "detector": _evaluate_detector}
+    return evaluate[TASKS[model].kind](run, open_store(store)[split], world, batch_size, threads)
 
 
-def check_images(split: Split) -> None:
-    """Refuse a split without any image.
+def _evaluate_classifier(
+    run: Path, split: Split, world: World, batch_size: int, threads: int
+) -> ClassifierRunEvaluation:
+    _check_labels(split)
+    config, network = load_model(run, world.device)
+    class_map = match_classes(config, split)
+    labels = split.labels[split.valid]
+    notes = unknown_note(split, class_map, labels, "images count as wrong")
+    if without := int((labels < 0).sum()):
+        notes.append(f"{without} images without a label count as wrong")
+    return ClassifierRunEvaluation(
+        config=config,
+        split=split,
+        class_map=class_map,
+        notes=_told(notes + encoding_note(config, split), world),
+        evaluation=evaluate_classifier(
+            network,
+            config.classifier_inputs,
+            split,
+            class_map,
+            world,
+            batch_size=batch_size,
+            threads=threads,
+            top=_TOP,
+        ),
+    )
 
-    Raises
-    ------
-    UsageError
-    """
-    if not split.valid.any():
-        raise UsageError(f"{split.path} has no image: all were rejected", "see `freqprep info`")
+
+def _evaluate_detector(
+    run: Path, split: Split, world: World, _batch_size: int, threads: int
+) -> DetectorRunEvaluation:
+    load_evaluator()  # before the work, not after it
+    check_images(split)
+    objects = split.objects  # raises where there are none
+    config, network = load_model(run, world.device)
+    assert isinstance(config.inputs, DetectorInput) and isinstance(network, Detector)
+    check_finite(network)
+    class_map = match_classes(config, split)
+    notes = unknown_note(
+        split, class_map, objects.label[~objects.iscrowd], "objects are never found"
+    )
+    torch.backends.cudnn.benchmark = False  # it would measure each new canvas
+    return DetectorRunEvaluation(
+        config=config,
+        split=split,
+        class_map=class_map,
+        notes=_told(notes + encoding_note(config, split), world),
+        evaluation=evaluate_detector(
+            network, config.inputs, split, config.class_ids, world, threads=threads
+        ),
+    )
+
+
+def _told(notes: list[str], world: World) -> tuple[str, ...]:
+    for note in notes if world.is_leader else ():
+        say(f"note: {note}")
+    return tuple(notes)
 
 
 def _check_labels(split: Split) -> None:
     check_images(split)
     if not split.attributes.class_ids or not (split.labels[split.valid] >= 0).any():
         raise UsageError(
-            f"{split.path} has no labels to compare a network's answers with",
+            f"{split.path} has no labels to evaluate a network by",
             "use a split of labelled images",
         )
-
-
-def _notes(config: ModelConfig, split: Split, answers: np.ndarray) -> list[str]:
-    notes = []
-    labels, ids = split.labels[split.valid], split.attributes.class_ids
-    if unknown := np.flatnonzero(answers < 0).tolist():
-        names = some([ascii(ids[label]) for label in unknown])
-        notes.append(
-            f"the network does not know {len(unknown)} of the {len(ids)} classes ({names}):"
-            f" their {int(np.isin(labels, unknown).sum())} images count as wrong"
-        )
-    if without := int((labels < 0).sum()):
-        notes.append(f"{without} images without a label count as wrong")
-    return notes + encoding_note(config, split)
-
-
-def encoding_note(config: ModelConfig, split: Split) -> list[str]:
-    """A remark when a network is shown images that are stored otherwise than its own were."""
-    ours, theirs = config.encoding, split.attributes.encoding
-    if ours == theirs:
-        return []
-    return [
-        f"the network was trained on images stored as {_described(ours)}, these are"
-        f" {_described(theirs)}"
-    ]
-
-
-def _described(encoding: Encoding) -> str:
-    geometry = encoding.geometry
-    resize = "" if geometry.resize is None else f" from {geometry.resize}"
-    return (
-        f"{geometry.kind} {geometry.size}{resize}, {encoding.precision},"
-        f" orientation {geometry.orientation}"
-    )

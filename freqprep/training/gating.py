@@ -14,7 +14,7 @@ from freqprep.spectrum.channels import CHANNELS, NAMES, Selection, channels
 from freqprep.storage.disk import full_disk_named, write_parts
 from freqprep.store.selection_file import write_selection
 from freqprep.training.distributed import World
-from freqprep.training.evaluate_classifier import prepared
+from freqprep.training.evaluate_classifier import preprocessed_batches
 from freqprep.training.request import SCORES, SELECTION, RunPlan, TrainingRequest
 
 
@@ -43,7 +43,8 @@ def gate_of(network: torch.nn.Module, plan: RunPlan, world: World, threads: int)
     sums = torch.zeros(2, len(inputs.channels), dtype=torch.float64)
     batch_size = int(plan.config.recipe["batch_size"])
     with torch.inference_mode():
-        for _, images in prepared(split, inputs, world, batch_size=batch_size, threads=threads):
+        batches = preprocessed_batches(split, inputs, world, batch_size=batch_size, threads=threads)
+        for _, images in batches:
             off, on = gate.logits(images).double().unbind(-1)
             sums[0] += torch.sigmoid(on - off).sum(0).cpu()
             sums[1] += (on > off).double().sum(0).cpu()

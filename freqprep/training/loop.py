@@ -25,7 +25,6 @@ from freqprep.training.model_config import ModelConfig, write_model_config
 from freqprep.training.opening import Forecast, describe_start
 from freqprep.training.planning import plan
 from freqprep.training.request import RunPlan, TrainingRequest
-from freqprep.training.results import results_of
 from freqprep.training.run_state import RunState
 
 __all__ = ["train"]
@@ -71,7 +70,7 @@ def train(request: TrainingRequest) -> ModelConfig:
                 say(f"note: {note}")
         with run.loader, held_interrupts(world.size == 1) as interrupted:
             _train_all(run, planned, interrupted)
-        results = results_of(run, planned.train)
+        results = run.results()
         if run.gate:
             results["gate"] = propose(run.gate, planned, request, world)
         config = dataclasses.replace(config, results=results)

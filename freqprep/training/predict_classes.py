@@ -16,7 +16,7 @@ import torch
 
 from freqprep.augment import Preprocess
 from freqprep.errors import ImageDefect, RunError
-from freqprep.training.evaluate_classifier import answer
+from freqprep.training.evaluate_classifier import compute_logits
 from freqprep.training.model_config import ModelConfig
 from freqprep.training.predict_files import Failure, FileEncoder, ImageCodes, bytes_of
 
@@ -56,7 +56,7 @@ class Prediction:
         }
 
 
-def predict(
+def predict_classes(
     config: ModelConfig,
     network: torch.nn.Module,
     device: torch.device,
@@ -100,7 +100,7 @@ def predict(
             codes = torch.from_numpy(np.stack([image.codes for image in good])).to(device)
             sizes = np.array([image.size for image in good], np.int32)
             with torch.inference_mode():
-                logits = answer(network, preprocess(codes, sizes))
+                logits = compute_logits(network, preprocess(codes, sizes))
             answers = _most_probable(logits.cpu().double(), top)
         for path, image in zip(part, encoded, strict=True):
             if isinstance(image, ImageDefect):

@@ -1,30 +1,29 @@
-"""Answers to image files as rows of a table."""
+"""Predictions for image files as rows of a table."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from freqprep.training.csv_file import BOX_HEADS, Cell
-from freqprep.training.evaluate_confusion import answer_heads
+from freqprep.training.evaluate_confusion import prediction_heads
 
 
-def heads_of_answers(detects: bool, top: int) -> list[str]:
-    """Names of the columns.
+def table_heads(kind: str, top: int) -> list[str]:
+    """Return the names of the columns.
 
     Parameters
     ----------
-    detects : bool
-        Whether the network is a detector.
+    kind : {"classifier", "detector"}
     top : int
-        Of a classifier, the answers given for each file.
+        Number of classes that a classifier gives for each file.
     """
-    if detects:
+    if kind == "detector":
         return ["path", "image_id", "class_id", "class_name", "score", *BOX_HEADS, "error"]
-    return ["path", *answer_heads(top), "error"]
+    return ["path", *prediction_heads(top), "error"]
 
 
-def rows_of_answer(document: dict[str, Any], heads: list[str]) -> list[list[Cell]]:
-    """Rows of one file: of a classifier one, of a detector one an object found.
+def prediction_rows(document: dict[str, Any], heads: list[str]) -> list[list[Cell]]:
+    """Return the rows of one file: one of a classifier, one an object found of a detector.
 
     A file that cannot be used has one row with its ``error``, a file in which nothing is found one
     row without a class: every file is in the table.
@@ -34,7 +33,7 @@ def rows_of_answer(document: dict[str, Any], heads: list[str]) -> list[list[Cell
     document : dict
         JSON data of a `Prediction`, of `FoundObjects` or of a `Failure`.
     heads : list of str
-        As of `heads_of_answers`.
+        From `table_heads`.
     """
     empty: list[Cell] = [None] * len(heads)
     empty[0] = document["path"]

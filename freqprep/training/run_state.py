@@ -17,6 +17,7 @@ from freqprep.models.initial import load_weights
 from freqprep.progress import say
 from freqprep.spectrum.channels import channels
 from freqprep.storage.disk import remove_aside
+from freqprep.store.channel_bytes import bytes_read
 from freqprep.store.split import Split
 from freqprep.streaming.loader import Loader
 from freqprep.streaming.misuse import DroppedRows
@@ -28,8 +29,7 @@ from freqprep.training.checkpoint import (
     write_checkpoint,
 )
 from freqprep.training.distributed import World
-from freqprep.training.metrics import MetricsLog
-from freqprep.training.metrics_meter import Meter
+from freqprep.training.metrics import Meter, MetricsLog
 from freqprep.training.model_config import write_model_config
 from freqprep.training.optimization import Average, make_optimizer
 from freqprep.training.request import RUN_FILES, RunPlan, TrainingRequest
@@ -70,6 +70,7 @@ class RunState:
 
     def __init__(self, request: TrainingRequest, plan: RunPlan, world: World) -> None:
         self.request, self.config, self.world = request, plan.config, world
+        self._train = plan.train
         self.recipe, task = request.recipe, TASKS[plan.config.model]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DroppedRows)  # it is said when training begins
@@ -93,7 +94,7 @@ class RunState:
         network = plan.config.build(trained_stages=request.trained_stages, regions=request.regions)
         self.network = network.to(world.device, memory_format=torch.channels_last)
         if request.init is not None and not plan.resumes:
-            self._begin_with(request.init, plan.train)
+            self._begin_with(request.init)
         world.broadcast_parameters(self.network)
         self.average = Average(self.network, self.recipe.average)
         self.optimizer = make_optimizer(self.network, self.recipe)
@@ -145,6 +146,29 @@ class RunState:
         write_checkpoint(self.request.run, self.config, state)
         self.saved = time.monotonic()
 
+    def results(self) -> dict[str, Any]:
+        """Return the results that a finished run's config states.
+
+        Returns
+        -------
+        dict
+            ``validation``, of the last epoch, empty without one; ``parameters``;
+            ``multiply_accumulates`` of one image (of a detector, its backbone's);
+            ``read_bytes_per_image``: from disk, of the channels read, the shards' indexes
+            included; ``source_bytes_per_image``: of the image files that the store was made from.
+        """
+        train, network = self._train, self.average.network
+        valid = max(int(train.valid.sum()), 1)
+        read = self.config.inputs.read_selection.indices
+        source = int(train.array("source_bytes")[train.valid].sum())
+        return {
+            "validation": self.validation,
+            "parameters": sum(parameter.numel() for parameter in network.parameters()),
+            "multiply_accumulates": self.task.arithmetic(network),
+            "read_bytes_per_image": bytes_read(train, read) / valid,
+            "source_bytes_per_image": source / valid,
+        }
+
     def _restore(self) -> int:
         """Take over the checkpoint; the length of the file of metrics at that moment."""
         folder = self.request.run
@@ -165,9 +189,9 @@ class RunState:
             ) from None
         return written
 
-    def _begin_with(self, init: Path, train: Split) -> None:
+    def _begin_with(self, init: Path) -> None:
         network = self.network
-        loaded = load_weights(network, init, partial(_pictures, train))
+        loaded = load_weights(network, init, partial(_pictures, self._train))
         self.task.complete_weights(network, loaded.initialised, self.world.device)
         if self.world.is_leader:
             say(

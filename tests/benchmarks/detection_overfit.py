@@ -17,8 +17,8 @@ import torch
 from freqprep.augment import DetectorPolicy
 from freqprep.convert.request import Request
 from freqprep.convert.run import convert
-from freqprep.training.detection_scoring import score_detector
 from freqprep.training.distributed import World
+from freqprep.training.evaluate_run import evaluate_run
 from freqprep.training.loop import train
 from freqprep.training.recipe import preset_recipe
 from freqprep.training.request import TrainingRequest
@@ -38,7 +38,7 @@ def run(data: Path, folder: Path) -> dict[str, object]:
     run = folder / "run"
     train(TrainingRequest(store, run, _MODEL, recipe, grid=_GRID, regions=64, device="cpu"))
     world = World(0, 1, torch.device("cpu"))
-    found = score_detector(run, store, "train", world, threads=1).to_dict()
+    found = evaluate_run(run, store, "train", world, batch_size=1, threads=1).to_dict()
     rows = [(name, 100 * value, 100 * found["mask"][name]) for name, value in found["box"].items()
             if value is not None]  # fmt: skip
     show(("%", "box", "mask"), rows)

@@ -15,7 +15,7 @@ from freqprep.errors import CorruptStoreError
 from freqprep.store.reader import open_store
 from freqprep.training.checkpoint import load_model
 from freqprep.training.distributed import World
-from freqprep.training.evaluate_classifier import evaluate, places
+from freqprep.training.evaluate_classifier import evaluate_classifier, rank_of_target
 
 ALONE = World(0, 1, torch.device("cpu"))
 
@@ -41,7 +41,7 @@ def logits(model, splits):
 
 def found(model, split, answers=(0, 1, 2), batch_size=32):
     config, network = model
-    return evaluate(
+    return evaluate_classifier(
         network, config.inputs, split, np.array(answers), ALONE, batch_size=batch_size, threads=1
     )
 
@@ -139,7 +139,9 @@ def test_a_label_beyond_the_classes_is_named(model, splits):
     st.integers(0, 6),
 )
 def test_the_place_of_a_class_is_its_index_after_a_stable_sort(rows, answer):
-    found = places(torch.tensor(rows, dtype=torch.float32), torch.full((len(rows),), answer))
+    found = rank_of_target(
+        torch.tensor(rows, dtype=torch.float32), torch.full((len(rows),), answer)
+    )
     for row, place in zip(rows, found.tolist(), strict=True):
         order = sorted(range(7), key=lambda index: -row[index])
         assert order.index(answer) == place
@@ -148,7 +150,7 @@ def test_the_place_of_a_class_is_its_index_after_a_stable_sort(rows, answer):
 
 def test_nan_has_no_place():
     logits = torch.tensor([[math.nan, 0, 1], [0, math.nan, 1], [math.inf, 0, -math.inf]])
-    assert places(logits, torch.tensor([0, 2, 0])).tolist() == [5, 5, 0]
+    assert rank_of_target(logits, torch.tensor([0, 2, 0])).tolist() == [5, 5, 0]
 
 
 def test_a_result_is_json_data(model, splits):

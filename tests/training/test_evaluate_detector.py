@@ -18,9 +18,9 @@ from freqprep.store.reader import open_store
 from freqprep.store.split import Split
 from freqprep.training.coco_metrics import FIGURES
 from freqprep.training.coco_truth import coco_truth
-from freqprep.training.detection_scoring import score_detector
 from freqprep.training.distributed import World
 from freqprep.training.evaluate_detector import DetectionEvaluation, evaluate_detector
+from freqprep.training.evaluate_run import evaluate_run
 
 CPU = torch.device("cpu")
 ALONE = World(0, 1, CPU)
@@ -153,8 +153,8 @@ def run(val, tmp_path_factory):
 
 
 def test_scores_name_what_a_run_does_not_know(run, val, shapes, capsys):
-    scored = score_detector(run, shapes, "val", ALONE, threads=1)
-    assert scored.answers.tolist() == [-1, 0]
+    scored = evaluate_run(run, shapes, "val", ALONE, batch_size=1, threads=1)
+    assert scored.class_map.tolist() == [-1, 0]
     document = scored.to_dict()
     assert [(one["id"], one["name"], one["known"]) for one in document["classes"]] == [
         *((3, "box", False), (90, "disc", True))
@@ -168,9 +168,9 @@ def test_scores_name_what_a_run_does_not_know(run, val, shapes, capsys):
 
 
 def test_what_cannot_be_scored_is_refused(run, run_folder, shapes, store):
-    with pytest.raises(UsageError, match="mobilenet_v2 is a classifier"):
-        score_detector(run_folder, shapes, "val", ALONE, threads=1)
+    with pytest.raises(UsageError, match="has no labels"):
+        evaluate_run(run_folder, shapes, "val", ALONE, batch_size=1, threads=1)
     with pytest.raises(UsageError, match="no annotated objects"):
-        score_detector(run, store, "val", ALONE, threads=1)
+        evaluate_run(run, store, "val", ALONE, batch_size=1, threads=1)
     with pytest.raises(UsageError, match="it has: val"):
-        score_detector(run, shapes, "test", ALONE, threads=1)
+        evaluate_run(run, shapes, "test", ALONE, batch_size=1, threads=1)

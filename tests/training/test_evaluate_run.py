@@ -13,14 +13,15 @@ import zarr
 
 from freqprep.errors import UnknownSplitError, UsageError
 from freqprep.store.reader import open_store
+from freqprep.training.class_matching import match_classes
 from freqprep.training.distributed import World
-from freqprep.training.evaluate_run import match_classes, score
+from freqprep.training.evaluate_run import evaluate_run
 
 ALONE = World(0, 1, torch.device("cpu"))
 
 
 def scored(run, store, split="val"):
-    return score(run, store, split, ALONE, batch_size=16, threads=1)
+    return evaluate_run(run, store, split, ALONE, batch_size=16, threads=1)
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +38,8 @@ def another_run(folder, train, ids):
 def test_classes_are_matched_by_id(train, store, tmp_path):
     first = scored(another_run(tmp_path / "a", train, ("apple", "brick", "cloud")), store)
     turned = scored(another_run(tmp_path / "b", train, ("cloud", "apple", "brick")), store)
-    assert first.answers.tolist() == [0, 1, 2]
-    assert turned.answers.tolist() == [1, 2, 0]
+    assert first.class_map.tolist() == [0, 1, 2]
+    assert turned.class_map.tolist() == [1, 2, 0]
     assert first.notes == turned.notes == ()
     # The same network, its answers under other names.
     assert first.evaluation.top1 != turned.evaluation.top1
@@ -53,7 +54,7 @@ def test_classes_are_matched_by_id(train, store, tmp_path):
 def test_a_class_that_the_network_lacks_is_named_and_wrong(train, store, tmp_path, capsys):
     run = another_run(tmp_path / "run", train, ("cloud", "dune", "apple", "elm"))
     found = scored(run, store)
-    assert found.answers.tolist() == [2, -1, 0]
+    assert found.class_map.tolist() == [2, -1, 0]
     without = int((open_store(store)["val"].labels == 1)[open_store(store)["val"].valid].sum())
     (note,) = found.notes
     assert "does not know 1 of the 3 classes ('brick')" in note

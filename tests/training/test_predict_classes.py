@@ -10,7 +10,7 @@ import torch
 
 from freqprep.errors import RunError, SourceError
 from freqprep.store.reader import open_store
-from freqprep.training.predict_classes import Prediction, predict
+from freqprep.training.predict_classes import Prediction, predict_classes
 from freqprep.training.predict_files import Failure, find_images
 
 CPU = torch.device("cpu")
@@ -42,7 +42,7 @@ def test_files_get_the_answers_of_their_rows(fixture, kind, request, source):
     # size: convolution then adds up float32 products in an order of the processor's, and shares
     # differ by 1e-5 or so.
     for batch_size in (len(files), 7):
-        found = list(predict(config, network, CPU, files, batch_size=batch_size))
+        found = list(predict_classes(config, network, CPU, files, batch_size=batch_size))
         assert [one.path for one in found] == files
         assert [isinstance(one, Prediction) for one in found] == val.valid.tolist()
         for row, one in enumerate(found):
@@ -69,7 +69,7 @@ def test_hostile_files_are_named_and_the_others_go_on(model, tmp_path):
     names = [*files, "folder.jpg", "pipe.jpg", "missing.jpg"]
     paths = [os.fsencode(tmp_path / name) for name in names]
     for batch_size in (1, 3, 100):
-        found = list(predict(*model, CPU, paths, batch_size=batch_size))
+        found = list(predict_classes(*model, CPU, paths, batch_size=batch_size))
         reasons = {
             os.path.basename(one.path): one.defect.reason
             for one in found
@@ -89,11 +89,11 @@ def test_hostile_files_are_named_and_the_others_go_on(model, tmp_path):
 def test_the_most_probable_come_first_as_many_as_asked_for(model, tmp_path):
     (tmp_path / "a.jpg").write_bytes(synthetic.picture(1))
     path = os.fsencode(tmp_path / "a.jpg")
-    (every,) = predict(*model, CPU, [path], top=99)
+    (every,) = predict_classes(*model, CPU, [path], top=99)
     assert sorted(every.classes) == [0, 1, 2]
     assert every.probabilities.sum() == pytest.approx(1)
     assert (np.diff(every.probabilities) <= 0).all()
-    (two,) = predict(*model, CPU, [path], top=2)
+    (two,) = predict_classes(*model, CPU, [path], top=2)
     assert two.classes.tolist() == every.classes[:2].tolist()
     document = two.to_dict(model[0])
     assert document["predictions"][0] == {
@@ -108,7 +108,7 @@ def test_answers_that_are_no_numbers_are_an_error(model, tmp_path):
     config, network = model
     broken = torch.nn.Sequential(network, torch.nn.Threshold(torch.inf, torch.nan))
     with pytest.raises(RunError, match="not finite"):
-        list(predict(config, broken, CPU, [os.fsencode(tmp_path / "a.jpg")]))
+        list(predict_classes(config, broken, CPU, [os.fsencode(tmp_path / "a.jpg")]))
 
 
 def test_a_folder_stands_for_its_images_sorted(tmp_path, capsys):

@@ -21,7 +21,7 @@ from freqprep.training.checkpoint import (
     read_checkpoint,
 )
 from freqprep.training.distributed import World
-from freqprep.training.evaluate_run import score
+from freqprep.training.evaluate_run import evaluate_run
 from freqprep.training.loop import train
 from freqprep.training.metrics import METRICS, read_metrics
 from freqprep.training.model_config import MODEL_FILE, read_model_config
@@ -275,7 +275,7 @@ def test_classes_are_matched_by_id_in_validation(tiny, tmp_path, source):
     request = tiny(store=store, epochs=1)
     trained = train(request).results["validation"]
     world = World(0, 1, torch.device("cpu"))
-    scored = score(request.run, store, "val", world, batch_size=32, threads=1).evaluation
+    scored = evaluate_run(request.run, store, "val", world, batch_size=32, threads=1).evaluation
     assert trained["top1_correct"] == scored.top1
 
 

@@ -1,0 +1,95 @@
+"""Match the classes of a split with those of a network."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from freqprep.errors import UsageError, some
+from freqprep.images.encoding import Encoding
+from freqprep.store.split import Split
+from freqprep.training.model_config import ModelConfig
+
+
+def match_classes(config: ModelConfig, split: Split) -> np.ndarray:
+    """Find the network's class with the same id for each class of a split.
+
+    Returns
+    -------
+    ndarray of int64, shape (classes of the split,)
+        -1 where the network has no such class.
+
+    Raises
+    ------
+    UsageError
+        The network has none of them.
+    """
+    indices = {name: index for index, name in enumerate(config.class_ids)}
+    class_map = np.array([indices.get(name, -1) for name in split.attributes.class_ids], np.int64)
+    if (class_map < 0).all():
+        raise UsageError(
+            f"the network knows none of the classes of {split.path}: it has"
+            f" {some(list(map(ascii, config.class_ids)))}, the split"
+            f" {some(list(map(ascii, split.attributes.class_ids)))}",
+            "evaluate on a store of the classes that it was trained on",
+        )
+    return class_map
+
+
+def count_unknown(config: ModelConfig, split: Split) -> int:
+    """Count the classes of a split that the network lacks."""
+    return int((match_classes(config, split) < 0).sum())
+
+
+def check_images(split: Split) -> None:
+    """Refuse a split without any image.
+
+    Raises
+    ------
+    UsageError
+    """
+    if not split.valid.any():
+        raise UsageError(f"{split.path} has no image: all were rejected", "see `freqprep info`")
+
+
+def unknown_note(split: Split, class_map: np.ndarray, labels: np.ndarray, effect: str) -> list[str]:
+    """Name the classes that the network lacks, if any.
+
+    Parameters
+    ----------
+    split : Split
+    class_map : ndarray of int64
+        From `match_classes`.
+    labels : ndarray of int64
+        Labels of the images or objects that are evaluated.
+    effect : str
+        What this does to them, e.g. ``images count as wrong``.
+    """
+    unknown = np.flatnonzero(class_map < 0).tolist()
+    if not unknown:
+        return []
+    ids = split.attributes.class_ids
+    names = some([ascii(ids[label]) for label in unknown])
+    return [
+        f"the network does not know {len(unknown)} of the {len(ids)} classes ({names}):"
+        f" their {int(np.isin(labels, unknown).sum())} {effect}"
+    ]
+
+
+def encoding_note(config: ModelConfig, split: Split) -> list[str]:
+    """State how a split's encoding differs from that of the network's own store, if it does."""
+    ours, theirs = config.encoding, split.attributes.encoding
+    if ours == theirs:
+        return []
+    return [
+        f"the network was trained on images stored as {_described(ours)}, these are"
+        f" {_described(theirs)}"
+    ]
+
+
+def _described(encoding: Encoding) -> str:
+    geometry = encoding.geometry
+    resize = "" if geometry.resize is None else f" from {geometry.resize}"
+    return (
+        f"{geometry.kind} {geometry.size}{resize}, {encoding.precision},"
+        f" orientation {geometry.orientation}"
+    )
