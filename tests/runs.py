@@ -17,7 +17,7 @@ GRID = 16
 DETECTOR_GRID = 8
 
 
-def make_card(split: Split, kind: str = "frequency", gate: bool = False) -> ModelConfig:
+def make_config(split: Split, kind: str = "frequency", gate: bool = False) -> ModelConfig:
     """Config of the smallest network for a split: 6 channels of 24 read, or RGB of 32 pixels."""
     if kind == "frequency":
         inputs = ClassifierInput.frequency(split, channels("paper-6"), channels("square-24"), GRID)
@@ -38,7 +38,7 @@ def make_card(split: Split, kind: str = "frequency", gate: bool = False) -> Mode
     )
 
 
-def make_detector_card(split: Split, masks: bool = False, kind: str = "frequency") -> ModelConfig:
+def make_detector_config(split: Split, masks: bool = False, kind: str = "frequency") -> ModelConfig:
     """Config of a detector of frames with a short side of 32 pixels."""
     if kind == "frequency":
         used, read = channels("paper-6"), channels("square-24")
@@ -46,7 +46,7 @@ def make_detector_card(split: Split, masks: bool = False, kind: str = "frequency
     else:
         inputs = DetectorInput.rgb(None, DETECTOR_GRID)
     name = "maskrcnn" if masks else "fasterrcnn"
-    return dataclasses.replace(make_card(split), model=f"{name}_resnet50_fpn", inputs=inputs)
+    return dataclasses.replace(make_config(split), model=f"{name}_resnet50_fpn", inputs=inputs)
 
 
 def inputs_of(config: ModelConfig, split: Split) -> torch.Tensor:
@@ -93,7 +93,7 @@ def make_detector(config: ModelConfig, split: Split, seed: int = 0) -> torch.nn.
 
 def make_run(folder: Path, split: Split, config: ModelConfig | None = None, seed: int = 0) -> Path:
     """Write a run folder: a config and a checkpoint."""
-    config = make_card(split) if config is None else config
+    config = make_config(split) if config is None else config
     folder.mkdir(parents=True, exist_ok=True)
     make = make_detector if config.detects else make_network
     state = make(config, split, seed).state_dict()

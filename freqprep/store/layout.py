@@ -16,8 +16,8 @@ REPLACED_PREFIX = ".replaced-"
 """Prefix of a split that was just overwritten, until it is removed."""
 
 
-RUN_CARD = "model.json"
-"""The card in a training run's folder, by which a run is told from a store."""
+RUN_MODEL = "model.json"
+"""The config in a training run's folder, by which a run is told from a store."""
 
 
 def shard_path(split_folder: Path, shard: int) -> Path:

@@ -6,7 +6,6 @@ Public are the modules of ``__all__``: import names from them, as in
 
 __all__ = [
     "checkpoint",
-    "detection_scoring",
     "distributed",
     "evaluate_run",
     "export",

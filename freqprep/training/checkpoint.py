@@ -93,12 +93,12 @@ def load_model(folder: Path, device: torch.device) -> tuple[ModelConfig, torch.n
         module = config.build()
     except UsageError as error:
         raise RunError(f"the config in {folder} cannot be used: {error.message}", _REMEDY) from None
-    fill(module, read_checkpoint(folder, config).get(AVERAGE), folder)
+    load_strict(module, read_checkpoint(folder, config).get(AVERAGE), folder)
     module = module.to(device, memory_format=torch.channels_last)
     return config, module.eval().requires_grad_(False)
 
 
-def fill(module: torch.nn.Module, tensors: Any, folder: Path) -> None:
+def load_strict(module: torch.nn.Module, tensors: Any, folder: Path) -> None:
     """Put a checkpoint's tensors into a network, all of them.
 
     Raises

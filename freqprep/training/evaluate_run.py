@@ -41,7 +41,7 @@ from freqprep.training.evaluate_detector import (
 from freqprep.training.model_config import ModelConfig, read_model_config
 from freqprep.training.tasks import TASKS
 
-__all__ = ["RunEvaluation", "score"]
+__all__ = ["RunEvaluation", "evaluate_run"]
 
 _TOP = 5
 _CONFUSED = 10

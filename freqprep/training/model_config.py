@@ -21,12 +21,12 @@ from freqprep.models.networks import build
 from freqprep.spectrum.quantization import step_table
 from freqprep.storage.disk import full_disk_named, write_parts
 from freqprep.storage.strict_json import refuse_constant
-from freqprep.store.layout import RUN_CARD
+from freqprep.store.layout import RUN_MODEL
 from freqprep.store.manifest import GROUP_DOCUMENT
 
 __all__ = ["ModelConfig", "read_model_config"]
 
-MODEL_FILE = RUN_CARD
+MODEL_FILE = RUN_MODEL
 """Name of the config in a run's folder."""
 
 FORMAT_NAME = "freqprep-model"

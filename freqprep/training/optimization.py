@@ -1,4 +1,4 @@
-"""The optimizer's groups of parameters, and the running average of the weights."""
+"""The optimizer's groups of parameters, and the EMA of the weights."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def make_optimizer(network: torch.nn.Module, recipe: Recipe) -> torch.optim.SGD:
     return torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum)
 
 
-class Average:
-    """Exponential running average of a network's parameters and buffers.
+class EMA:
+    """Exponential moving average of a network's parameters and buffers.
 
     Early steps count for less of the past: the decay is at most ``(1 + step) / (10 + step)``.
 
@@ -48,7 +48,7 @@ class Average:
 
     @torch.no_grad()
     def update(self, network: torch.nn.Module, step: int) -> None:
-        """Take the network in after step number ``step`` (from 0, over all epochs)."""
+        """Update with the network after step number ``step`` (from 0, over all epochs)."""
         weight = 1 - min(self._decay, (1 + step) / (10 + step))
         ours, theirs = self.network.state_dict(), network.state_dict()
         real = [name for name, tensor in ours.items() if tensor.is_floating_point()]

@@ -20,7 +20,7 @@ from freqprep.training.evaluate_classifier import compute_logits
 from freqprep.training.model_config import ModelConfig
 from freqprep.training.predict_files import Failure, FileEncoder, ImageCodes, bytes_of
 
-__all__ = ["Prediction", "predict"]
+__all__ = ["Prediction", "predict_classes"]
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ class Recipe:
         Parameter of the beta distribution that the share is drawn from; 0 leaves it out. With
         both, each batch gets one or the other.
     average : float
-        Decay of the running average of the weights, which are the result; 0 keeps no average.
+        Decay of the EMA of the weights, which is the result; 0 keeps none.
     gate_lambda : float
         Weight of the mean share of open gates in the loss; without a gate, nothing.
     policy : Policy, or DetectorPolicy of a detector

@@ -24,14 +24,14 @@ from freqprep.streaming.misuse import DroppedRows
 from freqprep.training.checkpoint import (
     AVERAGE,
     NETWORK,
-    fill,
+    load_strict,
     read_checkpoint,
     write_checkpoint,
 )
 from freqprep.training.distributed import World
 from freqprep.training.metrics import Meter, MetricsLog
 from freqprep.training.model_config import write_model_config
-from freqprep.training.optimization import Average, make_optimizer
+from freqprep.training.optimization import EMA, make_optimizer
 from freqprep.training.request import RUN_FILES, RunPlan, TrainingRequest
 from freqprep.training.tasks import TASKS, TrainingTask
 
@@ -53,7 +53,7 @@ class RunState:
         Being trained.
     model : callable
         The network as it is called in a step: compiled or distributed, where that was asked.
-    average : Average
+    average : EMA
     optimizer : torch.optim.Optimizer
     loader : Loader
     task : TrainingTask
@@ -96,7 +96,7 @@ class RunState:
         if request.init is not None and not plan.resumes:
             self._begin_with(request.init)
         world.broadcast_parameters(self.network)
-        self.average = Average(self.network, self.recipe.average)
+        self.average = EMA(self.network, self.recipe.average)
         self.optimizer = make_optimizer(self.network, self.recipe)
         self.meter = Meter(world.device)
         self.validation: dict[str, Any] = {}
@@ -173,8 +173,8 @@ class RunState:
         """Take over the checkpoint; the length of the file of metrics at that moment."""
         folder = self.request.run
         state = read_checkpoint(folder, self.config)
-        fill(self.network, state.get(NETWORK), folder)
-        fill(self.average.network, state.get(AVERAGE), folder)
+        load_strict(self.network, state.get(NETWORK), folder)
+        load_strict(self.average.network, state.get(AVERAGE), folder)
         try:
             self.optimizer.load_state_dict(state["optimizer"])
             self.loader.load_state_dict(state["loader"])

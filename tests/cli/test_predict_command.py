@@ -30,7 +30,7 @@ def coco_store(folder, tmp_path_factory):
 def detector(coco_store, tmp_path_factory):
     """The folder of a Mask R-CNN's run."""
     val = freqprep.open_store(coco_store)["val"]
-    config = runs.make_detector_card(val, masks=True)
+    config = runs.make_detector_config(val, masks=True)
     return runs.make_run(tmp_path_factory.mktemp("runs") / "detector", val, config)
 
 

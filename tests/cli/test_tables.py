@@ -125,7 +125,7 @@ def test_for_people_the_most_confused_and_the_files(call, run_folder, store, tab
 def hostile_run(folder, store):
     """A run and a store whose classes have hostile ids and names, and the store's keys."""
     split = freqprep.open_store(store)["train"]
-    config = dataclasses.replace(runs.make_card(split), class_ids=HOSTILE, class_names=HOSTILE)
+    config = dataclasses.replace(runs.make_config(split), class_ids=HOSTILE, class_names=HOSTILE)
     return runs.make_run(folder, split, config)
 
 
@@ -166,7 +166,7 @@ def test_hostile_names_and_keys_round_trip(call, tmp_path):
 def test_images_without_a_label_or_of_a_class_unknown_to_the_network(store, tmp_path):
     train = freqprep.open_store(store)["train"]
     config = dataclasses.replace(
-        runs.make_card(train), class_ids=("cloud", "dune", "apple"), class_names=("c", "d", "a")
+        runs.make_config(train), class_ids=("cloud", "dune", "apple"), class_names=("c", "d", "a")
     )
     run = runs.make_run(tmp_path / "run", train, config)
     document = synthetic.freqprep_json("evaluate", run, store, "--csv", tmp_path / "a.csv")
@@ -199,7 +199,7 @@ def test_detections(call, tmp_path):
     folder = coco_folder(tmp_path / "coco")
     store = synthetic.make(folder, tmp_path / "x.zarr", kind="coco")
     val = freqprep.open_store(store)["val"]
-    run = runs.make_run(tmp_path / "run", val, runs.make_detector_card(val, masks=True))
+    run = runs.make_run(tmp_path / "run", val, runs.make_detector_config(val, masks=True))
     images = folder / "val2017"
     options = ("--csv", tmp_path / "p.csv", "--threshold", "0.3", "--json")
     document = json.loads(call("predict", run, images, *options)[1])
@@ -282,7 +282,7 @@ def test_results_and_pictures_are_not_replaced_and_no_source_ever_is(call, tmp_p
     folder = coco_folder(tmp_path / "coco")
     store = synthetic.make(folder, tmp_path / "x.zarr", kind="coco")
     val = freqprep.open_store(store)["val"]
-    run = runs.make_run(tmp_path / "run", val, runs.make_detector_card(val))
+    run = runs.make_run(tmp_path / "run", val, runs.make_detector_config(val))
     (tmp_path / "f.bbox.json").write_text("kept")
     for words in (("evaluate", run, store), ("predict", run, folder / "val2017/11.jpg")):
         code, out, err = call(*words, "--results", tmp_path / "f")

@@ -207,7 +207,7 @@ def test_without_torch_the_extra_is_named(run_folder, store, picture, tmp_path):
 
 def test_names_of_classes_are_kept_on_one_line(call, store, picture, tmp_path):
     train = freqprep.open_store(store)["train"]
-    config = runs.make_card(train).to_dict()
+    config = runs.make_config(train).to_dict()
     config["classes"]["names"] = ["red\napple", "br\u0000ick", "\ud800"]
     run = runs.make_run(tmp_path / "run", train, ModelConfig.from_dict(config))
     code, out, _ = call("predict", run, picture)

@@ -148,7 +148,7 @@ def test_losses_are_finite_and_gradients_reach_the_first_layer(model, options):
 @pytest.mark.parametrize("stages", range(5))
 def test_exactly_the_stages_asked_for_train(kind, stages, frozen):
     detector = new(input=kind, trained_stages=stages, frozen_norm=frozen)
-    detector = copy.deepcopy(detector).train()  # as a running average is made
+    detector = copy.deepcopy(detector).train()  # as an EMA is made
     body = {n: p for n, p in detector.backbone.body.named_parameters() if p.requires_grad}
     heads = [p for n, p in detector.named_parameters() if not n.startswith("backbone.body.")]
     assert all(p.requires_grad for p in heads)

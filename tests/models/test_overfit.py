@@ -1,4 +1,4 @@
-"""Each network, and one behind a gate, learns a handful of images by heart."""
+"""Overfitting tests: each network, and one behind a gate, learns a handful of images."""
 
 import pytest
 

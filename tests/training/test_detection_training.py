@@ -161,7 +161,7 @@ def test_the_card_says_what_was_trained_and_what_came_of_it(tiny, shapes):
 
 
 def test_a_card_from_before_there_were_detectors_is_read(store):
-    config = runs.make_card(open_store(store)["train"])
+    config = runs.make_config(open_store(store)["train"])
     document = json.loads(json.dumps(config.to_dict()))
     assert document.pop("frozen_norm") is False
     document["format_version"] = "1.0"
@@ -172,7 +172,7 @@ def test_a_card_from_before_there_were_detectors_is_read(store):
 @pytest.fixture
 def classifier(store, tmp_path):
     """The folder of a ResNet-50's run on 6 channels, its norms lively, and its weights."""
-    config = dataclasses.replace(runs.make_card(open_store(store)["train"]), model="resnet50")
+    config = dataclasses.replace(runs.make_config(open_store(store)["train"]), model="resnet50")
     torch.manual_seed(4)
     network = build("resnet50", channels=6, classes=3)
     for name, tensor in network.state_dict().items():

@@ -147,7 +147,7 @@ def test_without_rejected_images_strict_figures_are_the_same(tmp_path):
 @pytest.fixture(scope="module")
 def run(val, tmp_path_factory):
     """Of a Faster R-CNN that knows one class of the two, under the split's second id."""
-    config = runs.make_detector_card(val)
+    config = runs.make_detector_config(val)
     config = dataclasses.replace(config, class_ids=(90, 7), class_names=("disc", "other"))
     return runs.make_run(tmp_path_factory.mktemp("runs") / "detector", val, config)
 

@@ -31,7 +31,7 @@ def train(store):
 
 def another_run(folder, train, ids):
     """A run whose network answers these classes."""
-    config = dataclasses.replace(runs.make_card(train), class_ids=ids, class_names=ids)
+    config = dataclasses.replace(runs.make_config(train), class_ids=ids, class_names=ids)
     return runs.make_run(folder, train, config)
 
 
@@ -75,7 +75,7 @@ def test_no_class_in_common_is_refused(train, store, tmp_path):
 
 
 def test_ids_are_not_their_text(train):
-    config = dataclasses.replace(runs.make_card(train), class_ids=(3, 90), class_names=("a", "b"))
+    config = dataclasses.replace(runs.make_config(train), class_ids=(3, 90), class_names=("a", "b"))
     with pytest.raises(UsageError, match="knows none"):
         match_classes(config, train)
 

@@ -22,7 +22,7 @@ def splits(store):
 
 
 def made(splits, kind, gate=False):
-    config = runs.make_card(splits["train"], kind, gate)
+    config = runs.make_config(splits["train"], kind, gate)
     return config, runs.make_network(config, splits["train"])
 
 
@@ -85,7 +85,7 @@ def test_a_file_answers_as_the_network_does(splits, tmp_path, kind, gate, suffix
 
 
 def test_the_description_has_all_that_is_needed(splits):
-    config = runs.make_card(splits["train"])
+    config = runs.make_config(splits["train"])
     document = describe(config)
     assert document["input"]["channels"] == list(config.inputs.channels)
     assert document["input"]["shape"] == ["images", 6, 16, 16]

@@ -1,4 +1,4 @@
-"""The optimizer's groups and the running average, against their formulas."""
+"""The optimizer's groups and the EMA, against their formulas."""
 
 import copy
 
@@ -6,7 +6,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from freqprep.training.optimization import Average, make_optimizer  # noqa: E402
+from freqprep.training.optimization import EMA, make_optimizer  # noqa: E402
 from freqprep.training.recipe import Recipe  # noqa: E402
 
 
@@ -35,7 +35,7 @@ def test_norms_and_biases_do_not_decay():
 @pytest.mark.parametrize("limit", [0.0, 0.5, 0.9])
 def test_the_average_is_its_formula(limit):
     module = network()
-    average = Average(module, limit)
+    average = EMA(module, limit)
     expected = {name: tensor.double() for name, tensor in module.state_dict().items()}
     for step in range(12):
         with torch.no_grad():
@@ -54,7 +54,7 @@ def test_the_average_is_its_formula(limit):
 
 def test_without_a_decay_the_average_is_the_network():
     module = network()
-    average = Average(module, 0.0)
+    average = EMA(module, 0.0)
     other = copy.deepcopy(module)
     with torch.no_grad():
         for parameter in other.parameters():

@@ -19,7 +19,7 @@ CPU = torch.device("cpu")
 @pytest.fixture(scope="module")
 def model(store):
     train = open_store(store)["train"]
-    config = runs.make_card(train)
+    config = runs.make_config(train)
     return config, runs.make_network(config, train)
 
 
@@ -32,7 +32,7 @@ def shares(prediction):
 @pytest.mark.parametrize("fixture", ["store", "crop_store"])
 def test_files_get_the_answers_of_their_rows(fixture, kind, request, source):
     splits = open_store(request.getfixturevalue(fixture))
-    config = runs.make_card(splits["train"], kind.replace("gate", "frequency"), kind == "gate")
+    config = runs.make_config(splits["train"], kind.replace("gate", "frequency"), kind == "gate")
     network = runs.make_network(config, splits["train"])
     val = splits["val"]
     with torch.inference_mode():

@@ -48,7 +48,7 @@ def val(folder, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def masked(val):
-    config = runs.make_detector_card(val, masks=True)
+    config = runs.make_detector_config(val, masks=True)
     return config, runs.make_detector(config, val)
 
 
@@ -56,7 +56,7 @@ def masked(val):
 def model(request, val):
     if request.param == "masks":
         return request.getfixturevalue("masked")
-    config = runs.make_detector_card(val, kind="rgb")
+    config = runs.make_detector_config(val, kind="rgb")
     return config, runs.make_detector(config, val)
 
 
@@ -217,7 +217,7 @@ def test_weights_that_are_no_numbers_are_an_error(masked, files):
 
 
 def test_a_classifier_is_refused(store, files):
-    config = runs.make_card(open_store(store)["train"])
+    config = runs.make_config(open_store(store)["train"])
     with pytest.raises(UsageError, match="is a classifier"):
         list(predict_objects(config, torch.nn.Identity(), CPU, files))
 
