@@ -91,6 +91,10 @@ class Axis:
         tiling : Tiling
         grid : int
             Number of input blocks along the axis.
+
+        Returns
+        -------
+        Axis
         """
         n = len(windows)
         parts = (windows.start, windows.length, windows.resized, windows.offset, windows.kept)

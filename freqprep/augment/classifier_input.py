@@ -73,6 +73,10 @@ class ClassifierInput(InputSpec):
             Channels of the input; channels to read, at least those.
         grid : int
             Rows and columns of the input.
+
+        Returns
+        -------
+        ClassifierInput
         """
         order = list(used.indices)
         mean = split.moments.mean(split.steps)[order]
@@ -102,6 +106,10 @@ class ClassifierInput(InputSpec):
             Channels to read; all 192 by default.
         side : int
             Pixels of the input along each axis.
+
+        Returns
+        -------
+        ClassifierInput
         """
         return cls(
             kind="rgb",

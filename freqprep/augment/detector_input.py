@@ -88,6 +88,10 @@ class DetectorInput(InputSpec):
             Channels of the input; channels to read, at least those.
         grid : int
             Grid positions of the short side.
+
+        Returns
+        -------
+        DetectorInput
         """
         short, longest = _sides(grid)
         plain = cls(
@@ -117,6 +121,10 @@ class DetectorInput(InputSpec):
             Channels to read; None: all 192.
         grid : int
             A quarter of the short side in frame pixels: grid positions of coefficients.
+
+        Returns
+        -------
+        DetectorInput
         """
         short, longest = _sides(grid)
         return cls(

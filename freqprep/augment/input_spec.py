@@ -100,6 +100,10 @@ class InputSpec:
         ----------
         encoding : Encoding
             Grid and precision of the stored codes.
+
+        Returns
+        -------
+        Resampler
         """
         read = self.read_selection
         return Resampler(read, encoding.steps_of(read), encoding.geometry.grid, self.used_selection)

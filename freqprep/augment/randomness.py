@@ -22,12 +22,14 @@ def uniforms(seed: int, epoch: int, rows: np.ndarray, draws: int, stream: int = 
 
     Parameters
     ----------
-    seed, epoch, stream : int
-        At least 0. ``stream`` separates purposes: crops and colours get different numbers.
+    seed, epoch : int
+        At least 0.
     rows : ndarray of int, shape (n,)
         Row numbers in the split, or any other whole numbers from 0 on.
     draws : int
         Number of draws for each row. More draws do not change the first ones.
+    stream : int
+        At least 0. It separates purposes: crops and colours get different numbers.
 
     Returns
     -------

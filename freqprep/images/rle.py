@@ -124,6 +124,10 @@ def box_of_runs(runs: np.ndarray, height: int) -> list[float] | None:
         Run lengths that add up to the mask's size.
     height : int
         Height of the mask in pixels.
+
+    Returns
+    -------
+    list of float or None
     """
     ends = np.cumsum(runs)
     inside = np.flatnonzero(runs[1::2]) * 2 + 1

@@ -39,6 +39,11 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
         ``.npz`` of arrays, or a ``.pt`` or ``.pth`` state dict, which may lie under ``model`` or
         ``state_dict``; of a freqprep checkpoint the averaged weights. Nothing in it is executed.
 
+    Returns
+    -------
+    dict of str to Tensor
+        On the CPU.
+
     Raises
     ------
     UsageError

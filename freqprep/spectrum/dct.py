@@ -106,6 +106,10 @@ class ForwardDCT:
         ----------
         steps : ndarray, shape (64,)
             Quantization steps in raster order; powers of two, so that dividing stays exact.
+
+        Returns
+        -------
+        ForwardDCT
         """
         matrix = dct_matrix() / np.asarray(steps, np.float64)[:, None]
         raster = np.arange(FREQUENCIES).reshape(BLOCK, BLOCK)

@@ -47,6 +47,10 @@ class Moments:
             Whole numbers of any real dtype.
         largest : int
             Bound of their absolute values: 128 for int8, 32768 for int16.
+
+        Returns
+        -------
+        Moments
         """
         flat = codes.reshape(codes.shape[0], -1)
         total = exact_sums(flat, largest).astype(np.int64)

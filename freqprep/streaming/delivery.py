@@ -114,10 +114,13 @@ class CudaDelivery:
 
     Parameters
     ----------
-    shape, dtype, reuse
+    shape : tuple of int
+    dtype : numpy.dtype
         As for `HostDelivery`.
     device : torch.device
         A device of type ``cuda``.
+    reuse : bool
+        As for `HostDelivery`.
     """
 
     def __init__(
@@ -215,6 +218,11 @@ def check_device(device: str | torch.device) -> torch.device:
     Parameters
     ----------
     device : str or torch.device
+
+    Returns
+    -------
+    torch.device
+        Of type ``cpu`` or ``cuda``.
 
     Raises
     ------

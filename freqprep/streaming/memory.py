@@ -48,8 +48,12 @@ class Memory:
 
     Parameters
     ----------
-    split, selection, window_bytes, threads, device, reuse
-        See `Loader`.
+    split : Split
+    selection : Selection
+    window_bytes, threads : int
+    device : torch.device
+    reuse : bool
+        All as in `Loader`.
     """
 
     def __init__(

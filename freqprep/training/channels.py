@@ -26,6 +26,11 @@ def chosen_channels(
     read_all : bool
         Whether all channels are read by default, not just the used ones and their neighbours.
 
+    Returns
+    -------
+    tuple of (Selection or None, Selection)
+        Used, read.
+
     Raises
     ------
     UsageError

@@ -63,6 +63,11 @@ def unknown_note(split: Split, class_map: np.ndarray, labels: np.ndarray, effect
         Labels of the images or objects that are evaluated.
     effect : str
         What this does to them, e.g. ``images count as wrong``.
+
+    Returns
+    -------
+    list of str
+        One note, or none.
     """
     unknown = np.flatnonzero(class_map < 0).tolist()
     if not unknown:

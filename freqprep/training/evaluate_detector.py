@@ -186,6 +186,13 @@ def detect(
     codes : Tensor of int8 or int16, shape (1, C, rows, columns)
     sizes : ndarray of int, shape (1, 2)
         Valid height and width in stored pixels.
+
+    Returns
+    -------
+    dict of str to Tensor
+        Boxes, scores, labels and masks in pixels of the frame.
+    tuple of int
+        Height and width of the frame.
     """
     framed = preprocess(codes, sizes)
     images = framed.images.contiguous(memory_format=torch.channels_last)

@@ -97,6 +97,11 @@ def export(config: ModelConfig, network: torch.nn.Module, path: Path) -> Exporte
         ``.onnx``, or ``.pt2`` for ``torch.export``; a file there is replaced. The description
         goes beside it, its name with ``.json`` behind.
 
+    Returns
+    -------
+    Exported
+        The files that were written, and how far the outputs differ.
+
     Raises
     ------
     UsageError

@@ -28,6 +28,11 @@ def describe_start(run: RunState, plan: RunPlan) -> str:
     run : RunState
         Before its first step.
     plan : RunPlan
+
+    Returns
+    -------
+    str
+        Lines of text, without the last line's end.
     """
     recipe, request = run.recipe, run.request
     accumulated = f" in {recipe.accumulate} parts" if recipe.accumulate > 1 else ""

@@ -25,7 +25,11 @@ def plan(request: TrainingRequest, processes: int = 1) -> RunPlan:
     ----------
     request : TrainingRequest
     processes : int
-        That share the work.
+        Number of processes that share the work.
+
+    Returns
+    -------
+    RunPlan
 
     Raises
     ------

@@ -30,6 +30,11 @@ def picture_paths(folder: Path, files: Sequence[bytes], overwrite: bool = False)
     overwrite : bool
         Whether pictures that are there may be replaced; one of the files never is.
 
+    Returns
+    -------
+    list of Path
+        One for each file, in their order.
+
     Raises
     ------
     UsageError

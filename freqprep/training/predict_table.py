@@ -16,6 +16,10 @@ def table_heads(kind: str, top: int) -> list[str]:
     kind : {"classifier", "detector"}
     top : int
         Number of classes that a classifier gives for each file.
+
+    Returns
+    -------
+    list of str
     """
     if kind == "detector":
         return ["path", "image_id", "class_id", "class_name", "score", *BOX_HEADS, "error"]
@@ -34,6 +38,11 @@ def prediction_rows(document: dict[str, Any], heads: list[str]) -> list[list[Cel
         JSON data of a `Prediction`, of `FoundObjects` or of a `Failure`.
     heads : list of str
         From `table_heads`.
+
+    Returns
+    -------
+    list of list
+        One cell for each of ``heads``.
     """
     empty: list[Cell] = [None] * len(heads)
     empty[0] = document["path"]

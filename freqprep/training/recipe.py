@@ -108,6 +108,11 @@ class Recipe:
             From 0, over all epochs.
         steps : int
             Of one epoch.
+
+        Returns
+        -------
+        float
+            Of all parameters.
         """
         total = self.epochs * steps
         warmup = self.warmup_epochs * steps + min(self.warmup_steps, total / 5)
@@ -196,6 +201,10 @@ def preset_recipe(name: str, model: str, **changes: Any) -> Recipe:
     **changes
         Fields of `Recipe`; None keeps the preset's. The learning rate is in proportion to the
         batch size unless it is given; a warm-up is at most a fifth of the epochs.
+
+    Returns
+    -------
+    Recipe
 
     Raises
     ------
