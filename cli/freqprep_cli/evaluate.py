@@ -59,7 +59,7 @@ def evaluate(
     threads: Annotated[int, typer.Option(help="Threads that read and decode.", min=1)] = 2,
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Say how well a trained network does on a split, over all and for each class.
+    """Evaluate a trained network on a split, over all images and for each class.
 
     Of a classifier top-1 and top-5, of a detector COCO's twelve figures of boxes and of masks.
 
@@ -127,7 +127,7 @@ def _write(
 
 
 def describe_detector(document: dict[str, Any]) -> str:
-    """The result for people: COCO's figures, then a table of the classes."""
+    """Return the result as text: COCO's metrics, then a table of the classes."""
     whats = [what for what in ("box", "mask") if document[what]]
     figures = [
         (name, *(percent(document[what][name], 2) for what in whats)) for name in document["box"]
@@ -150,7 +150,7 @@ def describe_detector(document: dict[str, Any]) -> str:
 
 
 def describe(document: dict[str, Any]) -> str:
-    """The result for people: shares over all, then a table of the classes."""
+    """Return the result as text: metrics over all images, then a table of the classes."""
     loss, strict = document["loss"], percent(document["strict_top1"], 2)
     lines = [
         ("top-1", f"{percent(document['top1'], 2)} ({document['top1_correct']})"),
@@ -175,7 +175,7 @@ def describe(document: dict[str, Any]) -> str:
 
 
 def _most_confused(pairs: list[dict[str, Any]]) -> str:
-    """The classes that are taken for another most often, a line each."""
+    """Return the classes confused most often, one line each."""
     counts = [f"{pair['images']:,} of {pair['of']:,}" for pair in pairs[:_CONFUSED_SHOWN]]
     most = max(map(len, counts), default=0)
     lines = [

@@ -86,7 +86,7 @@ def predict(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Say what a trained network sees in image files, prepared as its training images were.
+    """Predict the classes or the objects of image files, prepared as the training images were.
 
     Of a classifier the most probable classes, of a detector classes, scores and boxes (left, top,
     width, height in the file's pixels). A folder stands for all images in and below it. A file that
@@ -177,7 +177,7 @@ def _objects(
     results: list[dict[str, Any]] | None,
     overwrite: bool,
 ) -> Iterator[Failure | dict[str, Any]]:
-    """What a detector finds, as JSON data; its picture is written, its results are added."""
+    """Yield what a detector finds as JSON data; write its picture, add its results."""
     from freqprep.training import predict_objects as prediction
     from freqprep.training.predict_files import Failure
     from freqprep.training.predict_pictures import write_picture
@@ -199,7 +199,7 @@ def _objects(
 
 
 def _described(document: dict[str, Any]) -> str:
-    """One file's answer for people."""
+    """Return the prediction for one file as text."""
     head = shown(os.fsencode(document["path"]))  # whole, to be copied
     if "predictions" in document:
         return f"{head}\n{_table_of_classes(document['predictions'])}"

@@ -144,7 +144,7 @@ def train(
     accumulate: Annotated[
         int | None,
         typer.Option(
-            help="Compute a batch in so many parts, to save memory.",
+            help="Number of parts in which a batch is computed, to save memory.",
             metavar="N",
             rich_help_panel=_OPTIMIZATION,
         ),
@@ -325,7 +325,7 @@ def train(
 
 
 def _policy(aligned_crops: bool, smallest_crop: float | None) -> Any:
-    """The augmentation asked for; None is the preset's."""
+    """Return the requested augmentation; None is the preset's."""
     from freqprep.augment import DetectorPolicy, Policy
 
     if aligned_crops and smallest_crop is not None:

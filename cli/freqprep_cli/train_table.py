@@ -1,4 +1,4 @@
-"""How ``freqprep train`` prints what came of a run."""
+"""Text that ``freqprep train`` prints at the end of a run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def describe(config: ModelConfig, run: Path) -> str:
-    """A run's results for people."""
+    """Return the results of a run as text."""
     results = config.results
     inputs, validation = config.inputs, results["validation"]
     lines = [
@@ -48,14 +48,14 @@ def describe(config: ModelConfig, run: Path) -> str:
 
 
 def _size(inputs: Any) -> str:
-    """Of one input; of a detector's, that of the short side."""
+    """Describe the size of one input; of a detector's, its short side."""
     if hasattr(inputs, "shape"):
         return " x ".join(map(str, inputs.shape))
     return f"{inputs.planes} planes, short side {inputs.short // inputs.stride}"
 
 
 def describe_sweep(rows: list[dict[str, Any]]) -> str:
-    """What each weight of the gate leaves open, how well it does, and its run's folder, whole."""
+    """Tabulate each weight of the gate: open gates, accuracy and the whole path of its run."""
     figures = [
         (
             f"lambda {row['lambda']:g}",

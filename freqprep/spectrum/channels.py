@@ -71,7 +71,7 @@ _NESTED = ("paper-6", "square-24", "paper-32", "paper-48", "paper-64")
 RULES = {
     "square-Y+C": "the Y x Y lowest of luma, the C x C lowest of Cb and of Cr",
     "triangle-N": "N channels, two thirds of them luma, lowest v + h first",
-    "zigzag-Y+Cb+Cr": "the first so many of each component in zigzag order",
+    "zigzag-Y+Cb+Cr": "the first Y, Cb and Cr of each component in zigzag order",
 }
 """Patterns of names of selections by a rule, and what the rules select."""
 RULE_PREFIXES = tuple(f"{pattern.partition('-')[0]}-" for pattern in RULES)

@@ -46,7 +46,7 @@ def write_checkpoint(folder: Path, config: ModelConfig, state: dict[str, Any]) -
 
 
 def read_checkpoint(folder: Path, config: ModelConfig) -> dict[str, Any]:
-    """The state in a run's folder, on the CPU. Nothing in the file is executed.
+    """Read the state in a run's folder, on the CPU. Nothing in the file is executed.
 
     Raises
     ------
@@ -81,7 +81,7 @@ def read_checkpoint(folder: Path, config: ModelConfig) -> dict[str, Any]:
 
 
 def load_model(folder: Path, device: torch.device) -> tuple[ModelConfig, torch.nn.Module]:
-    """A trained network: its config, and the averaged weights in evaluation mode.
+    """Load a trained network: its config, and its EMA weights in evaluation mode.
 
     Raises
     ------
@@ -99,7 +99,7 @@ def load_model(folder: Path, device: torch.device) -> tuple[ModelConfig, torch.n
 
 
 def load_strict(module: torch.nn.Module, tensors: Any, folder: Path) -> None:
-    """Put a checkpoint's tensors into a network, all of them.
+    """Load a checkpoint's tensors into a network; none may be missing or left over.
 
     Raises
     ------

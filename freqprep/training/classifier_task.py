@@ -1,4 +1,4 @@
-"""Classifiers: what they are fed, what they learn from it, and how well they do."""
+"""Training task of a classifier: input, loss and validation."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class ClassifierTask:
 
     @staticmethod
     def notes(plan: RunPlan) -> list[str]:
-        """What a person should know before a classifier is trained."""
+        """Return remarks to print before a classifier is trained."""
         notes = [_detail(plan)]
         if plan.val is not None and (unknown := count_unknown(plan.config, plan.val)):
             notes.append(
@@ -101,7 +101,7 @@ class ClassifierTask:
     def loss(
         self, model: Any, batch: Batch, key: tuple[int, int, int]
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        """Cross-entropy, and with a gate the weighted mean share of open gates."""
+        """Compute the cross-entropy; a gate adds the weighted mean share of open gates."""
         recipe = self._recipe
         inputs = self.augment(batch).contiguous(memory_format=torch.channels_last)
         inputs, targets = mix(
@@ -122,7 +122,7 @@ class ClassifierTask:
     def validate(
         self, network: torch.nn.Module, split: Split, world: World
     ) -> tuple[dict[str, Any], dict[str, float | None], str]:
-        """Top-1 and top-5."""
+        """Measure top-1 and top-5 accuracy."""
         found = evaluate_classifier(
             network,
             self._inputs,
@@ -140,7 +140,7 @@ class ClassifierTask:
         return document, numbers, line
 
     def arithmetic(self, network: torch.nn.Module) -> int:
-        """Of the whole network."""
+        """Count the multiply-accumulates of the whole network."""
         return multiply_accumulates(network, self._inputs.shape)
 
     def input_size(self) -> str:
@@ -155,13 +155,13 @@ class ClassifierTask:
         """Do nothing: new layers of a classifier learn from random weights."""
 
     def brief(self, values: dict[str, float]) -> tuple[str, ...]:
-        """Loss, accuracy, gates."""
+        """Format loss, accuracy and open gates."""
         gates = (f"gates open {values['gates_open']:.1%}",) if "gates_open" in values else ()
         return f"loss {values['loss']:.3f}", f"top-1 {values['top1']:.1%}", *gates
 
 
 def _bare(model: Any) -> Any:
-    """The network itself, also where it is compiled or distributed."""
+    """Return the network itself, unwrapped if it is compiled or distributed."""
     for wrapper in ("module", "_orig_mod"):
         model = getattr(model, wrapper, model)
     return model
@@ -212,7 +212,7 @@ def _inputs(request: TrainingRequest, train: Split) -> ClassifierInput:
 
 
 def _detail(plan: RunPlan) -> str:
-    """A remark when the network asks for more detail than is stored."""
+    """Return a remark if the network's input is larger than the stored images."""
     side = plan.config.classifier_inputs.side
     short = plan.train.sizes[plan.train.valid].min(axis=1)
     enlarged = float(np.mean(short < side))

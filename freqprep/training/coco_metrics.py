@@ -1,4 +1,4 @@
-"""COCO's twelve figures of detections, by faster-coco-eval."""
+"""COCO's twelve metrics of detections, by faster-coco-eval."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ KINDS = ("bbox", "segm")
 
 @dataclass(frozen=True)
 class Figures:
-    """What COCO's evaluation says of some detections.
+    """COCO's metrics of a set of detections.
 
     Attributes
     ----------
@@ -45,7 +45,7 @@ class Figures:
 
 
 def coco_figures(truth: dict[str, Any], results: list[dict[str, Any]], kind: str) -> Figures:
-    """COCO's figures of some results.
+    """Compute COCO's metrics of some results.
 
     They are those of pycocotools' ``COCOeval``, with these differences, where that one fails:
 
@@ -103,7 +103,7 @@ def coco_figures(truth: dict[str, Any], results: list[dict[str, Any]], kind: str
 
 
 def load_evaluator() -> ModuleType:
-    """The package that computes the figures.
+    """Import the package that computes the metrics.
 
     Raises
     ------
@@ -119,7 +119,7 @@ def load_evaluator() -> ModuleType:
 
 
 def _objects(truth: dict[str, Any], kind: str) -> Iterator[dict[str, Any]]:
-    """The annotations with what the evaluation needs, numbered from 1."""
+    """Return the annotations as the evaluation needs them, numbered from 1."""
     sizes = {image["id"]: (image["height"], image["width"]) for image in truth["images"]}
     number = 0
     for annotation in truth["annotations"]:

@@ -1,4 +1,4 @@
-"""A detector's answers in the pixels of the source image, and as COCO's result files."""
+"""Detections in the pixels of the source image, and as COCO's result files."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _THRESHOLD = 0.5
 
 @dataclass(frozen=True, eq=False)
 class Detections:
-    """What a detector found in one image.
+    """Detections in one image.
 
     Attributes
     ----------
@@ -47,7 +47,7 @@ class Detections:
     size: tuple[int, int]
 
     def at_least(self, score: float) -> Detections:
-        """Those with at least this score."""
+        """Return the detections with at least this score."""
         kept = self.scores >= score
         masks = self.masks and tuple(itertools.compress(self.masks, kept))
         return Detections(self.boxes[kept], self.labels[kept], self.scores[kept], masks, self.size)
@@ -59,7 +59,7 @@ def detections_of(
     source: tuple[int, int],
     place: Placement,
 ) -> Detections:
-    """A detector's answer for one image, moved from its frame to the source image.
+    """Move the detections of one image from its frame to the source image.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ def detections_of(
 
 
 def _pasted(masks: torch.Tensor, boxes: np.ndarray, size: tuple[int, int]) -> Iterator[bytes]:
-    """Each mask's compressed counts at the source's size; one at a time, for memory's sake."""
+    """Yield each mask's compressed counts at the source's size; one at a time saves memory."""
     import_torchvision()
     from torchvision.models.detection.roi_heads import paste_masks_in_image
 
@@ -110,7 +110,7 @@ def _pasted(masks: torch.Tensor, boxes: np.ndarray, size: tuple[int, int]) -> It
 def results_of_image(
     image_id: int, detections: Detections, category_ids: Sequence[int | None]
 ) -> list[dict[str, Any]]:
-    """An image's detections as COCO's results.
+    """Return an image's detections as entries of a COCO result file.
 
     Parameters
     ----------
@@ -144,7 +144,7 @@ def results_of_image(
 
 
 def check_prefix(prefix: Path) -> None:
-    """Refuse a place where `write_results` could not write.
+    """Refuse a prefix with which `write_results` could not write.
 
     Raises
     ------
@@ -195,13 +195,13 @@ def write_results(prefix: Path, results: Sequence[dict[str, Any]], masks: bool) 
 
 
 def result_paths(prefix: Path, masks: bool) -> list[Path]:
-    """Files that `write_results` writes: of boxes, and of masks where there are masks."""
+    """Return the paths that `write_results` writes: boxes, and masks if there are any."""
     kinds = ("bbox", "segm") if masks else ("bbox",)
     return [prefix.with_name(f"{prefix.name}.{kind}.json") for kind in kinds]
 
 
 def _lines(results: Sequence[dict[str, Any]], key: str) -> Iterator[bytes]:
-    """A JSON array, one result a line."""
+    """Return a JSON array, one result a line."""
     yield b"["
     for number, result in enumerate(results):
         entry = {name: result[name] for name in ("image_id", "category_id", key, "score")}

@@ -16,7 +16,7 @@ _ABSENT = ("area", "iscrowd")
 
 
 def coco_truth(split: Split, rejected: bool = False) -> dict[str, Any]:
-    """A data set in COCO's format, as its annotation file had it.
+    """Return a split in COCO's format, as its annotation file had it.
 
     Boxes, areas and segmentations are in the pixels of the source image, in the orientation whose
     size the source's annotations state: conversion rejects an image that has it in neither.
@@ -70,7 +70,7 @@ def coco_truth(split: Split, rejected: bool = False) -> dict[str, Any]:
 
 
 def _parsed(text: bytes) -> dict[str, Any] | None:
-    """An annotation with its numbers as numbers; None of anything else.
+    """Parse an annotation; None if it is not a JSON object.
 
     Ids that the file had as text or as whole floats are integers; a box that it left to the
     segmentation is there; an area or crowd flag of null is absent.

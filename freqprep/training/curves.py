@@ -1,4 +1,4 @@
-"""The course of a run as a picture: loss, and accuracy or precision, by epoch."""
+"""Picture of a run: loss, and accuracy or precision, by epoch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Detectors: what they are fed, what they learn from it, and how well they do."""
+"""Training task of a detector: input, loss and validation."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ class DetectorTask:
 
     @staticmethod
     def notes(plan: RunPlan) -> list[str]:
-        """What a person should know before a detector is trained."""
+        """Return remarks to print before a detector is trained."""
         train = plan.train
         rows, objects = np.flatnonzero(train.valid), train.objects
         count = np.diff(objects.offsets)[rows]
@@ -202,7 +202,7 @@ class DetectorTask:
     def loss(
         self, model: Any, batch: Batch, key: tuple[int, int, int]
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        """The sum of torchvision's losses of proposals, boxes, classes and masks."""
+        """Sum torchvision's losses of proposals, boxes, classes and masks."""
         framed = self.augment(batch)
         images = framed.images.contiguous(memory_format=torch.channels_last)
         losses = model(images, framed.sizes, framed.targets)
@@ -212,7 +212,7 @@ class DetectorTask:
     def validate(
         self, network: torch.nn.Module, split: Split, world: World
     ) -> tuple[dict[str, Any], dict[str, float | None], str]:
-        """COCO's figures."""
+        """Compute COCO's metrics."""
         assert isinstance(network, Detector)
         ids = self._config.class_ids
         found = evaluate_detector(network, self._inputs, split, ids, world, threads=self._threads)
@@ -228,7 +228,7 @@ class DetectorTask:
         return document, numbers, f"validation {', '.join(texts)}"
 
     def arithmetic(self, network: torch.nn.Module) -> int:
-        """Of the backbone and its pyramid, for an image of 4:3: the rest depends on the image."""
+        """Count those of backbone and pyramid for an image of 4:3; the rest varies by image."""
         assert isinstance(network, Detector)
         inputs = self._inputs
         height, width = inputs.canvas(inputs.frame_sizes(np.array([[480, 640]])))
@@ -256,7 +256,7 @@ class DetectorTask:
         recalibrate_batch_norm(network, initialised, lambda: self.calibration_images(device))
 
     def brief(self, values: dict[str, float]) -> tuple[str, ...]:
-        """The losses."""
+        """Format the losses."""
         parts = (
             f"{name.removeprefix('loss_')} {value:.3f}"
             for name, value in values.items()
@@ -265,7 +265,7 @@ class DetectorTask:
         return f"loss {values['loss']:.3f}", *parts
 
     def calibration_images(self, device: torch.device) -> torch.Tensor:
-        """What the network is fed of the first valid images, for norms to be settled on.
+        """Return the network's input for the first valid images, to recalibrate norms with.
 
         Only the places that all of them have: on a canvas the zeros beside images, which may be
         half of it, would count as images.

@@ -46,13 +46,13 @@ class World:
         return tensor
 
     def any(self, flag: bool) -> bool:
-        """Whether it is true in one of the processes; all of them must ask."""
+        """Whether it is true in one of the processes; all of them must call this."""
         if self.size == 1:
             return flag
         return bool(self.sum(torch.tensor([int(flag)])).item())
 
     def gather(self, value: Any) -> list[Any]:
-        """The values of all processes, in their order; each must give one that pickle takes."""
+        """Return the values of all processes, in their order; they must be picklable."""
         if self.size == 1:
             return [value]
         values = [None] * self.size
@@ -60,7 +60,7 @@ class World:
         return values
 
     def broadcast_parameters(self, module: torch.nn.Module) -> None:
-        """Give every process the first one's parameters and buffers."""
+        """Copy the first process's parameters and buffers to all processes."""
         if self.size > 1:
             for tensor in module.state_dict().values():
                 torch.distributed.broadcast(tensor, src=0)

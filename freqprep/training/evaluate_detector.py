@@ -1,4 +1,4 @@
-"""COCO's figures of a detector on a split; the same on any number of processes."""
+"""COCO's metrics of a detector on a split; the same on any number of processes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _READ_AT_ONCE = 8
 
 @dataclass(frozen=True, eq=False)
 class DetectionEvaluation:
-    """How a detector did on the valid images of a split.
+    """Results of a detector on the valid images of a split.
 
     Attributes
     ----------
@@ -54,7 +54,7 @@ class DetectionEvaluation:
     results: list[dict[str, Any]]
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON data, without the results; ``class_ap`` is by class of the split."""
+        """Return JSON data, without the results; ``class_ap`` is by class of the split."""
         figures = {
             name: getattr(self, name) for name in ("box", "mask", "strict_box", "strict_mask")
         }
@@ -79,7 +79,7 @@ def evaluate_detector(
     *,
     threads: int,
 ) -> DetectionEvaluation:
-    """Show a detector every valid image of a split, and compare with its objects.
+    """Evaluate a detector on every valid image of a split.
 
     Each image is shown alone, so that what is found in it depends on no other.
 
@@ -133,7 +133,7 @@ def evaluate_detector(
 def _found(
     network: Detector, inputs: DetectorInput, split: Split, world: World, threads: int
 ) -> Iterator[tuple[int, Detections]]:
-    """Row and detections of each image that this process is dealt."""
+    """Yield row and detections of each image that this process is dealt."""
     placements = _placements(split)
     valid = int(split.valid.sum())
     with (
@@ -155,7 +155,7 @@ def _found(
 
 
 def _placements(split: Split) -> dict[int, tuple[tuple[int, int], Placement]]:
-    """Source size of each valid row and where its image lies, once sizes are known to fit."""
+    """Return the source size and the placement of each valid row; sizes must match."""
     geometry = split.attributes.encoding.geometry
     sources, sizes = split.array("source_size").tolist(), split.sizes.tolist()
     places = {}
@@ -176,7 +176,7 @@ def _placements(split: Split) -> dict[int, tuple[tuple[int, int], Placement]]:
 def detect(
     network: Detector, preprocess: DetectorPreprocess, codes: torch.Tensor, sizes: np.ndarray
 ) -> tuple[dict[str, torch.Tensor], tuple[int, int]]:
-    """A detector's answer for one image, and the frame it is in.
+    """Detect the objects of one image.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""A run's network as one file for other programs: ONNX, or a program of ``torch.export``.
+"""Export of a run's network to one file: ONNX, or a program of ``torch.export``.
 
 The graph takes coefficients (or RGB pixels) as they are, normalises them, and answers logits. How
 an image becomes that input is written into the file and beside it, for people and for programs.
@@ -43,7 +43,7 @@ Run = Callable[[np.ndarray], np.ndarray]
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written.
+    """Result of an export.
 
     Attributes
     ----------
@@ -86,7 +86,7 @@ class Normalised(torch.nn.Module):
 
 
 def export(config: ModelConfig, network: torch.nn.Module, path: Path) -> Exported:
-    """Write a network for other programs, checked before it gets its name.
+    """Export a network; the file is checked before it gets its name.
 
     Parameters
     ----------
@@ -127,7 +127,7 @@ def export(config: ModelConfig, network: torch.nn.Module, path: Path) -> Exporte
 
 
 def describe(config: ModelConfig) -> dict[str, Any]:
-    """All that is needed to use an exported network, as JSON data."""
+    """Describe an exported network: all that is needed to use it, as JSON data."""
     inputs, encoding = config.classifier_inputs, config.encoding
     unit = "coefficients" if inputs.kind == "frequency" else "RGB in 0..255"
     return {
@@ -152,7 +152,7 @@ def describe(config: ModelConfig) -> dict[str, Any]:
         "preprocessing": {
             "steps": _steps(config),
             "read": list(inputs.read),
-            "quantization_steps": config.steps.tolist(),
+            "quantization_steps": config.quantization_steps.tolist(),
             "resize": inputs.resize,
             "side": inputs.side,
             "encoding": encoding.to_dict(),
@@ -168,7 +168,7 @@ def describe(config: ModelConfig) -> dict[str, Any]:
 
 
 def _steps(config: ModelConfig) -> list[str]:
-    """From an image file to the graph's input, in words."""
+    """Describe the steps from an image file to the graph's input."""
     inputs, geometry = config.classifier_inputs, config.encoding.geometry
     upright = "applied" if geometry.orientation == "apply" else "ignored"
     if geometry.resize is None:
@@ -267,7 +267,7 @@ def _any_number_of_images() -> tuple[dict[int, Any]]:
 
 
 def _compare(model: Normalised, inputs: ClassifierInput, run: Run) -> float:
-    """The largest difference of a logit, over random inputs such as the network is fed."""
+    """Compute the largest difference of a logit over random inputs like the network's."""
     rng = np.random.default_rng(0)
     mean, std = (np.array(v, np.float32)[:, None, None] for v in (inputs.mean, inputs.std))
     worst = 0.0

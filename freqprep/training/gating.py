@@ -1,4 +1,4 @@
-"""What a trained gate says: how often each channel is open, and the selection it proposes."""
+"""Evaluation of a trained gate: how often each channel is open, and the selection that follows."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from freqprep.training.request import SCORES, SELECTION, RunPlan, TrainingReques
 
 
 def gate_of(network: torch.nn.Module, plan: RunPlan, world: World, threads: int) -> dict[str, Any]:
-    """How often the gates are open over the validation split, as evaluation sees its images.
+    """Measure how often each gate is open over the validation split, as in evaluation.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ def propose(
 
 
 def _write_scores(request: TrainingRequest, probability: dict[int, float]) -> None:
-    """All 192 channels: those that the gate was not shown are never open."""
+    """Write the scores of all 192 channels: those that the gate does not see are 0."""
     document = {
         "format": FORMAT_NAME,
         "name": "gate",

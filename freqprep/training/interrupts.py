@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM at a moment when the state of a run is whole."""
+"""Ctrl-C and SIGTERM, delivered only when the state of a run is complete."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training, top to bottom: epochs, steps, and what is said about them."""
+"""The training loop: epochs, steps and their metrics."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _drawing = threading.Lock()
 
 
 def train(request: TrainingRequest) -> ModelConfig:
-    """Train a network, from the start or from where the run in the folder stands.
+    """Train a network, from the start or from the checkpoint in the run's folder.
 
     The run's folder gets ``model.json`` (the config), ``checkpoint.pt``, ``metrics.jsonl`` and
     ``curves.png``. With the same request, data and number of compute threads, a run on the CPU
@@ -82,7 +82,7 @@ def train(request: TrainingRequest) -> ModelConfig:
 
 @contextlib.contextmanager
 def _own_draws(device: torch.device) -> Iterator[None]:
-    """Have torch's generators for one run alone; afterwards the caller draws on as before."""
+    """Reserve torch's random generators for one run; the caller's state is restored afterwards."""
     if not _drawing.acquire(blocking=False):
         raise UsageError(
             "another thread of this process is training, and both would draw from torch's one"
@@ -119,7 +119,7 @@ def _train_all(run: RunState, planned: RunPlan, interrupted: Callable[[], bool])
 
 
 def _train_epoch(run: RunState, interrupted: Callable[[], bool], forecast: Forecast) -> None:
-    """The rest of the current epoch."""
+    """Train for the rest of the current epoch."""
     loader, images = run.loader, run.recipe.batch_size
     run.network.train()
     if loader.step == 0:
@@ -147,7 +147,7 @@ def _train_epoch(run: RunState, interrupted: Callable[[], bool], forecast: Forec
 
 
 def train_step(run: RunState, batch: Batch) -> None:
-    """One step of the optimizer on one batch."""
+    """Take one step of the optimizer on one batch."""
     recipe, device = run.recipe, run.world.device
     number = batch.epoch * len(run.loader) + batch.step
     key = run.request.seed, batch.epoch, batch.step
@@ -171,7 +171,7 @@ def train_step(run: RunState, batch: Batch) -> None:
 
 
 def _parts(batch: Batch, count: int) -> Iterator[Batch]:
-    """A batch cut into parts of nearly equal length."""
+    """Split a batch into parts of nearly equal length."""
     if count == 1:
         yield batch
         return
@@ -187,7 +187,7 @@ def _parts(batch: Batch, count: int) -> Iterator[Batch]:
 
 
 def _no_sync(run: RunState, last: bool) -> Any:
-    """Gradients are exchanged with the last part only."""
+    """Exchange gradients with the last part only."""
     return contextlib.nullcontext() if last or run.world.size == 1 else run.model.no_sync()
 
 

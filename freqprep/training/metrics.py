@@ -1,4 +1,4 @@
-"""What a run measures: JSON lines, and TensorBoard where it is installed."""
+"""Metrics of a run: means of steps, JSON lines, and TensorBoard if it is installed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ METRICS = "metrics.jsonl"
 
 
 class MetricsLog:
-    """Appends measurements to a run's files.
+    """Writer of a run's metrics files.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ class MetricsLog:
                     self._board.add_scalar(f"{kind}/{name}", value, steps)
 
     def sync(self) -> int:
-        """Make what was written durable; the length of the file in bytes."""
+        """Sync the file; return its length in bytes."""
         self._file.flush()
         os.fsync(self._file.fileno())
         return self._file.tell()
@@ -84,7 +84,7 @@ class MetricsLog:
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """All whole lines of a run's measurements, in the order they were written."""
+    """Read all complete lines of a run's metrics, in the order they were written."""
     return list(_lines(folder / METRICS))
 
 
@@ -114,12 +114,12 @@ class Meter:
         self._began, self._waited = time.monotonic(), 0.0
 
     def start(self, waited: float) -> None:
-        """Begin to measure: ``waited`` is the loader's time of waiting so far, in seconds."""
+        """Start to measure; ``waited`` is the loader's time of waiting so far, in seconds."""
         self._sums.zero_()
         self._began, self._waited = time.monotonic(), waited
 
     def add(self, images: int, numbers: dict[str, torch.Tensor]) -> None:
-        """Take in some images and means over them; the names are the same every time."""
+        """Add some images and means over them; the names are the same every time."""
         if self._names != (names := tuple(numbers)):
             self._names, self._sums = names, self._sums.new_zeros(1 + len(names))
         means = torch.stack([number.double() for number in numbers.values()])
@@ -127,7 +127,7 @@ class Meter:
         self._sums[1:] += means.to(self._device) * images
 
     def take(self, world: World, waited: float) -> dict[str, float]:
-        """Means over the images since the start, and over all processes; starts anew.
+        """Return the means over the images since the start, over all processes; start anew.
 
         Parameters
         ----------
@@ -151,7 +151,7 @@ class Meter:
         return values
 
     def state_dict(self, waited: float) -> dict[str, Any]:
-        """For a checkpoint: this process's sums, and the time they took."""
+        """Return this process's sums and the time they took, for a checkpoint."""
         seconds = time.monotonic() - self._began
         return {
             "names": list(self._names),
@@ -161,7 +161,7 @@ class Meter:
         }
 
     def load_state_dict(self, state: dict[str, Any], waited: float) -> None:
-        """From a checkpoint."""
+        """Restore the sums of a checkpoint."""
         self._names = tuple(map(str, state["names"]))
         self._sums = state["sums"].to(self._device, torch.float64)
         self._began = time.monotonic() - float(state["seconds"])

@@ -40,7 +40,7 @@ _MAKE_ONE = "name the folder of a run, or make one with `freqprep train STORE --
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """What a network is, what it is fed, and what it answers.
+    """Description of a network: its architecture, its input and its classes.
 
     Attributes
     ----------
@@ -89,7 +89,7 @@ class ModelConfig:
 
     @property
     def classifier_inputs(self) -> ClassifierInput:
-        """What a classifier is fed.
+        """The input of a classifier.
 
         Raises
         ------
@@ -101,13 +101,13 @@ class ModelConfig:
         return self.inputs
 
     @property
-    def steps(self) -> np.ndarray:
+    def quantization_steps(self) -> np.ndarray:
         """Quantization steps of the channels read: what their codes are multiplied by."""
         return step_table(self.encoding.precision)[list(self.inputs.read_selection.indices)]
 
     @property
     def identity(self) -> str:
-        """A hash of what the weights mean: network, inputs and classes."""
+        """Hash of what the weights mean: network, input and classes."""
         document = self.to_dict()
         kept = ["model", "strides", "gate", "patches", "inputs", "steps", "classes"]
         kept += ["frozen_norm"] if self.detects else []
@@ -115,7 +115,7 @@ class ModelConfig:
         return hashlib.sha256(text.encode()).hexdigest()
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON data; ``steps``, which follow from the rest, are there for other readers."""
+        """Return JSON data; ``steps`` follow from the rest and are there for other readers."""
         return {
             "format": FORMAT_NAME,
             "format_version": FORMAT_VERSION,
@@ -124,7 +124,7 @@ class ModelConfig:
             "gate": self.gate,
             "patches": self.patches,
             "inputs": self.inputs.to_dict(),
-            "steps": self.steps.tolist(),
+            "steps": self.quantization_steps.tolist(),
             "encoding": self.encoding.to_dict(),
             "classes": {"ids": list(self.class_ids), "names": list(self.class_names)},
             "content_ids": self.content_ids,
@@ -135,7 +135,7 @@ class ModelConfig:
 
     @classmethod
     def from_dict(cls, data: Any) -> ModelConfig:
-        """From JSON data.
+        """Make a config from JSON data.
 
         Raises
         ------
@@ -173,7 +173,7 @@ class ModelConfig:
             raise RunError(f"the model config is malformed: {error}") from None
 
     def build(self, *, trained_stages: int = 4, regions: int = 512) -> Any:
-        """The network, with weights of its own: a `torch.nn.Module`.
+        """Build the network with random weights.
 
         The numbers are for training a detector: see `freqprep.models.detection.build_detector`.
         """
@@ -219,7 +219,7 @@ def _check_types(data: dict[str, Any]) -> None:
 
 
 def read_model_config(folder: Path) -> ModelConfig:
-    """The config in a run's folder.
+    """Read the config in a run's folder.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The first thing a run says: what is trained, on what, where, and for about how long."""
+"""The summary that a run prints first, and the estimate of the time that is left."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MOST_OF_ALL = 1 / 10
 
 
 def describe_start(run: RunState, plan: RunPlan) -> str:
-    """A short table for people.
+    """Describe in a short table what a run is about to do.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def _millions(number: int) -> str:
 
 
 def _inputs(run: RunState) -> str:
-    """Channels, and the size of what the network sees."""
+    """Describe channels and size of the network's input."""
     inputs, read = run.config.inputs, len(run.config.inputs.read)
     what = f"RGB from {read} channels"
     if inputs.channels:
@@ -86,7 +86,7 @@ def _images(plan: RunPlan) -> str:
 
 
 def _valid(split: Split) -> str:
-    """Usable images of a split, and those rejected at conversion."""
+    """Count the valid images of a split, and the rejected ones."""
     valid = int(split.valid.sum())
     rejected = len(split) - valid
     return f"{valid} ({rejected} rejected)" if rejected else str(valid)
@@ -107,7 +107,7 @@ def _learning_rate(recipe: Recipe, steps: int) -> str:
 
 
 def _order(run: RunState, train: Split) -> str:
-    """How images are shuffled, and how many an epoch leaves out."""
+    """Describe the shuffling, and count the images that an epoch leaves out."""
     state = run.loader.state_dict()
     how = "all images shuffled, kept in memory"
     if state["regime"] == "lanes":
@@ -142,7 +142,7 @@ def _begins(run: RunState, plan: RunPlan) -> str:
 
 
 class Forecast:
-    """The time that is left, said once, from the run's own first steps.
+    """Estimate of the time that is left, made once from the first steps.
 
     The first step is not timed: it allocates, and compiles where that was asked. Ten steps that
     take five seconds are timed, or as many as a tenth of the run has.
@@ -163,7 +163,7 @@ class Forecast:
         self._said = not run.world.is_leader
 
     def step_done(self) -> str:
-        """To be told after each step; the text is empty but for once."""
+        """Count a step; return the estimate as text once, else an empty text."""
         done = self._run.steps_done
         if self._said:
             return ""
@@ -187,7 +187,7 @@ class Forecast:
         )
 
     def _now(self) -> float:
-        """Seconds of the monotonic clock, when the device has done all that it was given."""
+        """Return seconds of the monotonic clock, once the device has finished its work."""
         if self._run.world.device.type == "cuda":
             torch.cuda.synchronize(self._run.world.device)
         return time.monotonic()

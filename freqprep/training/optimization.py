@@ -10,7 +10,7 @@ from freqprep.training.recipe import Recipe
 
 
 def make_optimizer(network: torch.nn.Module, recipe: Recipe) -> torch.optim.SGD:
-    """SGD with momentum; vectors (norms and biases) are not decayed."""
+    """Make SGD with momentum; vectors (norms and biases) have no weight decay."""
     trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
     groups = [
         {

@@ -1,4 +1,4 @@
-"""What follows from a request before any work starts."""
+"""Checks of a training request before any work starts, and what follows from it."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def _validation(store: Store, request: TrainingRequest) -> Split | None:
 
 
 def _hash(path: Path) -> str:
-    """SHA-256 of the weights that a run begins with: part of what it is."""
+    """Hash the initial weights of a run, which are part of its identity."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -115,7 +115,7 @@ def _hash(path: Path) -> str:
 
 
 def _check_folder(request: TrainingRequest) -> ModelConfig | None:
-    """The config of the run to go on with; refuses a folder that is something else's."""
+    """Read the config of the run to resume; refuse a folder of anything else."""
     folder = request.run
     if folder.resolve().is_relative_to(request.store.resolve()):
         raise UsageError(f"{folder} lies in the store", "name a --run outside of it")

@@ -1,4 +1,4 @@
-"""Answers of a run's classifier for ordinary image files, prepared as its training images were.
+"""Predictions of a run's classifier for image files, prepared as its training images were.
 
 A file becomes the codes that conversion would store, those codes the input that evaluation would
 make of them: nothing else is between a file and its answer.
@@ -25,7 +25,7 @@ __all__ = ["Prediction", "predict_classes"]
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a network answers for one file.
+    """Most probable classes of one file.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class Prediction:
     probabilities: np.ndarray
 
     def to_dict(self, config: ModelConfig) -> dict[str, Any]:
-        """As JSON data."""
+        """Return JSON data."""
         return {
             "path": os.fsdecode(self.path),
             "predictions": [
@@ -65,7 +65,7 @@ def predict_classes(
     top: int = 5,
     batch_size: int = 32,
 ) -> Iterator[Prediction | Failure]:
-    """A network's most probable classes for some files, in the order given, batch by batch.
+    """Predict the most probable classes of some files, in the order given.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ def predict_classes(
 
 
 def _most_probable(logits: torch.Tensor, top: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Classes and probabilities of each row, the most probable first, equal ones in order."""
+    """Return classes and probabilities of each row, the most probable first."""
     if not logits.isfinite().all():
         raise RunError("the network answers with numbers that are not finite", "train it again")
     probabilities, classes = logits.softmax(1).sort(dim=1, descending=True, stable=True)

@@ -1,4 +1,4 @@
-"""Ordinary image files as the codes that conversion would store."""
+"""Image files encoded as in conversion, for prediction."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = ["Failure", "find_images"]
 
 @dataclass(frozen=True)
 class Failure:
-    """A file that has no answer.
+    """A file without a prediction.
 
     Attributes
     ----------
@@ -41,7 +41,7 @@ class Failure:
     defect: ImageDefect
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON data."""
+        """Return JSON data."""
         return {
             "path": os.fsdecode(self.path),
             "reason": self.defect.reason,
@@ -66,7 +66,7 @@ class ImageCodes:
 
 
 class FileEncoder:
-    """Encodes files as a conversion into the network's own kind of store would.
+    """Encoder of image files, as in the conversion of the network's own store.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ class FileEncoder:
         self._read = [STORED_POSITION[index] for index in config.inputs.read_selection.indices]
 
     def encode(self, data: bytes) -> ImageCodes:
-        """Codes of a file's bytes.
+        """Encode the bytes of a file.
 
         Raises
         ------
@@ -93,7 +93,7 @@ class FileEncoder:
 
 
 def find_images(places: Sequence[Path]) -> list[bytes]:
-    """The files meant by some paths: a folder stands for all images in and below it, sorted.
+    """Find the files of some paths: of a folder all images in and below it, sorted.
 
     What is an image in a folder is decided as in converting; what is no folder is taken as it is.
 
@@ -118,7 +118,7 @@ def find_images(places: Sequence[Path]) -> list[bytes]:
 
 
 def bytes_of(path: bytes) -> bytes:
-    """All bytes of a file.
+    """Read a file.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What a run's detector finds in ordinary image files, prepared as its training images were.
+"""Predictions of a run's detector for image files, prepared as its training images were.
 
 As with classifiers, a file becomes the codes that conversion would store; each image is shown
 alone, as in evaluation.
@@ -33,7 +33,7 @@ _LARGEST_ID = 2**53
 
 @dataclass(frozen=True, eq=False)
 class FoundObjects:
-    """What a detector found in one file.
+    """Detections in one file.
 
     Attributes
     ----------
@@ -49,15 +49,15 @@ class FoundObjects:
     detections: Detections
 
     def at_least(self, score: float) -> FoundObjects:
-        """Those with at least this score."""
+        """Return the detections with at least this score."""
         return FoundObjects(self.path, self.data, self.detections.at_least(score))
 
     def results(self, config: ModelConfig, image_id: int) -> list[dict[str, Any]]:
-        """As COCO's results."""
+        """Return entries of a COCO result file."""
         return results_of_image(image_id, self.detections, category_ids(config))
 
     def to_dict(self, config: ModelConfig, image_id: int) -> dict[str, Any]:
-        """As JSON data: each detection is a result of COCO's, with the class's id and name."""
+        """Return JSON data: each detection is a COCO result with its class's name."""
         return {
             "path": os.fsdecode(self.path),
             "image_id": image_id,
@@ -83,7 +83,7 @@ def predict_objects(
     *,
     threshold: float = 0.5,
 ) -> Iterator[FoundObjects | Failure]:
-    """What a detector finds in some files, in the order given.
+    """Detect the objects of some files, in the order given.
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ def predict_objects(
 
 
 def image_ids(paths: Sequence[bytes]) -> list[int]:
-    """COCO's number of each file: the one it is named by, as ``000000000139.jpg`` is by 139.
+    """Return COCO's image id of each file: the number in its name, as 139 in ``000000000139.jpg``.
 
     Where a name is no number, or two are the same one, the places in the order given, from 1.
     """
@@ -142,14 +142,14 @@ def image_ids(paths: Sequence[bytes]) -> list[int]:
 
 
 def category_ids(config: ModelConfig) -> list[int]:
-    """COCO's category of each class: its id where all ids are whole numbers, else 1, 2, ..."""
+    """Return COCO's category id of each class: its own if all are integers, else 1, 2, ..."""
     whole = [name for name in config.class_ids if isinstance(name, int)]
     count = len(config.class_ids)
     return whole if len(whole) == count else list(range(1, count + 1))
 
 
 def drawn(found: FoundObjects, config: ModelConfig) -> np.ndarray:
-    """The file's picture with what was found drawn on it.
+    """Draw the detections on the file's picture.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Pictures of what was found, a file for each image."""
+"""Pictures of detections, one file for each image."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LONGEST_STEM = 240
 
 
 def picture_paths(folder: Path, files: Sequence[bytes], overwrite: bool = False) -> list[Path]:
-    """Where the picture of each file goes: its name with ``.png`` for the ending.
+    """Return the path of each file's picture: its name, ending in ``.png``.
 
     Of files with the same name the second one's is ``NAME-2.png``, and so on.
 

@@ -1,4 +1,4 @@
-"""How a network is trained: numbers alone, and the published sets of them."""
+"""Hyperparameters of a run, and the published sets of them."""
 
 from __future__ import annotations
 
@@ -95,12 +95,12 @@ class Recipe:
             _check(fits, f"{name} {value}", f"use 0 or more, below {below:g}")
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON data."""
+        """Return JSON data."""
         plain = {"policy": self.policy.to_dict(), "drops": list(self.drops)}
         return {**dataclasses.asdict(self), **plain}
 
     def learning_rate(self, step: int, steps: int) -> float:
-        """Learning rate of one step.
+        """Return the learning rate of one step.
 
         Parameters
         ----------
@@ -191,7 +191,7 @@ on RGB (``--init``). Detectors: 0.0025 for a pair of images; RGB's usual 12 epoc
 
 
 def preset_recipe(name: str, model: str, **changes: Any) -> Recipe:
-    """A preset's recipe for a model, with some numbers changed.
+    """Return a preset's recipe for a model, with some fields changed.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What a user asks of a training run, and what it is once it has been checked."""
+"""Request for a training run, and the plan that it becomes once it has been checked."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ RUN_FILES = (MODEL_FILE, CHECKPOINT, METRICS, CURVES, SCORES, SELECTION)
 
 @dataclass(frozen=True)
 class TrainingRequest:
-    """What to train, on what, and where to keep it.
+    """Request to train a network on a store.
 
     Attributes
     ----------
@@ -47,8 +47,8 @@ class TrainingRequest:
     gate : bool
         Train a gate before the network.
     patches : int
-        With RGB, a learned 8x8 convolution to so many channels in the stem's place: the control
-        experiment that tells the transform from the resolution. 0 for none.
+        With RGB, a learned 8x8 convolution to this number of channels in place of the stem: the
+        control experiment that tells the transform from the resolution. 0 for none.
     frozen_norm : bool or None
         Whether the norms of a detector's backbone keep the statistics they begin with. None: if
         it begins with weights.

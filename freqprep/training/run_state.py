@@ -1,4 +1,4 @@
-"""The state of a run: everything that changes, made, saved and restored."""
+"""State of a run: all that changes during training, made, saved and restored."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _PICTURES = 128
 
 
 class RunState:
-    """A run as it stands: new, or as its checkpoint has it.
+    """State of a run: new, or from its checkpoint.
 
     Parameters
     ----------
@@ -116,21 +116,21 @@ class RunState:
 
     @property
     def steps_done(self) -> int:
-        """Steps of the optimizer, over all epochs."""
+        """Number of optimizer steps, over all epochs."""
         return self.loader.epoch * len(self.loader) + self.loader.step
 
     @property
     def epochs_done(self) -> float:
-        """The same in epochs."""
+        """Number of epochs, with the fraction of the current one."""
         return self.loader.epoch + self.loader.step / len(self.loader)
 
     def write(self, kind: str, values: dict[str, Any]) -> None:
-        """Write a line of metrics, where it is this process's to write."""
+        """Write a line of metrics, in the leading process."""
         if self.log is not None:
             self.log.write(kind, self.steps_done, self.epochs_done, values)
 
     def save(self) -> None:
-        """Write the checkpoint, where it is this process's to write."""
+        """Write the checkpoint, in the leading process."""
         if self.log is None:
             return
         state = {
@@ -170,7 +170,7 @@ class RunState:
         }
 
     def _restore(self) -> int:
-        """Take over the checkpoint; the length of the file of metrics at that moment."""
+        """Restore the checkpoint; return the length of the metrics file at that moment."""
         folder = self.request.run
         state = read_checkpoint(folder, self.config)
         load_strict(self.network, state.get(NETWORK), folder)
@@ -201,7 +201,7 @@ class RunState:
 
 
 def _pictures(split: Split) -> torch.Tensor:
-    """Some images as RGB networks see them: float32 (n, 3, 224, 224), in 0..255."""
+    """Return some images as an RGB network's input: float32 (n, 3, 224, 224), in 0..255."""
     rows = np.flatnonzero(split.valid)[:_PICTURES]
     everything = channels("all")
     return torch.from_numpy(Views(split, rows, [everything]).rgb(everything))

@@ -1,4 +1,4 @@
-"""How many channels a gate leaves open for each weight of its term in the loss."""
+"""Runs over several weights of the gate's term in the loss."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["sweep"]
 
 
 def sweep(request: TrainingRequest, lambdas: Sequence[float]) -> list[dict[str, Any]]:
-    """Train the same gated network with several weights of the gate.
+    """Train a gated network once for each weight of the gate.
 
     The published work does not state the weight, and it depends on the task: a sweep shows what
     it buys.
