@@ -17,7 +17,7 @@ from freqprep.errors import FreqprepError, RunError, UsageError
 from freqprep.images.encoding import Encoding
 from freqprep.models.detection import DETECTORS, build_detector
 from freqprep.models.gate import ChannelGate, GatedNetwork
-from freqprep.models.networks import build
+from freqprep.models.networks import MODELS, build
 from freqprep.spectrum.quantization import step_table
 from freqprep.storage.disk import full_disk_named, write_parts
 from freqprep.storage.strict_json import refuse_constant
@@ -148,6 +148,11 @@ class ModelConfig:
         if version.split(".")[0] != FORMAT_VERSION.split(".")[0]:
             raise RunError(
                 f"the model config has format {version}, this freqprep reads {FORMAT_VERSION}",
+                "install a newer freqprep",
+            )
+        if data.get("model") not in (*MODELS, *DETECTORS):
+            raise RunError(
+                f"the model config names the network {data.get('model')!r}, which is not known here",
                 "install a newer freqprep",
             )
         data = {"frozen_norm": False, **data}

@@ -21,6 +21,12 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 
+@pytest.fixture(autouse=True)
+def no_accelerate(monkeypatch):
+    """Accelerate, if another test has used it in this process, is not at work here."""
+    monkeypatch.delitem(sys.modules, "accelerate.state", raising=False)
+
+
 @pytest.fixture
 def dataset(split):
     return Dataset(split, CHANNELS)
