@@ -152,7 +152,7 @@ class ModelConfig:
             )
         if data.get("model") not in (*MODELS, *DETECTORS):
             raise RunError(
-                f"the model config names the network {data.get('model')!r}, which is not known here",
+                f"the model config names the network {data.get('model')!r}, unknown here",
                 "install a newer freqprep",
             )
         data = {"frozen_norm": False, **data}
