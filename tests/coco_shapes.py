@@ -13,7 +13,12 @@ _COLOURS = {3: (230, 60, 40), 90: (40, 90, 240)}
 
 
 def shapes_folder(
-    root: Path, splits: Mapping[str, int], side: int = 48, corrupt: int = 0, crowds: bool = True
+    root: Path,
+    splits: Mapping[str, int],
+    side: int = 48,
+    corrupt: int = 0,
+    crowds: bool = True,
+    square: bool = False,
 ) -> Path:
     """Write ``root/{split}2017`` and its annotations; the last ``corrupt`` images cannot be read.
 
@@ -27,7 +32,8 @@ def shapes_folder(
         images, annotations = [], []
         for index in range(count):
             rng = np.random.default_rng((number, index))
-            height, width = (int(n) for n in rng.integers(side * 3 // 4, side + 1, 2))
+            drawn = (int(n) for n in rng.integers(side * 3 // 4, side + 1, 2))
+            height, width = (side, side) if square else drawn
             pixels = 60 + synthetic.pixels(1000 * number + index, height, width) // 6
             objects = 0 if crowds and index == 0 else int(rng.integers(1, 3))
             image_id = 100 * number + 3 * index + 7

@@ -5,6 +5,7 @@ import json
 import shutil
 from pathlib import Path
 
+import pytest
 import synthetic
 from coco_shapes import shapes_folder
 
@@ -35,8 +36,9 @@ def repeated(folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.long
 def test_all_objects_of_four_images(tmp_path):
-    folder = shapes_folder(tmp_path / "coco", {"val": IMAGES}, side=64, crowds=False)
+    folder = shapes_folder(tmp_path / "coco", {"val": IMAGES}, side=64, crowds=False, square=True)
     store = synthetic.make(repeated(folder), tmp_path / "s.zarr", kind="coco", size=64)
     recipe = preset_recipe("short", "maskrcnn_resnet50_fpn", epochs=1, batch_size=4, lr=0.006)
     recipe = dataclasses.replace(recipe, average=0.9, policy=DetectorPolicy(flip=0.0))
@@ -46,7 +48,7 @@ def test_all_objects_of_four_images(tmp_path):
         model="maskrcnn_resnet50_fpn",
         recipe=recipe,
         grid=16,
-        regions=16,
+        regions=8,
         device="cpu",
         threads=1,
     )
