@@ -84,17 +84,16 @@ def evaluate(
     )
     check_csv(csv)
     check_confusion(confusion)
-    targets = [csv, confusion]
+    written: list[Path] = []
     if results is not None:
         check_prefix(results)
-        targets += result_paths(results, config.model in MASK_DETECTORS)
-    check_targets(targets, overwrite)
+        written = result_paths(results, config.model in MASK_DETECTORS)
+    check_targets([csv, confusion, *written], overwrite)
     with init_distributed(device) as world:
         found = evaluate_run(run, store, split, world, batch_size=batch_size, threads=threads)
         if not world.is_leader:
             return
         _write(found, results, csv, confusion)
-    written = [] if results is None else result_paths(results, config.model in MASK_DETECTORS)
     document = {"run": str(run), "store": str(store), **found.to_dict()}
     if results is not None:
         document["results"] = [str(path) for path in written]

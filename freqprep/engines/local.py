@@ -13,14 +13,16 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from threadpoolctl import threadpool_limits
 
 from freqprep.errors import WorkerDiedError
 
-if TYPE_CHECKING:  # imported where workers are started: it takes a tenth of a second
+if TYPE_CHECKING:
     from joblib.externals.loky.process_executor import ProcessPoolExecutor
+
+    _Kept = tuple[int, int, ProcessPoolExecutor]  # id of the process that made it, jobs, pool
 
 _TASKS_A_WORKER = 2
 _SECONDS_BETWEEN_LOOKS = 1.0
@@ -34,15 +36,25 @@ Result = TypeVar("Result")
 
 _limiting = threading.Lock()
 _importing = threading.Lock()
-"""Of joblib: its modules import each other, and two threads would meet half of one."""
 
 
 def default_jobs() -> int:
     """Return the number of processor cores that this process may use."""
-    with _importing:
-        import joblib
+    return int(_joblib().cpu_count())
 
-    return int(joblib.cpu_count())
+
+def _joblib() -> Any:
+    """Import joblib with its process pool, when it is needed: it takes a tenth of a second.
+
+    One thread at a time: its modules import each other, and two threads would meet half of one.
+    """
+    with _importing:
+        import joblib.externals.loky.process_executor
+    return joblib
+
+
+def _loky() -> Any:
+    return _joblib().externals.loky.process_executor
 
 
 def run(function: Callable[[Task], Result], tasks: Iterable[Task], jobs: int) -> Iterator[Result]:
@@ -95,9 +107,6 @@ def _on_one_core(function: Callable[[Task], Result], task: Task) -> Result:
 def _in_processes(
     function: Callable[[Task], Result], tasks: Iterable[Task], jobs: int
 ) -> Iterator[Result]:
-    with _importing:
-        from joblib.externals.loky.process_executor import TerminatedWorkerError
-
     pool = _spare.take(jobs)
     call = partial(_in_folder, os.getcwd(), function)
     waiting = iter(tasks)
@@ -112,7 +121,7 @@ def _in_processes(
                 yield result
     except BaseException as error:
         _kill(pool)  # an interrupt must not wait for the tasks under way
-        if isinstance(error, TerminatedWorkerError):
+        if isinstance(error, _loky().TerminatedWorkerError):
             raise WorkerDiedError(
                 "a worker process was killed, most likely because memory ran out",
                 "run again with --resume and fewer --jobs",
@@ -147,45 +156,43 @@ class _Spare:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._kept: tuple[int, int, ProcessPoolExecutor] | None = None
+        self._kept: _Kept | None = None
 
     def take(self, jobs: int) -> ProcessPoolExecutor:
         """Return a pool of ``jobs`` workers: that kept, if it fits and is alive, or a new one."""
-        with _importing:
-            from joblib.externals.loky.process_executor import ProcessPoolExecutor
-
-        with self._lock:
-            kept, self._kept = self._kept, None
+        kept = self._exchange(None)
         if kept is not None and kept[:2] == (os.getpid(), jobs) and not kept[2]._flags.broken:
             return kept[2]
         _end(kept)
-        return ProcessPoolExecutor(
+        made: ProcessPoolExecutor = _loky().ProcessPoolExecutor(
             jobs,
             timeout=_SECONDS_IDLE,
             initializer=_init_worker,
             initargs=(os.getpid(),),
             env=_ONE_THREAD,
         )
+        return made
 
     def give_back(self, jobs: int, pool: ProcessPoolExecutor) -> None:
         """Keep idle workers instead of those kept so far."""
-        with self._lock:
-            kept, self._kept = self._kept, (os.getpid(), jobs, pool)
-        _end(kept)
+        _end(self._exchange((os.getpid(), jobs, pool)))
 
     def end(self) -> None:
         """Let the workers go before the modules that loky needs for it are torn down."""
         if self._kept is not None and self._kept[0] == os.getpid():
-            with self._lock:
-                kept, self._kept = self._kept, None
-            _end(kept)
+            _end(self._exchange(None))
+
+    def _exchange(self, new: _Kept | None) -> _Kept | None:
+        with self._lock:
+            before, self._kept = self._kept, new
+        return before
 
 
 _spare = _Spare()
 atexit.register(_spare.end)
 
 
-def _end(kept: tuple[int, int, ProcessPoolExecutor] | None) -> None:
+def _end(kept: _Kept | None) -> None:
     """Shut workers down, unless they belong to the process that this one was forked from."""
     if kept is not None and kept[0] == os.getpid():
         kept[2].shutdown(wait=False)

@@ -136,11 +136,12 @@ def _load_compiled() -> bool:
 def _define_operators() -> Any:
     """Define the missing operators; the result keeps the definitions alive."""
     import torch
+    from torch import library as torch_library
 
     from freqprep.models.roi_align import roi_align
 
-    library: Any = torch.library  # not typed
-    operators = library.Library("torchvision", "FRAGMENT")
+    fragment: Any = torch_library.Library  # its methods have no types
+    operators = fragment("torchvision", "FRAGMENT")
     suppression = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
     signatures = {
         "nms": suppression,

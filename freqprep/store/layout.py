@@ -16,7 +16,7 @@ REPLACED_PREFIX = ".replaced-"
 """Prefix of a split that was just overwritten, until it is removed."""
 
 
-RUN_MODEL = "model.json"
+MODEL_FILE = "model.json"
 """The config in a training run's folder, by which a run is told from a store."""
 
 

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from freqprep.errors import StoreError, some
-from freqprep.store.layout import PARTIAL_PREFIX, RUN_MODEL
+from freqprep.store.layout import MODEL_FILE, PARTIAL_PREFIX
 from freqprep.store.schema import FORMAT_NAME
 
 _DOCUMENT = "zarr.json"
@@ -22,7 +22,7 @@ def not_a_store(path: Path) -> StoreError:
         return StoreError(f"{path} is a link to nothing", f"check the link, or {_MAKE}")
     if not path.is_dir():
         return StoreError(f"{path} is a file, not a store", f"a store is a folder: {_MAKE}")
-    if (path / RUN_MODEL).is_file():
+    if (path / MODEL_FILE).is_file():
         return StoreError(
             f"{path} is the folder of a training run, not a store",
             "name the store; runs are for `freqprep evaluate`, `predict` and `export`",

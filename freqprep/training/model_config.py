@@ -21,13 +21,10 @@ from freqprep.models.networks import MODELS, build
 from freqprep.spectrum.quantization import step_table
 from freqprep.storage.disk import full_disk_named, write_parts
 from freqprep.storage.strict_json import refuse_constant
-from freqprep.store.layout import RUN_MODEL
+from freqprep.store.layout import MODEL_FILE
 from freqprep.store.manifest import GROUP_DOCUMENT
 
 __all__ = ["ModelConfig", "read_model_config"]
-
-MODEL_FILE = RUN_MODEL
-"""Name of the config in a run's folder."""
 
 FORMAT_NAME = "freqprep-model"
 FORMAT_VERSION = "1.1"

@@ -10,10 +10,11 @@ from typing import Any
 
 from freqprep.augment import ClassifierInput, DetectorInput
 from freqprep.errors import RunError, UsageError, did_you_mean
+from freqprep.store.layout import MODEL_FILE
 from freqprep.store.reader import Store, open_store
 from freqprep.store.split import Split
 from freqprep.training.checkpoint import CHECKPOINT
-from freqprep.training.model_config import MODEL_FILE, ModelConfig, read_model_config
+from freqprep.training.model_config import ModelConfig, read_model_config
 from freqprep.training.request import RUN_FILES, RunPlan, TrainingRequest
 from freqprep.training.tasks import TASKS
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from freqprep.store.layout import MODEL_FILE
 from freqprep.store.selections import ChannelsLike
 from freqprep.store.split import Split
 from freqprep.training.checkpoint import CHECKPOINT
 from freqprep.training.curves import CURVES
 from freqprep.training.metrics import METRICS
-from freqprep.training.model_config import MODEL_FILE, ModelConfig
+from freqprep.training.model_config import ModelConfig
 from freqprep.training.recipe import Recipe
 
 __all__ = ["TrainingRequest"]

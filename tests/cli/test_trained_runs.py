@@ -14,8 +14,9 @@ import runs
 import synthetic
 
 import freqprep
+from freqprep.store.layout import MODEL_FILE
 from freqprep.training.checkpoint import CHECKPOINT, NETWORK, write_checkpoint
-from freqprep.training.model_config import MODEL_FILE, ModelConfig, read_model_config
+from freqprep.training.model_config import ModelConfig, read_model_config
 
 
 @pytest.fixture

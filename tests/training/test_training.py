@@ -12,6 +12,7 @@ from interrupting import interrupt_after
 
 from freqprep.augment import Policy
 from freqprep.errors import RunError, UsageError
+from freqprep.store.layout import MODEL_FILE
 from freqprep.training import loop
 from freqprep.training.checkpoint import (
     AVERAGE,
@@ -24,7 +25,7 @@ from freqprep.training.distributed import World
 from freqprep.training.evaluate_run import evaluate_run
 from freqprep.training.loop import train
 from freqprep.training.metrics import METRICS, read_metrics
-from freqprep.training.model_config import MODEL_FILE, read_model_config
+from freqprep.training.model_config import read_model_config
 from freqprep.training.sweep import sweep
 
 
