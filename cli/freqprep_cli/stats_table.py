@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from itertools import zip_longest
+from pathlib import Path
 
 import numpy as np
 
+from freqprep.importance.advice import advice
 from freqprep.importance.analysis import Analysis
 from freqprep.importance.drift import Drift
 from freqprep.importance.result import StatsResult, jaccard, network_result_for
@@ -17,13 +20,14 @@ _MOST_DRIFTED = 12
 _WIDEST_SCORE = 18
 
 
-def describe(result: StatsResult) -> str:
-    """Return a result as text."""
+def describe(result: StatsResult, steps: Path | None = None) -> str:
+    """Return a result as text; ``steps`` is the steps file that was written, if one was."""
     parts = [
         _head(result),
         _ranking(result),
         _chosen(result),
         _candidates(result),
+        _allocations(result, steps),
         _stability(result),
     ]
     if result.drift is not None:
@@ -115,6 +119,23 @@ def _candidates(result: StatsResult) -> str:
             row += [f"{outcome.loss:.3f}", percent(outcome.accuracy, space=True)]
         rows.append(row + [""] * (len(heads) - len(row)))
     return "within the same count and budget, and the published:\n" + columns(heads, rows)
+
+
+def _allocations(result: StatsResult, steps: Path | None) -> str:
+    """What to convert with, and the allocations it was chosen from."""
+    choice = result.choice
+    text = paragraph(advice(choice, result.rates, steps))
+    if not choice.allocations:
+        return text
+    heads = ["channels at precision", "channels", "on disk", "visible PSNR"]
+    heads += ["loss", "top-1"] if choice.allocation_results else []
+    rows = []
+    for one, found in zip_longest(choice.allocations, choice.allocation_results):
+        name = f"{one.name}{' *' * (one is choice.allocation)}"
+        row = [name, str(len(one.selection)), size(one.bytes_per_image), _db(one.psnr)]
+        row += [f"{found.loss:.3f}", percent(found.accuracy, space=True)] if found else []
+        rows.append(row)
+    return f"{text}\n{columns(heads, rows)}"
 
 
 def _candidate(analysis: Analysis, chosen: Selection, selection: Selection) -> list[str]:

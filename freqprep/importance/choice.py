@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from freqprep.errors import UnknownChannelError, UsageError, did_you_mean
+from freqprep.importance.allocation import Allocation
 from freqprep.importance.analysis import DEFAULT_SCORE, Analysis
 from freqprep.importance.proposal import BUDGET_REMEDY, fill, parse_amount, propose
 from freqprep.importance.ranking import Ranking
@@ -93,6 +94,13 @@ class Choice:
         budget, named after it.
     network_results : tuple of NetworkResult
         Result of each candidate; empty without a network.
+    allocation : Allocation or None
+        The chosen channels with the precision chosen for them; None if channels were chosen by
+        themselves, at the steps they are stored with.
+    allocations : tuple of Allocation
+        Candidates that it was chosen from, those of the least predicted distortion first.
+    allocation_results : tuple of NetworkResult
+        Result of each of these; empty without a network.
     """
 
     by: str
@@ -101,6 +109,20 @@ class Choice:
     budget: Budget
     candidates: tuple[Selection, ...]
     network_results: tuple[NetworkResult, ...] = ()
+    allocation: Allocation | None = None
+    allocations: tuple[Allocation, ...] = ()
+    allocation_results: tuple[NetworkResult, ...] = ()
+
+    @property
+    def allocation_result(self) -> NetworkResult | None:
+        """The network's result on the chosen allocation, if there are both."""
+        pairs = zip(self.allocations, self.allocation_results, strict=False)
+        return next((result for one, result in pairs if one is self.allocation), None)
+
+    @property
+    def bytes_per_image(self) -> float | None:
+        """Predicted bytes on disk per image of the chosen allocation, if there is one."""
+        return None if self.allocation is None else self.allocation.bytes_per_image
 
 
 Judge = Callable[[Sequence[Selection]], tuple[NetworkResult, ...]]
@@ -184,6 +206,38 @@ def choose(
         score, chosen = best.name, best.selection
         ranking = analysis.rankings.get(score, ranking)
     return Choice(score, ranking, chosen, budget, candidates, network_results)
+
+
+def with_allocation(
+    choice: Choice, candidates: Sequence[Allocation], results: Sequence[NetworkResult]
+) -> Choice:
+    """Replace the chosen channels by the best of some allocations.
+
+    Parameters
+    ----------
+    choice : Choice
+    candidates : sequence of Allocation
+        Those of the least predicted distortion first.
+    results : sequence of NetworkResult
+        Result of each, or none: the lowest loss is then the best, else the least distortion.
+
+    Returns
+    -------
+    Choice
+        Unchanged if there are no candidates.
+    """
+    if not candidates:
+        return choice
+    losses = [result.loss for result in results]
+    best = candidates[losses.index(min(losses)) if losses else 0]
+    return replace(
+        choice,
+        by=best.name,
+        selection=best.selection,
+        allocation=best,
+        allocations=tuple(candidates),
+        allocation_results=tuple(results),
+    )
 
 
 def candidate_selections(analysis: Analysis, top: int, limit: float) -> tuple[Selection, ...]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from freqprep.errors import UsageError, some
-from freqprep.importance.network_view import Views
+from freqprep.importance.network_view import Viewed, Views
 from freqprep.progress import Progress
 from freqprep.sources.imagenet_labels import class_names
 from freqprep.spectrum import BLOCK, FREQUENCIES
@@ -120,14 +120,14 @@ class Outcomes:
 
     Attributes
     ----------
-    selections : tuple of Selection
+    selections : tuple of Selection or Allocation
     cross_entropy : ndarray of float64, shape (selections, images)
         Cross-entropy of each image, nats.
     correct : ndarray of bool, shape (selections, images)
         Whether the label has the highest logit.
     """
 
-    selections: tuple[Selection, ...]
+    selections: tuple[Viewed, ...]
     cross_entropy: np.ndarray
     correct: np.ndarray
 
@@ -190,9 +190,9 @@ class ForwardSelection:
 
 
 def evaluate_selections(
-    split: Split, network: Network, sample: NetworkSample, selections: Sequence[Selection]
+    split: Split, network: Network, sample: NetworkSample, selections: Sequence[Viewed]
 ) -> Outcomes:
-    """Evaluate a network on a sample with each selection, in one pass over the images.
+    """Evaluate a network on a sample with each selection or allocation, in one pass.
 
     Memory stays below 1 GB besides the network's own.
     """
@@ -323,7 +323,7 @@ def _evaluate(
     split: Split,
     network: Network,
     sample: NetworkSample,
-    selections: Sequence[Selection],
+    selections: Sequence[Viewed],
     done: Callable[[int], None],
 ) -> Outcomes:
     import torch

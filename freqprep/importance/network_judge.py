@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from freqprep.importance.allocation import Allocation
 from freqprep.importance.analysis import DEFAULT_SCORE, Analysis
 from freqprep.importance.choice import Budget, NetworkResult
 from freqprep.importance.network_evaluation import (
@@ -70,6 +71,16 @@ class NetworkJudge:
             NetworkResult(selection.name, selection, float(loss), float(accuracy))
             for selection, loss, accuracy in zip(
                 selections, outcomes.loss, outcomes.accuracy, strict=True
+            )
+        )
+
+    def evaluate_allocations(self, allocations: Sequence[Allocation]) -> tuple[NetworkResult, ...]:
+        """Evaluate the network on each allocation."""
+        outcomes = evaluate_selections(self.split, self.network, self.sample, allocations)
+        return tuple(
+            NetworkResult(allocation.name, allocation.selection, float(loss), float(accuracy))
+            for allocation, loss, accuracy in zip(
+                allocations, outcomes.loss, outcomes.accuracy, strict=True
             )
         )
 

@@ -7,12 +7,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from freqprep.errors import UsageError, did_you_mean
+from freqprep.importance.allocation import candidate_allocations
 from freqprep.importance.analysis import DEFAULT_SCORE, Analysis, analyse
-from freqprep.importance.choice import BEST, Choice, choose, parse_budget
+from freqprep.importance.choice import (
+    BEST,
+    Budget,
+    Choice,
+    choose,
+    parse_budget,
+    with_allocation,
+)
 from freqprep.importance.drift import Drift, compute_drift
 from freqprep.importance.network_judge import FORWARD, NETWORK_SCORES, REMOVAL, NetworkJudge
 from freqprep.importance.proposal import check_count
 from freqprep.importance.ranking import BYTES, SCORES, Ranking
+from freqprep.importance.rate_distortion import Rates, measure_rates
 from freqprep.importance.result import StatsResult, landmark_selections
 from freqprep.importance.score_file import read_scores
 from freqprep.store.manifest import MANIFEST
@@ -37,6 +46,8 @@ class StatsRequest:
         Number of images to evaluate the network on.
     scores : Path or None
         JSON file of an additional score; see `score_file`.
+    fitted : bool
+        Whether steps fitted to the data may be proposed: they need a file to be written to.
     """
 
     top: int
@@ -45,12 +56,16 @@ class StatsRequest:
     network: Path | None = None
     sample: int = 200
     scores: Path | None = None
+    fitted: bool = False
 
 
 def compute_stats(
     split: Split, request: StatsRequest, other: Split | None = None, jobs: int | None = None
 ) -> StatsResult:
     """Compute channel statistics of a split, and choose channels by them.
+
+    With a budget and `choice.BEST`, channels and precision are chosen together: the allocation of
+    the least predicted distortion or, with a network, of the lowest loss.
 
     Invalid requests are refused before the pass over the split, which may take long.
 
@@ -96,7 +111,11 @@ def compute_stats(
     choice = choose(
         analysis, request.top, request.by, budget, None if judge is None else judge.evaluate
     )
-    result = StatsResult(analysis, choice, drift=_drift(choice, analysis, compared_with, request))
+    rates = measure_rates(split, analysis.channel_bytes, jobs)
+    if request.budget is not None and request.by == BEST:
+        choice = _allocated(choice, rates, budget, request, judge)
+    drift = _drift(choice, analysis, compared_with, request)
+    result = StatsResult(analysis, choice, rates, drift=drift)
     if judge is None:
         return result
     return dataclasses.replace(
@@ -105,6 +124,18 @@ def compute_stats(
         network=judge.name,
         sample=len(judge.sample),
     )
+
+
+def _allocated(
+    choice: Choice,
+    rates: Rates,
+    budget: Budget,
+    request: StatsRequest,
+    judge: NetworkJudge | None,
+) -> Choice:
+    candidates = candidate_allocations(rates, budget.limit, request.top, request.fitted)
+    results = judge.evaluate_allocations(candidates) if judge and candidates else ()
+    return with_allocation(choice, candidates, results)
 
 
 def other_split(store: Store, split: Split, other: str) -> Split:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,9 @@ import numpy as np
 from freqprep.importance.analysis import Analysis
 from freqprep.importance.choice import Choice, NetworkResult
 from freqprep.importance.drift import Drift
+from freqprep.importance.rate_distortion import Rates
 from freqprep.spectrum.channels import NAMES, PUBLISHED, Selection, published
+from freqprep.spectrum.quantization import PRECISIONS, Precision
 
 LANDMARKS = (6, 12, 24, 32, 48, 64, 192)
 """Numbers of top channels that a network is evaluated on."""
@@ -26,6 +29,8 @@ class StatsResult:
     ----------
     analysis : Analysis
     choice : Choice
+    rates : Rates
+        Bytes and distortion of each channel by step.
     landmarks : tuple of NetworkResult
         Results of `landmark_selections`; empty without a network.
     network : str
@@ -37,6 +42,7 @@ class StatsResult:
 
     analysis: Analysis
     choice: Choice
+    rates: Rates
     landmarks: tuple[NetworkResult, ...] = ()
     network: str = ""
     sample: int = 0
@@ -70,6 +76,7 @@ def to_document(result: StatsResult) -> dict[str, Any]:
         "budget_bytes_per_image": None if math.isinf(limit) else limit,
         "selection": list(choice.selection.names),
         **_size_and_psnr(analysis, choice.selection),
+        **_precision(result),
         "candidates": [
             {"name": candidate.name, "selection": list(candidate.names)}
             | _size_and_psnr(analysis, candidate)
@@ -95,10 +102,39 @@ def to_document(result: StatsResult) -> dict[str, Any]:
     }
 
 
+def chosen_precision(result: StatsResult) -> Precision:
+    """Return the precision that the chosen channels are proposed with."""
+    allocation = result.choice.allocation
+    return result.rates.precision if allocation is None else allocation.precision
+
+
+def _precision(result: StatsResult) -> dict[str, Any]:
+    """Return the precision and, of a joint choice, what it predicts and what it was chosen of."""
+    precision, choice = chosen_precision(result), result.choice
+    document: dict[str, Any] = {
+        "precision": precision.name,
+        "steps": None if precision.name in PRECISIONS else precision.to_dict()["steps"],
+        "allocations": [
+            {
+                "name": one.name,
+                "precision": one.precision.name,
+                "selection": list(one.selection.names),
+                "bytes_per_image": one.bytes_per_image,
+                "psnr_visible": one.psnr,
+            }
+            | ({} if result is None else {"loss": result.loss, "accuracy": result.accuracy})
+            for one, result in zip_longest(choice.allocations, choice.allocation_results)
+        ],
+    }
+    if choice.bytes_per_image is not None:
+        document["bytes_per_image"] = choice.bytes_per_image
+    return document
+
+
 def made_from(result: StatsResult) -> dict[str, Any]:
     """Return the origin of the chosen selection, to be saved with it."""
     analysis, choice = result.analysis, result.choice
-    described = _size_and_psnr(analysis, choice.selection)
+    described = _size_and_psnr(analysis, choice.selection) | _precision(result)
     return {
         "split": analysis.split,
         "content_id": analysis.content_id,
@@ -107,6 +143,7 @@ def made_from(result: StatsResult) -> dict[str, Any]:
         "budget": choice.budget.name or None,
         "bytes_per_image": described["bytes_per_image"],
         "psnr_rgb": described["psnr_rgb"],
+        "precision": described["precision"],
         "network": result.network or None,
         "network_images": result.sample,
     }

@@ -9,9 +9,10 @@ from functools import cached_property
 import numpy as np
 
 from freqprep.importance.analysis import Analysis
-from freqprep.importance.choice import Budget, NetworkResult
+from freqprep.importance.choice import Budget, Choice, NetworkResult
 from freqprep.importance.drift import Drift
 from freqprep.importance.ranking import Ranking
+from freqprep.importance.rate_distortion import Rates
 from freqprep.importance.result import StatsResult, network_result_for
 from freqprep.spectrum.channels import CHANNELS, PUBLISHED, Selection, published
 
@@ -33,6 +34,8 @@ class ReportData:
     selection : Selection
         The chosen channels.
     budget : Budget
+    rates : Rates
+    choice : Choice
     network_results : tuple of NetworkResult
     network : str
     sample : int
@@ -44,6 +47,8 @@ class ReportData:
     ranking: Ranking
     selection: Selection
     budget: Budget
+    rates: Rates
+    choice: Choice
     network_results: tuple[NetworkResult, ...]
     network: str
     sample: int
@@ -59,6 +64,8 @@ class ReportData:
             choice.ranking,
             choice.selection,
             choice.budget,
+            result.rates,
+            choice,
             result.landmarks,
             result.network,
             result.sample,

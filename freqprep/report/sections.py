@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 
+from freqprep.importance.advice import advice
 from freqprep.report.figures import (
     ReportFigure,
+    allocation_figure,
     correlation_figure,
     curve_figures,
     drift_figure,
@@ -139,6 +141,23 @@ def curves(report: ReportData) -> str:
         " the ranking; higher PSNR and accuracy are better, and fewer bytes and nats.",
         f'<div class="cards two">{cards}</div>',
         intro_is_html=True,
+    )
+
+
+def allocation(report: ReportData) -> str:
+    """Write the figure of bytes against distortion, and what to convert with."""
+    figure = allocation_figure(report)
+    return _section(
+        "allocation",
+        "Bytes against distortion",
+        "What the bytes buy, by the steps that coefficients are rounded to: the line of each"
+        " precision takes the channels that leave the least distortion within so many bytes. The"
+        " distortion is by rounding and by channels left out, in red, green and blue at the size"
+        " that networks see (a short side of 256 pixels), predicted from codes of"
+        f" {plural(report.rates.images, 'image')} rounded to coarser steps. The circles are the"
+        " published selections as this store has them.",
+        f'<p class="verdict">{escape_html(advice(report.choice, report.rates))}</p>'
+        f'<div class="cards">{_card(figure)}</div>',
     )
 
 

@@ -193,6 +193,35 @@ def round_codes(scaled: np.ndarray, dtype: np.dtype) -> tuple[np.ndarray, int]:
     return np.clip(codes, low, high, out=codes), saturated
 
 
+def requantize(codes: np.ndarray, ratio: int, random: np.random.Generator) -> np.ndarray:
+    """Round codes to a coarser step.
+
+    Coefficients were rounded once already, so a code half-way between two coarser ones does not
+    say which is nearer to its coefficient: chance decides. Numbers of codes, and so bytes, are
+    then those of coefficients rounded once, up to the spread of chance.
+
+    Parameters
+    ----------
+    codes : ndarray of int8, int16 or int32
+    ratio : int
+        The coarser step over the step of the codes: a power of two.
+    random : Generator
+
+    Returns
+    -------
+    ndarray
+        Same shape and dtype as ``codes``.
+    """
+    if ratio == 1:
+        return codes
+    half = ratio // 2
+    # Rounding down after adding half a step rounds half-way codes up, and with one less down.
+    up = random.integers(0, 2, codes.shape, np.int16)
+    shifted = codes.astype(np.int32) + half - 1 + up
+    coarse: np.ndarray = (shifted // ratio).astype(codes.dtype)
+    return coarse
+
+
 def dequantize(codes: np.ndarray, steps: np.ndarray) -> np.ndarray:
     """Compute coefficients from codes.
 

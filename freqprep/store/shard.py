@@ -34,6 +34,12 @@ def _checksum(data: bytes | np.ndarray) -> bytes:
     return int(google_crc32c.value(data)).to_bytes(_CHECKSUM_BYTES, "little")
 
 
+def encode_chunk(codes: np.ndarray, level: int) -> bytes:
+    """Encode a chunk: the codes of one channel, int8 or int16 of shape (images, rows, columns)."""
+    frame: bytes = zstd.compress(np.ascontiguousarray(codes), level)
+    return frame + _checksum(frame)
+
+
 def encode(codes: Iterable[np.ndarray], level: int) -> Iterator[bytes]:
     """Encode a shard, part by part.
 
@@ -52,8 +58,7 @@ def encode(codes: Iterable[np.ndarray], level: int) -> Iterator[bytes]:
     entries = []
     position = 0
     for channel in codes:
-        frame = zstd.compress(np.ascontiguousarray(channel), level)
-        chunk = frame + _checksum(frame)
+        chunk = encode_chunk(channel, level)
         entries.append((position, len(chunk)))
         position += len(chunk)
         yield chunk
