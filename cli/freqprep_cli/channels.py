@@ -183,7 +183,9 @@ def _one(cost: SelectionCost) -> str:
     lines = [
         f"{shortened(cost.selection.name, 60)}: {plural(len(cost.selection), 'channel')}",
         f"  Y + Cb + Cr  {_components(cost)}",
-        f"  ranges       {cost.ranges} of a shard" if cost.stored else "  not stored in every split",
+        f"  ranges       {cost.ranges} of a shard"
+        if cost.stored
+        else "  not stored in every split",
     ]
     if cost.bytes_per_image is not None:
         lines.append(

@@ -290,8 +290,8 @@ class Split:
         xarray.Dataset
             ``coefficients``, float32 of (image, channel, row, column), as of `read`, NaN for
             rejected images. Channels stored, in raster order by name, with ``component``, ``v``,
-            ``h`` and ``step``; images with ``key``, ``label``, ``class_name`` (empty if there is none),
-            ``valid`` and ``size``.
+            ``h`` and ``step``; images with ``key``, ``label``, ``class_name`` (empty without a
+            class), ``valid`` and ``size``.
 
         Raises
         ------
