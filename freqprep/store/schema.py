@@ -44,8 +44,8 @@ LEVELS = range(1, 23)
 """Levels of zstd: more is smaller, and slower to write."""
 
 _MOST_SHOWN = 200
-
-_VERSIONED_LIBRARIES = ("numcodecs", "pillow", "simplejpeg", "zarr")
+_CONVERTING = ("numcodecs", "pillow", "simplejpeg", "zarr")
+_PACKING = ("numcodecs", "zarr")
 
 _TRANSFORM = {
     "color": "JFIF YCbCr, full range",
@@ -250,10 +250,29 @@ def check_format(data: dict[str, Any]) -> None:
         )
 
 
+def check_level(level: int) -> None:
+    """Refuse a level that zstd does not have.
+
+    Raises
+    ------
+    UsageError
+    """
+    if level not in LEVELS:
+        raise UsageError(f"--level must be from {LEVELS[0]} to {LEVELS[-1]}, got {level}")
+
+
 def library_versions() -> dict[str, str]:
-    """Return the versions of freqprep and of the libraries that decide the stored bytes."""
-    names = ("freqprep", *_VERSIONED_LIBRARIES)
-    return {name: importlib.metadata.version(name) for name in names}
+    """Return the versions of freqprep and of the libraries that decide a conversion's bytes."""
+    return _versions(_CONVERTING)
+
+
+def packing_versions() -> dict[str, str]:
+    """Return the versions of freqprep and of the libraries that decide what packing changes."""
+    return _versions(_PACKING)
+
+
+def _versions(libraries: tuple[str, ...]) -> dict[str, str]:
+    return {name: importlib.metadata.version(name) for name in ("freqprep", *libraries)}
 
 
 @dataclass(frozen=True)
