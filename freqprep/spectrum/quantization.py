@@ -10,6 +10,7 @@ everywhere and cannot saturate.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -28,6 +29,8 @@ SMALLEST_STEP, LARGEST_STEP = 2.0**-4, 2.0**10
 """Bounds of a step. An 8x8 DCT of pixels in -128..127 is at most 1,024 in magnitude."""
 
 LARGEST_COEFFICIENT = 2**10
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 
 _HISTOGRAM_BOUND = 2 * LARGEST_COEFFICIENT
 
@@ -51,6 +54,11 @@ class Precision:
     steps: tuple[float, ...]
 
     def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
+            raise UsageError(
+                f"{self.name!r:.80} cannot be the name of a precision",
+                'use a letter and then at most 63 letters, digits, "_", "." and "-"',
+            )
         if self.codes not in CODE_TYPES:
             raise UsageError(
                 f"codes of type {self.codes!r} do not exist", f"use {' or '.join(CODE_TYPES)}"
@@ -82,8 +90,10 @@ class Precision:
 
     @property
     def largest_code(self) -> int:
-        """Bound of the absolute codes: a power of two, 128 for int8, 2048 for int16 at step 1."""
+        """Bound of the absolute codes: 128 for int8, a power of two, 2048 for int16 at step 1."""
         of_dtype = -int(np.iinfo(self.dtype).min)
+        if self.codes == "int8":
+            return of_dtype
         return min(of_dtype, int(_HISTOGRAM_BOUND / min(self.steps)))
 
     def to_dict(self) -> dict[str, Any]:
@@ -110,8 +120,6 @@ class Precision:
         name = data["precision"]
         if "steps" not in data and name in CODE_TYPES:
             return PRECISIONS[name]
-        if not isinstance(name, str):
-            raise UsageError(f"a precision is named {name!r}", "its name is a text")
         found = cls(name, data.get("codes", ""), _flat(data.get("steps")))
         if name in CODE_TYPES and found != PRECISIONS[name]:
             raise UsageError(f"these are not the steps of {name}", "give them another name")
