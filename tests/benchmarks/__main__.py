@@ -33,6 +33,7 @@ from tests.benchmarks import (
     throughput,
 )
 from tests.benchmarks.equal_terms import running
+from tests.benchmarks.precisions import running as precisions
 
 DATA = Path(__file__).resolve().parents[2].parent / "shared/data"
 BENCHMARKS = {
@@ -43,6 +44,7 @@ BENCHMARKS = {
     "mixing": mixing.run,
     "layouts": layouts.run,
     "packing": packing.run,
+    "precisions": precisions.run,
     "memory": memory.run,
     "scale": scale.run,
     "selections": selections.run,
