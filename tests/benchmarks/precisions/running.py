@@ -7,7 +7,6 @@ that is there already is not measured again.
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,8 +25,7 @@ def run(data: Path, folder: Path) -> dict[str, object]:
         kept = folder / f"{name}.json"
         if not kept.exists():
             working = folder / name
-            shutil.rmtree(working, ignore_errors=True)  # of a run that was interrupted
-            working.mkdir()
+            working.mkdir(exist_ok=True)
             kept.write_text(json.dumps(measure(data, working), indent=1) + "\n")
         figures[name] = json.loads(kept.read_text())
     return figures

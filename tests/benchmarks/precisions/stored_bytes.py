@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -24,22 +25,22 @@ from tests.benchmarks.precisions.tables import OFFERED
 from tests.benchmarks.table import show
 
 _READ = ("square-24", "paper-48", "paper-64")
-_PACKED = (("compact", "all"), ("coarse", "paper-48"))
 _LEVEL = 17
 
 
 @dataclass(frozen=True)
 class Source:
-    """A data set, and how it is converted."""
+    """A data set, how it is converted, and which channels of which stores are packed."""
 
     kind: str
     folder: str
     options: dict[str, object] = field(default_factory=dict)
+    packed: tuple[tuple[str, str], ...] = (("compact", "all"),)
 
 
 SOURCES = {
-    "ImageNet": Source("imagenet", "imagenet"),
-    "ImageNet within 512": Source("imagenet", "imagenet-within-512"),
+    "ImageNet": Source("imagenet", "imagenet", packed=(("compact", "all"), ("coarse", "paper-48"))),
+    "ImageNet within 512": Source("imagenet", "imagenet-within-512", packed=()),
     "imagenette val": Source("imagenet", "imagenette", {"size": 224, "split": "val"}),
     "flowers17": Source("imagefolder", "flowers17"),
     "COCO": Source("coco", "coco"),
@@ -55,24 +56,21 @@ def measure(data: Path, folder: Path) -> list[Sequence[object]]:
     rows: list[Sequence[object]] = []
     for name, source in SOURCES.items():
         path = small if source.folder == small.name else data / source.folder
+        options: dict[str, Any] = dict(source.options)
         for precision in OFFERED:
             store = folder / f"{source.folder}-{precision}.zarr"
             table = PRECISIONS[precision]
-            convert(Request(source.kind, path, store, precision=table, **source.options))
+            convert(Request(source.kind, path, store, precision=table, resume=True, **options))
             rows.append((name, precision, "all", 1, *_row(store)))
-            for packed, kept in _PACKED:
-                if packed == precision and path != small:
-                    target = folder / f"{source.folder}-{packed}-{kept}-{_LEVEL}.zarr"
-                    pack(PackRequest(store, target, level=_LEVEL, channels=_kept(kept)))
-                    rows.append((name, packed, kept, _LEVEL, *_row(target)))
+            for kept in (kept for packed, kept in source.packed if packed == precision):
+                target = folder / f"{source.folder}-{precision}-{kept}-{_LEVEL}.zarr"
+                selection = None if kept == "all" else kept
+                pack(PackRequest(store, target, _LEVEL, selection, resume=True))
+                rows.append((name, precision, kept, _LEVEL, *_row(target)))
     heads = ("images", "precision", "stored", "zstd level", "number", "x source")
     reads = tuple(f"{name} read" for name in _READ)
     show((*heads, *reads, "luma pooled dB", "worst dB", "clipped", "share"), rows)
     return rows
-
-
-def _kept(name: str) -> str | None:
-    return None if name == "all" else name
 
 
 def _row(store: Path) -> tuple[object, ...]:
