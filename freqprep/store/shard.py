@@ -35,6 +35,12 @@ def _checksum(data: bytes | np.ndarray) -> bytes:
     return int(google_crc32c.value(data)).to_bytes(_CHECKSUM_BYTES, "little")
 
 
+def encode_chunk(codes: np.ndarray, level: int) -> bytes:
+    """Encode a chunk: the codes of one channel, int8 or int16 of shape (images, rows, columns)."""
+    frame: bytes = zstd.compress(np.ascontiguousarray(codes), level)
+    return frame + _checksum(frame)
+
+
 def encode(codes: Iterable[np.ndarray], level: int) -> Iterator[bytes]:
     """Encode a shard, part by part.
 
@@ -50,8 +56,7 @@ def encode(codes: Iterable[np.ndarray], level: int) -> Iterator[bytes]:
     iterator of bytes
         Parts of the file, in order.
     """
-    frames = (zstd.compress(np.ascontiguousarray(channel), level) for channel in codes)
-    return join(frame + _checksum(frame) for frame in frames)
+    return join(encode_chunk(channel, level) for channel in codes)
 
 
 def join(chunks: Iterable[bytes]) -> Iterator[bytes]:
