@@ -120,7 +120,7 @@ def test_evaluation_of_channels_that_are_not_stored_is_refused(coarse_store, few
 
 
 def other_table(name: str, index: int, step: float) -> Precision:
-    steps = list(subset.COARSE.steps)
+    steps = list(subset.MIXED.steps)
     steps[index] = step
     return Precision(name, "int8", tuple(steps))
 
@@ -130,8 +130,8 @@ def test_a_note_tells_two_tables_apart(coarse_store, store):
     config = runs.make_config(split)
     assert encoding_note(config, split) == []
     (plain,) = encoding_note(config, open_store(store)["val"])
-    assert "coarse (int8, steps 8 to 64)" in plain and "fit 32, int8, orientation" in plain
-    again = other_table("coarse", 65, 32)
+    assert "mixed (int8, steps 8 to 64)" in plain and "fit 32, int8, orientation" in plain
+    again = other_table("mixed", 65, 32)
     encoding = dataclasses.replace(config.encoding, precision=again)
     (note,) = encoding_note(dataclasses.replace(config, encoding=encoding), split)
     assert note.endswith("with other steps of 1 channel, such as cb_0_1: 16 instead of 32")
