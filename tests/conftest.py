@@ -67,6 +67,13 @@ def coarse_store(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 @pytest.fixture(scope="session")
+def fine_store(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Store of `source` as int16 at steps below and above 1, which differ by component."""
+    folder = tmp_path_factory.mktemp("store")
+    return synthetic.make(source, folder / "fine.zarr", precision=subset.FINE)
+
+
+@pytest.fixture(scope="session")
 def subset_store(coarse_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The 48 published channels and one more of `coarse_store`. Read only."""
     folder = tmp_path_factory.mktemp("store")

@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 
 from freqprep.pack import PackRequest, pack
-from freqprep.spectrum.channels import CHANNELS
 from freqprep.spectrum.quantization import Precision
 
 
@@ -20,7 +19,8 @@ def by_component(name: str, luma: float, cb: float, cr: float, codes: str = "int
 COARSE = by_component("coarse", 8, 16, 32)
 """int8 codes, steps from 8 to 64, other ones in Y, Cb and Cr."""
 
-FINE = Precision("half", "int16", (0.5,) * CHANNELS)
+FINE = by_component("fine", 0.5, 1, 2, codes="int16")
+"""int16 codes, steps from 0.5 to 4."""
 
 
 def keep(store: Path, target: Path, channels: Iterable[int], level: int = 1) -> Path:

@@ -12,7 +12,7 @@ from freqprep.importance.advice import advice
 from freqprep.importance.analysis import Analysis
 from freqprep.importance.drift import Drift
 from freqprep.importance.result import StatsResult, jaccard, network_result_for
-from freqprep.spectrum.channels import NAMES, PUBLISHED, Selection, published
+from freqprep.spectrum.channels import CHANNELS, NAMES, Selection
 from freqprep.text.quantities import percent, plural, size
 from freqprep.text.terminal import columns, paragraph, shortened
 
@@ -86,11 +86,11 @@ def _digits(value: float, digits: int) -> str:
 def _chosen(result: StatsResult) -> str:
     analysis, choice = result.analysis, result.choice
     indices = choice.selection.indices
-    every = analysis.channel_bytes.sum()
+    every, stored = analysis.channel_bytes.sum(), len(analysis.stored)
     cost = analysis.bytes_of(indices) if choice.bytes_per_image is None else choice.bytes_per_image
-    stored = ""
+    as_stored = ""
     if choice.allocation is not None:
-        stored = f" with its steps, {size(analysis.bytes_of(indices))} as stored"
+        as_stored = f" with its steps, {size(analysis.bytes_of(indices))} as stored"
     outcome = choice.allocation_result or network_result_for(result.landmarks, indices)
     network = ""
     if outcome is not None:
@@ -99,8 +99,9 @@ def _chosen(result: StatsResult) -> str:
     return (
         paragraph(
             f"chosen by {choice.by}: {plural(len(indices), 'channel')}, "
-            f"{size(cost)} an image{stored} ({percent(cost / every, 0, space=True)} of all 192), "
-            f"PSNR {_db(analysis.psnr(indices))} in RGB against all 192{network}"
+            f"{size(cost)} an image{as_stored} "
+            f"({percent(cost / every, 0, space=True)} of all {stored}), "
+            f"PSNR {_db(analysis.psnr(indices))} in RGB against all {stored}{network}"
         )
         + f"\n{','.join(choice.selection.names)}"
     )
@@ -110,7 +111,7 @@ def _candidates(result: StatsResult) -> str:
     """Table of the candidates and the published lists."""
     choice = result.choice
     listed = {frozenset(candidate.indices) for candidate in choice.candidates}
-    others = [published(name) for name in PUBLISHED]
+    others = result.analysis.published
     unlisted = [other for other in others if frozenset(other.indices) not in listed]
     network_results = (*result.landmarks, *choice.network_results)
     heads = ["selection", "channels", "on disk", "PSNR", "overlap"]
@@ -173,7 +174,8 @@ def _drift(result: StatsResult, drift: Drift) -> str:
     errors = drift.standard_errors
     strength = np.abs(drift.level if errors is None else errors)
     rows = []
-    for index in np.argsort(-strength, kind="stable")[:_MOST_DRIFTED].tolist():
+    strongest = sorted(drift.channels, key=lambda index: -strength[index])
+    for index in strongest[:_MOST_DRIFTED]:
         rows.append(
             (
                 NAMES[index],
@@ -184,12 +186,17 @@ def _drift(result: StatsResult, drift: Drift) -> str:
                 f"{drift.rank_change[index]:+d}",
             )
         )
+    notes = []
+    if len(drift.channels) < max(len(result.analysis.stored), CHANNELS):
+        notes.append(f"compared: the {plural(len(drift.channels), 'channel')} that both store")
+    if drift.divergence is None:
+        notes.append("no divergence: the quantization steps differ")
     heads = ("channel", "energy", "standard errors", "mean shift", "divergence", "rank")
     head = paragraph(
         f"against {drift.other}, both ranked by {drift.by}: Spearman {drift.spearman:.3f}, "
         f"{percent(drift.overlap, 0, space=True)} of the top shared; the channels that differ most:"
     )
-    return f"{head}\n{columns(heads, rows)}"
+    return "\n".join([head, columns(heads, rows), *map(paragraph, notes)])
 
 
 def _db(value: float) -> str:

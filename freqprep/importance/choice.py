@@ -154,7 +154,9 @@ def parse_budget(split: Split, top: int, by: str, budget: str | None) -> ParsedB
         The budget is neither an amount nor a selection.
     """
     if budget is None:
-        same = [name for name in PUBLISHED if len(published(name)) == top]
+        stored = set(split.attributes.channels)
+        lists = (one for one in map(published, PUBLISHED) if set(one.indices) <= stored)
+        same = [one.name for one in lists if len(one) == top]
         if by != BEST or not same:
             return ParsedBudget("", math.inf)
         budget = same[0]
@@ -165,9 +167,10 @@ def parse_budget(split: Split, top: int, by: str, budget: str | None) -> ParsedB
         raise UsageError(f"a budget of {budget!r} has no unit", BUDGET_REMEDY)
     try:
         return ParsedBudget(budget, select(budget, split))
-    except UnknownChannelError:
+    except UnknownChannelError as error:
         remedy = did_you_mean(budget, (*PUBLISHED, *saved_selections(split.path.parent)))
-        raise UsageError(f"{budget!r} is no budget", remedy + BUDGET_REMEDY) from None
+        what = f"{budget!r} is no budget: {error.message}"
+        raise UsageError(what, remedy + BUDGET_REMEDY) from None
 
 
 def choose(
@@ -179,7 +182,7 @@ def choose(
     ----------
     analysis : Analysis
     top : int
-        Number of channels to choose, at most; 1..192.
+        Number of channels to choose, at most; from 1 to the number stored.
     by : str
         Name of a score, or `BEST`: with a judge the candidate of the lowest loss, else
         `analysis.DEFAULT_SCORE`.
@@ -244,7 +247,7 @@ def candidate_selections(analysis: Analysis, top: int, limit: float) -> tuple[Se
     """Return the selection of each score, each rule and each published list within limits.
 
     Selections of the same channels appear once, under their first name. Lists and rules above the
-    limits are left out.
+    limits, or with channels that are not stored, are left out.
 
     Parameters
     ----------
@@ -258,15 +261,17 @@ def candidate_selections(analysis: Analysis, top: int, limit: float) -> tuple[Se
     -------
     tuple of Selection
     """
-    cost = analysis.channel_bytes
+    cost, stored = analysis.channel_bytes, set(analysis.stored)
     filled = {
         name: fill(ranking.order, top, cost, limit) for name, ranking in analysis.rankings.items()
     }
     proposals = [Selection(tuple(taken), name) for name, taken in filled.items() if taken]
     given = [
         selection
-        for selection in (*map(published, PUBLISHED), *rules(top))
-        if len(selection) <= top and analysis.bytes_of(selection.indices) <= limit
+        for selection in (*analysis.published, *rules(top))
+        if len(selection) <= top
+        and stored.issuperset(selection.indices)
+        and analysis.bytes_of(selection.indices) <= limit
     ]
     unique: dict[frozenset[int], Selection] = {}
     for selection in (*proposals, *given):

@@ -113,7 +113,7 @@ class NetworkJudge:
         Ranking
         """
         # On grey images a network's loss is not informative: start with the mean colours.
-        fits = analysis.bytes_of(_MEANS) <= budget.limit
+        fits = analysis.bytes_of(_MEANS) <= budget.limit and {*_MEANS} <= {*analysis.stored}
         start = _MEANS if top > len(_MEANS) and fits else ()
         found = forward_selection(
             self.split,

@@ -92,7 +92,7 @@ def compute_stats(
         A network is given, and torch is not installed.
     """
     given = None if request.scores is None else read_scores(request.scores)
-    _check(request, given)
+    _check(request, given, len(split.attributes.channels))
     parsed_budget = parse_budget(split, request.top, request.by, request.budget)
     judge = None
     if request.network is not None:
@@ -173,8 +173,8 @@ def other_split(store: Store, split: Split, other: str) -> Split:
     return there.only(split.attributes.split if split.attributes.split in there else None)
 
 
-def _check(request: StatsRequest, given: Ranking | None) -> None:
-    check_count(request.top)
+def _check(request: StatsRequest, given: Ranking | None, stored: int) -> None:
+    check_count(request.top, stored)
     ours = (*SCORES, BYTES)
     known = (*ours, *NETWORK_SCORES, BEST)
     if given is not None and given.name in known:
@@ -190,9 +190,15 @@ def _check(request: StatsRequest, given: Ranking | None) -> None:
 
 
 def _with_rankings(analysis: Analysis, *more: Ranking) -> Analysis:
-    """Return the analysis with more rankings."""
-    rankings = {**analysis.rankings, **{ranking.name: ranking for ranking in more}}
-    return dataclasses.replace(analysis, rankings=rankings)
+    """Return the analysis with more rankings, of the channels stored."""
+    stored = set(analysis.stored)
+    rankings = {
+        ranking.name: dataclasses.replace(
+            ranking, order=tuple(index for index in ranking.order if index in stored)
+        )
+        for ranking in more
+    }
+    return dataclasses.replace(analysis, rankings=analysis.rankings | rankings)
 
 
 def _drift(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
@@ -50,11 +50,17 @@ class StatsResult:
 
 
 def landmark_selections(choice: Choice) -> list[Selection]:
-    """Return the chosen selection, the ranking's tops at `LANDMARKS`, and the published ones."""
+    """Return the chosen selection, the ranking's tops at `LANDMARKS`, and the published ones.
+
+    Of channels that are not all stored, none.
+    """
     ranking = choice.ranking
-    tops = [Selection(ranking.order[:count], f"{ranking.name}-{count}") for count in LANDMARKS]
+    every = len(ranking.order)
+    counts = [*(count for count in LANDMARKS if count < every), every]
+    tops = [Selection(ranking.order[:count], f"{ranking.name}-{count}") for count in counts]
     chosen = Selection(choice.selection.indices, "chosen")
-    return [chosen, *tops, *map(published, PUBLISHED)]
+    lists = (one for one in map(published, PUBLISHED) if {*one.indices} <= {*ranking.order})
+    return [chosen, *tops, *lists]
 
 
 def jaccard(one: Iterable[int], other: Iterable[int]) -> float:
@@ -84,11 +90,11 @@ def to_document(result: StatsResult) -> dict[str, Any]:
             for candidate in choice.candidates
         ],
         "published": [
-            {"name": name}
-            | _size_and_psnr(analysis, published(name))
-            | _network_figures(result.landmarks, published(name))
-            | {"jaccard": jaccard(indices, published(name).indices)}
-            for name in PUBLISHED
+            {"name": one.name}
+            | _size_and_psnr(analysis, one)
+            | _network_figures(result.landmarks, one)
+            | {"jaccard": jaccard(indices, one.indices)}
+            for one in analysis.published
         ],
         "landmarks": [
             {"name": landmark.name, "channels": len(landmark.selection)}
@@ -176,13 +182,13 @@ def _network_figures(results: Iterable[NetworkResult], selection: Selection) -> 
 
 
 def _score(result: StatsResult, name: str) -> dict[str, Any]:
-    ranking = result.analysis.rankings[name]
+    ranking, stored = result.analysis.rankings[name], result.analysis.stored
     document: dict[str, Any] = {
         "unit": ranking.unit,
         "meaning": ranking.meaning,
-        "values": _by_channel(ranking.values),
+        "values": _by_channel(ranking.values, stored),
         "order": [NAMES[index] for index in ranking.order],
-        "standard_error": _by_channel(result.analysis.error(name)),
+        "standard_error": _by_channel(result.analysis.error(name), stored),
         "stability": None,
     }
     if found := result.analysis.stability.get(name):
@@ -196,8 +202,8 @@ def _score(result: StatsResult, name: str) -> dict[str, Any]:
     return document
 
 
-def _by_channel(values: np.ndarray | None) -> dict[str, Any] | None:
-    return None if values is None else dict(zip(NAMES, values.tolist(), strict=True))
+def _by_channel(values: np.ndarray | None, indices: Sequence[int]) -> dict[str, Any] | None:
+    return None if values is None else {NAMES[index]: values[index].item() for index in indices}
 
 
 def _drift(found: Drift) -> dict[str, Any]:
@@ -206,9 +212,9 @@ def _drift(found: Drift) -> dict[str, Any]:
         "by": found.by,
         "spearman": found.spearman,
         "overlap": found.overlap,
-        "level_db": _by_channel(found.level),
-        "standard_errors": _by_channel(found.standard_errors),
-        "mean_shift": _by_channel(found.mean_shift),
-        "divergence_bits": _by_channel(found.divergence),
-        "rank_change": _by_channel(found.rank_change),
+        "level_db": _by_channel(found.level, found.channels),
+        "standard_errors": _by_channel(found.standard_errors, found.channels),
+        "mean_shift": _by_channel(found.mean_shift, found.channels),
+        "divergence_bits": _by_channel(found.divergence, found.channels),
+        "rank_change": _by_channel(found.rank_change, found.channels),
     }

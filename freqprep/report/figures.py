@@ -91,7 +91,8 @@ def drift_figure(report: ReportData) -> ReportFigure | None:
         return None
     level = np.asarray(report.drift.level, np.float64)
     meaning = f"energy in {report.drift.other} over the energy here"
-    order = by_size(np.abs(level))
+    shared = set(report.drift.channels)
+    order = tuple(index for index in by_size(np.abs(level)) if index in shared)
     ranking = Ranking("level", "dB", meaning, level, order)
     draw = partial(score_map, ranking, report.chosen)
     return ReportFigure("drift-level", "Level there against here", meaning, draw)

@@ -46,6 +46,8 @@ def head(report: ReportData) -> str:
         ("blocks", f"{analysis.blocks:,} of 8x8 pixels in each component"),
         ("content id", f"<code>{escape_html(analysis.content_id)}</code>"),
     ]
+    if report.stored < CHANNELS:
+        facts.append(("channels stored", f"{report.stored} of {CHANNELS}"))
     if report.network:
         network = f"{escape_html(report.network)}, evaluated on {plural(report.sample, 'image')}"
         facts.append(("network", network))
@@ -57,7 +59,7 @@ def head(report: ReportData) -> str:
 <p class="where"><bdi>{store}</bdi>, split <bdi>{escape_html(analysis.split)}</bdi></p>
 {_summary(report)}
 <dl class="tiles">
-{_tile("channels", f"{len(chosen)} of {CHANNELS}")}
+{_tile("channels", f"{len(chosen)} of {report.stored}")}
 {_tile("on disk, an image", kb)}
 {_tile("share of all bytes", share)}
 {_tile("PSNR, RGB", decibels(analysis.psnr(chosen)))}{_network_tile(report)}
@@ -73,7 +75,8 @@ in Python.</p></div>
 brightness (Y) and of two colour differences (Cb, Cr) make 192. <code>y_2_1</code> is Y, vertical
 frequency 2, horizontal frequency 1; <code>y_0_0</code> is the mean brightness of each block.</p>
 <p><b>PSNR</b> says how near two images are, in decibels; higher is nearer. Here it always compares
-an image from some channels with the same image from all 192, in red, green and blue.</p></aside>
+an image from some channels with the same image from all that are stored, in red, green and
+blue.</p></aside>
 </div>
 </header>"""
 
@@ -93,15 +96,15 @@ def _summary(report: ReportData) -> str:
     if report.choice.allocation is not None:
         as_stored = kilobytes(report.kilobytes(chosen))
         stored = f" with the steps chosen for them ({as_stored} as this store has them)"
-    psnr = report.analysis.psnr(chosen)
+    psnr, every = report.analysis.psnr(chosen), report.stored
     near = (
-        f"an image from them has a PSNR of {decibels(psnr)} against the image from all {CHANNELS}"
+        f"an image from them has a PSNR of {decibels(psnr)} against the image from all {every}"
         if math.isfinite(psnr)
-        else f"an image from them does not differ from the image from all {CHANNELS}"
+        else f"an image from them does not differ from the image from all {every}"
     )
     return f"""<p class="verdict">{plural(len(chosen), "channel")} chosen {how}{within}. They take
 {kilobytes(report.chosen_kilobytes)} an image{stored}, {share} of the bytes
-of all {CHANNELS}, and {near}.</p>"""
+of all {every}, and {near}.</p>"""
 
 
 def _tile(name: str, value: str) -> str:
@@ -113,7 +116,7 @@ def _network_tile(report: ReportData) -> str:
     outcome = outcome or report.network_result(report.selection.indices)
     if outcome is None:
         return ""
-    everything = report.network_result(range(CHANNELS))
+    everything = report.network_result(report.analysis.stored)
     against = ""
     if everything is not None:
         against = f" <small>{percent(everything.accuracy, space=True)} with all</small>"
@@ -180,7 +183,7 @@ def pictures(report: ReportData, shown: list[SampleImage]) -> str:
         "What the network sees",
         "Images of this split as a network gets them: from the first channels of the ranking, and"
         " from the chosen ones. The PSNR is of this one image, its 8-bit red, green and blue at"
-        " full size against those of the image from all 192 channels; shown here are smaller"
+        " full size against those of the image from all channels; shown here are smaller"
         " copies. The KB are the mean of the split: a piece on disk holds one channel of"
         f" {ROWS_PER_SHARD} images, so a single image has no bytes of its own.",
         "".join(parts) or "<p>The split has no valid image.</p>",
@@ -193,7 +196,7 @@ def _picture(report: ReportData, sample: SampleImage, image: Reconstruction) -> 
     chosen = frozenset(image.selection.indices) == report.chosen
     cost = kilobytes(report.kilobytes(image.selection.indices))
     quality = f"PSNR {decibels(image.psnr)}" if math.isfinite(image.psnr) else "nothing differs"
-    if count == CHANNELS:
+    if count == report.stored:
         quality = "the reference"
     return f"""<figure{' class="chosen"' if chosen else ""}>
 <img src="{address}" width="{width}" height="{height}"
@@ -234,9 +237,9 @@ def ranking(report: ReportData) -> str:
     return _section(
         "ranking",
         "The ranking",
-        f"All {CHANNELS} channels in the order of {report.ranking.name}. Click a heading, or press"
-        " Enter on it, to sort by it, once more for the other direction. The error is the standard"
-        " error of the score, from leaving out each of eight groups of images in turn.",
+        f"All {report.stored} channels in the order of {report.ranking.name}. Click a heading, or"
+        " press Enter on it, to sort by it, once more for the other direction. The error is the"
+        " standard error of the score, from leaving out each of eight groups of images in turn.",
         ranking_table(report),
     )
 

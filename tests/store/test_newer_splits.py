@@ -20,12 +20,6 @@ from freqprep.store.shard import index_bytes
 from freqprep.store.verify import verify
 
 
-@pytest.fixture(scope="module")
-def fine_store(source, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("store")
-    return synthetic.make(source, folder / "fine.zarr", precision=subset.FINE, split="val")
-
-
 @pytest.fixture(scope="module", params=["coarse_store", "subset_store", "fine_store"])
 def newer(request):
     return request.getfixturevalue(request.param)
