@@ -21,7 +21,7 @@ from tests.benchmarks.replicas import replicate
 from tests.benchmarks.table import show
 
 _READ = ("square-24", "paper-48", "paper-64", "all")
-_READ_ROUNDS, _CONVERT_ROUNDS = 5, 3
+_READ_ROUNDS, _CONVERT_ROUNDS = 15, 3
 _COPIES = 4
 _LEVEL = 17
 _PACKED = ("int8", "compact")

@@ -49,7 +49,7 @@ def measure(data: Path, folder: Path) -> dict[str, object]:
     fewer = _fewer_channels(stores)
     imagenet = _all_channels(stores, JUDGED, "ImageNet, 200 images")
     easy = _easy_images(data / "imagenette/val", folder / "easy-images")
-    few = {name: JUDGED[name] for name in ("compact", "16 / 16")}
+    few = {"compact": JUDGED["compact"]}
     small = Stores(data, folder / "imagenette", easy, {"size": 224, "split": "val"})
     return {
         "all channels": imagenet,
