@@ -4,6 +4,9 @@ Codes are rounded to coarser steps and compressed in chunks of 128 images, as a 
 those steps would. Distortion is counted as networks see it: energy in RGB that is left when the
 image is resized to a short side of 256 pixels (`visibility`), for what is lost by rounding or by
 leaving the channel out.
+
+A coefficient is its code times the stored step and a remainder, which codes do not tell; it is
+taken as uniform.
 """
 
 from __future__ import annotations
@@ -30,29 +33,31 @@ STEPS = tuple(2.0**k for k in range(8))
 
 SAMPLED_SHARDS = 2
 
-_LARGEST_INT8 = 127.5
+_INT8 = np.iinfo(np.int8)
 
 
 @dataclass(frozen=True, eq=False)
 class Rates:
     """Bytes and distortion of each channel at each of `STEPS`, and as it is stored.
 
-    Bytes are infinite where a step is finer than the stored one, where an int8 code would
-    saturate, and where the channel is not stored.
+    Bytes and distortion are infinite where a step is finer than the stored one and where the
+    channel is not stored.
 
     Attributes
     ----------
     channel_bytes : ndarray of float64, shape (192, 8)
         Bytes on disk per image.
     distortion : ndarray of float64, shape (192, 8)
-        Visible distortion by rounding to the step, grey levels squared a block (an 8x8 block of
-        three colours).
+        Visible distortion by rounding to int8 codes of the step, saturation included; grey levels
+        squared a block (an 8x8 block of three colours).
     absent : ndarray of float64, shape (192,)
-        Visible distortion without the channel: its visible energy.
+        Visible distortion without the channel: its visible energy. 0 where it is not stored.
     precision : Precision
         That of the split.
     stored_bytes, stored_distortion : ndarray of float64, shape (192,)
         Bytes and distortion at the stored steps.
+    level : int
+        Level of zstd that the bytes are of: that of the split.
     images : int
         Number of images measured.
     """
@@ -63,6 +68,7 @@ class Rates:
     precision: Precision
     stored_bytes: np.ndarray
     stored_distortion: np.ndarray
+    level: int
     images: int
 
 
@@ -85,9 +91,10 @@ class _Totals:
 
     @classmethod
     def zero(cls, largest: float = 0.0) -> _Totals:
+        """Return sums of nothing; ``largest`` stands for what is not measured at a step."""
         by_step = (CHANNELS, len(STEPS))
         one = np.zeros(CHANNELS)
-        return cls(np.full(by_step, largest), np.zeros(by_step), one, one.copy(), one.copy())
+        return cls(*np.full((2, *by_step), largest), one, one.copy(), one.copy())
 
     def __add__(self, other: _Totals) -> _Totals:
         return _Totals(*(vars(self)[name] + vars(other)[name] for name in vars(self)))
@@ -134,6 +141,7 @@ def measure_rates(split: Split, channel_bytes: np.ndarray, jobs: int | None = No
         precision=split.attributes.encoding.precision,
         stored_bytes=channel_bytes + missing,
         stored_distortion=total.stored_distortion / blocks + missing,
+        level=split.attributes.level,
         images=images,
     )
 
@@ -153,18 +161,17 @@ def _measure_shard(task: _Task) -> _Totals:
             index = stored[position]
             step, weight = encoding.precision.steps[index], weights[:, index]
             channel = _Channel.of(codes, len(rows))
-            # Uniform quantization: an error of step**2 / 12 each, whatever the code.
-            stored_error = weight @ split.blocks[rows] * step**2 / 12
-            found.stored_distortion[index] = stored_error
-            found.absent[index] = weight @ channel.squares(channel.values) * step**2
+            remainder = weight @ split.blocks[rows] * step**2 / 12
+            found.stored_distortion[index] = remainder
+            found.absent[index] = weight @ channel.squares() * step**2 + remainder
             # What a higher level saves is taken to be the same at every step: it is slow.
             saved = found.stored_bytes[index] / len(encode_chunk(codes, DEFAULT_LEVEL))
             for number, coarse in enumerate(STEPS):
-                if channel.fits(coarse / step):
+                if coarse >= step:
                     random = np.random.default_rng((task.shard, index, number))
                     size, lost = channel.rounded(int(coarse / step), random)
                     found.channel_bytes[index, number] = size * saved
-                    found.distortion[index, number] = weight @ lost * step**2 + stored_error
+                    found.distortion[index, number] = weight @ lost * step**2 + remainder
     return found
 
 
@@ -183,21 +190,23 @@ class _Channel:
         where = np.flatnonzero(flat)
         return cls(codes.shape, rows, where, flat[where].astype(np.int32))
 
-    def fits(self, ratio: float) -> bool:
-        """Return whether codes at a step so many times the stored one are known, and fit int8."""
-        largest = int(np.abs(self.values).max(initial=0))
-        # An int8 code of -128 is as it was converted; at coarser steps none comes near.
-        return ratio >= 1 and largest <= _LARGEST_INT8 * ratio + (ratio == 1)
+    def squares(self) -> np.ndarray:
+        """Return the sum of the squared codes of each image."""
+        return self._by_image(self.values.astype(np.float64) ** 2)
 
     def rounded(self, ratio: int, random: np.random.Generator) -> tuple[int, np.ndarray]:
-        """Return the bytes at a coarser step, and the squared error of each image's codes."""
-        again = requantize(self.values, ratio, random)
+        """Return the bytes at a coarser step, and what it adds to each image's squared error."""
+        again = np.clip(requantize(self.values, ratio, random), _INT8.min, _INT8.max)
         codes = np.zeros(self.shape, np.int8)
-        codes.reshape(-1)[self.where] = np.clip(again, -128, 127)
-        size = len(encode_chunk(codes, DEFAULT_LEVEL))
-        return size, self.squares(self.values - again * ratio)
+        codes.reshape(-1)[self.where] = again
+        error = np.abs(self.values - again * ratio).astype(np.float64)
+        # From a half-way code the coefficient is rounded to its own side, which is nearer by its
+        # remainder, 1/4 on average.
+        halfway = (error == ratio / 2) & (ratio > 1)
+        added = error**2 - np.where(halfway, ratio / 4, 0)
+        return len(encode_chunk(codes, DEFAULT_LEVEL)), self._by_image(added)
 
-    def squares(self, values: np.ndarray) -> np.ndarray:
-        """Add up squares of values, one for each code that is not 0, by image."""
+    def _by_image(self, values: np.ndarray) -> np.ndarray:
+        """Add up values, one for each code that is not 0, by image."""
         image = self.where // int(np.prod(self.shape[1:]))
-        return np.bincount(image, values.astype(np.float64) ** 2, minlength=self.rows)[: self.rows]
+        return np.bincount(image, values, minlength=self.rows)[: self.rows]

@@ -126,7 +126,7 @@ def _precision(result: StatsResult) -> dict[str, Any]:
                 "precision": one.precision.name,
                 "selection": list(one.selection.names),
                 "bytes_per_image": one.bytes_per_image,
-                "psnr_visible": one.psnr,
+                "psnr_visible": _finite(one.psnr),
             }
             | ({} if result is None else {"loss": result.loss, "accuracy": result.accuracy})
             for one, result in zip_longest(choice.allocations, choice.allocation_results)
@@ -160,8 +160,12 @@ def _size_and_psnr(analysis: Analysis, selection: Selection) -> dict[str, Any]:
     return {
         "count": len(selection),
         "bytes_per_image": analysis.bytes_of(selection.indices),
-        "psnr_rgb": psnr if math.isfinite(psnr) else None,
+        "psnr_rgb": _finite(psnr),
     }
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def network_result_for(
