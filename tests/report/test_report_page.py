@@ -83,7 +83,7 @@ def test_the_page_is_well_formed(parsed):
     assert parsed.open == []
     assert len(parsed.ids) == len(set(parsed.ids))
     links = {a["href"][1:] for tag, a in parsed.tags if tag == "a"}
-    assert len(links) == 7 and links <= {*parsed.ids}
+    assert len(links) == 8 and links <= {*parsed.ids}
 
 
 def test_the_page_refers_to_nothing_outside(page, parsed):
