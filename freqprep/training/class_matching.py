@@ -6,7 +6,10 @@ import numpy as np
 
 from freqprep.errors import UsageError, some
 from freqprep.images.encoding import Encoding
+from freqprep.spectrum.channels import NAMES
+from freqprep.spectrum.quantization import CODE_TYPES, Precision
 from freqprep.store.split import Split
+from freqprep.text.quantities import plural
 from freqprep.training.model_config import ModelConfig
 
 
@@ -85,16 +88,29 @@ def encoding_note(config: ModelConfig, split: Split) -> list[str]:
     ours, theirs = config.encoding, split.attributes.encoding
     if ours == theirs:
         return []
-    return [
-        f"the network was trained on images stored as {_described(ours)}, these are"
-        f" {_described(theirs)}"
-    ]
+    one, other = _described(ours), _described(theirs)
+    apart = _steps_apart(ours.precision, theirs.precision) if one == other else ""
+    return [f"the network was trained on images stored as {one}, these are {other}{apart}"]
+
+
+def _steps_apart(ours: Precision, theirs: Precision) -> str:
+    """Tell two precisions of the same name, codes and range of steps apart by a channel."""
+    different = np.flatnonzero(ours.step_table != theirs.step_table)
+    first = int(different[0])
+    return (
+        f", with other steps of {plural(len(different), 'channel')}, such as {NAMES[first]}:"
+        f" {theirs.steps[first]:g} instead of {ours.steps[first]:g}"
+    )
 
 
 def _described(encoding: Encoding) -> str:
-    geometry = encoding.geometry
+    geometry, precision = encoding.geometry, encoding.precision
+    table = ""
+    if precision.name not in CODE_TYPES:
+        low, high = min(precision.steps), max(precision.steps)
+        table = f" ({precision.codes}, steps {low:g} to {high:g})"
     resize = "" if geometry.resize is None else f" from {geometry.resize}"
     return (
-        f"{geometry.kind} {geometry.size}{resize}, {encoding.precision.name},"
+        f"{geometry.kind} {geometry.size}{resize}, {precision.name}{table},"
         f" orientation {geometry.orientation}"
     )
