@@ -81,6 +81,11 @@ class Precision:
         return f"Precision({self.name!r}, {self.codes}, steps {low:g} to {high:g})"
 
     @property
+    def is_predefined(self) -> bool:
+        """Whether `PRECISIONS` has it, so that its name alone says its steps."""
+        return PRECISIONS.get(self.name) == self
+
+    @property
     def dtype(self) -> np.dtype:
         """Dtype of the codes."""
         return np.dtype(self.codes)
