@@ -81,6 +81,11 @@ class Precision:
         return f"Precision({self.name!r}, {self.codes}, steps {low:g} to {high:g})"
 
     @property
+    def is_predefined(self) -> bool:
+        """Whether `PRECISIONS` has it, so that its name alone says its steps."""
+        return PRECISIONS.get(self.name) == self
+
+    @property
     def dtype(self) -> np.dtype:
         """Dtype of the codes."""
         return np.dtype(self.codes)
@@ -216,12 +221,15 @@ def round_codes(scaled: np.ndarray, dtype: np.dtype) -> tuple[np.ndarray, int]:
     return np.clip(codes, low, high, out=codes), saturated
 
 
-def requantize(codes: np.ndarray, ratio: int, random: np.random.Generator) -> np.ndarray:
+def requantize(
+    codes: np.ndarray, ratio: int, random: np.random.Generator, zeros: int = 0
+) -> np.ndarray:
     """Round codes to a coarser step.
 
     Coefficients were rounded once already, so a code half-way between two coarser ones does not
-    say which is nearer to its coefficient: chance decides. Numbers of codes, and so bytes, are
-    then those of coefficients rounded once, up to the spread of chance.
+    say which is nearer to its coefficient. Chance decides, with the odds that the numbers of the
+    codes on both sides suggest. Numbers of coarser codes, and so bytes, are then near those of
+    coefficients rounded once.
 
     Parameters
     ----------
@@ -229,6 +237,8 @@ def requantize(codes: np.ndarray, ratio: int, random: np.random.Generator) -> np
     ratio : int
         The coarser step over the step of the codes: a power of two.
     random : Generator
+    zeros : int
+        Number of further codes, all 0, that are left out of ``codes``.
 
     Returns
     -------
@@ -237,12 +247,17 @@ def requantize(codes: np.ndarray, ratio: int, random: np.random.Generator) -> np
     """
     if ratio == 1:
         return codes
-    half = ratio // 2
-    # Rounding down after adding half a step rounds half-way codes up, and with one less down.
-    up = random.integers(0, 2, codes.shape, np.int16)
-    shifted = codes.astype(np.int32) + half - 1 + up
-    coarse: np.ndarray = (shifted // ratio).astype(codes.dtype)
-    return coarse
+    size = np.abs(codes.astype(np.int32))
+    counts = np.bincount(size.reshape(-1), minlength=int(size.max(initial=0)) + 2)
+    counts[0] = 2 * (counts[0] + zeros)  # the others are of both signs
+    # An exponential density that falls by f over two codes falls by the fourth root of f from the
+    # inner half of the code between them to the outer half. Coefficients of JPEGs are multiples of
+    # their own steps, and of these no half has more: the eighth root is between the two.
+    falls = (counts[:-2] + 1) / (counts[2:] + 1)
+    outer = np.concatenate([[0.5], 1 / (1 + falls**0.125), [0.5]])
+    outward = random.random(size.shape) < outer[size]
+    coarse: np.ndarray = (size + ratio // 2 - 1 + outward) // ratio * np.sign(codes)
+    return coarse.astype(codes.dtype)
 
 
 def dequantize(codes: np.ndarray, steps: np.ndarray) -> np.ndarray:
