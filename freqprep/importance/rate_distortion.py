@@ -95,8 +95,9 @@ class _Totals:
     def zero(cls, largest: float = 0.0) -> _Totals:
         """Return sums of nothing; ``largest`` stands for what is not measured at a step."""
         by_step = (CHANNELS, len(STEPS))
+        size, lost = np.full((2, *by_step), largest)
         one = np.zeros(CHANNELS)
-        return cls(*np.full((2, *by_step), largest), one, one.copy(), one.copy())
+        return cls(size, lost, one, one.copy(), one.copy())
 
     def __add__(self, other: _Totals) -> _Totals:
         return _Totals(*(vars(self)[name] + vars(other)[name] for name in vars(self)))

@@ -22,7 +22,7 @@ import numpy as np
 
 from freqprep.errors import UsageError
 from freqprep.spectrum import BLOCK, COMPONENTS, FREQUENCIES
-from freqprep.spectrum.channels import CHANNELS
+from freqprep.spectrum.channels import CHANNELS, NAMES
 
 CODE_TYPES = ("int8", "int16")
 """Dtypes that codes can have."""
@@ -94,6 +94,20 @@ class Precision:
     def step_table(self) -> np.ndarray:
         """Step of each channel in raster order, float32, shape (192,)."""
         return np.array(self.steps, np.float32)
+
+    def apart_from(self, other: Precision) -> str:
+        """Say where another precision's steps differ; empty if they do not.
+
+        Two tables may have the same name and range.
+        """
+        different = np.flatnonzero(self.step_table != other.step_table)
+        if not different.size:
+            return ""
+        index = int(different[0])
+        return (
+            f"other steps of {different.size} of {CHANNELS} channels, the first"
+            f" {NAMES[index]}: {self.steps[index]:g} instead of {other.steps[index]:g}"
+        )
 
     @property
     def largest_code(self) -> int:

@@ -34,6 +34,7 @@ from tests.benchmarks import (
     throughput,
 )
 from tests.benchmarks.equal_terms import running
+from tests.benchmarks.precisions import running as precisions
 
 DATA = Path(__file__).resolve().parents[2].parent / "shared/data"
 BENCHMARKS = {
@@ -44,6 +45,7 @@ BENCHMARKS = {
     "mixing": mixing.run,
     "layouts": layouts.run,
     "packing": packing.run,
+    "precisions": precisions.run,
     "memory": memory.run,
     "scale": scale.run,
     "selections": selections.run,
