@@ -252,9 +252,9 @@ def requantize(
     counts[0] = 2 * (counts[0] + zeros)  # the others are of both signs
     # An exponential density that falls by f over two codes falls by the fourth root of f from the
     # inner half of the code between them to the outer half. Coefficients of JPEGs are multiples of
-    # their own steps, and of these no half has more: the eighth root is between the two.
+    # their own steps, and of these no half has more: the sixth root is between the two.
     falls = (counts[:-2] + 1) / (counts[2:] + 1)
-    outer = np.concatenate([[0.5], 1 / (1 + falls**0.125), [0.5]])
+    outer = np.concatenate([[0.5], 1 / (1 + falls ** (1 / 6)), [0.5]])
     outward = random.random(size.shape) < outer[size]
     coarse: np.ndarray = (size + ratio // 2 - 1 + outward) // ratio * np.sign(codes)
     return coarse.astype(codes.dtype)

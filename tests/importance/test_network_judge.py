@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from subset import COARSE
+from subset import MIXED
 
 torch = pytest.importorskip("torch")
 
@@ -107,7 +107,7 @@ def test_an_allocation_at_the_stored_steps_is_the_selection(split, judge):
     selection = published("square-24")
     rows = judge.sample.rows[:4]
     stored = Allocation(selection, split.attributes.encoding.precision, 0, 0)
-    coarse = Allocation(selection, COARSE, 0, 0)
+    coarse = Allocation(selection, MIXED, 0, 0)
     views = Views(split, rows, [selection, stored, coarse])
     plain = views.rgb(selection)
     np.testing.assert_allclose(views.rgb(stored), plain, atol=1e-2)
@@ -122,7 +122,7 @@ def test_the_view_of_an_allocation_is_that_of_a_store_with_its_steps(fine_store,
     fine, coarse = (open_store(path)["train"] for path in (fine_store, coarse_store))
     rows = np.flatnonzero(fine.valid)[:8]
     selection = published("square-24")
-    allocation = Allocation(selection, COARSE, 0, 0)
+    allocation = Allocation(selection, MIXED, 0, 0)
     seen = Views(fine, rows, [allocation]).rgb(allocation)
     there = Views(coarse, rows, [selection]).rgb(selection)
     rounding = np.abs(there - Views(fine, rows, [selection]).rgb(selection)).mean()

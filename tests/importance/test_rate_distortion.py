@@ -33,7 +33,7 @@ def rates_of(split: Split) -> Rates:
 def converted(source, tmp_path_factory):
     """Splits of the same images at several precisions."""
     folder = tmp_path_factory.mktemp("precisions")
-    names = (EXACT, PRECISIONS["int16"], PRECISIONS["int8"], subset.COARSE)
+    names = (EXACT, PRECISIONS["int16"], PRECISIONS["int8"], subset.MIXED)
     return {
         one.name: open_store(
             synthetic.make(source, folder / f"{one.name}.zarr", precision=one, split="train")
@@ -61,15 +61,15 @@ def visible(split: Split, reference, other=None) -> np.ndarray:
 @pytest.mark.parametrize(("name", "within"), [("exact", 0.01), ("int16", 0.01), ("int8", 0.12)])
 def test_distortion_is_that_of_a_conversion(converted, exact, name, within):
     """Predicted from steps of 1/16, 1, and 4 or 8; the coarse ones are 8 to 64."""
-    split, coarse = converted[name], converted["coarse"]
-    found = allocation_of(rates_of(split), ALL, subset.COARSE)
+    split, coarse = converted[name], converted["mixed"]
+    found = allocation_of(rates_of(split), ALL, subset.MIXED)
     true = visible(coarse, exact, whole(coarse)).sum()
     assert found.distortion == pytest.approx(true, rel=within)
 
 
 def test_the_distortion_of_each_channel_is_that_of_a_conversion(converted, exact):
-    rates, coarse = rates_of(converted["exact"]), converted["coarse"]
-    columns = [STEPS.index(step) for step in subset.COARSE.steps]
+    rates, coarse = rates_of(converted["exact"]), converted["mixed"]
+    columns = [STEPS.index(step) for step in subset.MIXED.steps]
     predicted = rates.distortion[np.arange(CHANNELS), columns]
     true = visible(coarse, exact, whole(coarse))
     seen = true > true.sum() / 1e4
@@ -81,8 +81,8 @@ def test_the_distortion_of_each_channel_is_that_of_a_conversion(converted, exact
 
 @pytest.mark.parametrize("name", ["exact", "int16", "int8"])
 def test_bytes_are_those_of_a_conversion(converted, name):
-    found = allocation_of(rates_of(converted[name]), ALL, subset.COARSE)
-    assert found.bytes_per_image == pytest.approx(bytes_of(converted["coarse"]).sum(), rel=0.03)
+    found = allocation_of(rates_of(converted[name]), ALL, subset.MIXED)
+    assert found.bytes_per_image == pytest.approx(bytes_of(converted["mixed"]).sum(), rel=0.03)
 
 
 def test_as_stored_nothing_is_predicted(converted):
@@ -131,7 +131,7 @@ def test_channels_that_are_not_stored_cannot_be_had(subset_store):
 def test_the_bytes_of_a_higher_level_are_of_that_level(coarse_store, converted):
     """What level 17 saves of each channel is saved at coarser steps too."""
     split = open_store(coarse_store)["train"]
-    rates, fast = rates_of(split), rates_of(converted["coarse"])
+    rates, fast = rates_of(split), rates_of(converted["mixed"])
     assert rates.level == 17
     saved = rates.stored_bytes.sum() / fast.stored_bytes.sum()
     assert saved != 1
