@@ -11,6 +11,8 @@ sys.path.insert(0, str(TESTS / "sources"))  # the builders of ImageNet's forms
 
 import synthetic  # noqa: E402
 
+from freqprep.spectrum.quantization import PRECISIONS  # noqa: E402
+
 # The duration of an example depends more on the machine than on the code.
 settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
@@ -51,7 +53,7 @@ def store(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def crop_store(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Store of `source` as int16, cropped to 24 pixels. Read only."""
     folder = tmp_path_factory.mktemp("store")
-    options = {"geometry": "crop", "size": 24, "resize": 27, "precision": "int16"}
+    options = {"geometry": "crop", "size": 24, "resize": 27, "precision": PRECISIONS["int16"]}
     return synthetic.make(source, folder / "crop.zarr", **options)
 
 

@@ -14,10 +14,14 @@ from freqprep.convert.estimate import Estimate, estimate
 from freqprep.convert.rejects import rejects_path
 from freqprep.convert.request import Request, read_classes
 from freqprep.convert.run import convert as run_conversion
+from freqprep.errors import UsageError
 from freqprep.images.geometry import GEOMETRIES, ORIENTATIONS
 from freqprep.sources import SOURCES
 from freqprep.spectrum.quantization import PRECISIONS
+from freqprep.spectrum.quantization import Precision as Steps
 from freqprep.storage.disk import free_bytes
+from freqprep.store.schema import DEFAULT_LEVEL
+from freqprep.store.steps_file import read_steps
 from freqprep.store.summary import SplitSummary
 from freqprep.text.quantities import plural
 from freqprep.text.quantities import size as size_text
@@ -77,11 +81,28 @@ def convert(
         ),
     ] = None,
     precision: Annotated[
-        Precision,
+        Precision | None,
         typer.Option(
-            help="int8: steps 8 and 4. int16: step 1, twice the bytes.", rich_help_panel=_ENCODING
+            help="int8 (default): steps 8 and 4. int16: step 1, twice the bytes.",
+            rich_help_panel=_ENCODING,
         ),
-    ] = "int8",
+    ] = None,
+    steps: Annotated[
+        Path | None,
+        typer.Option(
+            help="JSON file of a step for each channel, in place of --precision.",
+            metavar="FILE",
+            rich_help_panel=_ENCODING,
+        ),
+    ] = None,
+    level: Annotated[
+        int,
+        typer.Option(
+            help="Level of zstd, 1 to 22: more is smaller, and slower to write.",
+            metavar="N",
+            rich_help_panel=_ENCODING,
+        ),
+    ] = DEFAULT_LEVEL,
     orientation: Annotated[
         Orientation,
         typer.Option(
@@ -166,7 +187,8 @@ def convert(
         size=size,
         resize=resize,
         geometry=geometry,
-        precision=precision,
+        precision=_precision(precision, steps),
+        level=level,
         orientation=orientation,
         jobs=jobs,
         seed=seed,
@@ -189,6 +211,17 @@ def convert(
     rejected = _print_summaries(store, summaries, time.monotonic() - began, json)
     if rejected > max_failures:
         sys.exit(EXIT_TOO_MANY_REJECTS)
+
+
+def _precision(name: str | None, steps: Path | None) -> Steps:
+    """Return the precision of --precision or --steps."""
+    if steps is None:
+        return PRECISIONS[name or "int8"]
+    if name is not None:
+        raise UsageError(
+            f"--precision {name} and --steps {steps} are mutually exclusive", "choose one"
+        )
+    return read_steps(steps)
 
 
 def _print_summaries(

@@ -122,7 +122,7 @@ def _estimate(plan: SplitPlan, source: Path, jobs: int) -> Estimate:
             shrunk += max(image.source_size) > max(image.size)
         except ImageDefect as defect:
             reasons[defect.reason] += 1
-    sampled_bytes = sum(len(part) for part in shard.encode(codes))
+    sampled_bytes = sum(len(part) for part in shard.encode(codes, plan.attributes.level))
     seconds = (time.process_time() - began) / len(rows)
     jobs = min(jobs, plan.shards)
     class_counts, objects = _counts(plan)

@@ -201,6 +201,7 @@ def plan_split(request: Request, listing: Listing, found: Classes, classes: Clas
         class_ids=classes.ids,
         class_names=classes.names,
         versions=library_versions(),
+        level=request.level,
     )
     return make_plan(_relabel(listing, found, classes), attributes)
 
@@ -241,9 +242,14 @@ def check_same(request: Request, split: SplitAttributes, finished: bool) -> None
     UsageError
         Source kind, encoding, seed or library versions differ.
     """
-    asked = (request.kind, request.encoding, request.seed, library_versions())
-    stored = (split.source_kind, split.encoding, split.seed, split.versions)
-    names = ("source kind", "geometry or precision", "seed", "library versions")
+    if split.packed is not None:
+        raise UsageError(
+            f"the split {split.split} was packed from another store",
+            "convert into a store of its own, and pack that",
+        )
+    asked = (request.kind, request.encoding, request.level, request.seed, library_versions())
+    stored = (split.source_kind, split.encoding, split.level, split.seed, split.versions)
+    names = ("source kind", "geometry or precision", "level", "seed", "library versions")
     for name, now, then in zip(names, asked, stored, strict=True):
         if now != then and not (finished and name == "library versions"):
             raise UsageError(

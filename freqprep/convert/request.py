@@ -10,8 +10,9 @@ from freqprep.errors import UsageError, did_you_mean
 from freqprep.images.encoding import Encoding
 from freqprep.images.geometry import Geometry
 from freqprep.sources import SOURCES
-from freqprep.spectrum.quantization import PRECISIONS
+from freqprep.spectrum.quantization import PRECISIONS, Precision
 from freqprep.store.plan import LARGEST_SEED
+from freqprep.store.schema import DEFAULT_LEVEL, LEVELS
 
 FIT_SIZES = {"coco": 640}
 """Default ``size`` of geometry fit by kind of source; 512 elsewhere."""
@@ -34,7 +35,10 @@ class Request:
         Pixels; see `freqprep.images.geometry.Geometry`. By default 512 (COCO: 640) for ``fit``,
         and 448 for ``crop``, with a short side of 8/7 of it.
     geometry : {"fit", "crop"}
-    precision : {"int8", "int16"}
+    precision : Precision
+        Steps and dtype of the codes.
+    level : int
+        Level of zstd, 1 to 22.
     orientation : {"apply", "keep"}
         Whether EXIF orientations are applied, for images whose annotation states no size.
     jobs : int or None
@@ -56,7 +60,8 @@ class Request:
     size: int | None = None
     resize: int | None = None
     geometry: str = "fit"
-    precision: str = "int8"
+    precision: Precision = PRECISIONS["int8"]
+    level: int = DEFAULT_LEVEL
     orientation: str = "apply"
     jobs: int | None = None
     seed: int = 0
@@ -83,9 +88,7 @@ class Request:
             )
         if self.jobs is not None and self.jobs < 1:
             raise UsageError(f"--jobs must be at least 1, got {self.jobs}")
-        if self.precision not in PRECISIONS:
-            remedy = f"{did_you_mean(self.precision, PRECISIONS)}use {', '.join(PRECISIONS)}"
-            raise UsageError(f"unknown precision {self.precision!r}", remedy)
+        check_level(self.level)
         if not 0 <= self.seed <= LARGEST_SEED:
             raise UsageError(f"--seed must be from 0 to {LARGEST_SEED}, got {self.seed}")
         if self.classes is not None and len(set(self.classes)) != len(self.classes):
@@ -114,6 +117,17 @@ class Request:
     def workers(self) -> int:
         """Number of worker processes."""
         return self.jobs or engines.default_jobs()
+
+
+def check_level(level: int) -> None:
+    """Refuse a level that zstd does not have.
+
+    Raises
+    ------
+    UsageError
+    """
+    if level not in LEVELS:
+        raise UsageError(f"--level must be from {LEVELS[0]} to {LEVELS[-1]}, got {level}")
 
 
 def read_classes(path: Path, kind: str) -> tuple[str | int, ...]:

@@ -174,6 +174,7 @@ def _tasks(
                 first_row=rows.start,
                 files=ImageFiles.of_rows(request.source, plan, rows),
                 encoding=plan.attributes.encoding,
+                level=plan.attributes.level,
                 split_folder=partial.split_folder,
                 aside=aside,
             )
@@ -187,7 +188,7 @@ def _publish(partial: PartialSplit, plan: SplitPlan, journal: Journal, aside: Pa
     notes = {row: text for result in results for row, text in result.notes.items()}
     arrays = {
         **{field.name: getattr(rows, field.name) for field in dataclasses.fields(rows)},
-        "step": plan.attributes.encoding.stored_steps,
+        "step": plan.attributes.stored_steps,
         "moment_total": moments.total,
         "moment_total_squares": moments.total_squares,
         "label": plan.rows.labels,

@@ -93,6 +93,8 @@ class ShardTask:
     files : ImageFiles
         Images of the shard, in row order.
     encoding : Encoding
+    level : int
+        Level of zstd.
     split_folder, aside : Path
         See `freqprep.store.writer.write_shard`.
     """
@@ -101,6 +103,7 @@ class ShardTask:
     first_row: int
     files: ImageFiles
     encoding: Encoding
+    level: int
     split_folder: Path
     aside: Path
 
@@ -125,7 +128,7 @@ def convert_shard(task: ShardTask) -> ShardResult:
         moments += image.moments
         if image.note:
             notes[row] = image.note
-    entry = write_shard(task.split_folder, task.shard, codes, task.aside)
+    entry = write_shard(task.split_folder, task.shard, codes, task.level, task.aside)
     return ShardResult(task.shard, entry.sha256, entry.file_bytes, rows, moments, defects, notes)
 
 

@@ -119,8 +119,8 @@ def difference(
     ----------
     split : Split
     row : int
-    stored : ndarray of int8 or int16, shape (192, rows, columns), or None
-        Codes of the row in raster order; None if it was rejected.
+    stored : ndarray of int8 or int16, shape (channels, rows, columns), or None
+        Codes of the channels stored, in raster order; None if the row was rejected.
     files : ImageFiles
     index : int
         Index of the image in ``files``.
@@ -139,5 +139,6 @@ def difference(
         return "" if stored is None else f"is now rejected: {defect}"
     if stored is None:
         return f"was rejected ({split.defect(row)}) but now converts; try --retry-rejected"
-    different = int((stored != again[list(STORED_POSITION)]).sum())
+    positions = [STORED_POSITION[index] for index in sorted(split.attributes.channels)]
+    different = int((stored != again[positions]).sum())
     return f"{different} of its codes differ from the source's" if different else ""

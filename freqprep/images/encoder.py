@@ -16,11 +16,10 @@ from freqprep.spectrum import FREQUENCIES
 from freqprep.spectrum.channels import STORED_POSITION
 from freqprep.spectrum.dct import ForwardDCT, pad_to_blocks
 from freqprep.spectrum.moments import Moments, exact_squared_sums
-from freqprep.spectrum.quantization import round_codes, step_table
+from freqprep.spectrum.quantization import LARGEST_COEFFICIENT, round_codes
 
 _ERROR_UNIT = 2.0**-9
 _LARGEST_ERROR = 2**8  # half a step, in units
-_LARGEST_CLIPPED = 2**17  # 256 steps: a coefficient and a clipped code are never further apart
 
 
 @dataclass(frozen=True)
@@ -63,14 +62,12 @@ class Encoder:
 
     def __init__(self, encoding: Encoding) -> None:
         self._encoding = encoding
-        self._steps = step_table(encoding.precision).astype(np.float64)
         self._largest = -int(np.iinfo(encoding.dtype).min)
-        self._transform = ForwardDCT.divided_by(self._steps[:FREQUENCIES])
-        positions = np.array(STORED_POSITION)
-        self._positions = [
-            positions[component * FREQUENCIES + self._transform.frequencies]
-            for component in range(3)
-        ]
+        tables = encoding.precision.step_table.astype(np.float64).reshape(-1, FREQUENCIES)
+        self._transforms = [ForwardDCT.divided_by(steps) for steps in tables]
+        order = self._transforms[0].frequencies  # the same for every table
+        self._positions = np.array(STORED_POSITION).reshape(-1, FREQUENCIES)[:, order]
+        self._luma_steps = tables[0][order]
 
     def encode(
         self, data: bytes, stated_size: tuple[int, int] | None, out: np.ndarray
@@ -103,7 +100,7 @@ class Encoder:
         saturated = 0
         pixels = pad_to_blocks(place_pixels(decoded, place))
         for component in range(pixels.shape[2]):
-            scaled = self._transform(pixels[..., component])
+            scaled = self._transforms[component](pixels[..., component])
             codes, clipped = round_codes(scaled, self._encoding.dtype)
             rows, columns = codes.shape[1:]
             positions = self._positions[component]
@@ -131,7 +128,9 @@ class Encoder:
         scaled -= codes
         scaled /= _ERROR_UNIT
         np.rint(scaled, out=scaled)
-        largest = _LARGEST_CLIPPED if clipped else _LARGEST_ERROR
+        # A coefficient and a clipped code are never further apart than the largest coefficient.
+        farthest = int(LARGEST_COEFFICIENT / (self._luma_steps.min() * _ERROR_UNIT))
+        largest = farthest if clipped else _LARGEST_ERROR
         flat = scaled.reshape(scaled.shape[0], -1)
         per_channel = exact_squared_sums(flat, largest) * _ERROR_UNIT**2
-        return math.fsum(per_channel * self._steps[self._transform.frequencies] ** 2)
+        return math.fsum(per_channel * self._luma_steps**2)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from freqprep.images.geometry import Geometry
-from freqprep.spectrum.channels import STORED_ORDER, Selection
-from freqprep.spectrum.quantization import PRECISIONS, step_table
+from freqprep.spectrum.channels import Selection
+from freqprep.spectrum.quantization import CODE_TYPES, Precision
 
 
 @dataclass(frozen=True)
@@ -20,32 +21,29 @@ class Encoding:
     Attributes
     ----------
     geometry : Geometry
-    precision : {"int8", "int16"}
+    precision : Precision
     """
 
     geometry: Geometry
-    precision: str
+    precision: Precision
 
     @property
     def dtype(self) -> np.dtype:
         """Integer dtype of the codes."""
-        return PRECISIONS[self.precision]
-
-    @property
-    def stored_steps(self) -> np.ndarray:
-        """Quantization step of each channel in stored order, float32, shape (192,)."""
-        return step_table(self.precision)[list(STORED_ORDER)]
+        return self.precision.dtype
 
     def steps_of(self, selection: Selection) -> np.ndarray:
         """Quantization step of each channel of a selection, float32, shape (C,)."""
-        return step_table(self.precision)[list(selection.indices)]
+        return self.precision.step_table[list(selection.indices)]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON data."""
-        return dataclasses.asdict(self)
+        """Return the fields as JSON data; the precisions of format 1.0 by name alone."""
+        name = self.precision.name
+        precision = name if name in CODE_TYPES else self.precision.to_dict()
+        return {"geometry": dataclasses.asdict(self.geometry), "precision": precision}
 
     @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> Encoding:
+    def from_dict(cls, data: Mapping[str, Any]) -> Encoding:
         """Read the fields from JSON data.
 
         Raises
@@ -53,5 +51,6 @@ class Encoding:
         UsageError
             A precision or a geometry that does not exist.
         """
-        step_table(data["precision"])
-        return cls(Geometry(**data["geometry"]), data["precision"])
+        stated = data["precision"]
+        by_name = {"precision": stated} if isinstance(stated, str) else stated
+        return cls(Geometry(**data["geometry"]), Precision.from_dict(by_name))

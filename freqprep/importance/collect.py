@@ -10,7 +10,6 @@ import numpy as np
 from freqprep import engines
 from freqprep.errors import CorruptStoreError, StoreError
 from freqprep.importance.shard_counts import (
-    LARGEST_CODE,
     CountTask,
     count_shard,
     parts_of,
@@ -66,7 +65,7 @@ def collect(split: Split, jobs: int | None = None) -> Collected:
         raise StoreError(f"{split.path} has nothing to count: {rejected}", "see `freqprep info`")
     labelled = bool((split.labels[split.valid] >= 0).any())
     classes = int(split.labels.max()) + 1 if labelled else 0
-    sums = Sums.zero(split.attributes.encoding.precision, classes, split.has_boxes)
+    sums = Sums.zero(split.attributes.encoding.precision.largest_code, classes, split.has_boxes)
     chunk_bytes = np.zeros(CHANNELS, np.int64)
     workers = max(1, min(jobs or engines.default_jobs(), split.shards))
     with Progress(f"stats {split.attributes.split}", split.shards, unit="shard") as progress:
@@ -104,7 +103,7 @@ def shard_rows(split: Split, shard: int) -> ShardRows:
 
 def _check(split: Split, sums: Sums) -> None:
     """Refuse a split whose histogram contradicts the moments stored at conversion."""
-    largest = LARGEST_CODE[split.attributes.encoding.precision]
+    largest = split.attributes.encoding.precision.largest_code
     codes = np.arange(-largest, largest)
     histogram = sums.histogram.sum(axis=0)
     same = np.array_equal(histogram @ codes, split.moments.total) and np.array_equal(

@@ -11,7 +11,7 @@ from PIL import Image
 
 from freqprep.errors import CorruptStoreError
 from freqprep.spectrum import BLOCK, FREQUENCIES
-from freqprep.spectrum.channels import CHANNELS, STORED_ORDER, STORED_POSITION
+from freqprep.spectrum.channels import CHANNELS
 from freqprep.spectrum.moments import exact_products
 from freqprep.store.reader import Split, reopen
 from freqprep.store.schema import ROWS_PER_SHARD
@@ -19,9 +19,6 @@ from freqprep.store.schema import ROWS_PER_SHARD
 GROUPS = 8
 """Number of groups of rows that are counted separately, so that halves can be compared. They are
 runs of rows, and random parts of the data because the rows of a store are permuted."""
-
-LARGEST_CODE = {"int8": 128, "int16": 2048}
-"""Bounds of the codes. An 8x8 DCT of pixels in -128..127 stays below 1,400 in magnitude."""
 
 CROSS = ((0, 1), (0, 2), (1, 2))
 """Pairs of components whose products are summed: Y Cb, Y Cr, Cb Cr."""
@@ -91,7 +88,7 @@ def count_shard(task: CountTask) -> ShardCounts:
     shard = task.shard
     split = reopen(task.path, task.content_id)
     rows = rows_of(len(split), shard)
-    largest = LARGEST_CODE[split.attributes.encoding.precision]
+    largest = split.attributes.encoding.precision.largest_code
     codes, chunk_bytes = _read(split, shard, len(rows))
     inside = None if task.boxes is None else _object_blocks(split, rows, task.boxes)
     parts = parts_of(len(split), shard)
@@ -138,14 +135,17 @@ def parts_of(images: int, shard: int) -> list[tuple[int, slice]]:
 
 
 def _read(split: Split, shard: int, rows: int) -> tuple[np.ndarray, np.ndarray]:
-    """Codes (192, rows, R, C) in raster order, and the bytes of each chunk."""
+    """Codes (192, rows, R, C) in raster order, and bytes of each chunk; 0 if not stored."""
     encoding = split.attributes.encoding
     images = ROWS_PER_SHARD
-    codes = np.empty((CHANNELS, images, *encoding.geometry.grid), encoding.dtype)
+    codes = np.zeros((CHANNELS, images, *encoding.geometry.grid), encoding.dtype)
+    stored = split.attributes.channels
+    chunk_bytes = np.zeros(CHANNELS, np.int64)
     with split.open_shard(shard) as file:
-        for _ in file.read(range(CHANNELS), lambda position: codes[STORED_ORDER[position]]):
+        for _ in file.read(range(len(stored)), lambda position: codes[stored[position]]):
             pass
-        return codes[:, :rows], file.chunk_lengths[list(STORED_POSITION)]
+        chunk_bytes[list(stored)] = file.chunk_lengths
+        return codes[:, :rows], chunk_bytes
 
 
 def _nonzero_histogram(values: np.ndarray, largest: int) -> np.ndarray:

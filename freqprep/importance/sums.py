@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from freqprep.importance.shard_counts import GROUPS, LARGEST_CODE, ShardCounts
+from freqprep.importance.shard_counts import GROUPS, ShardCounts
 from freqprep.importance.visibility import SCALES, scale_of
 from freqprep.spectrum import FREQUENCIES
 from freqprep.spectrum.channels import CHANNELS
@@ -70,12 +70,13 @@ class Sums:
     object_histogram: np.ndarray
 
     @classmethod
-    def zero(cls, precision: str, classes: int, objects: bool) -> Sums:
+    def zero(cls, largest_code: int, classes: int, objects: bool) -> Sums:
         """Make the sums of no images.
 
         Parameters
         ----------
-        precision : {"int8", "int16"}
+        largest_code : int
+            Bound of the absolute codes.
         classes : int
             Number of classes; 0 for images without labels.
         objects : bool
@@ -85,7 +86,7 @@ class Sums:
         -------
         Sums
         """
-        codes = 2 * LARGEST_CODE[precision]
+        codes = 2 * largest_code
 
         def zeros(*shape: int) -> np.ndarray:
             return np.zeros((GROUPS, *shape), np.int64)

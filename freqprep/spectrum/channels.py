@@ -186,6 +186,17 @@ def published(name: str) -> Selection:
     return Selection(combine(luma, chroma, chroma), name)
 
 
+def described(indices: Sequence[int]) -> str:
+    """Describe a set of channels: as the published selection that it is, or by its names."""
+    if len(indices) == CHANNELS:
+        return "all"
+    for name in PUBLISHED:
+        if set(published(name).indices) == set(indices):
+            return name
+    names = [NAMES[index] for index in indices]
+    return ", ".join(names if len(names) <= _SHOWN else [*names[: _SHOWN - 1], "...", names[-1]])
+
+
 def channels(
     selection: str | Sequence[int | str] | Selection, saved: Sequence[str] = ()
 ) -> Selection:

@@ -1,39 +1,162 @@
 """Quantization of coefficients to integer codes: ``value = code * step``.
 
-``int8`` takes step 8 for DC and for every frequency with v + h <= 2, and step 4 for the rest: low
-frequencies need the range, high ones the precision. Codes saturate at -128 and 127 (about 1.6e-7
-of them do, in photographs). ``int16`` takes step 1 everywhere and cannot saturate.
+A precision is the step of every channel and the dtype of the codes. Steps are powers of two, so
+that scaling by them is exact. ``int8`` takes step 8 for DC and for every frequency with
+v + h <= 2, and step 4 for the rest: low frequencies need the range, high ones the precision. Codes
+saturate at -128 and 127 (about 1.6e-7 of them do, in photographs). ``int16`` takes step 1
+everywhere and cannot saturate.
 """
 
 from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from freqprep.errors import UsageError
 from freqprep.spectrum import BLOCK, COMPONENTS, FREQUENCIES
+from freqprep.spectrum.channels import CHANNELS
 
-PRECISIONS: dict[str, np.dtype] = {"int8": np.dtype("int8"), "int16": np.dtype("int16")}
-"""Dtype of the codes of each precision."""
+CODE_TYPES = ("int8", "int16")
+"""Dtypes that codes can have."""
+
+SMALLEST_STEP, LARGEST_STEP = 2.0**-4, 2.0**10
+"""Bounds of a step. An 8x8 DCT of pixels in -128..127 is at most 1,024 in magnitude."""
+
+LARGEST_COEFFICIENT = 2**10
+
+_HISTOGRAM_BOUND = 2 * LARGEST_COEFFICIENT
 
 
-def step_table(precision: str) -> np.ndarray:
-    """Return the quantization steps of a precision.
+@dataclass(frozen=True)
+class Precision:
+    """Quantization step of every channel, and dtype of the codes.
 
-    Parameters
+    Attributes
     ----------
-    precision : {"int8", "int16"}
-
-    Returns
-    -------
-    ndarray of float32, shape (192,)
-        Step of each channel in raster order; powers of two, so that scaling is exact.
+    name : str
+        ``int8``, ``int16``, ``compact``, or the name of a table of one's own.
+    codes : {"int8", "int16"}
+        Dtype of the codes.
+    steps : tuple of float
+        Step of each of the 192 channels in raster order: powers of two.
     """
-    if precision not in PRECISIONS:
-        raise UsageError(f"precision {precision!r} does not exist", "use int8 or int16")
-    if precision == "int16":
-        return np.ones(len(COMPONENTS) * FREQUENCIES, np.float32)
-    v, h = np.divmod(np.arange(FREQUENCIES), BLOCK)
-    return np.tile(np.where(v + h <= 2, 8, 4).astype(np.float32), len(COMPONENTS))
+
+    name: str
+    codes: str
+    steps: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if self.codes not in CODE_TYPES:
+            raise UsageError(
+                f"codes of type {self.codes!r} do not exist", f"use {' or '.join(CODE_TYPES)}"
+            )
+        if len(self.steps) != CHANNELS:
+            raise UsageError(f"{len(self.steps)} steps for {CHANNELS} channels", "give one each")
+        for index, step in enumerate(self.steps):
+            if not _is_step(step):
+                component, frequency = divmod(index, FREQUENCIES)
+                v, h = divmod(frequency, BLOCK)
+                raise UsageError(
+                    f"the step of {COMPONENTS[component]}_{v}_{h} is {step!r}",
+                    f"use a power of two from {SMALLEST_STEP} to {LARGEST_STEP:.0f}",
+                )
+
+    def __repr__(self) -> str:
+        low, high = min(self.steps), max(self.steps)
+        return f"Precision({self.name!r}, {self.codes}, steps {low:g} to {high:g})"
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Dtype of the codes."""
+        return np.dtype(self.codes)
+
+    @cached_property
+    def step_table(self) -> np.ndarray:
+        """Step of each channel in raster order, float32, shape (192,)."""
+        return np.array(self.steps, np.float32)
+
+    @property
+    def largest_code(self) -> int:
+        """Bound of the absolute codes: a power of two, 128 for int8, 2048 for int16 at step 1."""
+        of_dtype = -int(np.iinfo(self.dtype).min)
+        return min(of_dtype, int(_HISTOGRAM_BOUND / min(self.steps)))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON data: ``precision``, ``codes``, and ``steps`` as three 8x8 tables.
+
+        ``steps[component][v][h]`` is a step; see docs/format.md.
+        """
+        by_component = np.reshape(self.steps, (len(COMPONENTS), BLOCK, BLOCK))
+        tables = {
+            name: [[_short(step) for step in row] for row in table.tolist()]
+            for name, table in zip(COMPONENTS, by_component, strict=True)
+        }
+        return {"precision": self.name, "codes": self.codes, "steps": tables}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Precision:
+        """Read JSON data of `to_dict`, or the name alone of ``int8`` or ``int16``.
+
+        Raises
+        ------
+        UsageError
+            The data are not those of a precision.
+        """
+        name = data["precision"]
+        if "steps" not in data and name in CODE_TYPES:
+            return PRECISIONS[name]
+        if not isinstance(name, str):
+            raise UsageError(f"a precision is named {name!r}", "its name is a text")
+        found = cls(name, data.get("codes", ""), _flat(data.get("steps")))
+        if name in CODE_TYPES and found != PRECISIONS[name]:
+            raise UsageError(f"these are not the steps of {name}", "give them another name")
+        return found
+
+
+def _is_step(step: Any) -> bool:
+    is_number = isinstance(step, (int, float)) and not isinstance(step, bool)
+    return is_number and SMALLEST_STEP <= step <= LARGEST_STEP and math.frexp(step)[0] == 0.5
+
+
+def _short(step: float) -> float | int:
+    return int(step) if step == int(step) else step
+
+
+def _flat(tables: Any) -> tuple[float, ...]:
+    """Flatten three 8x8 tables to raster order."""
+    shape = f"a table of {BLOCK} rows of {BLOCK} numbers for each of {', '.join(COMPONENTS)}"
+    if not isinstance(tables, Mapping) or set(tables) != set(COMPONENTS):
+        raise UsageError("the steps are not given for each component", f"give {shape}")
+    flat: list[float] = []
+    for component in COMPONENTS:
+        table = tables[component]
+        if not _is_list(table) or not all(_is_list(row) for row in table):
+            raise UsageError(f"the steps of {component} are not {BLOCK}x{BLOCK}", f"give {shape}")
+        flat += [step for row in table for step in row]
+    return tuple(float(step) if _is_step(step) else step for step in flat)
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, str) and len(value) == BLOCK
+
+
+def _by_frequency(luma: np.ndarray, chroma: np.ndarray) -> tuple[float, ...]:
+    return tuple(np.concatenate([luma, chroma, chroma]).astype(np.float64).tolist())
+
+
+_V, _H = np.divmod(np.arange(FREQUENCIES), BLOCK)
+_INT8 = np.where(_V + _H <= 2, 8, 4)
+
+PRECISIONS = {
+    "int8": Precision("int8", "int8", _by_frequency(_INT8, _INT8)),
+    "int16": Precision("int16", "int16", (1.0,) * CHANNELS),
+}
+"""Precisions by name."""
 
 
 def round_codes(scaled: np.ndarray, dtype: np.dtype) -> tuple[np.ndarray, int]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from freqprep.spectrum.channels import CHANNELS, STORED_POSITION
-from freqprep.store.shard import INDEX_BYTES
+from freqprep.spectrum.channels import CHANNELS
+from freqprep.store.shard import index_bytes
 from freqprep.store.split import Split
 
 _SAMPLED_SHARDS = 64
@@ -21,12 +21,15 @@ class ChannelBytes:
     Attributes
     ----------
     totals : ndarray of int64, shape (192,)
-        Bytes over the sampled shards, channels in raster order.
+        Bytes over the sampled shards, channels in raster order; 0 for channels not stored.
+    index_bytes : int
+        Bytes of the index of one shard.
     sampled, shards : int
         Number of shards measured, and of all shards.
     """
 
     totals: np.ndarray
+    index_bytes: int
     sampled: int
     shards: int
 
@@ -35,14 +38,15 @@ class ChannelBytes:
         """Measure up to 64 evenly spread shards from their indexes alone."""
         shards = np.unique(np.linspace(0, split.shards - 1, _SAMPLED_SHARDS).astype(int))
         totals = np.zeros(CHANNELS, np.int64)
+        stored = list(split.attributes.channels)
         for shard in shards.tolist():
             with split.open_shard(shard) as file:
-                totals += file.chunk_lengths[list(STORED_POSITION)]
-        return cls(totals, len(shards), split.shards)
+                totals[stored] += file.chunk_lengths
+        return cls(totals, index_bytes(len(stored)), len(shards), split.shards)
 
     def read(self, indices: Sequence[int]) -> float:
         """Estimate the bytes read for some channels of the whole split, shard indexes included."""
-        total = int(self.totals[list(indices)].sum()) + INDEX_BYTES * self.sampled
+        total = int(self.totals[list(indices)].sum()) + self.index_bytes * self.sampled
         return total * self.shards / self.sampled
 
 

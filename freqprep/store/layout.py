@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from freqprep.errors import UsageError
-from freqprep.store.schema import COEFFICIENTS, FORMAT_NAME, FORMAT_VERSION
+from freqprep.store.schema import COEFFICIENTS, FORMAT_NAME, ROOT_VERSION
 
 PARTIAL_PREFIX = ".partial-"
 """Prefix of an unfinished split's folder; its name follows."""
@@ -40,7 +40,7 @@ def beside(store: Path, suffix: str) -> Path:
 
 
 def root_document() -> bytes:
-    """Return the bytes of the root's ``zarr.json``, the same for all stores of this format."""
-    attributes = {"format": FORMAT_NAME, "format_version": FORMAT_VERSION}
+    """Return the bytes of the root's ``zarr.json``, the same for all stores of major version 1."""
+    attributes = {"format": FORMAT_NAME, "format_version": ROOT_VERSION}
     root = {"attributes": attributes, "zarr_format": 3, "node_type": "group"}
     return (json.dumps(root, indent=1) + "\n").encode()

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from freqprep.images.encoding import Encoding
-from freqprep.spectrum.channels import STORED_POSITION, Selection
+from freqprep.spectrum.channels import Selection
 from freqprep.store.cache import ChunkCache
-from freqprep.store.schema import ROWS_PER_SHARD
+from freqprep.store.schema import ROWS_PER_SHARD, SplitAttributes
 from freqprep.store.shard import ShardFile
 
 Rows = int | slice | range | Sequence[int] | np.ndarray
@@ -66,19 +65,19 @@ class RowReader:
         Function that opens a shard by its number.
     cache : ChunkCache
         Cache of the chunks that single rows were read from.
-    encoding : Encoding
+    attributes : SplitAttributes
     """
 
     open_shard: Callable[[int], ShardFile]
     cache: ChunkCache
-    encoding: Encoding
+    attributes: SplitAttributes
 
     def read(self, rows: np.ndarray, selection: Selection) -> np.ndarray:
         """Read codes of row numbers as of `row_numbers`; see `Split.read_codes`."""
         # Channel-major in memory, so that a whole chunk is decoded right into the result.
-        shape = (len(selection), len(rows), *self.encoding.geometry.grid)
-        out = np.empty(shape, self.encoding.dtype)
-        column = {STORED_POSITION[index]: i for i, index in enumerate(selection.indices)}
+        shape = (len(selection), len(rows), *self.attributes.encoding.geometry.grid)
+        out = np.empty(shape, self.attributes.encoding.dtype)
+        column = {self.attributes.positions[index]: i for i, index in enumerate(selection.indices)}
         shards = rows // ROWS_PER_SHARD
         for shard in np.unique(shards).tolist():
             targets = np.flatnonzero(shards == shard)
@@ -111,7 +110,10 @@ class RowReader:
                 yield position, chunk
         if not missing:
             return
-        scratch = np.empty((ROWS_PER_SHARD, *self.encoding.geometry.grid), self.encoding.dtype)
+        scratch = np.empty(
+            (ROWS_PER_SHARD, *self.attributes.encoding.geometry.grid),
+            self.attributes.encoding.dtype,
+        )
         with self.open_shard(shard) as file:
             for position, chunk in file.read(missing, lambda _: scratch):
                 if keep:

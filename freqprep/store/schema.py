@@ -4,21 +4,34 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.metadata
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
-from freqprep.errors import CorruptStoreError, FormatVersionError
+import numpy as np
+
+from freqprep.errors import CorruptStoreError, FormatVersionError, UsageError
 from freqprep.images.encoding import Encoding
 from freqprep.images.geometry import Geometry
 from freqprep.spectrum.channels import CHANNELS, NAMES, STORED_ORDER
-from freqprep.spectrum.quantization import step_table
+from freqprep.spectrum.quantization import CODE_TYPES, Precision
 
 FORMAT_NAME = "freqprep"
-FORMAT_VERSION = "1.0"
+FORMAT_VERSION = "1.1"
+"""The newest version that is read. Splits that 1.0 can express are written as 1.0."""
+
+ROOT_VERSION = "1.0"
+"""Version of every store's root; each split states its own."""
+
 ROWS_PER_SHARD = 128
 """Images in one shard; a chunk holds one channel of all of them."""
 
 COEFFICIENTS = "coefficients"
+
+DEFAULT_LEVEL = 1
+LEVELS = range(1, 23)
+"""Levels of zstd: more is smaller, and slower to write."""
 
 _VERSIONED_LIBRARIES = ("numcodecs", "pillow", "simplejpeg", "zarr")
 
@@ -30,14 +43,30 @@ _TRANSFORM = {
 }
 
 
-def shard_shape(geometry: Geometry) -> tuple[int, int, int, int]:
+def shard_shape(geometry: Geometry, channels: int = CHANNELS) -> tuple[int, int, int, int]:
     """Return the shape of a shard: images, channels, rows and columns."""
-    return (ROWS_PER_SHARD, CHANNELS, *geometry.grid)
+    return (ROWS_PER_SHARD, channels, *geometry.grid)
 
 
 def chunk_shape(geometry: Geometry) -> tuple[int, int, int, int]:
     """Return the shape of a chunk: images, channels, rows and columns."""
     return (ROWS_PER_SHARD, 1, *geometry.grid)
+
+
+@dataclass(frozen=True)
+class Packed:
+    """Provenance of a packed split.
+
+    Attributes
+    ----------
+    content_id : str
+        Content id of the split that it was packed from.
+    versions : dict of str to str
+        Versions of the libraries that packed it.
+    """
+
+    content_id: str
+    versions: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -59,6 +88,12 @@ class SplitAttributes:
     class_names : tuple of str
     versions : dict of str to str
         Versions of the libraries that decide the stored bytes.
+    channels : tuple of int
+        Raster indices of the channels stored, in stored order.
+    level : int
+        Level of zstd of the coefficients, 1 to 22.
+    packed : Packed or None
+        The split that this one was packed from; None if it was converted.
     """
 
     split: str
@@ -71,32 +106,67 @@ class SplitAttributes:
     class_ids: tuple[str | int, ...]
     class_names: tuple[str, ...]
     versions: dict[str, str]
+    channels: tuple[int, ...] = STORED_ORDER
+    level: int = DEFAULT_LEVEL
+    packed: Packed | None = None
+
+    def __post_init__(self) -> None:
+        kept = set(self.channels)
+        if not kept or self.channels != tuple(index for index in STORED_ORDER if index in kept):
+            raise ValueError("the channels are not some of the 192 in stored order")
+        if self.level not in LEVELS:
+            raise ValueError(f"level {self.level} is not one of 1 to {LEVELS[-1]}")
 
     def __repr__(self) -> str:
         geometry = self.encoding.geometry
         return (
             f"SplitAttributes({self.split!r}, {self.source_kind}, images={self.images},"
             f" rejected={self.rejected}, classes={len(self.class_ids)},"
-            f" {geometry.kind} {geometry.size}, {self.encoding.precision})"
+            f" {geometry.kind} {geometry.size}, {self.encoding.precision.name})"
         )
+
+    @cached_property
+    def positions(self) -> dict[int, int]:
+        """Stored position of each channel stored, by raster index."""
+        return {index: position for position, index in enumerate(self.channels)}
+
+    @property
+    def stored_steps(self) -> np.ndarray:
+        """Quantization step of each channel stored, in stored order, float32."""
+        return self.encoding.precision.step_table[list(self.channels)]
+
+    @property
+    def format_version(self) -> str:
+        """The oldest version of the format that can express this split."""
+        as_before = (
+            self.encoding.precision.name in CODE_TYPES
+            and self.channels == STORED_ORDER
+            and self.level == DEFAULT_LEVEL
+            and self.packed is None
+        )
+        return "1.0" if as_before else "1.1"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON data stored in the group's attributes."""
+        precision = self.encoding.precision
+        newer = self.format_version != "1.0"
         return {
             "format": FORMAT_NAME,
-            "format_version": FORMAT_VERSION,
+            "format_version": self.format_version,
             "split": self.split,
             "source_split": self.source_split,
             "source_kind": self.source_kind,
             "images": self.images,
             "rejected": self.rejected,
             "transform": _TRANSFORM,
-            "channels": [NAMES[index] for index in STORED_ORDER],
+            "channels": [NAMES[index] for index in self.channels],
             "geometry": dataclasses.asdict(self.encoding.geometry),
-            "quantization": {"precision": self.encoding.precision},
+            "quantization": precision.to_dict() if newer else {"precision": precision.name},
+            **({"compression": {"codec": "zstd", "level": self.level}} if newer else {}),
             "order": {"seed": self.seed, "rule": "numpy.random.RandomState(seed).permutation"},
             "classes": {"ids": list(self.class_ids), "names": list(self.class_names)},
             "versions": self.versions,
+            **({} if self.packed is None else {"packed": dataclasses.asdict(self.packed)}),
         }
 
     @classmethod
@@ -113,12 +183,10 @@ class SplitAttributes:
         check_format(data)
         try:
             encoding = Encoding(
-                Geometry(**data["geometry"]), str(data["quantization"]["precision"])
+                Geometry(**data["geometry"]), Precision.from_dict(data["quantization"])
             )
-            if data["channels"] != [NAMES[index] for index in STORED_ORDER]:
-                raise ValueError("the channel order is not that of format 1.0")
-            step_table(encoding.precision)
-            return cls(
+            packed = data.get("packed")
+            attributes = cls(
                 split=str(data["split"]),
                 source_split=str(data["source_split"]),
                 source_kind=str(data["source_kind"]),
@@ -129,8 +197,14 @@ class SplitAttributes:
                 class_ids=tuple(data["classes"]["ids"]),
                 class_names=tuple(data["classes"]["names"]),
                 versions=dict(data["versions"]),
+                channels=tuple(NAMES.index(name) for name in data["channels"]),
+                level=int(data.get("compression", {}).get("level", DEFAULT_LEVEL)),
+                packed=None if packed is None else Packed(**packed),
             )
-        except (KeyError, TypeError, ValueError) as error:
+            if attributes.format_version != "1.0" and data["format_version"] == "1.0":
+                raise ValueError("format 1.0 has no such precision, channels or level")
+            return attributes
+        except (KeyError, TypeError, ValueError, AttributeError, UsageError) as error:
             raise CorruptStoreError(f"the split's attributes are malformed: {error!r}") from None
 
 

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from freqprep.errors import StoreError, UnknownChannelError, UsageError
+from freqprep.errors import StoreError, UnknownChannelError, UsageError, some
 from freqprep.spectrum.channels import (
     CHANNELS,
     NAMES,
@@ -25,11 +25,13 @@ from freqprep.spectrum.channels import (
     RULES,
     Selection,
     channels,
+    described,
 )
 from freqprep.spectrum.moments import Moments
 from freqprep.storage.disk import full_disk_named, sync_folder
 from freqprep.store.layout import PARTIAL_PREFIX
 from freqprep.store.manifest import check_root
+from freqprep.store.schema import SplitAttributes
 from freqprep.store.selection_file import SUFFIX, read_document, read_selection, write_selection
 
 __all__ = [
@@ -62,6 +64,10 @@ class HasEnergies(Protocol):
     path: Path
 
     @property
+    def attributes(self) -> SplitAttributes:
+        """Attributes, with the channels stored."""
+
+    @property
     def moments(self) -> Moments:
         """Moments of the codes, channels in raster order."""
 
@@ -83,9 +89,9 @@ def select(selection: ChannelsLike, split: HasEnergies | None = None) -> Selecti
           in falling order;
         - the path of a selection's file, which ends in ``.json``;
         - the name of a selection saved in the split's store;
-        - None: all 192.
+        - None: all that the split stores, in raster order; without a split all 192.
     split : Split, optional
-        Needed for counts and saved names.
+        Needed for counts and saved names. Channels that it does not store are refused.
 
     Returns
     -------
@@ -94,16 +100,33 @@ def select(selection: ChannelsLike, split: HasEnergies | None = None) -> Selecti
     Raises
     ------
     UnknownChannelError
-        There is no such name, channel or index; the message lists the known selections.
+        There is no such name, channel or index, with the known selections in the message; or
+        the split does not store a channel.
     UsageError
-        A count is outside 1..192, or given without a split.
+        A count is below 1 or above the number of channels stored, or given without a split.
     StoreError
         The selection's file is missing, damaged or of a newer format.
     """
+    if split is None:
+        return channels("all") if selection is None else _resolve(selection, None)
+    stored = split.attributes.channels
+    if selection is None:
+        return channels("all") if len(stored) == CHANNELS else Selection(tuple(sorted(stored)))
+    found = _resolve(selection, split)
+    if absent := [NAMES[index] for index in found.indices if index not in stored]:
+        raise UnknownChannelError(
+            f"{split.path} does not store {len(absent)} of the {len(found)} channels of"
+            f" {found.name or 'the selection'!r}: {some(absent)}",
+            f"name some of the {len(stored)} that it stores: {described(stored)}",
+        )
+    return found
+
+
+def _resolve(
+    selection: str | int | Path | Sequence[int | str] | Selection, split: HasEnergies | None
+) -> Selection:
     if isinstance(selection, Selection):
         return selection
-    if selection is None:
-        return channels("all")
     if isinstance(selection, Path):
         return read_selection(selection)
     if isinstance(selection, (int, np.integer)) and not isinstance(selection, bool):
@@ -250,13 +273,14 @@ def _named(text: str, split: HasEnergies | None) -> Selection:
 
 def _most_energy(count: int, split: HasEnergies | None) -> Selection:
     """Return the channels with the largest mean squared coefficient; ties: lower index first."""
-    if not 1 <= count <= CHANNELS:
-        raise UsageError(f"the number of channels must be from 1 to {CHANNELS}, got {count}")
+    most = CHANNELS if split is None else len(split.attributes.channels)
+    if not 1 <= count <= most:
+        raise UsageError(f"the number of channels must be from 1 to {most}, got {count}")
     if split is None:
         raise UsageError(
             f"{count} channels of which data? A count takes those of the most energy in a split",
             "give the split as well, or name the channels",
         )
     energy = split.moments.total_squares * split.steps.astype(np.float64) ** 2
-    order = np.argsort(-energy, kind="stable")[:count]
+    order = np.argsort(-energy, kind="stable")[:count]  # NaN, of channels not stored, comes last
     return Selection(tuple(int(index) for index in order), str(count))

@@ -1,6 +1,6 @@
 """Encoder and decoder of shards: Zarr's sharding codec for the one layout of a store.
 
-A shard is the chunks of the 192 channels in stored order, then an index of (offset, length) pairs
+A shard is the chunks of its channels in stored order, then an index of (offset, length) pairs
 as little-endian uint64, then the index's crc32c. A chunk is the zstd frame of its codes followed
 by its own crc32c. zarr-python, tensorstore and zarrs read these files; tests compare the bytes
 with those that zarr-python writes. Reasons for an own codec: a run of channels is one read
@@ -11,7 +11,7 @@ the order of the chunks in the file is guaranteed.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import google_crc32c
@@ -19,42 +19,45 @@ import numpy as np
 from numcodecs import zstd
 
 from freqprep.errors import CorruptStoreError, ShardMissingError
-from freqprep.spectrum.channels import CHANNELS, ranges
-
-ZSTD_LEVEL = 1
+from freqprep.spectrum.channels import ranges
 
 _CHECKSUM_BYTES = 4
 _ENTRY_BYTES = 16
-INDEX_BYTES = CHANNELS * _ENTRY_BYTES + _CHECKSUM_BYTES
-"""Length of a shard's index with its checksum."""
+
+
+def index_bytes(channels: int) -> int:
+    """Return the length of the index of a shard with so many channels, with its checksum."""
+    return channels * _ENTRY_BYTES + _CHECKSUM_BYTES
 
 
 def _checksum(data: bytes | np.ndarray) -> bytes:
     return int(google_crc32c.value(data)).to_bytes(_CHECKSUM_BYTES, "little")
 
 
-def encode(codes: np.ndarray) -> Iterator[bytes]:
+def encode(codes: Iterable[np.ndarray], level: int) -> Iterator[bytes]:
     """Encode a shard, part by part.
 
     Parameters
     ----------
-    codes : ndarray of int8 or int16, shape (192, images, rows, columns)
-        Codes, channels in stored order, images padded with zeros to a full shard.
+    codes : iterable of ndarray of int8 or int16, shape (images, rows, columns)
+        Codes of each channel in stored order, images padded with zeros to a full shard.
+    level : int
+        Level of zstd, 1 to 22.
 
     Yields
     ------
     bytes
         Parts of the file, in order.
     """
-    entries = np.empty((CHANNELS, 2), "<u8")
+    entries = []
     position = 0
-    for channel in range(CHANNELS):
-        frame = zstd.compress(np.ascontiguousarray(codes[channel]), ZSTD_LEVEL)
+    for channel in codes:
+        frame = zstd.compress(np.ascontiguousarray(channel), level)
         chunk = frame + _checksum(frame)
-        entries[channel] = position, len(chunk)
+        entries.append((position, len(chunk)))
         position += len(chunk)
         yield chunk
-    index = entries.tobytes()
+    index = np.array(entries, "<u8").tobytes()
     yield index + _checksum(index)
 
 
@@ -77,6 +80,8 @@ class ShardFile:
     path : Path
     chunk_shape : tuple of int
         Images, rows and columns of a chunk.
+    channels : int
+        Number of channels in it.
     dtype : dtype
     file_bytes : int
         Size of the file according to the manifest.
@@ -90,10 +95,16 @@ class ShardFile:
     """
 
     def __init__(
-        self, path: Path, chunk_shape: tuple[int, int, int], dtype: np.dtype, file_bytes: int
+        self,
+        path: Path,
+        chunk_shape: tuple[int, int, int],
+        channels: int,
+        dtype: np.dtype,
+        file_bytes: int,
     ) -> None:
         self._path = path
         self._chunk_shape = chunk_shape
+        self._channels = channels
         self._dtype = dtype
         try:
             self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -119,7 +130,7 @@ class ShardFile:
 
     @property
     def chunk_lengths(self) -> np.ndarray:
-        """Size of each chunk in bytes, in stored order, with checksum. int64, shape (192,)."""
+        """Size of each chunk in bytes, in stored order, with checksum. int64, shape (channels,)."""
         return self._entries[:, 1].copy()
 
     def chunk_frame(self, position: int) -> bytes:
@@ -135,7 +146,7 @@ class ShardFile:
         Parameters
         ----------
         positions : sequence of int
-            Stored positions of channels, 0..191.
+            Stored positions of channels, from 0.
         into : callable
             Returns the array to decode the chunk of a position into, contiguous and of the
             chunk's shape.
@@ -170,14 +181,15 @@ class ShardFile:
         length = os.fstat(self._descriptor).st_size
         if length != file_bytes:
             raise self._corrupt(f"it has {length} bytes, the manifest says {file_bytes}")
-        if length < INDEX_BYTES:
+        of_index = index_bytes(self._channels)
+        if length < of_index:
             raise self._corrupt(f"{length} bytes cannot hold a shard")
-        index = self._pread(INDEX_BYTES, length - INDEX_BYTES)
+        index = self._pread(of_index, length - of_index)
         if _checksum(index[:-_CHECKSUM_BYTES]) != index[-_CHECKSUM_BYTES:]:
             raise self._corrupt("the checksum of its index does not match")
-        entries = np.frombuffer(index[:-_CHECKSUM_BYTES], "<u8").reshape(CHANNELS, 2)
+        entries = np.frombuffer(index[:-_CHECKSUM_BYTES], "<u8").reshape(self._channels, 2)
         edges = np.concatenate([[0], entries[:, 0] + entries[:, 1]])
-        adjacent = edges[-1] == length - INDEX_BYTES and np.array_equal(edges[:-1], entries[:, 0])
+        adjacent = edges[-1] == length - of_index and np.array_equal(edges[:-1], entries[:, 0])
         if not adjacent or entries[:, 1].min() <= _CHECKSUM_BYTES or entries.max() > length:
             raise self._corrupt("its chunks do not follow one another in stored order")
         return entries.astype(np.int64)

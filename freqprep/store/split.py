@@ -20,7 +20,7 @@ from freqprep.errors import (
 )
 from freqprep.ragged import Ragged
 from freqprep.spectrum import FREQUENCIES
-from freqprep.spectrum.channels import CHANNELS, STORED_POSITION
+from freqprep.spectrum.channels import CHANNELS
 from freqprep.spectrum.color import ycbcr_to_rgb
 from freqprep.spectrum.dct import grid_of, inverse
 from freqprep.spectrum.moments import Moments
@@ -157,8 +157,13 @@ class Split:
 
     @cached_property
     def steps(self) -> np.ndarray:
-        """Quantization step of each channel, in raster order. float32, shape (192,)."""
-        return self.array("step")[list(STORED_POSITION)]
+        """Quantization step of each channel, in raster order; NaN for channels not stored.
+
+        float32, shape (192,).
+        """
+        steps = np.full(CHANNELS, np.nan, np.float32)
+        steps[list(self.attributes.channels)] = self.array("step")
+        return steps
 
     @property
     def has_boxes(self) -> bool:
@@ -189,9 +194,11 @@ class Split:
 
     @cached_property
     def moments(self) -> Moments:
-        """`stored_moments`, channels in raster order."""
-        stored, order = self.stored_moments, list(STORED_POSITION)
-        return Moments(stored.count, stored.total[order], stored.total_squares[order])
+        """`stored_moments`, channels in raster order; 0 for channels not stored."""
+        stored, order = self.stored_moments, list(self.attributes.channels)
+        moments = Moments.zero(CHANNELS)
+        moments.total[order], moments.total_squares[order] = stored.total, stored.total_squares
+        return Moments(stored.count, moments.total, moments.total_squares)
 
     @cached_property
     def blocks(self) -> np.ndarray:
@@ -215,8 +222,8 @@ class Split:
             Rows in any order, with repeats; negative ones count from the end. A boolean array of
             length ``len(split)`` is a mask.
         channels : str, int, sequence or Selection, optional
-            Channels as in `freqprep.channels`, saved names and counts included; all 192 in raster
-            order by default.
+            Channels as in `freqprep.channels`, saved names and counts included; all that are
+            stored, in raster order, by default.
 
         Returns
         -------
@@ -229,12 +236,14 @@ class Split:
             A row has no image.
         IndexError
             A row is outside the split.
+        UnknownChannelError
+            A channel does not exist, or is not stored.
         ShardMissingError, CorruptStoreError
             A shard is missing or damaged.
         """
         indices = row_numbers(rows, len(self), self.path)
         self._refuse_rejected(indices)
-        reader = RowReader(self.open_shard, self._cache, self.attributes.encoding)
+        reader = RowReader(self.open_shard, self._cache, self.attributes)
         return reader.read(indices, select(channels, self))
 
     def read(self, rows: Rows, channels: ChannelsLike = None) -> np.ndarray:
@@ -328,6 +337,7 @@ class Split:
         return ShardFile(
             shard_path(self.path, shard),
             (images, rows, columns),
+            len(self.attributes.channels),
             self.attributes.encoding.dtype,
             self.shard_entry(shard).file_bytes,
         )

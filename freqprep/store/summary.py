@@ -113,7 +113,7 @@ def summarize(split: Split) -> SplitSummary:
         files=len(split.manifest.files) + 2,
         classes=len(attributes.class_ids),
         geometry=dataclasses.asdict(attributes.encoding.geometry),
-        precision=attributes.encoding.precision,
+        precision=attributes.encoding.precision.name,
         grid=attributes.encoding.geometry.grid,
         class_counts=class_counts,
         objects=objects,

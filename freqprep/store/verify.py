@@ -13,7 +13,6 @@ from freqprep.errors import FreqprepError
 from freqprep.progress import Progress
 from freqprep.ragged import Ragged
 from freqprep.spectrum import BLOCK
-from freqprep.spectrum.channels import CHANNELS
 from freqprep.spectrum.moments import Moments
 from freqprep.store import selections
 from freqprep.store.layout import PARTIAL_PREFIX, REPLACED_PREFIX, root_document, shard_path
@@ -99,7 +98,7 @@ def verify(path: Path, jobs: int | None = None) -> Verified:
             for found in _split_problems(split, jobs or engines.default_jobs())
         )
         files += len(split.manifest.files) + 2
-        chunks += split.shards * CHANNELS
+        chunks += split.shards * len(split.attributes.channels)
         images += len(split)
     return Verified(len(store), files, chunks, images, tuple(problems))
 
@@ -156,7 +155,11 @@ def _split_problems(split: Split, jobs: int) -> Iterator[Problem]:
 
 def _shape_problems(split: Split) -> Iterator[Problem]:
     """Find arrays that are missing, and dimensions of one name that differ in length."""
-    known = {"image": len(split), "image_edge": len(split) + 1, "channel": CHANNELS}
+    known = {
+        "image": len(split),
+        "image_edge": len(split) + 1,
+        "channel": len(split.attributes.channels),
+    }
     specs = dict(IMAGE_ARRAYS)
     if any(f"{name}/{GROUP_DOCUMENT}" in split.manifest.files for name in OBJECT_ARRAYS):
         specs |= OBJECT_ARRAYS
@@ -179,7 +182,7 @@ def _array_problems(split: Split) -> Iterator[Problem]:
     attributes = split.attributes
     if int((~split.valid).sum()) != attributes.rejected:
         yield Problem("valid", f"does not mask {attributes.rejected} rejected rows")
-    if not np.array_equal(split.array("step"), attributes.encoding.stored_steps):
+    if not np.array_equal(split.array("step"), attributes.stored_steps):
         yield Problem("step", "is not the table of the precision")
     if not np.array_equal(split.array("listing_index"), permutation(len(split), attributes.seed)):
         yield Problem("listing_index", "is not the permutation of the seed")
@@ -218,7 +221,8 @@ def _offsets_fit(ragged: Ragged) -> bool:
 
 
 def _shards_problems(split: Split, shards: list[int], jobs: int) -> Iterator[Problem]:
-    total = Moments.zero(CHANNELS)
+    zero = Moments.zero(len(split.attributes.channels))
+    total = zero
     clean = len(shards) == split.shards
     tasks = ((split.path, shard, split.content_id) for shard in shards)
     workers = max(1, min(jobs, len(shards)))
@@ -226,7 +230,7 @@ def _shards_problems(split: Split, shards: list[int], jobs: int) -> Iterator[Pro
         for shard, moments, found in engines.run(_check_shard, tasks, workers):
             progress.update(1)
             clean &= moments is not None
-            total += moments or Moments.zero(CHANNELS)
+            total += moments or zero
             yield from (Problem(shard_path(Path(), shard).as_posix(), what) for what in found)
     stored = split.stored_moments
     same = np.array_equal(total.total, stored.total) and np.array_equal(
@@ -264,11 +268,12 @@ def _decode_shard(split: Split, shard: int) -> tuple[Moments, bool]:
         np.arange(grid[1]) < columns[:, None, None]
     )
     bound = -int(np.iinfo(split.attributes.encoding.dtype).min)
-    totals = np.zeros((2, CHANNELS), np.int64)
+    channels = len(split.attributes.channels)
+    totals = np.zeros((2, channels), np.int64)
     stray = False
     scratch = np.empty((ROWS_PER_SHARD, *grid), split.attributes.encoding.dtype)
     with split.open_shard(shard) as file:
-        for position, codes in file.read(range(CHANNELS), lambda _: scratch):
+        for position, codes in file.read(range(channels), lambda _: scratch):
             one = Moments.of(codes.reshape(1, ROWS_PER_SHARD, -1), bound)
             totals[:, position] = one.total[0], one.total_squares[0]
             stray |= bool(codes[~inside].any())

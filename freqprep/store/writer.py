@@ -17,7 +17,7 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ from freqprep.store.manifest import (
 )
 from freqprep.store.schema import (
     COEFFICIENTS,
+    DEFAULT_LEVEL,
     ArraySpec,
     SplitAttributes,
     chunk_shape,
@@ -48,7 +49,9 @@ _NEW_ROOT = ".zarr.json.new"
 _SMALL_CHUNK_ROWS = 2**20
 
 
-def write_shard(split_folder: Path, index: int, codes: np.ndarray, aside: Path) -> FileEntry:
+def write_shard(
+    split_folder: Path, index: int, codes: Iterable[np.ndarray], level: int, aside: Path
+) -> FileEntry:
     """Write one shard.
 
     Parameters
@@ -57,8 +60,10 @@ def write_shard(split_folder: Path, index: int, codes: np.ndarray, aside: Path) 
         Folder ``split`` of the unfinished split.
     index : int
         Number of the shard.
-    codes : ndarray of int8 or int16, shape (192, 128, rows, columns)
-        Codes, channels in stored order.
+    codes : iterable of ndarray of int8 or int16, shape (128, rows, columns)
+        Codes of each channel in stored order.
+    level : int
+        Level of zstd.
     aside : Path
         Folder for files being written by this run, on the same file system.
 
@@ -70,7 +75,7 @@ def write_shard(split_folder: Path, index: int, codes: np.ndarray, aside: Path) 
     path = shard_path(split_folder, index)
     with full_disk_named(split_folder):
         path.parent.mkdir(parents=True, exist_ok=True)
-        entry = write_parts(path, shard_bytes.encode(codes), aside)
+        entry = write_parts(path, shard_bytes.encode(codes, level), aside)
         for parent in list(path.parents)[1:4]:
             sync_folder(parent)
     return entry
@@ -263,11 +268,13 @@ def _write_arrays(
     specs: Mapping[str, ArraySpec],
 ) -> None:
     encoding = attributes.encoding
+    shards = shard_shape(encoding.geometry, len(attributes.channels))
     _create_array(
         folder,
         COEFFICIENTS,
-        shape=(attributes.images, *shard_shape(encoding.geometry)[1:]),
-        shards=shard_shape(encoding.geometry),
+        attributes.level,
+        shape=(attributes.images, *shards[1:]),
+        shards=shards,
         chunks=chunk_shape(encoding.geometry),
         dtype=encoding.dtype,
         dimension_names=("image", "channel", "row", "column"),
@@ -278,6 +285,7 @@ def _write_arrays(
         array = _create_array(
             folder,
             name,
+            DEFAULT_LEVEL,
             shape=data.shape,
             chunks=(rows, *data.shape[1:]),
             dtype=data.dtype,
@@ -286,7 +294,7 @@ def _write_arrays(
         array[...] = data
 
 
-def _create_array(folder: Path, name: str, **layout: Any) -> Any:
+def _create_array(folder: Path, name: str, level: int, **layout: Any) -> Any:
     """Create an array of a split with the codecs and fill value of the format."""
     import zarr  # the slowest import of all; only the end of a conversion needs it
     from zarr.codecs import Crc32cCodec, ZstdCodec
@@ -296,7 +304,7 @@ def _create_array(folder: Path, name: str, **layout: Any) -> Any:
         LocalStore(folder),
         name=name,
         fill_value=0,
-        compressors=[ZstdCodec(level=shard_bytes.ZSTD_LEVEL), Crc32cCodec()],
+        compressors=[ZstdCodec(level=level), Crc32cCodec()],
         config={"write_empty_chunks": True},
         **layout,
     )

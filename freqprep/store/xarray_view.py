@@ -56,7 +56,7 @@ def as_dataset(
         {
             "split": attributes.split,
             "source_kind": attributes.source_kind,
-            "precision": attributes.encoding.precision,
+            "precision": attributes.encoding.precision.name,
             "content_id": content_id,
         },
     )

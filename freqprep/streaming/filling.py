@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from freqprep.spectrum.channels import STORED_POSITION, Selection
+from freqprep.spectrum.channels import Selection
 from freqprep.store.schema import ROWS_PER_SHARD
 from freqprep.store.split import Split
 from freqprep.streaming.order import Batches, Reads
@@ -154,11 +154,11 @@ def read_rows(
     stopped : callable
         Called after each chunk; the rest is left out once it returns True.
     """
-    encoding = split.attributes.encoding
+    encoding, stored_at = split.attributes.encoding, split.attributes.positions
     chunk = np.empty((ROWS_PER_SHARD, *encoding.geometry.grid), encoding.dtype)
     images = chunk.reshape(ROWS_PER_SHARD, -1)
     flat = target.reshape(*target.shape[:2], -1)
-    channel = {STORED_POSITION[index]: i for i, index in enumerate(selection.indices)}
+    channel = {stored_at[index]: i for i, index in enumerate(selection.indices)}
     wanted = slice(None) if len(rows) == ROWS_PER_SHARD else rows % ROWS_PER_SHARD
     with split.open_shard(shard) as file:
         for stored, _ in file.read(list(channel), lambda _: chunk):

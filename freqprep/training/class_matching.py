@@ -95,6 +95,6 @@ def _described(encoding: Encoding) -> str:
     geometry = encoding.geometry
     resize = "" if geometry.resize is None else f" from {geometry.resize}"
     return (
-        f"{geometry.kind} {geometry.size}{resize}, {encoding.precision},"
+        f"{geometry.kind} {geometry.size}{resize}, {encoding.precision.name},"
         f" orientation {geometry.orientation}"
     )

@@ -18,7 +18,6 @@ from freqprep.images.encoding import Encoding
 from freqprep.models.detection import DETECTORS, build_detector
 from freqprep.models.gate import ChannelGate, GatedNetwork
 from freqprep.models.networks import MODELS, build
-from freqprep.spectrum.quantization import step_table
 from freqprep.storage.disk import full_disk_named, write_parts
 from freqprep.storage.strict_json import refuse_constant
 from freqprep.store.layout import MODEL_FILE
@@ -100,7 +99,7 @@ class ModelConfig:
     @property
     def quantization_steps(self) -> np.ndarray:
         """Quantization steps of the channels read: what their codes are multiplied by."""
-        return step_table(self.encoding.precision)[list(self.inputs.read_selection.indices)]
+        return self.encoding.steps_of(self.inputs.read_selection)
 
     @property
     def identity(self) -> str:

@@ -13,7 +13,7 @@ from freqprep.images.encoding import Encoding
 from freqprep.images.geometry import Geometry
 from freqprep.spectrum.channels import STORED_POSITION
 from freqprep.spectrum.color import ycbcr_to_rgb
-from freqprep.spectrum.quantization import step_table
+from freqprep.spectrum.quantization import PRECISIONS
 
 
 def from_blocks(coefficients: np.ndarray) -> np.ndarray:
@@ -65,14 +65,18 @@ class Stored:
     @classmethod
     def of(cls, data: bytes, precision: str, size: int) -> "Stored":
         geometry = Geometry("fit", size, None, "apply")
-        encoding = Encoding(geometry, precision)
+        encoding = Encoding(geometry, PRECISIONS[precision])
         codes = np.zeros((192, *geometry.grid), encoding.dtype)
         Encoder(encoding).encode(data, None, codes)
         decoded = decode(data)
         pixels = place_pixels(decoded, geometry.place(*decoded.size)).astype(np.float64)
         if pixels.shape[2] == 1:
             pixels = np.concatenate([pixels, np.full((*pixels.shape[:2], 2), 128.0)], axis=2)
-        return cls(codes[list(STORED_POSITION)], pixels.transpose(2, 0, 1), step_table(precision))
+        return cls(
+            codes[list(STORED_POSITION)],
+            pixels.transpose(2, 0, 1),
+            PRECISIONS[precision].step_table,
+        )
 
     @property
     def size(self) -> tuple[int, int]:

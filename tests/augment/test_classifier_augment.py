@@ -21,13 +21,16 @@ from freqprep.images.encoding import Encoding  # noqa: E402
 from freqprep.images.geometry import Geometry  # noqa: E402
 from freqprep.models.torchvision_ops import import_torchvision  # noqa: E402
 from freqprep.spectrum.channels import channels  # noqa: E402
+from freqprep.spectrum.quantization import PRECISIONS  # noqa: E402
 from freqprep.streaming.batch import Batch  # noqa: E402
 
 import_torchvision()
 from torchvision.transforms import v2  # noqa: E402
 
 GRID = (12, 12)
-ENCODING = Encoding(Geometry("fit", 96, None, "apply"), "int16")  # of that grid; all steps are 1
+ENCODING = Encoding(
+    Geometry("fit", 96, None, "apply"), PRECISIONS["int16"]
+)  # of that grid; all steps are 1
 JITTER = Policy(brightness=0.4, contrast=0.3, saturation=0.5, grey=0.3)
 READ = channels("paper-64")
 KINDS = ["frequency", "rgb"]

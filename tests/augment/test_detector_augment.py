@@ -23,10 +23,13 @@ from freqprep.images.encoding import Encoding  # noqa: E402
 from freqprep.images.geometry import Geometry  # noqa: E402
 from freqprep.spectrum.channels import channels  # noqa: E402
 from freqprep.spectrum.color import ycbcr_to_rgb  # noqa: E402
+from freqprep.spectrum.quantization import PRECISIONS  # noqa: E402
 from freqprep.streaming.batch import Batch  # noqa: E402
 
 GRID = (8, 8)
-ENCODING = Encoding(Geometry("fit", 64, None, "apply"), "int16")  # of that grid; all steps are 1
+ENCODING = Encoding(
+    Geometry("fit", 64, None, "apply"), PRECISIONS["int16"]
+)  # of that grid; all steps are 1
 READ = channels("paper-64")
 KINDS = ["frequency", "rgb"]
 SIZES = [(48, 64), (64, 48), (64, 64), (20, 60), (61, 8), (33, 41), (1, 30), (57, 64)]

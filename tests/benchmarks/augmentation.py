@@ -26,6 +26,7 @@ from freqprep.images.geometry import Geometry
 from freqprep.models.networks import build
 from freqprep.models.torchvision_ops import import_torchvision
 from freqprep.spectrum.channels import Selection, channels
+from freqprep.spectrum.quantization import PRECISIONS
 from freqprep.store.reader import open_store
 from freqprep.store.split import Split
 from freqprep.streaming.batch import Batch
@@ -33,7 +34,7 @@ from tests.benchmarks.pixels import stored_rgb
 from tests.benchmarks.table import show
 
 _GRID = (64, 64)
-_ENCODING = Encoding(Geometry("fit", 512, None, "apply"), "int16")  # of that grid
+_ENCODING = Encoding(Geometry("fit", 512, None, "apply"), PRECISIONS["int16"])  # of that grid
 _CASES: list[tuple[str, str | None, int]] = [
     # read, used (None: RGB), side of the output
     ("square-24", "square-24", 448),
@@ -215,7 +216,11 @@ def _store(data: Path, folder: Path, name: str, size: int, precision: str) -> Sp
     store = folder / f"{name}-{size}-{precision}.zarr"
     if not store.exists():
         kind = "imagenet" if name == "imagenet" else "imagefolder"
-        convert(Request(kind, data / name, store, size=size, precision=precision, split="train"))
+        convert(
+            Request(
+                kind, data / name, store, size=size, precision=PRECISIONS[precision], split="train"
+            )
+        )
     return open_store(store)["train"]
 
 

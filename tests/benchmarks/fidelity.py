@@ -12,6 +12,7 @@ from PIL import Image
 from freqprep.convert.request import Request
 from freqprep.convert.run import convert
 from freqprep.spectrum.dct import inverse
+from freqprep.spectrum.quantization import PRECISIONS
 from freqprep.store.reader import open_store
 from freqprep.store.split import Split
 from tests.benchmarks.table import show
@@ -25,7 +26,7 @@ def run(data: Path, folder: Path) -> dict[str, object]:
     for precision in ("int8", "int16"):
         for kind, name in _SETS:
             store = folder / f"{name}-{precision}.zarr"
-            summaries = convert(Request(kind, data / name, store, precision=precision))
+            summaries = convert(Request(kind, data / name, store, precision=PRECISIONS[precision]))
             for split_name, split in open_store(store).items():
                 psnr, pooled = _luma_psnr(split, data / name)
                 summary = summaries[split_name]

@@ -18,6 +18,7 @@ from freqprep.convert.run import convert
 from freqprep.spectrum.channels import STORED_POSITION, published
 from freqprep.store import shard
 from freqprep.store.reader import open_store
+from freqprep.store.schema import DEFAULT_LEVEL
 from tests.benchmarks.table import show
 
 _ROUNDS = 3
@@ -67,14 +68,14 @@ def _shard_encoders(codes: np.ndarray) -> tuple[float, float]:
         shards=codes.shape,
         chunks=(codes.shape[0], 1, *codes.shape[2:]),
         dtype=codes.dtype,
-        compressors=[ZstdCodec(level=shard.ZSTD_LEVEL), Crc32cCodec()],
+        compressors=[ZstdCodec(level=DEFAULT_LEVEL), Crc32cCodec()],
         config={"write_empty_chunks": True},
     )
 
     def write() -> None:
         array[...] = codes
 
-    ours = _best(lambda: [len(part) for part in shard.encode(by_channel)])
+    ours = _best(lambda: [len(part) for part in shard.encode(by_channel, DEFAULT_LEVEL)])
     return ours / len(codes) * 1e3, _best(write) / len(codes) * 1e3
 
 

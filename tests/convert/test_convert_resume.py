@@ -15,6 +15,7 @@ from freqprep.convert.request import Request
 from freqprep.convert.retry_rejected import prepare_retry
 from freqprep.errors import SourceChangedError, SplitExistsError, UsageError
 from freqprep.spectrum.channels import Selection
+from freqprep.spectrum.quantization import PRECISIONS
 from freqprep.store.cache import ChunkCache
 from freqprep.store.selections import FOLDER, save_selection
 from freqprep.store.shard import ShardFile
@@ -61,7 +62,13 @@ def test_resuming_a_finished_store_changes_nothing(small, tmp_path):
 
 @pytest.mark.parametrize(
     "options",
-    [{"size": 24}, {"precision": "int16"}, {"seed": 1}, {"geometry": "crop"}, {"kind": "imagenet"}],
+    [
+        {"size": 24},
+        {"precision": PRECISIONS["int16"]},
+        {"seed": 1},
+        {"geometry": "crop"},
+        {"kind": "imagenet"},
+    ],
     ids=str,
 )
 @pytest.mark.parametrize("finished", [True, False])

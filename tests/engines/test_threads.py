@@ -26,6 +26,7 @@ from freqprep.engines import local as engines
 from freqprep.engines.process_wide import Held, warnings_ignored
 from freqprep.errors import ImageDefect, StoreLockedError
 from freqprep.images.decode import decode
+from freqprep.spectrum.quantization import PRECISIONS
 from freqprep.storage.disk import write_parts
 from freqprep.store.lock import store_lock
 from freqprep.store.verify import verify
@@ -70,7 +71,7 @@ def shard_tasks(sources, tmp_path_factory) -> Callable[[str], list[ShardTask]]:
         tasks = []
         for number in range(6):
             source = sources[number % 2]
-            precision = "int16" if number in (1, 4) else "int8"
+            precision = PRECISIONS["int16" if number in (1, 4) else "int8"]
             options = {"size": 24 + 8 * (number // 3), "precision": precision, "seed": number}
             request = Request("imagefolder", source, Path(), split="train", **options)
             found = discover(request)

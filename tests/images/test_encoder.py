@@ -16,7 +16,7 @@ from freqprep.images.geometry import Geometry
 from freqprep.spectrum.channels import CHANNELS, STORED_ORDER
 from freqprep.spectrum.color import rgb_to_ycbcr
 from freqprep.spectrum.fidelity import psnr
-from freqprep.spectrum.quantization import step_table
+from freqprep.spectrum.quantization import PRECISIONS
 
 DATA = Path(__file__).resolve().parents[2].parent / "shared/data/imagenet/train"
 real_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"no real ImageNet at {DATA}")
@@ -25,11 +25,13 @@ ENTRY_ERROR = 2.0**-15
 """The matrix is scipy's, each entry rounded by at most this."""
 
 ENCODINGS = {
-    f"{kind}-{precision}": Encoding(Geometry(kind, size, resize, "apply"), precision)
+    f"{kind}-{precision}": Encoding(Geometry(kind, size, resize, "apply"), PRECISIONS[precision])
     for kind, size, resize in (("fit", 256, None), ("crop", 224, 256))
     for precision in ("int8", "int16")
 }
-STORED_STEPS = {p: step_table(p)[list(STORED_ORDER)].astype(np.float64) for p in ("int8", "int16")}
+STORED_STEPS = {
+    p: PRECISIONS[p].step_table[list(STORED_ORDER)].astype(np.float64) for p in ("int8", "int16")
+}
 
 encodings = pytest.mark.parametrize("encoding", ENCODINGS.values(), ids=ENCODINGS)
 
@@ -131,7 +133,7 @@ def check(data: bytes, encoding: Encoding) -> None:
     coefficients, allowed = reference(planes)
     rows, columns = coefficients.shape[1:]
     codes = out[:, :rows, :columns].astype(np.int64)
-    steps = STORED_STEPS[encoding.precision][:, None, None]
+    steps = STORED_STEPS[encoding.precision.name][:, None, None]
     off = codes * steps - coefficients
 
     limits = np.iinfo(encoding.dtype)
@@ -177,7 +179,9 @@ def test_the_error_is_that_of_the_pixels_of_whole_blocks():
     planes = reference_pixels(data, encoding.geometry)
     codes = np.empty_like(out[:64])
     codes[list(STORED_ORDER[:64])] = out[:64]
-    coefficients = codes.reshape(8, 8, 28, 28) * step_table("int8")[:64].reshape(8, 8, 1, 1)
+    coefficients = codes.reshape(8, 8, 28, 28) * PRECISIONS["int8"].step_table[:64].reshape(
+        8, 8, 1, 1
+    )
     blocks = dctn(coefficients, type=3, axes=(0, 1), norm="ortho")
     luma = blocks.transpose(2, 0, 3, 1).reshape(224, 224) + 128
     in_pixels = ((luma - planes[..., 0]) ** 2).sum()
@@ -230,7 +234,7 @@ def test_each_channel_lies_at_its_stored_place(channel):
     Image.frombytes("YCbCr", (24, 16), planes.tobytes()).save(
         buffer, "JPEG", quality=100, subsampling=0
     )
-    encoding = Encoding(Geometry("fit", 24, None, "apply"), "int16")
+    encoding = Encoding(Geometry("fit", 24, None, "apply"), PRECISIONS["int16"])
     _, out = encode(buffer.getvalue(), encoding)
     largest = np.unravel_index(np.abs(out.astype(int)).argmax(), out.shape)
     assert largest == (channel, 1, 1)
@@ -274,7 +278,7 @@ def test_the_orientation_that_was_applied_is_told():
     exif = Image.Exif()
     exif[0x0112] = 6
     data = saved(waves(64, 96), "JPEG", exif=exif)
-    applied, _ = encode(data, Encoding(Geometry("fit", 96, None, "apply"), "int8"))
-    kept, _ = encode(data, Encoding(Geometry("fit", 96, None, "keep"), "int8"))
+    applied, _ = encode(data, Encoding(Geometry("fit", 96, None, "apply"), PRECISIONS["int8"]))
+    kept, _ = encode(data, Encoding(Geometry("fit", 96, None, "keep"), PRECISIONS["int8"]))
     assert (applied.orientation, applied.size, applied.source_size) == (6, (96, 64), (96, 64))
     assert (kept.orientation, kept.size, kept.source_size) == (1, (64, 96), (64, 96))

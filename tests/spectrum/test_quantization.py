@@ -1,5 +1,7 @@
 """Steps and codes: half a step from the coefficient, and every clipped code counted."""
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,7 +10,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 
 from freqprep.errors import UsageError
 from freqprep.spectrum.dct import dct_matrix, forward
-from freqprep.spectrum.quantization import PRECISIONS, dequantize, round_codes, step_table
+from freqprep.spectrum.quantization import PRECISIONS, Precision, dequantize, round_codes
 
 repeatable = settings(derandomize=True, deadline=None, max_examples=80)
 
@@ -32,31 +34,61 @@ def extreme_planes() -> np.ndarray:
 
 
 def test_int8_steps():
-    assert step_table("int8").tolist() == INT8_COMPONENT * 3
+    assert PRECISIONS["int8"].step_table.tolist() == INT8_COMPONENT * 3
 
 
 def test_int16_steps():
-    assert step_table("int16").tolist() == [1.0] * 192
+    assert PRECISIONS["int16"].step_table.tolist() == [1.0] * 192
 
 
 @pytest.mark.parametrize("precision", ["int8", "int16"])
 def test_steps_are_powers_of_two(precision):
-    steps = step_table(precision)
+    steps = PRECISIONS[precision].step_table
     assert steps.dtype == np.float32
     assert (np.exp2(np.rint(np.log2(steps))) == steps).all()
 
 
-@pytest.mark.parametrize("precision", ["int4", "", "INT8", "float32"])
-def test_an_unknown_precision_is_named(precision):
+@pytest.mark.parametrize("codes", ["int4", "", "INT8", "float32"])
+def test_an_unknown_type_of_codes_is_named(codes):
     with pytest.raises(UsageError, match="int8 or int16"):
-        step_table(precision)
+        Precision("mine", codes, (8.0,) * 192)
+
+
+@pytest.mark.parametrize("step", [3, 0, -8, 0.75, 2048, 2.0**-5, float("nan"), True, "8", None])
+def test_a_step_that_is_no_power_of_two_is_named_with_its_channel(step):
+    steps = [8.0] * 192
+    steps[64 + 8 * 2 + 5] = step
+    with pytest.raises(UsageError, match="the step of cb_2_5") as caught:
+        Precision("mine", "int8", tuple(steps))
+    assert "power of two" in caught.value.remedy
+
+
+steps_of_all = st.lists(st.integers(-4, 10).map(lambda k: 2.0**k), min_size=192, max_size=192)
+
+
+@repeatable
+@given(steps_of_all, st.sampled_from(["int8", "int16"]))
+def test_a_precision_is_what_its_json_data_say(steps, codes):
+    precision = Precision("mine", codes, tuple(steps))
+    again = Precision.from_dict(json.loads(json.dumps(precision.to_dict())))
+    assert again == precision
+    assert precision.to_dict()["steps"]["cr"][7][6] == steps[128 + 62]
+    assert (1 << precision.largest_code.bit_length() - 1) == precision.largest_code
+
+
+@pytest.mark.parametrize("name", ["int8", "int16"])
+def test_the_name_of_a_known_precision_means_its_steps(name):
+    assert Precision.from_dict({"precision": name}) == PRECISIONS[name]
+    other = Precision("mine", "int8", (16.0,) * 192)
+    with pytest.raises(UsageError, match="not the steps of"):
+        Precision.from_dict({**other.to_dict(), "precision": name})
 
 
 @repeatable
 @given(scaled_arrays, precisions)
 def test_codes_are_the_nearest_in_range_and_clipped_ones_are_counted(scaled, precision):
     before = scaled.copy()
-    codes, saturated = round_codes(scaled, PRECISIONS[precision])
+    codes, saturated = round_codes(scaled, PRECISIONS[precision].dtype)
     low, high = np.iinfo(precision).min, np.iinfo(precision).max
     expected, clipped = [], 0
     for value in scaled.ravel().tolist():
@@ -80,9 +112,9 @@ def test_the_ends_of_int8(scaled, code, saturated):
 @repeatable
 @given(arrays(np.uint8, array_shapes(min_dims=2, max_dims=2, max_side=24)), precisions)
 def test_a_code_is_within_half_a_step_unless_saturated(plane, precision):
-    steps = step_table(precision)[:64]
+    steps = PRECISIONS[precision].step_table[:64]
     coefficients = forward(plane)
-    codes, saturated = round_codes(coefficients / steps[:, None, None], PRECISIONS[precision])
+    codes, saturated = round_codes(coefficients / steps[:, None, None], PRECISIONS[precision].dtype)
     stored = codes.astype(precision)
     off = np.abs(dequantize(stored, steps).astype(np.float64) - coefficients)
     beyond = off > steps[:, None, None] / 2
@@ -100,7 +132,7 @@ def test_int16_cannot_saturate():
 
 
 def test_int8_saturates_at_the_extremes():
-    steps = step_table("int8")[:64, None, None]
+    steps = PRECISIONS["int8"].step_table[:64, None, None]
     _, saturated = round_codes(forward(extreme_planes()) / steps, np.dtype("int8"))
     assert saturated > 0
 
@@ -116,7 +148,7 @@ def test_dequantized_codes_are_code_times_step(precision):
     rng = np.random.default_rng(1)
     limits = np.iinfo(precision)
     codes = rng.integers(limits.min, limits.max, (3, 192, 2, 5), precision, endpoint=True)
-    steps = step_table(precision)
+    steps = PRECISIONS[precision].step_table
     values = dequantize(codes, steps)
     assert values.dtype == np.float32
     for channel in range(192):

@@ -14,6 +14,7 @@ from freqprep.images.encoding import Encoding
 from freqprep.images.geometry import Geometry
 from freqprep.ragged import Ragged
 from freqprep.sources.listing import FileTable, Listing, Objects
+from freqprep.spectrum.quantization import PRECISIONS
 from freqprep.store.plan import (
     LARGEST_SEED,
     SplitPlan,
@@ -28,7 +29,7 @@ from freqprep.store.plan import (
 )
 from freqprep.store.schema import ROWS_PER_SHARD, SplitAttributes
 
-ENCODING = Encoding(Geometry("fit", 32, None, "apply"), "int8")
+ENCODING = Encoding(Geometry("fit", 32, None, "apply"), PRECISIONS["int8"])
 
 
 def listing(images: int, with_objects: bool, seed: int = 0) -> Listing:

@@ -69,8 +69,8 @@ def test_an_encoding_survives_json_and_its_chunks_fill_its_shards(encoding):
 
 
 EXAMPLE = SplitAttributes(
-    "train", "train", "imagefolder", 3, 1, Encoding(Geometry("fit", 32, None, "apply"), "int8"),
-    0, ("a",), ("a",), {},
+    "train", "train", "imagefolder", 3, 1,
+    Encoding(Geometry("fit", 32, None, "apply"), PRECISIONS["int8"]), 0, ("a",), ("a",), {},
 )  # fmt: skip
 
 
@@ -99,7 +99,7 @@ def test_a_malformed_attribute_is_refused(change):
         SplitAttributes.from_dict(EXAMPLE.to_dict() | change)
 
 
-@pytest.mark.parametrize("version", ["1.1", "2.0", "0.1", "1", "", "1.0.0", "1.-1", None])
+@pytest.mark.parametrize("version", ["1.2", "2.0", "0.1", "1", "", "1.0.0", "1.-1", None])
 def test_only_this_major_and_up_to_this_minor_is_read(version):
     check_format({"format": "freqprep", "format_version": "1.0"})
     with pytest.raises(FormatVersionError):

@@ -117,6 +117,7 @@ def test_a_count_takes_the_channels_of_the_most_energy(request, name, split):
 def test_ties_go_to_the_lower_index(copy):
     class Level:
         path = copy / "val"
+        attributes = freqprep.open_store(copy)["val"].attributes
         moments = freqprep.open_store(copy)["val"].moments
         steps = np.ones(CHANNELS, np.float32)
 

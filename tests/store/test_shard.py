@@ -15,10 +15,11 @@ from zarr.codecs import Crc32cCodec, ZstdCodec
 
 from freqprep.errors import CorruptStoreError, ShardMissingError
 from freqprep.spectrum.channels import CHANNELS
-from freqprep.store.schema import ROWS_PER_SHARD
-from freqprep.store.shard import INDEX_BYTES, ZSTD_LEVEL, ShardFile, encode
+from freqprep.store.schema import DEFAULT_LEVEL, ROWS_PER_SHARD
+from freqprep.store.shard import ShardFile, encode, index_bytes
 
 GRID = (2, 3)
+INDEX_BYTES = index_bytes(CHANNELS)
 SHAPE = (ROWS_PER_SHARD, *GRID)
 
 
@@ -34,7 +35,7 @@ def codes(dtype: str, grid: tuple[int, int] = GRID, seed: int = 0) -> np.ndarray
 def write(path: Path, parts: list[bytes]) -> ShardFile:
     data = b"".join(parts)
     path.write_bytes(data)
-    return ShardFile(path, SHAPE, np.dtype("int8"), len(data))
+    return ShardFile(path, SHAPE, CHANNELS, np.dtype("int8"), len(data))
 
 
 def read(file: ShardFile, positions: range | list[int]) -> dict[int, np.ndarray]:
@@ -54,7 +55,7 @@ def with_index(data: bytes, entries: np.ndarray) -> bytes:
 
 @pytest.fixture(scope="module")
 def whole() -> bytes:
-    return b"".join(encode(codes("int8")))
+    return b"".join(encode(codes("int8"), DEFAULT_LEVEL))
 
 
 @pytest.mark.parametrize("dtype", ["int8", "int16"])
@@ -68,17 +69,17 @@ def test_the_bytes_are_those_of_zarr_python(tmp_path, dtype, grid):
         chunks=(ROWS_PER_SHARD, 1, *grid),
         dtype=dtype,
         fill_value=0,
-        compressors=[ZstdCodec(level=ZSTD_LEVEL), Crc32cCodec()],
+        compressors=[ZstdCodec(level=DEFAULT_LEVEL), Crc32cCodec()],
         config={"write_empty_chunks": True},
     )
     by_zarr[...] = array.swapaxes(0, 1)
     written = (tmp_path / "array/c/0/0/0/0").read_bytes()
-    assert b"".join(encode(array)) == written
+    assert b"".join(encode(array, DEFAULT_LEVEL)) == written
 
 
 @pytest.mark.parametrize("dtype", ["int8", "int16"])
 def test_chunks_follow_one_another_without_a_gap(dtype):
-    data = b"".join(encode(codes(dtype)))
+    data = b"".join(encode(codes(dtype), DEFAULT_LEVEL))
     entries = index_of(data).astype(np.int64)
     assert entries[0, 0] == 0
     assert (entries[1:, 0] == entries[:-1].sum(axis=1)).all()
@@ -90,7 +91,7 @@ def test_chunks_follow_one_another_without_a_gap(dtype):
 def test_any_positions_read_back(positions):
     array = codes("int8")
     with tempfile.TemporaryDirectory() as folder:
-        found = read(write(Path(folder, "shard"), list(encode(array))), positions)
+        found = read(write(Path(folder, "shard"), list(encode(array, DEFAULT_LEVEL))), positions)
     assert sorted(found) == sorted(positions)
     for position, chunk in found.items():
         assert np.array_equal(chunk, array[position])
@@ -124,7 +125,7 @@ def test_a_file_of_another_length_is_refused(tmp_path, whole, change):
     path = tmp_path / "shard"
     path.write_bytes(whole[:change] if change < 0 else whole + bytes(change))
     with pytest.raises(CorruptStoreError, match="the manifest says"):
-        ShardFile(path, SHAPE, np.dtype("int8"), len(whole))
+        ShardFile(path, SHAPE, CHANNELS, np.dtype("int8"), len(whole))
 
 
 @pytest.mark.parametrize("length", [0, 3, INDEX_BYTES - 1])
@@ -142,7 +143,7 @@ def test_a_file_that_is_cut_while_it_is_open_is_refused(tmp_path, whole):
 
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(ShardMissingError, match="shard-7"):
-        ShardFile(tmp_path / "shard-7", SHAPE, np.dtype("int8"), 10)
+        ShardFile(tmp_path / "shard-7", SHAPE, CHANNELS, np.dtype("int8"), 10)
     assert issubclass(ShardMissingError, FileNotFoundError)
 
 
@@ -197,7 +198,7 @@ def test_a_hostile_index_with_the_right_checksum_is_refused(tmp_path, whole, cha
 
 def with_frame(frame: bytes) -> list[bytes]:
     """A shard whose first chunk is the given frame; every checksum is right."""
-    parts = list(encode(codes("int8")))
+    parts = list(encode(codes("int8"), DEFAULT_LEVEL))
     parts[0] = frame + google_crc32c.value(frame).to_bytes(4, "little")
     lengths = [len(part) for part in parts[:-1]]
     entries = np.stack([np.cumsum([0, *lengths[:-1]]), lengths], axis=1)

@@ -46,7 +46,7 @@ def test_attributes_count_the_classes(split):
     found = line(split.attributes)
     assert f"classes={len(split.attributes.class_ids)}" in found
     assert f"images={len(split)}, rejected={split.attributes.rejected}" in found
-    assert split.attributes.encoding.precision in found
+    assert split.attributes.encoding.precision.name in found
 
 
 def test_moments_keys_manifest_and_ragged_arrays(split):

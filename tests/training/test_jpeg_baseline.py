@@ -8,6 +8,7 @@ import synthetic
 import torch
 from PIL import Image
 
+from freqprep.spectrum.quantization import PRECISIONS
 from freqprep.store.reader import open_store
 from freqprep.training import classifier_task, evaluate_classifier, run_state
 from freqprep.training.planning import plan
@@ -48,7 +49,7 @@ def inputs(config, split, policy, shuffle):
 
 @pytest.mark.parametrize("shuffle", [True, False], ids=["training", "evaluation"])
 def test_same_rows_crops_and_flips(folder, tmp_path, shuffle):
-    store = synthetic.make(folder, tmp_path / "s.zarr", size=72, precision="int16")
+    store = synthetic.make(folder, tmp_path / "s.zarr", size=72, precision=PRECISIONS["int16"])
     split = open_store(store)["train"]
     request = TrainingRequest(
         store, tmp_path / "run", "mobilenet_v2", Recipe(1, 6, 0.1), input="rgb", grid=SIDE // 2

@@ -1,0 +1,72 @@
+"""Quantization steps as small JSON files: what ``convert --steps`` takes."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from freqprep.errors import UsageError
+from freqprep.spectrum.quantization import PRECISIONS, Precision
+from freqprep.storage.document_format import DocumentFormat
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
+
+
+def write_steps(path: Path, precision: Precision) -> None:
+    """Write a precision to a file, atomically; an existing file is replaced.
+
+    Parameters
+    ----------
+    path : Path
+        File to write; its name ends in ``.json``.
+    precision : Precision
+
+    Raises
+    ------
+    UsageError
+        The path cannot be that of a steps file, or the precision has a name that cannot be used.
+    """
+    data = precision.to_dict()
+    try:
+        _FORMAT.write(path, {"name": data.pop("precision"), **data})
+    except ValueError as error:
+        raise UsageError(f"the steps cannot be saved: {error}", "choose another name") from None
+
+
+def read_steps(path: Path) -> Precision:
+    """Read the precision in a steps file.
+
+    Raises
+    ------
+    StoreError
+        The file is missing, too large, or not a steps file.
+    FormatVersionError
+        The file has a newer format.
+    """
+    return _precision(_FORMAT.read(path))
+
+
+def _precision(document: dict[str, Any]) -> Precision:
+    return Precision.from_dict({**document, "precision": document["name"]})
+
+
+def _check(document: dict[str, Any]) -> None:
+    name = document.get("name")
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise ValueError(
+            '"name" is not a letter and then at most 63 letters, digits, "_", "." and "-"'
+        )
+    if "steps" not in document or "codes" not in document:
+        raise ValueError('"codes" or "steps" is missing')
+    try:
+        precision = _precision(document)
+    except UsageError as error:
+        raise ValueError(f"{error.message}; {error.remedy}") from None
+    if precision != PRECISIONS.get(name, precision):
+        raise ValueError(f'"name" is {name!r}, which has other steps')
+
+
+_FORMAT = DocumentFormat(
+    "freqprep-steps", "1.0", "steps file", _check, "docs/format.md describes these files"
+)
