@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 
-from freqprep.spectrum.quantization import PRECISIONS
 from freqprep.training.request import TrainingRequest
 from tests.benchmarks.bytes_by_training.stores import bytes_per_image, make_stores
 from tests.benchmarks.table import show
@@ -168,7 +167,7 @@ def summarise(folder: Path, stores: Mapping[str, Path]) -> dict[str, object]:
     rows = [
         (
             way.channels,
-            way.steps if way.steps in PRECISIONS else f"coarse, {way.steps}",
+            stores[way.steps].stem,
             f"{taken[way] / 1e3:.2f}",
             f"{taken[way] / taken[REFERENCE]:.2f}",
             str(len(found[way])),
@@ -181,7 +180,13 @@ def summarise(folder: Path, stores: Mapping[str, Path]) -> dict[str, object]:
     results = {
         "origin": json.loads((folder / ORIGIN).read_text()),
         "ways": [
-            {**asdict(way), "bytes_per_image": taken[way], "seeds": found[way]} for way in WAYS
+            {
+                **asdict(way),
+                "store": stores[way.steps].name,
+                "bytes_per_image": taken[way],
+                "seeds": found[way],
+            }
+            for way in WAYS
         ],
     }
     (folder / _RESULTS).write_text(json.dumps(results, indent=1) + "\n")

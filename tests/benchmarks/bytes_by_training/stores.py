@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -32,34 +31,32 @@ def make_stores(source: Path, folder: Path, names: Iterable[str]) -> dict[str, P
     source, folder : Path
         Image folder; where the stores are written. Finished ones are kept.
     names : iterable of str
-        ``int8``, ``compact``, or a published selection: for that, the finest steps at which it
-        takes at most the bytes of square-24 at int8.
+        Name of a precision, or of a selection: for that, the finest of the coarser tables at
+        which it takes at most the bytes of square-24 at int8.
 
     Returns
     -------
     dict of str to Path
         Store of each name.
     """
-    int8 = _convert(source, folder / "int8.zarr", PRECISIONS["int8"])
-    limit = bytes_per_image(int8, _REFERENCE)
-
-    @cache
-    def at(amount: int) -> Path:
-        return _convert(source, folder / f"coarser-{amount}.zarr", coarser(amount))
-
     stores = {}
-    for name in names:
-        if name in PRECISIONS:
-            stores[name] = _convert(source, folder / f"{name}.zarr", PRECISIONS[name])
-            continue
-        low, high = _FINEST, _COARSEST
-        while high - low > 1:
-            middle = (low + high) // 2
-            fits = bytes_per_image(at(middle), name) <= limit
-            low, high = (low, middle) if fits else (middle, high)
-        stores[name] = at(high)
-        print(f"{name}: compact made coarser by {high}/{_SPAN} of a doubling", flush=True)
+    for name in sorted(names):
+        precision = PRECISIONS.get(name) or _coarse(source, folder, name)
+        stores[name] = _convert(source, folder, precision)
     return stores
+
+
+def _coarse(source: Path, folder: Path, selection: str) -> Precision:
+    """Find the finest steps by the bytes of the validation split, which converts faster."""
+    reference = _convert(source, folder, PRECISIONS["int8"], "val")
+    limit = bytes_per_image(reference, _REFERENCE, "val")
+    low, high = _FINEST, _COARSEST
+    while high - low > 1:
+        middle = (low + high) // 2
+        store = _convert(source, folder, coarser(middle), "val")
+        fits = bytes_per_image(store, selection, "val") <= limit
+        low, high = (low, middle) if fits else (middle, high)
+    return coarser(high)
 
 
 def coarser(amount: int) -> Precision:
@@ -83,24 +80,27 @@ def coarser(amount: int) -> Precision:
     return Precision(f"compact{amount:+d}", "int8", tuple(steps.tolist()))
 
 
-def bytes_per_image(store: Path, channels: str) -> float:
-    """Return the bytes read from disk for an image: whole chunks, shard indexes included."""
-    splits = list(open_store(store).values())
+def bytes_per_image(store: Path, channels: str, *splits: str) -> float:
+    """Return the bytes read from disk for an image: whole chunks, shard indexes included.
+
+    Parameters
+    ----------
+    store : Path
+    channels : str
+    *splits : str
+        All splits of the store by default.
+    """
+    opened = open_store(store)
+    chosen = [opened[name] for name in splits or opened]
     indices = resolve(channels).indices
-    return sum(bytes_read(split, indices) for split in splits) / sum(
-        int(split.valid.sum()) for split in splits
-    )
+    images = sum(int(split.valid.sum()) for split in chosen)
+    return sum(bytes_read(split, indices) for split in chosen) / images
 
 
-def _convert(source: Path, store: Path, precision: Precision) -> Path:
+def _convert(source: Path, folder: Path, precision: Precision, split: str | None = None) -> Path:
+    store = folder / f"{precision.name}.zarr"
+    resume = store.exists()
     convert(
-        Request(
-            "imagefolder",
-            source,
-            store,
-            size=_SIZE,
-            precision=precision,
-            resume=store.exists(),
-        )
+        Request("imagefolder", source, store, split, size=_SIZE, precision=precision, resume=resume)
     )
     return store
