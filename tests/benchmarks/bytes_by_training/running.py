@@ -45,7 +45,7 @@ class Way:
     channels : str
         Read, and all used by the network.
     steps : str
-        ``int8``, ``compact``, or the selection that coarse steps were chosen for.
+        Name of a precision, or of one of the coarse tables: also the name of the store.
     """
 
     channels: str
@@ -60,10 +60,10 @@ class Way:
 REFERENCE = Way("square-24", "int8")
 WAYS = (
     REFERENCE,
-    Way("paper-48", "paper-48"),
-    Way("paper-64", "paper-64"),
+    Way("paper-48", "coarse-48"),
+    Way("paper-64", "coarse-64"),
     Way("all", "compact"),
-    Way("square-24", "paper-48"),
+    Way("square-24", "coarse-48"),
 )
 
 
@@ -167,7 +167,7 @@ def summarise(folder: Path, stores: Mapping[str, Path]) -> dict[str, object]:
     rows = [
         (
             way.channels,
-            stores[way.steps].stem,
+            way.steps,
             f"{taken[way] / 1e3:.2f}",
             f"{taken[way] / taken[REFERENCE]:.2f}",
             str(len(found[way])),

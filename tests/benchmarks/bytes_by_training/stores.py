@@ -1,26 +1,42 @@
-"""Stores of equal bytes: steps made coarser until a selection takes no more than square-24."""
+"""Stores of equal bytes: steps so coarse that more channels take no more than square-24."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from freqprep.convert.request import Request
 from freqprep.convert.run import convert
-from freqprep.spectrum import BLOCK, COMPONENTS, FREQUENCIES
+from freqprep.spectrum import BLOCK, FREQUENCIES
 from freqprep.spectrum.channels import channels as resolve
-from freqprep.spectrum.quantization import LARGEST_STEP, PRECISIONS, Precision
+from freqprep.spectrum.quantization import PRECISIONS, Precision
 from freqprep.store.channel_bytes import bytes_read
 from freqprep.store.reader import open_store
 
 _SIZE = 224
-_SPAN = 2 * BLOCK - 1
-"""Number of values of v + h: so many coarsenings double every step."""
+_FINEST_STEP = 8.0
 
-_FINEST, _COARSEST = -_SPAN, 3 * _SPAN
-_REFERENCE = "square-24"
+
+def _doubling(name: str, luma: Sequence[int], chroma: Sequence[int]) -> Precision:
+    """Steps of 8, doubled at each of some values of v + h."""
+    sums = np.add(*np.divmod(np.arange(FREQUENCIES), BLOCK))
+    planes = [_FINEST_STEP * 2.0 ** sum(sums >= at for at in each) for each in (luma, chroma)]
+    return Precision(
+        name, "int8", tuple(np.concatenate([planes[0], planes[1], planes[1]]).tolist())
+    )
+
+
+COARSE = {
+    table.name: table
+    for table in (
+        _doubling("coarse-48", luma=(0, 4, 8), chroma=(0, 2, 3, 4)),
+        _doubling("coarse-64", luma=(0, 3, 12), chroma=(0, 0, 2, 5)),
+    )
+}
+"""Of all such tables, up to three doublings in luma and four in chroma, those of the least error in
+RGB at which paper-48 and paper-64 take at most the bytes of square-24 at int8 on imagenette."""
 
 
 def make_stores(source: Path, folder: Path, names: Iterable[str]) -> dict[str, Path]:
@@ -31,76 +47,32 @@ def make_stores(source: Path, folder: Path, names: Iterable[str]) -> dict[str, P
     source, folder : Path
         Image folder; where the stores are written. Finished ones are kept.
     names : iterable of str
-        Name of a precision, or of a selection: for that, the finest of the coarser tables at
-        which it takes at most the bytes of square-24 at int8.
+        Keys of `COARSE` or of the precisions.
 
     Returns
     -------
     dict of str to Path
         Store of each name.
     """
+    known = {**PRECISIONS, **COARSE}
     stores = {}
     for name in sorted(names):
-        precision = PRECISIONS.get(name) or _coarse(source, folder, name)
-        stores[name] = _convert(source, folder, precision)
+        store = stores[name] = folder / f"{name}.zarr"
+        request = Request(
+            "imagefolder",
+            source,
+            store,
+            size=_SIZE,
+            precision=known[name],
+            resume=store.exists(),
+        )
+        convert(request)
     return stores
 
 
-def _coarse(source: Path, folder: Path, selection: str) -> Precision:
-    """Find the finest steps by the bytes of the validation split, which converts faster."""
-    reference = _convert(source, folder, PRECISIONS["int8"], "val")
-    limit = bytes_per_image(reference, _REFERENCE, "val")
-    low, high = _FINEST, _COARSEST
-    while high - low > 1:
-        middle = (low + high) // 2
-        store = _convert(source, folder, coarser(middle), "val")
-        fits = bytes_per_image(store, selection, "val") <= limit
-        low, high = (low, middle) if fits else (middle, high)
-    return coarser(high)
-
-
-def coarser(amount: int) -> Precision:
-    """Return ``compact`` with steps doubled from the highest frequencies down, or halved.
-
-    Parameters
-    ----------
-    amount : int
-        So many of the 15 values of v + h have their steps doubled, the highest first; 15 doubles
-        all, and the next begins anew. Below 0 steps are halved, the lowest frequencies first, but
-        not below those of ``int8``, which hold every coefficient.
-
-    Returns
-    -------
-    Precision
-    """
-    v, h = np.divmod(np.arange(FREQUENCIES), BLOCK)
-    doublings = np.tile(np.floor_divide(amount + v + h, _SPAN), len(COMPONENTS))
-    steps = np.array(PRECISIONS["compact"].steps) * 2.0**doublings
-    steps = np.clip(steps, PRECISIONS["int8"].steps, LARGEST_STEP)
-    return Precision(f"compact{amount:+d}", "int8", tuple(steps.tolist()))
-
-
-def bytes_per_image(store: Path, channels: str, *splits: str) -> float:
-    """Return the bytes read from disk for an image: whole chunks, shard indexes included.
-
-    Parameters
-    ----------
-    store : Path
-    channels : str
-    *splits : str
-        All splits of the store by default.
-    """
-    opened = open_store(store)
-    chosen = [opened[name] for name in splits or opened]
+def bytes_per_image(store: Path, channels: str) -> float:
+    """Return the bytes read from disk for an image: whole chunks, shard indexes included."""
+    splits = list(open_store(store).values())
     indices = resolve(channels).indices
-    images = sum(int(split.valid.sum()) for split in chosen)
-    return sum(bytes_read(split, indices) for split in chosen) / images
-
-
-def _convert(source: Path, folder: Path, precision: Precision, split: str | None = None) -> Path:
-    store = folder / f"{precision.name}.zarr"
-    resume = store.exists()
-    convert(
-        Request("imagefolder", source, store, split, size=_SIZE, precision=precision, resume=resume)
-    )
-    return store
+    images = sum(int(split.valid.sum()) for split in splits)
+    return sum(bytes_read(split, indices) for split in splits) / images
