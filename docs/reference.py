@@ -47,6 +47,7 @@ other modules, and other names in these modules.
 MODULES = (
     "freqprep",
     "freqprep.convert",
+    "freqprep.pack",
     "freqprep.augment",
     "freqprep.models",
     "freqprep.training",

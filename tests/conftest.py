@@ -9,8 +9,10 @@ from hypothesis import settings
 TESTS = Path(__file__).resolve().parent
 sys.path.insert(0, str(TESTS / "sources"))  # the builders of ImageNet's forms
 
+import subset  # noqa: E402
 import synthetic  # noqa: E402
 
+from freqprep.spectrum.channels import channels  # noqa: E402
 from freqprep.spectrum.quantization import PRECISIONS  # noqa: E402
 
 # The duration of an example depends more on the machine than on the code.
@@ -55,6 +57,28 @@ def crop_store(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("store")
     options = {"geometry": "crop", "size": 24, "resize": 27, "precision": PRECISIONS["int16"]}
     return synthetic.make(source, folder / "crop.zarr", **options)
+
+
+@pytest.fixture(scope="session")
+def coarse_store(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Store of `source` at steps that differ by component, level 17. Read only."""
+    folder = tmp_path_factory.mktemp("store")
+    return synthetic.make(source, folder / "coarse.zarr", precision=subset.COARSE, level=17)
+
+
+@pytest.fixture(scope="session")
+def fine_store(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Store of `source` as int16 at steps below and above 1, which differ by component."""
+    folder = tmp_path_factory.mktemp("store")
+    return synthetic.make(source, folder / "fine.zarr", precision=subset.FINE)
+
+
+@pytest.fixture(scope="session")
+def subset_store(coarse_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The 48 published channels and one more of `coarse_store`. Read only."""
+    folder = tmp_path_factory.mktemp("store")
+    kept = [*channels("paper-48").indices, 63]
+    return subset.keep(coarse_store, folder / "subset.zarr", kept, level=3)
 
 
 @pytest.fixture(scope="session")

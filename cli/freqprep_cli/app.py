@@ -11,6 +11,7 @@ from freqprep_cli import (
     evaluate,
     export,
     info,
+    pack,
     predict,
     show,
     stats,
@@ -32,6 +33,7 @@ app.command("convert", cls=Command, no_args_is_help=True)(convert.convert)
 app.command("evaluate", cls=Command, no_args_is_help=True)(evaluate.evaluate)
 app.command("export", cls=Command, no_args_is_help=True)(export.export)
 app.command("info", cls=Command, no_args_is_help=True)(info.info)
+app.command("pack", cls=Command, no_args_is_help=True)(pack.pack)
 app.command("predict", cls=Command, no_args_is_help=True)(predict.predict)
 app.command("show", cls=Command, no_args_is_help=True)(show.show)
 app.command("stats", cls=Command, no_args_is_help=True)(stats.stats)

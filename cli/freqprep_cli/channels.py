@@ -11,7 +11,7 @@ import typer
 
 from freqprep.errors import UsageError
 from freqprep.spectrum import BLOCK, COMPONENTS, FREQUENCIES
-from freqprep.spectrum.channels import PUBLISHED, RULES, Selection
+from freqprep.spectrum.channels import CHANNELS, PUBLISHED, RULES, Selection, described
 from freqprep.spectrum.channels import channels as named
 from freqprep.store.reader import open_store
 from freqprep.store.selection_costs import SelectionCost, selection_costs
@@ -138,6 +138,7 @@ def _document(cost: SelectionCost, kind: str) -> dict[str, Any]:
         "ranges": cost.ranges,
         "bytes_per_image": cost.bytes_per_image,
         "share": cost.share,
+        "stored": cost.stored,
     }
 
 
@@ -147,20 +148,32 @@ def _head(data: _Data) -> str:
     measured = _measured(data)
     store = shortened(str(data.store), 40)
     names = shortened(", ".join(measured["splits"]), 30)
-    return f"{names} of {store}: {measured['images']:,} images\n"
+    return f"{names} of {store}: {measured['images']:,} images\n{_stored(data.splits)}"
+
+
+def _stored(splits: Sequence[Split]) -> str:
+    """State the channels of splits that store only some."""
+    kept = {split.attributes.split: split.attributes.channels for split in splits}
+    return "".join(
+        f"{shortened(name, 30)} stores {plural(len(channels), 'channel')}: {described(channels)}\n"
+        for name, channels in kept.items()
+        if len(channels) < CHANNELS
+    )
 
 
 def _table(costs: Sequence[SelectionCost], saved: Sequence[str]) -> str:
     heads = ["selection", "channels", "Y + Cb + Cr", "ranges"]
-    measured = costs[0].bytes_per_image is not None
+    measured = any(cost.bytes_per_image is not None for cost in costs)
     rows = []
     for cost in costs:
         name = cost.selection.name
         mark = " (saved)" if name in saved else ""
         row = [shortened(name, _NAME_ROOM - len(mark)) + mark, str(len(cost.selection))]
-        row += [_components(cost), str(cost.ranges)]
+        row += [_components(cost), "" if cost.ranges is None else str(cost.ranges)]
         if cost.bytes_per_image is not None:
             row += [size(cost.bytes_per_image), percent(cost.share, 2)]
+        elif measured:
+            row += ["not stored", ""]
         rows.append(row)
     return columns(heads + ["an image", "of all"] * measured, rows)
 
@@ -170,7 +183,9 @@ def _one(cost: SelectionCost) -> str:
     lines = [
         f"{shortened(cost.selection.name, 60)}: {plural(len(cost.selection), 'channel')}",
         f"  Y + Cb + Cr  {_components(cost)}",
-        f"  ranges       {cost.ranges} of a shard",
+        f"  ranges       {cost.ranges} of a shard"
+        if cost.stored
+        else "  not stored in every split",
     ]
     if cost.bytes_per_image is not None:
         lines.append(

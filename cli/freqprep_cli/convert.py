@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 import typer
 
 from freqprep.convert.estimate import Estimate, estimate
-from freqprep.convert.rejects import rejects_path
 from freqprep.convert.request import Request, read_classes
 from freqprep.convert.run import convert as run_conversion
 from freqprep.errors import UsageError
@@ -20,6 +19,7 @@ from freqprep.sources import SOURCES
 from freqprep.spectrum.quantization import PRECISIONS
 from freqprep.spectrum.quantization import Precision as Steps
 from freqprep.storage.disk import free_bytes
+from freqprep.store.rejects import rejects_path
 from freqprep.store.schema import DEFAULT_LEVEL
 from freqprep.store.steps_file import read_steps
 from freqprep.store.summary import SplitSummary
@@ -83,7 +83,8 @@ def convert(
     precision: Annotated[
         Precision | None,
         typer.Option(
-            help="int8 (default): steps 8 and 4. int16: step 1, twice the bytes.",
+            help="int8 (default): steps 8 and 4. int16: step 1, twice the bytes. compact: coarser "
+            "in high frequencies and colour, about half the bytes; coarse: a third.",
             rich_help_panel=_ENCODING,
         ),
     ] = None,

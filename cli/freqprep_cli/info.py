@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from freqprep.convert.rejects import noted_images, rejected_images
 from freqprep.store.reader import Store, open_store
+from freqprep.store.rejects import noted_images, rejected_images
 from freqprep.store.selections import problems, saved_documents
 from freqprep.store.summary import summarize
 from freqprep.text.quantities import plural
@@ -83,7 +83,9 @@ def _print_images(rejects: list[dict[str, Any]], noted: list[dict[str, Any]]) ->
 
 def _print_unfinished(store: Store) -> None:
     if store.unfinished:
-        typer.echo(paragraph(f"unfinished (convert --resume): {', '.join(store.unfinished)}"))
+        typer.echo(
+            paragraph(f"unfinished (run it again with --resume): {', '.join(store.unfinished)}")
+        )
     if store.incomplete:
         names = ", ".join(store.incomplete)
         typer.echo(paragraph(f"incomplete, without a manifest: {names}; copy the store again"))

@@ -30,12 +30,13 @@ def show(
         str | None, typer.Option(help="Split; needed where there are several.", metavar="S")
     ] = None,
     channels: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="Selection to reconstruct from: a published one (square-24), channels "
-            "(y_0_0,cb_0_0), a count, a saved name or a .json file."
+            "(y_0_0,cb_0_0), a count, a saved name or a .json file; by default all that are "
+            "stored."
         ),
-    ] = "all",
+    ] = None,
     output: Annotated[
         Path,
         typer.Option(

@@ -14,15 +14,23 @@ from freqprep.importance.choice import BEST
 from freqprep.importance.network_judge import NETWORK_SCORES
 from freqprep.importance.ranking import BYTES, SCORES
 from freqprep.importance.request import StatsRequest, compute_stats, other_split
-from freqprep.importance.result import StatsResult, made_from, to_document
+from freqprep.importance.result import StatsResult, chosen_precision, made_from, to_document
 from freqprep.progress import say
 from freqprep.report import PLOT_FILES, write_plots, write_report
 from freqprep.report.style import check_matplotlib
 from freqprep.spectrum.channels import Selection
+from freqprep.spectrum.quantization import PRECISIONS
 from freqprep.store.reader import open_store
 from freqprep.store.selection_file import SUFFIX
-from freqprep.store.selections import check_name, save_selection, saved_file, write_selection
+from freqprep.store.selections import (
+    check_name,
+    save_selection,
+    saved_file,
+    steps_path,
+    write_selection,
+)
 from freqprep.store.split import Split
+from freqprep.store.steps_file import write_steps
 from freqprep.store.targets import check_folder, check_targets, refuse_replacing
 from freqprep_cli.command_line import selection_names
 from freqprep_cli.options import Overwrite
@@ -67,7 +75,8 @@ def stats(
         str | None,
         typer.Option(
             help="Largest size of the chosen channels: 20KB/image, 60GB for all images, or a "
-            "selection whose size is the limit.",
+            "selection whose size is the limit. With --by best, the precision to convert with is "
+            "chosen as well.",
             metavar="BYTES",
             autocompletion=selection_names,
             rich_help_panel=_CHOICE,
@@ -146,6 +155,10 @@ def stats(
 ) -> None:
     """Rank a split's frequency channels, and choose the few worth training on.
 
+    With --budget, channels and precision are chosen together: within the same bytes, more channels
+    at coarser steps. With --save or --output, the steps may be fitted to the split; they are
+    written to a .steps.json file beside the selection, for convert --steps.
+
     Example: freqprep stats photos.zarr --split train --top 24 --report report.html
     """
     files = _Files(store, save, output, report, plots)
@@ -153,13 +166,15 @@ def stats(
     opened = open_store(store)
     chosen_split = opened.only(split)
     other = None if compare is None else other_split(opened, chosen_split, compare)
-    request = StatsRequest(top, by, budget, network, sample, scores)
+    fitted = save is not None or output is not None
+    request = StatsRequest(top, by, budget, network, sample, scores, fitted)
     result = compute_stats(chosen_split, request, other, jobs)
-    files.write(result, chosen_split)
+    steps = files.write(result, chosen_split)
     if json:
-        print_json(to_document(result))
+        document = to_document(result)
+        print_json(document if steps is None else {**document, "precision": str(steps)})
     else:
-        typer.echo(describe(result))
+        typer.echo(describe(result, steps))
 
 
 @dataclass(frozen=True)
@@ -182,12 +197,14 @@ class _Files:
                 f"a saved selection ends in {SUFFIX}, not {self.output}", "choose another name"
             )
         saved = None if self.save is None else saved_file(self.store, self.save)
-        check_targets((self.output, self.report, saved), overwrite)
+        beside = None if self.output is None else steps_path(self.output)
+        check_targets((self.output, beside, self.report, saved), overwrite)
         if self.report is not None or self.plots is not None:
             check_matplotlib()
 
-    def write(self, result: StatsResult, split: Split) -> None:
-        """Write the files, and print their paths on stderr."""
+    def write(self, result: StatsResult, split: Split) -> Path | None:
+        """Write the files, and print their paths on stderr; return that of the steps, if any."""
+        steps = None
         indices = result.choice.selection.indices
         if self.report is not None:
             write_report(result, split, self.report)
@@ -198,9 +215,23 @@ class _Files:
         if self.output is not None:
             write_selection(self.output, Selection(indices, self.output.stem), made_from(result))
             say(f"saved: {self.output}")
+            steps = _write_steps(result, self.output)
         if self.save is not None:
             path = save_selection(self.store, Selection(indices, self.save), made_from(result))
             say(f"saved as {self.save}: {path}")
+            steps = _write_steps(result, path)
+        return steps
+
+
+def _write_steps(result: StatsResult, selection: Path) -> Path | None:
+    """Write the chosen steps beside a selection, unless they have a name."""
+    precision, path = chosen_precision(result), steps_path(selection)
+    if precision.name in PRECISIONS:
+        path.unlink(missing_ok=True)  # of a selection that was replaced
+        return None
+    write_steps(path, precision)
+    say(f"its steps, for convert --steps: {path}")
+    return path
 
 
 def _check_plots(plots: Path | None, overwrite: bool) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from itertools import zip_longest
+from pathlib import Path
 
 import numpy as np
 
+from freqprep.importance.advice import advice
 from freqprep.importance.analysis import Analysis
 from freqprep.importance.drift import Drift
 from freqprep.importance.result import StatsResult, jaccard, network_result_for
-from freqprep.spectrum.channels import NAMES, PUBLISHED, Selection, published
+from freqprep.spectrum.channels import CHANNELS, NAMES, Selection
 from freqprep.text.quantities import percent, plural, size
 from freqprep.text.terminal import columns, paragraph, shortened
 
@@ -17,13 +20,14 @@ _MOST_DRIFTED = 12
 _WIDEST_SCORE = 18
 
 
-def describe(result: StatsResult) -> str:
-    """Return a result as text."""
+def describe(result: StatsResult, steps: Path | None = None) -> str:
+    """Return a result as text; ``steps`` is the steps file that was written, if one was."""
     parts = [
         _head(result),
         _ranking(result),
         _chosen(result),
         _candidates(result),
+        _allocations(result, steps),
         _stability(result),
     ]
     if result.drift is not None:
@@ -82,7 +86,7 @@ def _digits(value: float, digits: int) -> str:
 def _chosen(result: StatsResult) -> str:
     analysis, choice = result.analysis, result.choice
     indices = choice.selection.indices
-    every = analysis.channel_bytes.sum()
+    every, stored = analysis.channel_bytes.sum(), len(analysis.stored)
     outcome = network_result_for(result.landmarks, indices)
     network = ""
     if outcome is not None:
@@ -92,8 +96,8 @@ def _chosen(result: StatsResult) -> str:
         paragraph(
             f"chosen by {choice.by}: {plural(len(indices), 'channel')}, "
             f"{size(analysis.bytes_of(indices))} an image "
-            f"({percent(analysis.bytes_of(indices) / every, 0, space=True)} of all 192), "
-            f"PSNR {_db(analysis.psnr(indices))} in RGB against all 192{network}"
+            f"({percent(analysis.bytes_of(indices) / every, 0, space=True)} of all {stored}), "
+            f"PSNR {_db(analysis.psnr(indices))} in RGB against all {stored}{network}"
         )
         + f"\n{','.join(choice.selection.names)}"
     )
@@ -103,7 +107,7 @@ def _candidates(result: StatsResult) -> str:
     """Table of the candidates and the published lists."""
     choice = result.choice
     listed = {frozenset(candidate.indices) for candidate in choice.candidates}
-    others = [published(name) for name in PUBLISHED]
+    others = result.analysis.published
     unlisted = [other for other in others if frozenset(other.indices) not in listed]
     network_results = (*result.landmarks, *choice.network_results)
     heads = ["selection", "channels", "on disk", "PSNR", "overlap"]
@@ -115,6 +119,23 @@ def _candidates(result: StatsResult) -> str:
             row += [f"{outcome.loss:.3f}", percent(outcome.accuracy, space=True)]
         rows.append(row + [""] * (len(heads) - len(row)))
     return "within the same count and budget, and the published:\n" + columns(heads, rows)
+
+
+def _allocations(result: StatsResult, steps: Path | None) -> str:
+    """What to convert with, and the allocations it was chosen from."""
+    choice = result.choice
+    text = paragraph(advice(choice, result.rates, steps))
+    if not choice.allocations:
+        return text
+    heads = ["channels at precision", "channels", "on disk", "visible PSNR"]
+    heads += ["loss", "top-1"] if choice.allocation_results else []
+    rows = []
+    for one, found in zip_longest(choice.allocations, choice.allocation_results):
+        name = f"{one.name}{' *' * (one is choice.allocation)}"
+        row = [name, str(len(one.selection)), size(one.bytes_per_image), _db(one.psnr)]
+        row += [f"{found.loss:.3f}", percent(found.accuracy, space=True)] if found else []
+        rows.append(row)
+    return f"{text}\n{columns(heads, rows)}"
 
 
 def _candidate(analysis: Analysis, chosen: Selection, selection: Selection) -> list[str]:
@@ -149,7 +170,8 @@ def _drift(result: StatsResult, drift: Drift) -> str:
     errors = drift.standard_errors
     strength = np.abs(drift.level if errors is None else errors)
     rows = []
-    for index in np.argsort(-strength, kind="stable")[:_MOST_DRIFTED].tolist():
+    strongest = sorted(drift.channels, key=lambda index: -strength[index])
+    for index in strongest[:_MOST_DRIFTED]:
         rows.append(
             (
                 NAMES[index],
@@ -160,12 +182,17 @@ def _drift(result: StatsResult, drift: Drift) -> str:
                 f"{drift.rank_change[index]:+d}",
             )
         )
+    notes = []
+    if len(drift.channels) < max(len(result.analysis.stored), CHANNELS):
+        notes.append(f"compared: the {plural(len(drift.channels), 'channel')} that both store")
+    if drift.divergence is None:
+        notes.append("no divergence: the quantization steps differ")
     heads = ("channel", "energy", "standard errors", "mean shift", "divergence", "rank")
     head = paragraph(
         f"against {drift.other}, both ranked by {drift.by}: Spearman {drift.spearman:.3f}, "
         f"{percent(drift.overlap, 0, space=True)} of the top shared; the channels that differ most:"
     )
-    return f"{head}\n{columns(heads, rows)}"
+    return "\n".join([head, columns(heads, rows), *map(paragraph, notes)])
 
 
 def _db(value: float) -> str:

@@ -1,4 +1,4 @@
-"""Text output of ``convert``, its dry run and ``info``: the numbers of a split."""
+"""Text output of ``convert``, ``pack``, their dry runs and ``info``: the numbers of a split."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from freqprep.convert.estimate import Estimate
+from freqprep.pack.estimate import PackEstimate
+from freqprep.spectrum.channels import CHANNELS, NAMES, described
 from freqprep.store.class_counts import ClassCounts, ObjectCounts
 from freqprep.store.summary import SplitSummary
 from freqprep.text.quantities import counts, duration, plural
@@ -24,7 +26,6 @@ def describe(summary: SplitSummary) -> str:
     """Return the summary of a split as text."""
     valid, rejected = f"{summary.valid:,} valid", f"{summary.rejected:,} rejected"
     source = size_text(summary.source_bytes_per_image)
-    stored, published = summary.stored_bytes_per_image, summary.published_24_bytes_per_image
     shards = f"{plural(summary.shards, 'shard')}, {size_text(summary.stored_bytes)}"
     rows = [
         ("images", f"{summary.images:,} ({valid}, {rejected})"),
@@ -33,12 +34,12 @@ def describe(summary: SplitSummary) -> str:
         *_class_rows(summary.class_counts),
         *_geometry_rows(summary),
         ("source", f"{source} an image ({size_text(summary.source_bytes)})"),
-        ("all 192", _against_source(summary, stored)),
-        ("published 24", _against_source(summary, published)),
+        *_stored_rows(summary),
         ("luma PSNR", _psnr(summary)),
         ("saturated", _saturated(summary)),
         ("files", f"{summary.files:,} ({shards})"),
         ("content id", summary.content_id),
+        *([] if summary.packed_from is None else [("packed from", summary.packed_from)]),
     ]
     name, source_name = (
         shortened(text, _SPLIT_ROOM) for text in (summary.split, summary.source_split)
@@ -65,6 +66,24 @@ def describe_estimate(estimate: Estimate, workers: int) -> str:
             "sample",
             f"{estimate.sampled} images, rejected: {counts(estimate.rejected_in_sample)}",
         ),
+    ]
+    return table(rows)
+
+
+def describe_packing(estimate: PackEstimate, workers: int) -> str:
+    """Return the estimate of a packing's dry run as text."""
+    before, after = size_text(estimate.bytes_before), size_text(estimate.stored_bytes)
+    ratio = f"{estimate.stored_bytes / max(estimate.bytes_before, 1):.2f}x the {before} before"
+    each = f"{size_text(estimate.stored_bytes_per_image)} an image"
+    jobs = plural(min(workers, estimate.shards), "job")
+    rows = [
+        ("images", f"{estimate.images:,}"),
+        ("channels", channels_text(estimate.channels)),
+        ("zstd level", str(estimate.level)),
+        ("store", f"{each}, {after}, {ratio}"),
+        ("files", f"{estimate.files:,} ({plural(estimate.shards, 'shard')})"),
+        ("time", f"about {duration(estimate.minutes)} with {jobs}"),
+        ("sample", f"{plural(estimate.sampled_shards, 'shard')}"),
     ]
     return table(rows)
 
@@ -118,13 +137,40 @@ def _class_rows(classes: ClassCounts) -> Rows:
 def _geometry_rows(summary: SplitSummary) -> Rows:
     geometry = summary.geometry
     grid = f"grid {summary.grid[0]}x{summary.grid[1]}"
-    rows = [("geometry", f"{geometry['kind']} {geometry['size']}, {grid}, {summary.precision}")]
+    rows = [
+        ("geometry", f"{geometry['kind']} {geometry['size']}, {grid}"),
+        ("precision", f"{summary.precision}, {_steps(summary)}"),
+        ("zstd level", str(summary.level)),
+        ("channels", channels_text(summary.channels)),
+    ]
     if geometry["kind"] != "fit" or not summary.capped:
         return rows
     larger = f"{summary.capped:,} of {plural(summary.valid, 'image')}"
     kept = f"{larger}: {summary.pixel_share:.0%} of the pixels kept"
     remedy = "; try a larger --size" if summary.capped * 2 > summary.valid else ""
     return [*rows, ("shrunk", kept + remedy)]
+
+
+def channels_text(names: Sequence[str]) -> str:
+    """Return the number and the name of the channels stored: ``48 of 192: paper-48``."""
+    if len(names) == CHANNELS:
+        return f"all {CHANNELS}"
+    return f"{len(names)} of {CHANNELS}: {described([NAMES.index(name) for name in names])}"
+
+
+def _steps(summary: SplitSummary) -> str:
+    least, most = (f"{step:g}" for step in summary.steps)
+    return f"step {most}" if least == most else f"steps {least} to {most}"
+
+
+def _stored_rows(summary: SplitSummary) -> Rows:
+    """Bytes of the channels stored, and of the published 24 if they are."""
+    number = len(summary.channels)
+    name = f"all {CHANNELS}" if number == CHANNELS else f"{number} stored"
+    rows = [(name, _against_source(summary, summary.stored_bytes_per_image))]
+    if summary.published_24_bytes_per_image is None:
+        return rows
+    return [*rows, ("published 24", _against_source(summary, summary.published_24_bytes_per_image))]
 
 
 def _against_source(summary: SplitSummary, stored: float) -> str:
@@ -148,7 +194,9 @@ def _psnr(summary: SplitSummary) -> str:
     if summary.psnr_luma_pooled is None or summary.psnr_luma_worst is None:
         return "no error" if summary.valid else "no images"
     key = shortened(ascii(summary.psnr_luma_worst_key), _KEY_ROOM)
-    return f"{summary.psnr_luma_pooled:.1f} dB, worst {summary.psnr_luma_worst:.1f} dB ({key})"
+    some = "" if len(summary.channels) == CHANNELS else f"; with all {CHANNELS} channels"
+    worst = f"worst {summary.psnr_luma_worst:.1f} dB ({key})"
+    return f"{summary.psnr_luma_pooled:.1f} dB, {worst}{some}"
 
 
 def _unique(ids: Sequence[str | int], names: Sequence[str]) -> list[str]:

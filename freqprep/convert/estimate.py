@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from freqprep.convert.planning import class_list, discover, pending, plan_split, refuse_existing
+from freqprep.convert.planning import class_list, discover, plan_split, refuse_existing
 from freqprep.convert.request import Request
 from freqprep.convert.shard_task import ImageFiles
 from freqprep.errors import ImageDefect
@@ -18,6 +18,7 @@ from freqprep.images.encoder import Encoder
 from freqprep.spectrum.channels import CHANNELS
 from freqprep.store import shard
 from freqprep.store.class_counts import ClassCounts, ObjectCounts, count_labels, count_objects
+from freqprep.store.existing import pending
 from freqprep.store.plan import SplitPlan, estimated_bytes, memory_bound
 from freqprep.store.schema import IMAGE_ARRAYS, OBJECT_ARRAYS, ROWS_PER_SHARD
 from freqprep.store.writer import PartialSplit, store_exists
@@ -95,7 +96,7 @@ def estimate(request: Request) -> dict[str, Estimate]:
     store_exists(request.store)  # refuses anything else at this path
     partials = {name: PartialSplit(request.store, name) for name in found.listings}
     refuse_existing(request, partials)
-    todo = pending(request, partials)
+    todo = pending(partials, request.resume)
     classes = class_list(request, found, set(todo))
     return {
         name: _estimate(

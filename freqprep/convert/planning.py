@@ -10,9 +10,10 @@ import numpy as np
 
 from freqprep import sources
 from freqprep.convert.request import Request
-from freqprep.errors import SourceError, SplitExistsError, UsageError
+from freqprep.errors import SourceError, UsageError
 from freqprep.progress import say
 from freqprep.sources import Classes, Discovered, Listing, named_paths, normalise_split
+from freqprep.store import existing
 from freqprep.store.layout import partial_folders
 from freqprep.store.plan import SplitPlan, load_attributes, load_named_paths, make_plan
 from freqprep.store.reader import open_store
@@ -99,15 +100,6 @@ def partial_splits(request: Request, found: Discovered) -> dict[str, PartialSpli
     return {name: PartialSplit(request.store, name) for name in sorted(names)}
 
 
-def pending(request: Request, partials: Mapping[str, PartialSplit]) -> dict[str, PartialSplit]:
-    """Return the splits still to convert: on resume, those that are not finished."""
-    return {
-        name: partial
-        for name, partial in partials.items()
-        if not (request.resume and partial.published.is_dir() and not partial.begun())
-    }
-
-
 def refuse_existing(request: Request, partials: Mapping[str, PartialSplit]) -> None:
     """Refuse to change existing splits unless the request says so.
 
@@ -118,29 +110,15 @@ def refuse_existing(request: Request, partials: Mapping[str, PartialSplit]) -> N
     UsageError
         A split to retry is not finished.
     """
-    if request.overwrite:
-        return
-    finished = [name for name, partial in partials.items() if partial.published.exists()]
-    begun = [name for name, partial in partials.items() if partial.exists()]
     if request.retry_rejected:
-        if missing := sorted(set(partials) - set(finished)):
+        finished = {name for name, partial in partials.items() if partial.published.exists()}
+        if missing := sorted(set(partials) - finished):
             raise UsageError(
                 f"{request.store} has no finished split {', '.join(missing)} to retry",
                 "convert it first, or name one with --split",
             )
-        return
-    if request.resume:
-        return
-    if finished:
-        raise SplitExistsError(
-            f"{request.store} already has the split {', '.join(finished)}",
-            "use --overwrite to replace it, --resume to finish the others, or another store",
-        )
-    if begun:
-        raise SplitExistsError(
-            f"{request.store} has an unfinished split {', '.join(begun)}",
-            "use --resume to finish it, or --overwrite to start over",
-        )
+    elif not (request.resume or request.overwrite):
+        existing.refuse_existing(request.store, partials)
 
 
 def class_list(request: Request, found: Discovered, replaced: set[str]) -> Classes:

@@ -12,7 +12,7 @@ from freqprep.images.geometry import Geometry
 from freqprep.sources import SOURCES
 from freqprep.spectrum.quantization import PRECISIONS, Precision
 from freqprep.store.plan import LARGEST_SEED
-from freqprep.store.schema import DEFAULT_LEVEL, LEVELS
+from freqprep.store.schema import DEFAULT_LEVEL, check_level
 
 FIT_SIZES = {"coco": 640}
 """Default ``size`` of geometry fit by kind of source; 512 elsewhere."""
@@ -117,17 +117,6 @@ class Request:
     def workers(self) -> int:
         """Number of worker processes."""
         return self.jobs or engines.default_jobs()
-
-
-def check_level(level: int) -> None:
-    """Refuse a level that zstd does not have.
-
-    Raises
-    ------
-    UsageError
-    """
-    if level not in LEVELS:
-        raise UsageError(f"--level must be from {LEVELS[0]} to {LEVELS[-1]}, got {level}")
 
 
 def read_classes(path: Path, kind: str) -> tuple[str | int, ...]:

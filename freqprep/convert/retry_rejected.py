@@ -56,7 +56,7 @@ def prepare_retry(partial: PartialSplit, split: Split, listing: Listing, root: P
     _refuse_changed(split, plan, root, bad)
     partial.discard()
     carried = partial.carry_over()
-    with Journal(partial.journal_path) as journal:
+    with Journal(partial.journal_path, ShardResult) as journal:
         for result in _carried(split, plan, bad):
             _link(shard_path(split.path, result.shard), shard_path(carried, result.shard))
             journal.append(result)

@@ -21,11 +21,9 @@ from freqprep.convert.planning import (
     class_list,
     discover,
     partial_splits,
-    pending,
     plan_split,
     refuse_existing,
 )
-from freqprep.convert.rejects import append_log, write_rejects
 from freqprep.convert.request import Request
 from freqprep.convert.retry_rejected import prepare_retry
 from freqprep.convert.shard_task import ImageFiles, ShardTask, convert_shard, release_buffer
@@ -38,11 +36,14 @@ from freqprep.sources.files import shown
 from freqprep.spectrum.channels import CHANNELS
 from freqprep.spectrum.moments import Moments
 from freqprep.storage.disk import FileEntry, full_disk_named
-from freqprep.store.journal import Journal, RowResults
+from freqprep.store.existing import pending
+from freqprep.store.journal import Journal, RowResults, ShardResult
 from freqprep.store.layout import shard_path
 from freqprep.store.lock import store_lock
+from freqprep.store.log import append_log
 from freqprep.store.plan import SplitPlan, load_attributes, load_plan, memory_bound, save_plan
 from freqprep.store.reader import open_store
+from freqprep.store.rejects import write_rejects
 from freqprep.store.schema import IMAGE_ARRAYS, OBJECT_ARRAYS, ArraySpec
 from freqprep.store.summary import SplitSummary, summarize
 from freqprep.store.writer import PartialSplit, open_or_create_root, store_exists
@@ -78,7 +79,7 @@ def convert(request: Request) -> dict[str, SplitSummary]:
         for partial in partials.values():
             partial.tidy()
         refuse_existing(request, partials)
-        todo = pending(request, partials)
+        todo = pending(partials, request.resume)
         _prepare(request, partials, todo, found)
         for partial in todo.values():
             _convert_split(request, partial)
@@ -125,7 +126,7 @@ def _prepare(
 def _convert_split(request: Request, partial: PartialSplit) -> None:
     plan = load_plan(partial.folder)
     began = time.monotonic()
-    with Journal(partial.journal_path) as journal, partial.aside() as aside:
+    with Journal(partial.journal_path, ShardResult) as journal, partial.aside() as aside:
         already = sum(len(plan.shard_rows(shard)) for shard in journal.finished)
         tasks = _tasks(request, plan, partial, aside, set(journal.finished))
         jobs = max(1, min(request.workers, plan.shards - len(journal.finished)))
@@ -180,7 +181,9 @@ def _tasks(
             )
 
 
-def _publish(partial: PartialSplit, plan: SplitPlan, journal: Journal, aside: Path) -> str:
+def _publish(
+    partial: PartialSplit, plan: SplitPlan, journal: Journal[ShardResult], aside: Path
+) -> str:
     results = [journal.finished[shard] for shard in range(plan.shards)]
     rows = RowResults.concatenate([result.rows for result in results])
     moments = sum((result.moments for result in results), Moments.zero(CHANNELS))

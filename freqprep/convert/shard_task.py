@@ -17,6 +17,7 @@ from freqprep.images.encoding import Encoding
 from freqprep.sources import FileTable, read_image_bytes
 from freqprep.spectrum.channels import CHANNELS
 from freqprep.spectrum.moments import Moments
+from freqprep.store import shard
 from freqprep.store.journal import RowResults, ShardResult
 from freqprep.store.plan import SplitPlan
 from freqprep.store.schema import ROWS_PER_SHARD
@@ -128,7 +129,8 @@ def convert_shard(task: ShardTask) -> ShardResult:
         moments += image.moments
         if image.note:
             notes[row] = image.note
-    entry = write_shard(task.split_folder, task.shard, codes, task.level, task.aside)
+    parts = shard.encode(codes, task.level)
+    entry = write_shard(task.split_folder, task.shard, parts, task.aside)
     return ShardResult(task.shard, entry.sha256, entry.file_bytes, rows, moments, defects, notes)
 
 

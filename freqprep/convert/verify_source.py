@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-from freqprep.convert.rejects import log_path, paths_of
 from freqprep.convert.shard_task import ImageFiles
 from freqprep.errors import ImageDefect, SourceError, UsageError
 from freqprep.images.encoder import Encoder
@@ -14,6 +13,7 @@ from freqprep.progress import Progress
 from freqprep.ragged import Ragged
 from freqprep.sources import discover
 from freqprep.spectrum.channels import CHANNELS, STORED_POSITION
+from freqprep.store.log import log_path, paths_of
 from freqprep.store.plan import SplitPlan, make_plan
 from freqprep.store.reader import Split, open_store
 from freqprep.store.schema import library_versions

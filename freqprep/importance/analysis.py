@@ -9,12 +9,13 @@ from functools import cached_property
 import numpy as np
 
 from freqprep.errors import UsageError, did_you_mean
-from freqprep.importance.collect import Collected, collect
+from freqprep.importance.collect import Collected, collect, steps_of
 from freqprep.importance.gain import reconstruction_psnr
 from freqprep.importance.ranking import BYTES, SCORES, Ranking, Score, bytes_ranking
 from freqprep.importance.redundancy import correlation
 from freqprep.importance.stability import Stability, stabilities
 from freqprep.importance.sums import Sums
+from freqprep.spectrum.channels import PUBLISHED, Selection, published
 from freqprep.store.split import Split
 
 DEFAULT_SCORE = "visible"
@@ -33,7 +34,7 @@ class Analysis:
     images, rejected, blocks, classes : int
         Numbers of valid images, of rejected images, of blocks of one component, and of classes.
     steps : ndarray of float64, shape (192,)
-        Quantization steps, raster order.
+        Quantization steps, raster order; 0 for channels not stored.
     sums : Sums
     channel_bytes : ndarray of float64, shape (192,)
         Measured bytes on disk per image of each channel, raster order.
@@ -63,6 +64,16 @@ class Analysis:
     def correlation(self) -> np.ndarray:
         """Correlation of the channels' activities over images, float64 of shape (192, 192)."""
         return correlation(self.sums)
+
+    @cached_property
+    def stored(self) -> tuple[int, ...]:
+        """Raster indices of the channels stored, rising."""
+        return tuple(np.flatnonzero(self.steps > 0).tolist())
+
+    @cached_property
+    def published(self) -> tuple[Selection, ...]:
+        """The published selections whose channels are all stored."""
+        return tuple(one for one in map(published, PUBLISHED) if set(one.indices) <= {*self.stored})
 
     def psnr(self, indices: Iterable[int]) -> float:
         """Return the PSNR of images from some channels, in dB; see `reconstruction_psnr`."""
@@ -118,7 +129,7 @@ def analyse(split: Split, top: int = DEFAULT_TOP, jobs: int | None = None) -> An
         See `collect`.
     """
     collected = collect(split, jobs)
-    sums, steps = collected.sums, split.steps.astype(np.float64)
+    sums, steps = collected.sums, steps_of(split)
     total = sums.total()
     rankings: dict[str, Ranking] = {}
     unavailable: dict[str, str] = {}

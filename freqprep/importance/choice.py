@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from freqprep.errors import UnknownChannelError, UsageError, did_you_mean
+from freqprep.importance.allocation import Allocation
 from freqprep.importance.analysis import DEFAULT_SCORE, Analysis
 from freqprep.importance.proposal import BUDGET_REMEDY, fill, parse_amount, propose
 from freqprep.importance.ranking import Ranking
@@ -93,6 +94,13 @@ class Choice:
         budget, named after it.
     network_results : tuple of NetworkResult
         Result of each candidate; empty without a network.
+    allocation : Allocation or None
+        The chosen channels with the precision chosen for them; None if channels were chosen by
+        themselves, at the steps they are stored with.
+    allocations : tuple of Allocation
+        Candidates that it was chosen from, those of the least predicted distortion first.
+    allocation_results : tuple of NetworkResult
+        Result of each of these; empty without a network.
     """
 
     by: str
@@ -101,6 +109,20 @@ class Choice:
     budget: Budget
     candidates: tuple[Selection, ...]
     network_results: tuple[NetworkResult, ...] = ()
+    allocation: Allocation | None = None
+    allocations: tuple[Allocation, ...] = ()
+    allocation_results: tuple[NetworkResult, ...] = ()
+
+    @property
+    def allocation_result(self) -> NetworkResult | None:
+        """The network's result on the chosen allocation, if there are both."""
+        pairs = zip(self.allocations, self.allocation_results, strict=False)
+        return next((result for one, result in pairs if one is self.allocation), None)
+
+    @property
+    def bytes_per_image(self) -> float | None:
+        """Predicted bytes on disk per image of the chosen allocation, if there is one."""
+        return None if self.allocation is None else self.allocation.bytes_per_image
 
 
 Judge = Callable[[Sequence[Selection]], tuple[NetworkResult, ...]]
@@ -132,7 +154,9 @@ def parse_budget(split: Split, top: int, by: str, budget: str | None) -> ParsedB
         The budget is neither an amount nor a selection.
     """
     if budget is None:
-        same = [name for name in PUBLISHED if len(published(name)) == top]
+        stored = set(split.attributes.channels)
+        lists = (one for one in map(published, PUBLISHED) if set(one.indices) <= stored)
+        same = [one.name for one in lists if len(one) == top]
         if by != BEST or not same:
             return ParsedBudget("", math.inf)
         budget = same[0]
@@ -143,9 +167,10 @@ def parse_budget(split: Split, top: int, by: str, budget: str | None) -> ParsedB
         raise UsageError(f"a budget of {budget!r} has no unit", BUDGET_REMEDY)
     try:
         return ParsedBudget(budget, select(budget, split))
-    except UnknownChannelError:
+    except UnknownChannelError as error:
         remedy = did_you_mean(budget, (*PUBLISHED, *saved_selections(split.path.parent)))
-        raise UsageError(f"{budget!r} is no budget", remedy + BUDGET_REMEDY) from None
+        what = f"{budget!r} is no budget: {error.message}"
+        raise UsageError(what, remedy + BUDGET_REMEDY) from None
 
 
 def choose(
@@ -157,7 +182,7 @@ def choose(
     ----------
     analysis : Analysis
     top : int
-        Number of channels to choose, at most; 1..192.
+        Number of channels to choose, at most; from 1 to the number stored.
     by : str
         Name of a score, or `BEST`: with a judge the candidate of the lowest loss, else
         `analysis.DEFAULT_SCORE`.
@@ -186,11 +211,43 @@ def choose(
     return Choice(score, ranking, chosen, budget, candidates, network_results)
 
 
+def with_allocation(
+    choice: Choice, candidates: Sequence[Allocation], results: Sequence[NetworkResult]
+) -> Choice:
+    """Replace the chosen channels by the best of some allocations.
+
+    Parameters
+    ----------
+    choice : Choice
+    candidates : sequence of Allocation
+        Those of the least predicted distortion first.
+    results : sequence of NetworkResult
+        Result of each, or none: the lowest loss is then the best, else the least distortion.
+
+    Returns
+    -------
+    Choice
+        Unchanged if there are no candidates.
+    """
+    if not candidates:
+        return choice
+    losses = [result.loss for result in results]
+    best = candidates[losses.index(min(losses)) if losses else 0]
+    return replace(
+        choice,
+        by=best.name,
+        selection=best.selection,
+        allocation=best,
+        allocations=tuple(candidates),
+        allocation_results=tuple(results),
+    )
+
+
 def candidate_selections(analysis: Analysis, top: int, limit: float) -> tuple[Selection, ...]:
     """Return the selection of each score, each rule and each published list within limits.
 
     Selections of the same channels appear once, under their first name. Lists and rules above the
-    limits are left out.
+    limits, or with channels that are not stored, are left out.
 
     Parameters
     ----------
@@ -204,15 +261,17 @@ def candidate_selections(analysis: Analysis, top: int, limit: float) -> tuple[Se
     -------
     tuple of Selection
     """
-    cost = analysis.channel_bytes
+    cost, stored = analysis.channel_bytes, set(analysis.stored)
     filled = {
         name: fill(ranking.order, top, cost, limit) for name, ranking in analysis.rankings.items()
     }
     proposals = [Selection(tuple(taken), name) for name, taken in filled.items() if taken]
     given = [
         selection
-        for selection in (*map(published, PUBLISHED), *rules(top))
-        if len(selection) <= top and analysis.bytes_of(selection.indices) <= limit
+        for selection in (*analysis.published, *rules(top))
+        if len(selection) <= top
+        and stored.issuperset(selection.indices)
+        and analysis.bytes_of(selection.indices) <= limit
     ]
     unique: dict[frozenset[int], Selection] = {}
     for selection in (*proposals, *given):

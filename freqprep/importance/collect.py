@@ -85,10 +85,19 @@ def _tasks(split: Split) -> Iterator[CountTask]:
         yield CountTask(split.path, split.content_id, shard, mine)
 
 
+def steps_of(split: Split) -> np.ndarray:
+    """Return the quantization steps, raster order; 0 for channels not stored, as their codes are.
+
+    float64, shape (192,).
+    """
+    steps: np.ndarray = np.nan_to_num(split.steps.astype(np.float64), nan=0.0)
+    return steps
+
+
 def shard_rows(split: Split, shard: int) -> ShardRows:
     """Read the properties of a shard's rows that the sums need."""
     rows = rows_of(len(split), shard)
-    steps = split.steps.astype(np.float64)
+    steps = steps_of(split)
     moments = split.moments
     return ShardRows(
         parts=parts_of(len(split), shard),

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from freqprep.errors import UsageError
 from freqprep.importance.analysis import Analysis
+from freqprep.importance.ranking import Ranking
 from freqprep.importance.scores import shannon
 from freqprep.importance.stability import agreement_of
+from freqprep.spectrum.channels import CHANNELS
 
 _ENERGY = "energy"
 _LARGEST_LEVEL = 30.0
@@ -18,15 +21,19 @@ _LARGEST_LEVEL = 30.0
 class Drift:
     """Differences between the channels of a split and of another one; raster order.
 
+    Values of channels that either does not store are 0.
+
     Attributes
     ----------
     other : str
         Store and name of the other split.
     by : str
         Score that ranks both.
+    channels : tuple of int
+        Raster indices of the channels that both store, rising.
     level : ndarray of float64, shape (192,)
         Energy of the other over the energy here, dB, within +-30; 0 where both are below the
-        error of rounding, ``step**2 / 12``.
+        error of rounding, ``step**2 / 12`` of the larger step.
     standard_errors : ndarray of float64 or None, shape (192,)
         Difference of the energies over its standard error; None where a split has fewer than eight
         images.
@@ -45,6 +52,7 @@ class Drift:
 
     other: str
     by: str
+    channels: tuple[int, ...]
     level: np.ndarray
     standard_errors: np.ndarray | None
     mean_shift: np.ndarray
@@ -72,25 +80,38 @@ def compute_drift(here: Analysis, there: Analysis, by: str, top: int) -> Drift:
     Raises
     ------
     UsageError
-        One of the splits does not have the score.
+        One of the splits does not have the score, or they store no channel in common.
     """
+    shared = tuple(sorted({*here.stored} & {*there.stored}))
+    if not shared:
+        raise UsageError(
+            f"{there.store} {there.split} stores none of the channels of {here.store} {here.split}",
+            "compare splits that store some channels in common",
+        )
     energies = [_values(analysis, _ENERGY) for analysis in (here, there)]
     means = [_values(analysis, "mean") for analysis in (here, there)]
     deviation = _values(here, "std")
     shift = np.divide(
         means[1] - means[0], deviation, out=np.zeros_like(deviation), where=deviation > 0
     )
-    one, other = here.ranking(by), there.ranking(by)
+    one, other = (_among(shared, analysis.ranking(by)) for analysis in (here, there))
+    # In both, the ranks of the shared channels in rising order.
     ranks = [np.argsort(ranking.order) for ranking in (one, other)]
-    spearman, overlap = agreement_of(one, other, top)
+    rank_change = np.zeros(CHANNELS, np.int64)
+    rank_change[list(shared)] = ranks[1] - ranks[0]
+    spearman, overlap = agreement_of(one, other, min(top, len(shared)))
+    rounding = np.maximum(here.steps, there.steps) ** 2 / 12
+    kept = np.isin(np.arange(CHANNELS), shared)
+    errors = _standard_errors(here, there, energies[1] - energies[0])
     return Drift(
         other=f"{there.store} {there.split}",
         by=by,
-        level=_level(energies[0], energies[1], here.steps**2 / 12),
-        standard_errors=_standard_errors(here, there, energies[1] - energies[0]),
-        mean_shift=shift,
-        divergence=_divergence(here, there),
-        rank_change=ranks[1] - ranks[0],
+        channels=shared,
+        level=kept * _level(energies[0], energies[1], rounding),
+        standard_errors=None if errors is None else kept * errors,
+        mean_shift=kept * shift,
+        divergence=_divergence(here, there, shared),
+        rank_change=rank_change,
         spearman=spearman,
         overlap=overlap,
     )
@@ -118,13 +139,24 @@ def _standard_errors(here: Analysis, there: Analysis, difference: np.ndarray) ->
     return errors
 
 
-def _divergence(here: Analysis, there: Analysis) -> np.ndarray | None:
-    if not np.array_equal(here.steps, there.steps):
+def _among(channels: tuple[int, ...], ranking: Ranking) -> Ranking:
+    """Return a ranking of some channels only."""
+    kept = set(channels)
+    return replace(ranking, order=tuple(index for index in ranking.order if index in kept))
+
+
+def _divergence(here: Analysis, there: Analysis, shared: tuple[int, ...]) -> np.ndarray | None:
+    indices = list(shared)
+    if not np.array_equal(here.steps[indices], there.steps[indices]):
         return None
     shares = []
+    largest = max(analysis.sums.histogram.shape[-1] // 2 for analysis in (here, there))
     for analysis in (here, there):
         histogram = analysis.sums.histogram.sum(axis=0)
+        # int8 and int16 codes of the same steps: histograms of other lengths around code 0.
+        beside = largest - histogram.shape[-1] // 2
+        histogram = np.pad(histogram, ((0, 0), (beside, beside)))
         shares.append(histogram / histogram.sum(axis=1, keepdims=True))
     middle = shannon((shares[0] + shares[1]) / 2)
     bits: np.ndarray = np.maximum(middle - (shannon(shares[0]) + shannon(shares[1])) / 2, 0)
-    return bits
+    return np.where(np.isin(np.arange(CHANNELS), indices), bits, 0)

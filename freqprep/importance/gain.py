@@ -44,7 +44,7 @@ def error_products(sums: Sums, steps: np.ndarray) -> np.ndarray:
 
 
 def reconstruction_psnr(sums: Sums, steps: np.ndarray, chosen: Iterable[int]) -> float:
-    """Compute the PSNR in RGB of images from some channels, against images from all 192.
+    """Compute the PSNR in RGB of images from some channels, against those from all stored.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def reconstruction_psnr(sums: Sums, steps: np.ndarray, chosen: Iterable[int]) ->
     Returns
     -------
     float
-        PSNR of the mean squared error over all images, dB; infinite for all channels.
+        PSNR of the mean squared error over all images, dB; infinite for all channels stored.
     """
     products = error_products(sums, steps)
     lacking = np.ones(CHANNELS, bool)

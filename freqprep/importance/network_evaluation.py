@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from freqprep.errors import UsageError, some
-from freqprep.importance.network_view import Views
+from freqprep.importance.network_view import Viewed, Views
 from freqprep.progress import Progress
 from freqprep.sources.imagenet_labels import class_names
 from freqprep.spectrum import BLOCK, FREQUENCIES
-from freqprep.spectrum.channels import CHANNELS, Selection, channels
+from freqprep.spectrum.channels import CHANNELS, Selection
 from freqprep.store.rows import Rows
+from freqprep.store.selections import select
 from freqprep.store.split import Split
 
 if TYPE_CHECKING:
@@ -120,14 +121,14 @@ class Outcomes:
 
     Attributes
     ----------
-    selections : tuple of Selection
+    selections : tuple of Selection or Allocation
     cross_entropy : ndarray of float64, shape (selections, images)
         Cross-entropy of each image, nats.
     correct : ndarray of bool, shape (selections, images)
         Whether the label has the highest logit.
     """
 
-    selections: tuple[Selection, ...]
+    selections: tuple[Viewed, ...]
     cross_entropy: np.ndarray
     correct: np.ndarray
 
@@ -146,14 +147,14 @@ class Outcomes:
 
 @dataclass(frozen=True)
 class Removal:
-    """Change of a network's loss and accuracy when one of all 192 channels is removed.
+    """Change of a network's loss and accuracy when one of all channels stored is removed.
 
     Attributes
     ----------
     loss, accuracy : float
         Mean cross-entropy in nats, and top-1 accuracy, with all channels.
     loss_change : ndarray of float64, shape (192,)
-        Mean cross-entropy without the channel, less ``loss``; raster order.
+        Mean cross-entropy without the channel, less ``loss``; raster order, 0 if not stored.
     loss_error : ndarray of float64, shape (192,)
         Standard error of that mean over the images; NaN for one image.
     accuracy_change : ndarray of float64, shape (192,)
@@ -190,9 +191,9 @@ class ForwardSelection:
 
 
 def evaluate_selections(
-    split: Split, network: Network, sample: NetworkSample, selections: Sequence[Selection]
+    split: Split, network: Network, sample: NetworkSample, selections: Sequence[Viewed]
 ) -> Outcomes:
-    """Evaluate a network on a sample with each selection, in one pass over the images.
+    """Evaluate a network on a sample with each selection or allocation, in one pass.
 
     Memory stays below 1 GB besides the network's own.
     """
@@ -201,23 +202,20 @@ def evaluate_selections(
 
 
 def measure_removal(split: Split, network: Network, sample: NetworkSample) -> Removal:
-    """Evaluate a network with all channels, and without each one: 193 evaluations."""
-    everything = channels("all").indices
-    without = [everything[:i] + everything[i + 1 :] for i in everything]
+    """Evaluate a network with all channels stored, and without each one: 193 evaluations of 192."""
+    everything = select(None, split).indices
+    without = [everything[:i] + everything[i + 1 :] for i in range(len(everything))]
     outcomes = evaluate_selections(
         split, network, sample, [Selection(s) for s in (everything, *without)]
     )
     change = outcomes.cross_entropy[1:] - outcomes.cross_entropy[0]
-    error = np.full(CHANNELS, np.nan)
+    error = np.full(len(change), np.nan)
     if len(sample) > 1:
         error = change.std(axis=1, ddof=1) / np.sqrt(len(sample))
-    return Removal(
-        float(outcomes.loss[0]),
-        float(outcomes.accuracy[0]),
-        change.mean(axis=1),
-        error,
-        outcomes.accuracy[1:] - outcomes.accuracy[0],
-    )
+    by_channel = np.zeros((3, CHANNELS))
+    accuracy = outcomes.accuracy[1:] - outcomes.accuracy[0]
+    by_channel[:, list(everything)] = change.mean(axis=1), error, accuracy
+    return Removal(float(outcomes.loss[0]), float(outcomes.accuracy[0]), *by_channel)
 
 
 def forward_selection(
@@ -245,7 +243,7 @@ def forward_selection(
     count : int
         Number of channels to add; fewer if no more are allowed or fit.
     allowed : iterable of int, optional
-        Raster indices that may be added; all by default.
+        Raster indices that may be added; all that are stored by default.
     channel_bytes : ndarray, shape (192,), optional
         Bytes of each channel, raster order.
     byte_limit : float, optional
@@ -266,7 +264,7 @@ def forward_selection(
         raise UsageError("channel_bytes and byte_limit must be given together")
     cost = np.zeros(CHANNELS) if channel_bytes is None else np.asarray(channel_bytes, np.float64)
     limit = np.inf if byte_limit is None else byte_limit
-    may = set(range(CHANNELS) if allowed is None else allowed)
+    may = set(split.attributes.channels if allowed is None else allowed)
     chosen = list(start)
     losses: list[float] = []
     accuracies: list[float] = []
@@ -323,7 +321,7 @@ def _evaluate(
     split: Split,
     network: Network,
     sample: NetworkSample,
-    selections: Sequence[Selection],
+    selections: Sequence[Viewed],
     done: Callable[[int], None],
 ) -> Outcomes:
     import torch

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from freqprep.importance.allocation import Allocation
 from freqprep.importance.analysis import DEFAULT_SCORE, Analysis
 from freqprep.importance.choice import Budget, NetworkResult
 from freqprep.importance.network_evaluation import (
@@ -73,6 +74,16 @@ class NetworkJudge:
             )
         )
 
+    def evaluate_allocations(self, allocations: Sequence[Allocation]) -> tuple[NetworkResult, ...]:
+        """Evaluate the network on each allocation."""
+        outcomes = evaluate_selections(self.split, self.network, self.sample, allocations)
+        return tuple(
+            NetworkResult(allocation.name, allocation.selection, float(loss), float(accuracy))
+            for allocation, loss, accuracy in zip(
+                allocations, outcomes.loss, outcomes.accuracy, strict=True
+            )
+        )
+
     def rank_by_removal(self) -> tuple[Ranking, Ranking]:
         """Rank channels by the change of cross-entropy, and of accuracy, without each of them."""
         found = measure_removal(self.split, self.network, self.sample)
@@ -102,7 +113,7 @@ class NetworkJudge:
         Ranking
         """
         # On grey images a network's loss is not informative: start with the mean colours.
-        fits = analysis.bytes_of(_MEANS) <= budget.limit
+        fits = analysis.bytes_of(_MEANS) <= budget.limit and {*_MEANS} <= {*analysis.stored}
         start = _MEANS if top > len(_MEANS) and fits else ()
         found = forward_selection(
             self.split,

@@ -16,6 +16,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from freqprep.importance.allocation import Allocation
 from freqprep.spectrum import BLOCK, COMPONENTS, FREQUENCIES
 from freqprep.spectrum.channels import Selection
 from freqprep.spectrum.color import TO_RGB
@@ -32,39 +33,54 @@ CROP = 224
 _TO_RGB = TO_RGB.astype(np.float32)
 
 
-class Views:
-    """Network inputs of some images from each of some selections.
+Viewed = Selection | Allocation
+"""Channels as they are stored, or rounded to the steps of a precision."""
 
-    The intersection and the union of all selections are rendered once; a selection is the nearer
-    of the two with a few channels added or subtracted.
+Part = tuple[int, float]
+"""Raster index of a channel, and the step it is rounded to; 0 as it is stored."""
+
+
+def parts_of(viewed: Viewed) -> frozenset[Part]:
+    """Return the channels to view, each with its step."""
+    if isinstance(viewed, Selection):
+        return frozenset((index, 0.0) for index in viewed.indices)
+    steps = viewed.precision.steps
+    return frozenset((index, steps[index]) for index in viewed.selection.indices)
+
+
+class Views:
+    """Network inputs of some images from each of some selections or allocations.
+
+    The intersection and the union of all are rendered once; a selection is the nearer of the two
+    with a few channels added or subtracted.
 
     Parameters
     ----------
     split : Split
     rows : ndarray of int64, shape (n,)
         Valid rows.
-    selections : sequence of Selection
-        Selections that `rgb` may be called with.
+    viewed : sequence of Selection or Allocation
+        Those that `rgb` may be called with.
     """
 
-    def __init__(self, split: Split, rows: np.ndarray, selections: Sequence[Selection]) -> None:
-        sets = [frozenset(selection.indices) for selection in selections]
+    def __init__(self, split: Split, rows: np.ndarray, viewed: Sequence[Viewed]) -> None:
+        sets = [parts_of(one) for one in viewed]
         self._shared = frozenset.intersection(*sets) if sets else frozenset()
-        self._union = frozenset[int]().union(*sets)
-        self._position = {index: k for k, index in enumerate(sorted(self._union))}
+        self._union = frozenset[Part]().union(*sets)
+        self._position = {i: k for k, i in enumerate(sorted({i for i, _ in self._union}))}
         self._sizes = [(int(height), int(width)) for height, width in split.sizes[rows]]
         self._coefficients = split.read(rows, list(self._position)) if self._position else None
-        self._rendered: dict[frozenset[int], np.ndarray] = {}
+        self._rendered: dict[frozenset[Part], np.ndarray] = {}
 
-    def rgb(self, selection: Selection) -> np.ndarray:
-        """Render the images from one of the selections.
+    def rgb(self, viewed: Viewed) -> np.ndarray:
+        """Render the images from one of the selections or allocations.
 
         Returns
         -------
         ndarray of float32, shape (n, 3, 224, 224)
             Red, green and blue, clipped to 0..255, not rounded.
         """
-        wanted = frozenset(selection.indices)
+        wanted = parts_of(viewed)
         more, less = wanted - self._shared, self._union - wanted
         if len(more) <= len(less):
             planes = self._cached(self._shared) + self._render(more)
@@ -76,30 +92,32 @@ class Views:
         np.clip(rgb, 0, 255, out=rgb)
         return rgb
 
-    def _cached(self, indices: frozenset[int]) -> np.ndarray:
-        if indices not in self._rendered:
-            self._rendered[indices] = self._render(indices)
-        return self._rendered[indices]
+    def _cached(self, parts: frozenset[Part]) -> np.ndarray:
+        if parts not in self._rendered:
+            self._rendered[parts] = self._render(parts)
+        return self._rendered[parts]
 
-    def _render(self, indices: Iterable[int]) -> np.ndarray:
+    def _render(self, parts: Iterable[Part]) -> np.ndarray:
         """Sum some channels to Y - 128, Cb - 128 and Cr - 128, float32 (n, 3, 224, 224)."""
         planes = np.zeros((len(self._sizes), len(COMPONENTS), CROP, CROP), np.float32)
-        by_row: dict[tuple[int, int], list[int]] = {}
-        for index in sorted(indices):
-            component, frequency = divmod(index, FREQUENCIES)
-            by_row.setdefault((component, frequency // BLOCK), []).append(index)
+        by_row: dict[tuple[int, int], list[Part]] = {}
+        for part in sorted(parts):
+            component, frequency = divmod(part[0], FREQUENCIES)
+            by_row.setdefault((component, frequency // BLOCK), []).append(part)
         for image, (height, width) in enumerate(self._sizes):
             down = axis_matrices(height, min(height, width))
             across = axis_matrices(width, min(height, width))
             for (component, v), members in by_row.items():
-                part = sum(self._blocks(image, k) @ across[k % BLOCK].T for k in members)
-                planes[image, component] += down[v] @ part
+                row = sum(self._blocks(image, k) @ across[k[0] % BLOCK].T for k in members)
+                planes[image, component] += down[v] @ row
         return planes
 
-    def _blocks(self, image: int, index: int) -> np.ndarray:
+    def _blocks(self, image: int, part: Part) -> np.ndarray:
         assert self._coefficients is not None
+        index, step = part
         rows, columns = grid_of(*self._sizes[image])
-        return self._coefficients[image, self._position[index], :rows, :columns]
+        stored: np.ndarray = self._coefficients[image, self._position[index], :rows, :columns]
+        return np.rint(stored / step) * step if step else stored
 
 
 @lru_cache(maxsize=64)

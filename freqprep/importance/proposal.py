@@ -95,9 +95,9 @@ def propose(
     Raises
     ------
     UsageError
-        The count is not in 1..192, or no channel fits into the limit.
+        The count is not that of some of the channels, or no channel fits into the limit.
     """
-    check_count(count)
+    check_count(count, len(order))
     taken = fill(order, count, cost, limit)
     if not taken:
         raise UsageError(
@@ -108,12 +108,13 @@ def propose(
     return Selection(tuple(taken), name)
 
 
-def check_count(count: int) -> None:
-    """Refuse a number of channels that is not in 1..192.
+def check_count(count: int, stored: int) -> None:
+    """Refuse a number of channels that is not from 1 to the number stored.
 
     Raises
     ------
     UsageError
     """
-    if not 1 <= count <= CHANNELS:
-        raise UsageError(f"cannot choose the top {count} channels", f"choose 1 to {CHANNELS}")
+    if not 1 <= count <= stored:
+        where = "" if stored == CHANNELS else f" of the {stored} that are stored"
+        raise UsageError(f"cannot choose the top {count} channels{where}", f"choose 1 to {stored}")

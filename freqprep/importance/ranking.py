@@ -24,8 +24,9 @@ class Ranking:
         Name and unit of the score; what it measures, as one sentence.
     values : ndarray of float64, shape (192,)
         Value of each channel in raster order, finite.
+        0 for channels not stored.
     order : tuple of int
-        All 192 raster indices, the most important first.
+        Raster indices of all channels stored, the most important first.
     error : ndarray of float64 or None, shape (192,)
         Standard errors of the values, if the score has them.
     """
@@ -47,7 +48,7 @@ class Score:
     name, unit, meaning : str
     rank : callable
         Function from `Sums` and steps, float64 of shape (192,), to values in raster order and
-        an order.
+        an order of all 192 channels. The step of a channel that is not stored is 0.
     """
 
     name: str
@@ -56,14 +57,17 @@ class Score:
     rank: Callable[[Sums, np.ndarray], Ordered]
 
     def ranking(self, sums: Sums, steps: np.ndarray) -> Ranking:
-        """Rank the channels.
+        """Rank the channels stored.
 
         Raises
         ------
         UsageError
             The sums do not have what the score needs, such as labels.
         """
-        return Ranking(self.name, self.unit, self.meaning, *self.rank(sums, steps))
+        values, order = self.rank(sums, steps)
+        stored = steps > 0
+        order = tuple(index for index in order if stored[index])
+        return Ranking(self.name, self.unit, self.meaning, np.where(stored, values, 0), order)
 
 
 def by_size(values: np.ndarray) -> tuple[int, ...]:
@@ -117,7 +121,7 @@ _ALL = (
     Score(
         "energy_share",
         "share",
-        "energy over the energy of all 192 channels",
+        "energy over the energy of all channels stored",
         _largest(scores.energy_share),
     ),
     Score("std", "coefficient", "standard deviation of the coefficients", _largest(scores.std)),
@@ -170,6 +174,7 @@ BYTES = "bytes"
 
 
 def bytes_ranking(channel_bytes: np.ndarray) -> Ranking:
-    """Rank channels by bytes on disk per image, the most first."""
+    """Rank channels by bytes on disk per image, the most first; those not stored have none."""
     meaning = "bytes on disk an image, as measured in the store"
-    return Ranking(BYTES, "bytes", meaning, channel_bytes, by_size(channel_bytes))
+    order = tuple(index for index in by_size(channel_bytes) if channel_bytes[index] > 0)
+    return Ranking(BYTES, "bytes", meaning, channel_bytes, order)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import numpy as np
 
 from freqprep.importance.sums import Sums
-from freqprep.spectrum.channels import CHANNELS
 
 _LARGEST_SQUARED = 1 - 2.0**-40
 
@@ -63,9 +62,10 @@ def shared_information(sums: Sums) -> np.ndarray:
     return bits
 
 
-def redundancy(sums: Sums, _: np.ndarray) -> np.ndarray:
-    """Compute the mean of `shared_information` of a channel with the other 191."""
-    bits: np.ndarray = shared_information(sums).sum(axis=1) / (CHANNELS - 1)
+def redundancy(sums: Sums, steps: np.ndarray) -> np.ndarray:
+    """Compute the mean of `shared_information` of a channel with the others that are stored."""
+    others = np.count_nonzero(steps) - 1
+    bits: np.ndarray = shared_information(sums).sum(axis=1) / max(others, 1)
     return bits
 
 

@@ -7,12 +7,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from freqprep.errors import UsageError, did_you_mean
+from freqprep.importance.allocation import candidate_allocations
 from freqprep.importance.analysis import DEFAULT_SCORE, Analysis, analyse
-from freqprep.importance.choice import BEST, Choice, choose, parse_budget
+from freqprep.importance.choice import (
+    BEST,
+    Budget,
+    Choice,
+    choose,
+    parse_budget,
+    with_allocation,
+)
 from freqprep.importance.drift import Drift, compute_drift
 from freqprep.importance.network_judge import FORWARD, NETWORK_SCORES, REMOVAL, NetworkJudge
 from freqprep.importance.proposal import check_count
 from freqprep.importance.ranking import BYTES, SCORES, Ranking
+from freqprep.importance.rate_distortion import Rates, measure_rates
 from freqprep.importance.result import StatsResult, landmark_selections
 from freqprep.importance.score_file import read_scores
 from freqprep.store.manifest import MANIFEST
@@ -37,6 +46,8 @@ class StatsRequest:
         Number of images to evaluate the network on.
     scores : Path or None
         JSON file of an additional score; see `score_file`.
+    fitted : bool
+        Whether steps fitted to the data may be proposed: they need a file to be written to.
     """
 
     top: int
@@ -45,12 +56,16 @@ class StatsRequest:
     network: Path | None = None
     sample: int = 200
     scores: Path | None = None
+    fitted: bool = False
 
 
 def compute_stats(
     split: Split, request: StatsRequest, other: Split | None = None, jobs: int | None = None
 ) -> StatsResult:
     """Compute channel statistics of a split, and choose channels by them.
+
+    With a budget and `choice.BEST`, channels and precision are chosen together: the allocation of
+    the least predicted distortion or, with a network, of the lowest loss.
 
     Invalid requests are refused before the pass over the split, which may take long.
 
@@ -77,7 +92,7 @@ def compute_stats(
         A network is given, and torch is not installed.
     """
     given = None if request.scores is None else read_scores(request.scores)
-    _check(request, given)
+    _check(request, given, len(split.attributes.channels))
     parsed_budget = parse_budget(split, request.top, request.by, request.budget)
     judge = None
     if request.network is not None:
@@ -96,7 +111,11 @@ def compute_stats(
     choice = choose(
         analysis, request.top, request.by, budget, None if judge is None else judge.evaluate
     )
-    result = StatsResult(analysis, choice, drift=_drift(choice, analysis, compared_with, request))
+    rates = measure_rates(split, analysis.channel_bytes, jobs)
+    if request.budget is not None and request.by == BEST:
+        choice = _allocated(choice, rates, budget, request, judge)
+    drift = _drift(choice, analysis, compared_with, request)
+    result = StatsResult(analysis, choice, rates, drift=drift)
     if judge is None:
         return result
     return dataclasses.replace(
@@ -105,6 +124,18 @@ def compute_stats(
         network=judge.name,
         sample=len(judge.sample),
     )
+
+
+def _allocated(
+    choice: Choice,
+    rates: Rates,
+    budget: Budget,
+    request: StatsRequest,
+    judge: NetworkJudge | None,
+) -> Choice:
+    candidates = candidate_allocations(rates, budget.limit, request.top, request.fitted)
+    results = judge.evaluate_allocations(candidates) if judge and candidates else ()
+    return with_allocation(choice, candidates, results)
 
 
 def other_split(store: Store, split: Split, other: str) -> Split:
@@ -142,8 +173,8 @@ def other_split(store: Store, split: Split, other: str) -> Split:
     return there.only(split.attributes.split if split.attributes.split in there else None)
 
 
-def _check(request: StatsRequest, given: Ranking | None) -> None:
-    check_count(request.top)
+def _check(request: StatsRequest, given: Ranking | None, stored: int) -> None:
+    check_count(request.top, stored)
     ours = (*SCORES, BYTES)
     known = (*ours, *NETWORK_SCORES, BEST)
     if given is not None and given.name in known:
@@ -159,9 +190,15 @@ def _check(request: StatsRequest, given: Ranking | None) -> None:
 
 
 def _with_rankings(analysis: Analysis, *more: Ranking) -> Analysis:
-    """Return the analysis with more rankings."""
-    rankings = {**analysis.rankings, **{ranking.name: ranking for ranking in more}}
-    return dataclasses.replace(analysis, rankings=rankings)
+    """Return the analysis with more rankings, of the channels stored."""
+    stored = set(analysis.stored)
+    rankings = {
+        ranking.name: dataclasses.replace(
+            ranking, order=tuple(index for index in ranking.order if index in stored)
+        )
+        for ranking in more
+    }
+    return dataclasses.replace(analysis, rankings=analysis.rankings | rankings)
 
 
 def _drift(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,9 @@ import numpy as np
 from freqprep.importance.analysis import Analysis
 from freqprep.importance.choice import Choice, NetworkResult
 from freqprep.importance.drift import Drift
+from freqprep.importance.rate_distortion import Rates
 from freqprep.spectrum.channels import NAMES, PUBLISHED, Selection, published
+from freqprep.spectrum.quantization import PRECISIONS, Precision
 
 LANDMARKS = (6, 12, 24, 32, 48, 64, 192)
 """Numbers of top channels that a network is evaluated on."""
@@ -26,6 +29,8 @@ class StatsResult:
     ----------
     analysis : Analysis
     choice : Choice
+    rates : Rates
+        Bytes and distortion of each channel by step.
     landmarks : tuple of NetworkResult
         Results of `landmark_selections`; empty without a network.
     network : str
@@ -37,6 +42,7 @@ class StatsResult:
 
     analysis: Analysis
     choice: Choice
+    rates: Rates
     landmarks: tuple[NetworkResult, ...] = ()
     network: str = ""
     sample: int = 0
@@ -44,11 +50,17 @@ class StatsResult:
 
 
 def landmark_selections(choice: Choice) -> list[Selection]:
-    """Return the chosen selection, the ranking's tops at `LANDMARKS`, and the published ones."""
+    """Return the chosen selection, the ranking's tops at `LANDMARKS`, and the published ones.
+
+    Of channels that are not all stored, none.
+    """
     ranking = choice.ranking
-    tops = [Selection(ranking.order[:count], f"{ranking.name}-{count}") for count in LANDMARKS]
+    every = len(ranking.order)
+    counts = [*(count for count in LANDMARKS if count < every), every]
+    tops = [Selection(ranking.order[:count], f"{ranking.name}-{count}") for count in counts]
     chosen = Selection(choice.selection.indices, "chosen")
-    return [chosen, *tops, *map(published, PUBLISHED)]
+    lists = (one for one in map(published, PUBLISHED) if {*one.indices} <= {*ranking.order})
+    return [chosen, *tops, *lists]
 
 
 def jaccard(one: Iterable[int], other: Iterable[int]) -> float:
@@ -70,6 +82,7 @@ def to_document(result: StatsResult) -> dict[str, Any]:
         "budget_bytes_per_image": None if math.isinf(limit) else limit,
         "selection": list(choice.selection.names),
         **_size_and_psnr(analysis, choice.selection),
+        **_precision(result),
         "candidates": [
             {"name": candidate.name, "selection": list(candidate.names)}
             | _size_and_psnr(analysis, candidate)
@@ -77,11 +90,11 @@ def to_document(result: StatsResult) -> dict[str, Any]:
             for candidate in choice.candidates
         ],
         "published": [
-            {"name": name}
-            | _size_and_psnr(analysis, published(name))
-            | _network_figures(result.landmarks, published(name))
-            | {"jaccard": jaccard(indices, published(name).indices)}
-            for name in PUBLISHED
+            {"name": one.name}
+            | _size_and_psnr(analysis, one)
+            | _network_figures(result.landmarks, one)
+            | {"jaccard": jaccard(indices, one.indices)}
+            for one in analysis.published
         ],
         "landmarks": [
             {"name": landmark.name, "channels": len(landmark.selection)}
@@ -95,10 +108,39 @@ def to_document(result: StatsResult) -> dict[str, Any]:
     }
 
 
+def chosen_precision(result: StatsResult) -> Precision:
+    """Return the precision that the chosen channels are proposed with."""
+    allocation = result.choice.allocation
+    return result.rates.precision if allocation is None else allocation.precision
+
+
+def _precision(result: StatsResult) -> dict[str, Any]:
+    """Return the precision and, of a joint choice, what it predicts and what it was chosen of."""
+    precision, choice = chosen_precision(result), result.choice
+    document: dict[str, Any] = {
+        "precision": precision.name,
+        "steps": None if precision.name in PRECISIONS else precision.to_dict()["steps"],
+        "allocations": [
+            {
+                "name": one.name,
+                "precision": one.precision.name,
+                "selection": list(one.selection.names),
+                "bytes_per_image": one.bytes_per_image,
+                "psnr_visible": one.psnr,
+            }
+            | ({} if result is None else {"loss": result.loss, "accuracy": result.accuracy})
+            for one, result in zip_longest(choice.allocations, choice.allocation_results)
+        ],
+    }
+    if choice.bytes_per_image is not None:
+        document["bytes_per_image"] = choice.bytes_per_image
+    return document
+
+
 def made_from(result: StatsResult) -> dict[str, Any]:
     """Return the origin of the chosen selection, to be saved with it."""
     analysis, choice = result.analysis, result.choice
-    described = _size_and_psnr(analysis, choice.selection)
+    described = _size_and_psnr(analysis, choice.selection) | _precision(result)
     return {
         "split": analysis.split,
         "content_id": analysis.content_id,
@@ -107,6 +149,7 @@ def made_from(result: StatsResult) -> dict[str, Any]:
         "budget": choice.budget.name or None,
         "bytes_per_image": described["bytes_per_image"],
         "psnr_rgb": described["psnr_rgb"],
+        "precision": described["precision"],
         "network": result.network or None,
         "network_images": result.sample,
     }
@@ -135,13 +178,13 @@ def _network_figures(results: Iterable[NetworkResult], selection: Selection) -> 
 
 
 def _score(result: StatsResult, name: str) -> dict[str, Any]:
-    ranking = result.analysis.rankings[name]
+    ranking, stored = result.analysis.rankings[name], result.analysis.stored
     document: dict[str, Any] = {
         "unit": ranking.unit,
         "meaning": ranking.meaning,
-        "values": _by_channel(ranking.values),
+        "values": _by_channel(ranking.values, stored),
         "order": [NAMES[index] for index in ranking.order],
-        "standard_error": _by_channel(result.analysis.error(name)),
+        "standard_error": _by_channel(result.analysis.error(name), stored),
         "stability": None,
     }
     if found := result.analysis.stability.get(name):
@@ -155,8 +198,8 @@ def _score(result: StatsResult, name: str) -> dict[str, Any]:
     return document
 
 
-def _by_channel(values: np.ndarray | None) -> dict[str, Any] | None:
-    return None if values is None else dict(zip(NAMES, values.tolist(), strict=True))
+def _by_channel(values: np.ndarray | None, indices: Sequence[int]) -> dict[str, Any] | None:
+    return None if values is None else {NAMES[index]: values[index].item() for index in indices}
 
 
 def _drift(found: Drift) -> dict[str, Any]:
@@ -165,9 +208,9 @@ def _drift(found: Drift) -> dict[str, Any]:
         "by": found.by,
         "spearman": found.spearman,
         "overlap": found.overlap,
-        "level_db": _by_channel(found.level),
-        "standard_errors": _by_channel(found.standard_errors),
-        "mean_shift": _by_channel(found.mean_shift),
-        "divergence_bits": _by_channel(found.divergence),
-        "rank_change": _by_channel(found.rank_change),
+        "level_db": _by_channel(found.level, found.channels),
+        "standard_errors": _by_channel(found.standard_errors, found.channels),
+        "mean_shift": _by_channel(found.mean_shift, found.channels),
+        "divergence_bits": _by_channel(found.divergence, found.channels),
+        "rank_change": _by_channel(found.rank_change, found.channels),
     }

@@ -47,7 +47,7 @@ def std(sums: Sums, steps: np.ndarray) -> np.ndarray:
 
 
 def energy_share(sums: Sums, steps: np.ndarray) -> np.ndarray:
-    """Compute the energy as a share of that of all 192 channels; adds up to 1."""
+    """Compute the energy as a share of that of all channels stored; adds up to 1."""
     each = energy(sums, steps)
     shares: np.ndarray = each / max(each.sum(), np.finfo(float).tiny)
     return shares

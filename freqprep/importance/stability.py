@@ -26,7 +26,7 @@ class Stability:
     Attributes
     ----------
     spearman, spearman_sd : float
-        Rank correlation of the two orders of all 192 channels, mean and standard deviation.
+        Rank correlation of the two orders of all channels, mean and standard deviation.
     overlap, overlap_sd : float
         Share of the top channels that both halves have, mean and standard deviation.
     top : int
@@ -104,7 +104,12 @@ def _stability(
 
 
 def agreement_of(one: Ranking, other: Ranking, top: int) -> tuple[float, float]:
-    """Compute Spearman's rank correlation, and the share of the top that is common."""
+    """Compute Spearman's rank correlation, and the share of the top that is common.
+
+    Both rank the same channels; the order of one channel is always the same.
+    """
+    if len(one.order) == 1:
+        return 1.0, 1.0
     ranks = np.corrcoef(np.argsort(one.order), np.argsort(other.order))
     common = len(set(one.order[:top]) & set(other.order[:top]))
     return float(np.asarray(ranks)[0, 1]), common / top

@@ -165,7 +165,7 @@ class ShardRows:
     labels, blocks, short_side : ndarray of int64, shape (n,)
         Labels, number of blocks of one component, short side of the valid pixels.
     steps : ndarray of float64, shape (192,)
-        Quantization steps, raster order.
+        Quantization steps, raster order; 0 for channels not stored.
     mean_square : ndarray of float64, shape (192,)
         Mean squared coefficient of each channel over the whole split.
     """

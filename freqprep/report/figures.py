@@ -10,6 +10,7 @@ from functools import partial
 import numpy as np
 
 from freqprep.importance.ranking import Ranking, by_size
+from freqprep.report.allocation_figure import AllocationFigure
 from freqprep.report.heatmaps import correlation_map, overlap_map, score_map
 from freqprep.report.report_data import ReportData
 from freqprep.report.selection_curves import all_curves, draw_curve
@@ -59,6 +60,12 @@ def curve_figures(report: ReportData) -> list[ReportFigure]:
     ]
 
 
+def allocation_figure(report: ReportData) -> ReportFigure:
+    """Return the figure of bytes against visible distortion."""
+    draw = AllocationFigure(report.rates, report.choice).draw
+    return ReportFigure("allocation", "Bytes against distortion", "", draw)
+
+
 def overlap_figures(report: ReportData) -> list[ReportFigure]:
     """Return a map of the chosen channels and each published selection."""
     return [
@@ -84,7 +91,8 @@ def drift_figure(report: ReportData) -> ReportFigure | None:
         return None
     level = np.asarray(report.drift.level, np.float64)
     meaning = f"energy in {report.drift.other} over the energy here"
-    order = by_size(np.abs(level))
+    shared = set(report.drift.channels)
+    order = tuple(index for index in by_size(np.abs(level)) if index in shared)
     ranking = Ranking("level", "dB", meaning, level, order)
     draw = partial(score_map, ranking, report.chosen)
     return ReportFigure("drift-level", "Level there against here", meaning, draw)
@@ -94,6 +102,7 @@ def every_figure(report: ReportData) -> Iterable[ReportFigure]:
     """Yield all figures in the order of the page."""
     yield from score_figures(report)
     yield from curve_figures(report)
+    yield allocation_figure(report)
     yield from overlap_figures(report)
     yield correlation_figure(report)
     if drifted := drift_figure(report):

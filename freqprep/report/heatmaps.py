@@ -35,13 +35,17 @@ def score_map(ranking: Ranking, chosen: Iterable[int], palette: Palette) -> Figu
     """Draw a score of each channel as a colour, chosen channels outlined.
 
     Colours are logarithmic where the values span more than two decades, and the brightest is the
-    highest rank. Values of both signs have a diverging scale around zero.
+    highest rank. Values of both signs have a diverging scale around zero. Channels that the
+    ranking leaves out are blank.
     """
+    ranked = list(ranking.order)
+    values = np.full(len(ranking.values), np.nan)
+    values[ranked] = ranking.values[ranked]
     figure = new_figure(WIDTH, BELOW + _LEGEND_HEIGHT)
     norm, colors = scale_of(ranking)
     grids = three_grids(figure, palette)
     for component, axes in enumerate(grids):
-        part = ranking.values[component * FREQUENCIES :][:FREQUENCIES].reshape(BLOCK, BLOCK)
+        part = values[component * FREQUENCIES :][:FREQUENCIES].reshape(BLOCK, BLOCK)
         axes.imshow(part, norm=norm, cmap=colors, interpolation="none", aspect="auto")
     outline(grids, chosen)
     _color_bar(figure, norm, colors, ranking.unit, palette)
@@ -53,7 +57,7 @@ def scale_of(ranking: Ranking) -> tuple[Normalize, Colormap]:
     from matplotlib import colormaps
     from matplotlib.colors import LogNorm, Normalize, SymLogNorm
 
-    values = ranking.values
+    values = ranking.values[list(ranking.order)]
     low, high = float(values.min()), float(values.max())
     if low < 0:
         largest = max(-low, high)
@@ -64,8 +68,9 @@ def scale_of(ranking: Ranking) -> tuple[Normalize, Colormap]:
                 colormaps["PuOr"],
             )
         return Normalize(-largest, largest), colormaps["PuOr"]
-    first, last = np.split(values[list(ranking.order)], 2)
-    colors = colormaps["viridis" if first.mean() >= last.mean() else "viridis_r"]
+    half = -(-len(values) // 2)
+    rising = values[:half].mean() < values[-half:].mean()
+    colors = colormaps["viridis_r" if rising else "viridis"]
     positive = values[values > 0]
     if positive.size and high > _DECADES * positive.min():
         low = max(float(positive.min()), high / LARGEST_RANGE)

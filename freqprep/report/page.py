@@ -22,6 +22,7 @@ from freqprep.text.escapes import escape_html
 _LINKS = (
     ("scores", "Scores"),
     ("curves", "Curves"),
+    ("allocation", "Bytes"),
     ("pictures", "Pictures"),
     ("channels", "Channels"),
     ("ranking", "Ranking"),
@@ -56,6 +57,7 @@ def write_report(result: StatsResult, split: Split, path: Path) -> None:
         lambda: sections.head(report),
         lambda: sections.scores(report),
         lambda: sections.curves(report),
+        lambda: sections.allocation(report),
         lambda: sections.pictures(report, shown),
         lambda: sections.channel_gallery(report, split, shown),
         lambda: sections.ranking(report),

@@ -28,6 +28,7 @@ PLOT_FILES = tuple(
     for name in (
         "score-*",
         "curve-*",
+        "allocation",
         "overlap-*",
         "correlation",
         "drift-*",

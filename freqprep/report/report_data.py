@@ -9,14 +9,15 @@ from functools import cached_property
 import numpy as np
 
 from freqprep.importance.analysis import Analysis
-from freqprep.importance.choice import Budget, NetworkResult
+from freqprep.importance.choice import Budget, Choice, NetworkResult
 from freqprep.importance.drift import Drift
 from freqprep.importance.ranking import Ranking
+from freqprep.importance.rate_distortion import Rates
 from freqprep.importance.result import StatsResult, network_result_for
-from freqprep.spectrum.channels import CHANNELS, PUBLISHED, Selection, published
+from freqprep.spectrum.channels import CHANNELS, Selection
 
-SHOWN_COUNTS = (6, 12, 24, 48, 64, CHANNELS)
-"""Numbers of channels to reconstruct sample pictures from."""
+SHOWN_COUNTS = (6, 12, 24, 48, 64)
+"""Numbers of channels to reconstruct sample pictures from, besides all that are stored."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class ReportData:
     selection : Selection
         The chosen channels.
     budget : Budget
+    rates : Rates
+    choice : Choice
     network_results : tuple of NetworkResult
     network : str
     sample : int
@@ -44,6 +47,8 @@ class ReportData:
     ranking: Ranking
     selection: Selection
     budget: Budget
+    rates: Rates
+    choice: Choice
     network_results: tuple[NetworkResult, ...]
     network: str
     sample: int
@@ -59,6 +64,8 @@ class ReportData:
             choice.ranking,
             choice.selection,
             choice.budget,
+            result.rates,
+            choice,
             result.landmarks,
             result.network,
             result.sample,
@@ -70,11 +77,19 @@ class ReportData:
         """Raster indices of the chosen channels."""
         return frozenset(self.selection.indices)
 
+    @property
+    def stored(self) -> int:
+        """Number of channels stored."""
+        return len(self.analysis.stored)
+
     @cached_property
     def ranks(self) -> np.ndarray:
-        """Rank of each channel, 1 the most important; int64 of shape (192,), raster order."""
-        ranks = np.empty(CHANNELS, np.int64)
-        ranks[list(self.ranking.order)] = np.arange(1, CHANNELS + 1)
+        """Rank of each channel, 1 the most important, 0 if it is not stored.
+
+        int64 of shape (192,), raster order.
+        """
+        ranks = np.zeros(CHANNELS, np.int64)
+        ranks[list(self.ranking.order)] = np.arange(1, self.stored + 1)
         return ranks
 
     @cached_property
@@ -105,17 +120,16 @@ class ReportData:
         share: np.ndarray = ranking.values / ranking.values.sum()
         return share
 
-    @staticmethod
-    def published() -> list[tuple[str, Selection]]:
-        """Return the published selections by name."""
-        return [(name, published(name)) for name in PUBLISHED]
+    def published(self) -> list[tuple[str, Selection]]:
+        """Return the published selections whose channels are all stored, by name."""
+        return [(one.name, one) for one in self.analysis.published]
 
     def named(self) -> list[tuple[str, Selection]]:
         """Return the chosen selection and the published ones, each set of channels once.
 
         If a published list is the chosen selection, both share one entry.
         """
-        same = [name for name in PUBLISHED if set(published(name).indices) == self.chosen]
+        same = [name for name, each in self.published() if set(each.indices) == self.chosen]
         label = f"chosen = {same[0]}" if same else "chosen"
         others = [(name, each) for name, each in self.published() if name not in same]
         return [(label, self.selection), *others]
@@ -128,10 +142,10 @@ class ReportData:
         shown = {
             count: (f"the first {count}", self.top(count))
             for count in SHOWN_COUNTS
-            if count != CHANNELS
+            if count < self.stored
         }
         shown[len(self.selection)] = (f"the {len(self.selection)} chosen", self.selection)
-        shown[CHANNELS] = (f"all {CHANNELS}", self.top(CHANNELS))
+        shown[self.stored] = (f"all {self.stored}", self.top(self.stored))
         return [shown[count] for count in sorted(shown)]
 
     def network_result(self, indices: Iterable[int]) -> NetworkResult | None:

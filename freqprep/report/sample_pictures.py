@@ -37,7 +37,7 @@ class Reconstruction:
     selection : Selection
     pixels : ndarray of uint8, shape (h, w, 3)
     psnr : float
-        PSNR in 8-bit RGB against the image from all 192 channels, dB; may be infinite.
+        PSNR in 8-bit RGB against the image from all channels stored, dB; may be infinite.
     """
 
     name: str
@@ -55,7 +55,7 @@ class SampleImage:
     row : int
     key : str
     reconstructions : tuple of Reconstruction
-        Reconstructions, fewest channels first, all 192 last.
+        Reconstructions, fewest channels first, all that are stored last.
     """
 
     row: int
@@ -72,7 +72,7 @@ def sample_images(report: ReportData, split: Split) -> list[SampleImage]:
             reference = split.image(row)
             reconstructions = []
             for name, selection in shown:
-                everything = len(selection) == CHANNELS
+                everything = len(selection) == report.stored
                 pixels = reference if everything else split.image(row, selection)
                 reconstructions.append(
                     Reconstruction(name, selection, pixels, _psnr(pixels, reference))
@@ -88,7 +88,7 @@ def _psnr(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def gallery(split: Split, row: int, chosen: Iterable[int]) -> list[np.ndarray]:
-    """Draw all channels of an image, the chosen ones framed; see `frequency_grid`.
+    """Draw all channels of an image, the chosen ones framed; those not stored are grey.
 
     Returns
     -------
@@ -96,7 +96,9 @@ def gallery(split: Split, row: int, chosen: Iterable[int]) -> list[np.ndarray]:
         Y, Cb, Cr.
     """
     rows, columns = grid_of(*(int(side) for side in split.sizes[row]))
-    coefficients = split.read([row])[0, :, :rows, :columns]
+    coefficients = np.zeros((CHANNELS, rows, columns), np.float32)
+    stored = np.sort(split.attributes.channels)
+    coefficients[stored] = split.read([row])[0, :, :rows, :columns]
     framed = set(chosen)
     return [
         frequency_grid(

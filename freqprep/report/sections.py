@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 
+from freqprep.importance.advice import advice
 from freqprep.report.figures import (
     ReportFigure,
+    allocation_figure,
     correlation_figure,
     curve_figures,
     drift_figure,
@@ -43,6 +45,8 @@ def head(report: ReportData) -> str:
         ("blocks", f"{analysis.blocks:,} of 8x8 pixels in each component"),
         ("content id", f"<code>{escape_html(analysis.content_id)}</code>"),
     ]
+    if report.stored < CHANNELS:
+        facts.append(("channels stored", f"{report.stored} of {CHANNELS}"))
     if report.network:
         network = f"{escape_html(report.network)}, evaluated on {plural(report.sample, 'image')}"
         facts.append(("network", network))
@@ -54,7 +58,7 @@ def head(report: ReportData) -> str:
 <p class="where"><bdi>{store}</bdi>, split <bdi>{escape_html(analysis.split)}</bdi></p>
 {_summary(report)}
 <dl class="tiles">
-{_tile("channels", f"{len(chosen)} of {CHANNELS}")}
+{_tile("channels", f"{len(chosen)} of {report.stored}")}
 {_tile("on disk, an image", kilobytes(report.kilobytes(chosen)))}
 {_tile("share of all bytes", share)}
 {_tile("PSNR, RGB", decibels(analysis.psnr(chosen)))}{_network_tile(report)}
@@ -70,7 +74,8 @@ in Python.</p></div>
 brightness (Y) and of two colour differences (Cb, Cr) make 192. <code>y_2_1</code> is Y, vertical
 frequency 2, horizontal frequency 1; <code>y_0_0</code> is the mean brightness of each block.</p>
 <p><b>PSNR</b> says how near two images are, in decibels; higher is nearer. Here it always compares
-an image from some channels with the same image from all 192, in red, green and blue.</p></aside>
+an image from some channels with the same image from all that are stored, in red, green and
+blue.</p></aside>
 </div>
 </header>"""
 
@@ -86,15 +91,15 @@ def _summary(report: ReportData) -> str:
     within = ""
     if not math.isinf(limit):
         within = f" within {kilobytes(limit / 1e3)} an image ({escape_html(report.budget.name)})"
-    psnr = report.analysis.psnr(chosen)
+    psnr, every = report.analysis.psnr(chosen), report.stored
     near = (
-        f"an image from them has a PSNR of {decibels(psnr)} against the image from all {CHANNELS}"
+        f"an image from them has a PSNR of {decibels(psnr)} against the image from all {every}"
         if math.isfinite(psnr)
-        else f"an image from them does not differ from the image from all {CHANNELS}"
+        else f"an image from them does not differ from the image from all {every}"
     )
     return f"""<p class="verdict">{plural(len(chosen), "channel")} chosen {how}{within}. They take
 {kilobytes(report.kilobytes(chosen))} an image, {share} of the bytes
-of all {CHANNELS}, and {near}.</p>"""
+of all {every}, and {near}.</p>"""
 
 
 def _tile(name: str, value: str) -> str:
@@ -105,7 +110,7 @@ def _network_tile(report: ReportData) -> str:
     outcome = report.network_result(report.selection.indices)
     if outcome is None:
         return ""
-    everything = report.network_result(range(CHANNELS))
+    everything = report.network_result(report.analysis.stored)
     against = ""
     if everything is not None:
         against = f" <small>{percent(everything.accuracy, space=True)} with all</small>"
@@ -142,6 +147,23 @@ def curves(report: ReportData) -> str:
     )
 
 
+def allocation(report: ReportData) -> str:
+    """Write the figure of bytes against distortion, and what to convert with."""
+    figure = allocation_figure(report)
+    return _section(
+        "allocation",
+        "Bytes against distortion",
+        "What the bytes buy, by the steps that coefficients are rounded to: the line of each"
+        " precision takes the channels that leave the least distortion within so many bytes. The"
+        " distortion is by rounding and by channels left out, in red, green and blue at the size"
+        " that networks see (a short side of 256 pixels), predicted from codes of"
+        f" {plural(report.rates.images, 'image')} rounded to coarser steps. The circles are the"
+        " published selections as this store has them.",
+        f'<p class="verdict">{escape_html(advice(report.choice, report.rates))}</p>'
+        f'<div class="cards">{_card(figure)}</div>',
+    )
+
+
 def pictures(report: ReportData, shown: list[SampleImage]) -> str:
     """Write the sample images, from few channels to all."""
     parts = []
@@ -155,7 +177,7 @@ def pictures(report: ReportData, shown: list[SampleImage]) -> str:
         "What the network sees",
         "Images of this split as a network gets them: from the first channels of the ranking, and"
         " from the chosen ones. The PSNR is of this one image, its 8-bit red, green and blue at"
-        " full size against those of the image from all 192 channels; shown here are smaller"
+        " full size against those of the image from all channels; shown here are smaller"
         " copies. The KB are the mean of the split: a piece on disk holds one channel of"
         f" {ROWS_PER_SHARD} images, so a single image has no bytes of its own.",
         "".join(parts) or "<p>The split has no valid image.</p>",
@@ -168,7 +190,7 @@ def _picture(report: ReportData, sample: SampleImage, image: Reconstruction) -> 
     chosen = frozenset(image.selection.indices) == report.chosen
     cost = kilobytes(report.kilobytes(image.selection.indices))
     quality = f"PSNR {decibels(image.psnr)}" if math.isfinite(image.psnr) else "nothing differs"
-    if count == CHANNELS:
+    if count == report.stored:
         quality = "the reference"
     return f"""<figure{' class="chosen"' if chosen else ""}>
 <img src="{address}" width="{width}" height="{height}"
@@ -209,9 +231,9 @@ def ranking(report: ReportData) -> str:
     return _section(
         "ranking",
         "The ranking",
-        f"All {CHANNELS} channels in the order of {report.ranking.name}. Click a heading, or press"
-        " Enter on it, to sort by it, once more for the other direction. The error is the standard"
-        " error of the score, from leaving out each of eight groups of images in turn.",
+        f"All {report.stored} channels in the order of {report.ranking.name}. Click a heading, or"
+        " press Enter on it, to sort by it, once more for the other direction. The error is the"
+        " standard error of the score, from leaving out each of eight groups of images in turn.",
         ranking_table(report),
     )
 

@@ -11,7 +11,7 @@ import numpy as np
 from freqprep.report.label_placement import Box, gap, nearest, place_labels
 from freqprep.report.report_data import ReportData
 from freqprep.report.style import Palette, new_figure
-from freqprep.spectrum.channels import CHANNELS, Selection
+from freqprep.spectrum.channels import Selection
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -101,12 +101,12 @@ def _energy(report: ReportData) -> Curve | None:
         "Energy",
         COUNT_LABEL,
         "share of the energy, %",
-        np.arange(1, CHANNELS + 1),
+        np.arange(1, report.stored + 1),
         100 * np.cumsum(energy[list(report.ranking.order)]),
         _marks(report, lambda s: 100 * float(energy[list(s.indices)].sum())),
         "Energy is the squared coefficients, added up over all blocks of all images; 100 % is"
-        " what all 192 channels have together. Most of it is the mean brightness of the blocks"
-        " (y_0_0), so a high share alone does not make a good image.",
+        f" what all {report.stored} channels have together. Most of it is the mean brightness of"
+        " the blocks (y_0_0), so a high share alone does not make a good image.",
     )
 
 
@@ -117,7 +117,7 @@ def _bytes(report: ReportData) -> Curve:
         "Bytes",
         COUNT_LABEL,
         "KB an image",
-        np.arange(1, CHANNELS + 1),
+        np.arange(1, report.stored + 1),
         np.cumsum(cost[list(report.ranking.order)]) / 1e3,
         _marks(report, lambda s: report.kilobytes(s.indices)),
         "What reading the channels takes from disk, as measured in this store: compressed bytes"
@@ -127,7 +127,7 @@ def _bytes(report: ReportData) -> Curve:
 
 
 def _psnr(report: ReportData) -> Curve:
-    counts = np.arange(1, CHANNELS)
+    counts = np.arange(1, report.stored)
     return Curve(
         "psnr",
         "PSNR",
@@ -136,7 +136,7 @@ def _psnr(report: ReportData) -> Curve:
         counts,
         _psnr_along(report),
         _marks(report, lambda s: report.analysis.psnr(s.indices)),
-        "How near an image from these channels is to the same image from all 192, in red, green"
+        f"How near an image from these channels is to one from all {report.stored}, in red, green"
         " and blue, before clipping, over all images. 6 dB more is half the error. The axis ends"
         f" at {PSNR_TOP:.0f} dB at most: beyond, hardly anything differs.",
         top=PSNR_TOP,
@@ -158,15 +158,15 @@ def _psnr_of_bytes(report: ReportData) -> Curve:
             lambda s: report.kilobytes(s.indices),
         ),
         "The two figures before in one: what an image costs, and how near it is to the one from"
-        " all 192 channels. A point above the line is a better picture for its bytes than the"
-        " ranking gives; a network may judge otherwise.",
+        f" all {report.stored} channels. A point above the line is a better picture for its bytes"
+        " than the ranking gives; a network may judge otherwise.",
         top=PSNR_TOP,
     )
 
 
 def _psnr_along(report: ReportData) -> np.ndarray:
     order = report.ranking.order
-    return np.array([report.analysis.psnr(order[:count]) for count in range(1, CHANNELS)])
+    return np.array([report.analysis.psnr(order[:count]) for count in range(1, report.stored)])
 
 
 def _accuracy(report: ReportData) -> Curve:
@@ -205,7 +205,7 @@ def _network_curve(
         outcome = report.network_result(selection.indices)
         return value(outcome.loss, outcome.accuracy) if outcome else np.nan
 
-    counts = range(1, CHANNELS + 1)
+    counts = range(1, report.stored + 1)
     known = [count for count in counts if report.network_result(report.top(count).indices)]
     return Curve(
         name,

@@ -126,9 +126,9 @@ def stability_table(report: ReportData) -> str:
         lines.append(f'<tr><th scope="row">{escape_html(name)}</th>{_plain(cells)}</tr>')
     return f"""{_table(["score", "Spearman", f"same top {top}"], lines)}
 <p class="caption">The images are halved at random, and each half ranks the channels by itself.
-Spearman is the correlation of the two orders of all 192: 1 is the same order, 0 is chance. The last
-column is how many of the top {top} both halves choose. ± is the standard deviation over the ways to
-halve.</p>"""
+Spearman is the correlation of the two orders of all channels: 1 is the same order, 0 is chance. The
+last column is how many of the top {top} both halves choose. ± is the standard deviation over the
+ways to halve.</p>"""
 
 
 def unavailable_table(report: ReportData) -> str:

@@ -4,12 +4,15 @@ A precision is the step of every channel and the dtype of the codes. Steps are p
 that scaling by them is exact. ``int8`` takes step 8 for DC and for every frequency with
 v + h <= 2, and step 4 for the rest: low frequencies need the range, high ones the precision. Codes
 saturate at -128 and 127 (about 1.6e-7 of them do, in photographs). ``int16`` takes step 1
-everywhere and cannot saturate.
+everywhere and cannot saturate. ``compact`` and ``coarse`` are coarser at high frequencies and in
+chroma, as the tables of JPEG are: ``compact`` for all channels in about half the bytes of
+``int8``, ``coarse`` for 48 channels in the bytes that 24 take as ``int8``.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -28,6 +31,8 @@ SMALLEST_STEP, LARGEST_STEP = 2.0**-4, 2.0**10
 """Bounds of a step. An 8x8 DCT of pixels in -128..127 is at most 1,024 in magnitude."""
 
 LARGEST_COEFFICIENT = 2**10
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 
 _HISTOGRAM_BOUND = 2 * LARGEST_COEFFICIENT
 
@@ -51,6 +56,11 @@ class Precision:
     steps: tuple[float, ...]
 
     def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
+            raise UsageError(
+                f"{self.name!r:.80} cannot be the name of a precision",
+                'use a letter and then at most 63 letters, digits, "_", "." and "-"',
+            )
         if self.codes not in CODE_TYPES:
             raise UsageError(
                 f"codes of type {self.codes!r} do not exist", f"use {' or '.join(CODE_TYPES)}"
@@ -82,8 +92,10 @@ class Precision:
 
     @property
     def largest_code(self) -> int:
-        """Bound of the absolute codes: a power of two, 128 for int8, 2048 for int16 at step 1."""
+        """Bound of the absolute codes: 128 for int8, a power of two, 2048 for int16 at step 1."""
         of_dtype = -int(np.iinfo(self.dtype).min)
+        if self.codes == "int8":
+            return of_dtype
         return min(of_dtype, int(_HISTOGRAM_BOUND / min(self.steps)))
 
     def to_dict(self) -> dict[str, Any]:
@@ -110,8 +122,6 @@ class Precision:
         name = data["precision"]
         if "steps" not in data and name in CODE_TYPES:
             return PRECISIONS[name]
-        if not isinstance(name, str):
-            raise UsageError(f"a precision is named {name!r}", "its name is a text")
         found = cls(name, data.get("codes", ""), _flat(data.get("steps")))
         if name in CODE_TYPES and found != PRECISIONS[name]:
             raise UsageError(f"these are not the steps of {name}", "give them another name")
@@ -149,14 +159,21 @@ def _by_frequency(luma: np.ndarray, chroma: np.ndarray) -> tuple[float, ...]:
     return tuple(np.concatenate([luma, chroma, chroma]).astype(np.float64).tolist())
 
 
-_V, _H = np.divmod(np.arange(FREQUENCIES), BLOCK)
-_INT8 = np.where(_V + _H <= 2, 8, 4)
+_SUM = np.add(*np.divmod(np.arange(FREQUENCIES), BLOCK))  # v + h
+_INT8 = np.where(_SUM <= 2, 8, 4)
+_COMPACT = (
+    np.where(_SUM <= 5, 8, 16),
+    np.select([_SUM <= 3, _SUM <= 5], [16, 32], 64),
+)
+_COARSE = np.where(_SUM <= 5, 16, 32), np.where(_SUM == 0, 16, 32)
 
 PRECISIONS = {
     "int8": Precision("int8", "int8", _by_frequency(_INT8, _INT8)),
     "int16": Precision("int16", "int16", (1.0,) * CHANNELS),
+    "compact": Precision("compact", "int8", _by_frequency(*_COMPACT)),
+    "coarse": Precision("coarse", "int8", _by_frequency(*_COARSE)),
 }
-"""Precisions by name."""
+"""Precisions by name. docs/method.md has the measurements behind ``compact`` and ``coarse``."""
 
 
 def round_codes(scaled: np.ndarray, dtype: np.dtype) -> tuple[np.ndarray, int]:
@@ -183,6 +200,35 @@ def round_codes(scaled: np.ndarray, dtype: np.dtype) -> tuple[np.ndarray, int]:
         return codes, 0
     saturated = int(np.count_nonzero((codes < low) | (codes > high)))
     return np.clip(codes, low, high, out=codes), saturated
+
+
+def requantize(codes: np.ndarray, ratio: int, random: np.random.Generator) -> np.ndarray:
+    """Round codes to a coarser step.
+
+    Coefficients were rounded once already, so a code half-way between two coarser ones does not
+    say which is nearer to its coefficient: chance decides. Numbers of codes, and so bytes, are
+    then those of coefficients rounded once, up to the spread of chance.
+
+    Parameters
+    ----------
+    codes : ndarray of int8, int16 or int32
+    ratio : int
+        The coarser step over the step of the codes: a power of two.
+    random : Generator
+
+    Returns
+    -------
+    ndarray
+        Same shape and dtype as ``codes``.
+    """
+    if ratio == 1:
+        return codes
+    half = ratio // 2
+    # Rounding down after adding half a step rounds half-way codes up, and with one less down.
+    up = random.integers(0, 2, codes.shape, np.int16)
+    shifted = codes.astype(np.int32) + half - 1 + up
+    coarse: np.ndarray = (shifted // ratio).astype(codes.dtype)
+    return coarse
 
 
 def dequantize(codes: np.ndarray, steps: np.ndarray) -> np.ndarray:

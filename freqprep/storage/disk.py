@@ -37,7 +37,7 @@ def full_disk_named(where: Path) -> Iterator[None]:
             raise
         raise DiskFullError(
             f"{error.strerror} while writing to {where} ({free_bytes(where) / 1e6:.0f} MB free)",
-            "free some space and run the command again, a conversion or a training with --resume",
+            "free some space and run the command again, a run that can resume with --resume",
         ) from None
 
 

@@ -10,7 +10,7 @@ import json
 import os
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 import numpy as np
 
@@ -143,17 +143,43 @@ class ShardResult:
         )
 
 
-class Journal:
+class Entry(Protocol):
+    """A finished shard as the journal records it."""
+
+    @property
+    def shard(self) -> int:
+        """Number of the shard."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return JSON data."""
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        """Return the entry that `to_json` was called on."""
+
+
+Result = TypeVar("Result", bound=Entry)
+
+
+class Journal(Generic[Result]):
     """The journal file, open for appending.
 
     Parameters
     ----------
     path : Path
         Created if it does not exist; an incomplete last line is cut off.
+    kind : type
+        Class of its entries: `ShardResult` for a conversion.
+
+    Attributes
+    ----------
+    finished : dict of int to Entry
+        Entry of each finished shard.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.finished: dict[int, ShardResult] = {}
+    def __init__(self, path: Path, kind: type[Result]) -> None:
+        self.finished: dict[int, Result] = {}
+        self._kind = kind
         self._file = open(path, "a+b")  # noqa: SIM115 - closed by __exit__
         try:
             self._file.truncate(self._read_lines(path))
@@ -161,7 +187,7 @@ class Journal:
             self._file.close()
             raise
 
-    def __enter__(self) -> Journal:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -175,7 +201,7 @@ class Journal:
             if not line.endswith(b"\n"):
                 break
             try:
-                result = ShardResult.from_json(json.loads(line))
+                result = self._kind.from_json(json.loads(line))
             except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
                 raise CorruptStoreError(
                     f"line {number} of the journal {path} is damaged ({error})",
@@ -185,7 +211,7 @@ class Journal:
             length += len(line)
         return length
 
-    def append(self, result: ShardResult) -> None:
+    def append(self, result: Result) -> None:
         """Record a finished shard, durably."""
         line = json.dumps(result.to_json(), separators=(",", ":"))
         self._file.write(line.encode() + b"\n")

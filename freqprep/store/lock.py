@@ -60,7 +60,7 @@ def _acquire(descriptor: int, store: Path, path: Path) -> None:
     except BlockingIOError:
         holder = os.pread(descriptor, 200, 0).decode("utf-8", "replace").strip()
         raise StoreLockedError(
-            f"another conversion is writing to {store} ({holder or 'unknown process'})",
+            f"another command is writing to {store} ({holder or 'unknown process'})",
             "wait for it, or stop it, and run again",
         ) from None
     content = os.pread(descriptor, len(_HOLDER), 0)

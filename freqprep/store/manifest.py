@@ -23,6 +23,8 @@ from freqprep.store.schema import FORMAT_NAME, check_format
 MANIFEST = "manifest.json"
 GROUP_DOCUMENT = "zarr.json"
 
+_MALFORMED = (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError)
+
 
 @dataclass(frozen=True)
 class Manifest:
@@ -81,7 +83,7 @@ class Manifest:
                 str(path): FileEntry(int(entry[0]), str(entry[1]))
                 for path, entry in document["files"].items()
             }
-        except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+        except _MALFORMED as error:
             raise CorruptStoreError(
                 f"the manifest {where} is damaged ({error!r})", "restore it from a copy"
             ) from None
@@ -185,5 +187,5 @@ def group_document(manifest: Manifest, identity: str, split_folder: Path) -> byt
 def _document(path: Path) -> Any:
     try:
         return json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CorruptStoreError(f"{path} cannot be read: {error}") from None

@@ -10,6 +10,7 @@ import dataclasses
 import json
 import os
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -147,10 +148,31 @@ def save_plan(plan: SplitPlan, folder: Path) -> None:
         arrays |= {f"objects.{name}": value for name, value in fields.items()}
     np.savez(folder / "plan.npz", **arrays)
     sync_file(folder / "plan.npz")
+    save_attributes(plan.attributes, folder, rows.ignored, rows.named_paths)
+
+
+def save_attributes(
+    attributes: SplitAttributes,
+    folder: Path,
+    ignored: Mapping[str, int] | None = None,
+    named_paths: Mapping[str, str] | None = None,
+) -> None:
+    """Write ``plan.json``: of a split whose rows are those of another, it is the whole plan.
+
+    Parameters
+    ----------
+    attributes : SplitAttributes
+    folder : Path
+        Folder of the unfinished split.
+    ignored : mapping of str to int, optional
+        See `freqprep.sources.listing.Listing`.
+    named_paths : mapping of str to str, optional
+        Paths named by the user, by option.
+    """
     header = {
-        "attributes": plan.attributes.to_dict(),
-        "ignored": rows.ignored,
-        "named_paths": rows.named_paths,
+        "attributes": attributes.to_dict(),
+        "ignored": dict(ignored or {}),
+        "named_paths": dict(named_paths or {}),
     }
     aside = folder / "plan.json.tmp"
     aside.write_text(json.dumps(header, indent=1) + "\n")

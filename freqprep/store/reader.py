@@ -143,7 +143,7 @@ class Store(Mapping[str, "Split"]):
         remarks = []
         if names := ", ".join(self.unfinished):
             remarks.append(
-                f"{names} is still being written, or was cut off: `freqprep convert --resume`"
+                f"{names} is still being written, or was cut off: resume it with --resume"
             )
         if names := ", ".join(self.incomplete):
             remarks.append(f"{names} has no {MANIFEST}: the copy is incomplete")

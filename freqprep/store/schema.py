@@ -16,6 +16,16 @@ from freqprep.images.encoding import Encoding
 from freqprep.images.geometry import Geometry
 from freqprep.spectrum.channels import CHANNELS, NAMES, STORED_ORDER
 from freqprep.spectrum.quantization import CODE_TYPES, Precision
+from freqprep.store.attribute_checks import (
+    channels_of,
+    check_classes,
+    hexadecimal,
+    level_of,
+    number,
+    refuse_other_keys,
+    texts,
+    typed,
+)
 
 FORMAT_NAME = "freqprep"
 FORMAT_VERSION = "1.1"
@@ -33,7 +43,9 @@ DEFAULT_LEVEL = 1
 LEVELS = range(1, 23)
 """Levels of zstd: more is smaller, and slower to write."""
 
-_VERSIONED_LIBRARIES = ("numcodecs", "pillow", "simplejpeg", "zarr")
+_MOST_SHOWN = 200
+_CONVERTING = ("numcodecs", "pillow", "simplejpeg", "zarr")
+_PACKING = ("numcodecs", "zarr")
 
 _TRANSFORM = {
     "color": "JFIF YCbCr, full range",
@@ -67,6 +79,13 @@ class Packed:
 
     content_id: str
     versions: Mapping[str, str]
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Packed:
+        """Parse the attribute ``packed``; raise `TypeError` or `ValueError` if malformed."""
+        if set(data) != {"content_id", "versions"}:
+            raise ValueError("packed has other fields than content_id and versions")
+        return cls(hexadecimal(data, "content_id"), texts(data, "versions"))
 
 
 @dataclass(frozen=True)
@@ -114,6 +133,8 @@ class SplitAttributes:
         kept = set(self.channels)
         if not kept or self.channels != tuple(index for index in STORED_ORDER if index in kept):
             raise ValueError("the channels are not some of the 192 in stored order")
+        if not 0 <= self.rejected <= self.images:
+            raise ValueError(f"{self.rejected} of {self.images} images are rejected")
         if self.level not in LEVELS:
             raise ValueError(f"level {self.level} is not one of 1 to {LEVELS[-1]}")
 
@@ -182,30 +203,28 @@ class SplitAttributes:
         """
         check_format(data)
         try:
-            encoding = Encoding(
-                Geometry(**data["geometry"]), Precision.from_dict(data["quantization"])
-            )
-            packed = data.get("packed")
-            attributes = cls(
-                split=str(data["split"]),
-                source_split=str(data["source_split"]),
-                source_kind=str(data["source_kind"]),
-                images=int(data["images"]),
-                rejected=int(data["rejected"]),
-                encoding=encoding,
-                seed=int(data["order"]["seed"]),
+            refuse_other_keys(data)
+            check_classes(data["classes"])
+            return cls(
+                split=typed(data, "split", str),
+                source_split=typed(data, "source_split", str),
+                source_kind=typed(data, "source_kind", str),
+                images=number(data, "images"),
+                rejected=number(data, "rejected"),
+                encoding=Encoding(
+                    Geometry(**data["geometry"]), Precision.from_dict(data["quantization"])
+                ),
+                seed=number(data["order"], "seed"),
                 class_ids=tuple(data["classes"]["ids"]),
                 class_names=tuple(data["classes"]["names"]),
-                versions=dict(data["versions"]),
-                channels=tuple(NAMES.index(name) for name in data["channels"]),
-                level=int(data.get("compression", {}).get("level", DEFAULT_LEVEL)),
-                packed=None if packed is None else Packed(**packed),
+                versions=texts(data, "versions"),
+                channels=channels_of(data),
+                level=level_of(data, DEFAULT_LEVEL),
+                packed=Packed.from_dict(data["packed"]) if "packed" in data else None,
             )
-            if attributes.format_version != "1.0" and data["format_version"] == "1.0":
-                raise ValueError("format 1.0 has no such precision, channels or level")
-            return attributes
         except (KeyError, TypeError, ValueError, AttributeError, UsageError) as error:
-            raise CorruptStoreError(f"the split's attributes are malformed: {error!r}") from None
+            what = f"{error!r:.{_MOST_SHOWN}}"
+            raise CorruptStoreError(f"the split's attributes are malformed: {what}") from None
 
 
 def check_format(data: dict[str, Any]) -> None:
@@ -231,10 +250,29 @@ def check_format(data: dict[str, Any]) -> None:
         )
 
 
+def check_level(level: int) -> None:
+    """Refuse a level that zstd does not have.
+
+    Raises
+    ------
+    UsageError
+    """
+    if level not in LEVELS:
+        raise UsageError(f"--level must be from {LEVELS[0]} to {LEVELS[-1]}, got {level}")
+
+
 def library_versions() -> dict[str, str]:
-    """Return the versions of freqprep and of the libraries that decide the stored bytes."""
-    names = ("freqprep", *_VERSIONED_LIBRARIES)
-    return {name: importlib.metadata.version(name) for name in names}
+    """Return the versions of freqprep and of the libraries that decide a conversion's bytes."""
+    return _versions(_CONVERTING)
+
+
+def packing_versions() -> dict[str, str]:
+    """Return the versions of freqprep and of the libraries that decide what packing changes."""
+    return _versions(_PACKING)
+
+
+def _versions(libraries: tuple[str, ...]) -> dict[str, str]:
+    return {name: importlib.metadata.version(name) for name in ("freqprep", *libraries)}
 
 
 @dataclass(frozen=True)

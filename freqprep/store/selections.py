@@ -10,6 +10,7 @@ import contextlib
 import operator
 import os
 import re
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -28,15 +29,17 @@ from freqprep.spectrum.channels import (
     described,
 )
 from freqprep.spectrum.moments import Moments
-from freqprep.storage.disk import full_disk_named, sync_folder
+from freqprep.storage.disk import full_disk_named, sync_folder, write_parts
 from freqprep.store.layout import PARTIAL_PREFIX
 from freqprep.store.manifest import check_root
 from freqprep.store.schema import SplitAttributes
 from freqprep.store.selection_file import SUFFIX, read_document, read_selection, write_selection
+from freqprep.store.steps_file import read_steps
 
 __all__ = [
     "FOLDER",
     "ChannelsLike",
+    "carry_selections",
     "check_name",
     "problems",
     "read_selection",
@@ -45,11 +48,15 @@ __all__ = [
     "saved_file",
     "saved_selections",
     "select",
+    "steps_path",
     "write_selection",
 ]
 
 FOLDER = ".selections"
 """Folder of a store's selections."""
+
+STEPS_SUFFIX = ".steps"
+"""Before ``.json`` in the name of the steps file beside a selection that needs one."""
 
 ChannelsLike = str | int | Path | Sequence[int | str] | Selection | None
 """Everything that `select` takes."""
@@ -178,6 +185,11 @@ def save_selection(store: Path, selection: Selection, made_from: Mapping[str, An
     return path
 
 
+def steps_path(selection: Path) -> Path:
+    """Return the path of the steps file beside a selection's file."""
+    return selection.with_name(f"{selection.stem}{STEPS_SUFFIX}{SUFFIX}")
+
+
 def check_name(name: str) -> None:
     """Refuse a name that means something else, or cannot be a file name.
 
@@ -190,6 +202,32 @@ def check_name(name: str) -> None:
         raise UsageError(
             f"{name!r} cannot be the name of a saved selection: it {why}", "choose another name"
         )
+
+
+def carry_selections(store: Path, target: Path) -> list[str]:
+    """Copy the selections saved in a store into another, except those whose names it has.
+
+    Parameters
+    ----------
+    store, target : Path
+        The caller holds the lock of ``target``.
+
+    Returns
+    -------
+    list of str
+        Names that ``target`` has already, with other content.
+    """
+    aside = target / FOLDER / f"{PARTIAL_PREFIX}carried"
+    shutil.rmtree(aside, ignore_errors=True)  # left by a run that was killed
+    theirs = {name: _path(store, name).read_bytes() for name in saved_documents(store)}
+    kept = [name for name in theirs if saved_file(target, name) is not None]
+    if len(kept) < len(theirs):
+        aside.mkdir(parents=True)
+        for name in theirs.keys() - set(kept):
+            write_parts(_path(target, name), [theirs[name]], aside)
+        aside.rmdir()
+        sync_folder(target)
+    return [name for name in kept if _path(target, name).read_bytes() != theirs[name]]
 
 
 def saved_file(store: Path, name: str) -> Path | None:
@@ -205,7 +243,7 @@ def saved_selections(store: Path) -> dict[str, Selection]:
 
 def saved_documents(store: Path) -> dict[str, dict[str, Any]]:
     """Return the documents of the selections saved in a store by name, as JSON data."""
-    good = [path for path in _entries(store) if not _problem(path)]
+    good = [path for path in _entries(store) if not _is_steps(path) and not _problem(path)]
     return {path.stem: read_document(path) for path in good}
 
 
@@ -224,10 +262,16 @@ def _entries(store: Path) -> list[Path]:
     return [folder / name for name in names if not name.startswith(PARTIAL_PREFIX)]
 
 
+def _is_steps(path: Path) -> bool:
+    return path.name.endswith(STEPS_SUFFIX + SUFFIX)
+
+
 def _problem(path: Path) -> str:
     """Describe what is wrong with an entry of the folder; empty if nothing is."""
     if path.suffix != SUFFIX or not path.is_file():
         return "is not a selection"
+    if _is_steps(path):
+        return _steps_problem(path)
     if why := _refusal(path.stem):
         return f"cannot be selected by its name, which {why}"
     try:
@@ -235,6 +279,14 @@ def _problem(path: Path) -> str:
     except StoreError as error:
         return error.message
     return "" if name == path.stem else f"holds a selection of another name: {name[:64]!r}"
+
+
+def _steps_problem(path: Path) -> str:
+    try:
+        read_steps(path)
+    except StoreError as error:
+        return error.message
+    return ""
 
 
 def _refusal(name: str) -> str:
@@ -247,6 +299,8 @@ def _refusal(name: str) -> str:
         return f"reads like a rule ({', '.join(RULES)})"
     if not _NAME.fullmatch(name):
         return "is not a letter and then at most 63 letters, digits, '_', '.' and '-'"
+    if name.endswith(STEPS_SUFFIX):
+        return f"reads like the steps beside a selection, ending in {STEPS_SUFFIX}"
     return f"reads like a file, ending in {SUFFIX}" if name.endswith(SUFFIX) else ""
 
 
@@ -262,7 +316,8 @@ def _named(text: str, split: HasEnergies | None) -> Selection:
         store = split.path.parent
         if not _refusal(text) and _path(store, text).is_file():
             return read_selection(_path(store, text))
-        names = (path.stem for path in _entries(store) if path.suffix == SUFFIX)
+        files = (path for path in _entries(store) if path.suffix == SUFFIX)
+        names = (path.stem for path in files if not _is_steps(path))
         saved = [name for name in names if not _refusal(name)]
         also = f"saved in {store}: {', '.join(saved) or 'none'}"
     try:

@@ -10,6 +10,7 @@ the order of the chunks in the file is guaranteed.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -34,6 +35,12 @@ def _checksum(data: bytes | np.ndarray) -> bytes:
     return int(google_crc32c.value(data)).to_bytes(_CHECKSUM_BYTES, "little")
 
 
+def encode_chunk(codes: np.ndarray, level: int) -> bytes:
+    """Encode a chunk: the codes of one channel, int8 or int16 of shape (images, rows, columns)."""
+    frame: bytes = zstd.compress(np.ascontiguousarray(codes), level)
+    return frame + _checksum(frame)
+
+
 def encode(codes: Iterable[np.ndarray], level: int) -> Iterator[bytes]:
     """Encode a shard, part by part.
 
@@ -44,6 +51,22 @@ def encode(codes: Iterable[np.ndarray], level: int) -> Iterator[bytes]:
     level : int
         Level of zstd, 1 to 22.
 
+    Returns
+    -------
+    iterator of bytes
+        Parts of the file, in order.
+    """
+    return join(encode_chunk(channel, level) for channel in codes)
+
+
+def join(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Join encoded chunks to a shard, part by part.
+
+    Parameters
+    ----------
+    chunks : iterable of bytes
+        Frame and checksum of each channel in stored order, as `ShardFile.chunks` yields them.
+
     Yields
     ------
     bytes
@@ -51,9 +74,7 @@ def encode(codes: Iterable[np.ndarray], level: int) -> Iterator[bytes]:
     """
     entries = []
     position = 0
-    for channel in codes:
-        frame = zstd.compress(np.ascontiguousarray(channel), level)
-        chunk = frame + _checksum(frame)
+    for chunk in chunks:
         entries.append((position, len(chunk)))
         position += len(chunk)
         yield chunk
@@ -156,22 +177,49 @@ class ShardFile:
         int, ndarray
             Each position, in rising order, and the array just filled.
         """
+        for position, chunk in self._checked(positions):
+            target = into(position)
+            self._decode(position, chunk[:-_CHECKSUM_BYTES], target)
+            yield position, target
+
+    def chunks(self, positions: Sequence[int]) -> Iterator[bytes]:
+        """Return the chunks at stored positions as they are, checked but not decoded.
+
+        Parameters
+        ----------
+        positions : sequence of int
+            Stored positions of channels, from 0.
+
+        Yields
+        ------
+        bytes
+            Frame and checksum of each position, in rising order.
+        """
+        chunk_bytes = math.prod(self._chunk_shape) * self._dtype.itemsize
+        for position, chunk in self._checked(positions):
+            self._check_content(position, chunk[:-_CHECKSUM_BYTES], chunk_bytes)
+            yield chunk.tobytes()
+
+    def _checked(self, positions: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield each position and its chunk, whose checksum is right."""
         for first, stop in ranges(positions):
             begin = int(self._entries[first, 0])
             end = int(self._entries[stop - 1].sum())
             data = np.frombuffer(self._pread(end - begin, begin), np.uint8)
             for position in range(first, stop):
                 offset, length = (int(n) for n in self._entries[position])
-                target = into(position)
-                self._decode(position, data[offset - begin : offset - begin + length], target)
-                yield position, target
+                chunk = data[offset - begin : offset - begin + length]
+                checksum = chunk[-_CHECKSUM_BYTES:].tobytes()
+                if _checksum(chunk[:-_CHECKSUM_BYTES]) != checksum:
+                    raise self._corrupt(f"the checksum of stored channel {position} does not match")
+                yield position, chunk
 
-    def _decode(self, position: int, chunk: np.ndarray, out: np.ndarray) -> None:
-        frame = chunk[:-_CHECKSUM_BYTES]
-        if _checksum(frame) != chunk[-_CHECKSUM_BYTES:].tobytes():
-            raise self._corrupt(f"the checksum of stored channel {position} does not match")
-        if _content_bytes(frame) != out.nbytes:  # a shorter one would not fill `out`
+    def _check_content(self, position: int, frame: np.ndarray, expected: int) -> None:
+        if _content_bytes(frame) != expected:  # a shorter one would not fill an array
             raise self._corrupt(f"stored channel {position} is not of its chunk's length")
+
+    def _decode(self, position: int, frame: np.ndarray, out: np.ndarray) -> None:
+        self._check_content(position, frame, out.nbytes)
         try:
             zstd.decompress(frame, out)
         except (RuntimeError, ValueError) as error:

@@ -157,10 +157,7 @@ class Split:
 
     @cached_property
     def steps(self) -> np.ndarray:
-        """Quantization step of each channel, in raster order; NaN for channels not stored.
-
-        float32, shape (192,).
-        """
+        """Quantization step, raster order; NaN for channels not stored. float32, shape (192,)."""
         steps = np.full(CHANNELS, np.nan, np.float32)
         steps[list(self.attributes.channels)] = self.array("step")
         return steps
@@ -196,9 +193,9 @@ class Split:
     def moments(self) -> Moments:
         """`stored_moments`, channels in raster order; 0 for channels not stored."""
         stored, order = self.stored_moments, list(self.attributes.channels)
-        moments = Moments.zero(CHANNELS)
-        moments.total[order], moments.total_squares[order] = stored.total, stored.total_squares
-        return Moments(stored.count, moments.total, moments.total_squares)
+        sums = np.zeros((2, CHANNELS), np.int64)
+        sums[:, order] = stored.total, stored.total_squares
+        return Moments(stored.count, *sums)
 
     @cached_property
     def blocks(self) -> np.ndarray:
@@ -292,9 +289,9 @@ class Split:
         -------
         xarray.Dataset
             ``coefficients``, float32 of (image, channel, row, column), as of `read`, NaN for
-            rejected images. Channels in raster order by name, with ``component``, ``v``, ``h``
-            and ``step``; images with ``key``, ``label``, ``class_name`` (empty if there is none),
-            ``valid`` and ``size``.
+            rejected images. Channels stored, in raster order by name, with ``component``, ``v``,
+            ``h`` and ``step``; images with ``key``, ``label``, ``class_name`` (empty without a
+            class), ``valid`` and ``size``.
 
         Raises
         ------

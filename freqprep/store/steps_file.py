@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
 from freqprep.errors import UsageError
 from freqprep.spectrum.quantization import PRECISIONS, Precision
 from freqprep.storage.document_format import DocumentFormat
-
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 
 
 def write_steps(path: Path, precision: Precision) -> None:
@@ -52,19 +49,14 @@ def _precision(document: dict[str, Any]) -> Precision:
 
 
 def _check(document: dict[str, Any]) -> None:
-    name = document.get("name")
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise ValueError(
-            '"name" is not a letter and then at most 63 letters, digits, "_", "." and "-"'
-        )
-    if "steps" not in document or "codes" not in document:
-        raise ValueError('"codes" or "steps" is missing')
+    if missing := [key for key in ("name", "codes", "steps") if key not in document]:
+        raise ValueError(f'"{missing[0]}" is missing')
     try:
         precision = _precision(document)
     except UsageError as error:
         raise ValueError(f"{error.message}; {error.remedy}") from None
-    if precision != PRECISIONS.get(name, precision):
-        raise ValueError(f'"name" is {name!r}, which has other steps')
+    if precision != PRECISIONS.get(precision.name, precision):
+        raise ValueError(f'"name" is {precision.name!r}, which has other steps')
 
 
 _FORMAT = DocumentFormat(

@@ -1,4 +1,4 @@
-"""Summary of a split in numbers: for ``info`` and the end of a conversion."""
+"""Summary of a split in numbers: for ``info`` and the end of a conversion or a packing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from freqprep.spectrum import FREQUENCIES
-from freqprep.spectrum.channels import published
+from freqprep.spectrum.channels import NAMES, published
 from freqprep.spectrum.fidelity import psnr
 from freqprep.store.channel_bytes import bytes_read
 from freqprep.store.class_counts import ClassCounts, ObjectCounts, count_split
@@ -30,6 +30,14 @@ class SplitSummary:
     rejected_by_reason : dict of str to int
     geometry : dict
     precision : str
+    steps : tuple of float
+        Smallest and largest quantization step of the channels stored.
+    level : int
+        Level of zstd.
+    channels : tuple of str
+        Names of the channels stored, in stored order.
+    packed_from : str or None
+        Content id of the split that this one was packed from; None if it was converted.
     grid : tuple of int
         Rows and columns of blocks.
     class_counts : ClassCounts
@@ -41,14 +49,16 @@ class SplitSummary:
         Stored pixels over source pixels of the valid images; None without valid images.
     source_bytes, stored_bytes : int
         Size of the source files of valid images, and of all files of the split.
-    source_bytes_per_image, stored_bytes_per_image, published_24_bytes_per_image : float
-        The last: bytes read from disk for the published 24 channels, shard indexes included
-        (measured on up to 64 shards).
+    source_bytes_per_image, stored_bytes_per_image : float
+    published_24_bytes_per_image : float or None
+        Bytes read from disk for the published 24 channels, shard indexes included (measured on up
+        to 64 shards); None if they are not all stored.
     psnr_luma_pooled, psnr_luma_worst : float or None
         PSNR of quantization in dB, against the decoded YCbCr; None if there is no error at all.
+        Measured when the images were converted, with all 192 channels.
     psnr_luma_worst_key : str or None
     saturated : int
-        Number of clipped codes.
+        Number of clipped codes, of all 192 channels.
     saturated_share : float
         Their share of the codes of valid blocks.
     """
@@ -66,6 +76,10 @@ class SplitSummary:
     classes: int
     geometry: dict[str, Any]
     precision: str
+    steps: tuple[float, float]
+    level: int
+    channels: tuple[str, ...]
+    packed_from: str | None
     grid: tuple[int, int]
     class_counts: ClassCounts
     objects: ObjectCounts | None
@@ -75,7 +89,7 @@ class SplitSummary:
     stored_bytes: int
     source_bytes_per_image: float
     stored_bytes_per_image: float
-    published_24_bytes_per_image: float
+    published_24_bytes_per_image: float | None
     psnr_luma_pooled: float | None
     psnr_luma_worst: float | None
     psnr_luma_worst_key: str | None
@@ -114,6 +128,10 @@ def summarize(split: Split) -> SplitSummary:
         classes=len(attributes.class_ids),
         geometry=dataclasses.asdict(attributes.encoding.geometry),
         precision=attributes.encoding.precision.name,
+        steps=(float(attributes.stored_steps.min()), float(attributes.stored_steps.max())),
+        level=attributes.level,
+        channels=tuple(NAMES[index] for index in attributes.channels),
+        packed_from=None if attributes.packed is None else attributes.packed.content_id,
         grid=attributes.encoding.geometry.grid,
         class_counts=class_counts,
         objects=objects,
@@ -123,13 +141,19 @@ def summarize(split: Split) -> SplitSummary:
         stored_bytes=stored_bytes,
         source_bytes_per_image=source_bytes / count,
         stored_bytes_per_image=stored_bytes / count,
-        published_24_bytes_per_image=bytes_read(split, published(_PUBLISHED).indices) / count,
+        published_24_bytes_per_image=_published_bytes(split, count),
         psnr_luma_pooled=pooled,
         psnr_luma_worst=worst,
         psnr_luma_worst_key=None if worst_row is None else split.keys[worst_row],
         saturated=saturated,
         saturated_share=saturated / max(3 * FREQUENCIES * int(split.blocks.sum()), 1),
     )
+
+
+def _published_bytes(split: Split, images: int) -> float | None:
+    indices = published(_PUBLISHED).indices
+    stored = set(indices) <= set(split.attributes.channels)
+    return bytes_read(split, indices) / images if stored else None
 
 
 def _pixel_share(size: np.ndarray, source_size: np.ndarray) -> float | None:

@@ -25,7 +25,6 @@ import numpy as np
 
 from freqprep.errors import CorruptStoreError, UsageError
 from freqprep.storage.disk import FileEntry, full_disk_named, sync_file, sync_folder, write_parts
-from freqprep.store import shard as shard_bytes
 from freqprep.store.layout import PARTIAL_PREFIX, REPLACED_PREFIX, root_document, shard_path
 from freqprep.store.manifest import (
     GROUP_DOCUMENT,
@@ -49,9 +48,7 @@ _NEW_ROOT = ".zarr.json.new"
 _SMALL_CHUNK_ROWS = 2**20
 
 
-def write_shard(
-    split_folder: Path, index: int, codes: Iterable[np.ndarray], level: int, aside: Path
-) -> FileEntry:
+def write_shard(split_folder: Path, index: int, parts: Iterable[bytes], aside: Path) -> FileEntry:
     """Write one shard.
 
     Parameters
@@ -60,10 +57,8 @@ def write_shard(
         Folder ``split`` of the unfinished split.
     index : int
         Number of the shard.
-    codes : iterable of ndarray of int8 or int16, shape (128, rows, columns)
-        Codes of each channel in stored order.
-    level : int
-        Level of zstd.
+    parts : iterable of bytes
+        Parts of the file, from `freqprep.store.shard`.
     aside : Path
         Folder for files being written by this run, on the same file system.
 
@@ -75,7 +70,7 @@ def write_shard(
     path = shard_path(split_folder, index)
     with full_disk_named(split_folder):
         path.parent.mkdir(parents=True, exist_ok=True)
-        entry = write_parts(path, shard_bytes.encode(codes, level), aside)
+        entry = write_parts(path, parts, aside)
         for parent in list(path.parents)[1:4]:
             sync_folder(parent)
     return entry

@@ -11,7 +11,7 @@ from xarray.backends import BackendArray
 from xarray.core import indexing
 
 from freqprep.spectrum import BLOCK, COMPONENTS, FREQUENCIES
-from freqprep.spectrum.channels import CHANNELS, NAMES
+from freqprep.spectrum.channels import NAMES
 from freqprep.store.schema import COEFFICIENTS, ROWS_PER_SHARD, SplitAttributes
 
 Read = Callable[[np.ndarray, list[int]], np.ndarray]
@@ -31,8 +31,9 @@ def as_dataset(
 ) -> xarray.Dataset:
     """Build the data set of `Split.to_xarray` from the attributes and arrays of a split."""
     names = np.array([*attributes.class_names, ""], object)  # the last one for the label -1
-    frequency = np.arange(CHANNELS) % FREQUENCIES
-    coefficients = _Coefficients(read, valid, attributes.encoding.geometry.grid)
+    stored = np.sort(attributes.channels)
+    frequency = stored % FREQUENCIES
+    coefficients = _Coefficients(read, valid, stored, attributes.encoding.geometry.grid)
     lazy: Any = indexing.LazilyIndexedArray(coefficients)
     # A copy of the data set shares the reader; assigning to it loads the coefficients.
     data: Any = indexing.CopyOnWriteArray(lazy)
@@ -41,11 +42,11 @@ def as_dataset(
         {COEFFICIENTS: xarray.Variable(dimensions, data, {"long_name": "DCT coefficient"})},
         {
             "image": np.arange(len(valid)),
-            "channel": list(NAMES),
-            "component": ("channel", np.repeat(COMPONENTS, FREQUENCIES)),
+            "channel": [NAMES[index] for index in stored],
+            "component": ("channel", np.array(COMPONENTS)[stored // FREQUENCIES]),
             "v": ("channel", frequency // BLOCK),
             "h": ("channel", frequency % BLOCK),
-            "step": ("channel", steps),
+            "step": ("channel", steps[stored]),
             "key": ("image", np.array([*keys, None], object)[:-1]),
             "label": ("image", labels),
             "class_name": ("image", names[labels]),
@@ -65,11 +66,14 @@ def as_dataset(
 class _Coefficients(BackendArray):
     """Coefficients of a split as an array for xarray, float32, NaN for rejected images."""
 
-    def __init__(self, read: Read, valid: np.ndarray, grid: tuple[int, int]) -> None:
-        self.shape = (len(valid), CHANNELS, *grid)
+    def __init__(
+        self, read: Read, valid: np.ndarray, stored: np.ndarray, grid: tuple[int, int]
+    ) -> None:
+        self.shape = (len(valid), len(stored), *grid)
         self.dtype = np.dtype(np.float32)
         self._read = read
         self._valid = valid
+        self._stored = stored
 
     def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
         support = indexing.IndexingSupport.OUTER
@@ -82,7 +86,7 @@ class _Coefficients(BackendArray):
         )
         image_numbers = np.arange(self.shape[0])[images]
         # Each channel is read once, however often the index repeats it.
-        wanted, inverse = np.unique(np.arange(CHANNELS)[channels], return_inverse=True)
+        wanted, inverse = np.unique(self._stored[channels], return_inverse=True)
         grid = np.empty(self.shape[2:], bool)[rows][:, columns].shape
         out = np.full((len(image_numbers), len(inverse), *grid), np.nan, self.dtype)
         for part in _by_shard(image_numbers) if out.size else []:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +30,7 @@ def run(data: Path, folder: Path) -> dict[str, object]:
     split = freqprep.open_store(folder / "s.zarr")["train"]
     selection = freqprep.channels(_SELECTION)
     positions = sorted(STORED_POSITION[index] for index in selection.indices)
-    frames = _frames(split, positions)
+    frames = stored_frames(split, positions)
     chunk = np.empty(chunk_shape(split.attributes.encoding.geometry), np.int8)
     array = zarr.open_array(folder / "s.zarr/train/coefficients", mode="r")
     with zarr.config.set({"codec_pipeline.path": "zarrs.ZarrsCodecPipeline"}):
@@ -47,7 +47,7 @@ def run(data: Path, folder: Path) -> dict[str, object]:
         ]
 
     readers: list[tuple[str, Callable[[], float]]] = [
-        ("bare zstd, frames in memory", lambda: _decode(frames, chunk) / len(split)),
+        ("bare zstd, frames in memory", lambda: decompress(frames, chunk) / len(split)),
         ("freqprep read_codes", lambda: _time(lambda r: split.read_codes(r, selection), runs)),
         ("freqprep read (float32)", lambda: _time(lambda r: split.read(r, selection), runs)),
         ("zarr + zarrs, 3 slices", lambda: _time(slices(rust), runs)),
@@ -69,7 +69,8 @@ def run(data: Path, folder: Path) -> dict[str, object]:
     return {"images": len(split), "of_bare": {n: bare / s for n, s in best.items()}}
 
 
-def _frames(split: freqprep.Split, positions: list[int]) -> list[bytes]:
+def stored_frames(split: freqprep.Split, positions: Sequence[int]) -> list[bytes]:
+    """Return the zstd frames of some stored channels, of all shards."""
     frames = []
     for shard in range(split.shards):
         with split.open_shard(shard) as file:
@@ -77,7 +78,8 @@ def _frames(split: freqprep.Split, positions: list[int]) -> list[bytes]:
     return frames
 
 
-def _decode(frames: list[bytes], chunk: np.ndarray) -> float:
+def decompress(frames: list[bytes], chunk: np.ndarray) -> float:
+    """Decompress frames into one array; return the CPU seconds."""
     began = time.process_time()
     for frame in frames:
         zstd.decompress(frame, chunk)

@@ -111,7 +111,7 @@ def _write(step: Step, request: Request, images: int) -> None:
     step("tasks of all shards", lambda: _count(_tasks(request, plan, partial, aside, set())))
     results = list(_results(plan, partial, aside))
     step("journal", lambda: _journal(partial, results))
-    with step("read the journal", lambda: Journal(partial.journal_path)) as journal:
+    with step("read the journal", lambda: Journal(partial.journal_path, ShardResult)) as journal:
         step("publish", lambda: _publish(partial, plan, journal, aside))
 
 
@@ -192,7 +192,7 @@ def _results(plan: SplitPlan, partial: PartialSplit, aside: Path) -> Iterator[Sh
 
 
 def _journal(partial: PartialSplit, results: list[ShardResult]) -> None:
-    with Journal(partial.journal_path) as journal:
+    with Journal(partial.journal_path, ShardResult) as journal:
         for result in results:
             journal.append(result)
 

@@ -17,8 +17,8 @@ from synthetic import freqprep as run
 import freqprep
 
 COMMANDS = [
-    *("channels", "convert", "evaluate", "export", "info", "predict", "show", "stats", "train"),
-    "verify",
+    *("channels", "convert", "evaluate", "export", "info", "pack", "predict", "show", "stats"),
+    *("train", "verify"),
 ]
 
 

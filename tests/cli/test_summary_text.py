@@ -29,10 +29,12 @@ def rows(text: str) -> dict[str, str]:
     """The value of each name, continued lines joined."""
     found: dict[str, str] = {}
     name = ""
-    for line in text.splitlines()[1:]:
+    lines = text.splitlines()[1:]
+    start = len(lines[0]) - len(lines[0].removeprefix("  images").lstrip())  # of all values
+    for line in lines:
         assert len(line) <= 80, line
-        name = line[2:14].strip() or name
-        found[name] = " ".join(filter(None, [found.get(name, ""), line[16:].strip()]))
+        name = line[2:start].strip() or name
+        found[name] = " ".join(filter(None, [found.get(name, ""), line[start:].strip()]))
     return found
 
 
@@ -110,6 +112,27 @@ def test_a_ratio_says_that_images_were_shrunk(tmp_path, call):
     pixels = 64 * 64 + 60 * 60 + 30 * 30
     assert document["capped"] == 1
     assert document["pixel_share"] == pixels / (200 * 200 + 60 * 60 + 30 * 30)
+
+
+def test_precision_level_and_channels_stored(summary):
+    found = rows(describe(summary))
+    assert found["geometry"] == "fit 32, grid 4x4"
+    assert found["precision"] == "int8, steps 4 to 8"
+    assert (found["zstd level"], found["channels"]) == ("1", "all 192")
+    assert "packed from" not in found
+    free = dataclasses.replace(summary, precision="mine", steps=(0.5, 0.5))
+    assert rows(describe(free))["precision"] == "mine, step 0.5"
+    names = freqprep.channels("paper-48").names
+    some = dataclasses.replace(
+        summary, channels=names, packed_from="f" * 64, published_24_bytes_per_image=None
+    )
+    found = rows(describe(some))
+    assert found["channels"] == "48 of 192: paper-48"
+    assert found["48 stored"] == rows(describe(summary))["all 192"]
+    assert "all 192" not in found and "published 24" not in found
+    assert found["packed from"] == "f" * 64
+    many = dataclasses.replace(summary, channels=freqprep.channels("all").names[:100])
+    assert rows(describe(many))["channels"].startswith("100 of 192: y_0_0, ")
 
 
 def test_cropped_images_are_cut_not_shrunk(crop_store, call):

@@ -7,14 +7,13 @@ import resource
 import shutil
 import signal
 import subprocess
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import psutil
 import pytest
 import synthetic
+from interruptions import journal_lines, under_way, wait_for_changes, wait_until
 
 import freqprep
 from freqprep.convert.run import Request, convert
@@ -24,8 +23,6 @@ from freqprep.store.lock import store_lock
 IMAGES = 2600
 SHARDS = 21
 KILLS = 20
-BETWEEN_LOOKS = 0.001
-"""Seconds: looking without a pause would take a core from what is looked at."""
 
 
 @pytest.fixture(scope="module")
@@ -40,70 +37,16 @@ def expected(many, tmp_path_factory) -> str:
     return synthetic.digest(synthetic.make(many, tmp_path_factory.mktemp("whole") / "out.zarr"))
 
 
-@contextmanager
-def conversion(many: Path, store: Path, jobs: int, *options: str) -> Iterator[subprocess.Popen]:
-    """A conversion under way, in a process group of its own."""
+def conversion(
+    many: Path, store: Path, jobs: int, *options: str
+) -> AbstractContextManager[subprocess.Popen]:
+    """A conversion under way."""
     words = ["convert", "imagefolder", many, store, "--size", "32", "--jobs", str(jobs)]
-    # Where a background shell started the tests, SIGINT is ignored, and children would inherit it.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    process = subprocess.Popen(
-        synthetic.command(*words, *options),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    signal.signal(signal.SIGINT, before)
-    with process:
-        try:
-            yield process
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
+    return under_way(*words, *options)
 
 
 def resume(many: Path, store: Path) -> None:
     synthetic.make(many, store, resume=True)
-
-
-def state(folder: Path) -> frozenset[tuple[str, int]]:
-    """Names and lengths of all files in an unfinished split."""
-    found = set()
-    for parent, folders, names in os.walk(folder):
-        found |= {(os.path.join(parent, name), -1) for name in folders}
-        for name in names:
-            path = os.path.join(parent, name)
-            try:
-                found.add((path, os.stat(path).st_size))
-            except FileNotFoundError:  # renamed meanwhile
-                continue
-    return frozenset(found)
-
-
-def wait_for_changes(process: subprocess.Popen, folder: Path, changes: int) -> bool:
-    """Watch a folder until it has changed so many times; False where the process ends first."""
-    last = state(folder)
-    while changes:
-        if process.poll() is not None:
-            return False
-        if (now := state(folder)) != last:
-            last = now
-            changes -= 1
-        time.sleep(BETWEEN_LOOKS)
-    return True
-
-
-def journal_lines(store: Path) -> int:
-    try:
-        return (store / ".partial-train/journal.jsonl").read_bytes().count(b"\n")
-    except FileNotFoundError:
-        return 0
-
-
-def wait_until(process: subprocess.Popen, condition: Callable[[], bool]) -> None:
-    while not condition():
-        assert process.poll() is None, process.communicate()
-        time.sleep(BETWEEN_LOOKS)
 
 
 def wait_for_a_shard(process: subprocess.Popen, store: Path) -> None:

@@ -8,9 +8,9 @@ from freqprep.importance.collect import collect
 from freqprep.store.reader import open_store
 
 
-@pytest.fixture(scope="module", params=["store", "crop_store"])
+@pytest.fixture(scope="module", params=["store", "crop_store", "fine_store"])
 def split(request):
-    """int8 with two shards and rejected rows; int16."""
+    """int8 with two shards and rejected rows; int16; steps that differ by component."""
     return open_store(request.getfixturevalue(request.param))["train"]
 
 

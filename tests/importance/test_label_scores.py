@@ -28,7 +28,7 @@ def sums(split):
 def labelled(activity: np.ndarray, labels: np.ndarray, levels: np.ndarray) -> Sums:
     """Sums of images of known activities, (n, 192) in units, and levels."""
     classes = int(labels.max()) + 1
-    sums = Sums.zero("int8", classes, objects=False)
+    sums = Sums.zero(128, classes, objects=False)
     sums.images[0] = len(labels)
     np.add.at(sums.class_images[0], labels, 1)
     np.add.at(sums.class_activity[0], labels, activity)
@@ -99,7 +99,7 @@ REFUSED = {
 @pytest.mark.parametrize("score", [label_share, label_information])
 def test_nothing_to_tell_apart(message, labels, score):
     activity = np.random.default_rng(0).integers(0, 100, (len(labels), 192))
-    sums = Sums.zero("int8", 6, objects=False)
+    sums = Sums.zero(128, 6, objects=False)
     if len(labels):
         sums = labelled(activity, labels, activity % 16)
     with pytest.raises(UsageError, match=message):
@@ -108,7 +108,7 @@ def test_nothing_to_tell_apart(message, labels, score):
 
 def objects(inside: np.ndarray, outside: np.ndarray) -> Sums:
     """Sums of blocks with known codes, (192, blocks), inside and outside of boxes."""
-    sums = Sums.zero("int8", 0, objects=True)
+    sums = Sums.zero(128, 0, objects=True)
     for channel in range(192):
         mine = np.bincount(inside[channel] + 128, minlength=256)
         sums.object_histogram[0, channel] = mine

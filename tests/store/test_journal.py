@@ -60,20 +60,20 @@ def example(shard: int) -> ShardResult:
 def test_what_is_appended_is_read_back_exactly(wanted):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "journal.jsonl")
-        with Journal(path) as journal:
+        with Journal(path, ShardResult) as journal:
             assert not journal.finished
             for result in wanted:
                 journal.append(result)
-                with Journal(path) as again:  # each line is whole at once
+                with Journal(path, ShardResult) as again:  # each line is whole at once
                     assert result.shard in again.finished
-        with Journal(path) as journal:
+        with Journal(path, ShardResult) as journal:
             assert list(journal.finished) == [result.shard for result in wanted]
             assert all(same(journal.finished[result.shard], result) for result in wanted)
 
 
 @pytest.fixture
 def written(tmp_path) -> Path:
-    with Journal(tmp_path / "journal.jsonl") as journal:
+    with Journal(tmp_path / "journal.jsonl", ShardResult) as journal:
         for shard in range(3):
             journal.append(example(shard))
     return tmp_path / "journal.jsonl"
@@ -85,7 +85,7 @@ def test_a_torn_last_line_is_dropped_and_written_over(written):
     last = len(lines[2])
     for kept in (0, 1, last // 2, last - 1):
         written.write_bytes(b"".join(lines[:2]) + lines[2][:kept])
-        with Journal(written) as journal:
+        with Journal(written, ShardResult) as journal:
             assert list(journal.finished) == [0, 1]
             journal.append(example(2))
         assert written.read_bytes() == whole
@@ -98,7 +98,7 @@ def test_a_damaged_line_in_the_middle_is_refused(written, line, place):
     lines[place] = line + b"\n"
     written.write_bytes(b"".join(lines))
     with pytest.raises(CorruptStoreError, match=f"line {place + 1} of the journal"):
-        Journal(written)
+        Journal(written, ShardResult)
     assert written.read_bytes() == b"".join(lines)
 
 
@@ -109,7 +109,7 @@ def test_a_line_with_columns_of_another_shape_is_refused(written):
     lines[0] = json.dumps(data).encode() + b"\n"
     written.write_bytes(b"".join(lines))
     with pytest.raises(CorruptStoreError):
-        Journal(written)
+        Journal(written, ShardResult)
 
 
 def test_runs_of_rows_put_together_are_the_whole():

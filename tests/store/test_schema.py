@@ -1,18 +1,25 @@
 """Attributes survive the way through JSON, and odd ones are refused."""
 
+import copy
+import dataclasses
 import json
+import math
 
 import pytest
+import subset
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from freqprep.errors import CorruptStoreError, FormatVersionError
 from freqprep.images.encoding import Encoding
 from freqprep.images.geometry import Geometry
+from freqprep.spectrum.channels import STORED_ORDER
 from freqprep.spectrum.quantization import PRECISIONS
+from freqprep.store import schema
 from freqprep.store.schema import (
     IMAGE_ARRAYS,
     OBJECT_ARRAYS,
+    Packed,
     SplitAttributes,
     check_format,
     chunk_shape,
@@ -28,7 +35,15 @@ geometries = st.one_of(
         lambda drawn: Geometry("crop", min(drawn[:2]), max(drawn[:2]), drawn[2])
     ),
 )
-encodings = st.builds(Encoding, geometries, st.sampled_from(sorted(PRECISIONS)))
+precisions = st.sampled_from([*PRECISIONS.values(), subset.COARSE, subset.FINE])
+encodings = st.builds(Encoding, geometries, precisions)
+stored = st.one_of(
+    st.just(STORED_ORDER),
+    st.sets(st.sampled_from(STORED_ORDER), min_size=1).map(
+        lambda kept: tuple(index for index in STORED_ORDER if index in kept)
+    ),
+)
+packed = st.none() | st.just(Packed("0a" * 32, {"zarr": "3"}))
 ids = st.one_of(st.integers(0, 10**6), st.text(max_size=8))
 classes = st.lists(st.tuples(ids, st.text(max_size=8)), max_size=4).map(tuple)
 text = st.text(min_size=1, max_size=8)
@@ -49,6 +64,9 @@ def attributes(draw) -> SplitAttributes:
         class_ids=tuple(identity for identity, _ in known),
         class_names=tuple(name for _, name in known),
         versions=draw(st.dictionaries(text, text, max_size=2)),
+        channels=draw(stored),
+        level=draw(st.sampled_from([1, 1, 17])),
+        packed=draw(packed),
     )
 
 
@@ -58,6 +76,14 @@ def test_attributes_survive_json(wanted):
     data = json.loads(json.dumps(wanted.to_dict()))
     assert SplitAttributes.from_dict(data) == wanted
     assert SplitAttributes.from_dict(data).to_dict() == wanted.to_dict()
+    as_before = wanted.encoding.precision.name in ("int8", "int16") and (
+        len(wanted.channels),
+        wanted.level,
+        wanted.packed,
+    ) == (192, 1, None)
+    assert data["format_version"] == ("1.0" if as_before else "1.1")
+    older = set(data) == OLDER_KEYS and set(data["quantization"]) == {"precision"}
+    assert older == as_before
 
 
 @settings(max_examples=50, deadline=None, derandomize=True)
@@ -68,6 +94,10 @@ def test_an_encoding_survives_json_and_its_chunks_fill_its_shards(encoding):
     assert shard[0] == chunk[0] and chunk[1] == 1 and shard[2:] == chunk[2:]
 
 
+OLDER_KEYS = {
+    "format", "format_version", "split", "source_split", "source_kind", "images", "rejected",
+    "transform", "channels", "geometry", "quantization", "order", "classes", "versions",
+}  # fmt: skip
 EXAMPLE = SplitAttributes(
     "train", "train", "imagefolder", 3, 1,
     Encoding(Geometry("fit", 32, None, "apply"), PRECISIONS["int8"]), 0, ("a",), ("a",), {},
@@ -89,14 +119,132 @@ def test_a_missing_attribute_is_refused(name):
         {"geometry": {"kind": "warp", "size": 32, "resize": None, "orientation": "apply"}},
         {"quantization": {"precision": "int4"}},
         {"images": "many"},
+        {"images": "17"},
+        {"images": True},
+        {"images": 3.0},
+        {"rejected": 4},
+        {"rejected": -1},
+        {"split": None},
         {"order": None},
+        {"order": {"seed": "0"}},
         {"classes": []},
+        {"classes": {"ids": ["a", "b"], "names": ["a"]}},
+        {"classes": {"ids": [True], "names": ["a"]}},
+        {"classes": {"ids": ["a"], "names": [1]}},
+        {"versions": {"zarr": 3}},
+        {"versions": ["zarr"]},
+        # what only format 1.1 has
+        {"compression": {"codec": "zstd", "level": 1}},
+        {"packed": {"content_id": "0a" * 32, "versions": {}}},
+        {"quantization": subset.COARSE.to_dict()},
+        {"quantization": PRECISIONS["int8"].to_dict()},
+        {"channels": ["y_0_0", "cb_0_0"]},
     ],
     ids=str,
 )
 def test_a_malformed_attribute_is_refused(change):
     with pytest.raises(CorruptStoreError, match="malformed"):
         SplitAttributes.from_dict(EXAMPLE.to_dict() | change)
+
+
+NEWER = dataclasses.replace(
+    EXAMPLE,
+    encoding=Encoding(EXAMPLE.encoding.geometry, subset.COARSE),
+    channels=STORED_ORDER[:4],
+    level=17,
+    packed=Packed("0a" * 32, {"zarr": "3"}),
+)
+
+
+def steps_with(*places: object, value: object) -> dict:
+    """Quantization of `NEWER` with another value at a key of its steps."""
+    quantization = copy.deepcopy(NEWER.to_dict()["quantization"])
+    where = quantization["steps"]
+    for place in places[:-1]:
+        where = where[place]
+    where[places[-1]] = value
+    return {"quantization": quantization}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *(
+            steps_with("cb", 3, 4, value=value)
+            for value in (
+                3,
+                0,
+                -8,
+                2048,
+                2.0**-5,
+                math.nan,
+                math.inf,
+                True,
+                "8",
+                None,
+                [8],
+                10**400,
+            )
+        ),
+        steps_with("y", 7, value=[8] * 7),
+        steps_with("y", 7, value="8" * 8),
+        steps_with("cr", value=[[8] * 8] * 7),
+        steps_with("cr", value=None),
+        steps_with("alpha", value=[[8] * 8] * 8),
+        {"quantization": {**subset.COARSE.to_dict(), "codes": "float64"}},
+        {"quantization": {**subset.COARSE.to_dict(), "codes": ["int8"]}},
+        {"quantization": {**subset.COARSE.to_dict(), "precision": "int8"}},
+        {"quantization": {**subset.COARSE.to_dict(), "precision": 8}},
+        {"quantization": {**subset.COARSE.to_dict(), "precision": "a\x1b[2J"}},
+        {"quantization": {**subset.COARSE.to_dict(), "steps": [8] * 192}},
+        {"quantization": {"precision": "int8"}},
+        {"quantization": {"precision": "coarse", "codes": "int8"}},
+        {"quantization": "coarse"},
+        {"channels": []},
+        {"channels": ["y_0_0", "y_0_0"]},
+        {"channels": ["y_0_1", "y_0_0"]},
+        {"channels": ["y_0_0", "y_8_0"]},
+        {"channels": ["y_0_0", 1]},
+        {"channels": ["y_0_0", ["y_0_1"]]},
+        {"channels": "y_0_0"},
+        {"channels": {"y_0_0": 0}},
+        *({"compression": {"codec": "zstd", "level": n}} for n in (0, 23, "17", True, 1.0, None)),
+        {"compression": {"codec": "gzip", "level": 1}},
+        {"compression": {"codec": "zstd"}},
+        {"compression": 17},
+        {"compression": None},
+        {"packed": None},
+        {"packed": {}},
+        {"packed": "0a" * 32},
+        {"packed": {"content_id": "0a" * 32}},
+        {"packed": {"content_id": "0A" * 32, "versions": {}}},
+        {"packed": {"content_id": 7, "versions": {}}},
+        {"packed": {"content_id": "0a" * 32, "versions": {"zarr": 3}}},
+        {"packed": {"content_id": "0a" * 32, "versions": {}, "more": 1}},
+        {"format_version": "1.0"},
+    ],
+    ids=lambda change: str(change)[:60],
+)
+def test_a_malformed_attribute_of_format_1_1_is_refused(change):
+    data = json.loads(json.dumps(NEWER.to_dict()))
+    assert SplitAttributes.from_dict(data) == NEWER
+    with pytest.raises(CorruptStoreError, match="malformed") as caught:
+        SplitAttributes.from_dict(data | change)
+    assert len(str(caught.value)) < 300 and str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("name", ["compression", "quantization", "channels"])
+def test_a_missing_attribute_of_format_1_1_is_refused(name):
+    data = {key: value for key, value in NEWER.to_dict().items() if key != name}
+    with pytest.raises(CorruptStoreError, match="malformed"):
+        SplitAttributes.from_dict(data)
+
+
+def test_a_reader_of_1_0_refuses_1_1_by_name(monkeypatch):
+    monkeypatch.setattr(schema, "FORMAT_VERSION", "1.0")
+    assert SplitAttributes.from_dict(EXAMPLE.to_dict()) == EXAMPLE
+    with pytest.raises(FormatVersionError, match=r"format 1\.1.*reads up to 1\.0"):
+        SplitAttributes.from_dict(NEWER.to_dict())
 
 
 @pytest.mark.parametrize("version", ["1.2", "2.0", "0.1", "1", "", "1.0.0", "1.-1", None])

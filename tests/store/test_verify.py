@@ -196,7 +196,7 @@ def test_codes_where_there_is_no_image_are_found(copy, place):
     else:
         row = int(np.flatnonzero(valid & (size[:, 0] <= 24))[0])
         codes[5, row, -1, 0] = 1
-    (split / SHARD).write_bytes(b"".join(encode(codes)))
+    (split / SHARD).write_bytes(b"".join(encode(codes, 1)))
     synthetic.reseal(split)
     found = problems(copy)
     assert [problem.where for problem in found if "codes outside" in problem.what] == [

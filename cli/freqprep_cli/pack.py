@@ -1,0 +1,122 @@
+"""``freqprep pack``."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from freqprep.pack.estimate import PackEstimate, estimate
+from freqprep.pack.request import PackRequest
+from freqprep.pack.run import pack as run_packing
+from freqprep.storage.disk import free_bytes
+from freqprep.text.quantities import size as size_text
+from freqprep_cli.output import print_json
+from freqprep_cli.summary_text import describe, describe_packing
+
+_RUN = "Run"
+
+
+def pack(
+    store: Annotated[Path, typer.Argument(help="The store to read.", metavar="STORE")],
+    new: Annotated[Path, typer.Argument(help="The store to write.", metavar="NEW")],
+    level: Annotated[
+        int | None,
+        typer.Option(
+            help="Level of zstd, 1 to 22: more is smaller, and slower to write; by default as "
+            "it is.",
+            metavar="N",
+        ),
+    ] = None,
+    channels: Annotated[
+        str | None,
+        typer.Option(
+            help="Channels to keep: paper-48, a saved selection, a .json file, ...; by default "
+            "all that are stored.",
+            metavar="SEL",
+        ),
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="Pack only this split.", metavar="NAME")] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            help="Worker processes; one per core by default.", metavar="N", rich_help_panel=_RUN
+        ),
+    ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Resume an interrupted packing.", rich_help_panel=_RUN),
+    ] = False,
+    overwrite: Annotated[
+        bool,
+        typer.Option("--overwrite", help="Replace existing splits of NEW.", rich_help_panel=_RUN),
+    ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Estimate bytes and time from a few shards; write nothing.",
+            rich_help_panel=_RUN,
+        ),
+    ] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print a summary as JSON.", rich_help_panel=_RUN)
+    ] = False,
+) -> None:
+    """Write a store again, smaller: fewer channels, or more compression. No image is decoded.
+
+    The codes of the channels kept stay equal, and so do labels, objects and rejected images.
+    Level 17 takes about 0.9 times the bytes of level 1, and 20 times as long to write.
+
+    Example: freqprep pack photos.zarr small.zarr --channels paper-48 --level 17
+    """
+    request = PackRequest(
+        store=store,
+        target=new,
+        level=level,
+        channels=channels,
+        split=split,
+        jobs=jobs,
+        resume=resume,
+        overwrite=overwrite,
+    )
+    if dry_run:
+        _print_estimates(request, estimate(request), json)
+        return
+    began = time.monotonic()
+    try:
+        summaries = run_packing(request)
+    except KeyboardInterrupt:
+        typer.echo("\ninterrupted; run the same command with --resume to continue", err=True)
+        raise
+    if json:
+        print_json(
+            {
+                "store": str(new),
+                "source": str(store),
+                "seconds": round(time.monotonic() - began, 3),
+                "splits": {name: summary.to_dict() for name, summary in summaries.items()},
+            }
+        )
+        return
+    for summary in summaries.values():
+        typer.echo(describe(summary))
+
+
+def _print_estimates(
+    request: PackRequest, estimates: Mapping[str, PackEstimate], json: bool
+) -> None:
+    """Print what each split will take; warn if the disk has less room."""
+    free = free_bytes(request.target)
+    needed = sum(one.stored_bytes for one in estimates.values())
+    if json:
+        splits = {name: one.to_dict() for name, one in estimates.items()}
+        print_json({"dry_run": True, "free_bytes": free, "splits": splits})
+    for name, one in estimates.items():
+        if not json:
+            typer.echo(f"{name}\n{describe_packing(one, request.workers)}")
+    if needed > free:
+        typer.echo(f"warning: {size_text(needed)} needed, {size_text(free)} free", err=True)

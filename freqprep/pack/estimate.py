@@ -1,0 +1,114 @@
+"""Estimates of a packing from a few shards: ``pack --dry-run``. Nothing is written."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from freqprep import engines
+from freqprep.pack.planning import PackPlan, make_plans, still_to_pack
+from freqprep.pack.request import PackRequest
+from freqprep.pack.run import shard_source
+from freqprep.pack.shard_task import ShardSource
+from freqprep.progress import Progress
+from freqprep.spectrum.channels import NAMES
+from freqprep.store.writer import PartialSplit, store_exists
+
+_SAMPLED_SHARDS = 3
+
+
+@dataclass(frozen=True)
+class PackEstimate:
+    """Size and time of the packing of one split.
+
+    Attributes
+    ----------
+    images, shards, files : int
+    channels : tuple of str
+        Names of the channels kept, in stored order.
+    level : int
+        Level of zstd.
+    bytes_before, stored_bytes : int
+        Size of the split as it is, and once it is packed.
+    stored_bytes_per_image : float
+        Over valid images.
+    minutes : float
+    sampled_shards : int
+        Number of shards packed for the estimate.
+    """
+
+    images: int
+    shards: int
+    files: int
+    channels: tuple[str, ...]
+    level: int
+    bytes_before: int
+    stored_bytes: int
+    stored_bytes_per_image: float
+    minutes: float
+    sampled_shards: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON data."""
+        return asdict(self)
+
+
+def estimate(request: PackRequest) -> dict[str, PackEstimate]:
+    """Estimate each split that `freqprep.pack.pack` would make.
+
+    Parameters
+    ----------
+    request : PackRequest
+
+    Returns
+    -------
+    dict of str to PackEstimate
+        By name of the split.
+
+    Raises
+    ------
+    StoreError, UsageError, SplitExistsError
+        As `freqprep.pack.pack` would raise them.
+    """
+    plans = make_plans(request)
+    store_exists(request.target)  # refuses anything else at this path
+    partials = {name: PartialSplit(request.target, name) for name in plans}
+    todo = still_to_pack(request, plans, partials)
+    return {name: _estimate(plans[name], request.workers) for name in todo}
+
+
+def _estimate(plan: PackPlan, jobs: int) -> PackEstimate:
+    split = plan.split
+    sample = np.unique(np.linspace(0, split.shards - 1, _SAMPLED_SHARDS).astype(int)).tolist()
+    before = after = seconds = 0.0
+    with Progress(f"sample of {split.attributes.split}", len(sample), unit="shard") as progress:
+        tasks = [shard_source(plan, shard) for shard in sample]
+        for old, new, took in engines.run(_measure, tasks, min(jobs, len(sample))):
+            before, after, seconds = before + old, after + new, seconds + took
+            progress.update(1)
+    shards = sum(split.shard_entry(shard).file_bytes for shard in range(split.shards))
+    every = sum(entry.file_bytes for entry in split.manifest.files.values())
+    stored = round(shards * after / before) + every - shards
+    jobs = min(jobs, split.shards)
+    return PackEstimate(
+        images=len(split),
+        shards=split.shards,
+        files=len(split.manifest.files) + 2,
+        channels=tuple(NAMES[index] for index in plan.attributes.channels),
+        level=plan.attributes.level,
+        bytes_before=every,
+        stored_bytes=stored,
+        stored_bytes_per_image=stored / max(int(split.valid.sum()), 1),
+        minutes=seconds / len(sample) * split.shards / jobs / 60,
+        sampled_shards=len(sample),
+    )
+
+
+def _measure(source: ShardSource) -> tuple[int, int, float]:
+    """Return the bytes of a shard before and after, and the CPU seconds that it took."""
+    began = time.process_time()
+    after = sum(len(part) for part in source.parts())
+    return source.file_bytes, after, time.process_time() - began

@@ -1,0 +1,59 @@
+"""The request of a packing: which splits of which store, into which store, and how."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from freqprep import engines
+from freqprep.errors import UsageError
+from freqprep.store.schema import check_level
+from freqprep.store.selections import ChannelsLike
+
+
+@dataclass(frozen=True)
+class PackRequest:
+    """Store to pack, store to make, and options.
+
+    Attributes
+    ----------
+    store, target : Path
+        Store to read, and store to write; not the same, nor one inside the other.
+    level : int or None
+        Level of zstd, 1 to 22; by default that of each split.
+    channels : str, int, sequence, Selection or None
+        Channels to keep, as in `freqprep.store.selections.select`; by default all that are stored.
+    split : str or None
+        Pack only this split; by default all finished ones.
+    jobs : int or None
+        Number of worker processes; one per core by default.
+    resume, overwrite : bool
+        How to treat a split that ``target`` has already; at most one of them.
+    """
+
+    store: Path
+    target: Path
+    level: int | None = None
+    channels: ChannelsLike = None
+    split: str | None = None
+    jobs: int | None = None
+    resume: bool = False
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        if self.resume and self.overwrite:
+            raise UsageError("--resume and --overwrite are mutually exclusive", "choose one")
+        if self.jobs is not None and self.jobs < 1:
+            raise UsageError(f"--jobs must be at least 1, got {self.jobs}")
+        if self.level is not None:
+            check_level(self.level)
+        if self.target.resolve().is_relative_to(self.store.resolve()):
+            where = "is" if self.target.resolve() == self.store.resolve() else "is inside"
+            raise UsageError(
+                f"{self.target} {where} the store to pack, {self.store}", "name a new path"
+            )
+
+    @property
+    def workers(self) -> int:
+        """Number of worker processes."""
+        return self.jobs or engines.default_jobs()

@@ -1,0 +1,160 @@
+"""Packing: plan, rewrite the shards in workers, publish.
+
+``pack`` does all that ``freqprep pack`` does; `freqprep.pack.estimate` is its ``--dry-run``.
+"""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from freqprep import engines
+from freqprep.errors import CorruptStoreError
+from freqprep.pack.planning import PackPlan, make_plans, still_to_pack
+from freqprep.pack.request import PackRequest
+from freqprep.pack.shard_task import PackedShard, PackTask, ShardSource, pack_shard
+from freqprep.progress import Progress, say
+from freqprep.spectrum.channels import described
+from freqprep.storage.disk import FileEntry, full_disk_named
+from freqprep.store.journal import Journal
+from freqprep.store.layout import shard_path
+from freqprep.store.lock import store_lock
+from freqprep.store.log import append_log, paths_of
+from freqprep.store.manifest import read_manifest
+from freqprep.store.plan import save_attributes
+from freqprep.store.reader import Split, open_store
+from freqprep.store.rejects import write_rejects
+from freqprep.store.schema import IMAGE_ARRAYS, OBJECT_ARRAYS, ROWS_PER_SHARD, ArraySpec
+from freqprep.store.selections import carry_selections
+from freqprep.store.summary import SplitSummary, summarize
+from freqprep.store.writer import PartialSplit, open_or_create_root, store_exists
+
+_BY_CHANNEL = [name for name, spec in IMAGE_ARRAYS.items() if spec.dimensions == ("channel",)]
+
+
+def pack(request: PackRequest) -> dict[str, SplitSummary]:
+    """Write the requested splits of a store to another store, packed.
+
+    The codes of the channels kept and all other arrays stay equal; saved selections are copied.
+
+    Parameters
+    ----------
+    request : PackRequest
+
+    Returns
+    -------
+    dict of str to SplitSummary
+        Packed splits by name.
+
+    Raises
+    ------
+    SplitExistsError
+        A split exists already, and the request neither resumes nor overwrites it.
+    UsageError
+        There is no such split or channel, or the target has splits with other classes.
+    StoreError
+        See `freqprep.errors`. Finished shards are kept for ``resume``.
+    """
+    plans = make_plans(request)
+    with store_lock(request.target), full_disk_named(request.target):
+        store_exists(request.target)  # refuses anything else at this path
+        partials = {name: PartialSplit(request.target, name) for name in plans}
+        for partial in partials.values():
+            partial.tidy()
+        todo = still_to_pack(request, plans, partials)
+        open_or_create_root(request.target)
+        for name, partial in todo.items():
+            if not (request.resume and partial.exists()):
+                _start(request, partial, plans[name])
+        for name, partial in todo.items():
+            _pack_split(request, partial, plans[name])
+        for name in carry_selections(request.store, request.target):
+            say(f"warning: {request.target} keeps its own selection {name}")
+        packed = open_store(request.target)
+        for name in plans:
+            write_rejects(request.target, packed[name])
+        return {name: summarize(packed[name]) for name in plans}
+
+
+def shard_source(plan: PackPlan, shard: int) -> ShardSource:
+    """Return the channels of a shard that a plan keeps."""
+    split = plan.split
+    return ShardSource(split.path, split.content_id, shard, plan.positions, plan.new_level)
+
+
+def _start(request: PackRequest, partial: PartialSplit, plan: PackPlan) -> None:
+    partial.discard()
+    partial.start()
+    named = paths_of(request.store, plan.split)
+    save_attributes(plan.attributes, partial.folder, named_paths=named)
+
+
+def _pack_split(request: PackRequest, partial: PartialSplit, plan: PackPlan) -> None:
+    began, split, attributes = time.monotonic(), plan.split, plan.attributes
+    with Journal(partial.journal_path, PackedShard) as journal, partial.aside() as aside:
+        already = sum(_rows(split, shard) for shard in journal.finished)
+        jobs = max(1, min(request.workers, split.shards - len(journal.finished)))
+        say(
+            f"{attributes.split}: images {len(split)}, channels {len(attributes.channels)}, "
+            f"zstd level {attributes.level}, shards {split.shards} "
+            f"(done {len(journal.finished)}), jobs {jobs}"
+        )
+        tasks = _tasks(partial, plan, aside, set(journal.finished))
+        with Progress(attributes.split, len(split), already, keep=True) as progress:
+            for packed in engines.run(pack_shard, tasks, jobs):
+                journal.append(packed)
+                progress.update(_rows(split, packed.shard))
+        identity = _publish(partial, plan, journal, aside)
+    append_log(
+        request.target,
+        {
+            "split": attributes.split,
+            "content_id": identity,
+            "packed_from": split.content_id,
+            "source": str(request.store.resolve()),
+            "named_paths": paths_of(request.store, split),
+            "host": platform.node(),
+            "jobs": request.workers,
+            "level": attributes.level,
+            "channels": described(attributes.channels),
+            "images": len(split) - already,
+            "seconds": round(time.monotonic() - began, 3),
+        },
+    )
+
+
+def _tasks(
+    partial: PartialSplit, plan: PackPlan, aside: Path, finished: set[int]
+) -> Iterator[PackTask]:
+    for shard in range(plan.split.shards):
+        if shard not in finished:
+            yield PackTask(shard_source(plan, shard), partial.split_folder, aside)
+
+
+def _rows(split: Split, shard: int) -> int:
+    return min(ROWS_PER_SHARD, len(split) - ROWS_PER_SHARD * shard)
+
+
+def _publish(
+    partial: PartialSplit, plan: PackPlan, journal: Journal[PackedShard], aside: Path
+) -> str:
+    split = plan.split
+    specs: dict[str, ArraySpec] = dict(IMAGE_ARRAYS)
+    if split.has_boxes:
+        specs |= OBJECT_ARRAYS
+    arrays: dict[str, np.ndarray] = {name: split.array(name) for name in specs}
+    for name in _BY_CHANNEL:
+        arrays[name] = arrays[name][list(plan.positions)]
+    shards = {
+        shard_path(Path(), shard).as_posix(): FileEntry(packed.file_bytes, packed.sha256)
+        for shard, packed in sorted(journal.finished.items())
+    }
+    if read_manifest(split.path)[1] != split.content_id:
+        raise CorruptStoreError(
+            f"{split.path} was replaced while it was packed", "start over with --overwrite"
+        )
+    return partial.publish(plan.attributes, arrays, specs, shards, aside)

@@ -1,0 +1,109 @@
+"""The unit of work of a packing: some channels of a shard to a shard file, no image decoded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from freqprep.store import shard
+from freqprep.store.reader import Split, reopen
+from freqprep.store.schema import chunk_shape
+from freqprep.store.writer import write_shard
+
+
+@dataclass(frozen=True)
+class ShardSource:
+    """Channels of a shard of a finished split.
+
+    Attributes
+    ----------
+    split_folder : Path
+    content_id : str
+        Content id of the split that the packing was planned with.
+    shard : int
+    positions : tuple of int
+        Stored positions of the channels to keep, rising.
+    level : int or None
+        Level of zstd to compress at; None if the frames are copied.
+    """
+
+    split_folder: Path
+    content_id: str
+    shard: int
+    positions: tuple[int, ...]
+    level: int | None
+
+    def parts(self) -> Iterator[bytes]:
+        """Yield the parts of the packed shard.
+
+        Raises
+        ------
+        CorruptStoreError
+            The split was replaced, or a chunk is damaged.
+        ShardMissingError
+            The shard's file does not exist.
+        """
+        split = reopen(self.split_folder, self.content_id)
+        with split.open_shard(self.shard) as file:
+            if self.level is None:
+                yield from shard.join(file.chunks(self.positions))
+                return
+            one = _chunk(split)  # each channel is encoded before the next is decoded
+            codes = (channel for _, channel in file.read(self.positions, lambda _: one))
+            yield from shard.encode(codes, self.level)
+
+    @property
+    def file_bytes(self) -> int:
+        """Length of the shard's file as it is."""
+        return reopen(self.split_folder, self.content_id).shard_entry(self.shard).file_bytes
+
+
+@dataclass(frozen=True)
+class PackTask:
+    """Work of one worker: a shard to pack, and where its file goes.
+
+    Attributes
+    ----------
+    source : ShardSource
+    split_folder, aside : Path
+        See `freqprep.store.writer.write_shard`.
+    """
+
+    source: ShardSource
+    split_folder: Path
+    aside: Path
+
+
+@dataclass(frozen=True)
+class PackedShard:
+    """A finished shard: length and SHA-256 of its file."""
+
+    shard: int
+    file_bytes: int
+    sha256: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Return JSON data."""
+        return {"shard": self.shard, "bytes": self.file_bytes, "sha256": self.sha256}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> PackedShard:
+        """Return the shard that `to_json` was called on."""
+        return cls(int(data["shard"]), int(data["bytes"]), str(data["sha256"]))
+
+
+def pack_shard(task: PackTask) -> PackedShard:
+    """Pack one shard."""
+    source = task.source
+    entry = write_shard(task.split_folder, source.shard, source.parts(), task.aside)
+    return PackedShard(source.shard, entry.file_bytes, entry.sha256)
+
+
+def _chunk(split: Split) -> np.ndarray:
+    """Return an array for the codes of one chunk."""
+    images, _, rows, columns = chunk_shape(split.attributes.encoding.geometry)
+    return np.empty((images, rows, columns), split.attributes.encoding.dtype)

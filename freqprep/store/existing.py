@@ -1,0 +1,38 @@
+"""Splits that a store has already: which of them a run makes, and which it must not touch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from freqprep.errors import SplitExistsError
+from freqprep.store.writer import PartialSplit
+
+
+def pending(partials: Mapping[str, PartialSplit], resume: bool) -> dict[str, PartialSplit]:
+    """Return the splits still to make: on resume, those that are not finished."""
+    return {
+        name: partial
+        for name, partial in partials.items()
+        if not (resume and partial.published.is_dir() and not partial.begun())
+    }
+
+
+def refuse_existing(store: Path, partials: Mapping[str, PartialSplit]) -> None:
+    """Refuse to make splits that exist.
+
+    Raises
+    ------
+    SplitExistsError
+        A split exists, finished or not.
+    """
+    if finished := [name for name, partial in partials.items() if partial.published.exists()]:
+        raise SplitExistsError(
+            f"{store} already has the split {', '.join(finished)}",
+            "use --overwrite to replace it, --resume to finish the others, or another store",
+        )
+    if begun := [name for name, partial in partials.items() if partial.exists()]:
+        raise SplitExistsError(
+            f"{store} has an unfinished split {', '.join(begun)}",
+            "use --resume to finish it, or --overwrite to start over",
+        )

@@ -1,0 +1,53 @@
+"""The log beside a store: one JSON line for each split that was finished.
+
+It is not part of the store, whose bytes must not depend on times, hosts and paths.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from freqprep.store.layout import beside
+from freqprep.store.reader import Split
+
+
+def log_path(store: Path) -> Path:
+    """Return the path of the log beside a store (JSON lines)."""
+    return beside(store, ".log")
+
+
+def append_log(store: Path, entry: Mapping[str, Any]) -> None:
+    """Append one line to the log, with the current time."""
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    with open(log_path(store), "a", encoding="utf-8") as file:
+        file.write(json.dumps({"time": now, **entry}) + "\n")
+
+
+def paths_of(store: Path, split: Split) -> dict[str, str]:
+    """Return the paths that the user named when a split was converted, from the log.
+
+    Returns
+    -------
+    dict of str to str
+        ``annotations`` and ``images``, relative to the source or absolute; empty if none were
+        named or there is no log.
+    """
+    try:
+        lines = log_path(store).read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return {}
+    for line in reversed(lines):
+        try:
+            entry = json.loads(line)
+        except (ValueError, RecursionError):  # an incomplete line
+            continue
+        if isinstance(entry, dict) and entry.get("content_id") == split.content_id:
+            named = entry.get("named_paths")
+            options = named if isinstance(named, dict) else {}
+            known = {key: options.get(key) for key in ("annotations", "images")}
+            return {key: path for key, path in known.items() if isinstance(path, str)}
+    return {}
