@@ -60,7 +60,9 @@ SINGLE_NAMES = {
     "freqprep.images.rle": ["decode_mask"],
     "freqprep.importance.request": ["StatsRequest", "compute_stats"],
     "freqprep.progress": ["show_progress"],
+    "freqprep.spectrum.quantization": ["Precision"],
     "freqprep.store.selections": ["save_selection"],
+    "freqprep.store.steps_file": ["read_steps", "write_steps"],
 }
 """Public names of modules that are private otherwise."""
 

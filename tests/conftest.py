@@ -63,7 +63,7 @@ def crop_store(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def coarse_store(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Store of `source` at steps that differ by component, level 17. Read only."""
     folder = tmp_path_factory.mktemp("store")
-    return synthetic.make(source, folder / "coarse.zarr", precision=subset.COARSE, level=17)
+    return synthetic.make(source, folder / "coarse.zarr", precision=subset.MIXED, level=17)
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ import torch
 
 from freqprep.augment import ClassifierInput, DetectorInput, DetectorPreprocess, Preprocess
 from freqprep.spectrum.channels import channels
+from freqprep.store.selections import select
 from freqprep.store.split import Split
 from freqprep.training.checkpoint import AVERAGE, NETWORK, write_checkpoint
 from freqprep.training.model_config import ModelConfig, write_model_config
@@ -22,7 +23,7 @@ def make_config(split: Split, kind: str = "frequency", gate: bool = False) -> Mo
     if kind == "frequency":
         inputs = ClassifierInput.frequency(split, channels("paper-6"), channels("square-24"), GRID)
     else:
-        inputs = ClassifierInput.rgb(split, channels("all"), 2 * GRID)
+        inputs = ClassifierInput.rgb(split, select(None, split), 2 * GRID)
     attributes = split.attributes
     return ModelConfig(
         model="mobilenet_v2",

@@ -16,7 +16,7 @@ def by_component(name: str, luma: float, cb: float, cr: float, codes: str = "int
     return Precision(name, codes, tuple(np.concatenate(steps).astype(float).tolist()))
 
 
-COARSE = by_component("coarse", 8, 16, 32)
+MIXED = by_component("mixed", 8, 16, 32)
 """int8 codes, steps from 8 to 64, other ones in Y, Cb and Cr."""
 
 FINE = by_component("fine", 0.5, 1, 2, codes="int16")

@@ -19,7 +19,6 @@ from freqprep.progress import say
 from freqprep.report import PLOT_FILES, write_plots, write_report
 from freqprep.report.style import check_matplotlib
 from freqprep.spectrum.channels import Selection
-from freqprep.spectrum.quantization import PRECISIONS
 from freqprep.store.reader import open_store
 from freqprep.store.selection_file import SUFFIX
 from freqprep.store.selections import (
@@ -226,7 +225,7 @@ class _Files:
 def _write_steps(result: StatsResult, selection: Path) -> Path | None:
     """Write the chosen steps beside a selection, unless they have a name."""
     precision, path = chosen_precision(result), steps_path(selection)
-    if precision.name in PRECISIONS:
+    if precision.is_predefined:
         path.unlink(missing_ok=True)  # of a selection that was replaced
         return None
     write_steps(path, precision)

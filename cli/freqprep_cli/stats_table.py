@@ -87,7 +87,11 @@ def _chosen(result: StatsResult) -> str:
     analysis, choice = result.analysis, result.choice
     indices = choice.selection.indices
     every, stored = analysis.channel_bytes.sum(), len(analysis.stored)
-    outcome = network_result_for(result.landmarks, indices)
+    cost = analysis.bytes_of(indices) if choice.bytes_per_image is None else choice.bytes_per_image
+    as_stored = ""
+    if choice.allocation is not None:
+        as_stored = f" with its steps, {size(analysis.bytes_of(indices))} as stored"
+    outcome = choice.allocation_result or network_result_for(result.landmarks, indices)
     network = ""
     if outcome is not None:
         network = f"; {result.network}: cross-entropy {outcome.loss:.3f}, top-1 "
@@ -95,8 +99,8 @@ def _chosen(result: StatsResult) -> str:
     return (
         paragraph(
             f"chosen by {choice.by}: {plural(len(indices), 'channel')}, "
-            f"{size(analysis.bytes_of(indices))} an image "
-            f"({percent(analysis.bytes_of(indices) / every, 0, space=True)} of all {stored}), "
+            f"{size(cost)} an image{as_stored} "
+            f"({percent(cost / every, 0, space=True)} of all {stored}), "
             f"PSNR {_db(analysis.psnr(indices))} in RGB against all {stored}{network}"
         )
         + f"\n{','.join(choice.selection.names)}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from freqprep.importance.allocation import (
-    FITTED,
     Allocation,
     allocation_of,
     best_channels,
@@ -15,6 +14,8 @@ from freqprep.importance.allocation import (
 from freqprep.importance.choice import Choice
 from freqprep.importance.rate_distortion import Rates
 from freqprep.spectrum.channels import CHANNELS, published
+from freqprep.spectrum.quantization import Precision
+from freqprep.store.schema import DEFAULT_LEVEL
 from freqprep.text.quantities import decibels, plural, size
 
 _REFERENCE = "square-24"
@@ -23,27 +24,56 @@ _REFERENCE = "square-24"
 def advice(choice: Choice, rates: Rates, steps: Path | None = None) -> str:
     """Say which precision and channels to use, and what they gain.
 
-    Of a joint choice these are its allocation; otherwise the best at a named precision within the
-    bytes of the published 24 channels.
+    Of a joint choice these are its allocation; otherwise the best at a precision that has a name,
+    or at that of the store, within the bytes of the published 24 channels.
+
+    Parameters
+    ----------
+    choice : Choice
+    rates : Rates
+    steps : Path, optional
+        Steps file of the chosen precision.
+
+    Returns
+    -------
+    str
     """
     reference = allocation_of(rates, published(_REFERENCE), rates.precision)
-    best = choice.allocation or (reference and _best(rates, reference.bytes_per_image))
-    if best is None:
-        return "No precision could be compared: the store has few channels or coarse steps."
-    name = best.precision.name
-    option = f"--precision {name}"
-    if name == FITTED:
-        option = "its steps" if steps is None else f"--steps {steps}"
-    text = (
-        f"Convert with {option} and read {plural(len(best.selection), 'channel')}"
-        f" ({best.selection.name}): {size(best.bytes_per_image)} an image"
-        f" at a visible PSNR of {decibels(best.psnr)}"
-    )
+    if best := choice.allocation:
+        options = _options(best.precision, rates, steps)
+        text = (
+            f"Convert with {options} and read the {plural(len(best.selection), 'channel')} chosen:"
+            f" {size(best.bytes_per_image)} an image at a visible PSNR of {decibels(best.psnr)}"
+        )
+        return f"{text}{_against(reference)}."
     if reference is None:
-        return f"{text}."
+        return f"The store lacks channels of {_REFERENCE}, so precisions are not compared."
+    best = _best(rates, reference.bytes_per_image) or reference
     return (
-        f"{text}; {_REFERENCE} as stored takes {size(reference.bytes_per_image)}"
-        f" at {decibels(reference.psnr)}."
+        f"Within the bytes of {_REFERENCE}, the best {plural(len(best.selection), 'channel')} with"
+        f" {_options(best.precision, rates)} take {size(best.bytes_per_image)} an image at a"
+        f" visible PSNR of {decibels(best.psnr)}{_against(reference)}. --budget {_REFERENCE} with"
+        " --by best chooses them."
+    )
+
+
+def _options(precision: Precision, rates: Rates, steps: Path | None = None) -> str:
+    """Return the options of a conversion; in words where no file has the steps."""
+    if precision.is_predefined:
+        option = f"--precision {precision.name}"
+    elif steps is not None:
+        option = f"--steps {steps}"
+    else:
+        option = "this store's steps" if precision == rates.precision else "the fitted steps"
+    return option if rates.level == DEFAULT_LEVEL else f"{option} and --level {rates.level}"
+
+
+def _against(reference: Allocation | None) -> str:
+    if reference is None:
+        return ""
+    return (
+        f"; {_REFERENCE} as stored takes {size(reference.bytes_per_image)}"
+        f" at {decibels(reference.psnr)}"
     )
 
 

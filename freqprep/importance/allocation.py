@@ -143,11 +143,12 @@ def _search(
         picked = [int(index) for index in order if saving[index] > 0]
         return picked, float(sum(finite[index, best[index]] for index in picked))
 
-    low, high = 0.0, float(rates.absent.max())  # a byte never saves more than all of a channel
-    if chosen(low)[1] <= room:
-        return _Chosen(tuple(chosen(low)[0]), low)
+    if chosen(0)[1] <= room:
+        return _Chosen(tuple(chosen(0)[0]), 0)
+    # At the upper end no channel is worth its bytes: the cheapest would save all that there is.
+    low, high = 0.0, float(rates.absent.max() / cost[cost > 0].min())
     for _ in range(_HALVINGS):
-        middle = math.sqrt(max(low, high * 1e-12) * high) if high else 0.0
+        middle = math.sqrt(max(low, high * 1e-12) * high)
         if chosen(middle)[1] <= room:
             high = middle
         else:

@@ -32,7 +32,6 @@ CROP = 224
 
 _TO_RGB = TO_RGB.astype(np.float32)
 
-
 Viewed = Selection | Allocation
 """Channels as they are stored, or rounded to the steps of a precision."""
 

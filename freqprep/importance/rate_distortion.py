@@ -4,6 +4,9 @@ Codes are rounded to coarser steps and compressed in chunks of 128 images, as a 
 those steps would. Distortion is counted as networks see it: energy in RGB that is left when the
 image is resized to a short side of 256 pixels (`visibility`), for what is lost by rounding or by
 leaving the channel out.
+
+A coefficient is its code times the stored step and a remainder, which codes do not tell. It is
+taken as uniform, and where the code is 0 as that of a double exponential density.
 """
 
 from __future__ import annotations
@@ -30,29 +33,33 @@ STEPS = tuple(2.0**k for k in range(8))
 
 SAMPLED_SHARDS = 2
 
-_LARGEST_INT8 = 127.5
+_INT8 = np.iinfo(np.int8)
+
+_FLAT = 0.01  # a density that falls by less inside a step is uniform
 
 
 @dataclass(frozen=True, eq=False)
 class Rates:
     """Bytes and distortion of each channel at each of `STEPS`, and as it is stored.
 
-    Bytes are infinite where a step is finer than the stored one, where an int8 code would
-    saturate, and where the channel is not stored.
+    Bytes and distortion are infinite where a step is finer than the stored one and where the
+    channel is not stored.
 
     Attributes
     ----------
     channel_bytes : ndarray of float64, shape (192, 8)
         Bytes on disk per image.
     distortion : ndarray of float64, shape (192, 8)
-        Visible distortion by rounding to the step, grey levels squared a block (an 8x8 block of
-        three colours).
+        Visible distortion by rounding to int8 codes of the step, saturation included; grey levels
+        squared a block (an 8x8 block of three colours).
     absent : ndarray of float64, shape (192,)
-        Visible distortion without the channel: its visible energy.
+        Visible distortion without the channel: its visible energy. 0 where it is not stored.
     precision : Precision
         That of the split.
     stored_bytes, stored_distortion : ndarray of float64, shape (192,)
         Bytes and distortion at the stored steps.
+    level : int
+        Level of zstd that the bytes are of: that of the split.
     images : int
         Number of images measured.
     """
@@ -63,6 +70,7 @@ class Rates:
     precision: Precision
     stored_bytes: np.ndarray
     stored_distortion: np.ndarray
+    level: int
     images: int
 
 
@@ -85,16 +93,18 @@ class _Totals:
 
     @classmethod
     def zero(cls, largest: float = 0.0) -> _Totals:
+        """Return sums of nothing; ``largest`` stands for what is not measured at a step."""
         by_step = (CHANNELS, len(STEPS))
+        size, lost = np.full((2, *by_step), largest)
         one = np.zeros(CHANNELS)
-        return cls(np.full(by_step, largest), np.zeros(by_step), one, one.copy(), one.copy())
+        return cls(size, lost, one, one.copy(), one.copy())
 
     def __add__(self, other: _Totals) -> _Totals:
         return _Totals(*(vars(self)[name] + vars(other)[name] for name in vars(self)))
 
 
 def measure_rates(split: Split, channel_bytes: np.ndarray, jobs: int | None = None) -> Rates:
-    """Measure up to `SAMPLED_SHARDS` evenly spread shards of a split.
+    """Measure up to `SAMPLED_SHARDS` shards of a split: all of them, or evenly spread full ones.
 
     Parameters
     ----------
@@ -111,8 +121,9 @@ def measure_rates(split: Split, channel_bytes: np.ndarray, jobs: int | None = No
     Rates
     """
     filled = np.unique(np.flatnonzero(split.valid) // ROWS_PER_SHARD)
-    # The last shard may hold few images, and chunks of few images compress less.
-    full = filled[:-1] if len(filled) > 1 else filled
+    # The last shard may hold few images, and chunks of few images compress less: it stands for
+    # itself alone.
+    full = filled[:-1] if len(filled) > SAMPLED_SHARDS else filled
     picked = np.linspace(0, len(full) - 1, min(SAMPLED_SHARDS, len(full))).astype(int)
     shards = full[np.unique(picked)].tolist()
     total = _Totals.zero()
@@ -134,6 +145,7 @@ def measure_rates(split: Split, channel_bytes: np.ndarray, jobs: int | None = No
         precision=split.attributes.encoding.precision,
         stored_bytes=channel_bytes + missing,
         stored_distortion=total.stored_distortion / blocks + missing,
+        level=split.attributes.level,
         images=images,
     )
 
@@ -152,52 +164,69 @@ def _measure_shard(task: _Task) -> _Totals:
         for position, codes in file.read(range(len(stored)), lambda _: scratch):
             index = stored[position]
             step, weight = encoding.precision.steps[index], weights[:, index]
-            channel = _Channel.of(codes, len(rows))
-            # Uniform quantization: an error of step**2 / 12 each, whatever the code.
-            stored_error = weight @ split.blocks[rows] * step**2 / 12
-            found.stored_distortion[index] = stored_error
-            found.absent[index] = weight @ channel.squares(channel.values) * step**2
+            channel = _Channel.of(codes, len(rows), int(split.blocks[rows].sum()))
+            remainder = weight @ split.blocks[rows] * step**2 * channel.remainder
+            found.stored_distortion[index] = remainder
+            found.absent[index] = weight @ channel.squares() * step**2 + remainder
             # What a higher level saves is taken to be the same at every step: it is slow.
             saved = found.stored_bytes[index] / len(encode_chunk(codes, DEFAULT_LEVEL))
             for number, coarse in enumerate(STEPS):
-                if channel.fits(coarse / step):
+                if coarse >= step:
                     random = np.random.default_rng((task.shard, index, number))
                     size, lost = channel.rounded(int(coarse / step), random)
                     found.channel_bytes[index, number] = size * saved
-                    found.distortion[index, number] = weight @ lost * step**2 + stored_error
+                    found.distortion[index, number] = weight @ lost * step**2 + remainder
     return found
 
 
 @dataclass(frozen=True, eq=False)
 class _Channel:
-    """Codes of one channel in a shard: those that are not 0, which are few."""
+    """Codes of one channel in a shard: those that are not 0, and how many are."""
 
     shape: tuple[int, ...]
     rows: int
     where: np.ndarray
     values: np.ndarray
+    zeros: int
 
     @classmethod
-    def of(cls, codes: np.ndarray, rows: int) -> _Channel:
+    def of(cls, codes: np.ndarray, rows: int, blocks: int) -> _Channel:
         flat = codes.reshape(-1)
         where = np.flatnonzero(flat)
-        return cls(codes.shape, rows, where, flat[where].astype(np.int32))
+        zeros = blocks - len(where)
+        return cls(codes.shape, rows, where, flat[where].astype(np.int32), zeros)
 
-    def fits(self, ratio: float) -> bool:
-        """Return whether codes at a step so many times the stored one are known, and fit int8."""
-        largest = int(np.abs(self.values).max(initial=0))
-        # An int8 code of -128 is as it was converted; at coarser steps none comes near.
-        return ratio >= 1 and largest <= _LARGEST_INT8 * ratio + (ratio == 1)
+    @property
+    def remainder(self) -> float:
+        """Mean square of what is left of a coefficient beside its code, in steps squared."""
+        others = len(self.values) + 0.5
+        total = max(self.zeros, 0) + others
+        # exp(-rate / 2) is the share beyond half a step of a double exponential density.
+        rate = 2 * np.log(total / others)
+        if rate < _FLAT:
+            return 1 / 12
+        beyond = others / total
+        inside = 2 / rate**2 - beyond * (1 / 4 + 1 / rate + 2 / rate**2)
+        return float(inside + beyond / 12)
+
+    def squares(self) -> np.ndarray:
+        """Return the sum of the squared codes of each image."""
+        return self._by_image(self.values.astype(np.float64) ** 2)
 
     def rounded(self, ratio: int, random: np.random.Generator) -> tuple[int, np.ndarray]:
-        """Return the bytes at a coarser step, and the squared error of each image's codes."""
-        again = requantize(self.values, ratio, random)
+        """Return the bytes at a coarser step, and what it adds to each image's squared error."""
+        again = requantize(self.values, ratio, random, self.zeros)
+        again = np.clip(again, _INT8.min, _INT8.max)
         codes = np.zeros(self.shape, np.int8)
-        codes.reshape(-1)[self.where] = np.clip(again, -128, 127)
-        size = len(encode_chunk(codes, DEFAULT_LEVEL))
-        return size, self.squares(self.values - again * ratio)
+        codes.reshape(-1)[self.where] = again
+        error = np.abs(self.values - again * ratio).astype(np.float64)
+        # From a half-way code the coefficient is rounded to its own side, which is nearer by its
+        # remainder, 1/4 on average.
+        halfway = (error == ratio / 2) & (ratio > 1)
+        added = error**2 - np.where(halfway, ratio / 4, 0)
+        return len(encode_chunk(codes, DEFAULT_LEVEL)), self._by_image(added)
 
-    def squares(self, values: np.ndarray) -> np.ndarray:
-        """Add up squares of values, one for each code that is not 0, by image."""
+    def _by_image(self, values: np.ndarray) -> np.ndarray:
+        """Add up values, one for each code that is not 0, by image."""
         image = self.where // int(np.prod(self.shape[1:]))
-        return np.bincount(image, values.astype(np.float64) ** 2, minlength=self.rows)[: self.rows]
+        return np.bincount(image, values, minlength=self.rows)[: self.rows]

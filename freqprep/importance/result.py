@@ -15,7 +15,7 @@ from freqprep.importance.choice import Choice, NetworkResult
 from freqprep.importance.drift import Drift
 from freqprep.importance.rate_distortion import Rates
 from freqprep.spectrum.channels import NAMES, PUBLISHED, Selection, published
-from freqprep.spectrum.quantization import PRECISIONS, Precision
+from freqprep.spectrum.quantization import Precision
 
 LANDMARKS = (6, 12, 24, 32, 48, 64, 192)
 """Numbers of top channels that a network is evaluated on."""
@@ -119,14 +119,14 @@ def _precision(result: StatsResult) -> dict[str, Any]:
     precision, choice = chosen_precision(result), result.choice
     document: dict[str, Any] = {
         "precision": precision.name,
-        "steps": None if precision.name in PRECISIONS else precision.to_dict()["steps"],
+        "steps": None if precision.is_predefined else precision.to_dict()["steps"],
         "allocations": [
             {
                 "name": one.name,
                 "precision": one.precision.name,
                 "selection": list(one.selection.names),
                 "bytes_per_image": one.bytes_per_image,
-                "psnr_visible": one.psnr,
+                "psnr_visible": _finite(one.psnr),
             }
             | ({} if result is None else {"loss": result.loss, "accuracy": result.accuracy})
             for one, result in zip_longest(choice.allocations, choice.allocation_results)
@@ -160,8 +160,12 @@ def _size_and_psnr(analysis: Analysis, selection: Selection) -> dict[str, Any]:
     return {
         "count": len(selection),
         "bytes_per_image": analysis.bytes_of(selection.indices),
-        "psnr_rgb": psnr if math.isfinite(psnr) else None,
+        "psnr_rgb": _finite(psnr),
     }
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def network_result_for(

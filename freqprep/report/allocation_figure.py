@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from freqprep.importance.allocation import (
-    FITTED,
     Allocation,
     allocation_of,
     best_channels,
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
 _WIDTH, _HEIGHT, _JUDGED_HEIGHT = 700.0, 380.0, 560.0
 _POINTS = 24
 _STYLES = ("-", "--", ":", "-.")
+_FITTED = "steps fitted to the data"
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class AllocationFigure:
 
     @cached_property
     def curves(self) -> dict[str, list[Allocation]]:
-        """Allocations of the least distortion at rising numbers of bytes, by precision."""
+        """Allocations of the least distortion at rising numbers of bytes, by legend entry."""
         every = float(self.rates.stored_bytes[np.isfinite(self.rates.stored_bytes)].sum())
         limits = np.geomspace(max(every, 1) / 100, max(every, 1), _POINTS)
         found = {
@@ -57,17 +57,20 @@ class AllocationFigure:
             ]
             for precision in measurable(self.rates, known_precisions(self.rates))
         }
-        found[FITTED] = [best_steps(self.rates, limit, CHANNELS) for limit in limits]
+        found[_FITTED] = [best_steps(self.rates, limit, CHANNELS) for limit in limits]
         known = {name: [one for one in curve if one] for name, curve in found.items()}
         return {name: _drawable(curve) for name, curve in known.items() if _drawable(curve)}
 
     @cached_property
     def marks(self) -> list[Allocation]:
-        """The published selections at the steps that are stored: what they cost today."""
+        """The published selections at the steps that are stored, the largest first."""
         found = (
             allocation_of(self.rates, published(name), self.rates.precision) for name in PUBLISHED
         )
-        return _drawable([one for one in found if one])
+        # Labels are placed in this order, each to the right of its mark if there is room.
+        return sorted(
+            _drawable([one for one in found if one]), key=lambda one: -one.bytes_per_image
+        )
 
     def draw(self, palette: Palette) -> Figure:
         """Draw the figure."""
@@ -79,9 +82,9 @@ class AllocationFigure:
                 [one.bytes_per_image / 1e3 for one in curve],
                 [one.psnr for one in curve],
                 _STYLES[number % len(_STYLES)],
-                color=palette.chosen if name == FITTED else palette.curve,
+                color=palette.chosen if name == _FITTED else palette.curve,
                 linewidth=1.8,
-                label="steps fitted to the data" if name == FITTED else name,
+                label=name,
             )
         points = [(one.bytes_per_image / 1e3, one.psnr, one.selection.name) for one in self.marks]
         _style(axes, palette, "visible PSNR, dB")

@@ -106,10 +106,17 @@ class ReportData:
         """Return the measured KB (1000 bytes) per image of some channels."""
         return self.analysis.bytes_of(indices) / 1e3
 
-    def byte_share(self, indices: Iterable[int]) -> float:
-        """Return the share of all channels' bytes, 0..1."""
+    @cached_property
+    def chosen_kilobytes(self) -> float:
+        """KB per image of the chosen channels: predicted for the steps chosen with them, if any."""
+        predicted = self.choice.bytes_per_image
+        return self.kilobytes(self.chosen) if predicted is None else predicted / 1e3
+
+    @cached_property
+    def chosen_share(self) -> float:
+        """Share that these are of the bytes of all channels as stored, 0..1."""
         everything = self.kilobytes(range(CHANNELS))
-        return self.kilobytes(indices) / everything if everything else 0.0
+        return self.chosen_kilobytes / everything if everything else 0.0
 
     @cached_property
     def energy(self) -> np.ndarray | None:

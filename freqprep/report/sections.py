@@ -36,6 +36,7 @@ _SHEETS = ("Y (brightness)", "Cb (blue against yellow)", "Cr (red against green)
 def head(report: ReportData) -> str:
     """Write the head: the split, and the chosen channels."""
     analysis, chosen = report.analysis, report.selection.indices
+    kb = kilobytes(report.chosen_kilobytes)
     store = escape_html(analysis.store.rstrip("/").rsplit("/", 1)[-1])
     facts = [
         ("store", escape_html(analysis.store)),
@@ -50,7 +51,7 @@ def head(report: ReportData) -> str:
     if report.network:
         network = f"{escape_html(report.network)}, evaluated on {plural(report.sample, 'image')}"
         facts.append(("network", network))
-    share = percent(report.byte_share(chosen), space=True)
+    share = percent(report.chosen_share, space=True)
     listed = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in facts)
     names = ",<wbr>".join(report.selection.names)
     return f"""<header>
@@ -59,7 +60,7 @@ def head(report: ReportData) -> str:
 {_summary(report)}
 <dl class="tiles">
 {_tile("channels", f"{len(chosen)} of {report.stored}")}
-{_tile("on disk, an image", kilobytes(report.kilobytes(chosen)))}
+{_tile("on disk, an image", kb)}
 {_tile("share of all bytes", share)}
 {_tile("PSNR, RGB", decibels(analysis.psnr(chosen)))}{_network_tile(report)}
 </dl>
@@ -82,7 +83,7 @@ blue.</p></aside>
 
 def _summary(report: ReportData) -> str:
     chosen, by = report.selection.indices, escape_html(report.by)
-    share = percent(report.byte_share(chosen), space=True)
+    share = percent(report.chosen_share, space=True)
     if report.by in report.analysis.rankings:
         how = f"by the score <b>{by}</b> ({escape_html(report.ranking.meaning)})"
     else:
@@ -91,6 +92,10 @@ def _summary(report: ReportData) -> str:
     within = ""
     if not math.isinf(limit):
         within = f" within {kilobytes(limit / 1e3)} an image ({escape_html(report.budget.name)})"
+    stored = ""
+    if report.choice.allocation is not None:
+        as_stored = kilobytes(report.kilobytes(chosen))
+        stored = f" with the steps chosen for them ({as_stored} as this store has them)"
     psnr, every = report.analysis.psnr(chosen), report.stored
     near = (
         f"an image from them has a PSNR of {decibels(psnr)} against the image from all {every}"
@@ -98,7 +103,7 @@ def _summary(report: ReportData) -> str:
         else f"an image from them does not differ from the image from all {every}"
     )
     return f"""<p class="verdict">{plural(len(chosen), "channel")} chosen {how}{within}. They take
-{kilobytes(report.kilobytes(chosen))} an image, {share} of the bytes
+{kilobytes(report.chosen_kilobytes)} an image{stored}, {share} of the bytes
 of all {every}, and {near}.</p>"""
 
 
@@ -107,7 +112,8 @@ def _tile(name: str, value: str) -> str:
 
 
 def _network_tile(report: ReportData) -> str:
-    outcome = report.network_result(report.selection.indices)
+    outcome = report.choice.allocation_result
+    outcome = outcome or report.network_result(report.selection.indices)
     if outcome is None:
         return ""
     everything = report.network_result(report.analysis.stored)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from freqprep.augment.input_spec import KINDS
-from freqprep.errors import UsageError, did_you_mean
-from freqprep.spectrum.channels import Selection
+from freqprep.augment.input_spec import KINDS, InputSpec
+from freqprep.errors import UsageError, did_you_mean, some
+from freqprep.spectrum.channels import NAMES, Selection
 from freqprep.store.selections import select
 from freqprep.store.split import Split
 from freqprep.training.request import TrainingRequest
@@ -24,7 +24,7 @@ def chosen_channels(
     request : TrainingRequest
     train : Split
     read_all : bool
-        Whether all channels are read by default, not just the used ones and their neighbours.
+        Whether all channels stored are read by default, not just those used and their neighbours.
 
     Returns
     -------
@@ -34,7 +34,8 @@ def chosen_channels(
     Raises
     ------
     UsageError
-        An unknown kind of input or channel, or options that do not go together.
+        An unknown kind of input or channel, a channel that is not stored, or options that do not
+        go together.
     """
     if request.input not in KINDS:
         remedy = f"{did_you_mean(request.input, KINDS)}use {' or '.join(KINDS)}"
@@ -48,13 +49,31 @@ def chosen_channels(
         return None, select(request.read, train)
     if request.patches:
         raise UsageError("patches with frequency input", "they are a form of RGB input")
-    default = "all" if request.gate else DEFAULT_CHANNELS
+    default = None if request.gate else DEFAULT_CHANNELS
     used = select(default if request.channels is None else request.channels, train)
     if request.read is not None:
         return used, select(request.read, train)
-    return used, select("all") if read_all else _with_neighbours(used)
+    return used, select(None, train) if read_all else _with_neighbours(used, train)
 
 
-def _with_neighbours(used: Selection) -> Selection:
-    indices = sorted({*used.indices, *select(DEFAULT_READ).indices})
+def check_stored(inputs: InputSpec, split: Split) -> None:
+    """Refuse a split that does not store all channels that a network reads.
+
+    Raises
+    ------
+    UsageError
+    """
+    stored = split.attributes.positions
+    indices = inputs.read_selection.indices
+    if absent := [NAMES[index] for index in indices if index not in stored]:
+        raise UsageError(
+            f"{split.path} does not store {len(absent)} of the {len(indices)} channels that the"
+            f" network reads: {some(absent)}",
+            "use a split that stores them, or train with --channels and --read of those it stores",
+        )
+
+
+def _with_neighbours(used: Selection, train: Split) -> Selection:
+    near = set(select(DEFAULT_READ).indices) & set(train.attributes.channels)
+    indices = sorted({*used.indices, *near})
     return Selection(tuple(indices), f"{used.name} and {DEFAULT_READ}")

@@ -6,6 +6,7 @@ import numpy as np
 
 from freqprep.errors import UsageError, some
 from freqprep.images.encoding import Encoding
+from freqprep.spectrum.quantization import CODE_TYPES
 from freqprep.store.split import Split
 from freqprep.training.model_config import ModelConfig
 
@@ -85,16 +86,20 @@ def encoding_note(config: ModelConfig, split: Split) -> list[str]:
     ours, theirs = config.encoding, split.attributes.encoding
     if ours == theirs:
         return []
-    return [
-        f"the network was trained on images stored as {_described(ours)}, these are"
-        f" {_described(theirs)}"
-    ]
+    one, other = _described(ours), _described(theirs)
+    # Two tables of steps may have the same name and range.
+    apart = f", with {theirs.precision.apart_from(ours.precision)}" if one == other else ""
+    return [f"the network was trained on images stored as {one}, these are {other}{apart}"]
 
 
 def _described(encoding: Encoding) -> str:
-    geometry = encoding.geometry
+    geometry, precision = encoding.geometry, encoding.precision
+    table = ""
+    if precision.name not in CODE_TYPES:
+        low, high = min(precision.steps), max(precision.steps)
+        table = f" ({precision.codes}, steps {low:g} to {high:g})"
     resize = "" if geometry.resize is None else f" from {geometry.resize}"
     return (
-        f"{geometry.kind} {geometry.size}{resize}, {encoding.precision.name},"
+        f"{geometry.kind} {geometry.size}{resize}, {precision.name}{table},"
         f" orientation {geometry.orientation}"
     )

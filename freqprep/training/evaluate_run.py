@@ -16,6 +16,7 @@ from freqprep.models.detection import Detector
 from freqprep.progress import say
 from freqprep.store.reader import open_store
 from freqprep.store.split import Split
+from freqprep.training.channels import check_stored
 from freqprep.training.checkpoint import load_model
 from freqprep.training.class_matching import (
     check_images,
@@ -211,8 +212,8 @@ def evaluate_run(
     Raises
     ------
     UsageError
-        No such split, no images, labels or annotated objects in it, or none of its classes known
-        to the network.
+        No such split, no images, labels or annotated objects in it, none of its classes known to
+        the network, or a channel that the network reads is not stored.
     RunError, StoreError
         The run or the store cannot be read.
     MissingPackageError
@@ -228,6 +229,7 @@ def _evaluate_classifier(
 ) -> ClassifierRunEvaluation:
     _check_labels(split)
     config, network = load_model(run, world.device)
+    check_stored(config.inputs, split)
     class_map = match_classes(config, split)
     labels = split.labels[split.valid]
     notes = unknown_note(split, class_map, labels, "images count as wrong")
@@ -260,6 +262,7 @@ def _evaluate_detector(
     config, network = load_model(run, world.device)
     assert isinstance(config.inputs, DetectorInput) and isinstance(network, Detector)
     check_finite(network)
+    check_stored(config.inputs, split)
     class_map = match_classes(config, split)
     notes = unknown_note(
         split, class_map, objects.label[~objects.iscrowd], "objects are never found"

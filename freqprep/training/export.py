@@ -186,7 +186,7 @@ def _steps(config: ModelConfig) -> list[str]:
         "repeat the edge to whole blocks; orthonormal 8x8 DCT of each plane minus 128; channel"
         " y_v_h, cb_v_h or cr_v_h is the frequency v (vertical), h (horizontal) of all blocks",
         f"divide by the quantization steps, round (halves to even), saturate to"
-        f" {config.encoding.precision.name}, multiply back",
+        f" {config.encoding.precision.codes}, multiply back",
         "set the channels that are not in preprocessing.read to zero; invert the DCT; cut the"
         " padding off",
         f"resize the short side to {inputs.resize}, antialiased bilinear (the long side is"

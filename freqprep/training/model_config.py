@@ -26,8 +26,8 @@ from freqprep.store.manifest import GROUP_DOCUMENT
 __all__ = ["ModelConfig", "read_model_config"]
 
 FORMAT_NAME = "freqprep-model"
-FORMAT_VERSION = "1.1"
-"""1.1 has detectors: other inputs, and ``frozen_norm``."""
+FORMAT_VERSION = "1.2"
+"""1.1 has detectors: other inputs, and ``frozen_norm``; 1.2 precisions with steps of their own."""
 
 _MOST_BYTES = 16 * 2**20
 _MOST_PATCHES = 4096

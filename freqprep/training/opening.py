@@ -6,6 +6,7 @@ import time
 
 import torch
 
+from freqprep.spectrum.channels import CHANNELS
 from freqprep.store.split import Split
 from freqprep.text.quantities import duration, plural
 from freqprep.text.terminal import table
@@ -74,7 +75,8 @@ def _inputs(run: RunState) -> str:
     inputs, read = run.config.inputs, len(run.config.inputs.read)
     what = f"RGB from {read} channels"
     if inputs.channels:
-        asked = run.request.channels or ("all" if run.config.gate else DEFAULT_CHANNELS)
+        every = "all" if len(inputs.channels) == CHANNELS else "all that are stored"
+        asked = run.request.channels or (every if run.config.gate else DEFAULT_CHANNELS)
         name = f" ({asked})" if isinstance(asked, str) and "," not in asked else ""
         what = f"{plural(len(inputs.channels), 'channel')}{name} of {read} read"
     return f"{what}, {run.task.input_size()}"

@@ -13,6 +13,7 @@ from freqprep.errors import RunError, UsageError, did_you_mean
 from freqprep.store.layout import MODEL_FILE
 from freqprep.store.reader import Store, open_store
 from freqprep.store.split import Split
+from freqprep.training.channels import check_stored
 from freqprep.training.checkpoint import CHECKPOINT
 from freqprep.training.model_config import ModelConfig, read_model_config
 from freqprep.training.request import RUN_FILES, RunPlan, TrainingRequest
@@ -51,6 +52,8 @@ def plan(request: TrainingRequest, processes: int = 1) -> RunPlan:
     store = open_store(request.store)
     train, val = store[request.train_split], _validation(store, request)
     inputs = task.prepare(request, train, val, processes, begun)
+    if val is not None:
+        check_stored(inputs, val)
     config = _config(request, inputs, train, val)
     if begun is not None:
         ours = json.loads(json.dumps(config.to_dict()))

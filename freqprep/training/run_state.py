@@ -15,9 +15,9 @@ from freqprep.errors import RunError
 from freqprep.importance.network_view import Views
 from freqprep.models.initial import load_weights
 from freqprep.progress import say
-from freqprep.spectrum.channels import channels
 from freqprep.storage.disk import remove_aside
 from freqprep.store.channel_bytes import bytes_read
+from freqprep.store.selections import select
 from freqprep.store.split import Split
 from freqprep.streaming.loader import Loader
 from freqprep.streaming.misuse import DroppedRows
@@ -203,7 +203,7 @@ class RunState:
 def _pictures(split: Split) -> torch.Tensor:
     """Return some images as an RGB network's input: float32 (n, 3, 224, 224), in 0..255."""
     rows = np.flatnonzero(split.valid)[:_PICTURES]
-    everything = channels("all")
+    everything = select(None, split)
     return torch.from_numpy(Views(split, rows, [everything]).rgb(everything))
 
 

@@ -21,6 +21,7 @@ from tests.benchmarks import (
     detection_memory,
     detection_overfit,
     fidelity,
+    joint,
     layouts,
     memory,
     mixing,
@@ -34,6 +35,7 @@ from tests.benchmarks import (
 )
 from tests.benchmarks.bytes_by_training import running as bytes_by_training
 from tests.benchmarks.equal_terms import running
+from tests.benchmarks.precisions import running as precisions
 
 DATA = Path(__file__).resolve().parents[2].parent / "shared/data"
 BENCHMARKS = {
@@ -44,9 +46,11 @@ BENCHMARKS = {
     "mixing": mixing.run,
     "layouts": layouts.run,
     "packing": packing.run,
+    "precisions": precisions.run,
     "memory": memory.run,
     "scale": scale.run,
     "selections": selections.run,
+    "joint": joint.run,
     "statistics": statistics.run,
     "augmentation": augmentation.run,
     "equal_terms": running.run,

@@ -26,7 +26,7 @@ def test_the_summary_says_what_is_stored(store, tmp_path, call):
     each = stored / int(split.valid.sum())
     assert lines["48 stored"].startswith(f"{size(each)} an image, ")
     assert "published 24" in lines and "all 192" not in lines
-    assert lines["luma PSNR"].endswith("; with all 192 channels")
+    assert "; with all 192 channels" in " ".join(out.split())
     assert lines["content id"] == split.content_id
     assert lines["packed from"] == freqprep.open_store(store)["val"].content_id
     assert call("info", target)[1].startswith(out)

@@ -15,7 +15,7 @@ from PIL import Image
 import freqprep
 from freqprep.store.class_counts import ClassCounts, ObjectCounts
 from freqprep.store.summary import summarize
-from freqprep.text.terminal import on_one_line, paragraph
+from freqprep.text.terminal import on_one_line, paragraph, width
 
 NASTY = 'x"\n' + "very long, =with() everything \u00e4 " * 9
 
@@ -186,5 +186,5 @@ def test_rejects_with_long_names_fit(tmp_path, call):
 def test_wrapped_text_loses_no_word(text):
     found = paragraph(text)
     assert found.split() == on_one_line(text.strip(" ")).split()
-    words = [word for line in found.splitlines() if len(line) > 80 for word in line.split()]
-    assert all(len(word) > 70 for word in words[1:])
+    words = [word for line in found.splitlines() if width(line) > 80 for word in line.split()]
+    assert all(width(word) > 70 for word in words[1:])

@@ -1,11 +1,12 @@
-"""Writes the golden stores of the present format, and what is in them: python tests/golden/make.py.
+"""Writes golden stores, and what is in them: ``python tests/golden/make.py VERSION...``.
 
-Run it for a new format version only: the stores of released versions stay as they are, so that
-each later version is tested to read them.
+Run it for a version that is not released yet: the stores of released versions stay as they are,
+so that each later version is tested to read them.
 """
 
 import json
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
@@ -14,15 +15,24 @@ import zarr
 from PIL import Image
 
 from freqprep.convert.run import Request, convert
+from freqprep.pack import PackRequest, pack
 from freqprep.sources import SOURCES
-from freqprep.store.schema import FORMAT_VERSION
+from freqprep.spectrum.quantization import PRECISIONS, Precision
 
 HERE = Path(__file__).resolve().parent
 STORES = {
-    "imagefolder": f"format-{FORMAT_VERSION}.zarr",
-    "coco": f"format-{FORMAT_VERSION}-coco.zarr",
+    "imagefolder": "format-1.0.zarr",
+    "coco": "format-1.0-coco.zarr",
+    "packed": "format-1.1.zarr",
 }
+EXPECTED = {"1.0": "expected.npz", "1.1": "expected-1.1.npz"}
 SIZE = 32
+
+STEPS = Precision("golden", "int8", (4.0,) * 64 + (16.0,) * 64 + (0.5, *(8.0,) * 63))
+"""Steps that differ by component, one of them below 1."""
+
+LEVEL = 17
+KEPT = ("y_7_7", "y_0_0", "y_0_1", "cb_0_0", "cb_3_4", "cr_0_0", "cr_1_0")
 
 
 def ramps(height: int, width: int, slope: int) -> Image.Image:
@@ -81,7 +91,18 @@ def make(kind: str, folder: Path) -> Path:
     source = folder / "source"
     source.mkdir()
     store = folder / STORES[kind]
-    convert(Request(kind, MAKERS[kind](source), store, size=SIZE, jobs=1))
+    if kind in MAKERS:
+        return _converted(kind, source, store)
+    whole = _converted("imagefolder", source, folder / "whole.zarr", STEPS, LEVEL)
+    pack(PackRequest(whole, store, channels=KEPT, jobs=1))
+    return store
+
+
+def _converted(
+    kind: str, source: Path, store: Path, precision: Precision = PRECISIONS["int8"], level: int = 1
+) -> Path:
+    images = MAKERS[kind](source)
+    convert(Request(kind, images, store, size=SIZE, jobs=1, precision=precision, level=level))
     return store
 
 
@@ -96,15 +117,22 @@ def arrays(store: Path) -> dict[str, np.ndarray]:
 
 
 def main() -> None:
-    """Replace the golden stores of the present format version."""
+    """Replace the golden stores of some format versions."""
+    for version in sys.argv[1:]:
+        _write(version)
+
+
+def _write(version: str) -> None:
     expected = {}
     for kind, name in STORES.items():
+        if not name.startswith(f"format-{version}"):
+            continue
         with tempfile.TemporaryDirectory() as folder:
             store = make(kind, Path(folder))
             expected |= {f"{kind}/{path}": values for path, values in arrays(store).items()}
             shutil.rmtree(HERE / name, ignore_errors=True)
             shutil.copytree(store, HERE / name)
-    np.savez_compressed(HERE / "expected.npz", **expected)
+    np.savez_compressed(HERE / EXPECTED[version], **expected)
 
 
 if __name__ == "__main__":

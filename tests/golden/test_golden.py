@@ -1,4 +1,4 @@
-"""Stores of format 1.0 stay readable, by this code and by zarr-python alone."""
+"""Stores of each format version stay readable, by this code and by zarr-python alone."""
 
 import importlib.util
 import sys
@@ -8,25 +8,40 @@ import numpy as np
 import pytest
 
 import freqprep
-from freqprep.errors import RejectedRowError
-from freqprep.spectrum.channels import STORED_ORDER
+from freqprep.errors import FormatVersionError, RejectedRowError
+from freqprep.spectrum.channels import NAMES
 from freqprep.store import schema
+from freqprep.store.manifest import read_manifest
 from freqprep.store.verify import verify
 
 HERE = Path(__file__).resolve().parent
-STORES = {"imagefolder": "format-1.0.zarr", "coco": "format-1.0-coco.zarr"}
+STORES = {
+    "imagefolder": "format-1.0.zarr",
+    "coco": "format-1.0-coco.zarr",
+    "packed": "format-1.1.zarr",
+}
+IMAGES = {"imagefolder": 5, "coco": 3, "packed": 5}
+FILES = ["ant/1.png", "ant/caf\u00e9.png", "bee/empty.png", "bee/grey.png", "cat/dot.png"]
 KEYS = {
-    "imagefolder/train": ["ant/1.png", "ant/caf\u00e9.png", "bee/empty.png", "bee/grey.png",
-                          "cat/dot.png"],
+    "imagefolder/train": FILES,
     "coco/val": ["12.png", "4.png", "9.png"],
-}  # fmt: skip
+    "packed/train": FILES,
+}
+STEPS = {
+    "1.0": {"y_0_0": 8, "y_7_7": 4, "cr_0_0": 8},
+    "1.1": {"y_0_0": 4, "y_7_7": 4, "cr_0_0": 0.5},
+}
+"""Steps of some channels, by format version."""
 
 
 @pytest.fixture(scope="module")
 def expected() -> dict[str, np.ndarray]:
     """What the stores held when they were made: kind/split/array -> values."""
-    with np.load(HERE / "expected.npz") as archive:
-        return {name: archive[name] for name in archive.files}
+    held = {}
+    for name in ("expected.npz", "expected-1.1.npz"):
+        with np.load(HERE / name) as archive:
+            held |= {name: archive[name] for name in archive.files}
+    return held
 
 
 @pytest.fixture(scope="module")
@@ -41,20 +56,20 @@ def maker():
 
 
 @pytest.fixture(params=KEYS)
-def split(request) -> freqprep.Split:
-    kind, _, name = request.param.partition("/")
-    return freqprep.open_store(HERE / STORES[kind])[name]
+def place(request) -> str:
+    return request.param
 
 
 @pytest.fixture
-def place(split) -> str:
-    return f"{split.attributes.source_kind}/{split.attributes.split}"
+def split(place) -> freqprep.Split:
+    kind, _, name = place.partition("/")
+    return freqprep.open_store(HERE / STORES[kind])[name]
 
 
 @pytest.mark.parametrize("kind", STORES)
 def test_a_golden_store_verifies(kind):
     found = verify(HERE / STORES[kind], jobs=1)
-    assert not found.problems and found.images == {"imagefolder": 5, "coco": 3}[kind]
+    assert not found.problems and found.images == IMAGES[kind]
 
 
 @pytest.mark.parametrize("kind", STORES)
@@ -71,12 +86,31 @@ def test_this_code_reads_what_was_written(split, place, expected):
         array = name.removeprefix(f"{place}/")
         if array != name and array != "coefficients":
             assert np.array_equal(split.array(array), expected[name]), name
-    codes = expected[f"{place}/coefficients"][:, np.argsort(STORED_ORDER)]
-    assert np.array_equal(split.read_codes(split.valid), codes[split.valid])
-    some = ["cr_0_0", "y_7_7", "y_0_0"]
-    steps = np.array([8, 4, 8], np.float32)[:, None, None]
-    picked = codes[split.valid][:, [128, 63, 0]]
-    assert np.array_equal(split.read(split.valid, some), picked * steps)
+    stored = split.attributes.channels
+    codes = expected[f"{place}/coefficients"][split.valid]
+    assert np.array_equal(split.read_codes(split.valid), codes[:, np.argsort(stored)])
+    known = STEPS[split.attributes.format_version]
+    steps = np.array(list(known.values()), np.float32)[:, None, None]
+    picked = codes[:, [stored.index(NAMES.index(name)) for name in known]]
+    assert np.array_equal(split.read(split.valid, list(known)), picked * steps)
+
+
+def test_the_newer_store_has_what_the_older_cannot_have():
+    attributes = freqprep.open_store(HERE / STORES["packed"])["train"].attributes
+    assert (attributes.level, attributes.rejected) == (17, 1)
+    assert [NAMES[index] for index in attributes.channels] == [
+        "y_0_0", "y_0_1", "y_7_7", "cb_0_0", "cb_3_4", "cr_0_0", "cr_1_0",
+    ]  # fmt: skip
+    assert attributes.stored_steps.tolist() == [4, 4, 4, 16, 16, 0.5, 8]
+    assert len(attributes.packed.content_id) == 64
+
+
+def test_a_reader_of_1_0_refuses_the_newer_store_by_name(monkeypatch):
+    monkeypatch.setattr(schema, "FORMAT_VERSION", "1.0")
+    assert len(freqprep.open_store(HERE / STORES["imagefolder"])["train"]) == 5
+    store = freqprep.open_store(HERE / STORES["packed"])
+    with pytest.raises(FormatVersionError, match=r"format 1\.1, this freqprep reads up to 1\.0"):
+        store["train"]
 
 
 def test_rows_have_their_keys_labels_and_defects(split, place):
@@ -104,7 +138,18 @@ def test_the_same_images_still_give_the_same_arrays(kind, maker, expected, tmp_p
         assert np.array_equal(values, expected[f"{kind}/{name}"]), name
 
 
+@pytest.mark.parametrize(("kind", "split"), [("imagefolder", "train"), ("coco", "val")])
+def test_what_1_0_can_express_keeps_its_bytes(kind, split, maker, tmp_path):
+    again, golden = maker.make(kind, tmp_path), HERE / STORES[kind]
+    assert (again / "zarr.json").read_bytes() == (golden / "zarr.json").read_bytes()
+    now, then = (read_manifest(store / split)[0] for store in (again, golden))
+    changed = {name for name in now.attributes if now.attributes[name] != then.attributes[name]}
+    assert changed <= {"versions"} and now.attributes.keys() == then.attributes.keys()
+    if now.attributes["versions"]["numcodecs"] == then.attributes["versions"]["numcodecs"]:
+        assert now.files == then.files
+
+
 def test_golden_files_stay_small():
     files = [path for path in HERE.rglob("*") if path.is_file() and path.suffix != ".pyc"]
     sizes = [path.stat().st_size for path in files]
-    assert sum(sizes) < 170_000
+    assert sum(sizes) < 270_000

@@ -35,7 +35,7 @@ geometries = st.one_of(
         lambda drawn: Geometry("crop", min(drawn[:2]), max(drawn[:2]), drawn[2])
     ),
 )
-precisions = st.sampled_from([*PRECISIONS.values(), subset.COARSE, subset.FINE])
+precisions = st.sampled_from([*PRECISIONS.values(), subset.MIXED, subset.FINE])
 encodings = st.builds(Encoding, geometries, precisions)
 stored = st.one_of(
     st.just(STORED_ORDER),
@@ -136,7 +136,7 @@ def test_a_missing_attribute_is_refused(name):
         # what only format 1.1 has
         {"compression": {"codec": "zstd", "level": 1}},
         {"packed": {"content_id": "0a" * 32, "versions": {}}},
-        {"quantization": subset.COARSE.to_dict()},
+        {"quantization": subset.MIXED.to_dict()},
         {"quantization": PRECISIONS["int8"].to_dict()},
         {"channels": ["y_0_0", "cb_0_0"]},
     ],
@@ -149,7 +149,7 @@ def test_a_malformed_attribute_is_refused(change):
 
 NEWER = dataclasses.replace(
     EXAMPLE,
-    encoding=Encoding(EXAMPLE.encoding.geometry, subset.COARSE),
+    encoding=Encoding(EXAMPLE.encoding.geometry, subset.MIXED),
     channels=STORED_ORDER[:4],
     level=17,
     packed=Packed("0a" * 32, {"zarr": "3"}),
@@ -191,15 +191,15 @@ def steps_with(*places: object, value: object) -> dict:
         steps_with("cr", value=[[8] * 8] * 7),
         steps_with("cr", value=None),
         steps_with("alpha", value=[[8] * 8] * 8),
-        {"quantization": {**subset.COARSE.to_dict(), "codes": "float64"}},
-        {"quantization": {**subset.COARSE.to_dict(), "codes": ["int8"]}},
-        {"quantization": {**subset.COARSE.to_dict(), "precision": "int8"}},
-        {"quantization": {**subset.COARSE.to_dict(), "precision": 8}},
-        {"quantization": {**subset.COARSE.to_dict(), "precision": "a\x1b[2J"}},
-        {"quantization": {**subset.COARSE.to_dict(), "steps": [8] * 192}},
+        {"quantization": {**subset.MIXED.to_dict(), "codes": "float64"}},
+        {"quantization": {**subset.MIXED.to_dict(), "codes": ["int8"]}},
+        {"quantization": {**subset.MIXED.to_dict(), "precision": "int8"}},
+        {"quantization": {**subset.MIXED.to_dict(), "precision": 8}},
+        {"quantization": {**subset.MIXED.to_dict(), "precision": "a\x1b[2J"}},
+        {"quantization": {**subset.MIXED.to_dict(), "steps": [8] * 192}},
         {"quantization": {"precision": "int8"}},
-        {"quantization": {"precision": "coarse", "codes": "int8"}},
-        {"quantization": "coarse"},
+        {"quantization": {"precision": "mixed", "codes": "int8"}},
+        {"quantization": "mixed"},
         {"channels": []},
         {"channels": ["y_0_0", "y_0_0"]},
         {"channels": ["y_0_1", "y_0_0"]},

@@ -16,7 +16,7 @@ from zarr.codecs import Crc32cCodec, ZstdCodec
 from freqprep.errors import CorruptStoreError, ShardMissingError
 from freqprep.spectrum.channels import CHANNELS
 from freqprep.store.schema import DEFAULT_LEVEL, ROWS_PER_SHARD
-from freqprep.store.shard import ShardFile, encode, index_bytes
+from freqprep.store.shard import ShardFile, encode, index_bytes, join
 
 GRID = (2, 3)
 INDEX_BYTES = index_bytes(CHANNELS)
@@ -95,6 +95,28 @@ def test_any_positions_read_back(positions):
     assert sorted(found) == sorted(positions)
     for position, chunk in found.items():
         assert np.array_equal(chunk, array[position])
+
+
+@settings(max_examples=30, deadline=None, derandomize=True)
+@given(st.sets(st.integers(0, CHANNELS - 1), min_size=1))
+def test_chunks_joined_are_the_shard_of_those_channels(whole, kept):
+    positions = sorted(kept)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        write(Path(folder, "shard"), [whole]) as file,
+    ):
+        joined = b"".join(join(file.chunks(positions)))
+    assert joined == b"".join(encode(codes("int8")[positions], DEFAULT_LEVEL))
+
+
+def test_a_chunk_of_other_content_is_not_copied(tmp_path):
+    array = codes("int8")
+    short = encode([array[0][:7], *array[1:]], DEFAULT_LEVEL)
+    with (
+        write(tmp_path / "shard", list(short)) as file,
+        pytest.raises(CorruptStoreError, match="channel 0 is not of its chunk's length"),
+    ):
+        list(file.chunks([0]))
 
 
 @settings(max_examples=150, deadline=None, derandomize=True)

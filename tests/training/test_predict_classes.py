@@ -29,7 +29,7 @@ def shares(prediction):
 
 
 @pytest.mark.parametrize("kind", ["frequency", "gate", "rgb"])
-@pytest.mark.parametrize("fixture", ["store", "crop_store"])
+@pytest.mark.parametrize("fixture", ["store", "crop_store", "fine_store", "subset_store"])
 def test_files_get_the_answers_of_their_rows(fixture, kind, request, source):
     splits = open_store(request.getfixturevalue(fixture))
     config = runs.make_config(splits["train"], kind.replace("gate", "frequency"), kind == "gate")
