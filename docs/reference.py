@@ -60,7 +60,7 @@ SINGLE_NAMES = {
     "freqprep.images.rle": ["decode_mask"],
     "freqprep.importance.request": ["StatsRequest", "compute_stats"],
     "freqprep.progress": ["show_progress"],
-    "freqprep.spectrum.quantization": ["PRECISIONS", "Precision"],
+    "freqprep.spectrum.quantization": ["Precision"],
     "freqprep.store.selections": ["save_selection"],
     "freqprep.store.steps_file": ["read_steps", "write_steps"],
 }

@@ -155,7 +155,11 @@ def _stored(splits: Sequence[Split]) -> str:
     """State the channels of splits that store only some."""
     kept = {split.attributes.split: split.attributes.channels for split in splits}
     return "".join(
-        f"{shortened(name, 30)} stores {plural(len(channels), 'channel')}: {described(channels)}\n"
+        paragraph(
+            f"{shortened(name, 30)} stores {plural(len(channels), 'channel')}:"
+            f" {described(channels)}"
+        )
+        + "\n"
         for name, channels in kept.items()
         if len(channels) < CHANNELS
     )

@@ -19,7 +19,6 @@ from freqprep.progress import say
 from freqprep.report import PLOT_FILES, write_plots, write_report
 from freqprep.report.style import check_matplotlib
 from freqprep.spectrum.channels import Selection
-from freqprep.spectrum.quantization import PRECISIONS
 from freqprep.store.reader import open_store
 from freqprep.store.selection_file import SUFFIX
 from freqprep.store.selections import (
@@ -55,11 +54,14 @@ def stats(
         typer.Option(help="Worker processes; one per core by default.", metavar="N", min=1),
     ] = None,
     top: Annotated[
-        int,
+        int | None,
         typer.Option(
-            help="Number of channels to choose, at most.", metavar="N", rich_help_panel=_CHOICE
+            help=f"Number of channels to choose, at most; {DEFAULT_TOP} by default, or all if fewer"
+            " are stored.",
+            metavar="N",
+            rich_help_panel=_CHOICE,
         ),
-    ] = DEFAULT_TOP,
+    ] = None,
     by: Annotated[
         str,
         typer.Option(
@@ -167,6 +169,8 @@ def stats(
     chosen_split = opened.only(split)
     other = None if compare is None else other_split(opened, chosen_split, compare)
     fitted = save is not None or output is not None
+    if top is None:
+        top = min(DEFAULT_TOP, len(chosen_split.attributes.channels))
     request = StatsRequest(top, by, budget, network, sample, scores, fitted)
     result = compute_stats(chosen_split, request, other, jobs)
     steps = files.write(result, chosen_split)
@@ -226,7 +230,7 @@ class _Files:
 def _write_steps(result: StatsResult, selection: Path) -> Path | None:
     """Write the chosen steps beside a selection, unless they have a name."""
     precision, path = chosen_precision(result), steps_path(selection)
-    if precision.name in PRECISIONS:
+    if precision.is_predefined:
         path.unlink(missing_ok=True)  # of a selection that was replaced
         return None
     write_steps(path, precision)

@@ -88,9 +88,10 @@ def _chosen(result: StatsResult) -> str:
     indices = choice.selection.indices
     every, stored = analysis.channel_bytes.sum(), len(analysis.stored)
     cost = analysis.bytes_of(indices) if choice.bytes_per_image is None else choice.bytes_per_image
-    as_stored = ""
+    with_steps, as_stored = "", ""
     if choice.allocation is not None:
-        as_stored = f" with its steps, {size(analysis.bytes_of(indices))} as stored"
+        with_steps = " with its steps"
+        as_stored = f"; {size(analysis.bytes_of(indices))} as stored"
     outcome = choice.allocation_result or network_result_for(result.landmarks, indices)
     network = ""
     if outcome is not None:
@@ -99,8 +100,8 @@ def _chosen(result: StatsResult) -> str:
     return (
         paragraph(
             f"chosen by {choice.by}: {plural(len(indices), 'channel')}, "
-            f"{size(cost)} an image{as_stored} "
-            f"({percent(cost / every, 0, space=True)} of all {stored}), "
+            f"{size(cost)} an image{with_steps} "
+            f"({percent(cost / every, 0, space=True)} of all {stored}{as_stored}), "
             f"PSNR {_db(analysis.psnr(indices))} in RGB against all {stored}{network}"
         )
         + f"\n{','.join(choice.selection.names)}"

@@ -42,7 +42,7 @@ def train(
         str | None,
         typer.Option(
             help="Channels the network is fed: a selection, saved name, file, count or channels; "
-            "square-24 by default, all with --gate.",
+            "square-24 by default, all that are stored with --gate.",
             metavar="SEL",
             autocompletion=selection_names,
             rich_help_panel=_DATA,
@@ -52,7 +52,7 @@ def train(
         str | None,
         typer.Option(
             help="Channels read from the store, for crops to be resized from; by default those "
-            "used and paper-64, for RGB and detectors all.",
+            "used and paper-64, for RGB and detectors all that are stored.",
             metavar="SEL",
             autocompletion=selection_names,
             rich_help_panel=_DATA,

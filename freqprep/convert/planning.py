@@ -230,7 +230,9 @@ def check_same(request: Request, split: SplitAttributes, finished: bool) -> None
     names = ("source kind", "geometry or precision", "level", "seed", "library versions")
     for name, now, then in zip(names, asked, stored, strict=True):
         if now != then and not (finished and name == "library versions"):
+            apart = request.encoding.precision.apart_from(split.encoding.precision)
+            steps = f" ({apart})" if name == "geometry or precision" and apart else ""
             raise UsageError(
-                f"the split {split.split} was begun with another {name}: {then}, now {now}",
+                f"the split {split.split} was begun with another {name}: {then}, now {now}{steps}",
                 "give the same options and libraries, or start over with --overwrite",
             )

@@ -14,7 +14,7 @@ from freqprep.importance.allocation import (
 from freqprep.importance.choice import Choice
 from freqprep.importance.rate_distortion import Rates
 from freqprep.spectrum.channels import CHANNELS, published
-from freqprep.spectrum.quantization import PRECISIONS, Precision
+from freqprep.spectrum.quantization import Precision
 from freqprep.store.schema import DEFAULT_LEVEL
 from freqprep.text.quantities import decibels, plural, size
 
@@ -59,7 +59,7 @@ def advice(choice: Choice, rates: Rates, steps: Path | None = None) -> str:
 
 def _options(precision: Precision, rates: Rates, steps: Path | None = None) -> str:
     """Return the options of a conversion; in words where no file has the steps."""
-    if precision.name in PRECISIONS:
+    if precision.is_predefined:
         option = f"--precision {precision.name}"
     elif steps is not None:
         option = f"--steps {steps}"

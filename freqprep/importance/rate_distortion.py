@@ -5,8 +5,8 @@ those steps would. Distortion is counted as networks see it: energy in RGB that 
 image is resized to a short side of 256 pixels (`visibility`), for what is lost by rounding or by
 leaving the channel out.
 
-A coefficient is its code times the stored step and a remainder, which codes do not tell; it is
-taken as uniform.
+A coefficient is its code times the stored step and a remainder, which codes do not tell. It is
+taken as uniform, and where the code is 0 as that of a double exponential density.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ STEPS = tuple(2.0**k for k in range(8))
 SAMPLED_SHARDS = 2
 
 _INT8 = np.iinfo(np.int8)
+
+_FLAT = 0.01  # a density that falls by less inside a step is uniform
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,15 +95,16 @@ class _Totals:
     def zero(cls, largest: float = 0.0) -> _Totals:
         """Return sums of nothing; ``largest`` stands for what is not measured at a step."""
         by_step = (CHANNELS, len(STEPS))
+        size, lost = np.full((2, *by_step), largest)
         one = np.zeros(CHANNELS)
-        return cls(*np.full((2, *by_step), largest), one, one.copy(), one.copy())
+        return cls(size, lost, one, one.copy(), one.copy())
 
     def __add__(self, other: _Totals) -> _Totals:
         return _Totals(*(vars(self)[name] + vars(other)[name] for name in vars(self)))
 
 
 def measure_rates(split: Split, channel_bytes: np.ndarray, jobs: int | None = None) -> Rates:
-    """Measure up to `SAMPLED_SHARDS` evenly spread shards of a split.
+    """Measure up to `SAMPLED_SHARDS` shards of a split: all of them, or evenly spread full ones.
 
     Parameters
     ----------
@@ -118,8 +121,9 @@ def measure_rates(split: Split, channel_bytes: np.ndarray, jobs: int | None = No
     Rates
     """
     filled = np.unique(np.flatnonzero(split.valid) // ROWS_PER_SHARD)
-    # The last shard may hold few images, and chunks of few images compress less.
-    full = filled[:-1] if len(filled) > 1 else filled
+    # The last shard may hold few images, and chunks of few images compress less: it stands for
+    # itself alone.
+    full = filled[:-1] if len(filled) > SAMPLED_SHARDS else filled
     picked = np.linspace(0, len(full) - 1, min(SAMPLED_SHARDS, len(full))).astype(int)
     shards = full[np.unique(picked)].tolist()
     total = _Totals.zero()
@@ -160,8 +164,8 @@ def _measure_shard(task: _Task) -> _Totals:
         for position, codes in file.read(range(len(stored)), lambda _: scratch):
             index = stored[position]
             step, weight = encoding.precision.steps[index], weights[:, index]
-            channel = _Channel.of(codes, len(rows))
-            remainder = weight @ split.blocks[rows] * step**2 / 12
+            channel = _Channel.of(codes, len(rows), int(split.blocks[rows].sum()))
+            remainder = weight @ split.blocks[rows] * step**2 * channel.remainder
             found.stored_distortion[index] = remainder
             found.absent[index] = weight @ channel.squares() * step**2 + remainder
             # What a higher level saves is taken to be the same at every step: it is slow.
@@ -177,18 +181,33 @@ def _measure_shard(task: _Task) -> _Totals:
 
 @dataclass(frozen=True, eq=False)
 class _Channel:
-    """Codes of one channel in a shard: those that are not 0, which are few."""
+    """Codes of one channel in a shard: those that are not 0, and how many are."""
 
     shape: tuple[int, ...]
     rows: int
     where: np.ndarray
     values: np.ndarray
+    zeros: int
 
     @classmethod
-    def of(cls, codes: np.ndarray, rows: int) -> _Channel:
+    def of(cls, codes: np.ndarray, rows: int, blocks: int) -> _Channel:
         flat = codes.reshape(-1)
         where = np.flatnonzero(flat)
-        return cls(codes.shape, rows, where, flat[where].astype(np.int32))
+        zeros = blocks - len(where)
+        return cls(codes.shape, rows, where, flat[where].astype(np.int32), zeros)
+
+    @property
+    def remainder(self) -> float:
+        """Mean square of what is left of a coefficient beside its code, in steps squared."""
+        others = len(self.values) + 0.5
+        total = max(self.zeros, 0) + others
+        # exp(-rate / 2) is the share beyond half a step of a double exponential density.
+        rate = 2 * np.log(total / others)
+        if rate < _FLAT:
+            return 1 / 12
+        beyond = others / total
+        inside = 2 / rate**2 - beyond * (1 / 4 + 1 / rate + 2 / rate**2)
+        return float(inside + beyond / 12)
 
     def squares(self) -> np.ndarray:
         """Return the sum of the squared codes of each image."""
@@ -196,7 +215,8 @@ class _Channel:
 
     def rounded(self, ratio: int, random: np.random.Generator) -> tuple[int, np.ndarray]:
         """Return the bytes at a coarser step, and what it adds to each image's squared error."""
-        again = np.clip(requantize(self.values, ratio, random), _INT8.min, _INT8.max)
+        again = requantize(self.values, ratio, random, self.zeros)
+        again = np.clip(again, _INT8.min, _INT8.max)
         codes = np.zeros(self.shape, np.int8)
         codes.reshape(-1)[self.where] = again
         error = np.abs(self.values - again * ratio).astype(np.float64)

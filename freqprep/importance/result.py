@@ -15,7 +15,7 @@ from freqprep.importance.choice import Choice, NetworkResult
 from freqprep.importance.drift import Drift
 from freqprep.importance.rate_distortion import Rates
 from freqprep.spectrum.channels import NAMES, PUBLISHED, Selection, published
-from freqprep.spectrum.quantization import PRECISIONS, Precision
+from freqprep.spectrum.quantization import Precision
 
 LANDMARKS = (6, 12, 24, 32, 48, 64, 192)
 """Numbers of top channels that a network is evaluated on."""
@@ -119,7 +119,7 @@ def _precision(result: StatsResult) -> dict[str, Any]:
     precision, choice = chosen_precision(result), result.choice
     document: dict[str, Any] = {
         "precision": precision.name,
-        "steps": None if precision.name in PRECISIONS else precision.to_dict()["steps"],
+        "steps": None if precision.is_predefined else precision.to_dict()["steps"],
         "allocations": [
             {
                 "name": one.name,

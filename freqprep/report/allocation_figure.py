@@ -63,11 +63,14 @@ class AllocationFigure:
 
     @cached_property
     def marks(self) -> list[Allocation]:
-        """The published selections at the steps that are stored: what they cost today."""
+        """The published selections at the steps that are stored, the largest first."""
         found = (
             allocation_of(self.rates, published(name), self.rates.precision) for name in PUBLISHED
         )
-        return _drawable([one for one in found if one])
+        # Labels are placed in this order, each to the right of its mark if there is room.
+        return sorted(
+            _drawable([one for one in found if one]), key=lambda one: -one.bytes_per_image
+        )
 
     def draw(self, palette: Palette) -> Figure:
         """Draw the figure."""

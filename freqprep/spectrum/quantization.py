@@ -22,7 +22,7 @@ import numpy as np
 
 from freqprep.errors import UsageError
 from freqprep.spectrum import BLOCK, COMPONENTS, FREQUENCIES
-from freqprep.spectrum.channels import CHANNELS
+from freqprep.spectrum.channels import CHANNELS, NAMES
 
 CODE_TYPES = ("int8", "int16")
 """Dtypes that codes can have."""
@@ -81,6 +81,11 @@ class Precision:
         return f"Precision({self.name!r}, {self.codes}, steps {low:g} to {high:g})"
 
     @property
+    def is_predefined(self) -> bool:
+        """Whether `PRECISIONS` has it, so that its name alone says its steps."""
+        return PRECISIONS.get(self.name) == self
+
+    @property
     def dtype(self) -> np.dtype:
         """Dtype of the codes."""
         return np.dtype(self.codes)
@@ -89,6 +94,20 @@ class Precision:
     def step_table(self) -> np.ndarray:
         """Step of each channel in raster order, float32, shape (192,)."""
         return np.array(self.steps, np.float32)
+
+    def apart_from(self, other: Precision) -> str:
+        """Say where another precision's steps differ; empty if they do not.
+
+        Two tables may have the same name and range.
+        """
+        different = np.flatnonzero(self.step_table != other.step_table)
+        if not different.size:
+            return ""
+        index = int(different[0])
+        return (
+            f"other steps of {different.size} of {CHANNELS} channels, the first"
+            f" {NAMES[index]}: {self.steps[index]:g} instead of {other.steps[index]:g}"
+        )
 
     @property
     def largest_code(self) -> int:
@@ -202,12 +221,15 @@ def round_codes(scaled: np.ndarray, dtype: np.dtype) -> tuple[np.ndarray, int]:
     return np.clip(codes, low, high, out=codes), saturated
 
 
-def requantize(codes: np.ndarray, ratio: int, random: np.random.Generator) -> np.ndarray:
+def requantize(
+    codes: np.ndarray, ratio: int, random: np.random.Generator, zeros: int = 0
+) -> np.ndarray:
     """Round codes to a coarser step.
 
     Coefficients were rounded once already, so a code half-way between two coarser ones does not
-    say which is nearer to its coefficient: chance decides. Numbers of codes, and so bytes, are
-    then those of coefficients rounded once, up to the spread of chance.
+    say which is nearer to its coefficient. Chance decides, with the odds that the numbers of the
+    codes on both sides suggest. Numbers of coarser codes, and so bytes, are then near those of
+    coefficients rounded once.
 
     Parameters
     ----------
@@ -215,6 +237,8 @@ def requantize(codes: np.ndarray, ratio: int, random: np.random.Generator) -> np
     ratio : int
         The coarser step over the step of the codes: a power of two.
     random : Generator
+    zeros : int
+        Number of further codes, all 0, that are left out of ``codes``.
 
     Returns
     -------
@@ -223,12 +247,17 @@ def requantize(codes: np.ndarray, ratio: int, random: np.random.Generator) -> np
     """
     if ratio == 1:
         return codes
-    half = ratio // 2
-    # Rounding down after adding half a step rounds half-way codes up, and with one less down.
-    up = random.integers(0, 2, codes.shape, np.int16)
-    shifted = codes.astype(np.int32) + half - 1 + up
-    coarse: np.ndarray = (shifted // ratio).astype(codes.dtype)
-    return coarse
+    size = np.abs(codes.astype(np.int32))
+    counts = np.bincount(size.reshape(-1), minlength=int(size.max(initial=0)) + 2)
+    counts[0] = 2 * (counts[0] + zeros)  # the others are of both signs
+    # An exponential density that falls by f over two codes falls by the fourth root of f from the
+    # inner half of the code between them to the outer half. Coefficients of JPEGs are multiples of
+    # their own steps, and of these no half has more: the sixth root is between the two.
+    falls = (counts[:-2] + 1) / (counts[2:] + 1)
+    outer = np.concatenate([[0.5], 1 / (1 + falls ** (1 / 6)), [0.5]])
+    outward = random.random(size.shape) < outer[size]
+    coarse: np.ndarray = (size + ratio // 2 - 1 + outward) // ratio * np.sign(codes)
+    return coarse.astype(codes.dtype)
 
 
 def dequantize(codes: np.ndarray, steps: np.ndarray) -> np.ndarray:

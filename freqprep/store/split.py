@@ -19,11 +19,10 @@ from freqprep.errors import (
     UsageError,
 )
 from freqprep.ragged import Ragged
-from freqprep.spectrum import FREQUENCIES
 from freqprep.spectrum.channels import CHANNELS
-from freqprep.spectrum.color import ycbcr_to_rgb
-from freqprep.spectrum.dct import grid_of, inverse
+from freqprep.spectrum.dct import grid_of
 from freqprep.spectrum.moments import Moments
+from freqprep.spectrum.pixels import rgb_of
 from freqprep.spectrum.quantization import dequantize
 from freqprep.storage.disk import FileEntry
 from freqprep.store.cache import ChunkCache
@@ -159,8 +158,15 @@ class Split:
     def steps(self) -> np.ndarray:
         """Quantization step, raster order; NaN for channels not stored. float32, shape (192,)."""
         steps = np.full(CHANNELS, np.nan, np.float32)
-        steps[list(self.attributes.channels)] = self.array("step")
+        steps[list(self.attributes.channels)] = self._by_channel("step")
         return steps
+
+    def _by_channel(self, name: str) -> np.ndarray:
+        values = self.array(name)
+        if values.shape != (len(self.attributes.channels),):
+            what = f"array {name} of {self.path} does not have one value for each channel stored"
+            raise CorruptStoreError(what, _RESTORE)
+        return values
 
     @property
     def has_boxes(self) -> bool:
@@ -186,7 +192,7 @@ class Split:
     @cached_property
     def stored_moments(self) -> Moments:
         """Moments of the codes over all blocks with a valid pixel, channels in stored order."""
-        totals = (self.array(f"moment_{name}") for name in ("total", "total_squares"))
+        totals = (self._by_channel(f"moment_{name}") for name in ("total", "total_squares"))
         return Moments(int(self.blocks.sum()), *totals)
 
     @cached_property
@@ -272,15 +278,9 @@ class Split:
         """
         selection = select(channels, self)
         height, width = (int(n) for n in self.sizes[operator.index(row)])
-        grid_rows, grid_columns = grid_of(height, width)
         coefficients = np.zeros((CHANNELS, *self.attributes.encoding.geometry.grid), np.float32)
         coefficients[list(selection.indices)] = self.read([operator.index(row)], selection)[0]
-        components = coefficients[:, :grid_rows, :grid_columns].reshape(
-            -1, FREQUENCIES, grid_rows, grid_columns
-        )
-        ycbcr = np.stack([inverse(component)[:height, :width] for component in components], axis=-1)
-        rgb: np.ndarray = np.clip(np.rint(ycbcr_to_rgb(ycbcr)), 0, 255)
-        return rgb.astype(np.uint8)
+        return rgb_of(coefficients, height, width)
 
     def to_xarray(self) -> xarray.Dataset:
         """Return the split as an xarray data set with lazily read coefficients.

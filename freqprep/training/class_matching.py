@@ -6,10 +6,8 @@ import numpy as np
 
 from freqprep.errors import UsageError, some
 from freqprep.images.encoding import Encoding
-from freqprep.spectrum.channels import NAMES
-from freqprep.spectrum.quantization import CODE_TYPES, Precision
+from freqprep.spectrum.quantization import CODE_TYPES
 from freqprep.store.split import Split
-from freqprep.text.quantities import plural
 from freqprep.training.model_config import ModelConfig
 
 
@@ -89,18 +87,9 @@ def encoding_note(config: ModelConfig, split: Split) -> list[str]:
     if ours == theirs:
         return []
     one, other = _described(ours), _described(theirs)
-    apart = _steps_apart(ours.precision, theirs.precision) if one == other else ""
+    # Two tables of steps may have the same name and range.
+    apart = f", with {theirs.precision.apart_from(ours.precision)}" if one == other else ""
     return [f"the network was trained on images stored as {one}, these are {other}{apart}"]
-
-
-def _steps_apart(ours: Precision, theirs: Precision) -> str:
-    """Tell two precisions of the same name, codes and range of steps apart by a channel."""
-    different = np.flatnonzero(ours.step_table != theirs.step_table)
-    first = int(different[0])
-    return (
-        f", with other steps of {plural(len(different), 'channel')}, such as {NAMES[first]}:"
-        f" {theirs.steps[first]:g} instead of {ours.steps[first]:g}"
-    )
 
 
 def _described(encoding: Encoding) -> str:

@@ -35,7 +35,7 @@ class TrainingRequest:
         One of `freqprep.models.networks.MODELS` or `freqprep.models.detection.DETECTORS`.
     recipe : Recipe
     channels : str, int, sequence, Selection or None
-        Channels the network is fed. None: the published 24; all 192 with a gate.
+        Channels the network is fed. None: the published 24; with a gate all that are stored.
     read : str, int, sequence, Selection or None
         Channels read from the store; those not read count as zero. None: the used channels and
         the published 64; for RGB and for detectors all.

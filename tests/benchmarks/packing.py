@@ -19,7 +19,7 @@ from tests.benchmarks.table import show
 _LEVELS = (1, 13, 17)
 _KEPT = ("all", "paper-48")
 _READ = ("square-24", "paper-64", "all")
-_ROUNDS = 7
+_ROUNDS = 25
 _SOURCES = {"imagenet": ("imagenet", "train"), "flowers17": ("imagefolder", "val")}
 
 

@@ -2,14 +2,18 @@
 
 import numpy as np
 import pytest
+from subset import MIXED
 
 torch = pytest.importorskip("torch")
 
 from freqprep.errors import UsageError  # noqa: E402
+from freqprep.importance.allocation import Allocation  # noqa: E402
 from freqprep.importance.analysis import analyse  # noqa: E402
 from freqprep.importance.choice import BEST, Budget, choose  # noqa: E402
 from freqprep.importance.network_evaluation import NetworkSample, evaluate_selections  # noqa: E402
 from freqprep.importance.network_judge import NetworkJudge  # noqa: E402
+from freqprep.importance.network_view import Views  # noqa: E402
+from freqprep.importance.request import StatsRequest, compute_stats  # noqa: E402
 from freqprep.spectrum.channels import CHANNELS, Selection, published  # noqa: E402
 from freqprep.store.reader import open_store  # noqa: E402
 
@@ -96,6 +100,45 @@ def test_the_best_is_the_candidate_of_the_least_loss(split, judge, analysis):
     choice = choose(analysis, 24, BEST, Budget(), judge.evaluate)
     losses = evaluate_selections(split, judge.network, judge.sample, choice.candidates).loss
     assert choice.selection.indices == choice.candidates[int(np.argmin(losses))].indices
+
+
+def test_an_allocation_at_the_stored_steps_is_the_selection(split, judge):
+    """And at coarser ones the network sees what a store of those steps has."""
+    selection = published("square-24")
+    rows = judge.sample.rows[:4]
+    stored = Allocation(selection, split.attributes.encoding.precision, 0, 0)
+    coarse = Allocation(selection, MIXED, 0, 0)
+    views = Views(split, rows, [selection, stored, coarse])
+    plain = views.rgb(selection)
+    np.testing.assert_allclose(views.rgb(stored), plain, atol=1e-2)
+    np.testing.assert_allclose(
+        Views(split, rows, [coarse]).rgb(coarse), views.rgb(coarse), atol=1e-2
+    )
+    assert np.abs(views.rgb(coarse) - plain).mean() > 0.5
+
+
+def test_the_view_of_an_allocation_is_that_of_a_store_with_its_steps(fine_store, coarse_store):
+    """From steps of 0.5 to 2: but for coefficients near the half of a coarse step."""
+    fine, coarse = (open_store(path)["train"] for path in (fine_store, coarse_store))
+    rows = np.flatnonzero(fine.valid)[:8]
+    selection = published("square-24")
+    allocation = Allocation(selection, MIXED, 0, 0)
+    seen = Views(fine, rows, [allocation]).rgb(allocation)
+    there = Views(coarse, rows, [selection]).rgb(selection)
+    rounding = np.abs(there - Views(fine, rows, [selection]).rgb(selection)).mean()
+    assert np.abs(seen - there).mean() < 0.2 * rounding
+
+
+def test_the_allocation_of_the_least_loss_is_chosen(split, judge, monkeypatch, tmp_path):
+    monkeypatch.setattr(NetworkJudge, "load", lambda *_: judge)
+    request = StatsRequest(24, budget="square-24", network=tmp_path / "x.npz", fitted=True)
+    choice = compute_stats(split, request, jobs=1).choice
+    losses = [one.loss for one in choice.allocation_results]
+    assert len(losses) == len(choice.allocations) > 2
+    assert choice.allocation is choice.allocations[int(np.argmin(losses))]
+    assert choice.allocation_result.loss == min(losses)
+    again = judge.evaluate_allocations(choice.allocations)
+    assert [one.loss for one in again] == pytest.approx(losses)
 
 
 def test_a_file_that_is_no_network(split, tmp_path):

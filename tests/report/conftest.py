@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 import freqprep
-from freqprep.importance.choice import NetworkResult
+from freqprep.importance.choice import NetworkResult, with_allocation
 from freqprep.importance.request import StatsRequest, compute_stats
 from freqprep.importance.result import StatsResult, landmark_selections
 from freqprep.report.report_data import ReportData
@@ -32,6 +32,19 @@ def with_network(result) -> StatsResult:
         for s in landmark_selections(result.choice)
     )
     return dataclasses.replace(result, landmarks=landmarks, network="toy.npz", sample=50)
+
+
+@pytest.fixture(scope="session")
+def joint(split) -> StatsResult:
+    """As ``stats --top 48 --budget square-24`` finds them, with results of a network."""
+    result = compute_stats(split, StatsRequest(48, budget="square-24", fitted=True), jobs=1)
+    results = [
+        NetworkResult(one.name, one.selection, 2.0 - one.psnr / 100, one.psnr / 100)
+        for one in result.choice.allocations
+    ]
+    return dataclasses.replace(
+        result, choice=with_allocation(result.choice, result.choice.allocations, results)
+    )
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ from PIL import Image
 from freqprep.errors import MissingPackageError
 from freqprep.importance.ranking import Ranking, by_size
 from freqprep.report import style, write_plots, write_report
+from freqprep.report.allocation_figure import AllocationFigure
 from freqprep.report.figures import every_figure, score_figures
 from freqprep.report.heatmaps import (
     BOTH,
@@ -135,6 +136,33 @@ def test_a_network_adds_its_answers(with_network):
     np.testing.assert_allclose(curves["top-1"].y, 20 + curves["top-1"].x / 4)
     np.testing.assert_allclose(curves["cross-entropy"].y, 3 - curves["top-1"].x / 100)
     assert len(curves["cross-entropy"].marks) == 1 + len(PUBLISHED)
+
+
+def test_the_allocation_figure_has_curves_and_marks(joint):
+    figure = AllocationFigure(joint.rates, joint.choice)
+    assert next(iter(figure.curves)) == joint.rates.precision.name
+    assert [*figure.curves][-1] == "steps fitted to the data"
+    for curve in figure.curves.values():
+        cost = [one.bytes_per_image for one in curve]
+        assert cost == sorted(cost)
+        assert (np.diff([one.psnr for one in curve]) >= -1e-9).all()
+    assert {one.selection.name for one in figure.marks} == {*PUBLISHED}
+    fitted = figure.curves["steps fitted to the data"]
+    for mark in figure.marks:  # none beats the curve at its own bytes
+        better = [one.psnr for one in fitted if one.bytes_per_image >= mark.bytes_per_image]
+        assert not better or mark.psnr <= max(better)
+
+
+def test_the_allocation_figure_shows_what_was_chosen_and_judged(joint, result):
+    upper, lower = AllocationFigure(joint.rates, joint.choice).draw(LIGHT).axes
+    chosen = joint.choice.allocation
+    (x,), (y,) = upper.get_lines()[-1].get_data()
+    assert (x, y) == (chosen.bytes_per_image / 1e3, chosen.psnr)
+    (x,), (y,) = lower.get_lines()[-1].get_data()
+    assert (x, y) == pytest.approx((chosen.bytes_per_image / 1e3, chosen.psnr))
+    assert len(lower.get_lines()[0].get_xdata()) == len(joint.choice.allocations)
+    (alone,) = AllocationFigure(result.rates, result.choice).draw(LIGHT).axes
+    assert len(alone.get_lines()) == len(upper.get_lines()) - 1
 
 
 def test_labels_of_curves_do_not_overlap(with_network):

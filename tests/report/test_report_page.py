@@ -282,3 +282,19 @@ def test_a_rule_that_won_is_named(result, split, tmp_path):
     assert "<b>zigzag-16+4+4</b>, the best of the candidates" in (tmp_path / "r.html").read_text(
         "utf-8"
     )
+
+
+def test_a_joint_choice_says_its_bytes_and_what_to_convert_with(joint, split, tmp_path):
+    write_report(joint, split, tmp_path / "joint.html")
+    words = " ".join(" ".join(Page((tmp_path / "joint.html").read_text("utf-8")).words).split())
+    choice = joint.choice
+    cost = f"{choice.bytes_per_image / 1e3:.1f} KB an image with the steps chosen for them"
+    assert cost in words
+    assert "Convert with the fitted steps and read the" in words
+    assert f"as {choice.allocation.name} , the best of the candidates" in words
+
+
+def test_without_a_joint_choice_the_page_says_how_to_get_one(parsed):
+    words = " ".join(" ".join(parsed.words).split())
+    assert "Within the bytes of square-24, the best" in words
+    assert "as this store has them" not in words.split("Which frequency")[1][:2000]

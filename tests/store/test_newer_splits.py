@@ -1,6 +1,7 @@
 """Splits that only format 1.1 has read like all others: other steps, a subset of channels."""
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import xarray
 import zarr
 
 import freqprep
-from freqprep.errors import UnknownChannelError, UsageError
+from freqprep.errors import CorruptStoreError, UnknownChannelError, UsageError
 from freqprep.spectrum.channels import CHANNELS, NAMES, STORED_ORDER
 from freqprep.spectrum.dct import grid_of
 from freqprep.spectrum.quantization import dequantize
@@ -180,3 +181,54 @@ def test_one_channel_alone_is_a_store(coarse_store, tmp_path):
     split, whole = (freqprep.open_store(path)["train"] for path in (store, coarse_store))
     np.testing.assert_array_equal(split.read(split.valid), whole.read(whole.valid, [65]))
     assert split.to_xarray()["channel"].values.tolist() == ["cb_0_1"]
+
+
+HOSTILE = {
+    "a step of 3": lambda d: d["quantization"]["steps"]["cb"][0].__setitem__(0, 3),
+    "a step of NaN": lambda d: d["quantization"]["steps"]["y"][7].__setitem__(7, math.nan),
+    "3x8x7 tables": lambda d: [row.pop() for t in d["quantization"]["steps"].values() for row in t],
+    "out of order": lambda d: d["channels"].reverse(),
+    "repeated": lambda d: d["channels"].append(d["channels"][-1]),
+    "unknown": lambda d: d["channels"].__setitem__(0, "y_0_8"),
+    "none": lambda d: d["channels"].clear(),
+    "level 0": lambda d: d["compression"].update(level=0),
+    "level as text": lambda d: d["compression"].update(level="17"),
+    "level true": lambda d: d["compression"].update(level=True),
+    "float codes": lambda d: d["quantization"].update(codes="float64"),
+    "packed otherwise": lambda d: d["packed"].update(when="now"),
+    "an older version": lambda d: d.update(format_version="1.0"),
+    "nested deep": lambda d: d.update(packed=json.loads("[" * 500 + "]" * 500)),
+}
+
+
+@pytest.mark.parametrize("change", HOSTILE.values(), ids=HOSTILE)
+def test_a_hostile_manifest_is_a_named_error(subset_store, tmp_path, change):
+    copy = next(synthetic.copies(subset_store, tmp_path))
+    manifest, _ = synthetic.read_manifest(copy / "val")
+    change(manifest.attributes)
+    synthetic.write_manifest(copy / "val", manifest)
+    with pytest.raises(CorruptStoreError, match="attributes are malformed"):
+        freqprep.open_store(copy)["val"]
+    assert [problem.where for problem in verify(copy, jobs=1).problems] == ["val"]
+
+
+CONTRADICTORY = {
+    "fewer channels": lambda d: d["channels"].pop(),
+    "another channel": lambda d: d["channels"].insert(0, "y_0_6"),
+    "wider codes": lambda d: d["quantization"].update(codes="int16"),
+    "another step": lambda d: d["quantization"]["steps"]["y"][0].__setitem__(0, 64),
+}
+
+
+@pytest.mark.parametrize("change", CONTRADICTORY.values(), ids=CONTRADICTORY)
+def test_a_manifest_that_contradicts_its_files_is_a_named_error(subset_store, tmp_path, change):
+    copy = next(synthetic.copies(subset_store, tmp_path))
+    manifest, _ = synthetic.read_manifest(copy / "val")
+    change(manifest.attributes)
+    manifest.attributes["channels"].sort(key=lambda n: STORED_ORDER.index(NAMES.index(n)))
+    synthetic.write_manifest(copy / "val", manifest)
+    split = freqprep.open_store(copy)["val"]
+    assert verify(copy, jobs=1).problems
+    if change is not CONTRADICTORY["another step"]:  # the array of steps is the one that counts
+        with pytest.raises(CorruptStoreError):
+            split.read(split.valid)

@@ -6,14 +6,16 @@ import shutil
 from pathlib import Path
 
 import pytest
+import subset
 import synthetic
 import torch
 from coco_shapes import shapes_folder
 
 from freqprep.augment import DetectorPolicy, Policy
-from freqprep.errors import RunError, UsageError
+from freqprep.errors import RunError, UnknownChannelError, UsageError
 from freqprep.models.detection import DETECTORS
 from freqprep.models.networks import build
+from freqprep.spectrum.channels import published
 from freqprep.training.loop import train
 from freqprep.training.planning import plan
 from freqprep.training.recipe import preset_recipe
@@ -183,3 +185,17 @@ def test_what_a_person_should_know_is_said(ask):
     assert notes[0].startswith("4 images with ") and "1 crowds" in notes[0]
     assert notes[0].endswith("; 1 images without any")
     assert len(notes) == 1
+
+
+def test_a_detector_reads_all_channels_that_are_stored(shapes, ask, tmp_path):
+    kept = published("paper-32").indices
+    store = subset.keep(shapes, tmp_path / "some.zarr", kept)
+    inputs = plan(ask(store=store)).config.inputs
+    assert (inputs.channels, inputs.read) == (
+        published("square-24").names,
+        published("paper-32").names,
+    )
+    rgb = plan(ask(store=store, input="rgb")).config.inputs
+    assert rgb.read == published("paper-32").names
+    with pytest.raises(UnknownChannelError, match="does not store 160 of the 192"):
+        plan(ask(store=store, read="all"))

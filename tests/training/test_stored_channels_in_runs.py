@@ -134,7 +134,9 @@ def test_a_note_tells_two_tables_apart(coarse_store, store):
     again = other_table("mixed", 65, 32)
     encoding = dataclasses.replace(config.encoding, precision=again)
     (note,) = encoding_note(dataclasses.replace(config, encoding=encoding), split)
-    assert note.endswith("with other steps of 1 channel, such as cb_0_1: 16 instead of 32")
+    assert note.endswith(
+        "with other steps of 1 of 192 channels, the first cb_0_1: 16 instead of 32"
+    )
 
 
 @pytest.mark.parametrize("fixture", ["subset_store", "fine_store"])
