@@ -54,11 +54,14 @@ def stats(
         typer.Option(help="Worker processes; one per core by default.", metavar="N", min=1),
     ] = None,
     top: Annotated[
-        int,
+        int | None,
         typer.Option(
-            help="Number of channels to choose, at most.", metavar="N", rich_help_panel=_CHOICE
+            help=f"Number of channels to choose, at most; {DEFAULT_TOP} by default, or all if fewer"
+            " are stored.",
+            metavar="N",
+            rich_help_panel=_CHOICE,
         ),
-    ] = DEFAULT_TOP,
+    ] = None,
     by: Annotated[
         str,
         typer.Option(
@@ -166,6 +169,8 @@ def stats(
     chosen_split = opened.only(split)
     other = None if compare is None else other_split(opened, chosen_split, compare)
     fitted = save is not None or output is not None
+    if top is None:
+        top = min(DEFAULT_TOP, len(chosen_split.attributes.channels))
     request = StatsRequest(top, by, budget, network, sample, scores, fitted)
     result = compute_stats(chosen_split, request, other, jobs)
     steps = files.write(result, chosen_split)

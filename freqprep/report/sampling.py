@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from freqprep.spectrum.channels import channels
 from freqprep.spectrum.dct import grid_of
 from freqprep.store.schema import ROWS_PER_SHARD
 from freqprep.store.split import Split
@@ -69,8 +70,11 @@ def colourfulness(split: Split, rows: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray of float64, shape (n,)
-        Colourfulness in units of coefficients; 0 for grey images.
+        Colourfulness in units of coefficients; 0 for grey images, and for all where the split does
+        not store both means of chroma.
     """
+    if not set(channels(_CHROMA).indices) <= set(split.attributes.channels):
+        return np.zeros(len(rows))
     chroma = split.read(rows, _CHROMA)
     found = np.empty(len(rows))
     for number, size in enumerate(split.sizes[rows].tolist()):

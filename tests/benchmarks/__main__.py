@@ -33,6 +33,7 @@ from tests.benchmarks import (
     streaming,
     throughput,
 )
+from tests.benchmarks.bytes_by_training import running as bytes_by_training
 from tests.benchmarks.equal_terms import running
 from tests.benchmarks.precisions import running as precisions
 
@@ -53,6 +54,7 @@ BENCHMARKS = {
     "statistics": statistics.run,
     "augmentation": augmentation.run,
     "equal_terms": running.run,
+    "bytes_by_training": bytes_by_training.run,
     "throughput": throughput.run,
     "detection_memory": detection_memory.run,
     "detection_overfit": detection_overfit.run,
@@ -67,7 +69,7 @@ def main() -> None:
         "--folder",
         type=Path,
         metavar="DIR",
-        help="keep the working files in DIR/NAME; equal_terms goes on there after an interrupt",
+        help="keep the working files in DIR/NAME; trainings go on there after an interrupt",
     )
     arguments = parser.parse_args()
     if unknown := set(arguments.names) - set(BENCHMARKS):

@@ -13,9 +13,9 @@ from typing import Any
 
 import torch
 
-from freqprep.augment import Policy
 from freqprep.training.recipe import Recipe
 from freqprep.training.request import TrainingRequest
+from tests.benchmarks.training_runs import recipe
 
 MODELS = ("mobilenet_v2", "resnet50")
 SEEDS = (0, 1, 2)
@@ -170,7 +170,7 @@ def trials(scale: Scale, folder: Path) -> dict[str, dict[float, list[Training]]]
                     model,
                     way,
                     _TRIAL_SEED,
-                    _recipe(max(1, scale.epochs[model] // 2), scale.batch_size, rate),
+                    recipe(max(1, scale.epochs[model] // 2), scale.batch_size, rate),
                     folder / "trials" / model / f"rate-{rate:g}" / way,
                 )
                 for way in _TRIED
@@ -197,24 +197,10 @@ def trainings(scale: Scale, rates: Mapping[str, float], folder: Path) -> list[Tr
             model,
             way,
             seed,
-            _recipe(scale.epochs[model], scale.batch_size, rates[model]),
+            recipe(scale.epochs[model], scale.batch_size, rates[model]),
             folder / "runs" / model / way / f"seed-{seed}",
         )
         for model in MODELS
         for seed in SEEDS
         for way in scale.ways[model]
     ]
-
-
-def _recipe(epochs: int, batch_size: int, rate: float) -> Recipe:
-    return Recipe(
-        epochs,
-        batch_size,
-        rate,
-        weight_decay=5e-5,
-        warmup_epochs=epochs / 10,
-        label_smoothing=0.1,
-        average=0.99,
-        gate_lambda=1.0,
-        policy=Policy(scale=(0.25, 1.0)),
-    )

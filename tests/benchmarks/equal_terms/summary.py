@@ -15,17 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from freqprep.errors import RunError
 from freqprep.report.style import Palette, as_png, new_figure
 from freqprep.training.metrics import read_metrics
-from freqprep.training.model_config import ModelConfig, read_model_config
 from tests.benchmarks.equal_terms.grid import GATE, JPEGS, MODELS, WAYS
+from tests.benchmarks.training_runs import ORIGIN, finished_run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-ORIGIN = "origin.json"
 _HEADER = (
     "input", "read / used", "top-1 %", "sd", "loss", "seeds", "KB an image", "of the JPEGs",
     "MMAC", "M weights", "s",
@@ -100,7 +98,7 @@ def _line(folder: Path, model: str, way: str) -> Line | None:
     found = {
         int(run.name.removeprefix("seed-")): (config, run)
         for run in sorted((folder / "runs" / model / way).glob("seed-*"))
-        if (config := _finished(run)) is not None
+        if (config := finished_run(run)) is not None
     }
     if not found:
         return None
@@ -124,14 +122,6 @@ def _line(folder: Path, model: str, way: str) -> Line | None:
     )
 
 
-def _finished(run: Path) -> ModelConfig | None:
-    try:
-        config = read_model_config(run)
-    except RunError:
-        return None
-    return config if config.results else None
-
-
 def _mean(values: Iterable[float]) -> float:
     return float(np.mean(list(values)))
 
@@ -153,7 +143,9 @@ def _introduction(origin: dict[str, Any], folder: Path, lines: list[Line]) -> li
         f" {', '.join(origin['commits'])}; {origin['device']}; torch {origin['torch']}."
     ]
     for model in MODELS:
-        cards = [_finished(path.parent) for path in (folder / "runs" / model).rglob("model.json")]
+        cards = [
+            finished_run(path.parent) for path in (folder / "runs" / model).rglob("model.json")
+        ]
         done = [config for config in cards if config is not None]
         if done:
             recipe, seeds = done[0].recipe, sorted({config.recipe["seed"] for config in done})
@@ -171,7 +163,7 @@ def _introduction(origin: dict[str, Any], folder: Path, lines: list[Line]) -> li
 def _trials(folder: Path) -> list[str]:
     found = []
     for rate in sorted(folder.glob("rate-*"), key=lambda path: float(path.name[5:])):
-        cards = [_finished(rate / way) for way in ("rgb", "dct-24")]
+        cards = [finished_run(rate / way) for way in ("rgb", "dct-24")]
         losses = [
             f"{config.results['validation']['loss']:.3f}" for config in cards if config is not None
         ]
