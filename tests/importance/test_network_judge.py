@@ -118,7 +118,7 @@ def test_an_allocation_at_the_stored_steps_is_the_selection(split, judge):
 
 
 def test_the_view_of_an_allocation_is_that_of_a_store_with_its_steps(fine_store, coarse_store):
-    """From steps of 0.5 to 2: but for coefficients near the half of a coarse step."""
+    """From steps of a sixteenth: but for the 3 % of coefficients that fall on the other side."""
     fine, coarse = (open_store(path)["train"] for path in (fine_store, coarse_store))
     rows = np.flatnonzero(fine.valid)[:8]
     selection = published("square-24")
@@ -126,7 +126,7 @@ def test_the_view_of_an_allocation_is_that_of_a_store_with_its_steps(fine_store,
     seen = Views(fine, rows, [allocation]).rgb(allocation)
     there = Views(coarse, rows, [selection]).rgb(selection)
     rounding = np.abs(there - Views(fine, rows, [selection]).rgb(selection)).mean()
-    assert np.abs(seen - there).mean() < 0.2 * rounding
+    assert np.abs(seen - there).mean() < 0.75 * rounding
 
 
 def test_the_allocation_of_the_least_loss_is_chosen(split, judge, monkeypatch, tmp_path):

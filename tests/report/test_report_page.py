@@ -23,7 +23,7 @@ from freqprep.report.sample_pictures import as_jpeg, gallery, sample_images
 from freqprep.report.sampling import sample_rows
 from freqprep.spectrum.channels import CHANNELS, NAMES, PUBLISHED, published
 from freqprep.text.escapes import escape_html
-from freqprep.text.quantities import decibels, percent, short_number
+from freqprep.text.quantities import decibels, kilobytes, percent, short_number
 from freqprep.text.terminal import on_one_line
 
 EVIL = '<img src=x onerror="alert(1)"> $\\alpha \' & \u202e \x00 \n \udcff ]]> --> é'
@@ -288,7 +288,7 @@ def test_a_joint_choice_says_its_bytes_and_what_to_convert_with(joint, split, tm
     write_report(joint, split, tmp_path / "joint.html")
     words = " ".join(" ".join(Page((tmp_path / "joint.html").read_text("utf-8")).words).split())
     choice = joint.choice
-    cost = f"{choice.bytes_per_image / 1e3:.1f} KB an image with the steps chosen for them"
+    cost = f"{kilobytes(choice.bytes_per_image / 1e3)} an image with the steps chosen for them"
     assert cost in words
     assert "Convert with the fitted steps and read the" in words
     assert f"as {choice.allocation.name} , the best of the candidates" in words
