@@ -21,13 +21,14 @@ class Verdicts:
     Parameters
     ----------
     split : Split
-        All its images are evaluated, in row order.
     weights : Path
         File of the network's weights.
+    images : int or None
+        Images to evaluate; all by default, in row order.
     """
 
-    def __init__(self, split: Split, weights: Path) -> None:
-        self.judge = NetworkJudge.load(split, weights, len(split))
+    def __init__(self, split: Split, weights: Path, images: int | None = None) -> None:
+        self.judge = NetworkJudge.load(split, weights, len(split) if images is None else images)
         self._known: dict[frozenset[int], tuple[np.ndarray, np.ndarray]] = {}
 
     def ask(self, selections: Iterable[Sequence[int]]) -> None:

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
+from freqprep.spectrum.channels import channels as resolve
+from freqprep.store.reader import open_store
 from freqprep.training.request import TrainingRequest
 from tests.benchmarks.bytes_by_training.stores import bytes_per_image, make_stores
 from tests.benchmarks.table import show
@@ -27,13 +29,16 @@ from tests.benchmarks.training_runs import (
     train_logged,
     training_pool,
 )
+from tests.benchmarks.verdicts import Verdicts
 
 _MODEL, _GRID = "mobilenet_v2", 28
 _EPOCHS, _BATCH, _SEEDS = 3, 32, 5
+_FEWEST_SEEDS = 2
 _WORKERS = 2
 _RATES, _TRIAL_EPOCHS, _TRIAL_SEED = (0.0125, 0.025, 0.05), 2, 100
 _TRIED = ("square-24", "paper-64")
 _RESULTS = "results.json"
+_WEIGHTS, _JUDGED = "weights/mobilenet_v2_imagenet_folded.npz", 400
 
 
 @dataclass(frozen=True)
@@ -99,7 +104,7 @@ def run(data: Path, folder: Path) -> dict[str, object]:
         rate = min(losses, key=lambda one: losses[one])
         print(f"mean validation loss of the trials by learning rate: {losses}", flush=True)
         run_all(pool, _train, _trainings(stores, folder, rate))
-    return summarise(folder, stores)
+    return summarise(folder, stores, judge(data / _WEIGHTS, stores))
 
 
 def _trials(store: Path, folder: Path, rate: float) -> list[Training]:
@@ -147,7 +152,19 @@ def _train(training: Training) -> str:
     return f"{where}: top-1 {found['top1']:.1%}, cross-entropy {found['loss']:.3f}"
 
 
-def summarise(folder: Path, stores: Mapping[str, Path]) -> dict[str, object]:
+def judge(weights: Path, stores: Mapping[str, Path]) -> dict[Way, np.ndarray]:
+    """Evaluate a network that was trained on pixels: cross-entropy of each validation image."""
+    found = {}
+    for way in WAYS:
+        split = open_store(stores[way.steps])["val"]
+        verdicts = Verdicts(split, weights, _JUDGED)
+        found[way] = verdicts.loss(resolve(way.channels).indices)
+    return found
+
+
+def summarise(
+    folder: Path, stores: Mapping[str, Path], judged: Mapping[Way, np.ndarray]
+) -> dict[str, object]:
     """Print the table of the finished trainings, and write it as JSON.
 
     Parameters
@@ -156,11 +173,13 @@ def summarise(folder: Path, stores: Mapping[str, Path]) -> dict[str, object]:
         Folder of the benchmark.
     stores : mapping of str to Path
         Store of each name of steps.
+    judged : mapping of Way to ndarray
+        Cross-entropy of each image by `judge`.
 
     Returns
     -------
     dict
-        ``origin``, and ``ways``: bytes and every seed's top-1 and cross-entropy by way.
+        ``origin``, and ``ways``: bytes, every seed's top-1 and cross-entropy, and the judge's.
     """
     found = {way: _results(folder, way) for way in WAYS}
     taken = {way: bytes_per_image(stores[way.steps], way.channels) for way in WAYS}
@@ -173,6 +192,7 @@ def summarise(folder: Path, stores: Mapping[str, Path]) -> dict[str, object]:
             str(len(found[way])),
             *_compare(found[way], found[REFERENCE], "top1", 100, 1),
             *_compare(found[way], found[REFERENCE], "loss", 1, 3),
+            _change(judged[way] - judged[REFERENCE], 3) if way != REFERENCE else "",
         )
         for way in WAYS
     ]
@@ -182,9 +202,9 @@ def summarise(folder: Path, stores: Mapping[str, Path]) -> dict[str, object]:
         "ways": [
             {
                 **asdict(way),
-                "store": stores[way.steps].name,
                 "bytes_per_image": taken[way],
                 "seeds": found[way],
+                "judge": {"images": len(judged[way]), "loss": float(judged[way].mean())},
             }
             for way in WAYS
         ],
@@ -194,8 +214,8 @@ def summarise(folder: Path, stores: Mapping[str, Path]) -> dict[str, object]:
 
 
 _HEADER = (
-    "channels", "steps", "KB an image", "of the first", "seeds", "top-1 %", "sd", "- first", "SE",
-    "cross-entropy", "sd", "- first", "SE",
+    "channels", "steps", "KB an image", "of the first", "seeds", "top-1 %", "- first",
+    "cross-entropy", "- first", "judge's - first",
 )  # fmt: skip
 
 
@@ -216,13 +236,18 @@ def _compare(
     name: str,
     factor: float,
     digits: int,
-) -> list[str]:
+) -> tuple[str, str]:
     """Mean and deviation over seeds; mean difference of equal seeds and its standard error."""
-    values = factor * np.array([mine[seed][name] for seed in mine])
-    both = [seed for seed in mine if seed in reference]
+    values = factor * np.array([found[name] for found in mine.values()])
+    both = sorted(set(mine) & set(reference))
     changes = factor * np.array([mine[seed][name] - reference[seed][name] for seed in both])
-    if len(changes) < 2:
-        return ["-"] * 4
-    change, error = changes.mean(), changes.std(ddof=1) / np.sqrt(len(changes))
-    paired = ["", ""] if mine is reference else [f"{change:+.{digits}f}", f"{error:.{digits}f}"]
-    return [f"{values.mean():.{digits}f}", f"{values.std(ddof=1):.{digits}f}", *paired]
+    if len(changes) < _FEWEST_SEEDS:
+        return "-", "-"
+    spread = f"{values.mean():.{digits}f} (sd {values.std(ddof=1):.{digits}f})"
+    return spread, "" if mine is reference else _change(changes, digits)
+
+
+def _change(values: np.ndarray, digits: int) -> str:
+    """Mean and standard error."""
+    error = values.std(ddof=1) / np.sqrt(len(values))
+    return f"{values.mean():+.{digits}f} +- {error:.{digits}f}"

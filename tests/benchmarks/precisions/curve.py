@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _BYTES, _CHANGE, _ERROR = 0, 1, 2
-_PLACES = {"coarse": (0.02, -0.004), "compact": (0.02, -0.012), "int8": (-0.1, 0.012)}
+_PLACES = {"coarse": (0.02, -0.004), "compact": (0.02, -0.008), "int8": (-0.03, 0.012)}
 
 
 def main() -> None:
@@ -56,6 +56,7 @@ def _fewer(axes: Axes, rows: Sequence[Sequence[Any]], palette: Palette) -> None:
         label = f" {read.rpartition('-')[2]}, {steps.partition(',')[0]}"
         axes.text(figures[_BYTES], figures[_CHANGE] + 0.008, label, color=palette.ink, fontsize=7)
     axes.set_xlim(right=max(row[2] for row in rows) * 1.15)
+    axes.set_ylim(top=0.04)
     axes.set_title("fewer channels, against square-24 at int8", fontsize="medium")
 
 

@@ -21,7 +21,7 @@ from tests.benchmarks.replicas import replicate
 from tests.benchmarks.table import show
 
 _READ = ("square-24", "paper-48", "paper-64", "all")
-_READ_ROUNDS, _CONVERT_ROUNDS = 5, 3
+_READ_ROUNDS, _CONVERT_ROUNDS = 15, 3
 _COPIES = 4
 _LEVEL = 17
 _PACKED = ("int8", "compact")
@@ -39,11 +39,13 @@ def _reading(data: Path, folder: Path) -> list[Sequence[object]]:
     stores: dict[tuple[str, int], freqprep.Split] = {}
     for name in (*OFFERED, "int16"):
         store = folder / f"{name}.zarr"
-        convert(Request("imagenet", data / "imagenet", store, precision=PRECISIONS[name]))
+        convert(
+            Request("imagenet", data / "imagenet", store, precision=PRECISIONS[name], resume=True)
+        )
         stores[name, 1] = freqprep.open_store(store)["train"]
         if name in _PACKED:
             target = folder / f"{name}-{_LEVEL}.zarr"
-            pack(PackRequest(store, target, level=_LEVEL))
+            pack(PackRequest(store, target, level=_LEVEL, resume=True))
             stores[name, _LEVEL] = freqprep.open_store(target)["train"]
     best = {(key, read): float("inf") for key in stores for read in _READ}
     for _ in range(_READ_ROUNDS):  # in turn, so that other load affects all alike

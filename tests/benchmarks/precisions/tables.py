@@ -61,13 +61,10 @@ TRIED = _tried(
     [
         ("8", "8"),
         ("16", "16"),
-        ("8x6 16", "8 16x3 32 64"),
-        ("8x5 16", "8 16x3 32 64"),
-        ("8x6 16 16 32 64", "8 8 16 32 64 128"),
         ("8x5 16 16 32 32 64", "8 16 32 64 128"),
         ("8x5 32 64", "8 16 32 32 64 128"),
     ]
 )
-"""Tables judged while ``compact`` was looked for; luma / chroma."""
+"""Some of the tables tried while ``compact`` was looked for; luma / chroma."""
 
 JUDGED = {**{name: PRECISIONS[name] for name in OFFERED}, **TRIED}

@@ -49,7 +49,7 @@ def measure(data: Path, folder: Path) -> dict[str, object]:
     fewer = _fewer_channels(stores)
     imagenet = _all_channels(stores, JUDGED, "ImageNet, 200 images")
     easy = _easy_images(data / "imagenette/val", folder / "easy-images")
-    few = {name: JUDGED[name] for name in ("compact", "16 / 16")}
+    few = {"compact": JUDGED["compact"]}
     small = Stores(data, folder / "imagenette", easy, {"size": 224, "split": "val"})
     return {
         "all channels": imagenet,
@@ -130,25 +130,27 @@ def _fewer_channels(stores: Stores) -> list[Sequence[object]]:
     return [*rows]
 
 
-def _halves(stores: Stores, tables: Mapping[str, Precision]) -> dict[str, object]:
+def _halves(stores: Stores, tables: Mapping[str, Precision]) -> list[Sequence[object]]:
     """Take the smallest table within the aim on half of the images; judge it on the other half."""
     pixels, _ = stores.verdicts(PRECISIONS["int16"])
     changes = {name: stores.verdicts(table)[0] - pixels for name, table in tables.items()}
     sizes = {name: stores.share(table) for name, table in tables.items()}
     random, images = np.random.RandomState(0), len(pixels)
-    taken: list[str] = []
-    outside: list[float] = []
+    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in tables}
     for _ in range(_HALVES):
         order = random.permutation(images)
         inside, rest = order[: images // 2], order[images // 2 :]
         fitting = [name for name in tables if changes[name][inside].mean() <= _AIM]
-        taken.append(min(fitting, key=sizes.__getitem__))
-        outside.append(float(changes[taken[-1]][rest].mean()))
-    counts = {name: taken.count(name) for name in tables if name in taken}
-    print(f"\nsmallest table within +{_AIM} on a random half, {_HALVES} halves; on the other half:")
-    print(f"loss change {np.mean(outside):+.4f}, SD of halves {np.std(outside, ddof=1):.4f}")
-    show(("table", "times taken"), list(counts.items()))
-    return {"taken": counts, "mean": float(np.mean(outside)), "each": outside}
+        best = min(fitting, key=sizes.__getitem__)
+        taken[best].append((changes[best][inside].mean(), changes[best][rest].mean()))
+    rows = [
+        (name, len(each), *map(float, np.mean(each, axis=0)))
+        for name, each in taken.items()
+        if each
+    ]
+    print(f"\nsmallest table within +{_AIM} on a random half, {_HALVES} halves")
+    show(("table", "times taken", "loss change on this half", "on the other"), rows)
+    return [*rows]
 
 
 def _easy_images(source: Path, target: Path) -> Path:
