@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from freqprep.convert.source_sample import source_sample
 from freqprep.errors import UsageError
 from freqprep.importance.analysis import DEFAULT_TOP
 from freqprep.importance.choice import BEST
@@ -81,6 +82,15 @@ def stats(
             "chosen as well.",
             metavar="BYTES",
             autocompletion=selection_names,
+            rich_help_panel=_CHOICE,
+        ),
+    ] = None,
+    source: Annotated[
+        Path | None,
+        typer.Option(
+            help="What the store was made from. Precisions are then compared by its images, not by"
+            " the stored codes, which say nothing of steps finer than theirs.",
+            metavar="SOURCE",
             rich_help_panel=_CHOICE,
         ),
     ] = None,
@@ -172,7 +182,8 @@ def stats(
     if top is None:
         top = min(DEFAULT_TOP, len(chosen_split.attributes.channels))
     request = StatsRequest(top, by, budget, network, sample, scores, fitted)
-    result = compute_stats(chosen_split, request, other, jobs)
+    fine_codes = None if source is None else source_sample(chosen_split, source, store)
+    result = compute_stats(chosen_split, request, other, jobs, fine_codes)
     steps = files.write(result, chosen_split)
     if json:
         document = to_document(result)

@@ -49,7 +49,7 @@ def compare_with_source(store: Path, source: Path, sample: int) -> tuple[int, li
     compared = 0
     problems: list[Problem] = []
     for name, split in open_store(store).items():
-        plan = _plan_of(split, source, store)
+        plan = plan_again(split, source, store)
         rows = np.unique(np.linspace(0, len(split) - 1, min(sample, len(split))).astype(int))
         files = ImageFiles.of_rows(source, plan, rows)
         encoder = Encoder(split.attributes.encoding)
@@ -70,7 +70,25 @@ def compare_with_source(store: Path, source: Path, sample: int) -> tuple[int, li
     return compared, problems
 
 
-def _plan_of(split: Split, source: Path, store: Path) -> SplitPlan:
+def plan_again(split: Split, source: Path, store: Path) -> SplitPlan:
+    """Return the plan of a finished split's rows, from the source as it is now.
+
+    Parameters
+    ----------
+    split : Split
+    source : Path
+    store : Path
+        Folder of the store: the log beside it has the paths that the user named.
+
+    Returns
+    -------
+    SplitPlan
+
+    Raises
+    ------
+    SourceError
+        The source does not list the images that the split was made from.
+    """
     attributes, named = split.attributes, paths_of(store, split)
     paths = {option: source / path for option, path in named.items()}
     try:

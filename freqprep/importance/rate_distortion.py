@@ -7,10 +7,14 @@ leaving the channel out.
 
 A coefficient is its code times the stored step and a remainder, which codes do not tell. It is
 taken as uniform, and where the code is 0 as that of a double exponential density.
+
+Codes of the stored steps know nothing of finer ones, and not to which side a half-way code goes.
+Codes of the same images at fine steps (`FINE`), where they can be had, know both.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,8 +26,8 @@ from freqprep.importance.shard_counts import rows_of
 from freqprep.importance.visibility import scale_of, transfer
 from freqprep.progress import Progress
 from freqprep.spectrum import FREQUENCIES
-from freqprep.spectrum.channels import CHANNELS
-from freqprep.spectrum.quantization import Precision, requantize
+from freqprep.spectrum.channels import CHANNELS, STORED_POSITION
+from freqprep.spectrum.quantization import SMALLEST_STEP, Precision, requantize
 from freqprep.store.reader import Split, reopen
 from freqprep.store.schema import DEFAULT_LEVEL, ROWS_PER_SHARD
 from freqprep.store.shard import encode_chunk
@@ -32,6 +36,13 @@ STEPS = tuple(2.0**k for k in range(8))
 """Steps that are measured: 1 to 128."""
 
 SAMPLED_SHARDS = 2
+
+FINE = Precision("fine", "int16", (SMALLEST_STEP,) * CHANNELS)
+"""Precision of codes that stand for coefficients."""
+
+FineCodes = Callable[[int], np.ndarray]
+"""From a shard's number to the codes of its images at `FINE`: int16 of shape (192, 128, rows,
+columns), channels in stored order, zeros for rejected images and beyond the last one. Picklable."""
 
 _INT8 = np.iinfo(np.int8)
 
@@ -42,8 +53,8 @@ _FLAT = 0.01  # a density that falls by less inside a step is uniform
 class Rates:
     """Bytes and distortion of each channel at each of `STEPS`, and as it is stored.
 
-    Bytes and distortion are infinite where a step is finer than the stored one and where the
-    channel is not stored.
+    Bytes and distortion are infinite where the channel is not stored and, unless they are of the
+    source, where a step is finer than the stored one.
 
     Attributes
     ----------
@@ -62,6 +73,8 @@ class Rates:
         Level of zstd that the bytes are of: that of the split.
     images : int
         Number of images measured.
+    of_source : bool
+        Whether they were measured from codes at `FINE`, not from the stored ones.
     """
 
     channel_bytes: np.ndarray
@@ -72,6 +85,7 @@ class Rates:
     stored_distortion: np.ndarray
     level: int
     images: int
+    of_source: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,6 +93,7 @@ class _Task:
     path: Path
     content_id: str
     shard: int
+    codes_of: FineCodes | None
 
 
 @dataclass(eq=False)
@@ -103,8 +118,24 @@ class _Totals:
         return _Totals(*(vars(self)[name] + vars(other)[name] for name in vars(self)))
 
 
-def measure_rates(split: Split, channel_bytes: np.ndarray, jobs: int | None = None) -> Rates:
-    """Measure up to `SAMPLED_SHARDS` shards of a split: all of them, or evenly spread full ones.
+def sampled_shards(split: Split) -> list[int]:
+    """Return the shards that are measured: up to `SAMPLED_SHARDS`, evenly spread full ones."""
+    filled = np.unique(np.flatnonzero(split.valid) // ROWS_PER_SHARD)
+    # The last shard may hold few images, and chunks of few images compress less: it stands for
+    # itself alone.
+    full = filled[:-1] if len(filled) > SAMPLED_SHARDS else filled
+    picked = np.linspace(0, len(full) - 1, min(SAMPLED_SHARDS, len(full))).astype(int)
+    shards: list[int] = full[np.unique(picked)].tolist()
+    return shards
+
+
+def measure_rates(
+    split: Split,
+    channel_bytes: np.ndarray,
+    jobs: int | None = None,
+    codes_of: FineCodes | None = None,
+) -> Rates:
+    """Measure the `sampled_shards` of a split.
 
     Parameters
     ----------
@@ -115,19 +146,16 @@ def measure_rates(split: Split, channel_bytes: np.ndarray, jobs: int | None = No
         so that they agree with these at the stored steps.
     jobs : int, optional
         Number of worker processes; one per core by default.
+    codes_of : FineCodes, optional
+        Codes of the images of these shards at fine steps, to measure instead of the stored ones.
 
     Returns
     -------
     Rates
     """
-    filled = np.unique(np.flatnonzero(split.valid) // ROWS_PER_SHARD)
-    # The last shard may hold few images, and chunks of few images compress less: it stands for
-    # itself alone.
-    full = filled[:-1] if len(filled) > SAMPLED_SHARDS else filled
-    picked = np.linspace(0, len(full) - 1, min(SAMPLED_SHARDS, len(full))).astype(int)
-    shards = full[np.unique(picked)].tolist()
+    shards = sampled_shards(split)
     total = _Totals.zero()
-    tasks = (_Task(split.path, split.content_id, shard) for shard in shards)
+    tasks = (_Task(split.path, split.content_id, shard, codes_of) for shard in shards)
     workers = max(1, min(jobs or engines.default_jobs(), len(shards)))
     with Progress("bytes by step", len(shards), unit="shard") as progress:
         for found in engines.run(_measure_shard, tasks, workers):
@@ -147,6 +175,7 @@ def measure_rates(split: Split, channel_bytes: np.ndarray, jobs: int | None = No
         stored_distortion=total.stored_distortion / blocks + missing,
         level=split.attributes.level,
         images=images,
+        of_source=codes_of is not None,
     )
 
 
@@ -157,25 +186,32 @@ def _measure_shard(task: _Task) -> _Totals:
     weights = np.tile(transfer()[scale_of(split.sizes[rows].min(axis=1))], 3)
     weights *= np.repeat(np.diag(rgb_gram()), FREQUENCIES)
     found = _Totals.zero(np.inf)
-    encoding, stored = split.attributes.encoding, split.attributes.channels
-    scratch = np.empty((ROWS_PER_SHARD, *encoding.geometry.grid), encoding.dtype)
+    precision, stored = split.attributes.encoding.precision, split.attributes.channels
+    fine = None if task.codes_of is None else task.codes_of(task.shard)
+    scratch = np.empty((ROWS_PER_SHARD, *split.attributes.encoding.geometry.grid), precision.dtype)
     with split.open_shard(task.shard) as file:
         found.stored_bytes[list(stored)] = file.chunk_lengths
         for position, codes in file.read(range(len(stored)), lambda _: scratch):
             index = stored[position]
-            step, weight = encoding.precision.steps[index], weights[:, index]
-            channel = _Channel.of(codes, len(rows), int(split.blocks[rows].sum()))
-            remainder = weight @ split.blocks[rows] * step**2 * channel.remainder
-            found.stored_distortion[index] = remainder
-            found.absent[index] = weight @ channel.squares() * step**2 + remainder
+            ours = codes if fine is None else fine[STORED_POSITION[index]]
+            step = precision.steps[index] if fine is None else SMALLEST_STEP
+            channel = _Channel.of(ours, len(rows), int(split.blocks[rows].sum()))
+            unit = weights[:, index] * step**2
+            remainder = unit @ split.blocks[rows] * channel.remainder
+            found.absent[index] = unit @ channel.squares() + remainder
+            lost = channel.squared_error(codes, int(precision.steps[index] / step))
+            found.stored_distortion[index] = unit @ lost + remainder
             # What a higher level saves is taken to be the same at every step: it is slow.
             saved = found.stored_bytes[index] / len(encode_chunk(codes, DEFAULT_LEVEL))
             for number, coarse in enumerate(STEPS):
-                if coarse >= step:
+                if coarse == precision.steps[index] and precision.dtype == np.int8:
+                    found.channel_bytes[index, number] = found.stored_bytes[index]
+                    found.distortion[index, number] = found.stored_distortion[index]
+                elif coarse >= step:
                     random = np.random.default_rng((task.shard, index, number))
                     size, lost = channel.rounded(int(coarse / step), random)
                     found.channel_bytes[index, number] = size * saved
-                    found.distortion[index, number] = weight @ lost * step**2 + remainder
+                    found.distortion[index, number] = unit @ lost + remainder
     return found
 
 
@@ -212,6 +248,11 @@ class _Channel:
     def squares(self) -> np.ndarray:
         """Return the sum of the squared codes of each image."""
         return self._by_image(self.values.astype(np.float64) ** 2)
+
+    def squared_error(self, coarse: np.ndarray, ratio: int) -> np.ndarray:
+        """Return each image's squared error of codes of a coarser step, in steps squared."""
+        error = self.values - coarse.reshape(-1)[self.where].astype(np.int32) * ratio
+        return self._by_image(error.astype(np.float64) ** 2)
 
     def rounded(self, ratio: int, random: np.random.Generator) -> tuple[int, np.ndarray]:
         """Return the bytes at a coarser step, and what it adds to each image's squared error."""

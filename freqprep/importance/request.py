@@ -21,7 +21,7 @@ from freqprep.importance.drift import Drift, compute_drift
 from freqprep.importance.network_judge import FORWARD, NETWORK_SCORES, REMOVAL, NetworkJudge
 from freqprep.importance.proposal import check_count
 from freqprep.importance.ranking import BYTES, SCORES, Ranking
-from freqprep.importance.rate_distortion import Rates, measure_rates
+from freqprep.importance.rate_distortion import FineCodes, Rates, measure_rates
 from freqprep.importance.result import StatsResult, landmark_selections
 from freqprep.importance.score_file import read_scores
 from freqprep.store.manifest import MANIFEST
@@ -60,7 +60,11 @@ class StatsRequest:
 
 
 def compute_stats(
-    split: Split, request: StatsRequest, other: Split | None = None, jobs: int | None = None
+    split: Split,
+    request: StatsRequest,
+    other: Split | None = None,
+    jobs: int | None = None,
+    fine_codes: FineCodes | None = None,
 ) -> StatsResult:
     """Compute channel statistics of a split, and choose channels by them.
 
@@ -77,6 +81,10 @@ def compute_stats(
         Split to compare with.
     jobs : int, optional
         Number of worker processes; one per core by default.
+    fine_codes : callable, optional
+        Codes of the source at fine steps, to measure bytes and distortion by step from: what
+        `freqprep.convert.source_sample.source_sample` returns. Without it, the stored codes are
+        taken, which say nothing of steps finer than the stored ones.
 
     Returns
     -------
@@ -111,7 +119,7 @@ def compute_stats(
     choice = choose(
         analysis, request.top, request.by, budget, None if judge is None else judge.evaluate
     )
-    rates = measure_rates(split, analysis.channel_bytes, jobs)
+    rates = measure_rates(split, analysis.channel_bytes, jobs, fine_codes)
     if request.budget is not None and request.by == BEST:
         choice = _allocated(choice, rates, budget, request, judge)
     drift = _drift(choice, analysis, compared_with, request)

@@ -156,14 +156,16 @@ def curves(report: ReportData) -> str:
 def allocation(report: ReportData) -> str:
     """Write the figure of bytes against distortion, and what to convert with."""
     figure = allocation_figure(report)
+    images = plural(report.rates.images, "image")
+    encoded = f"{images}, encoded again" if report.rates.of_source else f"codes of {images}"
     return _section(
         "allocation",
         "Bytes against distortion",
         "What the bytes buy, by the steps that coefficients are rounded to: the line of each"
         " precision takes the channels that leave the least distortion within so many bytes. The"
         " distortion is by rounding and by channels left out, in red, green and blue at the size"
-        " that networks see (a short side of 256 pixels), predicted from codes of"
-        f" {plural(report.rates.images, 'image')} rounded to coarser steps. The circles are the"
+        f" that networks see (a short side of 256 pixels), predicted from {encoded} and rounded"
+        " to coarser steps. The circles are the"
         " published selections as this store has them.",
         f'<p class="verdict">{escape_html(advice(report.choice, report.rates))}</p>'
         f'<div class="cards">{_card(figure)}</div>',

@@ -178,6 +178,21 @@ def test_verify_checks_the_steps_beside_a_selection(call, found, copy):
     assert call("verify", copy)[0] == 0
 
 
+def test_with_the_source_finer_steps_are_compared(call, found, source, tmp_path):
+    path = tmp_path / "compact.zarr"
+    synthetic.make(source, path, precision=PRECISIONS["compact"])
+
+    def precisions(*words: object) -> set[str]:
+        return {one["precision"] for one in found(path, *BUDGET, *words)["allocations"]}
+
+    assert "int8" not in precisions()
+    assert "int8" in precisions("--source", source)
+    code, _, error = call("stats", path, *BUDGET, "--source", tmp_path / "nothing")
+    assert code != 0 and "nothing" in error
+    code, _, error = call("stats", path, *BUDGET, "--source", source / "val")
+    assert code != 0 and "name the folder that the store was made from" in error
+
+
 def test_the_steps_of_another_selection_are_not_replaced(call, store, tmp_path):
     (tmp_path / "mine.steps.json").write_text("mine")
     code, _, error = call("stats", store, *BUDGET, "-o", tmp_path / "mine.json")
