@@ -52,8 +52,8 @@ def advice(choice: Choice, rates: Rates, steps: Path | None = None) -> str:
     return (
         f"Within the bytes of {_REFERENCE}, the best {plural(len(best.selection), 'channel')} with"
         f" {_options(best.precision, rates)} take {size(best.bytes_per_image)} an image at a"
-        f" visible PSNR of {decibels(best.psnr)}{_against(reference)}. --budget {_REFERENCE} with"
-        " --by best chooses them."
+        f" visible PSNR of {decibels(best.psnr)}{_against(reference)}."
+        f" --top {len(best.selection)} --budget {_REFERENCE} --by best chooses them."
     )
 
 

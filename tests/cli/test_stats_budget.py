@@ -123,7 +123,7 @@ def test_the_text_says_what_to_type(run, copy, tmp_path):
     assert "nan" not in text and "inf " not in text
     said = " ".join(run("stats", copy, "--split", "train").split())
     assert "Within the bytes of square-24, the best" in said
-    assert "--budget square-24 with --by best chooses them" in said
+    assert "--budget square-24 --by best chooses them" in said
 
 
 @pytest.mark.parametrize("name", ["store", "crop_store", "coarse_store", "fine_store"])
