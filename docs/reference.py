@@ -56,6 +56,7 @@ MODULES = (
 """Modules whose ``__all__`` is public. A module named in it stands for its own ``__all__``."""
 
 SINGLE_NAMES = {
+    "freqprep.convert.source_sample": ["source_sample"],
     "freqprep.drawing.object_overlay": ["draw_objects"],
     "freqprep.images.rle": ["decode_mask"],
     "freqprep.importance.request": ["StatsRequest", "compute_stats"],
