@@ -43,7 +43,7 @@ test: $(TEST) ## run the tests
 docs: $(TEST) ## write docs/cli.md and docs/api.md from the code
 	$(BIN)/python docs/reference.py
 
-bench: $(TEST) ## run the benchmarks on ../shared/data (about 2.5 hours)
+bench: $(TEST) ## run the benchmarks on ../shared/data (about 4 hours)
 	$(BIN)/python -m tests.benchmarks
 
 clean: ## remove the virtual environment and the demo
