@@ -17,6 +17,7 @@ from typer.main import get_command
 from freqprep.importance.ranking import SCORES
 from freqprep.sources import SOURCES
 from freqprep.spectrum.channels import PUBLISHED
+from freqprep.spectrum.quantization import PRECISIONS
 
 COMMANDS = [command.name for command in app.registered_commands]
 WHOLE_ALONE = {"channels"}
@@ -60,7 +61,7 @@ def complete(shell: Path, *words: str) -> list[str]:
         (["freqprep", ""], set(COMMANDS)),
         (["freqprep", "tr"], {"train"}),
         (["freqprep", "convert", "image"], {"imagefolder", "imagenet"}),
-        (["freqprep", "convert", "coco", "a", "b", "--precision", ""], {"int8", "int16"}),
+        (["freqprep", "convert", "coco", "a", "b", "--precision", ""], set(PRECISIONS)),
         (["freqprep", "train", "a", "--model", "res"], {"resnet50"}),
         (["freqprep", "train", "a", "--preset", ""], {"short", "paper"}),
         (["freqprep", "train", "a", "--channels", "pa"], {n for n in PUBLISHED if n[:2] == "pa"}),
@@ -136,7 +137,7 @@ STATS = ["stats", "STORE", "--split", "train"]
         (["convert", "imagefolde", "SOURCE", "NEW"], "KIND must be imagefolder, imagenet or coco"),
         (["convert", "imagefolde", "SOURCE", "NEW"], "did you mean imagefolder?"),
         ([*CONVERT, "--geometry", "fitt"], "--geometry must be fit or crop, got 'fitt'; did you"),
-        ([*CONVERT, "--precision", "int88"], "--precision must be int8 or int16, got 'int88'"),
+        ([*CONVERT, "--precision", "int88"], "--precision must be int8, int16, compact or coarse"),
         ([*CONVERT, "--size", "5x"], "--size must be a whole number, got '5x'"),
         ([*CONVERT, "--size", ""], "--size must be a whole number, got ''"),
         ([*CONVERT, "--size"], "--size needs a value"),

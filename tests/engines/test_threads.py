@@ -80,8 +80,11 @@ def shard_tasks(sources, tmp_path_factory) -> Callable[[str], list[ShardTask]]:
                 rows = plan.shard_rows(shard)
                 files = ImageFiles.of_rows(source, plan, rows)
                 folder = tmp_path_factory.mktemp(name)
-                encoding = plan.attributes.encoding
-                tasks.append(ShardTask(shard, rows.start, files, encoding, folder, folder))
+                made = plan.attributes
+                task = ShardTask(
+                    shard, rows.start, files, made.encoding, made.level, folder, folder
+                )
+                tasks.append(task)
         return tasks
 
     return make
