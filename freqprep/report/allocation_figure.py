@@ -20,7 +20,7 @@ from freqprep.importance.allocation import (
 from freqprep.importance.choice import Choice
 from freqprep.importance.rate_distortion import Rates
 from freqprep.report.label_placement import Box, place_labels
-from freqprep.report.style import Palette, new_figure
+from freqprep.report.style import Palette, logarithmic_x, new_figure, style_axes
 from freqprep.spectrum.channels import CHANNELS, PUBLISHED, published
 
 if TYPE_CHECKING:
@@ -159,18 +159,7 @@ def _label(axes: Axes, palette: Palette, points: list[tuple[float, float, str]])
 
 
 def _style(axes: Axes, palette: Palette, y_label: str) -> None:
-    from matplotlib.ticker import LogLocator, NullLocator
-
-    axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    axes.xaxis.set_minor_locator(NullLocator())
+    logarithmic_x(axes)
     axes.margins(y=0.1)
     axes.set_ylabel(y_label, color=palette.ink)
-    axes.grid(color=palette.line, linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.set_facecolor("none")
-    axes.tick_params(length=0, colors=palette.muted)
-    for side, spine in axes.spines.items():
-        spine.set_visible(side in ("left", "bottom"))
-        spine.set_color(palette.muted)
+    style_axes(axes, palette)

@@ -10,7 +10,7 @@ import numpy as np
 
 from freqprep.report.label_placement import Box, gap, nearest, place_labels
 from freqprep.report.report_data import ReportData
-from freqprep.report.style import Palette, new_figure
+from freqprep.report.style import Palette, logarithmic_x, new_figure, style_axes
 from freqprep.spectrum.channels import Selection
 
 if TYPE_CHECKING:
@@ -258,30 +258,20 @@ def draw_curve(curve: Curve, palette: Palette) -> Figure:
 
 
 def _scales(axes: Axes, curve: Curve, palette: Palette) -> None:
-    from matplotlib.ticker import FixedFormatter, FixedLocator, LogLocator, NullLocator
+    from matplotlib.ticker import FixedFormatter, FixedLocator
 
-    axes.set_xscale("log")
+    logarithmic_x(axes)
     if curve.x_label == COUNT_LABEL:
         axes.xaxis.set_major_locator(FixedLocator(_COUNTS))
         axes.xaxis.set_major_formatter(FixedFormatter([str(count) for count in _COUNTS]))
         axes.set_xlim(0.9, 230)
-    else:
-        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    axes.xaxis.set_minor_locator(NullLocator())
     axes.margins(y=0.1)
     if curve.y.max() > curve.top:
         highest = max([mark.y for mark in curve.marks], default=0.0)
         axes.set_ylim(top=max(curve.top, highest + 5))
     axes.set_xlabel(curve.x_label, color=palette.ink)
     axes.set_ylabel(curve.y_label, color=palette.ink)
-    axes.grid(color=palette.line, linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.set_facecolor("none")
-    axes.tick_params(length=0, colors=palette.muted)
-    for side, spine in axes.spines.items():
-        spine.set_visible(side in ("left", "bottom"))
-        spine.set_color(palette.muted)
+    style_axes(axes, palette)
 
 
 def _write_labels(axes: Axes, curve: Curve, palette: Palette) -> None:

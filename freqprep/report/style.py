@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from freqprep.errors import MissingPackageError
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _REMEDY = "pip install 'freqprep[report]'"
@@ -137,6 +138,27 @@ def as_png(draw: DrawFigure) -> bytes:
         write: Callable[..., None] = FigureCanvasAgg(figure).print_png
         write(buffer, metadata={"Software": None})
     return buffer.getvalue()
+
+
+def logarithmic_x(axes: Axes) -> None:
+    """Make the x axis logarithmic, with plain numbers at 1, 2, 5, 10 and so on."""
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.xaxis.set_minor_locator(NullLocator())
+
+
+def style_axes(axes: Axes, palette: Palette) -> None:
+    """Draw the grid, the ticks and two of the four sides of axes in a palette's colours."""
+    axes.grid(color=palette.line, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.set_facecolor("none")
+    axes.tick_params(length=0, colors=palette.muted)
+    for side, spine in axes.spines.items():
+        spine.set_visible(side in ("left", "bottom"))
+        spine.set_color(palette.muted)
 
 
 def new_figure(width: float, height: float) -> Figure:
