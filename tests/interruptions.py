@@ -1,13 +1,17 @@
 """Commands under way, watched by the files that they write, to be interrupted."""
 
 import os
+import resource
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 
+import psutil
+import pytest
 import synthetic
 
 BETWEEN_LOOKS = 0.001
@@ -73,3 +77,37 @@ def wait_until(process: subprocess.Popen, condition: Callable[[], bool]) -> None
     while not condition():
         assert process.poll() is None, process.communicate()
         time.sleep(BETWEEN_LOOKS)
+
+
+def wait_for_a_shard(process: subprocess.Popen, store: Path) -> None:
+    wait_until(process, lambda: journal_lines(store) > 0)
+
+
+def leave_no_room(process: subprocess.Popen) -> None:
+    """Limit the files that a command and its workers can write, as a full disk would."""
+    head = psutil.Process(process.pid)
+    for writer in [head, *head.children(recursive=True)]:
+        resource.prlimit(writer.pid, resource.RLIMIT_FSIZE, (1000, 1000))
+
+
+class Stop(Exception):
+    pass
+
+
+@contextmanager
+def stopped_after(
+    monkeypatch: pytest.MonkeyPatch, module: ModuleType, task: str, shards: int
+) -> Iterator[None]:
+    """Run what makes shards by a function of a module, and stop it after so many."""
+    original, left = getattr(module, task), [shards]
+
+    def stopping(*given: object) -> object:
+        if not left[0]:
+            raise Stop
+        left[0] -= 1
+        return original(*given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, task, stopping)
+        with pytest.raises(Stop):
+            yield

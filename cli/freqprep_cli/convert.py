@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
-from freqprep.convert.estimate import Estimate, estimate
+from freqprep.convert.estimate import estimate
 from freqprep.convert.request import Request, read_classes
 from freqprep.convert.run import convert as run_conversion
 from freqprep.errors import UsageError
@@ -18,15 +19,13 @@ from freqprep.images.geometry import GEOMETRIES, ORIENTATIONS
 from freqprep.sources import SOURCES
 from freqprep.spectrum.quantization import PRECISIONS
 from freqprep.spectrum.quantization import Precision as Steps
-from freqprep.storage.disk import free_bytes
 from freqprep.store.rejects import rejects_path
 from freqprep.store.schema import DEFAULT_LEVEL
 from freqprep.store.steps_file import read_steps
 from freqprep.store.summary import SplitSummary
 from freqprep.text.quantities import plural
-from freqprep.text.quantities import size as size_text
 from freqprep_cli.options import one_of
-from freqprep_cli.output import print_json, shown_path
+from freqprep_cli.output import print_estimates, print_json, resumable, shown_path
 from freqprep_cli.summary_text import describe, describe_estimate
 
 EXIT_TOO_MANY_REJECTS = 3
@@ -201,14 +200,12 @@ def convert(
         images=images,
     )
     if dry_run:
-        _print_estimates(request, estimate(request), json)
+        described = partial(describe_estimate, workers=request.workers)
+        print_estimates(request.store, estimate(request), described, json)
         return
     began = time.monotonic()
-    try:
+    with resumable():
         summaries = run_conversion(request)
-    except KeyboardInterrupt:
-        typer.echo("\ninterrupted; run the same command with --resume to continue", err=True)
-        raise
     rejected = _print_summaries(store, summaries, time.monotonic() - began, json)
     if rejected > max_failures:
         sys.exit(EXIT_TOO_MANY_REJECTS)
@@ -248,17 +245,3 @@ def _print_summaries(
             rejects = plural(summary.rejected, "rejected image")
             typer.echo(f"{rejects} of {name}: see {where}", err=True)
     return rejected
-
-
-def _print_estimates(request: Request, estimates: Mapping[str, Estimate], json: bool) -> None:
-    """Print what each split will take; warn if the disk has less room."""
-    free = free_bytes(request.store)
-    needed = sum(one.stored_bytes for one in estimates.values())
-    if json:
-        splits = {name: one.to_dict() for name, one in estimates.items()}
-        print_json({"dry_run": True, "free_bytes": free, "splits": splits})
-    for name, one in estimates.items():
-        if not json:
-            typer.echo(f"{name}\n{describe_estimate(one, request.workers)}")
-    if needed > free:
-        typer.echo(f"warning: {size_text(needed)} needed, {size_text(free)} free", err=True)

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from freqprep.pack.estimate import PackEstimate, estimate
+from freqprep.pack.estimate import estimate
 from freqprep.pack.request import PackRequest
 from freqprep.pack.run import pack as run_packing
-from freqprep.storage.disk import free_bytes
-from freqprep.text.quantities import size as size_text
-from freqprep_cli.output import print_json
+from freqprep_cli.output import print_estimates, print_json, resumable
 from freqprep_cli.summary_text import describe, describe_packing
 
 _RUN = "Run"
@@ -84,14 +82,12 @@ def pack(
         overwrite=overwrite,
     )
     if dry_run:
-        _print_estimates(request, estimate(request), json)
+        described = partial(describe_packing, workers=request.workers)
+        print_estimates(request.target, estimate(request), described, json)
         return
     began = time.monotonic()
-    try:
+    with resumable():
         summaries = run_packing(request)
-    except KeyboardInterrupt:
-        typer.echo("\ninterrupted; run the same command with --resume to continue", err=True)
-        raise
     if json:
         print_json(
             {
@@ -104,19 +100,3 @@ def pack(
         return
     for summary in summaries.values():
         typer.echo(describe(summary))
-
-
-def _print_estimates(
-    request: PackRequest, estimates: Mapping[str, PackEstimate], json: bool
-) -> None:
-    """Print what each split will take; warn if the disk has less room."""
-    free = free_bytes(request.target)
-    needed = sum(one.stored_bytes for one in estimates.values())
-    if json:
-        splits = {name: one.to_dict() for name, one in estimates.items()}
-        print_json({"dry_run": True, "free_bytes": free, "splits": splits})
-    for name, one in estimates.items():
-        if not json:
-            typer.echo(f"{name}\n{describe_packing(one, request.workers)}")
-    if needed > free:
-        typer.echo(f"warning: {size_text(needed)} needed, {size_text(free)} free", err=True)

@@ -19,7 +19,7 @@ from freqprep.spectrum.channels import CHANNELS
 from freqprep.store import shard
 from freqprep.store.class_counts import ClassCounts, ObjectCounts, count_labels, count_objects
 from freqprep.store.existing import pending
-from freqprep.store.plan import SplitPlan, estimated_bytes, memory_bound
+from freqprep.store.plan import SplitPlan, estimated_bytes, evenly_spread, memory_bound
 from freqprep.store.schema import IMAGE_ARRAYS, OBJECT_ARRAYS, ROWS_PER_SHARD
 from freqprep.store.writer import PartialSplit, store_exists
 
@@ -111,7 +111,7 @@ def estimate(request: Request) -> dict[str, Estimate]:
 def _estimate(plan: SplitPlan, source: Path, jobs: int) -> Estimate:
     encoding = plan.attributes.encoding
     # A shard of rows: chunks of fewer images compress less.
-    rows = np.unique(np.linspace(0, len(plan.rows) - 1, ROWS_PER_SHARD).astype(int))
+    rows = evenly_spread(len(plan.rows), ROWS_PER_SHARD)
     files = ImageFiles.of_rows(source, plan, rows)
     codes = np.zeros((CHANNELS, len(rows), *encoding.geometry.grid), encoding.dtype)
     encoder, reasons = Encoder(encoding), Counter[str]()

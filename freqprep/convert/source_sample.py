@@ -120,9 +120,8 @@ def _check_codes(split: Split, shard: int, fine: np.ndarray) -> None:
     """Refuse images whose fine codes are not those that the stored ones were rounded from."""
     encoding, stored = split.attributes.encoding, split.attributes.channels
     limits = np.iinfo(encoding.dtype)
-    scratch = np.empty((ROWS_PER_SHARD, *encoding.geometry.grid), encoding.dtype)
     with split.open_shard(shard) as file:
-        for position, codes in file.read(range(len(stored)), lambda _: scratch):
+        for position, codes in file.read(range(len(stored))):
             index = stored[position]
             step = encoding.precision.steps[index]
             apart = np.abs(fine[STORED_POSITION[index]] * SMALLEST_STEP - codes * step)

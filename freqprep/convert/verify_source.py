@@ -14,7 +14,7 @@ from freqprep.ragged import Ragged
 from freqprep.sources import discover
 from freqprep.spectrum.channels import CHANNELS, STORED_POSITION
 from freqprep.store.log import log_path, paths_of
-from freqprep.store.plan import SplitPlan, make_plan
+from freqprep.store.plan import SplitPlan, evenly_spread, make_plan
 from freqprep.store.reader import Split, open_store
 from freqprep.store.schema import library_versions
 from freqprep.store.verify import Problem
@@ -50,7 +50,7 @@ def compare_with_source(store: Path, source: Path, sample: int) -> tuple[int, li
     problems: list[Problem] = []
     for name, split in open_store(store).items():
         plan = plan_again(split, source, store)
-        rows = np.unique(np.linspace(0, len(split) - 1, min(sample, len(split))).astype(int))
+        rows = evenly_spread(len(split), sample)
         files = ImageFiles.of_rows(source, plan, rows)
         encoder = Encoder(split.attributes.encoding)
         with Progress(f"compare {name}", len(rows)) as progress:

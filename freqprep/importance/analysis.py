@@ -15,7 +15,7 @@ from freqprep.importance.ranking import BYTES, SCORES, Ranking, Score, bytes_ran
 from freqprep.importance.redundancy import correlation
 from freqprep.importance.stability import Stability, stabilities
 from freqprep.importance.sums import Sums
-from freqprep.spectrum.channels import PUBLISHED, Selection, published
+from freqprep.spectrum.channels import Selection, published_within
 from freqprep.store.split import Split
 
 DEFAULT_SCORE = "visible"
@@ -73,7 +73,7 @@ class Analysis:
     @cached_property
     def published(self) -> tuple[Selection, ...]:
         """The published selections whose channels are all stored."""
-        return tuple(one for one in map(published, PUBLISHED) if set(one.indices) <= {*self.stored})
+        return published_within(self.stored)
 
     def psnr(self, indices: Iterable[int]) -> float:
         """Return the PSNR of images from some channels, in dB; see `reconstruction_psnr`."""

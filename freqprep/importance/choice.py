@@ -15,7 +15,7 @@ from freqprep.spectrum import BLOCK
 from freqprep.spectrum.channels import (
     PUBLISHED,
     Selection,
-    published,
+    published_within,
     square_split,
     triangle,
     zigzag,
@@ -154,8 +154,7 @@ def parse_budget(split: Split, top: int, by: str, budget: str | None) -> ParsedB
         The budget is neither an amount nor a selection.
     """
     if budget is None:
-        stored = set(split.attributes.channels)
-        lists = (one for one in map(published, PUBLISHED) if set(one.indices) <= stored)
+        lists = published_within(split.attributes.channels)
         same = [one.name for one in lists if len(one) == top]
         if by != BEST or not same:
             return ParsedBudget("", math.inf)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from freqprep.errors import UsageError
 from freqprep.importance.analysis import Analysis
-from freqprep.importance.ranking import Ranking
 from freqprep.importance.scores import shannon
 from freqprep.importance.stability import agreement_of
 from freqprep.spectrum.channels import CHANNELS
@@ -94,7 +93,7 @@ def compute_drift(here: Analysis, there: Analysis, by: str, top: int) -> Drift:
     shift = np.divide(
         means[1] - means[0], deviation, out=np.zeros_like(deviation), where=deviation > 0
     )
-    one, other = (_among(shared, analysis.ranking(by)) for analysis in (here, there))
+    one, other = (analysis.ranking(by).among(set(shared)) for analysis in (here, there))
     # In both, the ranks of the shared channels in rising order.
     ranks = [np.argsort(ranking.order) for ranking in (one, other)]
     rank_change = np.zeros(CHANNELS, np.int64)
@@ -137,12 +136,6 @@ def _standard_errors(here: Analysis, there: Analysis, difference: np.ndarray) ->
         difference, error, out=np.zeros_like(difference), where=error > 0
     )
     return errors
-
-
-def _among(channels: tuple[int, ...], ranking: Ranking) -> Ranking:
-    """Return a ranking of some channels only."""
-    kept = set(channels)
-    return replace(ranking, order=tuple(index for index in ranking.order if index in kept))
 
 
 def _divergence(here: Analysis, there: Analysis, shared: tuple[int, ...]) -> np.ndarray | None:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from freqprep.importance.allocation import Allocation
 from freqprep.importance.analysis import DEFAULT_SCORE, Analysis
 from freqprep.importance.choice import Budget, NetworkResult
 from freqprep.importance.network_evaluation import (
@@ -18,6 +17,7 @@ from freqprep.importance.network_evaluation import (
     forward_selection,
     measure_removal,
 )
+from freqprep.importance.network_view import Viewed
 from freqprep.importance.ranking import Ranking, by_size
 from freqprep.models.rgb import load_rgb_network
 from freqprep.spectrum import COMPONENTS, FREQUENCIES
@@ -64,24 +64,17 @@ class NetworkJudge:
         network = load_rgb_network(path)
         return cls(split, network, NetworkSample.gather(split, network, images=images), path.name)
 
-    def evaluate(self, selections: Sequence[Selection]) -> tuple[NetworkResult, ...]:
-        """Evaluate the network on each selection."""
-        outcomes = evaluate_selections(self.split, self.network, self.sample, selections)
+    def evaluate(self, viewed: Sequence[Viewed]) -> tuple[NetworkResult, ...]:
+        """Evaluate the network on each selection or allocation."""
+        outcomes = evaluate_selections(self.split, self.network, self.sample, viewed)
         return tuple(
-            NetworkResult(selection.name, selection, float(loss), float(accuracy))
-            for selection, loss, accuracy in zip(
-                selections, outcomes.loss, outcomes.accuracy, strict=True
+            NetworkResult(
+                one.name,
+                one if isinstance(one, Selection) else one.selection,
+                float(loss),
+                float(accuracy),
             )
-        )
-
-    def evaluate_allocations(self, allocations: Sequence[Allocation]) -> tuple[NetworkResult, ...]:
-        """Evaluate the network on each allocation."""
-        outcomes = evaluate_selections(self.split, self.network, self.sample, allocations)
-        return tuple(
-            NetworkResult(allocation.name, allocation.selection, float(loss), float(accuracy))
-            for allocation, loss, accuracy in zip(
-                allocations, outcomes.loss, outcomes.accuracy, strict=True
-            )
+            for one, loss, accuracy in zip(viewed, outcomes.loss, outcomes.accuracy, strict=True)
         )
 
     def rank_by_removal(self) -> tuple[Ranking, Ranking]:

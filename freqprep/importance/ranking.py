@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -23,8 +23,7 @@ class Ranking:
     name, unit, meaning : str
         Name and unit of the score; what it measures, as one sentence.
     values : ndarray of float64, shape (192,)
-        Value of each channel in raster order, finite.
-        0 for channels not stored.
+        Value of each channel in raster order, finite; 0 for channels not stored.
     order : tuple of int
         Raster indices of all channels stored, the most important first.
     error : ndarray of float64 or None, shape (192,)
@@ -37,6 +36,10 @@ class Ranking:
     values: np.ndarray
     order: tuple[int, ...]
     error: np.ndarray | None = None
+
+    def among(self, indices: Collection[int]) -> Ranking:
+        """Return the ranking with an order of some channels only."""
+        return replace(self, order=tuple(index for index in self.order if index in indices))
 
 
 @dataclass(frozen=True)
@@ -66,8 +69,9 @@ class Score:
         """
         values, order = self.rank(sums, steps)
         stored = steps > 0
-        order = tuple(index for index in order if stored[index])
-        return Ranking(self.name, self.unit, self.meaning, np.where(stored, values, 0), order)
+        values = np.where(stored, values, 0)
+        ranking = Ranking(self.name, self.unit, self.meaning, values, order)
+        return ranking.among(set(np.flatnonzero(stored).tolist()))
 
 
 def by_size(values: np.ndarray) -> tuple[int, ...]:
@@ -176,5 +180,5 @@ BYTES = "bytes"
 def bytes_ranking(channel_bytes: np.ndarray) -> Ranking:
     """Rank channels by bytes on disk per image, the most first; those not stored have none."""
     meaning = "bytes on disk an image, as measured in the store"
-    order = tuple(index for index in by_size(channel_bytes) if channel_bytes[index] > 0)
-    return Ranking(BYTES, "bytes", meaning, channel_bytes, order)
+    ranking = Ranking(BYTES, "bytes", meaning, channel_bytes, by_size(channel_bytes))
+    return ranking.among(set(np.flatnonzero(channel_bytes > 0).tolist()))

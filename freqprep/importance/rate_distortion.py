@@ -28,6 +28,7 @@ from freqprep.progress import Progress
 from freqprep.spectrum import FREQUENCIES
 from freqprep.spectrum.channels import CHANNELS, STORED_POSITION
 from freqprep.spectrum.quantization import SMALLEST_STEP, Precision, requantize
+from freqprep.store.plan import evenly_spread
 from freqprep.store.reader import Split, reopen
 from freqprep.store.schema import DEFAULT_LEVEL, ROWS_PER_SHARD
 from freqprep.store.shard import encode_chunk
@@ -124,8 +125,7 @@ def sampled_shards(split: Split) -> list[int]:
     # The last shard may hold few images, and chunks of few images compress less: it stands for
     # itself alone.
     full = filled[:-1] if len(filled) > SAMPLED_SHARDS else filled
-    picked = np.linspace(0, len(full) - 1, min(SAMPLED_SHARDS, len(full))).astype(int)
-    shards: list[int] = full[np.unique(picked)].tolist()
+    shards: list[int] = full[evenly_spread(len(full), SAMPLED_SHARDS)].tolist()
     return shards
 
 
@@ -188,10 +188,9 @@ def _measure_shard(task: _Task) -> _Totals:
     found = _Totals.zero(np.inf)
     precision, stored = split.attributes.encoding.precision, split.attributes.channels
     fine = None if task.codes_of is None else task.codes_of(task.shard)
-    scratch = np.empty((ROWS_PER_SHARD, *split.attributes.encoding.geometry.grid), precision.dtype)
     with split.open_shard(task.shard) as file:
         found.stored_bytes[list(stored)] = file.chunk_lengths
-        for position, codes in file.read(range(len(stored)), lambda _: scratch):
+        for position, codes in file.read(range(len(stored))):
             index = stored[position]
             ours = codes if fine is None else fine[STORED_POSITION[index]]
             step = precision.steps[index] if fine is None else SMALLEST_STEP

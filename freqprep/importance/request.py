@@ -142,7 +142,7 @@ def _allocated(
     judge: NetworkJudge | None,
 ) -> Choice:
     candidates = candidate_allocations(rates, budget.limit, request.top, request.fitted)
-    results = judge.evaluate_allocations(candidates) if judge and candidates else ()
+    results = judge.evaluate(candidates) if judge and candidates else ()
     return with_allocation(choice, candidates, results)
 
 
@@ -199,13 +199,7 @@ def _check(request: StatsRequest, given: Ranking | None, stored: int) -> None:
 
 def _with_rankings(analysis: Analysis, *more: Ranking) -> Analysis:
     """Return the analysis with more rankings, of the channels stored."""
-    stored = set(analysis.stored)
-    rankings = {
-        ranking.name: dataclasses.replace(
-            ranking, order=tuple(index for index in ranking.order if index in stored)
-        )
-        for ranking in more
-    }
+    rankings = {ranking.name: ranking.among(set(analysis.stored)) for ranking in more}
     return dataclasses.replace(analysis, rankings=analysis.rankings | rankings)
 
 

@@ -14,7 +14,7 @@ from freqprep.importance.analysis import Analysis
 from freqprep.importance.choice import Choice, NetworkResult
 from freqprep.importance.drift import Drift
 from freqprep.importance.rate_distortion import Rates
-from freqprep.spectrum.channels import NAMES, PUBLISHED, Selection, published
+from freqprep.spectrum.channels import NAMES, Selection, published_within
 from freqprep.spectrum.quantization import Precision
 
 LANDMARKS = (6, 12, 24, 32, 48, 64, 192)
@@ -59,8 +59,7 @@ def landmark_selections(choice: Choice) -> list[Selection]:
     counts = [*(count for count in LANDMARKS if count < every), every]
     tops = [Selection(ranking.order[:count], f"{ranking.name}-{count}") for count in counts]
     chosen = Selection(choice.selection.indices, "chosen")
-    lists = (one for one in map(published, PUBLISHED) if {*one.indices} <= {*ranking.order})
-    return [chosen, *tops, *lists]
+    return [chosen, *tops, *published_within(ranking.order)]
 
 
 def jaccard(one: Iterable[int], other: Iterable[int]) -> float:

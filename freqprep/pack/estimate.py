@@ -6,8 +6,6 @@ import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-
 from freqprep import engines
 from freqprep.pack.planning import PackPlan, make_plans, still_to_pack
 from freqprep.pack.request import PackRequest
@@ -15,6 +13,7 @@ from freqprep.pack.run import shard_source
 from freqprep.pack.shard_task import ShardSource
 from freqprep.progress import Progress
 from freqprep.spectrum.channels import NAMES
+from freqprep.store.plan import evenly_spread
 from freqprep.store.writer import PartialSplit, store_exists
 
 _SAMPLED_SHARDS = 3
@@ -82,7 +81,7 @@ def estimate(request: PackRequest) -> dict[str, PackEstimate]:
 
 def _estimate(plan: PackPlan, jobs: int) -> PackEstimate:
     split = plan.split
-    sample = np.unique(np.linspace(0, split.shards - 1, _SAMPLED_SHARDS).astype(int)).tolist()
+    sample = evenly_spread(split.shards, _SAMPLED_SHARDS).tolist()
     before = after = seconds = 0.0
     with Progress(f"sample of {split.attributes.split}", len(sample), unit="shard") as progress:
         tasks = [shard_source(plan, shard) for shard in sample]

@@ -7,11 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from freqprep.store import shard
-from freqprep.store.reader import Split, reopen
-from freqprep.store.schema import chunk_shape
+from freqprep.store.reader import reopen
 from freqprep.store.writer import write_shard
 
 
@@ -52,8 +49,8 @@ class ShardSource:
             if self.level is None:
                 yield from shard.join(file.chunks(self.positions))
                 return
-            one = _chunk(split)  # each channel is encoded before the next is decoded
-            codes = (channel for _, channel in file.read(self.positions, lambda _: one))
+            # Each channel is encoded before the next is decoded.
+            codes = (channel for _, channel in file.read(self.positions))
             yield from shard.encode(codes, self.level)
 
     @property
@@ -101,9 +98,3 @@ def pack_shard(task: PackTask) -> PackedShard:
     source = task.source
     entry = write_shard(task.split_folder, source.shard, source.parts(), task.aside)
     return PackedShard(source.shard, entry.file_bytes, entry.sha256)
-
-
-def _chunk(split: Split) -> np.ndarray:
-    """Return an array for the codes of one chunk."""
-    images, _, rows, columns = chunk_shape(split.attributes.encoding.geometry)
-    return np.empty((images, rows, columns), split.attributes.encoding.dtype)

@@ -6,6 +6,7 @@ import numpy as np
 
 from freqprep.spectrum.channels import channels
 from freqprep.spectrum.dct import grid_of
+from freqprep.store.plan import evenly_spread
 from freqprep.store.schema import ROWS_PER_SHARD
 from freqprep.store.split import Split
 
@@ -52,7 +53,7 @@ def _candidates(split: Split) -> np.ndarray:
     """Valid rows of a few shards, spread evenly."""
     valid = np.flatnonzero(split.valid)
     shards = np.unique(valid // ROWS_PER_SHARD)
-    few = shards[np.linspace(0, len(shards) - 1, min(_SHARDS, len(shards))).astype(np.int64)]
+    few = shards[evenly_spread(len(shards), _SHARDS)]
     return valid[np.isin(valid // ROWS_PER_SHARD, few)]
 
 

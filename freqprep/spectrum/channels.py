@@ -25,6 +25,9 @@ CHANNELS = len(COMPONENTS) * FREQUENCIES
 NAMES = tuple(f"{c}_{v}_{h}" for c in COMPONENTS for v in range(BLOCK) for h in range(BLOCK))
 """Channel names in raster order."""
 
+FREE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
+"""Pattern of the names that users may give to selections and precisions."""
+
 _SHOWN = 8
 _LONGEST_NAME = 40
 """Channels, and letters of its name, in a selection's ``repr``."""
@@ -184,6 +187,12 @@ def published(name: str) -> Selection:
     """Return a published selection by name, in raster order."""
     luma, chroma = _PAPER[name]
     return Selection(combine(luma, chroma, chroma), name)
+
+
+def published_within(stored: Iterable[int]) -> tuple[Selection, ...]:
+    """Return the published selections that consist of stored channels only."""
+    known = set(stored)
+    return tuple(one for one in map(published, PUBLISHED) if known.issuperset(one.indices))
 
 
 def described(indices: Sequence[int]) -> str:

@@ -12,7 +12,6 @@ of ``int8``, and 48 channels as ``coarse`` those of 24 as ``int8``.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,7 +21,7 @@ import numpy as np
 
 from freqprep.errors import UsageError
 from freqprep.spectrum import BLOCK, COMPONENTS, FREQUENCIES
-from freqprep.spectrum.channels import CHANNELS, NAMES
+from freqprep.spectrum.channels import CHANNELS, FREE_NAME, NAMES
 
 CODE_TYPES = ("int8", "int16")
 """Dtypes that codes can have."""
@@ -31,8 +30,6 @@ SMALLEST_STEP, LARGEST_STEP = 2.0**-4, 2.0**10
 """Bounds of a step. An 8x8 DCT of pixels in -128..127 is at most 1,024 in magnitude."""
 
 LARGEST_COEFFICIENT = 2**10
-
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 
 _HISTOGRAM_BOUND = 2 * LARGEST_COEFFICIENT
 
@@ -56,7 +53,7 @@ class Precision:
     steps: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
+        if not isinstance(self.name, str) or not FREE_NAME.fullmatch(self.name):
             raise UsageError(
                 f"{self.name!r:.80} cannot be the name of a precision",
                 'use a letter and then at most 63 letters, digits, "_", "." and "-"',
@@ -69,10 +66,8 @@ class Precision:
             raise UsageError(f"{len(self.steps)} steps for {CHANNELS} channels", "give one each")
         for index, step in enumerate(self.steps):
             if not _is_step(step):
-                component, frequency = divmod(index, FREQUENCIES)
-                v, h = divmod(frequency, BLOCK)
                 raise UsageError(
-                    f"the step of {COMPONENTS[component]}_{v}_{h} is {step!r}",
+                    f"the step of {NAMES[index]} is {step!r}",
                     f"use a power of two from {SMALLEST_STEP} to {LARGEST_STEP:.0f}",
                 )
 

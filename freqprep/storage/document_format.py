@@ -17,7 +17,9 @@ from freqprep.storage.strict_json import finite, refuse_constant
 SUFFIX = ".json"
 """Suffix of the files, which tells a path from a name."""
 
-_PARTIAL_PREFIX = ".partial-"
+PARTIAL_PREFIX = ".partial-"
+"""Prefix of the folder beside a file in which it is being written."""
+
 _MOST_BYTES = 2**20
 _MOST_LEVELS = 32
 _MOST_SHOWN = 200
@@ -99,7 +101,7 @@ class DocumentFormat:
         self._parsed(data, path)  # nothing is written that could not be read
         with (
             full_disk_named(path.parent),
-            tempfile.TemporaryDirectory(prefix=_PARTIAL_PREFIX, dir=path.parent) as aside,
+            tempfile.TemporaryDirectory(prefix=PARTIAL_PREFIX, dir=path.parent) as aside,
         ):
             write_parts(path, [data], Path(aside))
 

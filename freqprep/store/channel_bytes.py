@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from freqprep.spectrum.channels import CHANNELS
+from freqprep.store.plan import evenly_spread
 from freqprep.store.shard import index_bytes
 from freqprep.store.split import Split
 
@@ -36,7 +37,7 @@ class ChannelBytes:
     @classmethod
     def of(cls, split: Split) -> ChannelBytes:
         """Measure up to 64 evenly spread shards from their indexes alone."""
-        shards = np.unique(np.linspace(0, split.shards - 1, _SAMPLED_SHARDS).astype(int))
+        shards = evenly_spread(split.shards, _SAMPLED_SHARDS)
         totals = np.zeros(CHANNELS, np.int64)
         stored = list(split.attributes.channels)
         for shard in shards.tolist():

@@ -84,6 +84,12 @@ def shard_count(images: int) -> int:
     return -(-images // ROWS_PER_SHARD)
 
 
+def evenly_spread(count: int, most: int) -> np.ndarray:
+    """Return some of the numbers 0 to ``count`` - 1, at most ``most``: all, or evenly spread."""
+    spread: np.ndarray = np.unique(np.linspace(0, count - 1, min(most, count)).astype(np.int64))
+    return spread
+
+
 def memory_bound(encoding: Encoding, jobs: int, images: int) -> int:
     """Return an upper bound of the memory of a conversion, in bytes.
 

@@ -110,12 +110,8 @@ class RowReader:
                 yield position, chunk
         if not missing:
             return
-        scratch = np.empty(
-            (ROWS_PER_SHARD, *self.attributes.encoding.geometry.grid),
-            self.attributes.encoding.dtype,
-        )
         with self.open_shard(shard) as file:
-            for position, chunk in file.read(missing, lambda _: scratch):
+            for position, chunk in file.read(missing):
                 if keep:
                     self.cache.put((shard, position), chunk.copy())
                 yield position, chunk

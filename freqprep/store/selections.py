@@ -20,6 +20,7 @@ import numpy as np
 from freqprep.errors import StoreError, UnknownChannelError, UsageError, some
 from freqprep.spectrum.channels import (
     CHANNELS,
+    FREE_NAME,
     NAMES,
     PUBLISHED,
     RULE_PREFIXES,
@@ -30,7 +31,7 @@ from freqprep.spectrum.channels import (
 )
 from freqprep.spectrum.moments import Moments
 from freqprep.storage.disk import full_disk_named, sync_folder, write_parts
-from freqprep.store.layout import PARTIAL_PREFIX
+from freqprep.storage.document_format import PARTIAL_PREFIX
 from freqprep.store.manifest import check_root
 from freqprep.store.schema import SplitAttributes
 from freqprep.store.selection_file import SUFFIX, read_document, read_selection, write_selection
@@ -61,7 +62,6 @@ STEPS_SUFFIX = ".steps"
 ChannelsLike = str | int | Path | Sequence[int | str] | Selection | None
 """Everything that `select` takes."""
 
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 _COUNT = re.compile(r"[0-9]{1,9}")
 
 
@@ -297,7 +297,7 @@ def _refusal(name: str) -> str:
         return "is a channel"
     if name.startswith(RULE_PREFIXES):
         return f"reads like a rule ({', '.join(RULES)})"
-    if not _NAME.fullmatch(name):
+    if not FREE_NAME.fullmatch(name):
         return "is not a letter and then at most 63 letters, digits, '_', '.' and '-'"
     if name.endswith(STEPS_SUFFIX):
         return f"reads like the steps beside a selection, ending in {STEPS_SUFFIX}"

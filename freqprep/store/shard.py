@@ -160,7 +160,7 @@ class ShardFile:
         return self._pread(length - _CHECKSUM_BYTES, offset)
 
     def read(
-        self, positions: Sequence[int], into: Callable[[int], np.ndarray]
+        self, positions: Sequence[int], into: Callable[[int], np.ndarray] | None = None
     ) -> Iterator[tuple[int, np.ndarray]]:
         """Decode the chunks at stored positions; adjacent ones are read at once.
 
@@ -168,17 +168,18 @@ class ShardFile:
         ----------
         positions : sequence of int
             Stored positions of channels, from 0.
-        into : callable
+        into : callable, optional
             Returns the array to decode the chunk of a position into, contiguous and of the
-            chunk's shape.
+            chunk's shape. By default one array takes them all, each until the next.
 
         Yields
         ------
         int, ndarray
             Each position, in rising order, and the array just filled.
         """
+        one = np.empty(self._chunk_shape if into is None else 0, self._dtype)
         for position, chunk in self._checked(positions):
-            target = into(position)
+            target = one if into is None else into(position)
             self._decode(position, chunk[:-_CHECKSUM_BYTES], target)
             yield position, target
 

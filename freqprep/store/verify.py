@@ -271,9 +271,8 @@ def _decode_shard(split: Split, shard: int) -> tuple[Moments, bool]:
     channels = len(split.attributes.channels)
     totals = np.zeros((2, channels), np.int64)
     stray = False
-    scratch = np.empty((ROWS_PER_SHARD, *grid), split.attributes.encoding.dtype)
     with split.open_shard(shard) as file:
-        for position, codes in file.read(range(channels), lambda _: scratch):
+        for position, codes in file.read(range(channels)):
             one = Moments.of(codes.reshape(1, ROWS_PER_SHARD, -1), bound)
             totals[:, position] = one.total[0], one.total_squares[0]
             stray |= bool(codes[~inside].any())

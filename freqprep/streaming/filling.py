@@ -154,14 +154,12 @@ def read_rows(
     stopped : callable
         Called after each chunk; the rest is left out once it returns True.
     """
-    encoding, stored_at = split.attributes.encoding, split.attributes.positions
-    chunk = np.empty((ROWS_PER_SHARD, *encoding.geometry.grid), encoding.dtype)
-    images = chunk.reshape(ROWS_PER_SHARD, -1)
+    stored_at = split.attributes.positions
     flat = target.reshape(*target.shape[:2], -1)
     channel = {stored_at[index]: i for i, index in enumerate(selection.indices)}
     wanted = slice(None) if len(rows) == ROWS_PER_SHARD else rows % ROWS_PER_SHARD
     with split.open_shard(shard) as file:
-        for stored, _ in file.read(list(channel), lambda _: chunk):
-            flat[positions, channel[stored]] = images[wanted]
+        for stored, codes in file.read(list(channel)):
+            flat[positions, channel[stored]] = codes.reshape(ROWS_PER_SHARD, -1)[wanted]
             if stopped():
                 return

@@ -39,10 +39,10 @@ def run(data: Path, folder: Path) -> dict[str, object]:
     whole = []
     for round_number in range(_ROUNDS):  # interleaved, so that other load affects all alike
         for order, seconds in bare.items():
-            seconds.append(_cpu_seconds([sys.executable, "-c", _DECODE, str(source), order]))
+            seconds.append(cpu_seconds([sys.executable, "-c", _DECODE, str(source), order]))
         store = folder / f"{round_number}.zarr"
         command = [sys.executable, "-m", "freqprep_cli.main", "convert", "imagenet"]
-        whole.append(_cpu_seconds([*command, str(source), str(store), "--jobs", "1"]))
+        whole.append(cpu_seconds([*command, str(source), str(store), "--jobs", "1"]))
     ratios = {
         order: sorted(w / b for w, b in zip(whole, seconds, strict=True))
         for order, seconds in bare.items()
@@ -67,7 +67,8 @@ def run(data: Path, folder: Path) -> dict[str, object]:
     return {"images": images, "cpu_ratios": ratios, "jobs_ratio": rates[2] / rates[1]}
 
 
-def _cpu_seconds(command: list[str]) -> float:
+def cpu_seconds(command: list[str]) -> float:
+    """CPU seconds of a command and its workers, start-up included."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run(
         command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ

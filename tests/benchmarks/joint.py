@@ -125,7 +125,7 @@ def proposals(halves: Sequence[_Half]) -> list[Sequence[object]]:
 def _by_network(half: _Half, count: int) -> Allocation:
     """Choose the candidate of the lowest loss on the half itself."""
     found = candidate_allocations(half.rates, half.limit, count, fitted=True)
-    losses = [result.loss for result in half.judge.evaluate_allocations(found)]
+    losses = [result.loss for result in half.judge.evaluate(found)]
     return found[int(np.argmin(losses))]
 
 

@@ -8,6 +8,7 @@ import imagenet_forms
 import numpy as np
 import pytest
 import synthetic
+from interruptions import Stop, stopped_after
 
 import freqprep
 from freqprep.convert.planning import discover
@@ -30,26 +31,12 @@ def small(tmp_path) -> Path:
     return synthetic.image_folder(tmp_path / "small", {"train": 12, "val": 6})
 
 
-class Stop(Exception):
-    pass
-
-
 def begin(monkeypatch, source: Path, store: Path, shards: int = 0, **options) -> None:
     """Start a conversion and stop it after so many shards."""
     from freqprep.convert import run as module
 
-    original, left = module.convert_shard, [shards]
-
-    def stopping(task):
-        if not left[0]:
-            raise Stop
-        left[0] -= 1
-        return original(task)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(module, "convert_shard", stopping)
-        with pytest.raises(Stop):
-            synthetic.make(source, store, **options)
+    with stopped_after(monkeypatch, module, "convert_shard", shards):
+        synthetic.make(source, store, **options)
 
 
 def test_resuming_a_finished_store_changes_nothing(small, tmp_path):

@@ -3,7 +3,6 @@
 import json
 import os
 import random
-import resource
 import shutil
 import signal
 import subprocess
@@ -13,7 +12,14 @@ from pathlib import Path
 import psutil
 import pytest
 import synthetic
-from interruptions import journal_lines, under_way, wait_for_changes, wait_until
+from interruptions import (
+    journal_lines,
+    leave_no_room,
+    under_way,
+    wait_for_a_shard,
+    wait_for_changes,
+    wait_until,
+)
 
 import freqprep
 from freqprep.convert.run import Request, convert
@@ -47,10 +53,6 @@ def conversion(
 
 def resume(many: Path, store: Path) -> None:
     synthetic.make(many, store, resume=True)
-
-
-def wait_for_a_shard(process: subprocess.Popen, store: Path) -> None:
-    wait_until(process, lambda: journal_lines(store) > 0)
 
 
 def test_killed_twenty_times_at_random_moments(many, expected, tmp_path):
@@ -166,9 +168,7 @@ def test_no_room_for_a_shard_is_named_and_resumable(many, expected, tmp_path, jo
     store = tmp_path / "out.zarr"
     with conversion(many, store, jobs) as process:
         wait_for_a_shard(process, store)
-        head = psutil.Process(process.pid)
-        for writer in [head, *head.children(recursive=True)]:
-            resource.prlimit(writer.pid, resource.RLIMIT_FSIZE, (1000, 1000))
+        leave_no_room(process)
         _, errors = process.communicate()
     assert process.returncode == 1, errors
     assert "MB free" in errors and "--resume" in errors and "Traceback" not in errors

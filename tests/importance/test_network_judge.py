@@ -137,7 +137,7 @@ def test_the_allocation_of_the_least_loss_is_chosen(split, judge, monkeypatch, t
     assert len(losses) == len(choice.allocations) > 2
     assert choice.allocation is choice.allocations[int(np.argmin(losses))]
     assert choice.allocation_result.loss == min(losses)
-    again = judge.evaluate_allocations(choice.allocations)
+    again = judge.evaluate(choice.allocations)
     assert [one.loss for one in again] == pytest.approx(losses)
 
 

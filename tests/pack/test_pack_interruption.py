@@ -2,16 +2,21 @@
 
 import os
 import random
-import resource
 import signal
 import subprocess
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-import psutil
 import pytest
 import synthetic
-from interruptions import journal_lines, under_way, wait_for_changes, wait_until
+from interruptions import (
+    journal_lines,
+    leave_no_room,
+    under_way,
+    wait_for_a_shard,
+    wait_for_changes,
+    wait_until,
+)
 
 import freqprep
 from freqprep.errors import DiskFullError
@@ -50,10 +55,6 @@ def packing(
 
 def resume(many: Path, target: Path) -> None:
     pack(PackRequest(many, target, jobs=1, resume=True, **OPTIONS))
-
-
-def wait_for_a_shard(process: subprocess.Popen, target: Path) -> None:
-    wait_until(process, lambda: journal_lines(target) > 0)
 
 
 @pytest.mark.long
@@ -110,9 +111,7 @@ def test_no_room_for_a_shard_is_named_and_resumable(many, expected, tmp_path, jo
     target = tmp_path / "new.zarr"
     with packing(many, target, jobs) as process:
         wait_for_a_shard(process, target)
-        head = psutil.Process(process.pid)
-        for writer in [head, *head.children(recursive=True)]:
-            resource.prlimit(writer.pid, resource.RLIMIT_FSIZE, (1000, 1000))
+        leave_no_room(process)
         _, errors = process.communicate()
     assert process.returncode == 1, errors
     assert "MB free" in errors and "--resume" in errors and "Traceback" not in errors

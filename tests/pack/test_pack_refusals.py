@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import synthetic
+from interruptions import stopped_after
 
 import freqprep
 from freqprep.errors import (
@@ -26,10 +27,6 @@ from freqprep.pack.estimate import estimate
 from freqprep.store.lock import store_lock
 
 SHARD = "coefficients/c/0/0/0/0"
-
-
-class Stop(Exception):
-    pass
 
 
 @pytest.fixture
@@ -51,18 +48,8 @@ def begin(monkeypatch, store: Path, target: Path, shards: int = 0, **options) ->
     """Start to pack and stop after so many shards."""
     from freqprep.pack import run as module
 
-    original, left = module.pack_shard, [shards]
-
-    def stopping(task):
-        if not left[0]:
-            raise Stop
-        left[0] -= 1
-        return original(task)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(module, "pack_shard", stopping)
-        with pytest.raises(Stop):
-            packed(store, target, **options)
+    with stopped_after(monkeypatch, module, "pack_shard", shards):
+        packed(store, target, **options)
 
 
 @pytest.mark.parametrize(

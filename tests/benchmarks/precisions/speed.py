@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import resource
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -16,6 +13,7 @@ from freqprep.convert.run import convert
 from freqprep.pack import PackRequest, pack
 from freqprep.spectrum.quantization import PRECISIONS
 from freqprep.store.schema import ROWS_PER_SHARD
+from tests.benchmarks.conversion import cpu_seconds
 from tests.benchmarks.precisions.tables import OFFERED
 from tests.benchmarks.replicas import replicate
 from tests.benchmarks.table import show
@@ -78,7 +76,7 @@ def _conversion(source: Path, folder: Path) -> list[Sequence[object]]:
             store = folder / f"timed-{name}-{number}.zarr"
             options = ["--precision", name, "--jobs", "1"]
             command = [sys.executable, "-m", "freqprep", "convert", "imagenet"]
-            seconds.append(_cpu_seconds([*command, str(source), str(store), *options]))
+            seconds.append(cpu_seconds([*command, str(source), str(store), *options]))
     rows = []
     for name, seconds in took.items():
         ratios = sorted(mine / int8 for mine, int8 in zip(seconds, took["int8"], strict=True))
@@ -88,12 +86,3 @@ def _conversion(source: Path, folder: Path) -> list[Sequence[object]]:
     print(f"\nconvert, one job, {images} images, {_CONVERT_ROUNDS} rounds in turn")
     show(("precision", "CPU ms an image", "x int8", "median of rounds", "least", "most"), rows)
     return [*rows]
-
-
-def _cpu_seconds(command: list[str]) -> float:
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run(
-        command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ
-    )
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
