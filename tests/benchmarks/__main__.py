@@ -34,6 +34,7 @@ from tests.benchmarks import (
     throughput,
 )
 from tests.benchmarks.bytes_by_training import running as bytes_by_training
+from tests.benchmarks.cropping import running as cropping
 from tests.benchmarks.equal_terms import running
 from tests.benchmarks.precisions import running as precisions
 
@@ -43,6 +44,7 @@ BENCHMARKS = {
     "conversion": conversion.run,
     "reading": reading.run,
     "streaming": streaming.run,
+    "cropping": cropping.run,
     "mixing": mixing.run,
     "layouts": layouts.run,
     "packing": packing.run,

@@ -7,19 +7,19 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import torch
-from numcodecs import zstd
-from PIL import Image
 from torch.utils.data import DataLoader
 
 import freqprep
-from freqprep.augment import Augment, ClassifierInput, Policy
 from freqprep.convert.request import Request
 from freqprep.convert.run import convert
-from freqprep.models.torchvision_ops import import_torchvision
-from freqprep.spectrum.channels import STORED_POSITION
-from freqprep.store.schema import chunk_shape
+from tests.benchmarks.epochs import (
+    bare,
+    cropped_jpegs,
+    loaded,
+    seconds_an_image,
+    with_pillow,
+)
 from tests.benchmarks.replicas import replicate
 from tests.benchmarks.table import show
 
@@ -27,7 +27,6 @@ _SELECTION = "square-24"
 _LANES = {"window_bytes": 2**29}  # less than the split: two lanes, windows of 7 shards
 _EXACT = {"window_bytes": 2**31}
 _ROUNDS = 5
-_JPEGS = 600
 _COMPUTING = 1.5
 """Time of the consumer in the second table, relative to the time of reading."""
 
@@ -41,37 +40,29 @@ def run(data: Path, folder: Path) -> dict[str, object]:
         freqprep.Loader(split, _SELECTION, **_LANES) as lanes,
         freqprep.Loader(split, _SELECTION, **_LANES, reuse=True) as reusing,
         freqprep.Loader(split, _SELECTION, **_EXACT) as exact,
-        freqprep.Loader(split, "paper-64", **_LANES) as more,
     ):
         ways: list[tuple[str, Callable[[], float]]] = [
-            ("bare zstd, frames in memory", _bare(split)),
-            ("loader, lanes, reuse=True", lambda: _epoch(reusing)),
-            ("loader, lanes, a loop", lambda: _epoch(lanes)),
+            ("bare zstd, frames in memory", bare(split, _SELECTION)),
+            ("loader, lanes, reuse=True", lambda: loaded(reusing)),
+            ("loader, lanes, a loop", lambda: loaded(lanes)),
             ("loader, lanes, eight batches held: copies", lambda: _holding(lanes)),
             ("loader, lanes, float32 coefficients", lambda: _coefficients(lanes)),
             ("loader, all in memory, first epoch", lambda: _first_epoch(split)),
-            ("loader, all in memory, later epochs", lambda: _epoch(exact)),
+            ("loader, all in memory, later epochs", lambda: loaded(exact)),
             ("Dataset in a DataLoader, no worker", lambda: _dataset(split)),
-            ("lanes, and augmentation on the CPU", _augmented(split, lanes, _SELECTION)),
-            ("the same, 64 channels read", _augmented(split, more, "paper-64")),
-            ("JPEGs, Pillow and torchvision", _jpegs(source)),
+            ("JPEGs, Pillow and torchvision", cropped_jpegs(source, with_pillow)),
         ]
-        for loader in (
-            lanes,
-            reusing,
-            exact,
-            more,
-        ):  # an untimed epoch, which touches the memory for the first time
-            _epoch(loader)
+        for loader in (lanes, reusing, exact):  # untimed: touches the memory for the first time
+            loaded(loader)
         best = {name: float("inf") for name, _ in ways}
         for _ in range(_ROUNDS):  # interleaved, so that other load affects all alike
             for name, measure in ways:
                 best[name] = min(best[name], measure())
-        bare, jpegs = best[ways[0][0]], best[ways[-1][0]]
+        zstd, jpegs = best[ways[0][0]], best[ways[-1][0]]
         show(
             ("what", "images a CPU second", "of bare zstd", "x the JPEGs"),
             [
-                (name, 1 / seconds, bare / seconds, jpegs / seconds)
+                (name, 1 / seconds, zstd / seconds, jpegs / seconds)
                 for name, seconds in best.items()
             ],
         )
@@ -87,33 +78,6 @@ def run(data: Path, folder: Path) -> dict[str, object]:
     return {"images": len(split), "cpu_seconds_an_image": best, "waiting": waiting}
 
 
-def _bare(split: freqprep.Split) -> Callable[[], float]:
-    positions = sorted(STORED_POSITION[i] for i in freqprep.channels(_SELECTION).indices)
-    frames = []
-    for shard in range(split.shards):
-        with split.open_shard(shard) as file:
-            frames += [file.chunk_frame(position) for position in positions]
-    chunk = np.empty(chunk_shape(split.attributes.encoding.geometry), np.int8)
-
-    def decode() -> int:
-        for frame in frames:
-            zstd.decompress(frame, chunk)
-        return len(split)
-
-    return lambda: _cpu(decode)
-
-
-def _cpu(work: Callable[[], int]) -> float:
-    """Processor seconds of all threads per delivered image."""
-    began = time.process_time()
-    images = work()
-    return (time.process_time() - began) / images
-
-
-def _epoch(loader: freqprep.Loader) -> float:
-    return _cpu(lambda: sum(len(batch.rows) for batch in loader))
-
-
 def _holding(loader: freqprep.Loader) -> float:
     """Consume like a loop that accumulates or queues: all batches but two are copies."""
     held: deque[freqprep.Batch] = deque(maxlen=8)
@@ -125,48 +89,22 @@ def _holding(loader: freqprep.Loader) -> float:
             images += len(batch)
         return images
 
-    return _cpu(hold)
+    return seconds_an_image(hold)
 
 
 def _coefficients(loader: freqprep.Loader) -> float:
-    return _cpu(lambda: sum(len(x) for x, _ in loader))
+    return seconds_an_image(lambda: sum(len(x) for x, _ in loader))
 
 
 def _dataset(split: freqprep.Split) -> float:
     dataset = freqprep.Dataset(split, _SELECTION)
     loader = DataLoader(dataset, batch_sampler=dataset.batch_sampler(256))
-    return _cpu(lambda: sum(len(x) for x, _ in loader))
+    return seconds_an_image(lambda: sum(len(x) for x, _ in loader))
 
 
 def _first_epoch(split: freqprep.Split) -> float:
     with freqprep.Loader(split, _SELECTION, **_EXACT) as loader:
-        return _epoch(loader)
-
-
-def _augmented(split: freqprep.Split, loader: freqprep.Loader, read: str) -> Callable[[], float]:
-    """Random resized crops to 448 pixels, flipped and normalised, as for a network."""
-    inputs = ClassifierInput.frequency(split, *map(freqprep.channels, (_SELECTION, read)), 56)
-    augment = Augment(inputs, split.attributes.encoding, Policy(), 0)
-    return lambda: _cpu(lambda: sum(len(augment(batch)) for batch in loader))
-
-
-def _jpegs(source: Path) -> Callable[[], float]:
-    import_torchvision()
-    from torchvision.transforms import v2
-
-    crop, flip = v2.RandomResizedCrop(224), v2.RandomHorizontalFlip()
-    to_float = v2.ToDtype(torch.float32, scale=True)
-    normalise = v2.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-    files = sorted(source.rglob("*.JPEG"))
-    chosen = [files[i] for i in np.random.RandomState(0).permutation(len(files))[:_JPEGS]]
-
-    def load() -> int:
-        for path in chosen:
-            image = flip(crop(Image.open(path).convert("RGB")))
-            normalise(to_float(v2.functional.pil_to_tensor(image)))
-        return len(chosen)
-
-    return lambda: _cpu(load)
+        return loaded(loader)
 
 
 def _waiting(loader: freqprep.Loader) -> dict[str, float]:
