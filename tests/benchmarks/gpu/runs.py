@@ -1,0 +1,117 @@
+"""A run to measure: its state as in training, batches without end, and their time."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from freqprep.streaming.batch import Batch
+from freqprep.training.distributed import init_distributed
+from freqprep.training.loop import train_step
+from freqprep.training.planning import plan
+from freqprep.training.recipe import preset_recipe
+from freqprep.training.request import TrainingRequest
+from freqprep.training.run_state import RunState
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """What is trained, and how.
+
+    Attributes
+    ----------
+    model : str
+    grid : int
+        Side of the input to the first block; RGB has the same arithmetic behind its stem.
+    input : {"frequency", "rgb"}
+    compiled : bool
+    batch_size : int
+    """
+
+    model: str
+    grid: int
+    input: str
+    compiled: bool
+    batch_size: int
+
+    def __str__(self) -> str:
+        return f"{self.model} {self.input} {self.grid}" + " compiled" * self.compiled
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """The setting in a row of a table."""
+        return {"network": self.model, "input": self.input, "grid": self.grid}
+
+
+@contextmanager
+def opened(setting: Setting, store: Path, folder: Path) -> Iterator[RunState]:
+    """Set up training as `freqprep.train` does, on the device that it would choose."""
+    recipe = preset_recipe("short", setting.model, batch_size=setting.batch_size, epochs=1000)
+    request = TrainingRequest(
+        store,
+        folder / str(setting),
+        setting.model,
+        recipe,
+        input=setting.input,
+        grid=setting.grid,
+        compile=setting.compiled,
+        val_split="train",
+    )
+    with init_distributed(None) as world:
+        run = RunState(request, plan(request), world)
+        with run.loader:
+            run.network.train()
+            yield run
+
+
+def endless(run: RunState) -> Iterator[Batch]:
+    """Batches of one epoch after the other."""
+    return itertools.chain.from_iterable(iter(run.loader) for _ in itertools.count())
+
+
+def kept(batch: Batch) -> Batch:
+    """Copy a batch into its own memory."""
+    return dataclasses.replace(batch, codes=batch.codes.clone(), labels=batch.labels.clone())
+
+
+@contextmanager
+def without_augmentation(run: RunState, batch: Batch) -> Iterator[None]:
+    """Let each step in this block take the same finished input."""
+    task: Any = run.task
+    augment, inputs = task.augment, task.augment(batch)
+    task.augment = lambda _: inputs
+    try:
+        yield
+    finally:
+        task.augment = augment
+
+
+def take_steps(run: RunState, batches: Iterator[Batch], steps: int = 1) -> None:
+    for batch in itertools.islice(batches, steps):
+        train_step(run, batch)
+
+
+def train_seconds(run: RunState, batches: Iterator[Batch], steps: int) -> float:
+    """Take some steps; return the seconds of all."""
+    return seconds(lambda: take_steps(run, batches, steps), run.world.device)
+
+
+def seconds(work: Callable[[], object], device: torch.device) -> float:
+    """Seconds until all that was queued is done."""
+    wait(device)
+    began = time.perf_counter()
+    work()
+    wait(device)
+    return time.perf_counter() - began
+
+
+def wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
