@@ -1,7 +1,8 @@
 """Augmentation of coefficients: time, exactness, and the error of reading fewer channels.
 
 Times are for codes that fill a 64x64 grid (512 x 512 valid pixels, the maximum) under
-random resized crops, flips and normalisation; on a CPU with one thread.
+random resized crops, flips and normalisation; on a CPU with one thread. The benchmark ``gpu``
+measures them on a GPU.
 """
 
 from __future__ import annotations
@@ -50,39 +51,37 @@ _COUNTS = ("square-24", "paper-32", "paper-48", "paper-64", "triangle-96", "tria
 _USED = channels("square-24")
 _LUMA_AC, _CHROMA_AC = slice(1, 16), [17, 18, 19, 21, 22, 23]
 _IMAGES = 48
+_BATCH = 64
 
 
 def run(data: Path, folder: Path) -> dict[str, object]:
     return {
-        "speed": speed(torch.device("cuda" if torch.cuda.is_available() else "cpu")),
+        "speed": speed(),
         "exactness": exactness(data, folder),
         "channels read": channels_read(data, folder),
     }
 
 
-def speed(device: torch.device) -> list[list[object]]:
+def speed() -> list[list[object]]:
     """Time of `Augment` per image, and its share of a ResNet-50 training step."""
     keep_freed_memory()
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        images = 64 if device.type == "cpu" else 256
-        step = _network_step(device)
+        step = _network_step()
         rows = []
         for read, used, side in _CASES:
             augment = _augment(read, used, side)
-            batch = _full_batch(augment.inputs, images, device)
+            batch = _full_batch(augment.inputs)
             times = []
             for tile in (axis._LARGEST_TILE, side // 8):  # last: without tiles
                 with mock.patch.object(axis, "_LARGEST_TILE", tile):
-                    times.append(_best(lambda a=augment, b=batch: a(b), device) / images)
+                    times.append(_best(lambda a=augment, b=batch: a(b)) / len(batch))
             shown = used or "RGB"
             rows.append([read, shown, side, *(1e3 * t for t in times), 100 * times[0] / step])
     finally:
         torch.set_num_threads(threads)
-    print(
-        f"\n{device}; ResNet-50, 24 x 56 x 56, forward and backward: {1e3 * step:.3g} ms an image"
-    )
+    print(f"\nResNet-50, 24 x 56 x 56, forward and backward: {1e3 * step:.3g} ms an image")
     show(["read", "used", "side", "ms an image", "one tile: ms", "% of the step"], rows)
     return rows
 
@@ -102,40 +101,32 @@ def _augment(read: str, used: str | None, side: int) -> Augment:
     return Augment(inputs, _ENCODING, Policy(), 0)
 
 
-def _full_batch(inputs: ClassifierInput, images: int, device: torch.device) -> Batch:
-    shape = (images, len(inputs.read), *_GRID)
-    codes = torch.randint(-9, 10, shape, dtype=torch.int8, device=device)
-    sizes = np.full((images, 2), 8 * _GRID[0], np.int32)
-    return Batch(codes, torch.zeros(images), np.arange(images), sizes, 0, 0)
+def _full_batch(inputs: ClassifierInput) -> Batch:
+    codes = torch.randint(-9, 10, (_BATCH, len(inputs.read), *_GRID), dtype=torch.int8)
+    sizes = np.full((_BATCH, 2), 8 * _GRID[0], np.int32)
+    return Batch(codes, torch.zeros(_BATCH), np.arange(_BATCH), sizes, 0, 0)
 
 
-def _network_step(device: torch.device) -> float:
-    """Seconds per image; on a GPU at batch 256 in bfloat16, channels last."""
-    images = 2 if device.type == "cpu" else 256
-    network = build("resnet50", channels=24).to(device, memory_format=torch.channels_last).train()
-    inputs = torch.randn(images, 24, 56, 56, device=device)
-    inputs = inputs.contiguous(memory_format=torch.channels_last)
-    labels = torch.zeros(images, dtype=torch.int64, device=device)
+def _network_step() -> float:
+    """Seconds per image."""
+    images = 2
+    network = build("resnet50", channels=24).to(memory_format=torch.channels_last).train()
+    inputs = torch.randn(images, 24, 56, 56).contiguous(memory_format=torch.channels_last)
+    labels = torch.zeros(images, dtype=torch.int64)
 
     def step() -> None:
-        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-            loss = torch.nn.functional.cross_entropy(network(inputs), labels)
-        loss.backward()
+        torch.nn.functional.cross_entropy(network(inputs), labels).backward()
         network.zero_grad()
 
-    return _best(step, device) / images
+    return _best(step) / images
 
 
-def _best(work: Callable[[], object], device: torch.device, rounds: int = 3) -> float:
+def _best(work: Callable[[], object], rounds: int = 3) -> float:
     work()
     best = np.inf
     for _ in range(rounds):
-        if device.type == "cuda":
-            torch.cuda.synchronize()
         start = time.perf_counter()
         work()
-        if device.type == "cuda":
-            torch.cuda.synchronize()
         best = min(best, time.perf_counter() - start)
     return best
 
