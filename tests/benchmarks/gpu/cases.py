@@ -36,6 +36,7 @@ Rows = Iterator[tuple[str, dict[str, Any]]]
 
 _ROUNDS = 3
 _PROFILED = 3
+_QUEUED_SECONDS = 0.2
 _COMPARED = 64
 """Images of which augmentation on the device is compared with the CPU's."""
 
@@ -79,8 +80,8 @@ def _cases(
     settings = [
         Setting(model, grid, kind, compiles, batch_size)
         for compiles, chosen in ((False, plain), (True, compiled))
-        for model, grid in chosen
         for kind in ("frequency", "rgb")
+        for model, grid in chosen
     ]
     for setting in settings:
         takes = 90 if setting.compiled else 25
@@ -154,7 +155,8 @@ def reading(store: Path, folder: Path, threads: tuple[int, ...], batch_size: int
                 batch_size=batch_size,
                 threads=count,
                 device=device,
-                lanes=1,
+                lanes=1,  # decodes in every epoch
+                window_bytes=2**28,
                 reuse=True,
             ) as loader:
                 best = min(seconds(partial(_drain, loader), device) for _ in range(_ROUNDS))
@@ -186,16 +188,16 @@ def _augmentation(run: RunState, batch: Batch, step: float) -> dict[str, float]:
     """Time of augmentation by itself: until the device is done, and until the host is free."""
     task: Any = run.task
     device, size = run.world.device, len(batch)
-    times = max(2, min(20, round(step / 1e-3)))
 
-    def augment() -> None:
+    def augment(times: int = 1) -> None:
         for _ in range(times):
             task.augment(batch)
 
-    augment()
-    whole = min(seconds(augment, device) for _ in range(_ROUNDS)) / times
+    augment()  # compiles
+    times = max(1, min(50, round(_QUEUED_SECONDS / seconds(augment, device))))
+    whole = min(seconds(partial(augment, times), device) for _ in range(_ROUNDS)) / times
     began = time.perf_counter()
-    task.augment(batch)
+    augment()
     host = time.perf_counter() - began
     wait(device)
     return {

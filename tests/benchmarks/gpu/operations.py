@@ -34,6 +34,8 @@ def count_operations(
                 work()
         wait(device)
     counts = count_events(profiled.events())
+    if not counts["kernels"]:
+        raise RuntimeError("the profiler saw no kernel: it may not be allowed to on this machine")
     return {column: counts[column] / times for column in COLUMNS}
 
 
