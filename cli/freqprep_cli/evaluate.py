@@ -56,7 +56,13 @@ def evaluate(
     device: Annotated[
         str | None, typer.Option(help="cpu or cuda; a GPU where there is one.", metavar="D")
     ] = None,
-    threads: Annotated[int, typer.Option(help="Threads that read and decode.", min=1)] = 2,
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            help="Threads that read and decode; by default they follow from channels and cores.",
+            min=1,
+        ),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Evaluate a trained network on a split, over all images and for each class.

@@ -235,13 +235,14 @@ def train(
         ),
     ] = None,
     threads: Annotated[
-        int,
+        int | None,
         typer.Option(
-            help="Threads that read ahead; OMP_NUM_THREADS sets those that compute on a CPU.",
+            help="Threads that read ahead; by default they follow from channels and cores. "
+            "OMP_NUM_THREADS sets those that compute on a CPU.",
             metavar="N",
             rich_help_panel=_RUN,
         ),
-    ] = 2,
+    ] = None,
     lanes: Annotated[
         int | None,
         typer.Option(

@@ -38,9 +38,14 @@ def plan_of(
 
 def shard_bytes(split: Split, selection: Selection) -> int:
     """Compute the bytes of the chosen channels' codes in a full shard."""
+    return ROWS_PER_SHARD * image_bytes(split, selection)
+
+
+def image_bytes(split: Split, selection: Selection) -> int:
+    """Compute the bytes of the chosen channels' codes of one image."""
     encoding = split.attributes.encoding
-    images = (ROWS_PER_SHARD, len(selection), *encoding.geometry.grid)
-    return int(np.prod(images)) * encoding.dtype.itemsize
+    rows, columns = encoding.geometry.grid
+    return len(selection) * rows * columns * encoding.dtype.itemsize
 
 
 class Memory:

@@ -109,7 +109,7 @@ def evaluate_classifier(
     world: World,
     *,
     batch_size: int,
-    threads: int,
+    threads: int | None,
     top: int = 0,
 ) -> Evaluation:
     """Evaluate a classifier on every valid image of a split.
@@ -129,8 +129,8 @@ def evaluate_classifier(
     world : World
     batch_size : int
         Number of images shown at once.
-    threads : int
-        Threads that read and decode.
+    threads : int or None
+        Threads that read and decode; None as in `Loader`.
     top : int
         Number of most probable classes to keep of each image; 0 keeps none.
 
@@ -189,7 +189,7 @@ def compute_logits(network: torch.nn.Module, images: torch.Tensor) -> torch.Tens
 
 
 def preprocessed_batches(
-    split: Split, inputs: ClassifierInput, world: World, *, batch_size: int, threads: int
+    split: Split, inputs: ClassifierInput, world: World, *, batch_size: int, threads: int | None
 ) -> Iterator[tuple[Batch, torch.Tensor]]:
     """Iterate over every valid image of a split, preprocessed for evaluation.
 
@@ -200,8 +200,8 @@ def preprocessed_batches(
     world : World
     batch_size : int
         Whole batches are dealt to the processes.
-    threads : int
-        Threads that read and decode.
+    threads : int or None
+        Threads that read and decode; None as in `Loader`.
 
     Yields
     ------
@@ -215,7 +215,7 @@ def preprocessed_batches(
 
 
 def sequential_loader(
-    split: Split, inputs: InputSpec, world: World, *, batch_size: int, threads: int
+    split: Split, inputs: InputSpec, world: World, *, batch_size: int, threads: int | None
 ) -> Loader:
     """Make a loader of every valid image in order; whole batches are dealt to the processes."""
     return Loader(

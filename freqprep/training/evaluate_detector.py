@@ -77,7 +77,7 @@ def evaluate_detector(
     class_ids: Sequence[str | int],
     world: World,
     *,
-    threads: int,
+    threads: int | None,
 ) -> DetectionEvaluation:
     """Evaluate a detector on every valid image of a split.
 
@@ -93,8 +93,8 @@ def evaluate_detector(
     class_ids : sequence of str or int
         Of the network's classes. Detections of a class that the split does not have are left out.
     world : World
-    threads : int
-        Threads that read and decode.
+    threads : int or None
+        Threads that read and decode; None as in `Loader`.
 
     Returns
     -------
@@ -131,7 +131,7 @@ def evaluate_detector(
 
 
 def _found(
-    network: Detector, inputs: DetectorInput, split: Split, world: World, threads: int
+    network: Detector, inputs: DetectorInput, split: Split, world: World, threads: int | None
 ) -> Iterator[tuple[int, Detections]]:
     """Yield row and detections of each image that this process is dealt."""
     placements = _placements(split)

@@ -189,7 +189,7 @@ class DetectorRunEvaluation(RunEvaluation):
 
 
 def evaluate_run(
-    run: Path, store: Path, split: str, world: World, *, batch_size: int, threads: int
+    run: Path, store: Path, split: str, world: World, *, batch_size: int, threads: int | None
 ) -> RunEvaluation:
     """Evaluate a run's network on a split, whose classes are matched by their ids.
 
@@ -201,8 +201,8 @@ def evaluate_run(
         The processes that share the work.
     batch_size : int
         Number of images shown at once; a detector is shown one.
-    threads : int
-        Threads that read and decode.
+    threads : int or None
+        Threads that read and decode; None as in `Loader`.
 
     Returns
     -------
@@ -225,7 +225,7 @@ def evaluate_run(
 
 
 def _evaluate_classifier(
-    run: Path, split: Split, world: World, batch_size: int, threads: int
+    run: Path, split: Split, world: World, batch_size: int, threads: int | None
 ) -> ClassifierRunEvaluation:
     _check_labels(split)
     config, network = load_model(run, world.device)
@@ -254,7 +254,7 @@ def _evaluate_classifier(
 
 
 def _evaluate_detector(
-    run: Path, split: Split, world: World, _batch_size: int, threads: int
+    run: Path, split: Split, world: World, _batch_size: int, threads: int | None
 ) -> DetectorRunEvaluation:
     load_evaluator()  # before the work, not after it
     check_images(split)

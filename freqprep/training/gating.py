@@ -18,7 +18,9 @@ from freqprep.training.evaluate_classifier import preprocessed_batches
 from freqprep.training.request import SCORES, SELECTION, RunPlan, TrainingRequest
 
 
-def gate_of(network: torch.nn.Module, plan: RunPlan, world: World, threads: int) -> dict[str, Any]:
+def gate_of(
+    network: torch.nn.Module, plan: RunPlan, world: World, threads: int | None
+) -> dict[str, Any]:
     """Measure how often each gate is open over the validation split, as in evaluation.
 
     Parameters
@@ -28,8 +30,8 @@ def gate_of(network: torch.nn.Module, plan: RunPlan, world: World, threads: int)
     plan : RunPlan
         Without a validation split, the training split is taken.
     world : World
-    threads : int
-        Threads that read and decode.
+    threads : int or None
+        Threads that read and decode; None as in `Loader`.
 
     Returns
     -------

@@ -119,7 +119,7 @@ def _order(run: RunState, train: Split) -> str:
         how += ", batches of one aspect"
     dropped, valid = run.loader.dropped, int(train.valid.sum())
     left = f"{dropped} of {valid} images left out of an epoch" if dropped else "none left out"
-    return f"{how}; {left}; {plural(run.request.threads, 'reading thread')}"
+    return f"{how}; {left}; {plural(run.loader.threads, 'reading thread')}"
 
 
 def _device(world: World) -> str:

@@ -45,7 +45,7 @@ def plan(request: TrainingRequest, processes: int = 1) -> RunPlan:
             f"model {request.model!r} does not exist",
             f"{did_you_mean(request.model, TASKS)}use {' or '.join(TASKS)}",
         )
-    if request.threads < 1:
+    if request.threads is not None and request.threads < 1:
         raise UsageError(f"--threads must be at least 1, got {request.threads}")
     task = TASKS[request.model]
     begun = _check_folder(request)

@@ -64,8 +64,8 @@ class TrainingRequest:
     val_split : str or None
         None takes ``val`` where the store has it.
     device : str or None
-    threads : int
-        Threads that read and decode.
+    threads : int or None
+        Threads that read and decode; None: as many as the channels need and the cores allow.
     compile : bool
         Compile the network.
     lanes : int or None
@@ -95,7 +95,7 @@ class TrainingRequest:
     train_split: str = "train"
     val_split: str | None = None
     device: str | None = None
-    threads: int = 2
+    threads: int | None = None
     compile: bool = False
     lanes: int | None = None
     resume: bool = False
