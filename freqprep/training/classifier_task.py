@@ -60,12 +60,15 @@ class ClassifierTask:
         processes: int,
         begun: ModelConfig | None,
     ) -> ClassifierInput:
-        """Check that a classifier can be trained, and return its input; see `TrainingTask`."""
+        """Check that a classifier can be trained, and return its input; see `TrainingTask`.
+
+        What was measured for a run to resume is not measured again.
+        """
         for split in filter(None, (train, val)):
             _check_labels(split)
         _refuse_one_class(train)
         _refuse_what_detectors_have(request)
-        inputs = _inputs(request, train)
+        inputs = _inputs(request, train, begun)
         _check_batches(request, inputs, train, processes)
         return inputs
 
@@ -201,12 +204,18 @@ def _refuse_one_class(train: Split) -> None:
         )
 
 
-def _inputs(request: TrainingRequest, train: Split) -> ClassifierInput:
+def _inputs(request: TrainingRequest, train: Split, begun: ModelConfig | None) -> ClassifierInput:
     grid = DEFAULT_GRID[request.model] if request.grid is None else request.grid
     check_grid(request.model, grid)
     used, read = chosen_channels(request, train, read_all=False)
     if used is not None:
-        return ClassifierInput.frequency(train, used, read, grid)
+        if begun is not None and isinstance(begun.inputs, ClassifierInput):
+            as_begun = begun.inputs
+            if as_begun.fits(train, used, read, grid):
+                return as_begun
+        policy = request.recipe.policy
+        assert isinstance(policy, Policy)
+        return ClassifierInput.frequency(train, used, read, grid, policy)
     side = grid * (BLOCK if request.patches else STEM_STRIDE[request.model])
     return ClassifierInput.rgb(train, read, side)
 
