@@ -148,7 +148,11 @@ class ClassifierInput(InputSpec):
 
         Images that conversion cut to their centre are not cut again.
         """
-        return replace(self, resize=_resize(split, self.side))
+        return self.sized(split, self.side)
+
+    def sized(self, split: Split, side: int) -> ClassifierInput:
+        """Return the same input with crops of another side in pixels, normalised as before."""
+        return replace(self, side=side, resize=_resize(split, side))
 
 
 @dataclass(frozen=True)

@@ -67,6 +67,11 @@ class DetectorInput(InputSpec):
         return FRAME_STRIDES[self.kind]
 
     @property
+    def grid(self) -> int:
+        """Grid positions of the short side of coefficients."""
+        return self.short // FRAME_STRIDES["frequency"]
+
+    @property
     def enlargement(self) -> int:
         """Pixels of the resized image per frame pixel, along each axis."""
         return 1 if self.kind == "rgb" else BLOCK // self.stride

@@ -8,6 +8,7 @@ ones are resumed.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import time
 from collections.abc import Iterator
@@ -35,6 +36,7 @@ from tests.benchmarks.training_runs import (
 _MODEL, _GRID, _SIZE = "mobilenet_v2", 28, 224
 _EPOCHS, _BATCH, _RATE, _SEEDS = 3, 32, 0.025, 5
 _WORKERS = 2
+_RAMP = (20, 28)
 _SECONDS = "cpu-seconds.jsonl"
 
 
@@ -58,7 +60,8 @@ class Training:
     folder: Path
 
 
-WAYS = ("stored", "measured")
+WAYS = ("stored", "measured", "ramp")
+"""Normalised by the moments of the stored images, and of the crops; the latter with a ramp."""
 
 
 def run(data: Path, folder: Path) -> dict[str, object]:
@@ -90,7 +93,10 @@ def _train(training: Training) -> str:
                     training.store,
                     training.folder,
                     _MODEL,
-                    recipe(_EPOCHS, _BATCH, _RATE),
+                    dataclasses.replace(
+                        recipe(_EPOCHS, _BATCH, _RATE),
+                        grid_ramp=_RAMP if training.way == "ramp" else None,
+                    ),
                     grid=_GRID,
                     seed=training.seed,
                     threads=1,
