@@ -7,20 +7,19 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from freqprep.errors import UsageError
 from freqprep.models.torchvision_ops import import_torchvision
 from freqprep_cli.command_line import device_names, selection_names
 from freqprep_cli.output import print_json
+from freqprep_cli.train_options import choose_policy, parse_lambdas, parse_ramp
 from freqprep_cli.train_table import describe, describe_sweep
 
 # The library's registries have these too, but importing them takes torch: a test compares.
 Model = Literal["resnet50", "mobilenet_v2", "fasterrcnn_resnet50_fpn", "maskrcnn_resnet50_fpn"]
 Input = Literal["frequency", "rgb"]
 Strides = Literal["canonical", "authors"]
-Preset = Literal["short", "paper"]
+Preset = Literal["short", "fast", "paper"]
 BatchNorm = Literal["frozen", "trained"]
 _DATA, _NETWORK, _OPTIMIZATION = "Data", "Network", "Optimization"
-_DEFAULT_LAMBDA = 0.1
 _AUGMENTATION, _DETECTORS, _RUN = "Augmentation of classifiers", "Detectors", "Run"
 
 
@@ -58,6 +57,15 @@ def train(
             rich_help_panel=_DATA,
         ),
     ] = None,
+    early_read: Annotated[
+        str | None,
+        typer.Option(
+            help="With a ramp of grids, channels read before the last of them.",
+            metavar="SEL",
+            autocompletion=selection_names,
+            rich_help_panel=_DATA,
+        ),
+    ] = None,
     input: Annotated[
         Input,
         typer.Option(
@@ -81,6 +89,15 @@ def train(
             "by default. The crop is 8 times that in pixels; for RGB 4 times (mobilenet_v2: 2). Of "
             "detectors the short side, 200 by default: images are resized to 4 times that.",
             metavar="N",
+            rich_help_panel=_NETWORK,
+        ),
+    ] = None,
+    grid_ramp: Annotated[
+        str | None,
+        typer.Option(
+            help="Classifiers: train with the first of two grids, such as 20:28, and with the "
+            "second in the last fifth of the epochs. --grid is then the second, or a larger one.",
+            metavar="N:N",
             rich_help_panel=_NETWORK,
         ),
     ] = None,
@@ -122,7 +139,8 @@ def train(
     preset: Annotated[
         Preset,
         typer.Option(
-            help="short, or paper: the published recipe.",
+            help="short; fast, for classifiers: 16 epochs at rising resolution; or paper: the "
+            "published recipe.",
             metavar="NAME",
             rich_help_panel=_OPTIMIZATION,
         ),
@@ -136,7 +154,8 @@ def train(
     batch_size: Annotated[
         int | None,
         typer.Option(
-            help="Images of one step, over all processes; 256 by default, 16 for detectors.",
+            help="Images of one step, over all processes; 256 by default, 512 with fast, 16 for "
+            "detectors.",
             metavar="N",
             rich_help_panel=_OPTIMIZATION,
         ),
@@ -273,7 +292,8 @@ def train(
     from freqprep.training.request import TrainingRequest
     from freqprep.training.sweep import sweep
 
-    lambdas = _lambdas(gate_lambda, gate)
+    lambdas = parse_lambdas(gate_lambda, gate)
+    ramp = parse_ramp(grid_ramp)
     changes: dict[str, Any] = {
         "epochs": epochs,
         "batch_size": batch_size,
@@ -282,7 +302,8 @@ def train(
         "mixup": mixup,
         "cutmix": cutmix,
         "gate_lambda": lambdas[0],
-        "policy": _policy(aligned_crops, smallest_crop),
+        "policy": choose_policy(aligned_crops, smallest_crop),
+        "grid_ramp": ramp,
     }
     request = TrainingRequest(
         store=store,
@@ -292,7 +313,8 @@ def train(
         channels=channels,
         read=read,
         input=input,
-        grid=grid,
+        grid=ramp[1] if grid is None and ramp is not None else grid,
+        early_read=early_read,
         strides=strides,
         gate=gate,
         frozen_norm=None if batch_norm is None else batch_norm == "frozen",
@@ -323,29 +345,3 @@ def train(
         print_json({"run": str(run), "model": config.model, **config.results})
     else:
         typer.echo(describe(config, run))
-
-
-def _policy(aligned_crops: bool, smallest_crop: float | None) -> Any:
-    """Return the requested augmentation; None is the preset's."""
-    from freqprep.augment import DetectorPolicy, Policy
-
-    if aligned_crops and smallest_crop is not None:
-        raise UsageError(
-            "--aligned-crops with --smallest-crop",
-            "leave one out: the former is for classifiers, the latter for detectors",
-        )
-    if smallest_crop is not None:
-        return DetectorPolicy(smallest_crop=smallest_crop)
-    return Policy(aligned=True) if aligned_crops else None
-
-
-def _lambdas(text: str | None, gate: bool) -> list[float]:
-    if text is None:
-        return [_DEFAULT_LAMBDA if gate else 0.0]
-    if not gate:
-        raise UsageError("--gate-lambda without --gate", "add --gate, or leave it out")
-    try:
-        return [float(part) for part in text.split(",")]
-    except ValueError:
-        what = f"--gate-lambda must be numbers with commas, got {text!r}"
-        raise UsageError(what, "for example 0.03,0.1") from None

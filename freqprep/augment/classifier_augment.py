@@ -14,13 +14,7 @@ from torch import Tensor
 
 from freqprep.augment import color_transforms
 from freqprep.augment.classifier_input import ClassifierInput, Policy
-from freqprep.augment.crops import (
-    CROP_DRAWS,
-    Windows,
-    aligned_crop,
-    random_resized_crop,
-    resized_center_crop,
-)
+from freqprep.augment.crops import CROP_DRAWS, Windows, resized_center_crop
 from freqprep.augment.randomness import uniforms
 from freqprep.images.encoding import Encoding
 
@@ -110,10 +104,7 @@ class Augment:
     def windows(self, sizes: np.ndarray, epoch: int, rows: np.ndarray) -> Windows:
         """Draw the crops of some rows in an epoch."""
         draws = uniforms(self.seed, epoch, rows, CROP_DRAWS, _CROP)
-        if self.policy.aligned:
-            return aligned_crop(sizes, self.inputs.side, draws)
-        policy = self.policy
-        return random_resized_crop(sizes, self.inputs.side, draws, policy.scale, policy.ratio)
+        return self.policy.windows(sizes, self.inputs.side, draws)
 
     def _color(self, data: Tensor, epoch: int, rows: np.ndarray) -> Tensor:
         """Change colours by factors as torchvision's ColorJitter draws them: in 1 - x .. 1 + x."""

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from freqprep.augment.crops import CROP_DRAWS, Windows, aligned_crop, random_resized_crop
+from freqprep.augment.input_moments import measure_moments, sample_rows
 from freqprep.augment.input_spec import (
     RGB_MEAN,
     RGB_STD,
@@ -18,10 +20,13 @@ from freqprep.augment.input_spec import (
     part_of_config,
     to_dict,
 )
+from freqprep.augment.randomness import uniforms
 from freqprep.images.geometry import LARGEST_SIZE
 from freqprep.spectrum import BLOCK
 from freqprep.spectrum.channels import NAMES, Selection
 from freqprep.store.split import Split
+
+_MEASURED = 512  # images that the moments are taken from
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,9 +66,18 @@ class ClassifierInput(InputSpec):
 
     @classmethod
     def frequency(
-        cls, split: Split, used: Selection, read: Selection, grid: int
+        cls,
+        split: Split,
+        used: Selection,
+        read: Selection,
+        grid: int,
+        policy: Policy | None = None,
     ) -> ClassifierInput:
-        """Describe an input of coefficients, normalised by the split's own moments.
+        """Describe an input of coefficients, normalised by their moments in crops of some images.
+
+        The split's own moments are of the images as they are stored: a crop that is enlarged has
+        less in the high frequencies, one that is reduced has more. The crops are those that
+        training draws, so every run with this policy gets the same numbers, whatever its seed.
 
         Parameters
         ----------
@@ -73,26 +87,34 @@ class ClassifierInput(InputSpec):
             Channels of the input; channels to read, at least those.
         grid : int
             Rows and columns of the input.
+        policy : Policy, optional
+            Augmentation that draws the crops; by default `Policy()`.
 
         Returns
         -------
         ClassifierInput
         """
-        order = list(used.indices)
-        mean = split.moments.mean(split.steps)[order]
-        std = split.moments.std(split.steps)[order]
-        # A channel that is the same everywhere (chroma of grey images) has nothing to scale.
-        std = np.where(std > 0, std, 1)
         side = grid * BLOCK
-        return cls(
+        plain = cls(
             kind="frequency",
             read=read.names,
             channels=used.names,
             side=side,
             resize=_resize(split, side),
-            mean=tuple(mean.tolist()),
-            std=tuple(std.tolist()),
+            mean=(0.0,) * len(used),
+            std=(1.0,) * len(used),
         )
+        rows = sample_rows(split, _MEASURED)
+        draws = uniforms(0, 0, rows, CROP_DRAWS)
+        windows = (Policy() if policy is None else policy).windows(split.sizes[rows], side, draws)
+        mean, std = measure_moments(plain, split, rows, windows)
+        return replace(plain, mean=mean, std=std)
+
+    def fits(self, split: Split, used: Selection, read: Selection, grid: int) -> bool:
+        """Return whether `frequency` makes the same of these, the moments aside."""
+        mine = (self.kind, self.channels, self.read, self.side, self.resize)
+        side = grid * BLOCK
+        return mine == ("frequency", used.names, read.names, side, _resize(split, side))
 
     @classmethod
     def rgb(cls, split: Split, read: Selection | None = None, side: int = 224) -> ClassifierInput:
@@ -126,7 +148,11 @@ class ClassifierInput(InputSpec):
 
         Images that conversion cut to their centre are not cut again.
         """
-        return replace(self, resize=_resize(split, self.side))
+        return self.sized(split, self.side)
+
+    def sized(self, split: Split, side: int) -> ClassifierInput:
+        """Return the same input with crops of another side in pixels, normalised as before."""
+        return replace(self, side=side, resize=_resize(split, side))
 
 
 @dataclass(frozen=True)
@@ -174,6 +200,26 @@ class Policy:
             value = getattr(self, name)
             check(is_finite(value) and 0 <= value <= 1, f"{name} {value!r:.60} is not in 0..1")
         check(isinstance(self.aligned, bool), f"aligned {self.aligned!r:.60} is not true or false")
+
+    def windows(self, sizes: np.ndarray, side: int, draws: np.ndarray) -> Windows:
+        """Make the crops of some images.
+
+        Parameters
+        ----------
+        sizes : ndarray of int, shape (n, 2)
+            Valid height and width in pixels.
+        side : int
+            Pixels of a crop along each axis, once it is resized.
+        draws : ndarray of float64, shape (n, CROP_DRAWS)
+            Uniform in [0, 1).
+
+        Returns
+        -------
+        Windows
+        """
+        if self.aligned:
+            return aligned_crop(sizes, side, draws)
+        return random_resized_crop(sizes, side, draws, self.scale, self.ratio)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON data."""

@@ -73,7 +73,7 @@ class DetectorPreprocess:
             On the codes' device, without targets.
         """
         sizes = checked_sizes(sizes)
-        windows = self.inputs.windows(np.zeros_like(sizes), sizes)
+        windows = self.inputs.whole_images(sizes)
         return PaddedBatch(*_on_canvas(self.inputs, self._resample, codes, windows), [])
 
 

@@ -8,14 +8,13 @@ of their grid is 4 x 4 frame pixels: what the stem of an RGB network would have 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import torch
 
 from freqprep.augment.crops import Windows
+from freqprep.augment.input_moments import measure_moments, sample_rows
 from freqprep.augment.input_spec import (
     RGB_MEAN,
     RGB_STD,
@@ -27,7 +26,6 @@ from freqprep.augment.input_spec import (
 )
 from freqprep.images.geometry import LARGEST_SIZE
 from freqprep.models.detection import CANVAS_MULTIPLE, FRAME_STRIDES
-from freqprep.progress import Progress
 from freqprep.spectrum import BLOCK
 from freqprep.spectrum.channels import NAMES, Selection
 from freqprep.store.split import Split
@@ -69,6 +67,11 @@ class DetectorInput(InputSpec):
         return FRAME_STRIDES[self.kind]
 
     @property
+    def grid(self) -> int:
+        """Grid positions of the short side of coefficients."""
+        return self.short // FRAME_STRIDES["frequency"]
+
+    @property
     def enlargement(self) -> int:
         """Pixels of the resized image per frame pixel, along each axis."""
         return 1 if self.kind == "rgb" else BLOCK // self.stride
@@ -103,7 +106,8 @@ class DetectorInput(InputSpec):
             mean=(0.0,) * len(used),
             std=(1.0,) * len(used),
         )
-        mean, std = _moments(plain, split)
+        rows = sample_rows(split, _MEASURED)
+        mean, std = measure_moments(plain, split, rows, plain.whole_images(split.sizes[rows]))
         return replace(plain, mean=mean, std=std)
 
     def fits(self, used: Selection, read: Selection, grid: int) -> bool:
@@ -160,6 +164,11 @@ class DetectorInput(InputSpec):
         resized = self.enlargement * self.frame_sizes(length)
         return Windows(start, length, resized, np.zeros_like(resized), resized)
 
+    def whole_images(self, sizes: np.ndarray) -> Windows:
+        """Resize whole images to their frames; ``sizes``: int (n, 2), in stored pixels."""
+        sizes = sizes.astype(np.int64)
+        return self.windows(np.zeros_like(sizes), sizes)
+
     def canvas(self, sizes: np.ndarray) -> tuple[int, int]:
         """Compute height and width of the canvas for frames of these sizes, in frame pixels."""
         largest = sizes.max(axis=0, initial=1)
@@ -208,32 +217,3 @@ def _sides(grid: int) -> tuple[int, int]:
     """Compute the short and the longest side in frame pixels."""
     short = FRAME_STRIDES["frequency"] * grid
     return short, round(short * ASPECT)
-
-
-def _moments(plain: DetectorInput, split: Split) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Measure mean and deviation of each used channel over the first valid images' frames.
-
-    Rows of a store are permuted, so the first ones are a random sample.
-    """
-    rows = np.flatnonzero(split.valid)[:_MEASURED]
-    codes = torch.from_numpy(split.read_codes(rows, plain.read_selection))
-    resample = plain.resampler(split.attributes.encoding)
-    sums = np.zeros((3, plain.planes))
-    with Progress("measuring channels", len(rows)) as progress:
-        for image, row in enumerate(rows):
-            length = split.sizes[row].astype(np.int64)[None]
-            data = resample(codes[image : image + 1], plain.windows(np.zeros_like(length), length))
-            values = data[0].double().flatten(1).numpy()
-            count = np.full(len(values), values.shape[1])
-            sums += np.stack([count, values.sum(1), np.square(values).sum(1)])
-            progress.update(1)
-    mean = sums[1] / sums[0]
-    std = np.sqrt(np.maximum(sums[2] / sums[0] - mean**2, 0))
-    # A channel that is the same everywhere (chroma of grey images) has nothing to scale.
-    std = np.where(std > 1e-3, std, 1)
-    return _rounded(mean), _rounded(std)
-
-
-def _rounded(values: Sequence[float] | np.ndarray) -> tuple[float, ...]:
-    """Round to six digits: all that such a sample knows."""
-    return tuple(float(f"{value:.6g}") for value in values)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,13 +11,9 @@ import torch
 from freqprep.augment import Augment, ClassifierInput, Policy, mix
 from freqprep.augment.crops import aligned_crop
 from freqprep.errors import UsageError
-from freqprep.models.networks import (
-    DEFAULT_GRID,
-    STEM_STRIDE,
-    check_grid,
-    multiply_accumulates,
-)
+from freqprep.models.networks import STEM_STRIDE, check_grid, multiply_accumulates
 from freqprep.spectrum import BLOCK
+from freqprep.store.selections import select
 from freqprep.store.split import Split
 from freqprep.streaming.batch import Batch
 from freqprep.training.channels import chosen_channels
@@ -24,6 +21,7 @@ from freqprep.training.class_matching import check_images, count_unknown, match_
 from freqprep.training.curves import Panel
 from freqprep.training.distributed import World
 from freqprep.training.evaluate_classifier import evaluate_classifier
+from freqprep.training.grid_ramp import check_early_read, check_ramp, chosen_grid
 from freqprep.training.model_config import ModelConfig
 from freqprep.training.request import RunPlan, TrainingRequest
 
@@ -39,9 +37,6 @@ class ClassifierTask:
     request : TrainingRequest
     plan : RunPlan
 
-    Attributes
-    ----------
-    augment : Augment
     """
 
     kind: ClassVar[str] = "classifier"
@@ -60,19 +55,24 @@ class ClassifierTask:
         processes: int,
         begun: ModelConfig | None,
     ) -> ClassifierInput:
-        """Check that a classifier can be trained, and return its input; see `TrainingTask`."""
+        """Check that a classifier can be trained, and return its input; see `TrainingTask`.
+
+        What was measured for a run to resume is not measured again.
+        """
         for split in filter(None, (train, val)):
             _check_labels(split)
         _refuse_one_class(train)
         _refuse_what_detectors_have(request)
-        inputs = _inputs(request, train)
+        inputs = _inputs(request, train, begun)
         _check_batches(request, inputs, train, processes)
         return inputs
 
     @staticmethod
-    def recipe_fields(request: TrainingRequest) -> dict[str, Any]:
-        """Return nothing: a classifier's recipe has no fields of its own."""
-        return {}
+    def recipe_fields(request: TrainingRequest, train: Split) -> dict[str, Any]:
+        """Return the channels read early, where some are chosen."""
+        if request.early_read is None:
+            return {}
+        return {"early_read": list(select(request.early_read, train).names)}
 
     @staticmethod
     def freezes_norms(request: TrainingRequest) -> bool:
@@ -93,10 +93,37 @@ class ClassifierTask:
     def __init__(self, request: TrainingRequest, plan: RunPlan) -> None:
         self._config, self._recipe = plan.config, request.recipe
         self._threads = request.threads
-        policy = request.recipe.policy
-        assert isinstance(policy, Policy)
         self._inputs = plan.config.classifier_inputs
-        self.augment = Augment(self._inputs, plan.train.attributes.encoding, policy, request.seed)
+        self._train, self._seed = plan.train, request.seed
+        self._early_read = tuple(plan.config.recipe.get("early_read", self._inputs.read))
+        self._grid = chosen_grid(request)
+        self._augments: dict[int, Augment] = {}  # by grid
+
+    def inputs_at(self, epoch: int) -> ClassifierInput:
+        """Describe the input of an epoch; see `TrainingTask`.
+
+        Its size and the channels read follow the ramp, but not the normalisation: the network
+        would have to learn again what its inputs mean with each grid.
+        """
+        grid, inputs = self.grid_at(epoch), self._inputs
+        sized = inputs.sized(self._train, grid * (inputs.side // self._grid))
+        ramp = self._recipe.grid_ramp
+        early = ramp is not None and grid < ramp[1]
+        return dataclasses.replace(sized, read=self._early_read) if early else sized
+
+    def grid_at(self, epoch: int) -> int:
+        """Return the grid of an epoch; see `TrainingTask`."""
+        return self._recipe.training_grid(epoch, self._grid)
+
+    def augment(self, batch: Batch) -> torch.Tensor:
+        """Augment a batch to the input of its epoch; see `Augment`."""
+        grid = self.grid_at(batch.epoch)
+        if grid not in self._augments:
+            policy, encoding = self._recipe.policy, self._train.attributes.encoding
+            assert isinstance(policy, Policy)
+            inputs = self.inputs_at(batch.epoch)
+            self._augments[grid] = Augment(inputs, encoding, policy, self._seed)
+        return self._augments[grid](batch)
 
     def loss(
         self, model: Any, batch: Batch, key: tuple[int, int, int]
@@ -201,12 +228,22 @@ def _refuse_one_class(train: Split) -> None:
         )
 
 
-def _inputs(request: TrainingRequest, train: Split) -> ClassifierInput:
-    grid = DEFAULT_GRID[request.model] if request.grid is None else request.grid
+def _inputs(request: TrainingRequest, train: Split, begun: ModelConfig | None) -> ClassifierInput:
+    grid = chosen_grid(request)
     check_grid(request.model, grid)
+    check_ramp(request, grid)
     used, read = chosen_channels(request, train, read_all=False)
+    check_early_read(request, train, used, read)
     if used is not None:
-        return ClassifierInput.frequency(train, used, read, grid)
+        if begun is not None and isinstance(begun.inputs, ClassifierInput):
+            as_begun = begun.inputs
+            if as_begun.fits(train, used, read, grid):
+                return as_begun
+        recipe = request.recipe
+        assert isinstance(recipe.policy, Policy)
+        last = recipe.training_grid(recipe.epochs, grid)
+        inputs = ClassifierInput.frequency(train, used, read, last, recipe.policy)
+        return inputs.sized(train, grid * BLOCK)
     side = grid * (BLOCK if request.patches else STEM_STRIDE[request.model])
     return ClassifierInput.rgb(train, read, side)
 

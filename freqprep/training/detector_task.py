@@ -144,7 +144,7 @@ class DetectorTask:
         return DetectorInput.frequency(train, used, read, grid)
 
     @staticmethod
-    def recipe_fields(request: TrainingRequest) -> dict[str, Any]:
+    def recipe_fields(request: TrainingRequest, train: Split) -> dict[str, Any]:
         """Return the numbers of a detector's training."""
         return {"trained_stages": request.trained_stages, "regions": request.regions}
 
@@ -198,6 +198,14 @@ class DetectorTask:
         self.augment = DetectorAugment(
             inputs, self._encoding, policy, request.seed, plan.train.objects, masks
         )
+
+    def inputs_at(self, epoch: int) -> DetectorInput:
+        """Return the network's input: it is that of all epochs."""
+        return self._inputs
+
+    def grid_at(self, epoch: int) -> int:
+        """Return the grid positions of the short side."""
+        return self._inputs.grid
 
     def loss(
         self, model: Any, batch: Batch, key: tuple[int, int, int]
@@ -292,6 +300,8 @@ def _refuse_what_classifiers_have(request: TrainingRequest) -> None:
         "label smoothing": recipe.label_smoothing,
         "--aligned-crops": not isinstance(recipe.policy, DetectorPolicy),
         "--compile": request.compile,  # shapes change with every batch
+        "--grid-ramp": recipe.grid_ramp,
+        "--early-read": request.early_read is not None,
     }
     if wrong := [name for name, value in given.items() if value]:
         raise UsageError(

@@ -68,7 +68,7 @@ def train(request: TrainingRequest) -> ModelConfig:
             say(describe_start(run, planned))
             for note in planned.notes:
                 say(f"note: {note}")
-        with run.loader, held_interrupts(world.size == 1) as interrupted:
+        with contextlib.closing(run), held_interrupts(world.size == 1) as interrupted:
             _train_all(run, planned, interrupted)
         results = run.results()
         if run.gate:
@@ -105,6 +105,7 @@ def _train_all(run: RunState, planned: RunPlan, interrupted: Callable[[], bool])
         while run.loader.epoch < epochs:
             epoch = run.loader.epoch
             _train_epoch(run, interrupted, forecast)
+            run.switch_loader(run.loader.epoch)
             run.world.broadcast_parameters(run.average.network)
             if planned.val is not None:
                 run.validation = _validate(run, planned.val, epoch)
@@ -199,6 +200,7 @@ def _report(run: RunState, batch: Batch) -> tuple[str, ...]:
     """Write a line of metrics for the steps since the last one; some of it in a few words."""
     values = run.meter.take(run.world, run.loader.wait_seconds)
     values["lr"] = run.optimizer.param_groups[0]["lr"]
+    values["grid"] = run.task.grid_at(batch.epoch)
     run.write("train", values)
     if not math.isfinite(values["loss"]):
         raise RunError(

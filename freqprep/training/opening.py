@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 
 import torch
@@ -45,6 +46,7 @@ def describe_start(run: RunState, plan: RunPlan) -> str:
         ("batch", f"{recipe.batch_size} images{accumulated}, {_steps(run)} an epoch"),
         ("learning rate", _learning_rate(recipe, len(run.loader))),
         ("epochs", f"{recipe.epochs}{preset}"),
+        *([("grids", _grids(run))] if recipe.grid_ramp else []),
         ("order", _order(run, plan.train)),
         ("device", _device(run.world)),
         ("seed", str(request.seed)),
@@ -99,13 +101,27 @@ def _steps(run: RunState) -> str:
 
 
 def _learning_rate(recipe: Recipe, steps: int) -> str:
-    fall = "falling to 0 along a cosine"
+    way = "in a straight line" if recipe.schedule == "linear" else "along a cosine"
+    fall = f"falling to 0 {way}"
     if recipe.schedule == "steps":
         drops = ", ".join(f"{recipe.epochs * share:g}" for share in recipe.drops)
         fall = f"a tenth from epoch {drops} on"
     total = recipe.epochs * steps
     warmup = round(recipe.warmup_epochs * steps + min(recipe.warmup_steps, total / 5))
     return f"{recipe.lr:g}, {fall}" + f", {plural(warmup, 'step')} of warm-up" * (warmup > 0)
+
+
+def _grids(run: RunState) -> str:
+    """Describe which epochs train with which grid, and the channels read before the last one."""
+    task, epochs = run.task, run.recipe.epochs
+    parts = []
+    for grid, group in itertools.groupby(range(epochs), task.grid_at):
+        first, *more = (epoch + 1 for epoch in group)
+        when = f"epochs {first} to {more[-1]}" if more else f"epoch {first}"
+        parts.append(f"{grid} in {when}")
+    early, late = (len(task.inputs_at(epoch).read) for epoch in (0, epochs - 1))
+    read = f"; {early} channels read before the last" if early < late else ""
+    return f"{', '.join(parts)}{read}"
 
 
 def _order(run: RunState, train: Split) -> str:
@@ -181,12 +197,22 @@ class Forecast:
         each = (self._now() - self._began) / timed
         if not left:
             return ""
+        seconds = each * self._steps_like_the_last(done)
         more = "; validation comes on top" if self._validates else ""
         steps = f"step {done}" if timed == 1 else f"steps {done - timed + 1} to {done}"
         return (
-            f"time left: about {duration(left * each / 60)} for {plural(left, 'step')}, at"
+            f"time left: about {duration(seconds / 60)} for {plural(left, 'step')}, at"
             f" {each:.2g} s each in {steps}{more}"
         )
+
+    def _steps_like_the_last(self, done: int) -> float:
+        """Count the steps that are left, those of larger grids by their area."""
+        steps, epochs = len(self._run.loader), self._run.recipe.epochs
+        if self._run.recipe.grid_ramp is None:
+            return self._last - done
+        grid = self._run.task.grid_at
+        areas = sum(grid(step // steps) ** 2 for step in range(done, epochs * steps))
+        return areas / grid((done - 1) // steps) ** 2
 
     def _now(self) -> float:
         """Return seconds of the monotonic clock, once the device has finished its work."""

@@ -80,7 +80,7 @@ def _config(
         "seed": request.seed,
         "lanes": request.lanes,
         "init": None if request.init is None else _hash(request.init),
-        **task.recipe_fields(request),
+        **task.recipe_fields(request, train),
     }
     return ModelConfig(
         model=request.model,

@@ -44,6 +44,11 @@ class TrainingRequest:
     grid : int or None
         Side of the input to the first block; of a detector, the short side. None is the model's
         own (56 or 112; 200).
+        With a ramp (`Recipe.grid_ramp`) that of validation and of all use: at least the ramp's
+        last.
+    early_read : str, int, sequence, Selection or None
+        With a ramp, channels read in the epochs before its last grid: those used, and some of
+        those read later. None: the same in all epochs.
     strides : {"canonical", "authors"}
     gate : bool
         Train a gate before the network.
@@ -84,6 +89,7 @@ class TrainingRequest:
     read: ChannelsLike = None
     input: str = "frequency"
     grid: int | None = None
+    early_read: ChannelsLike = None
     strides: str = "canonical"
     gate: bool = False
     patches: int = 0

@@ -56,6 +56,7 @@ class RunState:
     average : EMA
     optimizer : torch.optim.Optimizer
     loader : Loader
+        Of the channels that the current epoch reads.
     task : TrainingTask
     meter : Meter
     log : MetricsLog or None
@@ -71,25 +72,11 @@ class RunState:
     def __init__(self, request: TrainingRequest, plan: RunPlan, world: World) -> None:
         self.request, self.config, self.world = request, plan.config, world
         self._train = plan.train
-        self.recipe, task = request.recipe, TASKS[plan.config.model]
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DroppedRows)  # it is said when training begins
-            self.loader = Loader(
-                plan.train,
-                list(plan.config.inputs.read),
-                batch_size=self.recipe.batch_size,
-                seed=request.seed,
-                rank=world.rank,
-                world_size=world.size,
-                threads=request.threads,
-                lanes=request.lanes,
-                device=world.device,
-                group_by_aspect=task.varied_shapes,
-                reuse=True,
-            )
-        if task.varied_shapes:
+        self.recipe = request.recipe
+        self.task: TrainingTask = TASKS[plan.config.model](request, plan)
+        self.loader = self._make_loader(self.task.inputs_at(0).read)
+        if self.task.varied_shapes:
             torch.backends.cudnn.benchmark = False  # it would measure each new canvas
-        self.task: TrainingTask = task(request, plan)
         torch.manual_seed(request.seed)
         network = plan.config.build(trained_stages=request.trained_stages, regions=request.regions)
         self.network = network.to(world.device, memory_format=torch.channels_last)
@@ -123,6 +110,18 @@ class RunState:
     def epochs_done(self) -> float:
         """Number of epochs, with the fraction of the current one."""
         return self.loader.epoch + self.loader.step / len(self.loader)
+
+    def switch_loader(self, epoch: int) -> None:
+        """Read the channels of an epoch; its rows and their order are the same for all channels."""
+        read = self.task.inputs_at(epoch).read
+        if read != self.loader.selection.names:
+            self.loader.close()
+            self.loader = self._make_loader(read)
+            self.loader.set_epoch(epoch)
+
+    def close(self) -> None:
+        """End the loader's threads."""
+        self.loader.close()
 
     def write(self, kind: str, values: dict[str, Any]) -> None:
         """Write a line of metrics, in the leading process."""
@@ -169,6 +168,24 @@ class RunState:
             "source_bytes_per_image": source / valid,
         }
 
+    def _make_loader(self, read: tuple[str, ...]) -> Loader:
+        request, world = self.request, self.world
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DroppedRows)  # it is said when training begins
+            return Loader(
+                self._train,
+                list(read),
+                batch_size=self.recipe.batch_size,
+                seed=request.seed,
+                rank=world.rank,
+                world_size=world.size,
+                threads=request.threads,
+                lanes=request.lanes,
+                device=world.device,
+                group_by_aspect=self.task.varied_shapes,
+                reuse=True,
+            )
+
     def _restore(self) -> int:
         """Restore the checkpoint; return the length of the metrics file at that moment."""
         folder = self.request.run
@@ -177,6 +194,7 @@ class RunState:
         load_strict(self.average.network, state.get(AVERAGE), folder)
         try:
             self.optimizer.load_state_dict(state["optimizer"])
+            self.switch_loader(state["loader"]["epoch"])
             self.loader.load_state_dict(state["loader"])
             if self.world.is_leader:  # they are the leading process's sums
                 self.meter.load_state_dict(state["meter"], self.loader.wait_seconds)

@@ -73,7 +73,7 @@ class TrainingTask(Protocol):
         """
 
     @staticmethod
-    def recipe_fields(request: TrainingRequest) -> dict[str, Any]:
+    def recipe_fields(request: TrainingRequest, train: Split) -> dict[str, Any]:
         """Return what a config's recipe has for this kind only, as JSON data."""
 
     @staticmethod
@@ -83,6 +83,12 @@ class TrainingTask(Protocol):
     @staticmethod
     def notes(plan: RunPlan) -> list[str]:
         """Return remarks to print before training."""
+
+    def inputs_at(self, epoch: int) -> ClassifierInput | DetectorInput:
+        """Describe the input that an epoch trains with: its channels read, and its size."""
+
+    def grid_at(self, epoch: int) -> int:
+        """Return the grid that an epoch trains with; of a detector, the short side's."""
 
     def loss(
         self, model: Any, batch: Batch, key: tuple[int, int, int]

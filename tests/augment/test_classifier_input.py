@@ -66,16 +66,27 @@ def test_shapes():
     assert RGB.shape == (3, 33, 33)
 
 
-def test_frequency_takes_the_moments_of_the_split(store):
+def test_frequency_describes_what_is_asked_and_measures_the_same_each_time(store):
     split = freqprep.open_store(store)["train"]
     used, read = channels("square-24"), channels("paper-64")
     inputs = ClassifierInput.frequency(split, used, read, 7)
     assert inputs.shape == (24, 7, 7) and inputs.resize == 64 and inputs.read == read.names
-    order = list(used.indices)
-    np.testing.assert_array_equal(inputs.mean, split.moments.mean(split.steps)[order])
-    np.testing.assert_array_equal(inputs.std, split.moments.std(split.steps)[order])
     assert inputs.used_selection.names == used.names
     assert inputs.read_selection.indices == read.indices
+    assert ClassifierInput.frequency(split, used, read, 7, Policy()) == inputs
+    assert ClassifierInput.frequency(split, used, read, 7, Policy(scale=(0.5, 1))) != inputs
+
+
+def test_an_input_fits_what_it_was_made_of(store):
+    split = freqprep.open_store(store)["train"]
+    six, read = channels("paper-6"), channels("square-24")
+    inputs = ClassifierInput.frequency(split, six, read, 7)
+    other = dataclasses.replace(inputs, mean=(0.0,) * 6)
+    assert inputs.fits(split, six, read, 7) and other.fits(split, six, read, 7)
+    assert not inputs.fits(split, six, read, 6)
+    assert not inputs.fits(split, six, six, 7)
+    assert not inputs.fits(split, read, read, 7)
+    assert not ClassifierInput.rgb(split, read, 56).fits(split, six, read, 7)
 
 
 def test_images_that_were_cut_to_their_centre_are_not_cut_again(crop_store):

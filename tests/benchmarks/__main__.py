@@ -36,6 +36,7 @@ BENCHMARKS = (
     "augmentation",
     "equal_terms",
     "bytes_by_training",
+    "input_trainings",
     "gpu",
     "detection_memory",
     "detection_overfit",

@@ -67,6 +67,7 @@ def test_a_split_without_objects_is_not_trained_on(tmp_path, ask, crowds):
         ({"policy": Policy(aligned=True)}, "has no --aligned-crops"),
         ({"strides": "authors"}, "has no --strides"),
         ({"compile": True}, "has no --compile"),
+        ({"grid_ramp": (8, 16), "early_read": "paper-6"}, "has no --grid-ramp, --early-read"),
         ({"patches": 3, "input": "rgb"}, "has no patches"),
         ({"frozen_norm": True}, "--batch-norm frozen without --init"),
         ({"trained_stages": 3}, "--trained-stages 3 without --init"),

@@ -10,6 +10,7 @@ import pytest
 import torch
 from interrupting import interrupt_after
 
+import freqprep
 from freqprep.augment import Policy
 from freqprep.errors import RunError, UsageError
 from freqprep.store.layout import MODEL_FILE
@@ -21,6 +22,7 @@ from freqprep.training.checkpoint import (
     load_model,
     read_checkpoint,
 )
+from freqprep.training.classifier_task import ClassifierTask
 from freqprep.training.distributed import World
 from freqprep.training.evaluate_run import evaluate_run
 from freqprep.training.loop import train
@@ -101,6 +103,26 @@ def test_lines_written_after_the_checkpoint_are_cut(tiny, tmp_path, monkeypatch)
     assert len(losses(tmp_path / "other")) == 10
     train(dataclasses.replace(request, resume=True))
     assert_same(tmp_path / "one", tmp_path / "other")
+
+
+def test_what_was_measured_for_a_run_is_kept(tiny, monkeypatch):
+    """Also if another version measured something else."""
+    request = tiny()
+    with monkeypatch.context() as patch:
+        interrupt_after(patch, 2)
+        with pytest.raises(KeyboardInterrupt):
+            train(request)
+    config = read_model_config(request.run)
+    inputs = dataclasses.replace(config.inputs, mean=(1.5,) * 6, std=(80.0,) * 6)
+    begun = dataclasses.replace(config, inputs=inputs)
+    planned = planning_with(request, begun)
+    assert planned == inputs
+    assert planning_with(dataclasses.replace(request, grid=17), begun).side == 136
+
+
+def planning_with(request, begun):
+    split = freqprep.open_store(request.store)[request.train_split]
+    return ClassifierTask.prepare(request, split, None, 1, begun)
 
 
 def test_a_finished_run_is_not_trained_again(tiny, tmp_path):

@@ -1,0 +1,150 @@
+"""A ramp of grids: what each epoch trains with, resuming to the bit, and what is refused."""
+
+import dataclasses
+
+import pytest
+from interrupting import interrupt_after
+from test_training import assert_same
+
+import freqprep
+from freqprep.augment import ClassifierInput
+from freqprep.errors import RunError, UsageError
+from freqprep.spectrum.channels import channels
+from freqprep.training import loop
+from freqprep.training.classifier_task import ClassifierTask
+from freqprep.training.loop import train
+from freqprep.training.metrics import read_metrics
+
+RAMP = {"grid": 24, "grid_ramp": (16, 24)}
+EARLY = {**RAMP, "early_read": "square-24"}
+
+
+def seen(monkeypatch):
+    """Record epoch, rows, codes' and inputs' shape of each step."""
+    steps = []
+    real = ClassifierTask.augment
+
+    def augment(task, batch):
+        inputs = real(task, batch)
+        steps.append((batch.epoch, batch.rows.tolist(), batch.codes.shape[1], inputs.shape[1:]))
+        return inputs
+
+    monkeypatch.setattr(ClassifierTask, "augment", augment)
+    return steps
+
+
+@pytest.mark.parametrize(
+    ("changes", "early", "late"),
+    [
+        (RAMP, (64, (6, 16, 16)), (64, (6, 24, 24))),
+        ({**RAMP, "grid": 26}, (64, (6, 16, 16)), (64, (6, 24, 24))),
+        (EARLY, (24, (6, 16, 16)), (64, (6, 24, 24))),
+        (
+            {**EARLY, "input": "rgb", "channels": None, "read": "paper-64"},
+            (24, (3, 32, 32)),
+            (64, (3, 48, 48)),
+        ),
+        (
+            {**RAMP, "input": "rgb", "channels": None, "read": "paper-6", "patches": 5},
+            (6, (3, 128, 128)),
+            (6, (3, 192, 192)),
+        ),
+    ],
+    ids=["ramp", "larger at test", "early read", "rgb", "patches"],
+)
+def test_epochs_train_with_their_grid_and_channels(tiny, monkeypatch, changes, early, late):
+    request = tiny(**changes)
+    steps = seen(monkeypatch)
+    config = train(request)
+    assert [step[0] for step in steps] == [0] * 4 + [1] * 4
+    assert [step[2:] for step in steps] == [early] * 4 + [late] * 4
+    lines = [line for line in read_metrics(request.run) if line["kind"] == "train"]
+    assert [line["grid"] for line in lines] == [16] * 4 + [24] * 4
+    assert config.inputs.shape[1] * 24 == late[1][1] * request.grid  # of use
+    assert config.recipe["grid_ramp"] == [16, 24]
+
+
+def test_rows_come_in_the_same_order_whatever_is_read_early(tiny, tmp_path, monkeypatch):
+    steps = seen(monkeypatch)
+    for name, changes in (("one", RAMP), ("other", EARLY)):
+        train(tiny(run=tmp_path / name, **changes))
+    assert [step[:2] for step in steps[:8]] == [step[:2] for step in steps[8:]]
+
+
+@pytest.mark.parametrize("steps", [(2, 4), (4,), (3, 1, 2)], ids=["amid", "at the switch", "often"])
+def test_a_resumed_run_equals_the_uninterrupted_one(tiny, tmp_path, monkeypatch, steps):
+    train(tiny(run=tmp_path / "one", **EARLY))
+    other = tiny(run=tmp_path / "other", **EARLY)
+    for count in steps:
+        with monkeypatch.context() as patch:
+            interrupt_after(patch, count)
+            with pytest.raises(KeyboardInterrupt):
+                train(other)
+        other = dataclasses.replace(other, resume=True)
+    train(other)
+    assert_same(tmp_path / "one", tmp_path / "other")
+
+
+def test_a_run_killed_after_the_switch_resumes_from_before_it(tiny, tmp_path, monkeypatch):
+    train(tiny(run=tmp_path / "one", **EARLY))
+    request = tiny(run=tmp_path / "other", **EARLY)
+
+    class Killed(Exception):
+        pass
+
+    def step(run, batch, real=loop.train_step):
+        if batch.epoch == 1 and batch.step == 2:
+            raise Killed
+        real(run, batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "train_step", step)
+        with pytest.raises(Killed):
+            train(request)
+    train(dataclasses.replace(request, resume=True))
+    assert_same(tmp_path / "one", tmp_path / "other")
+
+
+def test_another_ramp_is_another_run(tiny, monkeypatch):
+    request = tiny(**EARLY)
+    with monkeypatch.context() as patch:
+        interrupt_after(patch, 1)
+        with pytest.raises(KeyboardInterrupt):
+            train(request)
+    for changes, named in (
+        ({"early_read": None}, "recipe.early_read"),
+        ({"recipe": dataclasses.replace(request.recipe, grid_ramp=(20, 24))}, "recipe.grid_ramp"),
+        (
+            {"early_read": None, "recipe": dataclasses.replace(request.recipe, grid_ramp=None)},
+            "recipe.(grid_ramp|early_read)",
+        ),
+    ):
+        with pytest.raises(RunError, match=named):
+            train(dataclasses.replace(request, resume=True, **changes))
+
+
+def test_the_normalisation_is_that_of_the_last_grid(tiny):
+    request = tiny(grid=26, grid_ramp=(16, 24))
+    split = freqprep.open_store(request.store)["train"]
+    inputs = ClassifierTask.prepare(request, split, None, 1, None)
+    used, policy = channels("paper-6"), request.recipe.policy
+    measured = ClassifierInput.frequency(split, used, inputs.read_selection, 24, policy)
+    assert inputs == measured.sized(split, 208)
+    assert (inputs.mean, inputs.side) == (measured.mean, 208)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({**RAMP, "grid_ramp": (15, 24)}, "mobilenet_v2 cannot take a grid of 15x15"),
+        ({**RAMP, "grid_ramp": (16, 25)}, "a grid ramp of 16:25 for a network of a 24x24 grid"),
+        ({"early_read": "paper-6"}, "--early-read without --grid-ramp"),
+        ({**RAMP, "early_read": "y_0_0"}, "--early-read lacks channels that are used: .* 2 more"),
+        ({**RAMP, "early_read": "all"}, "--early-read has channels that are not read later"),
+    ],
+)
+def test_what_a_ramp_cannot_have_is_refused(tiny, changes, message):
+    request = tiny(**changes)
+    with pytest.raises(UsageError, match=message):
+        train(request)
+    assert not request.run.exists()
