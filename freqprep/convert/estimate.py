@@ -12,10 +12,11 @@ import numpy as np
 
 from freqprep.convert.planning import class_list, discover, plan_split, refuse_existing
 from freqprep.convert.request import Request
-from freqprep.convert.shard_task import ImageFiles
+from freqprep.convert.shard_task import ImageFiles, compile_coding
 from freqprep.errors import ImageDefect
 from freqprep.images.encoder import Encoder
 from freqprep.spectrum.channels import CHANNELS
+from freqprep.spectrum.coding import worth_compiling
 from freqprep.store import shard
 from freqprep.store.class_counts import ClassCounts, ObjectCounts, count_labels, count_objects
 from freqprep.store.existing import pending
@@ -114,7 +115,11 @@ def _estimate(plan: SplitPlan, source: Path, jobs: int) -> Estimate:
     rows = evenly_spread(len(plan.rows), ROWS_PER_SHARD)
     files = ImageFiles.of_rows(source, plan, rows)
     codes = np.zeros((CHANNELS, len(rows), *encoding.geometry.grid), encoding.dtype)
-    encoder, reasons = Encoder(encoding), Counter[str]()
+    jobs = min(jobs, plan.shards)
+    compiled = worth_compiling(len(plan.rows) // jobs)
+    if compiled:
+        compile_coding(encoding)
+    encoder, reasons = Encoder(encoding, compiled), Counter[str]()
     shrunk = 0
     began = time.process_time()
     for index in range(len(rows)):
@@ -125,7 +130,6 @@ def _estimate(plan: SplitPlan, source: Path, jobs: int) -> Estimate:
             reasons[defect.reason] += 1
     sampled_bytes = sum(len(part) for part in shard.encode(codes, plan.attributes.level))
     seconds = (time.process_time() - began) / len(rows)
-    jobs = min(jobs, plan.shards)
     class_counts, objects = _counts(plan)
     arrays = len(IMAGE_ARRAYS) + (len(OBJECT_ARRAYS) if plan.rows.objects is not None else 0)
     return Estimate(

@@ -26,7 +26,13 @@ from freqprep.convert.planning import (
 )
 from freqprep.convert.request import Request
 from freqprep.convert.retry_rejected import prepare_retry
-from freqprep.convert.shard_task import ImageFiles, ShardTask, convert_shard, release_buffer
+from freqprep.convert.shard_task import (
+    ImageFiles,
+    ShardTask,
+    compile_coding,
+    convert_shard,
+    release_buffer,
+)
 from freqprep.convert.stored_objects import stored_objects
 from freqprep.errors import SourceError
 from freqprep.progress import Progress, say
@@ -34,6 +40,7 @@ from freqprep.ragged import Ragged
 from freqprep.sources import Discovered
 from freqprep.sources.files import shown
 from freqprep.spectrum.channels import CHANNELS
+from freqprep.spectrum.coding import worth_compiling
 from freqprep.spectrum.moments import Moments
 from freqprep.storage.disk import FileEntry, full_disk_named
 from freqprep.store.existing import pending
@@ -128,8 +135,11 @@ def _convert_split(request: Request, partial: PartialSplit) -> None:
     began = time.monotonic()
     with Journal(partial.journal_path, ShardResult) as journal, partial.aside() as aside:
         already = sum(len(plan.shard_rows(shard)) for shard in journal.finished)
-        tasks = _tasks(request, plan, partial, aside, set(journal.finished))
         jobs = max(1, min(request.workers, plan.shards - len(journal.finished)))
+        compiled = worth_compiling((len(plan.rows) - already) // jobs)
+        if compiled:
+            compile_coding(plan.attributes.encoding)
+        tasks = _tasks(request, plan, partial, aside, set(journal.finished), compiled)
         bound = memory_bound(plan.attributes.encoding, jobs, len(plan.rows))
         say(
             f"{plan.attributes.split}: images {len(plan.rows)}, shards {plan.shards} "
@@ -165,7 +175,12 @@ def _convert_split(request: Request, partial: PartialSplit) -> None:
 
 
 def _tasks(
-    request: Request, plan: SplitPlan, partial: PartialSplit, aside: Path, finished: set[int]
+    request: Request,
+    plan: SplitPlan,
+    partial: PartialSplit,
+    aside: Path,
+    finished: set[int],
+    compiled: bool,
 ) -> Iterator[ShardTask]:
     for shard in range(plan.shards):
         if shard not in finished:
@@ -175,6 +190,7 @@ def _tasks(
                 first_row=rows.start,
                 files=ImageFiles.of_rows(request.source, plan, rows),
                 encoding=plan.attributes.encoding,
+                compiled=compiled,
                 level=plan.attributes.level,
                 split_folder=partial.split_folder,
                 aside=aside,

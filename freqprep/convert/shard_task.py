@@ -14,14 +14,18 @@ from freqprep.errors import ImageDefect
 from freqprep.images.decode import MAX_FILE_BYTES
 from freqprep.images.encoder import EncodedImage, Encoder
 from freqprep.images.encoding import Encoding
+from freqprep.progress import say
 from freqprep.sources import FileTable, read_image_bytes
 from freqprep.spectrum.channels import CHANNELS
+from freqprep.spectrum.coding import compile_coder, is_compiling
 from freqprep.spectrum.moments import Moments
 from freqprep.store import shard
 from freqprep.store.journal import RowResults, ShardResult
 from freqprep.store.plan import SplitPlan
 from freqprep.store.schema import ROWS_PER_SHARD
 from freqprep.store.writer import write_shard
+
+_QUIET_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,8 @@ class ShardTask:
     files : ImageFiles
         Images of the shard, in row order.
     encoding : Encoding
+    compiled : bool
+        See `freqprep.images.encoder.Encoder`.
     level : int
         Level of zstd.
     split_folder, aside : Path
@@ -104,6 +110,7 @@ class ShardTask:
     first_row: int
     files: ImageFiles
     encoding: Encoding
+    compiled: bool
     level: int
     split_folder: Path
     aside: Path
@@ -116,7 +123,7 @@ def convert_shard(task: ShardTask) -> ShardResult:
     rows = RowResults.empty(len(task.files))
     rows.source_bytes[:] = task.files.table.length
     moments = Moments.zero(CHANNELS)
-    encoder = Encoder(task.encoding)
+    encoder = Encoder(task.encoding, task.compiled)
     defects, notes = {}, {}
     for index in range(len(task.files)):
         row = task.first_row + index
@@ -132,6 +139,21 @@ def convert_shard(task: ShardTask) -> ShardResult:
     parts = shard.encode(codes, task.level)
     entry = write_shard(task.split_folder, task.shard, parts, task.aside)
     return ShardResult(task.shard, entry.sha256, entry.file_bytes, rows, moments, defects, notes)
+
+
+def compile_coding(encoding: Encoding) -> None:
+    """Compile what encoders use, or load it; with a note if compiling takes long."""
+    timer = threading.Timer(_QUIET_SECONDS, _note_compiling)
+    timer.start()
+    try:
+        compile_coder(encoding.precision)
+    finally:
+        timer.cancel()
+
+
+def _note_compiling() -> None:
+    if is_compiling():  # loading what is on disk may take as long on a busy machine
+        say("compiling the inner loop of the conversion, once on this machine")
 
 
 _own = threading.local()

@@ -13,6 +13,7 @@ from freqprep.progress import Progress
 from freqprep.ragged import Ragged
 from freqprep.sources import discover
 from freqprep.spectrum.channels import CHANNELS, STORED_POSITION
+from freqprep.spectrum.coding import worth_compiling
 from freqprep.store.log import log_path, paths_of
 from freqprep.store.plan import SplitPlan, evenly_spread, make_plan
 from freqprep.store.reader import Split, open_store
@@ -52,7 +53,7 @@ def compare_with_source(store: Path, source: Path, sample: int) -> tuple[int, li
         plan = plan_again(split, source, store)
         rows = evenly_spread(len(split), sample)
         files = ImageFiles.of_rows(source, plan, rows)
-        encoder = Encoder(split.attributes.encoding)
+        encoder = Encoder(split.attributes.encoding, worth_compiling(len(rows)))
         with Progress(f"compare {name}", len(rows)) as progress:
             for index, row in enumerate(rows.tolist()):
                 stored = split.read_codes([row])[0] if split.valid[row] else None

@@ -25,7 +25,7 @@ from freqprep.storage.disk import sync_file, sync_folder
 from freqprep.store.schema import ROWS_PER_SHARD, SplitAttributes, shard_shape
 
 _IMAGE_MEMORY = 1400 * 2**20  # 980 MB for a progressive JPEG of 100 Mpx, and its file
-_BASE_MEMORY = 150 * 2**20
+_BASE_MEMORY = 350 * 2**20  # of it 130 to load compiled code, 190 to compile it
 _DOCUMENT_BYTES = 45_000
 _SMALL_BYTES_PER_IMAGE = 60
 _ROW_MEMORY = 600

@@ -82,7 +82,7 @@ def shard_tasks(sources, tmp_path_factory) -> Callable[[str], list[ShardTask]]:
                 folder = tmp_path_factory.mktemp(name)
                 made = plan.attributes
                 task = ShardTask(
-                    shard, rows.start, files, made.encoding, made.level, folder, folder
+                    shard, rows.start, files, made.encoding, False, made.level, folder, folder
                 )
                 tasks.append(task)
         return tasks
