@@ -60,7 +60,7 @@ def train(
     early_read: Annotated[
         str | None,
         typer.Option(
-            help="With a ramp of grids, channels read before the last of them.",
+            help="With --grid-ramp, channels read before its last grid; those used, or more.",
             metavar="SEL",
             autocompletion=selection_names,
             rich_help_panel=_DATA,
@@ -95,8 +95,8 @@ def train(
     grid_ramp: Annotated[
         str | None,
         typer.Option(
-            help="Classifiers: train with the first of two grids, such as 20:28, and with the "
-            "second in the last fifth of the epochs. --grid is then the second, or a larger one.",
+            help="Train a classifier with the first of two grids, such as 20:28, and with the "
+            "second at the end. --grid, for validation and all use, is then the second or larger.",
             metavar="N:N",
             rich_help_panel=_NETWORK,
         ),
@@ -314,7 +314,6 @@ def train(
         read=read,
         input=input,
         grid=ramp[1] if grid is None and ramp is not None else grid,
-        early_read=early_read,
         strides=strides,
         gate=gate,
         frozen_norm=None if batch_norm is None else batch_norm == "frozen",
@@ -330,6 +329,7 @@ def train(
         lanes=lanes,
         resume=resume,
         preset=preset,
+        early_read=early_read,
     )
     if len(lambdas) > 1:
         rows = sweep(request, lambdas)

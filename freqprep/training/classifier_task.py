@@ -36,7 +36,6 @@ class ClassifierTask:
     ----------
     request : TrainingRequest
     plan : RunPlan
-
     """
 
     kind: ClassVar[str] = "classifier"

@@ -46,9 +46,6 @@ class TrainingRequest:
         own (56 or 112; 200).
         With a ramp (`Recipe.grid_ramp`) that of validation and of all use: at least the ramp's
         last.
-    early_read : str, int, sequence, Selection or None
-        With a ramp, channels read in the epochs before its last grid: those used, and some of
-        those read later. None: the same in all epochs.
     strides : {"canonical", "authors"}
     gate : bool
         Train a gate before the network.
@@ -79,6 +76,9 @@ class TrainingRequest:
         Go on with the run in the folder.
     preset : str or None
         Name of the preset that the recipe came from, to be said; the recipe alone counts.
+    early_read : str, int, sequence, Selection or None
+        With a ramp, channels read in the epochs before its last grid: those used, and some of
+        those read later. None: the same in all epochs.
     """
 
     store: Path
@@ -89,7 +89,6 @@ class TrainingRequest:
     read: ChannelsLike = None
     input: str = "frequency"
     grid: int | None = None
-    early_read: ChannelsLike = None
     strides: str = "canonical"
     gate: bool = False
     patches: int = 0
@@ -106,6 +105,7 @@ class TrainingRequest:
     lanes: int | None = None
     resume: bool = False
     preset: str | None = None
+    early_read: ChannelsLike = None
 
 
 @dataclass(frozen=True)

@@ -153,8 +153,9 @@ class RunState:
         dict
             ``validation``, of the last epoch, empty without one; ``parameters``;
             ``multiply_accumulates`` of one image (of a detector, its backbone's);
-            ``read_bytes_per_image``: from disk, of the channels read, the shards' indexes
-            included; ``source_bytes_per_image``: of the image files that the store was made from.
+            ``read_bytes_per_image``: from disk, of the channels read (in the last epoch), the
+            shards' indexes included; ``source_bytes_per_image``: of the image files that the store
+            was made from.
         """
         train, network = self._train, self.average.network
         valid = max(int(train.valid.sum()), 1)

@@ -13,7 +13,7 @@ import os
 import signal
 import subprocess
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import partial
 from pathlib import Path
@@ -36,6 +36,8 @@ ORIGIN = "origin.json"
 
 _WINDOW_BYTES = 2**33
 """Enough for the whole split; otherwise the row order would depend on the channels read."""
+
+_FEWEST_SEEDS = 2
 
 _STOPPED = threading.Event()
 """Set in a process whose training was interrupted: the pool still hands it queued tasks."""
@@ -141,3 +143,53 @@ def mean_loss(folders: Sequence[Path]) -> float:
     """Return the mean validation loss of finished runs; infinite if one diverged."""
     losses = [read_model_config(folder).results["validation"]["loss"] for folder in folders]
     return float(np.mean([np.inf if loss is None else loss for loss in losses]))
+
+
+def results_by_seed(folders: Mapping[int, Path]) -> dict[int, dict[str, float]]:
+    """Return top-1 and cross-entropy of the finished runs among some seeds' folders."""
+    found = {}
+    for seed, folder in folders.items():
+        config = finished_run(folder)
+        if config is not None:
+            validation = config.results["validation"]
+            found[seed] = {name: validation[name] for name in ("top1", "loss")}
+    return found
+
+
+def compare(
+    mine: Mapping[int, Mapping[str, float]],
+    reference: Mapping[int, Mapping[str, float]],
+    name: str,
+    factor: float,
+    digits: int,
+) -> tuple[str, str]:
+    """Describe a number of all seeds, and its change from that of equal seeds of a reference.
+
+    Parameters
+    ----------
+    mine, reference : mapping of int to mapping of str to float
+        Numbers by seed and name.
+    name : str
+    factor : float
+        What the numbers are multiplied by.
+    digits : int
+        After the point.
+
+    Returns
+    -------
+    tuple of str
+        Mean and deviation; mean difference and its standard error, empty for the reference.
+    """
+    values = factor * np.array([found[name] for found in mine.values()])
+    both = sorted(set(mine) & set(reference))
+    changes = factor * np.array([mine[seed][name] - reference[seed][name] for seed in both])
+    if len(changes) < _FEWEST_SEEDS:
+        return "-", "-"
+    spread = f"{values.mean():.{digits}f} (sd {values.std(ddof=1):.{digits}f})"
+    return spread, "" if mine is reference else describe_change(changes, digits)
+
+
+def describe_change(values: np.ndarray, digits: int) -> str:
+    """Return mean and standard error as text."""
+    error = values.std(ddof=1) / np.sqrt(len(values))
+    return f"{values.mean():+.{digits}f} +- {error:.{digits}f}"

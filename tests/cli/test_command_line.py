@@ -63,7 +63,7 @@ def complete(shell: Path, *words: str) -> list[str]:
         (["freqprep", "convert", "image"], {"imagefolder", "imagenet"}),
         (["freqprep", "convert", "coco", "a", "b", "--precision", ""], set(PRECISIONS)),
         (["freqprep", "train", "a", "--model", "res"], {"resnet50"}),
-        (["freqprep", "train", "a", "--preset", ""], {"short", "paper"}),
+        (["freqprep", "train", "a", "--preset", ""], {"short", "fast", "paper"}),
         (["freqprep", "train", "a", "--channels", "pa"], {n for n in PUBLISHED if n[:2] == "pa"}),
         (["freqprep", "train", "a", "--device", "c"], {"cpu", "cuda"}),
         (["freqprep", "stats", "a", "--by", "label_"], {"label_share", "label_information"}),

@@ -57,6 +57,20 @@ def test_a_run_for_people_and_as_json(call, store, tmp_path):
     }
 
 
+def test_a_ramp_of_grids_sets_the_grid_of_use(call, store, tmp_path):
+    words = [word for word in TINY if word not in ("--grid", "16")]
+    words = ["train", store, *words, "--run", tmp_path / "run", "--grid-ramp"]
+    code, out, err = call(*words, "16:24", "--epochs", "1", "--early-read", "paper-6")
+    assert code == 0, err
+    assert "6 x 24 x 24" in out
+    for text in ("16-24", "16:24:32", "x:y"):
+        code, _, err = call(*words, text)
+        assert code == 2
+        assert f"--grid-ramp must be two whole numbers with a colon, got '{text}'" in err
+    code, _, err = call(*words, "24:16")
+    assert code == 2 and "a grid ramp of (24, 16) cannot be used" in err
+
+
 def test_ctrl_c_saves_and_resume_goes_on(store, tmp_path):
     words = ["train", store, *TINY, "--epochs", "3", "--seed", "3"]
     whole, cut = tmp_path / "whole", tmp_path / "cut"

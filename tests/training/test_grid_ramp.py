@@ -14,6 +14,7 @@ from freqprep.training import loop
 from freqprep.training.classifier_task import ClassifierTask
 from freqprep.training.loop import train
 from freqprep.training.metrics import read_metrics
+from freqprep.training.recipe import preset_recipe
 
 RAMP = {"grid": 24, "grid_ramp": (16, 24)}
 EARLY = {**RAMP, "early_read": "square-24"}
@@ -131,6 +132,20 @@ def test_the_normalisation_is_that_of_the_last_grid(tiny):
     measured = ClassifierInput.frequency(split, used, inputs.read_selection, 24, policy)
     assert inputs == measured.sized(split, 208)
     assert (inputs.mean, inputs.side) == (measured.mean, 208)
+
+
+def test_the_fast_preset_is_used_at_the_networks_own_grid(tiny):
+    model, last, grid = "resnet50", 48, 56
+    request = dataclasses.replace(
+        tiny(), model=model, recipe=preset_recipe("fast", model, batch_size=32), grid=None
+    )
+    split = freqprep.open_store(request.store)["train"]
+    inputs = ClassifierTask.prepare(request, split, None, 1, None)
+    used, policy = channels("paper-6"), request.recipe.policy
+    measured = ClassifierInput.frequency(split, used, inputs.read_selection, last, policy)
+    assert inputs == measured.sized(split, 8 * grid)
+    with pytest.raises(UsageError, match=rf"40:{last} for a network of a 40x40 grid"):
+        ClassifierTask.prepare(dataclasses.replace(request, grid=40), split, None, 1, None)
 
 
 @pytest.mark.parametrize(

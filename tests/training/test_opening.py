@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -71,6 +72,12 @@ def test_a_run_opens_with_what_it_does(tiny, capsys):
         ({"lanes": 2}, "order", "shuffled in 2 lanes, over 2 shards at a time; "),
         ({"schedule": "steps", "drops": (0.5,)}, "learning rate", "a tenth from epoch 1 on, 4"),
         ({"threads": 1}, "order", "1 reading thread"),
+        ({"schedule": "linear"}, "learning rate", "0.05, falling to 0 in a straight line"),
+        (
+            {"grid": 24, "grid_ramp": (16, 24), "early_read": "paper-6", "epochs": 2},
+            "grids",
+            "16 in epoch 1, 24 in epoch 2; 6 channels read before the last",
+        ),
     ],
 )
 def test_each_row_follows_what_was_asked(tiny, capsys, changes, row, said):
@@ -156,6 +163,14 @@ def test_the_time_left_is_that_of_the_first_steps(monkeypatch, run, each, step, 
     assert forecast(monkeypatch, Run(*run), each=each) == [(step, expected)]
     ((_, alone),) = forecast(monkeypatch, Run(*run), False, each)
     assert alone == expected.partition(";")[0]
+
+
+def test_steps_of_larger_grids_count_by_their_area(monkeypatch):
+    run = Run(10, 4)  # the last of the epochs has twice the grid: ten steps like forty
+    run.recipe = dataclasses.replace(run.recipe, grid_ramp=(20, 40))
+    run.task = SimpleNamespace(grid_at=lambda epoch: run.recipe.training_grid(epoch, 40))
+    ((step, text),) = forecast(monkeypatch, run)
+    assert step == 4 and text.startswith("time left: about 33 seconds for 36 steps")
 
 
 @pytest.mark.parametrize("run", [(1, 1), (2, 1), (4, 2, 8), (4, 2, 7), (4, 2, 6)])

@@ -21,10 +21,13 @@ from tests.benchmarks.bytes_by_training.stores import bytes_per_image, make_stor
 from tests.benchmarks.table import show
 from tests.benchmarks.training_runs import (
     ORIGIN,
+    compare,
+    describe_change,
     finished_run,
     mean_loss,
     recipe,
     record_origin,
+    results_by_seed,
     run_all,
     train_logged,
     training_pool,
@@ -33,7 +36,6 @@ from tests.benchmarks.verdicts import Verdicts
 
 _MODEL, _GRID = "mobilenet_v2", 28
 _EPOCHS, _BATCH, _SEEDS = 3, 32, 5
-_FEWEST_SEEDS = 2
 _WORKERS = 2
 _RATES, _TRIAL_EPOCHS, _TRIAL_SEED = (0.0125, 0.025, 0.05), 2, 100
 _TRIED = ("square-24", "paper-64")
@@ -190,9 +192,9 @@ def summarise(
             f"{taken[way] / 1e3:.2f}",
             f"{taken[way] / taken[REFERENCE]:.2f}",
             str(len(found[way])),
-            *_compare(found[way], found[REFERENCE], "top1", 100, 1),
-            *_compare(found[way], found[REFERENCE], "loss", 1, 3),
-            _change(judged[way] - judged[REFERENCE], 3) if way != REFERENCE else "",
+            *compare(found[way], found[REFERENCE], "top1", 100, 1),
+            *compare(found[way], found[REFERENCE], "loss", 1, 3),
+            describe_change(judged[way] - judged[REFERENCE], 3) if way != REFERENCE else "",
         )
         for way in WAYS
     ]
@@ -221,33 +223,4 @@ _HEADER = (
 
 def _results(folder: Path, way: Way) -> dict[int, dict[str, float]]:
     """Top-1 and cross-entropy of the finished trainings by seed."""
-    found = {}
-    for seed in range(_SEEDS):
-        config = finished_run(_run_folder(folder, way, seed))
-        if config is not None:
-            validation = config.results["validation"]
-            found[seed] = {name: validation[name] for name in ("top1", "loss")}
-    return found
-
-
-def _compare(
-    mine: Mapping[int, Mapping[str, float]],
-    reference: Mapping[int, Mapping[str, float]],
-    name: str,
-    factor: float,
-    digits: int,
-) -> tuple[str, str]:
-    """Mean and deviation over seeds; mean difference of equal seeds and its standard error."""
-    values = factor * np.array([found[name] for found in mine.values()])
-    both = sorted(set(mine) & set(reference))
-    changes = factor * np.array([mine[seed][name] - reference[seed][name] for seed in both])
-    if len(changes) < _FEWEST_SEEDS:
-        return "-", "-"
-    spread = f"{values.mean():.{digits}f} (sd {values.std(ddof=1):.{digits}f})"
-    return spread, "" if mine is reference else _change(changes, digits)
-
-
-def _change(values: np.ndarray, digits: int) -> str:
-    """Mean and standard error."""
-    error = values.std(ddof=1) / np.sqrt(len(values))
-    return f"{values.mean():+.{digits}f} +- {error:.{digits}f}"
+    return results_by_seed({seed: _run_folder(folder, way, seed) for seed in range(_SEEDS)})
