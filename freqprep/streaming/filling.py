@@ -7,6 +7,7 @@ from functools import partial
 
 import numpy as np
 
+from freqprep.allocation import FreshArray
 from freqprep.spectrum.channels import Selection
 from freqprep.store.schema import ROWS_PER_SHARD
 from freqprep.store.split import Split
@@ -92,7 +93,8 @@ class Cache:
         self._split, self._selection = split, selection
         self._rows = np.flatnonzero(split.valid)
         shape = (len(self._rows), len(selection), *encoding.geometry.grid)
-        self._codes = np.empty(shape, encoding.dtype)
+        self._memory = FreshArray(shape, encoding.dtype)
+        self._codes = self._memory.array
         self._held: set[int] = set()
 
     def filling(self, needed: Reads, batches: Batches, buffers: Buffers) -> Filling:
@@ -113,6 +115,7 @@ class Cache:
         first, stop = np.searchsorted(
             self._rows, [shard * ROWS_PER_SHARD, (shard + 1) * ROWS_PER_SHARD]
         )
+        self._memory.populate(int(first), int(stop))
         rows, positions = self._rows[first:stop], np.arange(first, stop)
         read_rows(self._split, self._selection, shard, rows, self._codes, positions, stopped)
         if not stopped():
