@@ -123,7 +123,7 @@ class Basis:
         factor = torch.where(is_chroma, gains[1, :, None], gains[0, :, None])
         data = data.mul_(factor[:, :, None, None])
         if added is not None:
-            data[:, self._mean] += added[:, None, None]
+            data[:, self._mean].add_(added[:, None, None])
         return data
 
 
