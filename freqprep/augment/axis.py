@@ -122,7 +122,7 @@ class Axis:
             np.stack([start[:, None] - origin, stop - origin]),
         )
 
-    def weights(self, device: torch.device) -> Tensor:
+    def weights(self) -> Tensor:
         """Compute the triangle filter's weights of input pixels for output pixels.
 
         Returns
@@ -131,11 +131,8 @@ class Axis:
             Rows add up to 1; nothing outside the box has weight. The formula is that of
             `freqprep.spectrum.resizing.resize_matrix`.
         """
-        centres, reach, box = (
-            torch.from_numpy(array).to(device, non_blocking=True)
-            for array in (self.centres, self.reach, self.box)
-        )
-        pixel = torch.arange(self.run * BLOCK, device=device)
+        centres, reach, box = map(torch.from_numpy, (self.centres, self.reach, self.box))
+        pixel = torch.arange(self.run * BLOCK)
         inside = (pixel >= box[0][..., None]) & (pixel < box[1][..., None])
         weights = (pixel + 0.5) - centres[..., None]
         weights.abs_().mul_(-1 / reach[:, None, None, None]).add_(1).clamp_(min=0)

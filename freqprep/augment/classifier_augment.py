@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from freqprep.augment import color_transforms
 from freqprep.augment.classifier_input import ClassifierInput, Policy
+from freqprep.augment.color_transforms import ColorChange
 from freqprep.augment.crops import CROP_DRAWS, Windows, resized_center_crop
 from freqprep.augment.randomness import uniforms
 from freqprep.images.encoding import Encoding
@@ -36,7 +36,7 @@ class Preprocess:
 
     def __init__(self, inputs: ClassifierInput, encoding: Encoding) -> None:
         self.inputs = inputs
-        self._resample = inputs.resampler(encoding)
+        self._resample = inputs.network_resampler(encoding)
 
     @torch.no_grad()
     def __call__(self, codes: Tensor, sizes: np.ndarray) -> Tensor:
@@ -52,10 +52,10 @@ class Preprocess:
         Returns
         -------
         Tensor of float32, shape (n, *inputs.shape)
-            Normalised, on the codes' device.
+            Normalised, in channels_last memory, on the codes' device.
         """
         windows = resized_center_crop(sizes, self.inputs.resize, self.inputs.side)
-        return self.inputs.normalise(self._resample(codes, windows))
+        return self._resample(codes, windows)
 
 
 class Augment:
@@ -69,6 +69,8 @@ class Augment:
     policy : Policy
     seed : int
         At least 0.
+    dtype : torch.dtype
+        Of the result: float32 or bfloat16.
     """
 
     def __init__(
@@ -77,10 +79,10 @@ class Augment:
         encoding: Encoding,
         policy: Policy,
         seed: int,
+        dtype: torch.dtype = torch.float32,
     ) -> None:
         self.inputs, self.policy, self.seed = inputs, policy, seed
-        self._resample = inputs.resampler(encoding)
-        self._basis = color_transforms.Basis.of(inputs.used_selection)
+        self._resample = inputs.network_resampler(encoding, dtype)
 
     @torch.no_grad()
     def __call__(self, batch: Batch) -> Tensor:
@@ -93,31 +95,31 @@ class Augment:
 
         Returns
         -------
-        Tensor of float32, shape (n, *inputs.shape)
-            Normalised, on the codes' device.
+        Tensor of ``dtype``, shape (n, *inputs.shape)
+            Normalised, in channels_last memory, on the codes' device.
         """
         windows = self.windows(batch.sizes, batch.epoch, batch.rows)
         flip = uniforms(self.seed, batch.epoch, batch.rows, 1, _FLIP)[:, 0] < self.policy.flip
-        data = self._resample(batch.codes, windows, flip)
-        return self.inputs.normalise(self._color(data, batch.epoch, batch.rows))
+        colors = self.colors(batch.epoch, batch.rows)
+        return self._resample(batch.codes, windows, flip, colors=colors)
 
     def windows(self, sizes: np.ndarray, epoch: int, rows: np.ndarray) -> Windows:
         """Draw the crops of some rows in an epoch."""
         draws = uniforms(self.seed, epoch, rows, CROP_DRAWS, _CROP)
         return self.policy.windows(sizes, self.inputs.side, draws)
 
-    def _color(self, data: Tensor, epoch: int, rows: np.ndarray) -> Tensor:
-        """Change colours by factors as torchvision's ColorJitter draws them: in 1 - x .. 1 + x."""
-        policy, basis = self.policy, self._basis
-        draws = torch.from_numpy(uniforms(self.seed, epoch, rows, 4, _COLOR))
-        draws = draws.to(data.device, torch.float32)
-        for column, change, extent in (
-            (0, color_transforms.brightness, policy.brightness),
-            (1, color_transforms.contrast, policy.contrast),
-            (2, color_transforms.saturation, policy.saturation),
-        ):
-            if extent:
-                data = change(data, 1 + extent * (2 * draws[:, column] - 1), basis)
-        if policy.grey:
-            data = color_transforms.grey(data, draws[:, 3] < policy.grey, basis)
-        return data
+    def colors(self, epoch: int, rows: np.ndarray) -> ColorChange | None:
+        """Draw the colour changes of some rows in an epoch; None if the policy has none.
+
+        Factors are as torchvision's ColorJitter draws them: in 1 - x .. 1 + x.
+        """
+        policy = self.policy
+        if not (policy.brightness or policy.contrast or policy.saturation or policy.grey):
+            return None
+        draws = uniforms(self.seed, epoch, rows, 4, _COLOR)
+        bright, contrast, saturation = (
+            1 + extent * (2 * draws[:, column] - 1)
+            for column, extent in enumerate((policy.brightness, policy.contrast, policy.saturation))
+        )
+        change = ColorChange.none(len(rows)).brightness(bright).contrast(contrast)
+        return change.saturation(saturation).grey(draws[:, 3] < policy.grey)

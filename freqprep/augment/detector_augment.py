@@ -54,7 +54,7 @@ class DetectorPreprocess:
 
     def __init__(self, inputs: DetectorInput, encoding: Encoding) -> None:
         self.inputs = inputs
-        self._resample = inputs.resampler(encoding)
+        self._resample = inputs.network_resampler(encoding)
 
     @torch.no_grad()
     def __call__(self, codes: Tensor, sizes: np.ndarray) -> PaddedBatch:
@@ -108,7 +108,7 @@ class DetectorAugment:
     ) -> None:
         self.inputs, self.policy, self.seed = inputs, policy, seed
         self._objects, self._masks = objects, masks
-        self._resample = inputs.resampler(encoding)
+        self._resample = inputs.network_resampler(encoding)
 
     @torch.no_grad()
     def __call__(self, batch: Batch) -> PaddedBatch:
@@ -155,10 +155,7 @@ def _on_canvas(
     """Resize and normalise images on a common canvas, zero beyond each; also return frames."""
     sizes = windows.kept // inputs.enlargement
     height, width = (inputs.enlargement * side for side in inputs.canvas(sizes))
-    images = inputs.normalise(resample(codes, windows, flip, (height, width)))
-    for image, (rows, columns) in zip(images, inputs.grid_sizes(sizes).tolist(), strict=True):
-        image[:, rows:] = 0
-        image[:, :, columns:] = 0
+    images = resample(codes, windows, flip, (height, width))
     return images, [_pair(size) for size in sizes]
 
 

@@ -12,9 +12,8 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
 import torch
-from torch import Tensor
 
-from freqprep.augment import color_transforms
+from freqprep.augment.normalisation import Normalisation
 from freqprep.augment.resample import Resampler
 from freqprep.errors import UsageError, some
 from freqprep.images.encoding import Encoding
@@ -105,32 +104,31 @@ class InputSpec:
         -------
         Resampler
         """
-        read = self.read_selection
-        return Resampler(read, encoding.steps_of(read), encoding.geometry.grid, self.used_selection)
+        return self._resampler(encoding, None)
 
-    def normalise(self, data: Tensor) -> Tensor:
-        """Normalise coefficients, or YCbCr pixels, as the network expects them.
+    def network_resampler(
+        self, encoding: Encoding, dtype: torch.dtype = torch.float32
+    ) -> Resampler:
+        """Make the operator from stored codes to what the network expects.
 
         Parameters
         ----------
-        data : Tensor of float32, shape (n, channels or 3, rows, columns)
-            Coefficients of the channels used; for ``rgb`` Y - 128, Cb - 128, Cr - 128. May be
-            overwritten.
+        encoding : Encoding
+            Grid and precision of the stored codes.
+        dtype : torch.dtype
+            Of the network's input: float32 or bfloat16.
 
         Returns
         -------
-        Tensor of float32
-            Same shape and device as ``data``.
+        Resampler
         """
-        if self.kind == "rgb":
-            # A caller's autocast would round the grey levels to half precision.
-            with torch.autocast(data.device.type, enabled=False):
-                data = color_transforms.to_rgb(data).clamp_(0, 255)
-        mean, std = (
-            torch.tensor(values, device=data.device)[:, None, None]
-            for values in (self.mean, self.std)
-        )
-        return data.sub_(mean).div_(std)
+        rgb = self.kind == "rgb"
+        return self._resampler(encoding, Normalisation(self.mean, self.std, rgb, dtype))
+
+    def _resampler(self, encoding: Encoding, normalisation: Normalisation | None) -> Resampler:
+        read, grid = self.read_selection, encoding.geometry.grid
+        steps = encoding.steps_of(read)
+        return Resampler(read, steps, grid, self.used_selection, normalisation)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON data, the normalisation last.

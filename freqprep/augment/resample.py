@@ -1,24 +1,31 @@
 """Crop, antialiased resize and flip, exactly, on coefficients, in batches.
 
-``out = A_h . X . A_w^T``: the two matrices are composed per image and axis (`axis`), and limited
-to the frequencies that are read and used. No pixels are computed in between.
+``out = A_h . X . A_w^T``: the two matrices are composed per image and axis, and limited to the
+frequencies that are read and used. No pixels are computed in between. Here the request is checked
+and a form chosen: tiles on a CPU (`resample_tiled`, the reference for the others), few large
+operations on a device (`resample_dense`). Crops of whole blocks are copied.
 """
 
 from __future__ import annotations
+
+import functools
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from freqprep.augment.axis import Axis, Tiling, axis_matrices
+from freqprep.augment import window_table
+from freqprep.augment.aligned_blocks import AlignedBlocks
+from freqprep.augment.color_transforms import Basis, ColorChange
 from freqprep.augment.components import Component
 from freqprep.augment.crops import Windows
+from freqprep.augment.normalisation import Normalisation
+from freqprep.augment.resample_dense import DenseResampler
+from freqprep.augment.resample_tiled import TiledResampler
+from freqprep.augment.transfer import send
 from freqprep.errors import UsageError
 from freqprep.spectrum import BLOCK, COMPONENTS
 from freqprep.spectrum.channels import Selection
-
-# On a CPU a slice's data should stay in its caches; on a GPU, kernels should be few and large.
-_AT_ONCE = {"cpu": 8, "cuda": 64}
 
 
 class Resampler:
@@ -34,6 +41,8 @@ class Resampler:
         Rows and columns of blocks of the codes.
     used : Selection or None
         Channels of the output; None: YCbCr pixels.
+    normalisation : Normalisation or None
+        How to make a network's input of the output; None: leave it as it is.
 
     Raises
     ------
@@ -47,6 +56,7 @@ class Resampler:
         steps: np.ndarray,
         grid: tuple[int, int],
         used: Selection | None,
+        normalisation: Normalisation | None = None,
     ) -> None:
         if len(steps) != len(read):
             raise UsageError(
@@ -54,9 +64,10 @@ class Resampler:
                 "give one step for each channel read",
             )
         self.read, self.used, self.grid = read, used, grid
+        self.normalisation = normalisation
         self._steps = np.asarray(steps, np.float32)
-        parts = (Component.of(number, read, self._steps, used) for number in range(len(COMPONENTS)))
-        self._components = {torch.device("cpu"): [part for part in parts if part is not None]}
+        self._basis = Basis(used)
+        self._planes = len(COMPONENTS) if used is None else len(used)
 
     @torch.no_grad()
     def __call__(
@@ -65,10 +76,12 @@ class Resampler:
         windows: Windows,
         flip: np.ndarray | None = None,
         canvas: tuple[int, int] | None = None,
+        colors: ColorChange | None = None,
     ) -> Tensor:
         """Resample a batch.
 
-        An image's result does not depend on the others of the batch, float32 rounding aside.
+        An image's result does not depend on the others of the batch, float32 rounding aside. On a
+        device nothing waits for it: all that it needs from the host is one small copy.
 
         Parameters
         ----------
@@ -80,15 +93,19 @@ class Resampler:
             Whether to mirror the output left to right.
         canvas : tuple of int, optional
             Height and width of the output in pixels, for coefficients multiples of 8; by default
-            the largest part kept of an image. Smaller ones are padded by repeating their last row
-            and column of pixels.
+            the largest part kept of an image.
+        colors : ColorChange, optional
+            Change of each image's colours, after it was resampled.
 
         Returns
         -------
-        Tensor of float32
+        Tensor
             On the codes' device. Coefficients, shape (n, U, height / 8, width / 8); or pixels,
-            shape (n, 3, height, width): Y - 128, Cb - 128, Cr - 128, not clipped. On the same
-            machine, the same batch gives the same bits for the same number of threads.
+            shape (n, 3, height, width). Without normalisation float32, contiguous: pixels are
+            Y - 128, Cb - 128, Cr - 128, not clipped, and an image smaller than the canvas is padded
+            by repeating its last row and column of pixels. With it of its dtype, in channels_last
+            memory: pixels are RGB, and beyond an image are zeros. On the same machine, the same
+            batch gives the same bits for the same number of threads.
 
         Raises
         ------
@@ -104,15 +121,39 @@ class Resampler:
                 f" {expected}"
             )
         self._check_windows(windows)
-        height, width = self._canvas(windows, canvas)
+        size = self._canvas(windows, canvas)
         flip = np.zeros(n, bool) if flip is None else np.asarray(flip, bool)
-        codes = codes.contiguous()
         # A caller's autocast would round the products to half precision.
         with torch.autocast(codes.device.type, enabled=False):
-            filled = n and (windows.kept == (height, width)).all()
-            if self.used is not None and filled and windows.on_blocks:
-                return self._gather(codes, self.used, windows, flip)
-            return self._resample(codes, windows, flip, (Tiling.of(height), Tiling.of(width)))
+            return self._resample(codes.contiguous(), windows, flip, size, colors)
+
+    def _resample(
+        self,
+        codes: Tensor,
+        windows: Windows,
+        flip: np.ndarray,
+        size: tuple[int, int],
+        colors: ColorChange | None,
+    ) -> Tensor:
+        device, filled = codes.device, (windows.kept == size).all()
+        table = send(window_table.window_table(windows, flip, colors), device)
+        if not self._components or not len(codes):
+            block = 1 if self.used is None else BLOCK
+            shape = (len(codes), self._planes, size[0] // block, size[1] // block)
+            data = torch.zeros(shape, device=device)
+        elif self._aligned is not None and filled and windows.on_blocks:
+            data = self._aligned(codes, table, size)
+        elif self._on_host(codes):
+            data = self._tiled(codes, windows, flip, size)
+        else:
+            data = self._dense(codes, table, size)
+        if colors is not None:
+            gains, constants = table[window_table.GAIN :].view(torch.float32)
+            data = self._basis.apply(data, gains, constants)
+        if self.normalisation is None:
+            return data.contiguous()
+        data = self.normalisation(data)
+        return data if filled else self._zero_beyond(data, table)
 
     def _check_windows(self, windows: Windows) -> None:
         limits = BLOCK * np.array(self.grid)
@@ -122,6 +163,11 @@ class Resampler:
             raise UsageError(
                 f"a window that reaches beyond {limits[0]}x{limits[1]} stored pixels, or keeps more"
                 " than there is after resizing"
+            )
+        if (windows.resized >= window_table.LARGEST).any():
+            raise UsageError(
+                f"an image resized to {windows.resized.max()} pixels",
+                f"resize to less than {window_table.LARGEST}",
             )
 
     def _canvas(self, windows: Windows, canvas: tuple[int, int] | None) -> tuple[int, int]:
@@ -135,130 +181,36 @@ class Resampler:
             )
         return height, width
 
-    def _resample(
-        self, codes: Tensor, windows: Windows, flip: np.ndarray, tilings: tuple[Tiling, Tiling]
-    ) -> Tensor:
+    @staticmethod
+    def _on_host(codes: Tensor) -> bool:
+        return codes.device.type == "cpu"
+
+    def _zero_beyond(self, data: Tensor, table: Tensor) -> Tensor:
+        """Set what lies beyond each image to zero."""
         block = 1 if self.used is None else BLOCK
-        planes = len(COMPONENTS) if self.used is None else len(self.used)
-        sides = (tiling.pixels // block for tiling in tilings)
-        out = torch.zeros((len(codes), planes, *sides), device=codes.device)
-        # Images of similar size together: the runs of blocks of a slice are padded to its longest.
-        by_size = np.argsort(windows.length.prod(axis=1), kind="stable")
-        at_once = _AT_ONCE.get(codes.device.type, _AT_ONCE["cuda"])
-        for first in range(0, len(codes), at_once):
-            images = by_size[first : first + at_once]
-            self._slice(codes, images, windows.take(images), flip[images], tilings, out)
-        return out
+        last = table[window_table.LAST, :, :, None] // block
+        inside = [
+            torch.arange(side, device=data.device) <= last[axis]
+            for axis, side in enumerate(data.shape[2:])
+        ]
+        return data.mul_((inside[0][:, :, None] & inside[1][:, None])[:, None])
 
-    def _slice(
-        self,
-        codes: Tensor,
-        images: np.ndarray,
-        windows: Windows,
-        flip: np.ndarray,
-        tilings: tuple[Tiling, Tiling],
-        out: Tensor,
-    ) -> None:
-        """Resample some images into their rows of ``out``."""
-        device, (rows, columns) = codes.device, self.grid
-        down = Axis.of(windows, 0, np.zeros_like(flip), tilings[0], rows)
-        across = Axis.of(windows, 1, flip, tilings[1], columns)
-        weights = down.weights(device), across.weights(device)
-        # The block columns under any of an image's tiles: what is taken of each block row.
-        left = across.first.min(axis=1)
-        width = int((across.first.max(axis=1) - left).max()) + across.run
-        left = np.minimum(left, columns - width)
-        shift = _on(across.first - left[:, None], device)
-        row = _on(down.first, device)[:, :, None] + torch.arange(down.run, device=device)
-        start = _on(images * (len(self.read) * rows * columns) + left, device)
-        start = start[:, None, None] + row * columns
-        stretches = codes.view(-1).unfold(0, width, 1)  # all runs of this length in memory
-        where = _on(images, device)
-        for part in self._on(device):
-            first = start[..., None, None] + part.channel * (rows * columns)
-            values = stretches[first] * part.step
-            vertical, horizontal = (
-                axis_matrices(weights[axis], part.left[axis], part.right[axis]) for axis in (0, 1)
-            )
-            self._write(part, _both_axes(values, vertical, horizontal, shift), where, tilings, out)
+    @functools.cached_property
+    def _components(self) -> list[Component]:
+        parts = (
+            Component.of(number, self.read, self._steps, self.used)
+            for number in range(len(COMPONENTS))
+        )
+        return [part for part in parts if part is not None]
 
-    def _write(
-        self,
-        part: Component,
-        done: Tensor,
-        where: Tensor,
-        tilings: tuple[Tiling, Tiling],
-        out: Tensor,
-    ) -> None:
-        """Write the result of `_both_axes` to its planes of the output."""
-        n, wide, tall = done.shape[:3]
-        u, w = (matrix.shape[0] for matrix in part.left)
-        height, width = out.shape[2:]
-        done = done.view(n, wide, tall, tilings[1].blocks, w, tilings[0].blocks, u)
-        if self.used is None:
-            pixels = done.permute(0, 2, 5, 6, 1, 3, 4).reshape(n, tall * tilings[0].blocks * u, -1)
-            out[where, part.outputs] = pixels[:, :height, :width]
-        else:
-            planes = done.permute(0, 6, 4, 2, 5, 1, 3)
-            planes = planes.reshape(n, u * w, tall * tilings[0].blocks, -1)
-            out[where[:, None], part.outputs] = planes[:, part.picked, :height, :width]
+    @functools.cached_property
+    def _tiled(self) -> TiledResampler:
+        return TiledResampler(self._components, self._planes, self.used is None)
 
-    def _gather(self, codes: Tensor, used: Selection, windows: Windows, flip: np.ndarray) -> Tensor:
-        """Copy whole blocks without products; a mirrored block has its odd h negated."""
-        device, (rows, columns) = codes.device, self.grid
-        height, width = (windows.kept[0] // BLOCK).tolist()
-        order = {index: number for number, index in enumerate(self.read.indices)}
-        channel = _on(np.array([order.get(index, 0) for index in used.indices]), device)
-        steps = np.array([self._steps[order[i]] if i in order else 0 for i in used.indices])
-        first = _on((windows.start + windows.offset) // BLOCK, device)
-        image = torch.arange(len(codes), device=device)[:, None] * len(self.read)
-        row = first[:, :1] + torch.arange(height, device=device)
-        start = (image + channel)[:, :, None] * rows + row[:, None]
-        start = start * columns + first[:, 1, None, None]
-        blocks = codes.view(-1).unfold(0, width, 1)[start]
-        out = blocks * _on(steps.astype(np.float32), device)[:, None, None]
-        sign = np.where(np.array(used.indices) % BLOCK % 2, -1, 1).astype(np.float32)
-        mirrored = out.flip(-1) * _on(sign, device)[:, None, None]
-        return torch.where(_on(flip, device)[:, None, None, None], mirrored, out)
+    @functools.cached_property
+    def _dense(self) -> DenseResampler:
+        return DenseResampler(self._components, self._planes, self.used is None)
 
-    def _on(self, device: torch.device) -> list[Component]:
-        """Return the components on a device."""
-        if device not in self._components:
-            here = self._components[torch.device("cpu")]
-            self._components[device] = [component.to(device) for component in here]
-        return self._components[device]
-
-
-def _both_axes(values: Tensor, down: Tensor, across: Tensor, shift: Tensor) -> Tensor:
-    """Apply the matrices of both axes, tile by tile.
-
-    Parameters
-    ----------
-    values : Tensor, shape (n, vertical tiles, run, V, H, width)
-        Coefficients under each vertical tile: block row, frequencies, block column.
-    down : Tensor, shape (n, vertical tiles, tall, run * V)
-    across : Tensor, shape (n, horizontal tiles, wide, run * H)
-        The run may differ from that of ``values``.
-    shift : Tensor of int64, shape (n, horizontal tiles)
-        First block column of each horizontal tile, counted from that of ``values``.
-
-    Returns
-    -------
-    Tensor, shape (n, horizontal tiles, vertical tiles, wide, tall)
-    """
-    n, tiles, run, v, h, width = values.shape
-    tall = down.shape[2]
-    values = values.view(n * tiles, run * v, h * width)
-    half = values.transpose(1, 2) @ down.view(n * tiles, tall, run * v).transpose(1, 2)
-    # (image, vertical tile, h, block column, tall): a horizontal tile's columns are contiguous.
-    run = across.shape[3] // h
-    line = torch.arange(n * tiles * h, device=half.device).view(n, 1, tiles, h) * width
-    stretches = half.view(-1).unfold(0, run * tall, 1)
-    under = stretches[(line + shift[:, :, None, None]) * tall]
-    across = across.view(*across.shape[:3], run, h).transpose(3, 4)[:, :, None]
-    across = across.flatten(4)
-    return across @ under.view(n, -1, tiles, h * run, tall)
-
-
-def _on(array: np.ndarray, device: torch.device) -> Tensor:
-    return torch.from_numpy(array).to(device, non_blocking=True)
+    @functools.cached_property
+    def _aligned(self) -> AlignedBlocks | None:
+        return None if self.used is None else AlignedBlocks(self.read, self._steps, self.used)

@@ -119,7 +119,7 @@ def test_weights_are_those_of_resizing(length, side, start, mirrored):
     windows = Windows(*(np.full((1, 2), n) for n in (start, length, side, 0, side)))
     grid, tiling = 90, Tiling.of(side)
     axis = Axis.of(windows, 0, np.array([mirrored]), tiling, grid)
-    weights = axis.weights(torch.device("cpu"))[0].numpy()
+    weights = axis.weights()[0].numpy()
     found = np.zeros((tiling.tiles, weights.shape[1], 8 * grid))
     for tile, first in enumerate(axis.first[0]):
         found[tile, :, 8 * first : 8 * first + weights.shape[2]] = weights[tile]

@@ -1,0 +1,112 @@
+"""A batch's augmentation on a device: few kernels, one copy, and nothing to wait for."""
+
+import contextlib
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from device_path import DEVICE, Counted, meta_device  # noqa: E402
+
+from freqprep.augment import Augment, ClassifierInput, Policy, mix  # noqa: E402
+from freqprep.images.encoding import Encoding  # noqa: E402
+from freqprep.images.geometry import Geometry  # noqa: E402
+from freqprep.spectrum.channels import NAMES, channels  # noqa: E402
+from freqprep.spectrum.quantization import PRECISIONS  # noqa: E402
+from freqprep.streaming.batch import Batch  # noqa: E402
+
+N = 256
+ENCODING = Encoding(Geometry("fit", 512, None, "apply"), PRECISIONS["int8"])
+JITTER = Policy(brightness=0.4, contrast=0.4, saturation=0.4, grey=0.1)
+
+
+def frequency(grid: int) -> ClassifierInput:
+    return ClassifierInput(
+        kind="frequency",
+        read=channels("paper-64").names,
+        channels=channels("square-24").names,
+        side=8 * grid,
+        resize=8 * grid + 64,
+        mean=(1.0,) * 24,
+        std=(2.0,) * 24,
+    )
+
+
+RGB = ClassifierInput(
+    kind="rgb", read=NAMES, channels=(), side=224, resize=256, mean=(120.0,) * 3, std=(60.0,) * 3
+)
+CASES = {
+    "grid 56": (frequency(56), Policy(), 35),
+    "grid 112": (frequency(112), Policy(), 35),
+    "rgb 224": (RGB, Policy(), 29),
+    "aligned crops": (frequency(56), Policy(aligned=True), 18),
+    "grid 56, colours": (frequency(56), JITTER, 41),
+    "rgb 224, colours": (RGB, JITTER, 35),
+}
+
+
+def augment_of(inputs: ClassifierInput, policy: Policy, dtype=torch.float32) -> Augment:
+    return Augment(inputs, ENCODING, policy, 0, dtype)
+
+
+def batch_of(inputs: ClassifierInput) -> Batch:
+    codes = torch.empty((N, len(inputs.read), 64, 64), dtype=torch.int8, device=DEVICE)
+    labels = torch.empty(N, dtype=torch.int64, device=DEVICE)
+    sizes = np.tile(np.array([[500, 512]], np.int32), (N, 1))
+    return Batch(codes, labels, np.arange(N), sizes, 0, 0)
+
+
+def counted(monkeypatch, step) -> Counted:
+    """What the second step does: the first also sends the constants."""
+    with meta_device(monkeypatch) as pinned:
+        step()
+        with Counted(pinned) as found:
+            step()
+    return found
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_few_kernels_one_copy_and_no_wait(monkeypatch, name, dtype):
+    inputs, policy, most = CASES[name]
+    augment = augment_of(inputs, policy, dtype)
+
+    def step():
+        found = augment(batch_of(inputs))
+        assert found.shape == (N, *inputs.shape) and found.dtype == dtype
+        assert found.device == DEVICE
+
+    found = counted(monkeypatch, step)
+    assert not found.waits
+    assert found.copies.total() == 1
+    assert found.kernels.total() <= most
+
+
+@pytest.mark.parametrize(("mixup", "cutmix"), [(0.2, 0.0), (0.0, 1.0)])
+def test_a_mixed_step_up_to_the_network(monkeypatch, mixup, cutmix):
+    inputs = frequency(56)
+    augment = augment_of(inputs, Policy())
+
+    def step():
+        batch = batch_of(inputs)
+        mix(augment(batch), batch.labels, 1000, mixup, cutmix, (0, 0, 0))
+
+    found = counted(monkeypatch, step)
+    assert not found.waits
+    assert found.copies.total() == 1
+    assert found.kernels.total() <= 35 + 12
+
+
+def test_what_it_counts(monkeypatch):
+    with meta_device(monkeypatch) as pinned, Counted(pinned) as found:
+        host, data = torch.zeros(3), torch.empty(3, device=DEVICE)
+        data.add_(1).mul_(2)
+        host.to(DEVICE, non_blocking=True)  # pageable: the host waits all the same
+        host.pin_memory().to(DEVICE, non_blocking=True)
+        host.pin_memory().to(DEVICE)
+        with contextlib.suppress(Exception):  # it has no value
+            data.sum().item()
+    assert found.kernels.total() == 3
+    assert found.copies.total() == 3
+    assert found.waits == {"_to_copy that blocks": 2, "_local_scalar_dense": 1}
