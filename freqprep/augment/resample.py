@@ -13,6 +13,8 @@ from torch import Tensor
 from freqprep.augment.axis import Axis, Tiling, axis_matrices
 from freqprep.augment.components import Component
 from freqprep.augment.crops import Windows
+from freqprep.augment.resample_plan import plan_of
+from freqprep.compilation import can_compile
 from freqprep.errors import UsageError
 from freqprep.spectrum import BLOCK, COMPONENTS
 from freqprep.spectrum.channels import Selection
@@ -56,6 +58,7 @@ class Resampler:
         self.read, self.used, self.grid = read, used, grid
         self._steps = np.asarray(steps, np.float32)
         parts = (Component.of(number, read, self._steps, used) for number in range(len(COMPONENTS)))
+        self._plan = plan_of(read, self._steps, used)
         self._components = {torch.device("cpu"): [part for part in parts if part is not None]}
 
     @torch.no_grad()
@@ -112,7 +115,18 @@ class Resampler:
             filled = n and (windows.kept == (height, width)).all()
             if self.used is not None and filled and windows.on_blocks:
                 return self._gather(codes, self.used, windows, flip)
+            if codes.device.type == "cpu" and can_compile():
+                return self._compiled(codes, windows, flip, (height, width))
             return self._resample(codes, windows, flip, (Tiling.of(height), Tiling.of(width)))
+
+    def _compiled(
+        self, codes: Tensor, windows: Windows, flip: np.ndarray, canvas: tuple[int, int]
+    ) -> Tensor:
+        from freqprep.augment.resample_compiled import resample
+
+        threads = torch.get_num_threads()
+        out = resample(codes.numpy(), windows, flip, self._plan, canvas, None, False, threads)
+        return torch.from_numpy(out)
 
     def _check_windows(self, windows: Windows) -> None:
         limits = BLOCK * np.array(self.grid)
