@@ -48,8 +48,8 @@ class Component:
 
         ``read``, ``steps`` and ``used`` are those of `Resampler`.
         """
-        inside = _frequencies(read, number)
-        outside = {} if used is None else _frequencies(used, number)
+        inside = frequencies(read, number)
+        outside = {} if used is None else frequencies(used, number)
         if not inside or (used is not None and not outside):
             return None
         matrix = dct_matrix_1d()
@@ -87,7 +87,7 @@ class Component:
         )
 
 
-def _frequencies(selection: Selection, component: int) -> dict[tuple[int, int], int]:
+def frequencies(selection: Selection, component: int) -> dict[tuple[int, int], int]:
     """Map (v, h) of one component's channels to their index in the selection."""
     return {
         divmod(index % FREQUENCIES, BLOCK): number

@@ -21,8 +21,10 @@ from freqprep.augment.components import Component
 from freqprep.augment.crops import Windows
 from freqprep.augment.normalisation import Normalisation
 from freqprep.augment.resample_dense import DenseResampler
+from freqprep.augment.resample_plan import Plan, plan_of
 from freqprep.augment.resample_tiled import TiledResampler
 from freqprep.augment.transfer import send
+from freqprep.compilation import can_compile
 from freqprep.errors import UsageError
 from freqprep.spectrum import BLOCK, COMPONENTS
 from freqprep.spectrum.channels import Selection
@@ -136,14 +138,20 @@ class Resampler:
         colors: ColorChange | None,
     ) -> Tensor:
         device, filled = codes.device, (windows.kept == size).all()
+        aligned = self._aligned is not None and filled and windows.on_blocks
+        on_host = self._on_host(codes)
+        if on_host and not aligned and can_compile() and colors is None:
+            return self._compiled(codes, windows, flip, size, self.normalisation)
         table = send(window_table.window_table(windows, flip, colors), device)
         if not self._components or not len(codes):
             block = 1 if self.used is None else BLOCK
             shape = (len(codes), self._planes, size[0] // block, size[1] // block)
             data = torch.zeros(shape, device=device)
-        elif self._aligned is not None and filled and windows.on_blocks:
+        elif aligned and self._aligned is not None:
             data = self._aligned(codes, table, size)
-        elif self._on_host(codes):
+        elif on_host and can_compile():
+            data = self._compiled(codes, windows, flip, size, None)
+        elif on_host:
             data = self._tiled(codes, windows, flip, size)
         else:
             data = self._dense(codes, table, size)
@@ -154,6 +162,27 @@ class Resampler:
             return data.contiguous()
         data = self.normalisation(data)
         return data if filled else self._zero_beyond(data, table)
+
+    def _compiled(
+        self,
+        codes: Tensor,
+        windows: Windows,
+        flip: np.ndarray,
+        size: tuple[int, int],
+        normalisation: Normalisation | None,
+    ) -> Tensor:
+        from freqprep.augment.resample_compiled import resample
+
+        moments, bfloat16 = None, False
+        if normalisation is not None:
+            moments = np.array(normalisation.mean), np.array(normalisation.std)
+            bfloat16 = normalisation.dtype == torch.bfloat16
+        threads = torch.get_num_threads()
+        out = resample(codes.numpy(), windows, flip, self._plan, size, moments, bfloat16, threads)
+        data = torch.from_numpy(out)
+        if normalisation is None:
+            return data
+        return (data.view(torch.bfloat16) if bfloat16 else data).permute(0, 3, 1, 2)
 
     def _check_windows(self, windows: Windows) -> None:
         limits = BLOCK * np.array(self.grid)
@@ -202,6 +231,10 @@ class Resampler:
             for number in range(len(COMPONENTS))
         )
         return [part for part in parts if part is not None]
+
+    @functools.cached_property
+    def _plan(self) -> Plan:
+        return plan_of(self.read, self._steps, self.used)
 
     @functools.cached_property
     def _tiled(self) -> TiledResampler:

@@ -16,6 +16,7 @@ from freqprep.spectrum.channels import Selection, channels  # noqa: E402
 GRID = (6, 9)
 ALL = channels("all")
 CLOSE = 5e-3  # of coefficients up to some thousands: float32's rounding and nothing else
+pytestmark = pytest.mark.usefixtures("form")
 
 
 def random_codes(seed: int, n: int, read: Selection = ALL) -> np.ndarray:

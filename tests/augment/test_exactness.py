@@ -29,6 +29,7 @@ from torchvision.transforms.v2 import functional  # noqa: E402
 
 LIMITS = {"int16": 0.5, "int8": 1.5}  # grey levels
 CROPS_EACH = 3
+pytestmark = pytest.mark.usefixtures("form")
 
 
 def from_codes(images: list[Stored], windows: Windows, side: int) -> np.ndarray:

@@ -25,6 +25,7 @@ from freqprep.spectrum.resizing import resize_matrix  # noqa: E402
 GRID = (9, 12)
 ALL = channels("all")
 CLOSE = 1e-3  # of coefficients up to 500: float32's rounding and nothing else
+pytestmark = pytest.mark.usefixtures("form")
 
 
 def random_codes(seed: int, n: int, read: Selection = ALL, grid=GRID) -> np.ndarray:
