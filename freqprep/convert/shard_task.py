@@ -119,7 +119,7 @@ class ShardTask:
 def convert_shard(task: ShardTask) -> ShardResult:
     """Convert one shard; a rejected image leaves zeros and the reason."""
     codes = _shard_buffer(task.encoding)
-    codes.fill(0)
+    codes[:, len(task.files) :] = 0
     rows = RowResults.empty(len(task.files))
     rows.source_bytes[:] = task.files.table.length
     moments = Moments.zero(CHANNELS)
@@ -130,6 +130,7 @@ def convert_shard(task: ShardTask) -> ShardResult:
         try:
             image = task.files.encode(index, encoder, codes[:, index])
         except ImageDefect as defect:
+            codes[:, index] = 0
             defects[row] = str(defect)
             continue
         _fill(rows, index, image)

@@ -72,7 +72,7 @@ class Encoder:
         stated_size : tuple of int or None
             See `freqprep.images.decode.decode`.
         out : ndarray of int8 or int16, shape (192, rows, columns)
-            Zeros; filled with codes in stored channel order. Any strides.
+            Filled with codes in stored channel order, and zeros. Any strides.
 
         Returns
         -------

@@ -80,12 +80,13 @@ class CompiledCoder:
             errors,
         )
         _add_codes(codes, self._counter, total)
-        placed = codes[:, : rows * grid_columns].reshape(channels, rows, grid_columns)
-        out[:channels, :rows] = placed
+        out[:channels, :rows] = codes[:, : rows * grid_columns].reshape(channels, rows, -1)
+        out[:channels, rows:] = 0
+        out[channels:] = 0
         # Sums over all tiles are exact, too, unless codes were clipped.
         sums = errors if saturated else errors.sum(axis=0, keepdims=True)
-        moments = Moments(rows * columns, *total)
-        return CodeSums(moments, int(saturated), squared_error(sums, self._steps[0]))
+        error = squared_error(sums, self._steps[0])
+        return CodeSums(Moments(rows * columns, *total), int(saturated), error)
 
 
 def was_compiled() -> bool:
@@ -296,8 +297,7 @@ def _add_four(k: Any, m: Any, n: Any, o: Any, f: Any, coefficients: Any) -> None
 @compiled
 def _round(coefficients: Any, per_step: Any, positions: Any, codes: Any, tile: Any) -> Any:
     """Round the coefficients of a tile and store their codes; returns how many were clipped."""
-    limits = np.iinfo(codes.dtype)
-    low, high = _i4(limits.min), _i4(limits.max)
+    low, high = _i4(np.iinfo(codes.dtype).min), _i4(np.iinfo(codes.dtype).max)
     clipped = _i4(0)
     for k in range(FREQUENCIES):
         factor, position = per_step[k], positions[k]

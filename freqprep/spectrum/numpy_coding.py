@@ -40,8 +40,8 @@ class NumpyCoder:
             Y, Cb and Cr, or only Y of a grey image. Any strides. The last partial blocks are
             padded by repeating the edge.
         out : ndarray of int8 or int16, shape (192, rows, columns)
-            Zeros; at least as many rows and columns as the image has blocks. Filled with codes in
-            stored channel order. Any strides.
+            At least as many rows and columns as the image has blocks. Filled with codes in stored
+            channel order, and zeros. Any strides.
 
         Returns
         -------
@@ -57,11 +57,14 @@ class NumpyCoder:
             rows, columns = codes.shape[1:]
             positions = self._positions[component]
             out[positions, :rows, :columns] = codes
+            out[positions, :rows, columns:] = 0
+            out[positions, rows:] = 0
             moments = Moments.of(codes, self._largest)
             total[:, positions] = moments.total, moments.total_squares
             if component == 0:
                 luma_squared_error = self._squared_error(scaled, codes, clipped > 0)
             saturated += clipped
+        out[pixels.shape[2] * FREQUENCIES :] = 0  # chroma of a grey image
         return CodeSums(Moments(rows * columns, *total), saturated, luma_squared_error)
 
     def _squared_error(self, scaled: np.ndarray, codes: np.ndarray, clipped: bool) -> float:

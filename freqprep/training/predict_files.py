@@ -87,7 +87,6 @@ class FileEncoder:
         ImageDefect
             There are none.
         """
-        self._all.fill(0)
         image = self._encoder.encode(data, None, self._all)
         return ImageCodes(self._all[self._read], image.size, image.source_size)
 
