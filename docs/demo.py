@@ -141,7 +141,7 @@ def train_on_tiles(folder: Path) -> None:
         folder,
     )
     run("freqprep evaluate run tiles.zarr --split val", folder)
-    run("freqprep predict run tiles/val/cat/chelsea-2-1.png --top 3", folder)
+    run("freqprep predict run tiles/val/cat/chelsea-3-0.png --top 3", folder)
 
 
 def main(folder: Path) -> None:

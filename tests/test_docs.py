@@ -302,7 +302,7 @@ def test_the_demo_prints_what_the_readme_shows_and_runs_again(tmp_path, monkeypa
     assert results["images"] == 208
     assert results["top1"] > 0.8  # of 13 classes
     assert f"\n  top-1         {results['top1']:.2%} (" in printed
-    answer = printed.split("--top 3\ntiles/val/cat/chelsea-2-1.png\n")[1].split()[0]
+    answer = printed.split("--top 3\ntiles/val/cat/chelsea-3-0.png\n")[1].split()[0]
     assert answer == "cat"
     for name in ("report.html", "run/curves.png", "chelsea-192.png", "chelsea-channels.png"):
         assert (tmp_path / "demo" / name).stat().st_size > 10_000

@@ -120,7 +120,7 @@ def test_several_weights_of_the_gate_are_compared(call, store, tmp_path):
     ("words", "code", "said"),
     [
         (["--epochs", "0"], 2, "0 epochs"),
-        (["--preset", "long"], 2, "--preset must be short or paper, got 'long'"),
+        (["--preset", "long"], 2, "--preset must be short, fast or paper, got 'long'"),
         (["--channels", "nothing"], 2, "known selections"),
         (["--read", "y_0_0"], 2, "channels are used that are not read"),
         (["--grid", "4"], 2, "from 16 to 256"),
