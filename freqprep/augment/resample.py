@@ -112,11 +112,11 @@ class Resampler:
         codes = codes.contiguous()
         # A caller's autocast would round the products to half precision.
         with torch.autocast(codes.device.type, enabled=False):
+            if codes.device.type == "cpu" and can_compile():
+                return self._compiled(codes, windows, flip, (height, width))
             filled = n and (windows.kept == (height, width)).all()
             if self.used is not None and filled and windows.on_blocks:
                 return self._gather(codes, self.used, windows, flip)
-            if codes.device.type == "cpu" and can_compile():
-                return self._compiled(codes, windows, flip, (height, width))
             return self._resample(codes, windows, flip, (Tiling.of(height), Tiling.of(width)))
 
     def _compiled(
