@@ -12,11 +12,11 @@ from freqprep.augment.lanes import (
     fused,
     load4,
     load8,
-    scaled,
     splat8,
     spread4,
     spread8,
     store,
+    times,
     zeros8,
 )
 from freqprep.augment.resample_plan import Side
@@ -134,7 +134,7 @@ def _add_pixel(
         for i in range(max(low, origin), min(high, origin + BLOCK)):
             weight = splat8(np.float32(_triangle(i, centre, slope)))
             sums = fused(weight, load8(_BASIS, BLOCK * (i - origin)), sums)
-        store(matrices, 0, scaled(sums, splat8(np.float32(1 / total))))
+        store(matrices, 0, times(sums, splat8(np.float32(1 / total))))
         target = place + origin * lanes
         if lanes == 4:
             for frequency in range(BLOCK):

@@ -77,14 +77,14 @@ def _loading(lanes: Any, order: list[int] | None = None) -> Any:
     return _operation(load)
 
 
-def _zeros(lanes: Any) -> Any:
-    def zeros(typing: Any) -> _Typed:
+def _pairwise(instruction: str) -> Any:
+    def combine(typing: Any, left: Any, right: Any) -> _Typed:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            return ir.Constant(lanes.vector, None)
+            return getattr(builder, instruction)(*arguments)
 
-        return lanes(), generate
+        return left(left, left), generate
 
-    return _operation(zeros)
+    return _operation(combine)
 
 
 load4, load8 = _loading(_FOUR), _loading(_EIGHT)
@@ -99,8 +99,18 @@ load_pairs = _loading(_EIGHT, [0, 1] * 4)
 load_doubled = _loading(_EIGHT, [0, 0, 1, 1, 2, 2, 3, 3])
 """``load_doubled(array, index)``: four elements, each of them twice."""
 
-zeros8 = _zeros(_EIGHT)
-"""``zeros8()``: zero in all lanes."""
+times, minus, over = _pairwise("fmul"), _pairwise("fsub"), _pairwise("fdiv")
+"""``over(left, right)``: left / right, lane by lane."""
+
+
+@_operation
+def zeros8(typing: Any) -> _Typed:
+    """``zeros8()``: zero in all lanes."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return ir.Constant(_EIGHT.vector, None)
+
+    return _EIGHT(), generate
 
 
 @_operation
@@ -122,16 +132,6 @@ def fused(typing: Any, left: Any, right: Any, add: Any) -> _Typed:
         return builder.fadd(builder.fmul(left, right, flags=_FUSED), add, flags=_FUSED)
 
     return left(left, left, left), generate
-
-
-@_operation
-def scaled(typing: Any, left: Any, right: Any) -> _Typed:
-    """``scaled(left, right)``: left * right."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.fmul(*arguments, flags=_FUSED)
-
-    return left(left, left), generate
 
 
 @_operation

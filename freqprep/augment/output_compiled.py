@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from freqprep.augment.lanes import at, fused, load4, store
+from freqprep.augment.lanes import at, load8, minus, over, store
 from freqprep.augment.resample_plan import Plan
 from freqprep.compilation import compiled
 from freqprep.spectrum import BLOCK
@@ -28,15 +28,16 @@ class Output(NamedTuple):
     normalised : bool
         Whether the output is ``[image][row][column][plane]``, only where an image was kept, rather
         than ``[image][plane][row][column]``, filled up.
-    factor, shift : ndarray of float32, shape (planes + 3,)
+    mean, std : ndarray of float32, shape (planes + 7,)
+        Subtracted from each plane, and divided by; 0 and 1 to leave it as it is.
     """
 
     values: np.ndarray
     height: int
     width: int
     normalised: bool
-    factor: np.ndarray
-    shift: np.ndarray
+    mean: np.ndarray
+    std: np.ndarray
 
 
 @compiled
@@ -61,10 +62,10 @@ def write_coefficients(
     plan : Plan
     output : Output
     line : ndarray of float32, flat
-        Overwritten; room for a row of the output and three numbers more.
+        Overwritten; room for a row of the output and seven numbers more.
     """
     planes = plan.planes
-    _scale(strip, plan.size, plan.pieces, output.factor, output.shift, count, planes, line)
+    _pick(strip, plan.size, plan.pieces, output.mean, output.std, count, planes, line)
     if output.normalised:
         place = (image * output.height + row) * output.width * planes
         _write_line(line, count * planes, output.values, place)
@@ -103,7 +104,7 @@ def write_pixels(
         source = inside * pitch
         y = BLOCK * row + inside
         if output.normalised:
-            _to_rgb(strip, source, BLOCK * pitch, output.factor, output.shift, size[1], line)
+            _to_rgb(strip, source, BLOCK * pitch, output.mean, output.std, size[1], line)
             place = 3 * (image * output.height + y) * output.width
             _write_line(line, 3 * size[1], output.values, place)
         else:
@@ -115,24 +116,24 @@ def write_pixels(
 
 
 @compiled
-def _scale(
+def _pick(
     strip: np.ndarray,
     step: int,
     pieces: np.ndarray,
-    factor: np.ndarray,
-    shift: np.ndarray,
+    mean: np.ndarray,
+    std: np.ndarray,
     count: int,
     planes: int,
     line: np.ndarray,
 ) -> None:
-    """Pick the planes out of the results of some blocks; write ``[block][plane]``, scaled."""
+    """Pick the planes out of the results of some blocks; write ``[block][plane]``, normalised."""
     for block in range(count):
         for piece in range(len(pieces)):
-            # What is too much of four is overwritten by the next piece.
+            # What is too much of eight is overwritten by the next piece.
             plane = at(pieces, 2 * piece)
-            values = load4(strip, block * step + at(pieces, 2 * piece + 1))
-            scaled = fused(values, load4(factor, plane), load4(shift, plane))
-            store(line, block * planes + plane, scaled)
+            values = load8(strip, block * step + at(pieces, 2 * piece + 1))
+            values = over(minus(values, load8(mean, plane)), load8(std, plane))
+            store(line, block * planes + plane, values)
 
 
 @compiled
@@ -140,12 +141,12 @@ def _to_rgb(
     strip: np.ndarray,
     row: int,
     step: int,
-    factor: np.ndarray,
-    shift: np.ndarray,
+    mean: np.ndarray,
+    std: np.ndarray,
     count: int,
     line: np.ndarray,
 ) -> None:
-    """Convert a row of pixels to RGB in 0..255; write ``[pixel][colour]``, scaled."""
+    """Convert a row of pixels to RGB in 0..255; write ``[pixel][colour]``, normalised."""
     for pixel in range(row, row + count):
         luma, blue, red = strip[pixel] + _GREY, strip[pixel + step], strip[pixel + 2 * step]
         target = 3 * (pixel - row)
@@ -153,7 +154,7 @@ def _to_rgb(
             matrix = _TO_RGB[colour]
             value = matrix[0] * luma + matrix[1] * blue + matrix[2] * red
             value = min(max(value, np.float32(0)), _LARGEST)
-            line[target + colour] = value * factor[colour] + shift[colour]
+            line[target + colour] = (value - mean[colour]) / std[colour]
 
 
 @compiled

@@ -138,19 +138,19 @@ class Resampler:
         colors: ColorChange | None,
     ) -> Tensor:
         device, filled = codes.device, (windows.kept == size).all()
-        aligned = self._aligned is not None and filled and windows.on_blocks
         on_host = self._on_host(codes)
-        if on_host and not aligned and can_compile() and colors is None:
+        compiled = on_host and can_compile()
+        if compiled and colors is None:
             return self._compiled(codes, windows, flip, size, self.normalisation)
         table = send(window_table.window_table(windows, flip, colors), device)
         if not self._components or not len(codes):
             block = 1 if self.used is None else BLOCK
             shape = (len(codes), self._planes, size[0] // block, size[1] // block)
             data = torch.zeros(shape, device=device)
-        elif aligned and self._aligned is not None:
-            data = self._aligned(codes, table, size)
-        elif on_host and can_compile():
+        elif compiled:
             data = self._compiled(codes, windows, flip, size, None)
+        elif self._aligned is not None and filled and windows.on_blocks:
+            data = self._aligned(codes, table, size)
         elif on_host:
             data = self._tiled(codes, windows, flip, size)
         else:

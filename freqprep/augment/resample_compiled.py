@@ -14,7 +14,7 @@ import numpy as np
 
 from freqprep.augment.axis_compiled import ROOM, fill_bands, longest_run
 from freqprep.augment.crops import Windows
-from freqprep.augment.lanes import load8, scaled, splat8, store
+from freqprep.augment.lanes import load8, splat8, store, times
 from freqprep.augment.output_compiled import Output, write_coefficients, write_pixels
 from freqprep.augment.resample_plan import Plan
 from freqprep.augment.sums_compiled import CHUNK, sum_across4, sum_across8, sum_down
@@ -94,17 +94,17 @@ def resample(
     n, planes = len(codes), plan.planes
     block = BLOCK if len(plan.pieces) else 1
     height, width = canvas[0] // block, canvas[1] // block
-    factor, shift = np.ones(planes + 3, np.float32), np.zeros(planes + 3, np.float32)
+    # Room for vectors that begin with the last plane.
+    mean, std = np.zeros(planes + 7, np.float32), np.ones(planes + 7, np.float32)
     shape: tuple[int, ...] = (n, planes, height, width)
     make = np.empty
     if normalisation is not None:
-        mean, std = (np.asarray(values, np.float64) for values in normalisation)
-        factor[:planes], shift[:planes] = 1 / std, -mean / std
+        mean[:planes], std[:planes] = normalisation
         shape = (n, height, width, planes)
         if (windows.kept <= np.array(canvas) - block).any():
             make = np.zeros
     out = make(shape, np.uint16 if bfloat16 else np.float32)
-    output = Output(out.reshape(-1), height, width, normalisation is not None, factor, shift)
+    output = Output(out.reshape(-1), height, width, normalisation is not None, mean, std)
     arrays = (windows.start, windows.length, windows.resized, windows.offset, windows.kept)
     table = np.stack(arrays, axis=2).astype(np.int64)
     flip = np.ascontiguousarray(flip, bool)
@@ -140,8 +140,8 @@ def _scratch(codes: np.ndarray, table: np.ndarray, plan: Plan, output: Output) -
         np.empty(channels, np.int64),
         np.empty(run[0] * channels * BLOCK, np.float32),
         np.empty(FREQUENCIES * pitch, np.float32),
-        np.zeros(wide * plan.size, np.float32),
-        np.empty(wide * block * plan.planes + 3, np.float32),
+        np.zeros(wide * plan.size + 7, np.float32),
+        np.empty(wide * block * plan.planes + 7, np.float32),
     )
 
 
@@ -265,7 +265,7 @@ def _weigh(band: np.ndarray, plan: Plan, scratch: _Scratch) -> None:
         for channel in range(len(plan.channels)):
             step = splat8(plan.steps[channel])
             row = load8(scratch.down_matrices, matrix + lanes * plan.channels[channel, 1])
-            store(scratch.weights, target, scaled(row, step))
+            store(scratch.weights, target, times(row, step))
             target += BLOCK
 
 

@@ -50,7 +50,7 @@ class Plan(NamedTuple):
     size : int
         Results of a block.
     pieces : ndarray of int64, shape (pieces, 2)
-        Planes of coefficients whose results follow each other, at most four at a time: the first
+        Planes of coefficients whose results follow each other, at most eight at a time: the first
         plane, and its place among the results of a block. By plane; none for pixels.
     planes : int
     """
@@ -127,10 +127,10 @@ def _side(order: list[int], pixels: bool) -> Side:
 
 
 def _pieces(places: list[int]) -> np.ndarray:
-    """Merge planes whose places follow each other, four at most."""
+    """Merge planes whose places follow each other, eight at most."""
     pieces: list[tuple[int, int]] = []
     for plane, place in enumerate(places):
-        after = plane - pieces[-1][0] if pieces else 4
-        if after >= 4 or place != pieces[-1][1] + after:
+        after = plane - pieces[-1][0] if pieces else BLOCK
+        if after >= BLOCK or place != pieces[-1][1] + after:
             pieces.append((plane, place))
     return np.array(pieces, np.int64).reshape(-1, 2)
