@@ -96,7 +96,9 @@ class ClassifierTask:
         policy = request.recipe.policy
         assert isinstance(policy, Policy)
         self._inputs = plan.config.classifier_inputs
-        self.augment = Augment(self._inputs, plan.train.attributes.encoding, policy, request.seed)
+        self.augment: Any = Augment(
+            self._inputs, plan.train.attributes.encoding, policy, request.seed
+        )
 
     def loss(
         self, model: Any, batch: Batch, key: tuple[int, int, int]
@@ -162,7 +164,7 @@ class ClassifierTask:
 
 def _bare(model: Any) -> Any:
     """Return the network itself, unwrapped if it is compiled or distributed."""
-    for wrapper in ("module", "_orig_mod"):
+    for wrapper in ("_orig_mod", "module"):
         model = getattr(model, wrapper, model)
     return model
 
