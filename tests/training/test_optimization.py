@@ -1,6 +1,5 @@
 """The optimizer's groups and the EMA, against their formulas."""
 
-
 import pytest
 
 torch = pytest.importorskip("torch")
