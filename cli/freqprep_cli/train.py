@@ -256,8 +256,7 @@ def train(
     threads: Annotated[
         int | None,
         typer.Option(
-            help="Threads that read ahead; by default they follow from channels and cores. "
-            "OMP_NUM_THREADS sets those that compute on a CPU.",
+            help="Threads that read ahead: by channels and cores (OMP_NUM_THREADS: that compute).",
             metavar="N",
             rich_help_panel=_RUN,
         ),

@@ -188,7 +188,7 @@ class ClassifierTask:
 
 def _bare(model: Any) -> Any:
     """Return the network itself, unwrapped if it is compiled or distributed."""
-    for wrapper in ("module", "_orig_mod"):
+    for wrapper in ("_orig_mod", "module"):
         model = getattr(model, wrapper, model)
     return model
 

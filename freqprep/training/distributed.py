@@ -71,8 +71,20 @@ class World:
             torch.distributed.barrier()
 
 
-def choose_device(name: str | None) -> torch.device:
+def choose_device(name: str | None, local: int | None = None) -> torch.device:
     """The named device; a GPU where there is one, when no name is given.
+
+    Parameters
+    ----------
+    name : str or None
+    local : int or None
+        Number of this process among those on this host, if there are several: each takes the GPU
+        of its own number, and is bound to it before anything is done on a GPU. Otherwise each would
+        take memory of the first one too.
+
+    Returns
+    -------
+    torch.device
 
     Raises
     ------
@@ -80,8 +92,12 @@ def choose_device(name: str | None) -> torch.device:
         There is no such device.
     """
     gpu = torch.cuda.is_available()
-    if name is None:
-        return torch.device("cuda" if gpu else "cpu")
+    if name is None and not gpu:
+        return torch.device("cpu")
+    if local is not None and (name is None or re.fullmatch(r"cuda(:\d{1,3})?", name)):
+        name = f"cuda:{local}"
+    elif name is None:
+        return torch.device("cuda")
     remedy = "use cpu, cuda or cuda:N" if gpu else "without a GPU, use cpu"
     if not re.fullmatch(r"cpu|cuda(:\d{1,3})?", name):
         near = "did you mean cuda? " if name == "gpu" else did_you_mean(name, ("cpu", "cuda"))
@@ -93,6 +109,8 @@ def choose_device(name: str | None) -> torch.device:
             found = "this PyTorch is built without CUDA"
         raise UsageError(f"device {name!r} cannot be used: {found}", remedy)
     try:
+        if device.type == "cuda" and local is not None:
+            torch.cuda.set_device(device)
         torch.empty(0, device=device)
     except RuntimeError as error:
         reason = (str(error).splitlines() or [""])[0]
@@ -104,12 +122,12 @@ def choose_device(name: str | None) -> torch.device:
 def init_distributed(device: str | None) -> Iterator[World]:
     """Join the other processes that ``torchrun`` started, or be alone."""
     size, rank, local = process_numbers()
-    chosen = choose_device(device)
+    chosen = choose_device(device, local if size > 1 else None)
     with _fast_products() if chosen.type == "cuda" else contextlib.nullcontext():
         if size == 1:
             yield World(0, 1, chosen)
         else:
-            with _among(size, rank, local, chosen) as world:
+            with _among(size, rank, chosen) as world:
                 yield world
 
 
@@ -128,11 +146,19 @@ def _fast_products() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _among(size: int, rank: int, local: int, chosen: torch.device) -> Iterator[World]:
+def without_benchmark(wanted: bool = True) -> Iterator[None]:
+    """Keep cuDNN from measuring its kernels in the block, where a shape is met once or seldom."""
+    before = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = before and not wanted
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before
+
+
+@contextlib.contextmanager
+def _among(size: int, rank: int, chosen: torch.device) -> Iterator[World]:
     """Join several processes."""
-    if chosen.type == "cuda":
-        chosen = torch.device("cuda", local)
-        torch.cuda.set_device(chosen)
     try:
         torch.distributed.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
     except (ValueError, RuntimeError) as error:

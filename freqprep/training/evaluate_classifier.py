@@ -18,7 +18,7 @@ from freqprep.progress import Progress
 from freqprep.store.split import Split
 from freqprep.streaming.batch import Batch
 from freqprep.streaming.loader import Loader
-from freqprep.training.distributed import World
+from freqprep.training.distributed import World, without_benchmark
 
 _TOP = 5
 
@@ -158,7 +158,8 @@ def evaluate_classifier(
         Progress("evaluating", valid) if world.is_leader else contextlib.nullcontext() as progress,
     ):
         for batch, images in shown:
-            logits = compute_logits(network, images)
+            with without_benchmark(len(batch) < batch_size):  # the last batch: a shape met once
+                logits = compute_logits(network, images)
             tally.add(batch.step, logits, batch.labels)
             if kept is not None:
                 kept.add(batch.rows, logits)
@@ -244,7 +245,10 @@ def eval_mode(network: torch.nn.Module) -> Iterator[None]:
 
 
 class _Tally:
-    """Counts and losses of the batches that this process was dealt."""
+    """Counts and losses of the batches that this process was dealt.
+
+    They stay on the device until all batches are counted: nothing waits for it before.
+    """
 
     def __init__(self, batches: int, class_map: np.ndarray, device: torch.device) -> None:
         self._class_map = torch.from_numpy(np.append(class_map, -1)).to(device)  # [-1]: no label
@@ -263,16 +267,16 @@ class _Tally:
         self._totals += torch.stack([seen.sum(), answerable.sum(), first.sum(), among.sum()])
         slots = len(self._class_map)
         labels = labels % slots  # no label: the last slot
-        self._classes[0] += torch.bincount(labels[first], minlength=slots)
-        self._classes[1] += torch.bincount(labels, minlength=slots)
+        self._classes[0].index_add_(0, labels, first.long())
+        self._classes[1].index_add_(0, labels, seen.long())
         loss = torch.nn.functional.cross_entropy(logits.double(), targets, reduction="none")
-        self._losses[number] = loss[answerable].sum()
+        self._losses[number] = loss.masked_fill(~answerable, 0).sum()
 
     def over_all(self, world: World, rejected: int) -> Evaluation:
         """Add up the counts of all processes."""
-        images, answerable, top1, top5 = world.sum(self._totals).tolist()
-        correct, counts = world.sum(self._classes).cpu().numpy()[:, :-1]
-        losses = world.sum(self._losses).tolist()
+        images, answerable, top1, top5 = world.sum(self._totals.cpu()).tolist()
+        correct, counts = world.sum(self._classes.cpu()).numpy()[:, :-1]
+        losses = world.sum(self._losses.cpu()).tolist()
         loss = math.fsum(losses) / answerable if answerable else math.nan
         return Evaluation(images, rejected, answerable, loss, top1, top5, correct, counts)
 
@@ -282,19 +286,24 @@ class _Predictions:
 
     def __init__(self, top: int) -> None:
         self._top = top
-        self._parts: list[tuple[np.ndarray, ...]] = []
+        self._rows: list[np.ndarray] = []
+        self._found: list[tuple[torch.Tensor, torch.Tensor]] = []  # on the device until the end
 
     def add(self, rows: np.ndarray, logits: torch.Tensor) -> None:
         """Keep those of one batch: int64 (n,), float32 (n, classes of the network)."""
         classes = logits.sort(dim=1, descending=True, stable=True).indices[:, : self._top]
         chances = logits.double().softmax(1).gather(1, classes)
         broken = logits.isnan().any(1, keepdim=True)
-        arrays = (classes.masked_fill(broken, -1), chances.masked_fill(broken, math.nan))
-        self._parts.append((np.array(rows), *(array.cpu().numpy() for array in arrays)))
+        self._rows.append(np.array(rows))
+        self._found.append((classes.masked_fill(broken, -1), chances.masked_fill(broken, math.nan)))
 
     def over_all(self, world: World) -> ImagePredictions:
         """Collect those of all processes, in the order of the rows."""
-        parts = [part for parts in world.gather(self._parts) for part in parts]
+        mine = []
+        if self._rows:
+            found = (torch.cat(tensors).cpu().numpy() for tensors in zip(*self._found, strict=True))
+            mine = [(np.concatenate(self._rows), *found)]
+        parts = [part for parts in world.gather(mine) for part in parts]
         rows, classes, chances = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
         order = np.argsort(rows, kind="stable")
         return ImagePredictions(rows[order], classes[order], chances[order])

@@ -20,7 +20,7 @@ from freqprep.store.split import Split
 from freqprep.training.coco_metrics import Figures, coco_figures
 from freqprep.training.coco_results import Detections, detections_of, results_of_image
 from freqprep.training.coco_truth import coco_truth
-from freqprep.training.distributed import World
+from freqprep.training.distributed import World, without_benchmark
 from freqprep.training.evaluate_classifier import eval_mode, sequential_loader
 
 _READ_AT_ONCE = 8
@@ -141,6 +141,7 @@ def _found(
             split, inputs, world, batch_size=_READ_AT_ONCE, threads=threads
         ) as loader,
         eval_mode(network),
+        without_benchmark(),  # images differ in shape
         Progress("evaluating", valid) if world.is_leader else contextlib.nullcontext() as progress,
     ):
         preprocess = DetectorPreprocess(inputs, split.attributes.encoding)

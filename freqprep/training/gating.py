@@ -42,15 +42,16 @@ def gate_of(
     gate = network.eval().gate
     assert isinstance(gate, ChannelGate)
     split, inputs = plan.train if plan.val is None else plan.val, plan.config.classifier_inputs
-    sums = torch.zeros(2, len(inputs.channels), dtype=torch.float64)
+    shape = 2, len(inputs.channels)
+    sums = torch.zeros(shape, dtype=torch.float64, device=world.device)
     batch_size = int(plan.config.recipe["batch_size"])
     with torch.inference_mode():
         batches = preprocessed_batches(split, inputs, world, batch_size=batch_size, threads=threads)
         for _, images in batches:
             off, on = gate.logits(images).double().unbind(-1)
-            sums[0] += torch.sigmoid(on - off).sum(0).cpu()
-            sums[1] += (on > off).double().sum(0).cpu()
-    probabilities, opened = world.sum(sums) / int(split.valid.sum())
+            sums[0] += torch.sigmoid(on - off).sum(0)
+            sums[1] += (on > off).double().sum(0)
+    probabilities, opened = world.sum(sums.cpu()) / int(split.valid.sum())
     return {"open": float(opened.sum()), "probabilities": probabilities.tolist()}
 
 

@@ -17,12 +17,15 @@ from freqprep.errors import RunError, UsageError
 from freqprep.progress import Progress, say
 from freqprep.store.split import Split
 from freqprep.streaming.batch import Batch
+from freqprep.streaming.loader import Loader
+from freqprep.text.quantities import plural
 from freqprep.training.curves import write_curves
 from freqprep.training.distributed import init_distributed
 from freqprep.training.gating import gate_of, propose
 from freqprep.training.interrupts import held_interrupts
 from freqprep.training.model_config import ModelConfig, write_model_config
 from freqprep.training.opening import Forecast, describe_start
+from freqprep.training.pace import Pace
 from freqprep.training.planning import plan
 from freqprep.training.request import RunPlan, TrainingRequest
 from freqprep.training.run_state import RunState
@@ -124,15 +127,16 @@ def _train_epoch(run: RunState, interrupted: Callable[[], bool], forecast: Forec
     loader, images = run.loader, run.recipe.batch_size
     run.network.train()
     if loader.step == 0:
-        run.meter.start(loader.wait_seconds)
+        run.meter.start(run.spent())
     steps = min(_MOST_STEPS_A_LINE, -(-len(loader) // _LINES_AN_EPOCH))
-    what = f"epoch {loader.epoch + 1}/{run.recipe.epochs}"
+    what, remedy = f"epoch {loader.epoch + 1}/{run.recipe.epochs}", _remedy(loader)
+    pace = Pace()
     with _progress(run, what, len(loader) * images, loader.step * images) as progress:
         for batch in loader:
             train_step(run, batch)
             last = batch.step + 1 == len(loader)
             line = last or (batch.step + 1) % steps == 0
-            notes = _report(run, batch) if line else ()
+            notes = _report(run, batch, pace) if line else ()
             if progress is not None:
                 progress.update(images, *notes)
             if estimate := forecast.step_done():
@@ -145,6 +149,18 @@ def _train_epoch(run: RunState, interrupted: Callable[[], bool], forecast: Forec
                 _leave(run)
             if time.monotonic() - run.saved > 60 * _MINUTES_A_CHECKPOINT:
                 run.save()
+    if run.world.is_leader and (text := pace.describe(remedy)):
+        say(f"{what}: {text}")
+
+
+def _remedy(loader: Loader) -> str:
+    """Say what makes data arrive faster."""
+    if loader.epoch == 0 and loader.state_dict()["regime"] == "exact":
+        return "all images were read into memory, which later epochs need not do"
+    return (
+        f"to read faster: more than {plural(loader.threads, 'thread')} (--threads), fewer channels"
+        " (--read), a store with these alone on a fast disk (freqprep pack)"
+    )
 
 
 def train_step(run: RunState, batch: Batch) -> None:
@@ -161,14 +177,15 @@ def train_step(run: RunState, batch: Batch) -> None:
     for index, part in enumerate(parts):
         share = len(part.rows) / len(batch.rows)
         last = index + 1 == len(parts)
-        with _no_sync(run, last), torch.autocast("cuda", torch.bfloat16, device.type == "cuda"):
-            loss, numbers = run.task.loss(run.model, part, key)
+        with _no_sync(run, last):
+            with torch.autocast("cuda", torch.bfloat16, device.type == "cuda"):
+                loss, numbers = run.task.loss(run.model, part, key)
             torch.autograd.backward(loss * share)
         run.meter.add(len(part.rows), numbers)
     if recipe.clip:
         torch.nn.utils.clip_grad_norm_(run.network.parameters(), recipe.clip)
     run.optimizer.step()
-    run.average.update(run.network, number)
+    run.average.update(number)
 
 
 def _parts(batch: Batch, count: int) -> Iterator[Batch]:
@@ -196,9 +213,10 @@ def _draw_seed(*numbers: int) -> int:
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
 
 
-def _report(run: RunState, batch: Batch) -> tuple[str, ...]:
+def _report(run: RunState, batch: Batch, pace: Pace) -> tuple[str, ...]:
     """Write a line of metrics for the steps since the last one; some of it in a few words."""
-    values = run.meter.take(run.world, run.loader.wait_seconds)
+    values = run.meter.take(run.world, run.spent)
+    pace.add(values)
     values["lr"] = run.optimizer.param_groups[0]["lr"]
     values["grid"] = run.task.grid_at(batch.epoch)
     run.write("train", values)

@@ -8,13 +8,14 @@ import json
 import math
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from freqprep.training.distributed import World
+from freqprep.training.pace import Spent, shares
 
 METRICS = "metrics.jsonl"
 """Name of the file in a run's folder: one JSON object a line, each with its ``kind``:
@@ -110,59 +111,80 @@ class Meter:
     def __init__(self, device: torch.device) -> None:
         self._device = device
         self._names: tuple[str, ...] = ()
-        self._sums = torch.zeros(1, dtype=torch.float64, device=device)  # images, then each name
-        self._began, self._waited = time.monotonic(), 0.0
+        self._images = 0
+        self._sums = torch.zeros(0, dtype=torch.float64, device=device)  # of each name
+        self._began, self._before = time.monotonic(), Spent()
 
-    def start(self, waited: float) -> None:
-        """Start to measure; ``waited`` is the loader's time of waiting so far, in seconds."""
+    def start(self, spent: Spent) -> None:
+        """Start to measure; ``spent`` is what the loop has spent so far."""
+        self._images = 0
         self._sums.zero_()
-        self._began, self._waited = time.monotonic(), waited
+        self._began, self._before = time.monotonic(), spent
 
     def add(self, images: int, numbers: dict[str, torch.Tensor]) -> None:
-        """Add some images and means over them; the names are the same every time."""
-        if self._names != (names := tuple(numbers)):
-            self._names, self._sums = names, self._sums.new_zeros(1 + len(names))
-        means = torch.stack([number.double() for number in numbers.values()])
-        self._sums[0] += images
-        self._sums[1:] += means.to(self._device) * images
+        """Add some images and means over them; the names are the same every time.
 
-    def take(self, world: World, waited: float) -> dict[str, float]:
+        Nothing waits for the device.
+        """
+        if self._names != (names := tuple(numbers)):
+            self._names, self._sums = names, self._sums.new_zeros(len(names))
+        self._images += images
+        means = torch.stack([number.double() for number in numbers.values()])
+        self._sums += means.to(self._device) * images
+
+    def take(self, world: World, spent: Callable[[], Spent]) -> dict[str, float]:
         """Return the means over the images since the start, over all processes; start anew.
+
+        Waits for the device.
 
         Parameters
         ----------
         world : World
-        waited : float
-            The loader's time of waiting so far, in seconds.
+        spent : callable
+            Returns what the loop has spent so far.
 
         Returns
         -------
         dict
-            The means by name, ``images_per_second`` and ``data_wait`` (share of the time).
+            The means by name, ``images_per_second``, ``seconds`` and the `shares` of the time.
         """
-        images, *sums = world.sum(self._sums.cpu()).tolist()
-        seconds = max(time.monotonic() - self._began, 1e-9)
+        images, *sums = world.sum(self._images_and_sums()).tolist()
+        seconds, now = max(time.monotonic() - self._began, 1e-9), spent()
         values = {
             **{name: total / images for name, total in zip(self._names, sums, strict=True)},
             "images_per_second": images / seconds,
-            "data_wait": (waited - self._waited) / seconds,
+            "seconds": seconds,
+            **shares(seconds, self._since(now)),
         }
-        self.start(waited)
+        self.start(now)
         return values
 
-    def state_dict(self, waited: float) -> dict[str, Any]:
+    def state_dict(self, spent: Spent) -> dict[str, Any]:
         """Return this process's sums and the time they took, for a checkpoint."""
-        seconds = time.monotonic() - self._began
+        seconds, since = time.monotonic() - self._began, self._since(spent)
         return {
             "names": list(self._names),
-            "sums": self._sums.cpu(),
+            "sums": self._images_and_sums(),
             "seconds": seconds,
-            "waited": waited - self._waited,
+            "waited": since.waiting,
+            "augmented": since.augmenting,
         }
 
-    def load_state_dict(self, state: dict[str, Any], waited: float) -> None:
+    def load_state_dict(self, state: dict[str, Any], spent: Spent) -> None:
         """Restore the sums of a checkpoint."""
         self._names = tuple(map(str, state["names"]))
-        self._sums = state["sums"].to(self._device, torch.float64)
+        sums = state["sums"].to(self._device, torch.float64)
+        self._images, self._sums = int(sums[0]), sums[1:].clone()
         self._began = time.monotonic() - float(state["seconds"])
-        self._waited = waited - float(state["waited"])
+        self._before = Spent(
+            spent.waiting - float(state["waited"]),
+            spent.augmenting - float(state.get("augmented", 0)),  # older checkpoints lack it
+        )
+
+    def _images_and_sums(self) -> torch.Tensor:
+        images = torch.tensor([self._images], dtype=torch.float64)
+        return torch.cat([images, self._sums.cpu()])
+
+    def _since(self, spent: Spent) -> Spent:
+        before = self._before
+        return Spent(spent.waiting - before.waiting, spent.augmenting - before.augmenting)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
+from typing import Any
 
 import torch
 
@@ -22,7 +24,30 @@ def make_optimizer(network: torch.nn.Module, recipe: Recipe) -> torch.optim.SGD:
             "weight_decay": 0.0,
         },
     ]
-    return torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum)
+    fused = _on_gpu(network)
+    return torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, fused=fused)
+
+
+def load_optimizer(
+    optimizer: torch.optim.Optimizer, state: dict[str, Any], network: torch.nn.Module
+) -> None:
+    """Restore an optimizer; its kernels are those of the device that the network is on now.
+
+    Parameters
+    ----------
+    optimizer : torch.optim.Optimizer
+    state : dict
+        Result of its ``state_dict``, on any device.
+    network : torch.nn.Module
+        Whose parameters it has.
+    """
+    optimizer.load_state_dict(state)
+    for group in optimizer.param_groups:
+        group["fused"] = _on_gpu(network)
+
+
+def _on_gpu(network: torch.nn.Module) -> bool:
+    return next(network.parameters()).device.type == "cuda"
 
 
 class EMA:
@@ -33,6 +58,8 @@ class EMA:
     Parameters
     ----------
     network : torch.nn.Module
+        Network to average: its tensors are read at each update, so they must stay the same ones
+        (``load_state_dict`` keeps them).
     decay : float
         In [0, 1); with 0 the average is the network itself.
 
@@ -45,13 +72,24 @@ class EMA:
     def __init__(self, network: torch.nn.Module, decay: float) -> None:
         self._decay = decay
         self.network = copy.deepcopy(network).eval().requires_grad_(False)
+        pairs = list(
+            zip(self.network.state_dict().values(), network.state_dict().values(), strict=True)
+        )
+        self._averaged = _columns(pair for pair in pairs if pair[0].is_floating_point())
+        self._copied = _columns(pair for pair in pairs if not pair[0].is_floating_point())
 
     @torch.no_grad()
-    def update(self, network: torch.nn.Module, step: int) -> None:
+    def update(self, step: int) -> None:
         """Update with the network after step number ``step`` (from 0, over all epochs)."""
         weight = 1 - min(self._decay, (1 + step) / (10 + step))
-        ours, theirs = self.network.state_dict(), network.state_dict()
-        real = [name for name, tensor in ours.items() if tensor.is_floating_point()]
-        torch._foreach_lerp_([ours[n] for n in real], [theirs[n] for n in real], weight)
-        for name in ours.keys() - {*real}:
-            ours[name].copy_(theirs[name])
+        torch._foreach_lerp_(*self._averaged, weight)
+        if self._copied[0]:
+            torch._foreach_copy_(*self._copied)
+
+
+def _columns(
+    pairs: Iterable[tuple[torch.Tensor, torch.Tensor]],
+) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+    """Turn pairs of tensors into two lists."""
+    found = list(pairs)
+    return [ours for ours, _ in found], [theirs for _, theirs in found]

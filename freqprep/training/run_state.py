@@ -31,7 +31,8 @@ from freqprep.training.checkpoint import (
 from freqprep.training.distributed import World
 from freqprep.training.metrics import Meter, MetricsLog
 from freqprep.training.model_config import write_model_config
-from freqprep.training.optimization import EMA, make_optimizer
+from freqprep.training.optimization import EMA, load_optimizer, make_optimizer
+from freqprep.training.pace import Spent, Stopwatch
 from freqprep.training.request import RUN_FILES, RunPlan, TrainingRequest
 from freqprep.training.tasks import TASKS, TrainingTask
 
@@ -52,7 +53,8 @@ class RunState:
     network : torch.nn.Module
         Being trained.
     model : callable
-        The network as it is called in a step: compiled or distributed, where that was asked.
+        The network as it is called in a step: distributed and compiled, where that was asked. The
+        compiler is outside, so that it sees where gradients are exchanged.
     average : EMA
     optimizer : torch.optim.Optimizer
     loader : Loader
@@ -74,6 +76,7 @@ class RunState:
         self._train = plan.train
         self.recipe = request.recipe
         self.task: TrainingTask = TASKS[plan.config.model](request, plan)
+        self._augmenting = Stopwatch(self.task.augment, world.device)
         self.loader = self._make_loader(self.task.inputs_at(0).read)
         if self.task.varied_shapes:
             torch.backends.cudnn.benchmark = False  # it would measure each new canvas
@@ -89,9 +92,8 @@ class RunState:
         self.validation: dict[str, Any] = {}
         self.gate: dict[str, Any] = {}
         written = self._restore() if plan.resumes else 0
-        self.model = _distributed(
-            torch.compile(self.network) if request.compile else self.network, world
-        )
+        model = _distributed(self.network, world)
+        self.model: Any = torch.compile(model) if request.compile else model
         self.log: MetricsLog | None = None
         if world.is_leader:
             request.run.mkdir(parents=True, exist_ok=True)
@@ -100,6 +102,10 @@ class RunState:
                 write_model_config(request.run, plan.config)
             self.log = MetricsLog(request.run, written, self.steps_done)
         self.saved = time.monotonic()
+
+    def spent(self) -> Spent:
+        """Return the time spent on data and augmentation so far; waits for the device."""
+        return Spent(self.loader.wait_seconds, self._augmenting.seconds())
 
     @property
     def steps_done(self) -> int:
@@ -137,7 +143,7 @@ class RunState:
             AVERAGE: self.average.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "loader": self.loader.state_dict(),
-            "meter": self.meter.state_dict(self.loader.wait_seconds),
+            "meter": self.meter.state_dict(self.spent()),
             "metrics_bytes": self.log.sync(),
             "validation": self.validation,
             "gate": self.gate,
@@ -194,11 +200,11 @@ class RunState:
         load_strict(self.network, state.get(NETWORK), folder)
         load_strict(self.average.network, state.get(AVERAGE), folder)
         try:
-            self.optimizer.load_state_dict(state["optimizer"])
+            load_optimizer(self.optimizer, state["optimizer"], self.network)
             self.switch_loader(state["loader"]["epoch"])
             self.loader.load_state_dict(state["loader"])
             if self.world.is_leader:  # they are the leading process's sums
-                self.meter.load_state_dict(state["meter"], self.loader.wait_seconds)
+                self.meter.load_state_dict(state["meter"], self.spent())
             self.validation, self.gate = dict(state["validation"]), dict(state["gate"])
             written = int(state["metrics_bytes"])
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -226,8 +232,8 @@ def _pictures(split: Split) -> torch.Tensor:
     return torch.from_numpy(Views(split, rows, [everything]).rgb(everything))
 
 
-def _distributed(model: Any, world: World) -> Any:
+def _distributed(network: torch.nn.Module, world: World) -> torch.nn.Module:
     if world.size == 1:
-        return model
+        return network
     devices = None if world.device.type == "cpu" else [world.device]
-    return torch.nn.parallel.DistributedDataParallel(model, device_ids=devices)
+    return torch.nn.parallel.DistributedDataParallel(network, device_ids=devices)

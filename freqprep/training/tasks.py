@@ -37,12 +37,15 @@ class TrainingTask(Protocol):
         batched together.
     arithmetic_unit : str
         What `arithmetic` is counted for.
+    augment : callable
+        Turns a batch into the network's input; `loss` calls it, and a run puts a clock around it.
     """
 
     kind: ClassVar[str]
     curve_panels: ClassVar[tuple[Panel, ...]]
     varied_shapes: ClassVar[bool]
     arithmetic_unit: ClassVar[str]
+    augment: Any
 
     def __init__(self, request: TrainingRequest, plan: RunPlan) -> None: ...
 

@@ -33,7 +33,7 @@ def test_two_runs_at_a_time_are_refused_because_they_would_share_their_draws(tin
 
 
 def test_what_is_set_for_cuda_is_put_back(monkeypatch):
-    monkeypatch.setattr(distributed, "choose_device", lambda _: torch.device("cuda"))
+    monkeypatch.setattr(distributed, "choose_device", lambda *_: torch.device("cuda"))
 
     def settings() -> tuple[str, bool]:
         return torch.get_float32_matmul_precision(), torch.backends.cudnn.benchmark
