@@ -71,7 +71,8 @@ class RunState:
     def __init__(self, request: TrainingRequest, plan: RunPlan, world: World) -> None:
         self.request, self.config, self.world = request, plan.config, world
         self._train = plan.train
-        self.recipe, task = request.recipe, TASKS[plan.config.model]
+        self.recipe = request.recipe
+        self.task: TrainingTask = TASKS[plan.config.model](request, plan)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DroppedRows)  # it is said when training begins
             self.loader = Loader(
@@ -84,12 +85,12 @@ class RunState:
                 threads=request.threads,
                 lanes=request.lanes,
                 device=world.device,
-                group_by_aspect=task.varied_shapes,
+                group_by_aspect=self.task.varied_shapes,
                 reuse=True,
+                transform=self.task.augment,
             )
-        if task.varied_shapes:
+        if self.task.varied_shapes:
             torch.backends.cudnn.benchmark = False  # it would measure each new canvas
-        self.task: TrainingTask = task(request, plan)
         torch.manual_seed(request.seed)
         network = plan.config.build(trained_stages=request.trained_stages, regions=request.regions)
         self.network = network.to(world.device, memory_format=torch.channels_last)

@@ -37,12 +37,15 @@ class TrainingTask(Protocol):
         batched together.
     arithmetic_unit : str
         What `arithmetic` is counted for.
+    augment : callable
+        Turns a batch into the network's input; the loader calls it, and `loss` takes the result.
     """
 
     kind: ClassVar[str]
     curve_panels: ClassVar[tuple[Panel, ...]]
     varied_shapes: ClassVar[bool]
     arithmetic_unit: ClassVar[str]
+    augment: Any
 
     def __init__(self, request: TrainingRequest, plan: RunPlan) -> None: ...
 
@@ -94,7 +97,7 @@ class TrainingTask(Protocol):
         model : callable
             The network in training mode, compiled or distributed where requested.
         batch : Batch
-            Or a part of one.
+            Or a part of one, with its ``inputs``.
         key : tuple of int
             Seed, epoch and step: random choices for a batch as a whole are functions of them.
 
