@@ -30,7 +30,8 @@ class PaddedBatch:
     Attributes
     ----------
     images : Tensor of float32, shape (n, channels or 3, rows, columns)
-        Normalised; zero beyond each image. The canvas is a multiple of 32 frame pixels.
+        Normalised, in channels_last memory; zero beyond each image. The canvas is a multiple of 32
+        frame pixels.
     sizes : list of tuple of int
         Height and width of each image in frame pixels.
     targets : list of dict
@@ -40,6 +41,10 @@ class PaddedBatch:
     images: Tensor
     sizes: list[tuple[int, int]]
     targets: list[dict[str, Tensor]]
+
+    def __getitem__(self, images: slice) -> PaddedBatch:
+        """Return some of the images, on the same canvas."""
+        return PaddedBatch(self.images[images], self.sizes[images], self.targets[images])
 
 
 class DetectorPreprocess:

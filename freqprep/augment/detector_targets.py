@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from freqprep.augment.transfer import send
 from freqprep.images.rle import decode_mask
 from freqprep.store.object_table import ObjectTable
 
@@ -72,7 +73,7 @@ class Move:
             for start, length, new in zip(self.start, self.length, self.frame, strict=True)
         )
         columns = columns[::-1].copy() if self.flip else columns
-        across, down = (torch.from_numpy(part).to(masks.device) for part in (columns, rows))
+        across, down = (send(part, masks.device) for part in (columns, rows))
         # Rows are copied as they lie, so the columns of fewer rows are picked first.
         return masks.index_select(2, across).index_select(1, down)
 
@@ -114,16 +115,16 @@ def targets_of(
     boxes = np.clip(move.boxes(objects.box[mine]), 0, [width, height, width, height])
     left = np.flatnonzero((boxes[:, 2:] - boxes[:, :2] >= SMALLEST).all(axis=1))
     found = {
-        "boxes": torch.from_numpy(boxes[left].astype(np.float32)),
-        "labels": torch.from_numpy(objects.label[mine][left] + 1),
-        "iscrowd": torch.from_numpy(objects.iscrowd[mine][left]),
+        "boxes": send(boxes[left].astype(np.float32), device),
+        "labels": send(objects.label[mine][left] + 1, device),
+        "iscrowd": send(objects.iscrowd[mine][left], device),
     }
     if masks:
-        found["masks"] = move.masks(_stored_masks(objects, mine.start + left, size).to(device))
-    return {name: tensor.to(device) for name, tensor in found.items()}
+        found["masks"] = move.masks(send(_stored_masks(objects, mine.start + left, size), device))
+    return found
 
 
-def _stored_masks(objects: ObjectTable, numbers: np.ndarray, size: tuple[int, int]) -> Tensor:
+def _stored_masks(objects: ObjectTable, numbers: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Decode the masks of some objects of one stored image: uint8 (k, height, width)."""
     masks = np.zeros((len(numbers), *size), np.uint8)
     for mask, number in zip(masks, numbers.tolist(), strict=True):
@@ -133,4 +134,4 @@ def _stored_masks(objects: ObjectTable, numbers: np.ndarray, size: tuple[int, in
             x, y, width, height = objects.box[number]
             rows = slice(max(round(y), 0), max(round(y + height), 0))
             mask[rows, max(round(x), 0) : max(round(x + width), 0)] = 1
-    return torch.from_numpy(masks)
+    return masks

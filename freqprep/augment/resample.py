@@ -2,8 +2,9 @@
 
 ``out = A_h . X . A_w^T``: the two matrices are composed per image and axis, and limited to the
 frequencies that are read and used. No pixels are computed in between. Here the request is checked
-and a form chosen: tiles on a CPU (`resample_tiled`, the reference for the others), few large
-operations on a device (`resample_dense`). Crops of whole blocks are copied.
+and a form chosen: tiles on a CPU (`resample_tiled`, the reference for the others); on a device one
+fused kernel where Triton is (`resample_triton`), else few large operations (`resample_dense`).
+Crops of whole blocks are copied.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from freqprep.augment.normalisation import Normalisation
 from freqprep.augment.resample_dense import DenseResampler
 from freqprep.augment.resample_plan import Plan, plan_of
 from freqprep.augment.resample_tiled import TiledResampler
+from freqprep.augment.resample_triton import TritonResampler, has_triton
 from freqprep.augment.transfer import send
 from freqprep.compilation import can_compile
 from freqprep.errors import UsageError
@@ -153,6 +155,11 @@ class Resampler:
             data = self._aligned(codes, table, size)
         elif on_host:
             data = self._tiled(codes, windows, flip, size)
+        elif self._fused is not None and self._on_cuda(codes):
+            plain = colors is not None or self.normalisation is None
+            data = self._fused(codes, table, size, plain=plain, filled=bool(filled))
+            if not plain:
+                return data
         else:
             data = self._dense(codes, table, size)
         if colors is not None:
@@ -214,6 +221,10 @@ class Resampler:
     def _on_host(codes: Tensor) -> bool:
         return codes.device.type == "cpu"
 
+    @staticmethod
+    def _on_cuda(codes: Tensor) -> bool:
+        return codes.is_cuda
+
     def _zero_beyond(self, data: Tensor, table: Tensor) -> Tensor:
         """Set what lies beyond each image to zero."""
         block = 1 if self.used is None else BLOCK
@@ -243,6 +254,14 @@ class Resampler:
     @functools.cached_property
     def _dense(self) -> DenseResampler:
         return DenseResampler(self._components, self._planes, self.used is None)
+
+    @functools.cached_property
+    def _fused(self) -> TritonResampler | None:
+        pixels = self.used is None
+        known = sum(len(component.outputs) for component in self._components)
+        if not has_triton() or (known < self._planes and not pixels):
+            return None
+        return TritonResampler(self._components, self._planes, pixels, self.normalisation)
 
     @functools.cached_property
     def _aligned(self) -> AlignedBlocks | None:

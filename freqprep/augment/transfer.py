@@ -16,7 +16,7 @@ def send(array: np.ndarray, device: torch.device) -> Tensor:
     Parameters
     ----------
     array : ndarray
-        Contiguous, writable, not empty.
+        Contiguous and writable.
     device : torch.device
 
     Returns

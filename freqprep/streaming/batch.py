@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,6 +13,8 @@ from freqprep.errors import UsageError
 
 if TYPE_CHECKING:
     import torch
+
+    from freqprep.store.split import Split
 
 
 @dataclasses.dataclass(eq=False, repr=False)
@@ -38,6 +40,8 @@ class Batch:
     quantization_steps : Tensor of float32, shape (C,)
         Quantization steps of the chosen channels, on the loader's device. None in a batch made by
         hand of which only the codes are used.
+    inputs : object
+        Result of the loader's ``transform`` for this batch; None without one.
     """
 
     codes: torch.Tensor
@@ -47,6 +51,7 @@ class Batch:
     epoch: int
     step: int
     quantization_steps: torch.Tensor | None = None
+    inputs: Any = None
 
     @cached_property
     def coefficients(self) -> torch.Tensor:
@@ -69,6 +74,8 @@ class Batch:
     def to(self, device: str | torch.device, non_blocking: bool = False) -> Batch:
         """Copy the batch to a device; ``rows`` and ``sizes`` stay arrays.
 
+        ``inputs`` are copied if they are a tensor, and else stay what they are.
+
         Parameters
         ----------
         device : str or torch.device
@@ -79,12 +86,12 @@ class Batch:
         -------
         Batch
         """
-        names = ("codes", "labels", "quantization_steps")
-        tensors = {name: getattr(self, name) for name in names}
-        moved = {
-            name: tensor.to(device, non_blocking=non_blocking)
-            for name, tensor in tensors.items()
-            if tensor is not None
+        import torch
+
+        moved: dict[str, Any] = {
+            field.name: value.to(device, non_blocking=non_blocking)
+            for field in dataclasses.fields(self)
+            if isinstance(value := getattr(self, field.name), torch.Tensor)
         }
         return dataclasses.replace(self, **moved)
 
@@ -104,3 +111,50 @@ class Batch:
             f"Batch({len(self)} images, {shape} {kind} on {self.codes.device},"
             f" epoch {self.epoch}, step {self.step})"
         )
+
+
+class BatchMaker:
+    """Makes the batches of a loader from their tensors.
+
+    Parameters
+    ----------
+    split : Split
+    quantization_steps : ndarray of float32, shape (C,)
+    device : torch.device
+    transform : callable or None
+        See `freqprep.Loader`.
+    """
+
+    def __init__(
+        self,
+        split: Split,
+        quantization_steps: np.ndarray,
+        device: torch.device,
+        transform: Callable[[Batch], Any] | None,
+    ) -> None:
+        self._split, self._steps, self._device = split, quantization_steps, device
+        self._transform = transform
+        self._device_steps: torch.Tensor | None = None
+
+    def __call__(
+        self,
+        rows: np.ndarray,
+        epoch: int,
+        step: int,
+        codes: torch.Tensor,
+        labels: torch.Tensor,
+    ) -> Batch:
+        """Make a batch, and transform it; the rows' sizes are those of the split."""
+        import torch
+
+        if self._device_steps is None:  # sent to the device once; each batch has a copy made there
+            self._device_steps = torch.tensor(self._steps, device=self._device)
+        steps = self._device_steps.clone()
+        batch = Batch(codes, labels, rows, self._split.sizes[rows], epoch, step, steps)
+        if self._transform is not None:
+            batch.inputs = self._transform(batch)
+        return batch
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what is on the device: another process sends its own."""
+        return {**self.__dict__, "_device_steps": None}

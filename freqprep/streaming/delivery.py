@@ -1,12 +1,15 @@
-"""Turning a ring of batches in host memory into tensors: CPU without copies, CUDA with them."""
+"""Turning a ring of rows in host memory into batches: CPU without copies, CUDA with them."""
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 
 from freqprep.errors import MissingPackageError, UsageError
+from freqprep.streaming.batch import Batch
 from freqprep.streaming.ring import Buffers, Ring
 
 if TYPE_CHECKING:
@@ -16,9 +19,12 @@ if TYPE_CHECKING:
 Tensors: TypeAlias = "tuple[torch.Tensor, torch.Tensor]"
 """Codes and labels of a batch."""
 
+Make: TypeAlias = "Callable[[torch.Tensor, torch.Tensor], Batch]"
+"""Makes a batch of its codes and labels, and transforms it."""
+
 
 class Delivery(Protocol):
-    """Makes tensors of batches on one device; outlives the iterators."""
+    """Makes batches on one device; outlives the iterators."""
 
     @property
     def ring(self) -> Ring:
@@ -29,20 +35,20 @@ class Delivery(Protocol):
 
 
 class Sending(Protocol):
-    """Makes tensors of the batches 0, 1, ... of one iterator."""
+    """Makes the batches 0, 1, ... of one iterator."""
 
     @property
     def buffers(self) -> Buffers:
         """Buffer of each batch, which the threads fill with its codes."""
 
-    def send(self, batch: int, labels: np.ndarray) -> None:
+    def send(self, batch: int, labels: np.ndarray, make: Make) -> None:
         """Send a batch whose buffer is full; at most two may be sent and not yet released.
 
         It has as many rows as labels.
         """
 
-    def tensors(self, batch: int) -> Tensors:
-        """Return codes and labels of a batch that was sent, once, for work queued from now on."""
+    def take(self, batch: int) -> Batch:
+        """Return a batch that was sent, once, for work queued from now on."""
 
     def release(self, batch: int) -> None:
         """Free a batch's buffer, unless it was lent: the consumer asks for the next batch."""
@@ -77,23 +83,23 @@ class HostDelivery:
 class _HostSending:
     def __init__(self, buffers: Buffers, reuse: bool) -> None:
         self.buffers, self._reuse = buffers, reuse
-        self._labels: dict[int, np.ndarray] = {}
+        self._sent: dict[int, tuple[np.ndarray, Make]] = {}
         self._lent = -1  # the batch that was lent last
 
-    def send(self, batch: int, labels: np.ndarray) -> None:
-        self._labels[batch] = labels
+    def send(self, batch: int, labels: np.ndarray, make: Make) -> None:
+        self._sent[batch] = labels, make
 
-    def tensors(self, batch: int) -> Tensors:
+    def take(self, batch: int) -> Batch:
         import torch
 
-        labels = self._labels.pop(batch)
+        labels, make = self._sent.pop(batch)
         codes = None if self._reuse else self.buffers.lend(batch, len(labels))
         if codes is not None:
             self._lent = batch
         else:
             codes = self.buffers.batch(batch, len(labels))
             codes = codes if self._reuse else codes.copy()
-        return torch.from_numpy(codes), torch.from_numpy(labels)
+        return make(torch.from_numpy(codes), torch.from_numpy(labels))
 
     def release(self, batch: int) -> None:
         if self._lent != batch:
@@ -104,13 +110,14 @@ class _HostSending:
 
 
 class CudaDelivery:
-    """Tensors on a CUDA device, copied from a pinned ring by a separate stream.
+    """Batches on a CUDA device, copied from a pinned ring and transformed by a separate stream.
 
-    A batch is copied while the one before is worked on. With ``reuse`` there are two sets of
-    tensors, and two events per set keep the order: ``copied``, after which the consumer's stream
-    may read it and the ring's buffer is free, and ``used``, after which it may be overwritten. (An
-    event that was never recorded counts as passed.) Without ``reuse`` each batch has memory of its
-    own from torch's allocator, where it is recorded as in use by the consumer's stream.
+    A batch is copied, and transformed, while the one before is worked on. Events keep the order:
+    ``copied``, after which the ring's buffer is free, and ``ready``, after which the consumer's
+    stream may read the batch. With ``reuse`` there are two sets of tensors, which may be
+    overwritten after ``used``. (An event that was never recorded counts as passed.) What a
+    transform makes, and without ``reuse`` the whole batch, has memory of its own from torch's
+    allocator, where it is recorded as in use by the consumer's stream.
 
     Parameters
     ----------
@@ -135,8 +142,9 @@ class CudaDelivery:
         self.ring = Ring(self._host_codes.numpy())
         cuda: Any = torch.cuda  # events and streams are not typed
         with torch.cuda.device(device):
-            self.copied = [cuda.Event() for _ in range(2)]
-            self.used = [cuda.Event() for _ in range(2)]
+            self.copied, self.ready, self.used = (
+                [cuda.Event() for _ in range(2)] for _ in range(3)
+            )
             self.stream = cuda.Stream(device)
             self.kept = [self.new(shape[1]) for _ in range(2)] if reuse else []
             # The allocator may have given memory that work queued here earlier still uses.
@@ -159,9 +167,9 @@ class CudaDelivery:
 class _CudaSending:
     def __init__(self, delivery: CudaDelivery, buffers: Buffers) -> None:
         self.buffers, self._over = buffers, delivery
-        self._sent: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+        self._sent: dict[int, Batch] = {}
 
-    def send(self, batch: int, labels: np.ndarray) -> None:
+    def send(self, batch: int, labels: np.ndarray, make: Make) -> None:
         import torch
 
         over, one, count = self._over, batch % 2, len(labels)
@@ -178,17 +186,17 @@ class _CudaSending:
             for target, source in zip(targets, (codes, over.host_labels[one, :count]), strict=True):
                 target.copy_(source, non_blocking=True)
             over.copied[one].record(over.stream)
-        self._sent[batch] = targets
+            self._sent[batch] = make(*targets)
+            over.ready[one].record(over.stream)
 
-    def tensors(self, batch: int) -> Tensors:
+    def take(self, batch: int) -> Batch:
         import torch
 
         stream = torch.cuda.current_stream(self._over.device)
-        stream.wait_event(self._over.copied[batch % 2])
+        stream.wait_event(self._over.ready[batch % 2])
         found = self._sent.pop(batch)
-        if not self._over.reuse:
-            for tensor in found:
-                tensor.record_stream(stream)
+        for tensor in _tensors_of(found):
+            tensor.record_stream(stream)
         return found
 
     def release(self, batch: int) -> None:
@@ -201,6 +209,21 @@ class _CudaSending:
 
     def settle(self) -> None:
         self._over.stream.synchronize()
+
+
+def _tensors_of(value: Any) -> Iterator[torch.Tensor]:
+    """Find the tensors on a device in records, sequences and mappings."""
+    import torch
+
+    if isinstance(value, torch.Tensor):
+        if value.is_cuda:
+            yield value
+    elif dataclasses.is_dataclass(value):
+        for field in dataclasses.fields(value):
+            yield from _tensors_of(getattr(value, field.name))
+    elif isinstance(value, (list, tuple, Mapping)):
+        for one in value.values() if isinstance(value, Mapping) else value:
+            yield from _tensors_of(one)
 
 
 def make_delivery(

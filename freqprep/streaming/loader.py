@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from copy import copy
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,8 +17,8 @@ from freqprep.errors import UsageError
 from freqprep.store.selections import ChannelsLike, select
 from freqprep.store.split import Split
 from freqprep.streaming import misuse
-from freqprep.streaming.batch import Batch
-from freqprep.streaming.delivery import Tensors, check_device
+from freqprep.streaming.batch import Batch, BatchMaker
+from freqprep.streaming.delivery import check_device
 from freqprep.streaming.memory import Memory, image_bytes, plan_of, wait_for_first
 from freqprep.streaming.order import Batches, Order
 from freqprep.streaming.pipeline import Pipeline
@@ -86,6 +87,10 @@ class Loader:
         Whether to overwrite a batch's codes once the next batch is asked for. By default they stay
         valid as long as anything refers to them; beyond two batches held, further ones are
         copied.
+    transform : callable, optional
+        Called with each batch; the result is its ``inputs``. On a CUDA device that is done while
+        the batch before is worked on, by the stream that copies it. `freqprep.augment.Augment` is
+        one.
 
     Attributes
     ----------
@@ -135,6 +140,7 @@ class Loader:
         group_by_aspect: bool = False,
         device: str | torch.device = "cpu",
         reuse: bool = False,
+        transform: Callable[[Batch], Any] | None = None,
     ) -> None:
         self._device = check_device(device)
         misuse.check_split(split, "a loader")
@@ -162,7 +168,7 @@ class Loader:
         self.threads = choose_threads(threads, image_bytes(split, self.selection))
         self._memory = Memory(split, self.selection, budget, self.threads, self._device, reuse)
         self._position = Position()
-        self._device_steps: torch.Tensor | None = None
+        self._make = BatchMaker(split, self.quantization_steps, self._device, transform)
         self._lock, self.wait_seconds = threading.RLock(), 0.0
         self._pipeline: Pipeline | None = None  # of the iterator that is alive
         self._process, self._closed = os.getpid(), False
@@ -216,10 +222,10 @@ class Loader:
                     pipeline.check()
                     # The next one too, if it is there: it is copied to a device during the work.
                     while sent < min(number + 2, len(batches)) and pipeline.ready(sent):
-                        sending.send(sent, self.split.labels[rows[sent]])
+                        make = partial(self._make, rows[sent], epoch, int(batches.numbers[sent]))
+                        sending.send(sent, self.split.labels[rows[sent]], make)
                         sent += 1
-                    step = int(batches.numbers[number])
-                    given = [self._batch(sending.tensors(number), rows[number], epoch, step)]
+                    given = [sending.take(number)]
                     self._position.advance(order, begun, number + 1)
                 try:
                     yield given.pop()  # nothing is kept of it here
@@ -246,15 +252,6 @@ class Loader:
         if not len(batches):  # the other ranks alone have any
             self._position.advance(order, begun, 0)
         return order, epoch, begun, batches
-
-    def _batch(self, tensors: Tensors, rows: np.ndarray, epoch: int, step: int) -> Batch:
-        import torch
-
-        if self._device_steps is None:  # sent to the device once; each batch has a copy made there
-            self._device_steps = torch.tensor(self.quantization_steps, device=self._device)
-        return Batch(
-            *tensors, rows, self.split.sizes[rows], epoch, step, self._device_steps.clone()
-        )
 
     def state_dict(self) -> dict[str, Any]:
         """Return epoch, step and all that fixes the order as JSON data.
@@ -334,7 +331,7 @@ class Loader:
         order = self._order
         told = (order.rank, order.world_size) if order.world_size > 1 else self._told
         own = {"_memory": copy(self._memory), "_position": copy(self._position)}
-        gone = dict.fromkeys(("_pipeline", "_device_steps", "_lock"))
+        gone = dict.fromkeys(("_pipeline", "_lock"))
         return {**self.__dict__, **own, **gone, "_told": told}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

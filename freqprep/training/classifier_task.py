@@ -129,9 +129,13 @@ class ClassifierTask:
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Compute the cross-entropy; a gate adds the weighted mean share of open gates."""
         recipe = self._recipe
-        inputs = self.augment(batch).contiguous(memory_format=torch.channels_last)
         inputs, targets = mix(
-            inputs, batch.labels, len(self._config.class_ids), recipe.mixup, recipe.cutmix, key
+            batch.inputs,
+            batch.labels,
+            len(self._config.class_ids),
+            recipe.mixup,
+            recipe.cutmix,
+            key,
         )
         logits = model(inputs)
         loss = torch.nn.functional.cross_entropy(

@@ -211,9 +211,8 @@ class DetectorTask:
         self, model: Any, batch: Batch, key: tuple[int, int, int]
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Sum torchvision's losses of proposals, boxes, classes and masks."""
-        framed = self.augment(batch)
-        images = framed.images.contiguous(memory_format=torch.channels_last)
-        losses = model(images, framed.sizes, framed.targets)
+        framed = batch.inputs
+        losses = model(framed.images, framed.sizes, framed.targets)
         total = torch.stack(list(losses.values())).sum()
         return total, {"loss": total.detach(), **{k: v.detach() for k, v in losses.items()}}
 

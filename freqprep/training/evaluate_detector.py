@@ -196,9 +196,8 @@ def detect(
         Height and width of the frame.
     """
     framed = preprocess(codes, sizes)
-    images = framed.images.contiguous(memory_format=torch.channels_last)
-    with torch.autocast("cuda", torch.bfloat16, images.device.type == "cuda"):
-        found: Any = network(images, framed.sizes)
+    with torch.autocast("cuda", torch.bfloat16, framed.images.device.type == "cuda"):
+        found: Any = network(framed.images, framed.sizes)
     return found[0], framed.sizes[0]
 
 

@@ -201,6 +201,7 @@ def _parts(batch: Batch, count: int) -> Iterator[Batch]:
             labels=batch.labels[part],
             rows=batch.rows[part],
             sizes=batch.sizes[part],
+            inputs=batch.inputs[part],
         )
 
 

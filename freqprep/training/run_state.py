@@ -191,6 +191,7 @@ class RunState:
                 device=world.device,
                 group_by_aspect=self.task.varied_shapes,
                 reuse=True,
+                transform=self._augmenting,
             )
 
     def _restore(self) -> int:

@@ -37,15 +37,12 @@ class TrainingTask(Protocol):
         batched together.
     arithmetic_unit : str
         What `arithmetic` is counted for.
-    augment : callable
-        Turns a batch into the network's input; `loss` calls it, and a run puts a clock around it.
     """
 
     kind: ClassVar[str]
     curve_panels: ClassVar[tuple[Panel, ...]]
     varied_shapes: ClassVar[bool]
     arithmetic_unit: ClassVar[str]
-    augment: Any
 
     def __init__(self, request: TrainingRequest, plan: RunPlan) -> None: ...
 
@@ -93,6 +90,9 @@ class TrainingTask(Protocol):
     def grid_at(self, epoch: int) -> int:
         """Return the grid that an epoch trains with; of a detector, the short side's."""
 
+    def augment(self, batch: Batch) -> Any:
+        """Turn a batch into the network's input; the loader calls it, `loss` takes the result."""
+
     def loss(
         self, model: Any, batch: Batch, key: tuple[int, int, int]
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
@@ -103,7 +103,7 @@ class TrainingTask(Protocol):
         model : callable
             The network in training mode, compiled or distributed where requested.
         batch : Batch
-            Or a part of one.
+            Or a part of one, with its ``inputs``.
         key : tuple of int
             Seed, epoch and step: random choices for a batch as a whole are functions of them.
 
