@@ -70,8 +70,10 @@ class CompiledCoder:
         codes = np.empty((channels, tiles * _TILE), self._dtype)
         errors = np.zeros((tiles, FREQUENCIES))
         total = np.zeros((2, CHANNELS), np.int64)
+        flat = np.ascontiguousarray(pixels).reshape(height, width * components)
+        flat.flags.writeable = False  # of this view: resized images are, and it is part of the type
         saturated = _encode(
-            np.ascontiguousarray(pixels).reshape(height, width * components),
+            flat,
             components,
             grid_columns,
             self._per_step,

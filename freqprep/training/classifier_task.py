@@ -121,7 +121,10 @@ class ClassifierTask:
             policy, encoding = self._recipe.policy, self._train.attributes.encoding
             assert isinstance(policy, Policy)
             inputs = self.inputs_at(batch.epoch)
-            self._augments[grid] = Augment(inputs, encoding, policy, self._seed)
+            # What autocast would round next; mixup blends before that.
+            half = batch.codes.device.type == "cuda" and not self._recipe.mixup
+            dtype = torch.bfloat16 if half else torch.float32
+            self._augments[grid] = Augment(inputs, encoding, policy, self._seed, dtype)
         return self._augments[grid](batch)
 
     def loss(
@@ -129,14 +132,8 @@ class ClassifierTask:
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Compute the cross-entropy; a gate adds the weighted mean share of open gates."""
         recipe = self._recipe
-        inputs, targets = mix(
-            batch.inputs,
-            batch.labels,
-            len(self._config.class_ids),
-            recipe.mixup,
-            recipe.cutmix,
-            key,
-        )
+        classes = len(self._config.class_ids)
+        inputs, targets = mix(batch.inputs, batch.labels, classes, recipe.mixup, recipe.cutmix, key)
         logits = model(inputs)
         loss = torch.nn.functional.cross_entropy(
             logits.float(), targets, label_smoothing=recipe.label_smoothing

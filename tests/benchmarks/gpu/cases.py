@@ -28,7 +28,6 @@ from tests.benchmarks.gpu.runs import (
     take_steps,
     train_seconds,
     wait,
-    without_augmentation,
 )
 
 Rows = Iterator[tuple[str, dict[str, Any]]]
@@ -174,9 +173,8 @@ def training(store: Path, folder: Path, setting: Setting, round_seconds: float) 
     with opened(setting, store, folder) as run:
         batches = endless(run)
         first = kept(next(batches))
-        with without_augmentation(run, first):
-            train_seconds(run, itertools.repeat(first), 2)  # compiles, chooses convolutions
-            step = train_seconds(run, itertools.repeat(first), 2) / 2
+        train_seconds(run, itertools.repeat(first), 2)  # compiles, chooses convolutions
+        step = train_seconds(run, itertools.repeat(first), 2) / 2
         if not setting.compiled:
             yield "augmentation", setting.columns | _augmentation(run, first, step)
         yield "training", setting.columns | _throughput(run, batches, first, step, round_seconds)
@@ -220,8 +218,7 @@ def _throughput(
     synthetic = streamed = float("inf")
     waited = 0.0
     for _ in range(_ROUNDS):
-        with without_augmentation(run, first):
-            synthetic = min(synthetic, train_seconds(run, itertools.repeat(first), steps))
+        synthetic = min(synthetic, train_seconds(run, itertools.repeat(first), steps))
         before = run.loader.wait_seconds
         if (taken := train_seconds(run, batches, steps)) < streamed:
             streamed, waited = taken, (run.loader.wait_seconds - before) / taken

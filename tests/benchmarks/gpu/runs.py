@@ -77,20 +77,8 @@ def endless(run: RunState) -> Iterator[Batch]:
 
 
 def kept(batch: Batch) -> Batch:
-    """Copy a batch into its own memory."""
+    """Copy a batch into its own memory; a step on it augments nothing."""
     return dataclasses.replace(batch, codes=batch.codes.clone(), labels=batch.labels.clone())
-
-
-@contextmanager
-def without_augmentation(run: RunState, batch: Batch) -> Iterator[None]:
-    """Let each step in this block take the same finished input."""
-    task: Any = run.task
-    augment, inputs = task.augment, task.augment(batch)
-    task.augment = lambda _: inputs
-    try:
-        yield
-    finally:
-        task.augment = augment
 
 
 def take_steps(run: RunState, batches: Iterator[Batch], steps: int = 1) -> None:
