@@ -11,7 +11,7 @@ from torch import Tensor
 
 from freqprep.augment.crops import Windows, checked_sizes
 from freqprep.augment.detector_input import DetectorInput, DetectorPolicy
-from freqprep.augment.detector_targets import Move, targets_of
+from freqprep.augment.detector_targets import Move, targets_of_images
 from freqprep.augment.randomness import uniforms
 from freqprep.augment.resample import Resampler
 from freqprep.images.encoding import Encoding
@@ -131,11 +131,12 @@ class DetectorAugment:
         start, length, flip = self._choices(batch)
         windows = self.inputs.windows(start, length)
         images, frames = _on_canvas(self.inputs, self._resample, batch.codes, windows, flip)
-        targets = []
-        for image, row in enumerate(batch.rows.tolist()):
-            move = Move(_pair(start[image]), _pair(length[image]), frames[image], bool(flip[image]))
-            size = _pair(batch.sizes[image])
-            targets.append(targets_of(self._objects, row, size, move, self._masks, images.device))
+        moves = [
+            Move(_pair(start[image]), _pair(length[image]), frames[image], bool(flip[image]))
+            for image in range(len(frames))
+        ]
+        rows, sizes = batch.rows.tolist(), [_pair(size) for size in batch.sizes]
+        targets = targets_of_images(self._objects, rows, sizes, moves, self._masks, images.device)
         return PaddedBatch(images, frames, targets)
 
     def _choices(self, batch: Batch) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from freqprep.augment.transfer import send
+from freqprep.augment.transfer import send_all
 from freqprep.images.rle import decode_mask
 from freqprep.store.object_table import ObjectTable
 
@@ -56,26 +57,13 @@ class Move:
             sides = self.frame[1] - sides[1], self.frame[1] - sides[0]
         return np.stack([sides[0], top, sides[1], top + height * down], axis=1)
 
-    def masks(self, masks: Tensor) -> Tensor:
-        """Move masks to the frame: each pixel takes the stored one under its centre.
-
-        Parameters
-        ----------
-        masks : Tensor of uint8, shape (k, height, width)
-            Masks of the stored image, on any device.
-
-        Returns
-        -------
-        Tensor of uint8, shape (k, *frame)
-        """
+    def sources(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the stored row under the centre of each row of the frame, and column: int64."""
         rows, columns = (
             start + ((np.arange(new) + 0.5) * length / new).astype(np.int64)
             for start, length, new in zip(self.start, self.length, self.frame, strict=True)
         )
-        columns = columns[::-1].copy() if self.flip else columns
-        across, down = (send(part, masks.device) for part in (columns, rows))
-        # Rows are copied as they lie, so the columns of fewer rows are picked first.
-        return masks.index_select(2, across).index_select(1, down)
+        return rows, columns[::-1].copy() if self.flip else columns
 
 
 def targets_of(
@@ -110,17 +98,49 @@ def targets_of(
         ``boxes`` float32 (k, 4), x1, y1, x2, y2 in the frame; ``labels`` int64 (k,), from 1 on:
         0 is the background; ``iscrowd`` bool (k,); and ``masks`` uint8 (k, height, width).
     """
+    return targets_of_images(objects, [row], [size], [move], masks, device)[0]
+
+
+def targets_of_images(
+    objects: ObjectTable,
+    rows: Sequence[int],
+    sizes: Sequence[tuple[int, int]],
+    moves: Sequence[Move],
+    masks: bool,
+    device: torch.device,
+) -> list[dict[str, Tensor]]:
+    """Make the targets in several images, sent to the device in one copy; see `targets_of`."""
+    parts = [
+        _arrays(objects, row, size, move, masks)
+        for row, size, move in zip(rows, sizes, moves, strict=True)
+    ]
+    sent = iter(send_all([array for part in parts for array in part.values()], device))
+    targets = [dict(zip(part, sent, strict=False)) for part in parts]
+    for target in targets:
+        if masks:
+            down, across = target.pop("down"), target.pop("across")
+            # Rows are copied as they lie, so the columns of fewer rows are picked first.
+            target["masks"] = target["masks"].index_select(2, across).index_select(1, down)
+    return targets
+
+
+def _arrays(
+    objects: ObjectTable, row: int, size: tuple[int, int], move: Move, masks: bool
+) -> dict[str, np.ndarray]:
+    """Make the targets in one image, and what moves its stored masks to the frame."""
     mine = objects.of(row)
     height, width = move.frame
     boxes = np.clip(move.boxes(objects.box[mine]), 0, [width, height, width, height])
     left = np.flatnonzero((boxes[:, 2:] - boxes[:, :2] >= SMALLEST).all(axis=1))
     found = {
-        "boxes": send(boxes[left].astype(np.float32), device),
-        "labels": send(objects.label[mine][left] + 1, device),
-        "iscrowd": send(objects.iscrowd[mine][left], device),
+        "boxes": boxes[left].astype(np.float32),
+        "labels": objects.label[mine][left] + 1,
+        "iscrowd": objects.iscrowd[mine][left],
     }
     if masks:
-        found["masks"] = move.masks(send(_stored_masks(objects, mine.start + left, size), device))
+        down, across = move.sources()
+        found["masks"] = _stored_masks(objects, mine.start + left, size)
+        found |= {"down": down, "across": across}
     return found
 
 

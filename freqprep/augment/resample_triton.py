@@ -127,7 +127,7 @@ class TritonResampler:
                     RGB=normal is not None and normal.rgb,
                     ZERO_BEYOND=normal is not None and not filled,
                     PRECISION=precision,
-                    num_warps=launch.warps,
+                    **launch.options,
                 )
         return out
 
@@ -146,8 +146,9 @@ class _Launch:
         Arguments of the kernel, in its order.
     sizes : dict
         Its constant sizes.
-    warps : int
-        Warps of a program: with fewer its tiles do not fit the registers.
+    options : dict
+        Of the compiler: warps of a program (with fewer its tiles do not fit the registers), and
+        products and sums in one rounding.
     """
 
     def __init__(self, components: Sequence[Component], pixels: bool) -> None:
@@ -183,7 +184,7 @@ class _Launch:
             right_across=_block_diagonal(matrix[h].T, (_SIDE, ins[1])),
             plane=plane,
         )
-        self.warps = 8
+        self.options = {"num_warps": 8, "enable_fp_fusion": True}
         self.sizes: dict[str, int | bool] = {
             **{"V": len(v), "H": len(h), "U": u, "W": w},
             **{"IN_DOWN": ins[0], "IN_ACROSS": ins[1], "OUT_DOWN": outs[0], "OUT_ACROSS": outs[1]},

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
+
+_ALIGNED = 8  # bytes: of any type
 
 
 def send(array: np.ndarray, device: torch.device) -> Tensor:
@@ -27,6 +31,35 @@ def send(array: np.ndarray, device: torch.device) -> Tensor:
     if device.type == "cpu":
         return tensor
     return tensor.pin_memory().to(device, non_blocking=True)
+
+
+def send_all(arrays: Sequence[np.ndarray], device: torch.device) -> list[Tensor]:
+    """Send arrays of any types to a device in one copy; see `send`.
+
+    Parameters
+    ----------
+    arrays : sequence of ndarray
+    device : torch.device
+
+    Returns
+    -------
+    list of Tensor
+        Of the arrays' shapes and types; on a device they share memory.
+    """
+    if device.type == "cpu":
+        return [send(np.ascontiguousarray(array), device) for array in arrays]
+    ends = np.cumsum([-(-array.nbytes // _ALIGNED) * _ALIGNED for array in arrays]).tolist()
+    starts = [0, *ends[:-1]]
+    packed = np.zeros(ends[-1] if ends else 0, np.uint8)
+    for start, array in zip(starts, arrays, strict=True):
+        packed[start : start + array.nbytes] = (
+            np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+        )
+    there = send(packed, device)
+    return [
+        there[start : start + array.nbytes].view(getattr(torch, array.dtype.name)).view(array.shape)
+        for start, array in zip(starts, arrays, strict=True)
+    ]
 
 
 class Constants:

@@ -8,8 +8,17 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from device_path import DEVICE, Counted, meta_device  # noqa: E402
+from objects_by_hand import around, blob, table  # noqa: E402
 
-from freqprep.augment import Augment, ClassifierInput, Policy, mix  # noqa: E402
+from freqprep.augment import (  # noqa: E402
+    Augment,
+    ClassifierInput,
+    DetectorAugment,
+    DetectorInput,
+    DetectorPolicy,
+    Policy,
+    mix,
+)
 from freqprep.images.encoding import Encoding  # noqa: E402
 from freqprep.images.geometry import Geometry  # noqa: E402
 from freqprep.spectrum.channels import NAMES, channels  # noqa: E402
@@ -110,3 +119,32 @@ def test_what_it_counts(monkeypatch):
     assert found.kernels.total() == 3
     assert found.copies.total() == 3
     assert found.waits == {"_to_copy that blocks": 2, "_local_scalar_dense": 1}
+
+
+@pytest.mark.parametrize("masks", [False, True])
+def test_a_detector_s_batch(monkeypatch, masks):
+    used = channels("square-24")
+    inputs = DetectorInput(
+        kind="frequency",
+        read=used.names,
+        channels=used.names,
+        short=64,
+        longest=107,
+        mean=(0.0,) * 24,
+        std=(1.0,) * 24,
+    )
+    rng = np.random.default_rng(0)
+    images = [[(around(m), 1, False, m) for m in (blob(rng, 300, 400),) * k] for k in (3, 0, 1, 2)]
+    augment = DetectorAugment(inputs, ENCODING, DetectorPolicy(), 0, table(*images), masks)
+    codes = torch.empty((4, 24, 64, 64), dtype=torch.int8, device=DEVICE)
+    sizes = np.array([[300, 400]] * 4, np.int32)
+
+    def step():
+        found = augment(Batch(codes, codes, np.arange(4), sizes, 0, 0))
+        assert [len(target["boxes"]) for target in found.targets] == [3, 0, 1, 2]
+        assert all(target["boxes"].device == DEVICE for target in found.targets)
+
+    found = counted(monkeypatch, step)
+    assert not found.waits
+    assert found.copies.total() == 2  # the table of windows, and all targets
+    assert found.kernels.total() <= 57 + 2 * 4 * masks

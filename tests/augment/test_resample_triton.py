@@ -83,7 +83,7 @@ def test_it_compiles_without_a_gpu(capability, read, used):
     found = triton.compile(
         source,
         target=GPUTarget("cuda", capability, 32),
-        options={"num_warps": launch.warps},
+        options=launch.options,
     )
     assert len(found.asm["cubin"]) > 0
     assert found.metadata.shared <= 163 * 1024  # of a program, on sm_80
