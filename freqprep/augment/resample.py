@@ -24,7 +24,7 @@ from freqprep.augment.normalisation import Normalisation
 from freqprep.augment.resample_dense import DenseResampler
 from freqprep.augment.resample_plan import Plan, plan_of
 from freqprep.augment.resample_tiled import TiledResampler
-from freqprep.augment.resample_triton import TritonResampler, has_triton
+from freqprep.augment.resample_triton import TritonResampler, can_launch
 from freqprep.augment.transfer import send
 from freqprep.compilation import can_compile
 from freqprep.errors import UsageError
@@ -155,7 +155,7 @@ class Resampler:
             data = self._aligned(codes, table, size)
         elif on_host:
             data = self._tiled(codes, windows, flip, size)
-        elif self._fused is not None and self._on_cuda(codes):
+        elif self._on_cuda(codes) and can_launch(device) and self._fused is not None:
             plain = colors is not None or self.normalisation is None
             data = self._fused(codes, table, size, plain=plain, filled=bool(filled))
             if not plain:
@@ -259,7 +259,7 @@ class Resampler:
     def _fused(self) -> TritonResampler | None:
         pixels = self.used is None
         known = sum(len(component.outputs) for component in self._components)
-        if not has_triton() or (known < self._planes and not pixels):
+        if known < self._planes and not pixels:
             return None
         return TritonResampler(self._components, self._planes, pixels, self.normalisation)
 

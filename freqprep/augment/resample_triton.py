@@ -10,6 +10,7 @@ import contextlib
 import functools
 import importlib.util
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from torch import Tensor
 from freqprep.augment.components import Component
 from freqprep.augment.normalisation import Normalisation
 from freqprep.augment.transfer import Constants
+from freqprep.progress import say
 from freqprep.spectrum import BLOCK, COMPONENTS
 from freqprep.spectrum.color import TO_RGB
 from freqprep.spectrum.dct import dct_matrix_1d
@@ -29,15 +31,32 @@ _SMALLEST = 16  # side of a product
 
 
 @functools.cache
-def has_triton() -> bool:
-    """Whether Triton can be imported."""
+def can_launch(device: torch.device) -> bool:
+    """Whether Triton is there and can start kernels on a device.
+
+    It builds what starts them with a C compiler and Python's headers, which a machine may lack;
+    a note says so once.
+    """
     if importlib.util.find_spec("triton") is None:
         return False
     try:
-        import triton  # noqa: F401
-    except ImportError:
+        from freqprep.augment.resample_kernel import probe
+
+        kernel: Any = probe
+        with _selected(device):
+            kernel[(1,)](torch.empty(1, dtype=torch.int32, device=device))
+    except Exception as error:  # of any kind: a driver, a compiler, a version
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        say(
+            f"warning: augmentation on {device} without Triton, which is slower: {reason} (it"
+            " needs a C compiler and Python's headers)"
+        )
         return False
     return True
+
+
+def _selected(device: torch.device) -> AbstractContextManager[Any]:
+    return torch.cuda.device(device) if device.type == "cuda" else contextlib.nullcontext()
 
 
 class TritonResampler:
@@ -111,8 +130,7 @@ class TritonResampler:
         tall, wide = (-(-side // (BLOCK * _BLOCKS)) for side in size)
         precision = "ieee" if torch.get_float32_matmul_precision() == "highest" else "tf32"
         kernel: Any = resample
-        on_device = torch.cuda.device(codes.device) if codes.is_cuda else contextlib.nullcontext()
-        with on_device:
+        with _selected(codes.device):
             for launch in self._launches:
                 kernel[(tall * wide, len(codes))](
                     codes,

@@ -64,31 +64,23 @@ class CompiledCoder:
         """Transform, round and place the codes of an image; see `NumpyCoder.encode`."""
         height, width, components = pixels.shape
         rows, columns = grid_of(height, width)
-        grid_columns = out.shape[2]
-        channels = components * FREQUENCIES
+        grid_columns, channels = out.shape[2], components * FREQUENCIES
         tiles = -(-rows * grid_columns // _TILE)
         codes = np.empty((channels, tiles * _TILE), self._dtype)
         errors = np.zeros((tiles, FREQUENCIES))
         total = np.zeros((2, CHANNELS), np.int64)
         flat = np.ascontiguousarray(pixels).reshape(height, width * components)
-        flat.flags.writeable = False  # of this view: resized images are, and it is part of the type
-        saturated = _encode(
-            flat,
-            components,
-            grid_columns,
-            self._per_step,
-            self._positions,
-            codes,
-            errors,
-        )
+        flat.flags.writeable = False  # of this view; part of the type, and resized images are so
+        tables = self._per_step, self._positions
+        saturated = _encode(flat, components, grid_columns, *tables, codes, errors)
         _add_codes(codes, self._counter, total)
         out[:channels, :rows] = codes[:, : rows * grid_columns].reshape(channels, rows, -1)
         out[:channels, rows:] = 0
         out[channels:] = 0
         # Sums over all tiles are exact, too, unless codes were clipped.
         sums = errors if saturated else errors.sum(axis=0, keepdims=True)
-        error = squared_error(sums, self._steps[0])
-        return CodeSums(Moments(rows * columns, *total), int(saturated), error)
+        moments = Moments(rows * columns, *total)
+        return CodeSums(moments, int(saturated), squared_error(sums, self._steps[0]))
 
 
 def was_compiled() -> bool:

@@ -16,7 +16,7 @@ pytest.importorskip("triton", reason="Triton is not installed: the fused kernel 
 
 from freqprep.augment.normalisation import Normalisation  # noqa: E402
 from freqprep.augment.resample import Resampler  # noqa: E402
-from freqprep.augment.resample_triton import TritonResampler  # noqa: E402
+from freqprep.augment.resample_triton import TritonResampler, can_launch  # noqa: E402
 from freqprep.augment.window_table import window_table  # noqa: E402
 from freqprep.spectrum.channels import channels  # noqa: E402
 
@@ -28,6 +28,7 @@ def interpreted() -> None:
     """Compare both forms; run in a process of its own, with TRITON_INTERPRET=1."""
     from test_resample_dense import GRID, random_codes, windows_of
 
+    assert can_launch(torch.device("cpu"))
     for seed, (read, used) in enumerate(CASES):
         rng, n = np.random.default_rng(seed), 2
         windows, flip = windows_of(rng, n, 70), np.array([True, False])
@@ -57,6 +58,15 @@ def test_it_equals_the_tiled_form_in_the_interpreter():
         [sys.executable, "-c", code], env=environment, cwd=HERE.parents[1], capture_output=True
     )
     assert done.returncode == 0, done.stderr.decode()
+
+
+def test_where_it_cannot_start_a_note_says_why_and_it_is_not_used(capfd):
+    can_launch.cache_clear()
+    try:
+        assert not can_launch(torch.device("cpu"))  # no GPU, and not the interpreter
+        assert "augmentation on cpu without Triton, which is slower: " in capfd.readouterr().err
+    finally:
+        can_launch.cache_clear()
 
 
 @pytest.mark.parametrize("capability", [80, 90])
