@@ -119,6 +119,20 @@ def test_any_batch_equals_the_form_in_torch(
         assert torch.equal(as_float(half), torch.from_numpy(found).bfloat16().float())
 
 
+@pytest.mark.parametrize("used", ["square-24", "all", "learned-24", "cr_1_1,y_0_0,y_0_7"])
+def test_normalisation_is_torchs_to_the_bit(batch, used):
+    codes, windows, flip, read, steps = batch
+    plan = plan_of(read, steps, channels(used))
+    rng = np.random.default_rng(4)
+    mean = rng.normal(0, 20, plan.planes).astype(np.float32)
+    std = rng.uniform(1, 100, plan.planes).astype(np.float32)
+    plain = resample(codes, windows, flip, plan, (96, 96), None, False, 1)
+    found = resample(codes, windows, flip, plan, (96, 96), (mean, std), False, 1)
+    moments = (torch.from_numpy(values)[:, None, None] for values in (mean, std))
+    expected = torch.from_numpy(plain).sub_(next(moments)).div_(next(moments))
+    assert torch.equal(torch.from_numpy(found).permute(0, 3, 1, 2), expected)
+
+
 @pytest.fixture(scope="module")
 def batch():
     """40 images of random sizes and crops; int8 codes of 64 channels."""
