@@ -21,7 +21,8 @@ class Spent:
     waiting : float
         For batches.
     augmenting : float
-        In the augmentation, on the device.
+        In the augmentation, on the device. On CUDA it runs one batch ahead, beside the network: the
+        loop does not wait for these seconds unless the device is busy with nothing else.
     """
 
     waiting: float = 0.0

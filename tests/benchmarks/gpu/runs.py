@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import torch
 
+from freqprep.augment import resample
+from freqprep.augment.resample_triton import can_launch
 from freqprep.streaming.batch import Batch
 from freqprep.training.distributed import init_distributed
 from freqprep.training.loop import train_step
@@ -79,6 +83,15 @@ def endless(run: RunState) -> Iterator[Batch]:
 def kept(batch: Batch) -> Batch:
     """Copy a batch into its own memory; a step on it augments nothing."""
     return dataclasses.replace(batch, codes=batch.codes.clone(), labels=batch.labels.clone())
+
+
+def forms(device: torch.device) -> dict[str, AbstractContextManager[object]]:
+    """Contexts in which each form of the augmentation on a device is used."""
+    found: dict[str, AbstractContextManager[object]] = {"chosen": contextlib.nullcontext()}
+    if device.type == "cuda" and can_launch(device):
+        without = mock.patch.object(resample, "can_launch", lambda _: False)
+        found = {"Triton": contextlib.nullcontext(), "dense": without}
+    return found
 
 
 def take_steps(run: RunState, batches: Iterator[Batch], steps: int = 1) -> None:
