@@ -70,14 +70,13 @@ def weights(folder, part=NETWORK):
     return read_checkpoint(folder, read_model_config(folder))[part]
 
 
+TIMES = {"images_per_second", "seconds", "data_wait", "augmentation", "network"}
+
+
 def lines(folder):
     """All that is measured, but the time it took."""
     return [
-        {
-            name: value
-            for name, value in line.items()
-            if name not in ("images_per_second", "data_wait")
-        }
+        {name: value for name, value in line.items() if name not in TIMES}
         for line in read_metrics(folder)
     ]
 
