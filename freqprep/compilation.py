@@ -58,3 +58,8 @@ def compiled(function: Function) -> Function:
     except RuntimeError:  # no folder for the cache
         found = make()(function)
     return found
+
+
+def was_compiled(function: Callable[..., object]) -> bool:
+    """Return whether a compiled function was not on disk, so that it is or was compiled now."""
+    return bool(function.stats.cache_misses)  # type: ignore[attr-defined]

@@ -6,10 +6,13 @@ a terminal and a line now and then elsewhere.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sys
+import threading
 import time
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any
 
@@ -20,6 +23,7 @@ from freqprep.text.terminal import shortened, wrapped
 SWITCH = "FREQPREP_PROGRESS"
 """Environment variable; ``0`` switches progress off."""
 
+_QUIET_SECONDS = 2.0
 _SECONDS_BETWEEN_LINES = 10.0
 _COLUMNS = 80
 _SHORTEST_BAR = 10
@@ -33,6 +37,22 @@ _switched: bool | None = None  # by show_progress; until then the environment de
 def say(message: str) -> None:
     """Log a note for people; one that begins with ``warning: `` is a warning."""
     _logger.log(logging.WARNING if message.startswith(_WARNING) else logging.INFO, message)
+
+
+@contextlib.contextmanager
+def noted_if_long(message: str, applies: Callable[[], bool]) -> Iterator[None]:
+    """Log a note if the block takes more than two seconds, and the note applies then."""
+
+    def note() -> None:
+        if applies():
+            say(message)
+
+    timer = threading.Timer(_QUIET_SECONDS, note)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def show_progress(shown: bool = True) -> None:

@@ -9,6 +9,7 @@ Crops of whole blocks are copied.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 
 import numpy as np
@@ -28,8 +29,12 @@ from freqprep.augment.resample_triton import TritonResampler, can_launch
 from freqprep.augment.transfer import send
 from freqprep.compilation import can_compile
 from freqprep.errors import UsageError
+from freqprep.progress import noted_if_long
 from freqprep.spectrum import BLOCK, COMPONENTS
 from freqprep.spectrum.channels import Selection
+
+_NOTED = functools.partial(noted_if_long, "compiling the augmentation, once on this machine")
+_compiled: set[object] = set()  # types of codes and outputs that were compiled or loaded
 
 
 class Resampler:
@@ -178,15 +183,19 @@ class Resampler:
         size: tuple[int, int],
         normalisation: Normalisation | None,
     ) -> Tensor:
-        from freqprep.augment.resample_compiled import resample
+        from freqprep.augment.resample_compiled import is_compiling, resample
 
         moments, bfloat16 = None, False
         if normalisation is not None:
             moments = np.array(normalisation.mean), np.array(normalisation.std)
             bfloat16 = normalisation.dtype == torch.bfloat16
-        threads = torch.get_num_threads()
-        out = resample(codes.numpy(), windows, flip, self._plan, size, moments, bfloat16, threads)
-        data = torch.from_numpy(out)
+        kind = codes.dtype, moments is None, bfloat16
+        known = contextlib.nullcontext() if kind in _compiled else _NOTED(is_compiling)
+        with known:
+            threads = torch.get_num_threads()
+            arguments = windows, flip, self._plan, size, moments, bfloat16, threads
+            data = torch.from_numpy(resample(codes.numpy(), *arguments))
+        _compiled.add(kind)
         if normalisation is None:
             return data
         return (data.view(torch.bfloat16) if bfloat16 else data).permute(0, 3, 1, 2)

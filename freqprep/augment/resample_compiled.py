@@ -18,7 +18,7 @@ from freqprep.augment.lanes import load8, splat8, store, times
 from freqprep.augment.output_compiled import Output, write_coefficients, write_pixels
 from freqprep.augment.resample_plan import Plan
 from freqprep.augment.sums_compiled import CHUNK, sum_across4, sum_across8, sum_down
-from freqprep.compilation import compiled
+from freqprep.compilation import compiled, was_compiled
 from freqprep.spectrum import BLOCK, FREQUENCIES
 
 
@@ -120,6 +120,11 @@ def resample(
     elif n:
         work(0)
     return out
+
+
+def is_compiling() -> bool:
+    """Return whether this process compiles or has compiled, rather than loaded code from disk."""
+    return was_compiled(_resample)
 
 
 def _scratch(codes: np.ndarray, table: np.ndarray, plan: Plan, output: Output) -> _Scratch:

@@ -14,7 +14,7 @@ from freqprep.errors import ImageDefect
 from freqprep.images.decode import MAX_FILE_BYTES
 from freqprep.images.encoder import EncodedImage, Encoder
 from freqprep.images.encoding import Encoding
-from freqprep.progress import say
+from freqprep.progress import noted_if_long
 from freqprep.sources import FileTable, read_image_bytes
 from freqprep.spectrum.channels import CHANNELS
 from freqprep.spectrum.coding import compile_coder, is_compiling
@@ -24,8 +24,6 @@ from freqprep.store.journal import RowResults, ShardResult
 from freqprep.store.plan import SplitPlan
 from freqprep.store.schema import ROWS_PER_SHARD
 from freqprep.store.writer import write_shard
-
-_QUIET_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -144,17 +142,11 @@ def convert_shard(task: ShardTask) -> ShardResult:
 
 def compile_coding(encoding: Encoding) -> None:
     """Compile what encoders use, or load it; with a note if compiling takes long."""
-    timer = threading.Timer(_QUIET_SECONDS, _note_compiling)
-    timer.start()
-    try:
+    # Loading what is on disk may take as long on a busy machine.
+    with noted_if_long(
+        "compiling the inner loop of the conversion, once on this machine", is_compiling
+    ):
         compile_coder(encoding.precision)
-    finally:
-        timer.cancel()
-
-
-def _note_compiling() -> None:
-    if is_compiling():  # loading what is on disk may take as long on a busy machine
-        say("compiling the inner loop of the conversion, once on this machine")
 
 
 _own = threading.local()

@@ -52,6 +52,6 @@ def compile_coder(precision: Precision) -> None:
 
 def is_compiling() -> bool:
     """Return whether `compile_coder` found no code on disk and compiles, or has compiled."""
-    from freqprep.spectrum.compiled_coding import was_compiled
+    from freqprep.spectrum import compiled_coding
 
-    return was_compiled()
+    return compiled_coding.is_compiling()

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from freqprep.compilation import compiled
+from freqprep.compilation import compiled, was_compiled
 from freqprep.spectrum import BLOCK, COMPONENTS, FREQUENCIES
 from freqprep.spectrum.channels import CHANNELS, STORED_POSITION
 from freqprep.spectrum.code_sums import ERROR_UNIT, CodeSums, squared_error
@@ -83,9 +83,9 @@ class CompiledCoder:
         return CodeSums(moments, int(saturated), squared_error(sums, self._steps[0]))
 
 
-def was_compiled() -> bool:
+def is_compiling() -> bool:
     """Return whether this process compiles or has compiled, rather than loaded code from disk."""
-    return bool(_encode.stats.cache_misses)  # type: ignore[attr-defined]
+    return was_compiled(_encode)
 
 
 @compiled

@@ -11,6 +11,8 @@ torch = pytest.importorskip("torch")
 from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
+from freqprep import progress  # noqa: E402
+from freqprep.augment import resample as front  # noqa: E402
 from freqprep.augment.color_transforms import to_rgb  # noqa: E402
 from freqprep.augment.crops import CROP_DRAWS, Windows, aligned_crop  # noqa: E402
 from freqprep.augment.crops import random_resized_crop as random_crop  # noqa: E402
@@ -23,6 +25,7 @@ from freqprep.spectrum.channels import channels  # noqa: E402
 if not can_compile():
     pytest.skip("Numba is not installed", allow_module_level=True)
 
+from freqprep.augment import resample_compiled  # noqa: E402
 from freqprep.augment.resample_compiled import resample  # noqa: E402
 
 SELECTIONS = [
@@ -219,3 +222,30 @@ def test_an_empty_batch_is_an_empty_result():
     codes = np.zeros((0, 6, 2, 2), np.int8)
     found = resample(codes, nothing, np.zeros(0, bool), plan, (24, 16), None, False, 2)
     assert found.shape == (0, 6, 3, 2)
+
+
+def test_a_note_is_given_while_it_compiles_and_only_then(monkeypatch):
+    said = []
+
+    class Timer:
+        """Goes off at once."""
+
+        def __init__(self, seconds: float, note) -> None:
+            self.start, self.cancel = note, list
+
+    monkeypatch.setattr(progress.threading, "Timer", Timer)
+    monkeypatch.setattr(progress, "say", said.append)
+    monkeypatch.setattr(resample_compiled, "is_compiling", lambda: True)
+    monkeypatch.setattr(front, "_compiled", set())
+    read = channels("square-24")
+    codes = torch.zeros((1, 24, 2, 2), dtype=torch.int8)
+    side = np.array([[16, 16]])
+    windows = Windows(np.zeros_like(side), side, side, np.zeros_like(side), side)
+    crop = Resampler(read, np.ones(24, np.float32), (2, 2), read)
+    crop(codes, windows)
+    assert said == ["compiling the augmentation, once on this machine"]
+    crop(codes, windows)
+    assert len(said) == 1
+    monkeypatch.setattr(resample_compiled, "is_compiling", lambda: False)
+    crop(codes.short(), windows)
+    assert len(said) == 1

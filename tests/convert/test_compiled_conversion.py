@@ -11,6 +11,7 @@ import pytest
 import synthetic
 from in_threads import together
 
+from freqprep import progress
 from freqprep.compilation import can_compile, compiled
 from freqprep.convert import shard_task
 from freqprep.images.encoder import Encoder
@@ -142,8 +143,8 @@ def test_a_note_is_given_only_when_compiling_takes_long(monkeypatch, compiles):
             assert seconds == 2
             self.start, self.cancel = note, list
 
-    monkeypatch.setattr(shard_task.threading, "Timer", Timer)
-    monkeypatch.setattr(shard_task, "say", said.append)
+    monkeypatch.setattr(progress.threading, "Timer", Timer)
+    monkeypatch.setattr(progress, "say", said.append)
     monkeypatch.setattr(shard_task, "is_compiling", lambda: compiles)
     monkeypatch.setattr(shard_task, "compile_coder", lambda precision: None)
     shard_task.compile_coding(ENCODING)
