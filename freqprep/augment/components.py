@@ -19,6 +19,8 @@ class Component:
 
     Attributes
     ----------
+    read : tuple of list of int
+        Vertical and horizontal frequencies read, V and H of them, rising.
     channel : Tensor of int64, shape (V, H)
         Index of each frequency among the channels read; 0 where it is not read.
     step : Tensor of float32, shape (V, H, 1)
@@ -33,6 +35,7 @@ class Component:
         Index of each output channel among all of the output.
     """
 
+    read: tuple[list[int], list[int]]
     channel: Tensor
     step: Tensor
     right: tuple[Tensor, Tensor]
@@ -53,7 +56,7 @@ class Component:
         if not inside or (used is not None and not outside):
             return None
         matrix = dct_matrix_1d()
-        v, h = _axes(inside)
+        v, h = inputs = _axes(inside)
         channel, step = np.zeros((len(v), len(h)), np.int64), np.zeros((len(v), len(h), 1))
         for (row, column), index in inside.items():
             at = v.index(row), h.index(column)
@@ -67,23 +70,13 @@ class Component:
             picked = np.array([v.index(row) * len(h) + h.index(column) for row, column in outside])
             outputs = np.array(list(outside.values()))
         return cls(
+            inputs,
             torch.from_numpy(channel),
             _float(step),
             right,
             left,
             torch.from_numpy(picked),
             torch.from_numpy(outputs),
-        )
-
-    def to(self, device: torch.device) -> Component:
-        """Copy to another device."""
-        return Component(
-            self.channel.to(device),
-            self.step.to(device),
-            (self.right[0].to(device), self.right[1].to(device)),
-            (self.left[0].to(device), self.left[1].to(device)),
-            self.picked.to(device),
-            self.outputs.to(device),
         )
 
 

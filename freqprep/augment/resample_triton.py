@@ -170,10 +170,7 @@ class _Launch:
     """
 
     def __init__(self, components: Sequence[Component], pixels: bool) -> None:
-        v, h = (
-            list(range(BLOCK)) if pixels else _frequencies(components[0].right[axis].numpy())
-            for axis in (0, 1)
-        )
+        v, h = (list(range(BLOCK)) if pixels else components[0].read[axis] for axis in (0, 1))
         u, w = (components[0].left[axis].shape[0] for axis in (0, 1))
         count = len(COMPONENTS) if pixels else 1
         channel = np.zeros((count, len(v), len(h)), np.int32)
@@ -182,7 +179,7 @@ class _Launch:
         plane[:, 0] = np.arange(count)
         for component in components:
             number = int(component.outputs[0]) if pixels else 0
-            rows, columns = (_frequencies(component.right[axis].numpy()) for axis in (0, 1))
+            rows, columns = component.read
             at = np.ix_([number], [v.index(row) for row in rows], [h.index(c) for c in columns])
             channel[at], step[at] = component.channel.numpy(), component.step[..., 0].numpy()
             if not pixels:
@@ -209,12 +206,6 @@ class _Launch:
             "COMPONENTS": count,
             "COPIED": pixels,
         }
-
-
-def _frequencies(right: np.ndarray) -> list[int]:
-    """Find the frequencies of which a matrix is the inverse DCT."""
-    found: list[int] = np.abs(dct_matrix_1d() @ right).argmax(axis=0).tolist()
-    return found
 
 
 def _padded(count: int) -> int:

@@ -195,7 +195,7 @@ class DetectorTask:
         assert isinstance(policy, DetectorPolicy) and isinstance(inputs, DetectorInput)
         self._inputs = inputs
         masks = plan.config.model in MASK_DETECTORS
-        self.augment: Any = DetectorAugment(
+        self.augment = DetectorAugment(
             inputs, self._encoding, policy, request.seed, plan.train.objects, masks
         )
 
