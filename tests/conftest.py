@@ -12,6 +12,7 @@ sys.path.insert(0, str(TESTS / "sources"))  # the builders of ImageNet's forms
 import subset  # noqa: E402
 import synthetic  # noqa: E402
 
+from freqprep import progress  # noqa: E402
 from freqprep.spectrum.channels import channels  # noqa: E402
 from freqprep.spectrum.quantization import PRECISIONS  # noqa: E402
 
@@ -90,3 +91,20 @@ def run_folder(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     split = open_store(store)["train"]
     return runs.make_run(tmp_path_factory.mktemp("runs") / "first", split)
+
+
+@pytest.fixture
+def long_blocks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Let every block of `noted_if_long` take long; the notes that are then given."""
+    said: list[str] = []
+
+    class Timer:
+        """Goes off at once."""
+
+        def __init__(self, seconds: float, note) -> None:
+            assert seconds == 2
+            self.start, self.cancel = note, list
+
+    monkeypatch.setattr(progress.threading, "Timer", Timer)
+    monkeypatch.setattr(progress, "say", said.append)
+    return said

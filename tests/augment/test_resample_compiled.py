@@ -11,7 +11,6 @@ torch = pytest.importorskip("torch")
 from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
-from freqprep import progress  # noqa: E402
 from freqprep.augment import resample as front  # noqa: E402
 from freqprep.augment.color_transforms import to_rgb  # noqa: E402
 from freqprep.augment.crops import CROP_DRAWS, Windows, aligned_crop  # noqa: E402
@@ -224,17 +223,7 @@ def test_an_empty_batch_is_an_empty_result():
     assert found.shape == (0, 6, 3, 2)
 
 
-def test_a_note_is_given_while_it_compiles_and_only_then(monkeypatch):
-    said = []
-
-    class Timer:
-        """Goes off at once."""
-
-        def __init__(self, seconds: float, note) -> None:
-            self.start, self.cancel = note, list
-
-    monkeypatch.setattr(progress.threading, "Timer", Timer)
-    monkeypatch.setattr(progress, "say", said.append)
+def test_a_note_is_given_while_it_compiles_and_only_then(monkeypatch, long_blocks):
     monkeypatch.setattr(resample_compiled, "is_compiling", lambda: True)
     monkeypatch.setattr(front, "_compiled", set())
     read = channels("square-24")
@@ -243,9 +232,9 @@ def test_a_note_is_given_while_it_compiles_and_only_then(monkeypatch):
     windows = Windows(np.zeros_like(side), side, side, np.zeros_like(side), side)
     crop = Resampler(read, np.ones(24, np.float32), (2, 2), read)
     crop(codes, windows)
-    assert said == ["compiling the augmentation, once on this machine"]
+    assert long_blocks == ["compiling the augmentation, once on this machine"]
     crop(codes, windows)
-    assert len(said) == 1
+    assert len(long_blocks) == 1
     monkeypatch.setattr(resample_compiled, "is_compiling", lambda: False)
     crop(codes.short(), windows)
-    assert len(said) == 1
+    assert len(long_blocks) == 1

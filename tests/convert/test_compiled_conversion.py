@@ -11,7 +11,6 @@ import pytest
 import synthetic
 from in_threads import together
 
-from freqprep import progress
 from freqprep.compilation import can_compile, compiled
 from freqprep.convert import shard_task
 from freqprep.images.encoder import Encoder
@@ -133,19 +132,8 @@ def test_few_images_stay_with_numpy(monkeypatch):
 
 @pytest.mark.skipif(importlib.util.find_spec("numba") is None, reason="Numba is not installed")
 @pytest.mark.parametrize("compiles", [True, False])
-def test_a_note_is_given_only_when_compiling_takes_long(monkeypatch, compiles):
-    said = []
-
-    class Timer:
-        """Goes off at once."""
-
-        def __init__(self, seconds: float, note) -> None:
-            assert seconds == 2
-            self.start, self.cancel = note, list
-
-    monkeypatch.setattr(progress.threading, "Timer", Timer)
-    monkeypatch.setattr(progress, "say", said.append)
+def test_a_note_is_given_only_when_compiling_takes_long(monkeypatch, long_blocks, compiles):
     monkeypatch.setattr(shard_task, "is_compiling", lambda: compiles)
     monkeypatch.setattr(shard_task, "compile_coder", lambda precision: None)
     shard_task.compile_coding(ENCODING)
-    assert len(said) == compiles
+    assert len(long_blocks) == compiles
