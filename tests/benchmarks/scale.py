@@ -156,7 +156,8 @@ def _read(step: Step, request: Request, images: int) -> None:
 
 
 def _listing(images: int, kind: str) -> Listing:
-    keys = Ragged.of_bytes(b"%012d.jpg" % number for number in range(images))
+    form = b"%012d.jpg" if kind == "coco" else b"n01440764/n01440764_%08d.JPEG"
+    keys = Ragged.of_bytes(form % number for number in range(images))
     fixed = np.full(images, 110_000, np.int64)
     files = FileTable(keys, np.full(images, -1, np.int64), fixed, fixed)
     if kind != "coco":

@@ -74,6 +74,7 @@ def run(data: Path, folder: Path) -> dict[str, object]:
         "shard": split.shard_entry(0).file_bytes,
         "task of a conversion, pickled": len(pickle.dumps(tasks[True][0])),
         "result of a conversion, pickled": len(pickle.dumps(results[0])),
+        "line of the journal": (folder / "journal").stat().st_size // _SHARDS,
         "result of stats, pickled": len(pickle.dumps(counted[0])),
     }
     show(("a shard of 128 images", "bytes"), list(sizes.items()))
