@@ -18,6 +18,7 @@
     │   ├── StoreLockedError
     │   └── DiskFullError            (also OSError)
     ├── RunError                     exit 1   a training run's folder, config or checkpoint
+    ├── ClusterError                 exit 1
     ├── WorkerDiedError              exit 1
     └── MissingPackageError          exit 1
 
@@ -30,6 +31,7 @@ import difflib
 from collections.abc import Iterable, Sequence
 
 __all__ = [
+    "ClusterError",
     "CorruptStoreError",
     "DiskFullError",
     "FormatVersionError",
@@ -170,6 +172,10 @@ class DiskFullError(StoreError, OSError):
 
 class RunError(FreqprepError):
     """A training run's folder, config or checkpoint cannot be used."""
+
+
+class ClusterError(FreqprepError):
+    """A cluster of workers cannot be reached, or one of them is not fit for the work."""
 
 
 class WorkerDiedError(FreqprepError):

@@ -35,7 +35,7 @@ from freqprep.store.layout import root_document, shard_path
 from freqprep.store.plan import SplitPlan, load_plan, permutation, save_plan, shard_count
 from freqprep.store.reader import open_store
 from freqprep.store.schema import ROWS_PER_SHARD
-from freqprep.store.verify import _array_problems, _check_shard, _shape_problems
+from freqprep.store.verify import _array_problems, _check_shard, _CheckTask, _shape_problems
 from freqprep.store.writer import PartialSplit
 from freqprep.streaming.order import Order, reads
 from freqprep.streaming.shuffling import choose_plan
@@ -108,7 +108,7 @@ def _write(step: Step, request: Request, images: int) -> None:
     step("load the plan", lambda: load_plan(partial.folder))
     aside = partial.folder / "tmp-aside"
     aside.mkdir()
-    step("tasks of all shards", lambda: _count(_tasks(request, plan, partial, aside, set())))
+    step("tasks of all shards", lambda: _count(_tasks(request, plan, partial, aside, set(), False)))
     results = list(_results(plan, partial, aside))
     step("journal", lambda: _journal(partial, results))
     with step("read the journal", lambda: Journal(partial.journal_path, ShardResult)) as journal:
@@ -124,7 +124,7 @@ def _read(step: Step, request: Request, images: int) -> None:
     step("make ready to retry", lambda: prepare_retry(again, split, listing, Path()))
     split = open_store(request.store)["train"]
     wrong = step("verify: small arrays", lambda: [*_shape_problems(split), *_array_problems(split)])
-    tasks = [(split.path, shard, split.content_id) for shard in range(SHARDS_VERIFIED)]
+    tasks = [_CheckTask(split.path, shard, split.content_id) for shard in range(SHARDS_VERIFIED)]
     found = step(f"verify: {SHARDS_VERIFIED} shards", lambda: list(map(_check_shard, tasks)))
     assert not wrong and not any(what for _, _, what in found), (wrong, found[:3])
 
