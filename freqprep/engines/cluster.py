@@ -106,15 +106,19 @@ def run_on(
                 under_way[cluster.submit(needs, pickle.dumps((function, group)))] = group
             if not under_way:
                 return
+            lost: list[Task] = []
             for handle in cluster.wait():
                 asked = under_way.pop(handle)
                 try:
                     answer = cluster.answer(handle)
                 except TaskLostError as error:
-                    raise _died(asked, error) from None
+                    lost, why = [*lost, *asked], error
+                    continue
                 results, seconds = _results(answer)
                 groups.took(seconds / len(asked))
                 yield from results
+            if lost:
+                raise _died(lost, why)
             if time.monotonic() - counted > _SECONDS_BETWEEN_COUNTS:  # workers come and go
                 threads, counted = max(cluster.threads(), 1), time.monotonic()
 
@@ -171,8 +175,9 @@ def _results(answer: Answer) -> tuple[list[Any], float]:
     return results, seconds
 
 
-def _died(group: Sequence[object], error: TaskLostError) -> WorkerDiedError:
-    names = [str(task.shard) for task in group if hasattr(task, "shard")]
+def _died(tasks: Sequence[object], error: TaskLostError) -> WorkerDiedError:
+    """Name all tasks that died together: Dask blames the next one of a worker, too."""
+    names = sorted(str(task.shard) for task in tasks if hasattr(task, "shard"))
     what = f"shard {some(names)}" if names else "a task"
     return WorkerDiedError(
         f"{what} has no result: {error}",

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import CancelledError
 from typing import Any, TypeVar
 
 from freqprep.engines.cluster import Places, TaskLostError, run_on, shipped
@@ -16,6 +17,11 @@ from freqprep.engines.workers import Workers
 from freqprep.errors import ClusterError, MissingPackageError, UsageError
 
 _SECONDS_TO_CONNECT = 5
+# Its server is started all the same: on any free port, for this machine alone.
+_NO_DASHBOARD = {
+    "dashboard_address": None,
+    "scheduler_kwargs": {"dashboard": False, "dashboard_address": "127.0.0.1:0"},
+}
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -115,18 +121,17 @@ class _Dask:
     def answer(self, handle: Any) -> Answer:
         """Return the answer of a task that has ended."""
         self._futures.discard(handle)
-        if handle.status == "finished":
-            answer: Answer = handle.result()
+        distributed = _distributed()
+        try:
+            answer: Answer = handle.result()  # done again, if the worker that had it has died
             return answer
-        if handle.status != "error":
-            raise TaskLostError(f"the connection to the cluster was lost ({handle.status})")
-        error = handle.exception()
-        if isinstance(error, _distributed().KilledWorker):
+        except distributed.KilledWorker as error:
             raise TaskLostError(
-                f"{error.allowed_failures + 1} workers died while they worked on it, the last one"
-                f" at {error.last_worker.address}"
-            )
-        raise error
+                f"{error.allowed_failures + 1} workers died with it, the last one at"
+                f" {error.last_worker.address}"
+            ) from None
+        except CancelledError:
+            raise TaskLostError("the connection to the scheduler was lost") from None
 
     def cancel(self) -> None:
         """Give up the tasks that have not ended."""
@@ -164,8 +169,8 @@ class _OwnCluster:
                 n_workers=jobs,
                 threads_per_worker=1,
                 memory_limit=0,
-                dashboard_address=None,
                 silence_logs=logging.CRITICAL,
+                **_NO_DASHBOARD,
             )
         return os.getpid(), jobs, cluster, distributed.Client(cluster, set_as_default=False)
 

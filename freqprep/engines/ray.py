@@ -194,7 +194,7 @@ class _Ray:
         except errors.RayError as error:
             first = str(error).strip().splitlines()[:1]
             raise TaskLostError(
-                f"{_RETRIES + 1} workers died while they worked on it ({' '.join(first)})"
+                f"{_RETRIES + 1} workers died with it ({' '.join(first)})"
             ) from None
 
     def cancel(self) -> None:
