@@ -14,8 +14,6 @@ from freqprep.errors import (
     CorruptStoreError,
     MissingPackageError,
     RejectedRowError,
-    ShardMissingError,
-    StoreError,
     UsageError,
 )
 from freqprep.ragged import Ragged
@@ -28,18 +26,17 @@ from freqprep.storage.disk import FileEntry
 from freqprep.store.cache import ChunkCache
 from freqprep.store.keys import Keys
 from freqprep.store.layout import shard_path
-from freqprep.store.manifest import GROUP_DOCUMENT, hash_file, read_group_attributes, read_manifest
+from freqprep.store.manifest import GROUP_DOCUMENT, read_group_attributes, read_manifest
 from freqprep.store.object_table import ObjectTable
 from freqprep.store.plan import shard_count
 from freqprep.store.rows import RowReader, Rows, row_numbers
 from freqprep.store.schema import SplitAttributes, chunk_shape
 from freqprep.store.selections import ChannelsLike, select
 from freqprep.store.shard import ShardFile
+from freqprep.store.small_arrays import RESTORE, read_array
 
 if TYPE_CHECKING:
     import xarray
-
-_RESTORE = "restore the split from a copy, or convert again with --overwrite"
 
 
 class Split:
@@ -67,11 +64,11 @@ class Split:
             raise CorruptStoreError(
                 f"the manifest of {path} is not the one that was published "
                 f"({self.content_id[:12]} instead of {str(published.get('content_id'))[:12]})",
-                _RESTORE,
+                RESTORE,
             )
         if published != {**self.manifest.attributes, "content_id": self.content_id}:
             raise CorruptStoreError(
-                f"{path / GROUP_DOCUMENT} has other attributes than the manifest", _RESTORE
+                f"{path / GROUP_DOCUMENT} has other attributes than the manifest", RESTORE
             )
         self._cache = ChunkCache()
         keep_freed_memory()
@@ -85,7 +82,7 @@ class Split:
     def array(self, name: str) -> np.ndarray:
         """Read a small array.
 
-        Its files are checked against the manifest first: a missing chunk would read as zeros, and
+        Its files are checked against the manifest: a missing chunk would read as zeros, and
         metadata has no checksum.
 
         Parameters
@@ -104,31 +101,7 @@ class Split:
         ShardMissingError, CorruptStoreError
             A file is missing or damaged.
         """
-        import zarr  # the slowest import of all; loader and selections do not need it
-        from zarr.storage import LocalStore
-
-        self._check_files(name)
-        try:
-            array = zarr.open_array(LocalStore(self.path / name, read_only=True), mode="r")
-            return np.asarray(array[...])
-        except Exception as error:  # checksum and decoding errors of many types
-            raise CorruptStoreError(
-                f"array {name} of {self.path} cannot be read: {error}", _RESTORE
-            ) from None
-
-    def _check_files(self, name: str) -> None:
-        files = [path for path in self.manifest.files if path.startswith(f"{name}/")]
-        if not files:
-            raise StoreError(f"{self.path} has no array {name!r}")
-        for path in files:
-            try:
-                found = hash_file(self.path / path)
-            except FileNotFoundError:
-                raise ShardMissingError(f"{self.path / path} is missing", _RESTORE) from None
-            if found != self.manifest.files[path]:
-                raise CorruptStoreError(
-                    f"{self.path / path} is not what the manifest says", _RESTORE
-                )
+        return read_array(self.path, self.manifest.files, name)
 
     def ragged(self, name: str) -> Ragged:
         """Read a ragged array: ``key``, ``defect``, ``note``, ``mask`` or ``annotation``."""
@@ -165,7 +138,7 @@ class Split:
         values = self.array(name)
         if values.shape != (len(self.attributes.channels),):
             what = f"array {name} of {self.path} does not have one value for each channel stored"
-            raise CorruptStoreError(what, _RESTORE)
+            raise CorruptStoreError(what, RESTORE)
         return values
 
     @property
