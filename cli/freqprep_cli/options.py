@@ -1,12 +1,26 @@
-"""Options that several commands have, and types for options that take one of some words."""
+"""Arguments and options that several commands have, and types of options that are some words."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import typer
 
+from freqprep.storage.paths import StorePath, as_path
+
+if TYPE_CHECKING:
+    Place: TypeAlias = StorePath
+else:
+    Place = Path  # typer has no unions; `as_path` makes the value
+
+StoreArgument = Annotated[
+    Place,
+    typer.Argument(
+        parser=as_path, help="The store: a folder or a URL (s3://...).", metavar="STORE"
+    ),
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")]
 
 
