@@ -23,6 +23,7 @@ from freqprep.spectrum.moments import Moments
 from freqprep.spectrum.pixels import rgb_of
 from freqprep.spectrum.quantization import dequantize
 from freqprep.storage.disk import FileEntry
+from freqprep.storage.paths import hash_file
 from freqprep.store.cache import ChunkCache
 from freqprep.store.keys import Keys
 from freqprep.store.layout import shard_path
