@@ -86,7 +86,7 @@ class _Requests(logging.Handler):
         self.lines: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        if found := re.search(r'"([A-Z]+ \S+) HTTP', record.getMessage()):
+        if found := re.search(r"([A-Z]+ /\S*) HTTP", record.getMessage()):
             self.lines.append(found[1])
 
 

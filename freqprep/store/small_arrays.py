@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 
 import numpy as np
 
 from freqprep.errors import CorruptStoreError, ShardMissingError, StoreError
+from freqprep.storage.concurrency import for_each
 from freqprep.storage.disk import FileEntry
+from freqprep.storage.paths import StorePath
 
 RESTORE = "restore the split from a copy, or convert again with --overwrite"
 """What to do about a damaged split."""
 
 
-def read_array(split_folder: Path, files: Mapping[str, FileEntry], name: str) -> np.ndarray:
+def read_array(split_folder: StorePath, files: Mapping[str, FileEntry], name: str) -> np.ndarray:
     """Read an array; parameters and errors beside these are those of `Split.array`.
 
     Parameters
     ----------
-    split_folder : Path
+    split_folder : Path or ObjectPath
     files : mapping of str to FileEntry
         Files of the split, from its manifest.
     name : str
@@ -32,8 +33,16 @@ def read_array(split_folder: Path, files: Mapping[str, FileEntry], name: str) ->
     from zarr.buffer.cpu import Buffer
     from zarr.storage import MemoryStore
 
-    content = _checked(split_folder, files, name)
-    buffers = {key: Buffer.from_bytes(data) for key, data in content}
+    prefix = f"{name}/"
+    keys = [path.removeprefix(prefix) for path in files if path.startswith(prefix)]
+    if not keys:
+        raise StoreError(f"{split_folder} has no array {name!r}")
+    paths = [split_folder / name / key for key in keys]
+    content = zip(keys, paths, for_each(_read, paths), strict=True)
+    buffers = {
+        key: Buffer.from_bytes(_checked(path, data, files[prefix + key]))
+        for key, path, data in content
+    }
     try:
         array = zarr.open_array(MemoryStore(buffers, read_only=True), mode="r")
         return np.asarray(array[...])
@@ -43,19 +52,14 @@ def read_array(split_folder: Path, files: Mapping[str, FileEntry], name: str) ->
         ) from None
 
 
-def _checked(
-    split_folder: Path, files: Mapping[str, FileEntry], name: str
-) -> Iterator[tuple[str, bytes]]:
-    """Yield the files of an array, which are what the manifest says."""
-    prefix = f"{name}/"
-    paths = [path for path in files if path.startswith(prefix)]
-    if not paths:
-        raise StoreError(f"{split_folder} has no array {name!r}")
-    for path in paths:
-        try:
-            data = (split_folder / path).read_bytes()
-        except FileNotFoundError:
-            raise ShardMissingError(f"{split_folder / path} is missing", RESTORE) from None
-        if FileEntry.of(data) != files[path]:
-            raise CorruptStoreError(f"{split_folder / path} is not what the manifest says", RESTORE)
-        yield path.removeprefix(prefix), data
+def _read(path: StorePath) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise ShardMissingError(f"{path} is missing", RESTORE) from None
+
+
+def _checked(path: StorePath, data: bytes, entry: FileEntry) -> bytes:
+    if FileEntry.of(data) != entry:
+        raise CorruptStoreError(f"{path} is not what the manifest says", RESTORE)
+    return data

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import operator
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,10 +22,11 @@ from freqprep.spectrum.moments import Moments
 from freqprep.spectrum.pixels import rgb_of
 from freqprep.spectrum.quantization import dequantize
 from freqprep.storage.disk import FileEntry
-from freqprep.storage.paths import hash_file
+from freqprep.storage.paths import StorePath
+from freqprep.storage.ranged_file import RangedFile
 from freqprep.store.cache import ChunkCache
 from freqprep.store.keys import Keys
-from freqprep.store.layout import shard_path
+from freqprep.store.layout import shard_name
 from freqprep.store.manifest import GROUP_DOCUMENT, read_group_attributes, read_manifest
 from freqprep.store.object_table import ObjectTable
 from freqprep.store.plan import shard_count
@@ -49,14 +49,14 @@ class Split:
 
     Attributes
     ----------
-    path : Path
+    path : Path or ObjectPath
     attributes : SplitAttributes
     manifest : Manifest
     content_id : str
         SHA-256 of the manifest, which identifies the data.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: StorePath) -> None:
         self.path = path
         self.manifest, self.content_id = read_manifest(path)
         self.attributes = SplitAttributes.from_dict(self.manifest.attributes)
@@ -296,21 +296,22 @@ class Split:
 
     def shard_entry(self, shard: int) -> FileEntry:
         """Return length and hash of a shard's file, from the manifest."""
-        relative = shard_path(self.path, shard).relative_to(self.path).as_posix()
+        relative = shard_name(shard)
         entry = self.manifest.files.get(relative)
         if entry is None:
             raise CorruptStoreError(f"the manifest of {self.path} does not list {relative}")
         return entry
 
-    def open_shard(self, shard: int) -> ShardFile:
-        """Open the file of a shard; its length is checked against the manifest."""
+    def open_shard(self, shard: int, file: RangedFile | None = None) -> ShardFile:
+        """Open the file of a shard, or its content; the length must be the manifest's."""
         images, _, rows, columns = chunk_shape(self.attributes.encoding.geometry)
         return ShardFile(
-            shard_path(self.path, shard),
+            self.path / shard_name(shard),
             (images, rows, columns),
             len(self.attributes.channels),
             self.attributes.encoding.dtype,
             self.shard_entry(shard).file_bytes,
+            file,
         )
 
     def _refuse_rejected(self, indices: np.ndarray) -> None:

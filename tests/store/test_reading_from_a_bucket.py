@@ -144,15 +144,17 @@ def test_verify_finds_what_does_not_belong(bucket, url, name):
 
 def test_reading_damage_names_the_object(bucket, url):
     split = freqprep.open_store(url)["train"]
+    rows = np.flatnonzero(split.valid)[:120]
     change(bucket, f"stores/fit.zarr/train/{SHARD}")
     with pytest.raises(CorruptStoreError, match=f"{url}/train/{SHARD} is damaged"):
-        split.read_codes(slice(0, 128))
+        split.read_codes(rows)
     bucket.put(f"stores/fit.zarr/train/{SHARD}", b"short")
     with pytest.raises(CorruptStoreError, match=f"{url}/train/{SHARD} is damaged"):
-        split.read_codes(slice(0, 128))
+        split.read_codes(rows)
     bucket.delete(f"stores/fit.zarr/train/{SHARD}")
     with pytest.raises(ShardMissingError, match=f"{url}/train/{SHARD} is missing"):
-        split.read_codes(slice(0, 128))
+        split.read_codes(rows)
+    split = freqprep.open_store(url)["train"]
     change(bucket, "stores/fit.zarr/train/label/c/0")
     with pytest.raises(CorruptStoreError, match=f"{url}/train/label/c/0 is not what"):
         _ = split.labels
@@ -165,7 +167,7 @@ def test_reading_damage_names_the_object(bucket, url):
 
 
 def test_a_path_that_pathlib_has_broken_is_refused(url):
-    with pytest.raises(UsageError, match=r"s3:/.*as text"):
+    with pytest.raises(UsageError, match=r"s3:/.*as a str"):
         freqprep.open_store(Path(url))
 
 
