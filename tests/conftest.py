@@ -11,6 +11,7 @@ sys.path.insert(0, str(TESTS / "sources"))  # the builders of ImageNet's forms
 
 import subset  # noqa: E402
 import synthetic  # noqa: E402
+from object_servers import bucket, moto_server, web_server  # noqa: E402, F401
 
 from freqprep import progress  # noqa: E402
 from freqprep.spectrum.channels import channels  # noqa: E402
