@@ -36,7 +36,7 @@ from freqprep.store.layout import root_document, shard_path
 from freqprep.store.plan import SplitPlan, load_plan, permutation, save_plan, shard_count
 from freqprep.store.reader import open_store
 from freqprep.store.schema import ROWS_PER_SHARD
-from freqprep.store.verify import _array_problems, _check_shard, _shape_problems
+from freqprep.store.verify import _array_problems, _check_shard, _CheckTask, _shape_problems
 from freqprep.store.writer import PartialSplit
 from freqprep.streaming.order import Order, reads
 from freqprep.streaming.shuffling import choose_plan
@@ -155,7 +155,7 @@ def _read(step: Step, request: Request, images: int) -> None:
     split = open_store(request.store)["train"]
     wrong = step("verify: small arrays", lambda: [*_shape_problems(split), *_array_problems(split)])
     few = range(min(SHARDS_VERIFIED, split.shards))
-    tasks = [(split.path, shard, split.content_id) for shard in few]
+    tasks = [_CheckTask(split.path, shard, split.content_id) for shard in few]
     found = step(f"verify: {len(tasks)} shards", lambda: list(map(_check_shard, tasks)))
     assert not wrong and not any(what for _, _, what in found), (wrong, found[:3])
 
