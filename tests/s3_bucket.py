@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
-BUCKET = "data"
+BUCKET = "slow"
 """The bucket that exists."""
 
 

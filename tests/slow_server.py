@@ -1,7 +1,7 @@
 """An S3 server for tests that is slow, overloaded or broken on demand, and counts its requests.
 
 It runs as a process of its own on 127.0.0.1 (`s3_service`), keeps the objects of one bucket in
-memory and takes any signature. Plain GETs and HEADs of ``<url>/data/<key>`` work as well.
+memory and takes any signature. Plain GETs and HEADs of ``<url>/slow/<key>`` work as well.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ DATA = bytes(range(256)) * 40
 @pytest.fixture
 def client(slow_server):
     return S3Store(
-        "data",
+        "slow",
         endpoint=slow_server.url,
         region="us-east-1",
         access_key_id="any",
