@@ -14,15 +14,10 @@ from freqprep.progress import Progress
 from freqprep.ragged import Ragged
 from freqprep.spectrum import BLOCK
 from freqprep.spectrum.moments import Moments
+from freqprep.storage.paths import hash_file, walk_files
 from freqprep.store import selections
 from freqprep.store.layout import PARTIAL_PREFIX, REPLACED_PREFIX, root_document, shard_path
-from freqprep.store.manifest import (
-    GROUP_DOCUMENT,
-    MANIFEST,
-    group_document,
-    hash_file,
-    walk_files,
-)
+from freqprep.store.manifest import GROUP_DOCUMENT, MANIFEST, group_document
 from freqprep.store.object_table import offsets_fit
 from freqprep.store.plan import permutation
 from freqprep.store.reader import Split, open_store, reopen
