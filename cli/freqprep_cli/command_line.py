@@ -140,7 +140,8 @@ def _as_usage_errors(command: Any, ctx: Any, args: list[str]) -> Iterator[None]:
 
 def _own_error(error: Any) -> UsageError | None:
     """Return the error that a parser of ours raised, from inside typer's; None for other ones."""
-    reasons = getattr(error.__cause__, "errors", list)()  # pydantic's, which made typer's
+    cause: Any = error.__cause__  # pydantic's, which became typer's
+    reasons = cause.errors() if hasattr(cause, "errors") else []
     inside = (reason.get("ctx", {}).get("error") for reason in reasons)
     return next((one for one in inside if isinstance(one, UsageError)), None)
 
