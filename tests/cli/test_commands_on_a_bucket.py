@@ -126,3 +126,13 @@ def test_other_paths_are_of_this_machine(call, words, name, tmp_path, monkeypatc
 def test_a_url_of_an_unknown_kind_is_refused_by_name(call):
     code, _, err = call("info", "ftp://host/photos.zarr")
     assert code == 2 and err.startswith("error: ftp://host/photos.zarr: stores are not read by ftp")
+
+
+def test_on_a_web_server_the_split_is_named(call, store, web_server):
+    shutil.copytree(store, web_server.folder / "fit.zarr")
+    url = f"{web_server.url}/fit.zarr"
+    code, out, err = call("stats", url, "--split", "train", "--jobs", "1")
+    assert code == 0, err
+    assert f"train of {url}" in " ".join(out.split())
+    code, _, err = call("stats", url)
+    assert code == 2 and "cannot be listed" in err and "name the split" in err
