@@ -32,6 +32,8 @@ from freqprep.spectrum.channels import (
 from freqprep.spectrum.moments import Moments
 from freqprep.storage.disk import full_disk_named, sync_folder, write_parts
 from freqprep.storage.document_format import PARTIAL_PREFIX
+from freqprep.storage.object_path import ObjectPath
+from freqprep.storage.paths import StorePath
 from freqprep.store.manifest import check_root
 from freqprep.store.schema import SplitAttributes
 from freqprep.store.selection_file import SUFFIX, read_document, read_selection, write_selection
@@ -217,17 +219,26 @@ def carry_selections(store: Path, target: Path) -> list[str]:
     list of str
         Names that ``target`` has already, with other content.
     """
-    aside = target / FOLDER / f"{PARTIAL_PREFIX}carried"
-    shutil.rmtree(aside, ignore_errors=True)  # left by a run that was killed
     theirs = {name: _path(store, name).read_bytes() for name in saved_documents(store)}
     kept = [name for name in theirs if saved_file(target, name) is not None]
-    if len(kept) < len(theirs):
-        aside.mkdir(parents=True)
-        for name in theirs.keys() - set(kept):
-            write_parts(_path(target, name), [theirs[name]], aside)
-        aside.rmdir()
-        sync_folder(target)
+    _write_new(target, {name: theirs[name] for name in theirs.keys() - set(kept)})
     return [name for name in kept if _path(target, name).read_bytes() != theirs[name]]
+
+
+def _write_new(store: StorePath, documents: Mapping[str, bytes]) -> None:
+    """Write files of selections that a store does not have."""
+    if isinstance(store, ObjectPath):
+        for name, data in documents.items():
+            (store / FOLDER / f"{name}{SUFFIX}").write([data])
+        return
+    aside = store / FOLDER / f"{PARTIAL_PREFIX}carried"
+    shutil.rmtree(aside, ignore_errors=True)  # left by a run that was killed
+    if documents:
+        aside.mkdir(parents=True)
+        for name, data in documents.items():
+            write_parts(_path(store, name), [data], aside)
+        aside.rmdir()
+        sync_folder(store)
 
 
 def saved_file(store: Path, name: str) -> Path | None:
