@@ -16,8 +16,14 @@
     │   ├── CorruptStoreError        exit 4
     │   ├── RejectedRowError         (also LookupError)
     │   ├── StoreLockedError
-    │   └── DiskFullError            (also OSError)
+    │   ├── LeaseLostError
+    │   ├── DiskFullError            (also OSError)
+    │   └── ObjectStoreError         the server of a bucket cannot be reached, or refuses
+    │       ├── AccessDeniedError    (also PermissionError)
+    │       ├── BucketNotFoundError
+    │       └── ObjectChangedError
     ├── RunError                     exit 1   a training run's folder, config or checkpoint
+    ├── ClusterError                 exit 1
     ├── WorkerDiedError              exit 1
     └── MissingPackageError          exit 1
 
@@ -30,12 +36,18 @@ import difflib
 from collections.abc import Iterable, Sequence
 
 __all__ = [
+    "AccessDeniedError",
+    "BucketNotFoundError",
+    "ClusterError",
     "CorruptStoreError",
     "DiskFullError",
     "FormatVersionError",
     "FreqprepError",
     "ImageDefect",
+    "LeaseLostError",
     "MissingPackageError",
+    "ObjectChangedError",
+    "ObjectStoreError",
     "RejectedRowError",
     "RunError",
     "ShardMissingError",
@@ -164,12 +176,36 @@ class StoreLockedError(StoreError):
     """Another process is writing to this store."""
 
 
+class LeaseLostError(StoreError):
+    """Another process has begun to write a store in a bucket that this one was writing."""
+
+
 class DiskFullError(StoreError, OSError):
     """The disk, or a quota on it, is full."""
 
 
+class ObjectStoreError(StoreError):
+    """The server of a bucket cannot be reached, or refuses a request."""
+
+
+class AccessDeniedError(ObjectStoreError, PermissionError):
+    """There are no credentials, or they do not allow this."""
+
+
+class BucketNotFoundError(ObjectStoreError):
+    """The bucket does not exist."""
+
+
+class ObjectChangedError(ObjectStoreError):
+    """Another process wrote an object meanwhile."""
+
+
 class RunError(FreqprepError):
     """A training run's folder, config or checkpoint cannot be used."""
+
+
+class ClusterError(FreqprepError):
+    """A cluster of workers cannot be reached, or one of them is not fit for the work."""
 
 
 class WorkerDiedError(FreqprepError):

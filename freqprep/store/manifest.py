@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -146,21 +144,6 @@ def read_group_attributes(folder: Path) -> dict[str, Any]:
         raise CorruptStoreError(f"{folder / GROUP_DOCUMENT} is not the document of a Zarr group")
     attributes = document.get("attributes")
     return attributes if isinstance(attributes, dict) else {}
-
-
-def hash_file(path: Path) -> FileEntry:
-    """Return length and SHA-256 of a file, read in pieces."""
-    with open(path, "rb") as file:
-        digest = hashlib.file_digest(file, "sha256")
-        return FileEntry(file.tell(), digest.hexdigest())
-
-
-def walk_files(folder: Path) -> Iterator[str]:
-    """Yield the relative paths of all files under a folder; links are not followed."""
-    for parent, folders, names in os.walk(folder):
-        folders.sort()
-        for name in sorted(names):
-            yield (Path(parent) / name).relative_to(folder).as_posix()
 
 
 def group_document(manifest: Manifest, identity: str, split_folder: Path) -> bytes:

@@ -29,6 +29,7 @@ from freqprep.errors import CorruptStoreError, LeaseLostError, ObjectStoreError
 from freqprep.storage.disk import FileEntry, full_disk_named
 from freqprep.storage.object_path import ObjectPath
 from freqprep.storage.paths import StorePath, hash_file, walk_files
+from freqprep.store.array_writer import write_arrays
 from freqprep.store.journal import Result
 from freqprep.store.layout import PARTIAL_PREFIX
 from freqprep.store.lease import create_alone
@@ -41,7 +42,6 @@ from freqprep.store.manifest import (
 )
 from freqprep.store.object_journal import ObjectJournal
 from freqprep.store.schema import ArraySpec, SplitAttributes
-from freqprep.store.array_writer import write_arrays
 
 _REQUESTS_AT_ONCE = 16
 

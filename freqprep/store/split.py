@@ -25,10 +25,11 @@ from freqprep.spectrum.moments import Moments
 from freqprep.spectrum.pixels import rgb_of
 from freqprep.spectrum.quantization import dequantize
 from freqprep.storage.disk import FileEntry
+from freqprep.storage.paths import hash_file
 from freqprep.store.cache import ChunkCache
 from freqprep.store.keys import Keys
 from freqprep.store.layout import shard_path
-from freqprep.store.manifest import GROUP_DOCUMENT, hash_file, read_group_attributes, read_manifest
+from freqprep.store.manifest import GROUP_DOCUMENT, read_group_attributes, read_manifest
 from freqprep.store.object_table import ObjectTable
 from freqprep.store.plan import shard_count
 from freqprep.store.rows import RowReader, Rows, row_numbers

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,19 +15,16 @@ from freqprep.progress import Progress
 from freqprep.ragged import Ragged
 from freqprep.spectrum import BLOCK
 from freqprep.spectrum.moments import Moments
+from freqprep.storage.paths import hash_file, walk_files
 from freqprep.store import selections
 from freqprep.store.layout import PARTIAL_PREFIX, REPLACED_PREFIX, root_document, shard_path
-from freqprep.store.manifest import (
-    GROUP_DOCUMENT,
-    MANIFEST,
-    group_document,
-    hash_file,
-    walk_files,
-)
+from freqprep.store.manifest import GROUP_DOCUMENT, MANIFEST, group_document
 from freqprep.store.object_table import offsets_fit
 from freqprep.store.plan import permutation
 from freqprep.store.reader import Split, open_store, reopen
 from freqprep.store.schema import IMAGE_ARRAYS, OBJECT_ARRAYS, ROWS_PER_SHARD
+
+_LOCAL = engines.Workers()
 
 
 @dataclass(frozen=True)
@@ -64,14 +62,14 @@ class Verified:
     problems: tuple[Problem, ...]
 
 
-def verify(path: Path, jobs: int | None = None) -> Verified:
+def verify(path: Path, workers: engines.Workers = _LOCAL) -> Verified:
     """Check the finished splits of a store.
 
     Parameters
     ----------
     path : Path
-    jobs : int, optional
-        Number of worker processes; one per core by default.
+    workers : Workers, optional
+        By default a process of this machine per core.
 
     Returns
     -------
@@ -95,7 +93,7 @@ def verify(path: Path, jobs: int | None = None) -> Verified:
             continue
         problems += (
             Problem(f"{name}/{found.where}".rstrip("/"), found.what)
-            for found in _split_problems(split, jobs or engines.default_jobs())
+            for found in _split_problems(split, workers)
         )
         files += len(split.manifest.files) + 2
         chunks += split.shards * len(split.attributes.channels)
@@ -119,7 +117,7 @@ def _root_problems(path: Path, splits: set[str]) -> Iterator[Problem]:
             yield Problem(entry.name, lost or "does not belong to the store")
 
 
-def _split_problems(split: Split, jobs: int) -> Iterator[Problem]:
+def _split_problems(split: Split, workers: engines.Workers) -> Iterator[Problem]:
     listed = set(split.manifest.files)
     there = set(walk_files(split.path))
     yield from (Problem(name, "is missing") for name in sorted(listed - there))
@@ -147,7 +145,7 @@ def _split_problems(split: Split, jobs: int) -> Iterator[Problem]:
             return
         yield from _array_problems(split)
         yield from _shards_problems(
-            split, [s for s, n in enumerate(shards) if n in listed & there], jobs
+            split, [s for s, n in enumerate(shards) if n in listed & there], workers
         )
     except FreqprepError as error:
         yield Problem("", str(error))
@@ -220,14 +218,17 @@ def _offsets_fit(ragged: Ragged) -> bool:
     return offsets_fit(ragged.offsets, len(ragged), len(ragged.values))
 
 
-def _shards_problems(split: Split, shards: list[int], jobs: int) -> Iterator[Problem]:
+def _shards_problems(
+    split: Split, shards: list[int], workers: engines.Workers
+) -> Iterator[Problem]:
     zero = Moments.zero(len(split.attributes.channels))
     total = zero
     clean = len(shards) == split.shards
-    tasks = ((split.path, shard, split.content_id) for shard in shards)
-    workers = max(1, min(jobs, len(shards)))
+    path = workers.path(split.path)
+    tasks = (_CheckTask(path, shard, split.content_id) for shard in shards)
+    workers, places = workers.at_most(len(shards)), engines.Places((split.path / MANIFEST,))
     with Progress(f"verify {split.attributes.split}", split.shards, unit="shard") as progress:
-        for shard, moments, found in engines.run(_check_shard, tasks, workers):
+        for shard, moments, found in engines.run(_check_shard, tasks, workers, places):
             progress.update(1)
             clean &= moments is not None
             total += moments or zero
@@ -240,7 +241,13 @@ def _shards_problems(split: Split, shards: list[int], jobs: int) -> Iterator[Pro
         yield Problem("moment_total", "is not the sum over the shards")
 
 
-def _check_shard(task: tuple[Path, int, str]) -> tuple[int, Moments | None, list[str]]:
+class _CheckTask(NamedTuple):
+    path: Path
+    shard: int
+    content_id: str
+
+
+def _check_shard(task: _CheckTask) -> tuple[int, Moments | None, list[str]]:
     """Check one shard, in a worker; return its number, its moments or None, and problems."""
     path, shard, content_id = task
     split = reopen(path, content_id)

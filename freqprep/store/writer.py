@@ -17,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -27,6 +28,7 @@ from freqprep.errors import CorruptStoreError, UsageError
 from freqprep.storage.disk import FileEntry, full_disk_named, sync_file, sync_folder, write_parts
 from freqprep.storage.object_path import ObjectPath
 from freqprep.storage.paths import StorePath, hash_file, walk_files
+from freqprep.store.array_writer import write_arrays
 from freqprep.store.journal import Journal, Result
 from freqprep.store.layout import PARTIAL_PREFIX, REPLACED_PREFIX, root_document, shard_path
 from freqprep.store.lease import create_alone
@@ -39,7 +41,6 @@ from freqprep.store.manifest import (
 )
 from freqprep.store.object_writer import PartialObjectSplit, while_there
 from freqprep.store.schema import ArraySpec, SplitAttributes
-from freqprep.store.array_writer import write_arrays
 
 _NEW_ROOT = ".zarr.json.new"
 
@@ -114,6 +115,7 @@ class PartialSplit:
     def start(self) -> None:
         """Create the folders; call `discard` first."""
         self.split_folder.mkdir(parents=True)
+        _share_as(self.split_folder, self.store)
 
     def discard(self) -> None:
         """Remove the unfinished split."""
@@ -137,6 +139,7 @@ class PartialSplit:
         `tidy` removes, so that they can no longer rename a file into the split.
         """
         folder = Path(tempfile.mkdtemp(prefix="tmp-", dir=self.folder))
+        _share_as(folder, self.store)
         try:
             yield folder
         finally:
@@ -225,6 +228,11 @@ class PartialSplit:
         sync_folder(self.store)
         self.tidy()
         sync_folder(self.store)
+
+
+def _share_as(folder: Path, store: Path) -> None:
+    """Let those into a folder who may write into the store: workers may be of another user."""
+    os.chmod(folder, stat.S_IMODE(os.stat(store).st_mode))
 
 
 UnfinishedSplit = PartialSplit | PartialObjectSplit

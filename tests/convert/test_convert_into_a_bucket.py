@@ -55,7 +55,7 @@ def begin(monkeypatch, source: Path, place, shards: int, **options) -> None:
 def test_objects_are_the_files_of_a_local_store(source, store, place, bucket, jobs):
     synthetic.make(source, place, jobs=jobs)
     assert bucket.contents(KEY) == synthetic.contents(store)
-    beside = {key for key in bucket.keys() if not key.startswith(f"{KEY}/")}
+    beside = {key for key in bucket.keys("") if not key.startswith(f"{KEY}/")}
     rejected = [f"rejected-{split}.jsonl" for split in ("train", "val")]
     assert beside == {f"{KEY}.{name}" for name in ["log", *rejected]}
     for name in rejected:
@@ -111,14 +111,14 @@ def test_what_is_not_a_store_is_refused_and_left_alone(source, place, bucket, ma
 def test_retrying_rejected_images_is_refused_by_name(source, place, bucket):
     with pytest.raises(UsageError, match="--retry-rejected is for stores in a local folder"):
         synthetic.make(source, place, retry_rejected=True)
-    assert bucket.keys() == []
+    assert bucket.keys("") == []
 
 
 def test_a_half_written_split_is_unreadable_and_said_to_be(
     many, expected, place, bucket, monkeypatch
 ):
     begin(monkeypatch, many, place, 3)
-    assert sum("/coefficients/c/" in key for key in bucket.keys()) == 3
+    assert sum("/coefficients/c/" in key for key in bucket.keys("")) == 3
     opened = freqprep.open_store(place)
     assert not list(opened) and opened.unfinished == ["train"] and not opened.incomplete
     done = synthetic.freqprep("info", str(place))
@@ -202,19 +202,19 @@ def test_segments_are_written_by_count_by_time_and_at_the_end(bucket):
     with journal() as first, journal() as second:  # two processes at the same time
         for entry in entries[:65]:
             first.append(entry)
-        assert len(bucket.keys()) == 1
+        assert len(bucket.keys("")) == 1
         now[0] = 59
         second.append(entries[70])
-        assert len(bucket.keys()) == 1
+        assert len(bucket.keys("")) == 1
         now[0] = 60
         second.append(entries[71])
-        assert len(bucket.keys()) == 2
-    assert len(bucket.keys()) == 3
+        assert len(bucket.keys("")) == 2
+    assert len(bucket.keys("")) == 3
     with journal() as third:
         assert sorted(third.finished) == [*range(65), 70, 71]
         third.append(entries[100])
-    numbers = [int(key.split("/")[1].split("-")[0]) for key in bucket.keys()]
-    assert max(numbers) == 2 and len(bucket.keys()) == 4
+    numbers = [int(key.split("/")[1].split("-")[0]) for key in bucket.keys("")]
+    assert max(numbers) == 2 and len(bucket.keys("")) == 4
 
 
 def test_overwriting_leaves_nothing_of_the_old_split_and_tells_readers(
@@ -250,7 +250,7 @@ def test_a_second_converter_names_the_first(many, place, bucket, monkeypatch):
     monkeypatch.setattr(lease, "TIMING", Timing(renewal=0.01, life=60, look=0.01))
     with store_lock(place), pytest.raises(StoreLockedError, match=f"process {os.getpid()} on "):
         synthetic.make(many, place)
-    assert bucket.keys() == []
+    assert bucket.keys("") == []
 
 
 def test_the_lease_of_a_dead_converter_is_taken_over(many, expected, place, bucket, monkeypatch):
@@ -264,7 +264,7 @@ def test_the_lease_of_a_dead_converter_is_taken_over(many, expected, place, buck
     synthetic.make(many, place)
     assert now[0] == 60
     assert bucket.contents(KEY) == expected
-    assert f"{KEY}.lock" not in bucket.keys()
+    assert f"{KEY}.lock" not in bucket.keys("")
 
 
 def lose_the_lease(bucket) -> None:
@@ -295,4 +295,4 @@ def test_workers_of_a_run_that_was_taken_over_write_no_shard(many, place, bucket
 
         with pytest.raises(LeaseLostError, match="taken over"):
             write_shard(partial.split_folder, 0, [b"late"], aside)
-    assert bucket.keys() == []
+    assert bucket.keys("") == []

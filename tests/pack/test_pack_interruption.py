@@ -129,7 +129,7 @@ def test_no_room_at_any_stage_is_named_and_resumable(many, expected, tmp_path, m
         "plan": "freqprep.pack.run.save_attributes",
         "journal": "freqprep.store.journal.Journal.append",
         "arrays": "freqprep.store.writer.write_arrays",
-        "selections": "freqprep.store.selections.write_parts",
+        "selections": "freqprep.store.carried_selections.write_parts",
     }
 
     def fail(*_: object, **__: object) -> None:

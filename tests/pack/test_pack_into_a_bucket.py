@@ -52,7 +52,7 @@ def test_the_command(store, expected, place, bucket):
     words = [store, str(place), "--channels", OPTIONS["channels"], "--level", "3", "--jobs", "1"]
     document = synthetic.freqprep_json("pack", *words, "--dry-run")
     assert document["free_bytes"] is None
-    assert bucket.keys() == []
+    assert bucket.keys("") == []
     assert synthetic.freqprep_json("pack", *words)["store"] == str(place)
     assert bucket.contents(KEY) == expected
 
