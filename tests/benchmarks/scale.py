@@ -99,17 +99,22 @@ def measure(folder: Path, images: int, kind: str, part: str) -> dict[str, Spent]
     figures: dict[str, Spent] = {}
 
     def step(name: str, work: Callable[[], Any]) -> Any:
-        before = resident_bytes()
-        _CLEAR.write_text("5")  # the high-water mark starts again from here
-        began = time.process_time()
-        result = work()
-        seconds = time.process_time() - began
-        figures[name] = Spent(seconds, resident_bytes(), resident_bytes("VmHWM") - before)
+        figures[name], result = spent(work)
         return result
 
     request = Request(kind, folder, folder / "s.zarr", size=SIDE, jobs=1)
     {"write": _write, "read": _read}[part](step, request, images)
     return figures
+
+
+def spent(work: Callable[[], Any]) -> tuple[Spent, Any]:
+    """Do some work; return what it took and its result."""
+    before = resident_bytes()
+    _CLEAR.write_text("5")  # the high-water mark starts again from here
+    began = time.process_time()
+    result = work()
+    seconds = time.process_time() - began
+    return Spent(seconds, resident_bytes(), resident_bytes("VmHWM") - before), result
 
 
 _CLEAR = Path("/proc/self/clear_refs")

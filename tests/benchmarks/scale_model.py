@@ -67,10 +67,10 @@ class Costs:
     plan_row: float = 1.8e-6
     publish_row: float = 2.5e-6
     read_row: float = 0.2e-6
-    order_row: float = 0.47e-6
+    order_row: float = 0.6e-6
     check_row: float = 3e-6
     # bytes for each row or shard
-    key_bytes: int = 30
+    key_bytes: int = 33
     row_bytes: int = 56
     journal_bytes: int = 10_900
     held_journal_row: int = 87
@@ -78,9 +78,9 @@ class Costs:
     small_row_bytes: int = 17
     order_row_bytes: int = 63
     attributes_bytes: int = 29_000
-    manifest_shard_bytes: int = 105
+    manifest_shard_bytes: int = 104  # and the digits of its number
     held_manifest_shard: int = 600
-    open_shard: float = 2.4e-6
+    open_shard: float = 3e-6
 
 
 @dataclass(frozen=True)
@@ -152,9 +152,15 @@ class Estimate:
 
 
 def shards_a_task(model: Model, shard: float, shards: int, workers: int) -> int:
-    """Fewest shards a task with which the scheduler keeps all workers busy, if there are enough."""
-    needed = math.ceil(workers / (model.site.tasks_per_second * shard))
-    return max(1, min(needed, shards // workers))
+    """Shards a task with which a pass is shortest: enough for the scheduler, few for the cores."""
+    most = math.ceil(workers / (model.site.tasks_per_second * shard))
+    return min(range(1, most + 1), key=lambda n: _busy(model, shard, shards, workers, n))
+
+
+def _busy(model: Model, shard: float, shards: int, workers: int, each: int) -> float:
+    """Seconds of cores and scheduler; the last task is handed out last."""
+    tasks = -(-shards // each)
+    return each * shard * max(-(-tasks // workers), 1) + tasks / model.site.tasks_per_second
 
 
 def pass_over(
@@ -279,13 +285,14 @@ def bytes_of(model: Model, data: DataSet) -> dict[str, int]:
     costs = model.costs
     plan = data.images * (2 * costs.key_bytes + costs.row_bytes)
     rows = 2 * plan + data.images * (costs.held_journal_row + costs.publish_row_bytes)
+    listed = costs.manifest_shard_bytes + len(str(data.shards))
     opened = data.images * costs.small_row_bytes + data.shards * costs.held_manifest_shard
     return {
         "source": data.shards * costs.source_bytes,
         "store": data.shards * costs.shard_bytes,
         "plan": plan,
         "journal": data.shards * costs.journal_bytes,
-        "manifest": costs.attributes_bytes + data.shards * costs.manifest_shard_bytes,
+        "manifest": costs.attributes_bytes + data.shards * listed,
         "memory: convert": rows,
         "memory: a worker of stats": opened,
         "memory: a rank": opened + data.images * costs.order_row_bytes,
