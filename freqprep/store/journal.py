@@ -150,6 +150,10 @@ class Entry(Protocol):
     def shard(self) -> int:
         """Number of the shard."""
 
+    @property
+    def file_bytes(self) -> int:
+        """Length of the shard's file."""
+
     def to_json(self) -> dict[str, Any]:
         """Return JSON data."""
 
@@ -159,6 +163,34 @@ class Entry(Protocol):
 
 
 Result = TypeVar("Result", bound=Entry)
+
+
+def parsed_line(line: bytes, kind: type[Result], where: str) -> Result:
+    """Return the entry of a line of a journal.
+
+    Parameters
+    ----------
+    line : bytes
+    kind : type
+        Class of the entry.
+    where : str
+        The line, for messages.
+
+    Returns
+    -------
+    Entry
+
+    Raises
+    ------
+    CorruptStoreError
+        The line is damaged.
+    """
+    try:
+        return kind.from_json(json.loads(line))
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        raise CorruptStoreError(
+            f"{where} is damaged ({error})", "start over with --overwrite"
+        ) from None
 
 
 class Journal(Generic[Result]):
@@ -200,13 +232,7 @@ class Journal(Generic[Result]):
         for number, line in enumerate(self._file, start=1):
             if not line.endswith(b"\n"):
                 break
-            try:
-                result = self._kind.from_json(json.loads(line))
-            except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
-                raise CorruptStoreError(
-                    f"line {number} of the journal {path} is damaged ({error})",
-                    "start over with --overwrite",
-                ) from None
+            result = parsed_line(line, self._kind, f"line {number} of the journal {path}")
             self.finished[result.shard] = result
             length += len(line)
         return length
