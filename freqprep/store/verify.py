@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from freqprep import engines
-from freqprep.errors import FreqprepError
+from freqprep.errors import FreqprepError, StoreError
 from freqprep.progress import Progress
 from freqprep.ragged import Ragged
 from freqprep.spectrum import BLOCK
@@ -149,10 +149,13 @@ def _split_problems(split: Split, workers: engines.Workers) -> Iterator[Problem]
             yield from misshapen
             return
         yield from _array_problems(split)
-        yield from _shards_problems(
-            split, [s for s, n in enumerate(shards) if n in listed & there], workers
-        )
     except FreqprepError as error:
+        yield Problem("", str(error))
+        return
+    there_and_listed = [shard for shard, name in enumerate(shards) if name in listed & there]
+    try:
+        yield from _shards_problems(split, there_and_listed, workers)
+    except StoreError as error:  # others are the workers'
         yield Problem("", str(error))
 
 
