@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import shutil
 import stat
 import tempfile
@@ -46,6 +47,7 @@ from freqprep.store.schema import (
 )
 
 _NEW_ROOT = ".zarr.json.new"
+_PART_PREFIX = "journal-part-"
 _SMALL_CHUNK_ROWS = 2**20
 
 
@@ -69,6 +71,7 @@ def write_shard(split_folder: Path, index: int, parts: Iterable[bytes], aside: P
         Length and hash of the file.
     """
     path = shard_path(split_folder, index)
+    aside.stat()  # without it the run is over, and its folders must not come back
     with full_disk_named(split_folder):
         path.parent.mkdir(parents=True, exist_ok=True)
         entry = write_parts(path, parts, aside)
@@ -107,6 +110,19 @@ class PartialSplit:
         """Create the folders; call `discard` first."""
         self.split_folder.mkdir(parents=True)
         _share_as(self.split_folder, self.store)
+
+    def part_journal(self, part: int, parts: int) -> Path:
+        """Return the path of a new journal, of a run that makes one part of the shards."""
+        name = f"{_PART_PREFIX}{part}-of-{parts}-{secrets.token_hex(8)}.jsonl"
+        return self.folder / name
+
+    def part_journals(self) -> dict[Path, tuple[int, int]]:
+        """Return the journals of runs that made a part each: its number, and of how many."""
+        found = {}
+        for path in sorted(self.folder.glob(f"{_PART_PREFIX}*-of-*-*.jsonl")):
+            part, _, parts, _ = path.name.removeprefix(_PART_PREFIX).split("-", 3)
+            found[path] = int(part), int(parts)
+        return found
 
     def discard(self) -> None:
         """Remove the unfinished split."""

@@ -44,7 +44,11 @@ def is_worker(process: psutil.Process) -> bool:
     return "multiprocessing.spawn" in line or line.startswith(("ray::perform", "ray::IDLE"))
 
 
-def test_ctrl_c_and_a_killed_worker_in_mid_conversion(engine, many, expected, tmp_path):
+def test_ctrl_c_and_a_killed_worker_in_mid_conversion(
+    engine, many, expected, tmp_path, monkeypatch
+):
+    # A scheduler looks for results of a worker that has died for 30 seconds by default.
+    monkeypatch.setenv("DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT", "2s")
     store = tmp_path / "out.zarr"
     words = ["convert", "imagefolder", many, store, "--size", "32"]
     words += ["--engine", engine, "--jobs", "2"]
