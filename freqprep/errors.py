@@ -16,7 +16,11 @@
     │   ├── CorruptStoreError        exit 4
     │   ├── RejectedRowError         (also LookupError)
     │   ├── StoreLockedError
-    │   └── DiskFullError            (also OSError)
+    │   ├── DiskFullError            (also OSError)
+    │   └── ObjectStoreError         the server of a bucket cannot be reached, or refuses
+    │       ├── AccessDeniedError    (also PermissionError)
+    │       ├── BucketNotFoundError
+    │       └── ObjectChangedError
     ├── RunError                     exit 1   a training run's folder, config or checkpoint
     ├── ClusterError                 exit 1
     ├── WorkerDiedError              exit 1
@@ -31,6 +35,8 @@ import difflib
 from collections.abc import Iterable, Sequence
 
 __all__ = [
+    "AccessDeniedError",
+    "BucketNotFoundError",
     "ClusterError",
     "CorruptStoreError",
     "DiskFullError",
@@ -38,6 +44,8 @@ __all__ = [
     "FreqprepError",
     "ImageDefect",
     "MissingPackageError",
+    "ObjectChangedError",
+    "ObjectStoreError",
     "RejectedRowError",
     "RunError",
     "ShardMissingError",
@@ -168,6 +176,22 @@ class StoreLockedError(StoreError):
 
 class DiskFullError(StoreError, OSError):
     """The disk, or a quota on it, is full."""
+
+
+class ObjectStoreError(StoreError):
+    """The server of a bucket cannot be reached, or refuses a request."""
+
+
+class AccessDeniedError(ObjectStoreError, PermissionError):
+    """There are no credentials, or they do not allow this."""
+
+
+class BucketNotFoundError(ObjectStoreError):
+    """The bucket does not exist."""
+
+
+class ObjectChangedError(ObjectStoreError):
+    """Another process wrote an object meanwhile."""
 
 
 class RunError(FreqprepError):

@@ -14,15 +14,14 @@ import numpy as np
 from PIL import Image
 
 from freqprep.convert.run import Request, convert
+from freqprep.storage.paths import hash_file, walk_files
 from freqprep.store.manifest import (
     GROUP_DOCUMENT,
     MANIFEST,
     Manifest,
     content_id,
     group_document,
-    hash_file,
     read_manifest,
-    walk_files,
 )
 
 CLASSES = ("apple", "brick", "cloud")

@@ -1,17 +1,30 @@
-"""Options that several commands have, and types for options that take one of some words."""
+"""Arguments and options that several commands have, and types of options that are some words."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import typer
 
 from freqprep.engines import ENGINES
+from freqprep.storage.paths import StorePath, as_path
 
 RUN = "Run"
 """Section of ``--help`` for options that do not change what is computed."""
 
+if TYPE_CHECKING:
+    Place: TypeAlias = StorePath
+else:
+    Place = Path  # typer has no unions; `as_path` makes the value
+
+StoreArgument = Annotated[
+    Place,
+    typer.Argument(
+        parser=as_path, help="The store: a folder or a URL (s3://...).", metavar="STORE"
+    ),
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")]
 
 

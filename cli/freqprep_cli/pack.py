@@ -12,13 +12,13 @@ import typer
 from freqprep.pack.estimate import estimate
 from freqprep.pack.request import PackRequest
 from freqprep.pack.run import pack as run_packing
-from freqprep_cli.options import RUN, Address, Engine, Jobs
+from freqprep_cli.options import RUN, Address, Engine, Jobs, StoreArgument
 from freqprep_cli.output import print_estimates, print_json, resumable
 from freqprep_cli.summary_text import describe, describe_packing
 
 
 def pack(
-    store: Annotated[Path, typer.Argument(help="The store to read.", metavar="STORE")],
+    store: StoreArgument,
     new: Annotated[Path, typer.Argument(help="The store to write.", metavar="NEW")],
     level: Annotated[
         int | None,

@@ -34,7 +34,7 @@ from freqprep.store.split import Split
 from freqprep.store.steps_file import write_steps
 from freqprep.store.targets import check_folder, check_targets, refuse_replacing
 from freqprep_cli.command_line import selection_names
-from freqprep_cli.options import Address, Engine, Jobs, Overwrite
+from freqprep_cli.options import Address, Engine, Jobs, Overwrite, StoreArgument
 from freqprep_cli.output import print_json
 from freqprep_cli.stats_table import describe
 
@@ -47,7 +47,7 @@ def score_names() -> list[str]:
 
 
 def stats(
-    store: Annotated[Path, typer.Argument(help="The store.", metavar="STORE")],
+    store: StoreArgument,
     split: Annotated[
         str | None, typer.Option(help="Split; needed where there are several.", metavar="S")
     ] = None,

@@ -14,14 +14,14 @@ from freqprep.errors import CorruptStoreError, StoreError
 from freqprep.store.reader import open_store
 from freqprep.store.verify import verify as check
 from freqprep.text.terminal import on_one_line, paragraph
-from freqprep_cli.options import Address, Engine, Jobs
+from freqprep_cli.options import Address, Engine, Jobs, StoreArgument
 from freqprep_cli.output import print_json
 
 EXIT_NOT_WHOLE = CorruptStoreError.exit_code
 
 
 def verify(
-    store: Annotated[Path, typer.Argument(help="The store.", metavar="STORE")],
+    store: StoreArgument,
     source: Annotated[
         Path | None,
         typer.Option(

@@ -1,1 +1,1 @@
-"""Files that are written atomically and durably."""
+"""Files, objects of buckets, and small documents: read, listed, written at once."""

@@ -11,16 +11,16 @@ the order of the chunks in the file is guaranteed.
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
 
 import google_crc32c
 import numpy as np
 from numcodecs import zstd
 
-from freqprep.errors import CorruptStoreError, ShardMissingError
+from freqprep.errors import ShardMissingError
 from freqprep.spectrum.channels import ranges
+from freqprep.storage.paths import StorePath
+from freqprep.storage.ranged_file import RangedFile, damaged, open_ranged
 
 _CHECKSUM_BYTES = 4
 _ENTRY_BYTES = 16
@@ -98,7 +98,7 @@ class ShardFile:
 
     Parameters
     ----------
-    path : Path
+    path : Path or ObjectPath
     chunk_shape : tuple of int
         Images, rows and columns of a chunk.
     channels : int
@@ -106,6 +106,8 @@ class ShardFile:
     dtype : dtype
     file_bytes : int
         Size of the file according to the manifest.
+    file : RangedFile, optional
+        What to read it from; the path by default.
 
     Raises
     ------
@@ -117,27 +119,28 @@ class ShardFile:
 
     def __init__(
         self,
-        path: Path,
+        path: StorePath,
         chunk_shape: tuple[int, int, int],
         channels: int,
         dtype: np.dtype,
         file_bytes: int,
+        file: RangedFile | None = None,
     ) -> None:
         self._path = path
         self._chunk_shape = chunk_shape
         self._channels = channels
         self._dtype = dtype
         try:
-            self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            self._file = open_ranged(path, file_bytes) if file is None else file
+            try:
+                self._entries = self._read_index(file_bytes)
+            except BaseException:
+                self.close()
+                raise
         except FileNotFoundError:
             raise ShardMissingError(
                 f"shard {path} is missing", "restore it, or convert again with --overwrite"
             ) from None
-        try:
-            self._entries = self._read_index(file_bytes)
-        except BaseException:
-            self.close()
-            raise
 
     def __enter__(self) -> ShardFile:
         return self
@@ -147,7 +150,7 @@ class ShardFile:
 
     def close(self) -> None:
         """Close the file."""
-        os.close(self._descriptor)
+        self._file.close()
 
     @property
     def chunk_lengths(self) -> np.ndarray:
@@ -157,7 +160,7 @@ class ShardFile:
     def chunk_frame(self, position: int) -> bytes:
         """Return the zstd frame of one chunk without its checksum, unchecked."""
         offset, length = (int(n) for n in self._entries[position])
-        return self._pread(length - _CHECKSUM_BYTES, offset)
+        return bytes(next(self._file.read_runs([(offset, length - _CHECKSUM_BYTES)])))
 
     def read(
         self, positions: Sequence[int], into: Callable[[int], np.ndarray] | None = None
@@ -203,57 +206,47 @@ class ShardFile:
 
     def _checked(self, positions: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
         """Yield each position and its chunk, whose checksum is right."""
-        for first, stop in ranges(positions):
-            begin = int(self._entries[first, 0])
-            end = int(self._entries[stop - 1].sum())
-            data = np.frombuffer(self._pread(end - begin, begin), np.uint8)
+        spans = list(ranges(positions))
+        begins = [int(self._entries[first, 0]) for first, _ in spans]
+        ends = [int(self._entries[stop - 1].sum()) for _, stop in spans]
+        runs = [(begin, end - begin) for begin, end in zip(begins, ends, strict=True)]
+        for (first, stop), begin, run in zip(
+            spans, begins, self._file.read_runs(runs), strict=True
+        ):
+            data = np.frombuffer(run, np.uint8)
             for position in range(first, stop):
                 offset, length = (int(n) for n in self._entries[position])
                 chunk = data[offset - begin : offset - begin + length]
                 checksum = chunk[-_CHECKSUM_BYTES:].tobytes()
                 if _checksum(chunk[:-_CHECKSUM_BYTES]) != checksum:
-                    raise self._corrupt(f"the checksum of stored channel {position} does not match")
+                    raise damaged(
+                        self._path, f"the checksum of stored channel {position} does not match"
+                    )
                 yield position, chunk
 
     def _check_content(self, position: int, frame: np.ndarray, expected: int) -> None:
         if _content_bytes(frame) != expected:  # a shorter one would not fill an array
-            raise self._corrupt(f"stored channel {position} is not of its chunk's length")
+            raise damaged(self._path, f"stored channel {position} is not of its chunk's length")
 
     def _decode(self, position: int, frame: np.ndarray, out: np.ndarray) -> None:
         self._check_content(position, frame, out.nbytes)
         try:
             zstd.decompress(frame, out)
         except (RuntimeError, ValueError) as error:
-            raise self._corrupt(f"stored channel {position} does not decode: {error}") from None
+            raise damaged(
+                self._path, f"stored channel {position} does not decode: {error}"
+            ) from None
 
     def _read_index(self, file_bytes: int) -> np.ndarray:
-        length = os.fstat(self._descriptor).st_size
-        if length != file_bytes:
-            raise self._corrupt(f"it has {length} bytes, the manifest says {file_bytes}")
         of_index = index_bytes(self._channels)
-        if length < of_index:
-            raise self._corrupt(f"{length} bytes cannot hold a shard")
-        index = self._pread(of_index, length - of_index)
+        if file_bytes < of_index:
+            raise damaged(self._path, f"{file_bytes} bytes cannot hold a shard")
+        index = bytes(next(self._file.read_runs([(file_bytes - of_index, of_index)])))
         if _checksum(index[:-_CHECKSUM_BYTES]) != index[-_CHECKSUM_BYTES:]:
-            raise self._corrupt("the checksum of its index does not match")
+            raise damaged(self._path, "the checksum of its index does not match")
         entries = np.frombuffer(index[:-_CHECKSUM_BYTES], "<u8").reshape(self._channels, 2)
         edges = np.concatenate([[0], entries[:, 0] + entries[:, 1]])
-        adjacent = edges[-1] == length - of_index and np.array_equal(edges[:-1], entries[:, 0])
-        if not adjacent or entries[:, 1].min() <= _CHECKSUM_BYTES or entries.max() > length:
-            raise self._corrupt("its chunks do not follow one another in stored order")
+        adjacent = edges[-1] == file_bytes - of_index and np.array_equal(edges[:-1], entries[:, 0])
+        if not adjacent or entries[:, 1].min() <= _CHECKSUM_BYTES or entries.max() > file_bytes:
+            raise damaged(self._path, "its chunks do not follow one another in stored order")
         return entries.astype(np.int64)
-
-    def _pread(self, length: int, offset: int) -> bytes:
-        data = os.pread(self._descriptor, length, offset)
-        while len(data) < length:
-            more = os.pread(self._descriptor, length - len(data), offset + len(data))
-            if not more:
-                raise self._corrupt(f"it ends after {offset + len(data)} bytes")
-            data += more
-        return data
-
-    def _corrupt(self, what: str) -> CorruptStoreError:
-        return CorruptStoreError(
-            f"shard {self._path} is damaged: {what}",
-            "run `freqprep verify` on the store; restore the file or convert with --overwrite",
-        )

@@ -27,16 +27,9 @@ import numpy as np
 
 from freqprep.errors import CorruptStoreError, UsageError
 from freqprep.storage.disk import FileEntry, full_disk_named, sync_file, sync_folder, write_parts
+from freqprep.storage.paths import hash_file, walk_files
 from freqprep.store.layout import PARTIAL_PREFIX, REPLACED_PREFIX, root_document, shard_path
-from freqprep.store.manifest import (
-    GROUP_DOCUMENT,
-    MANIFEST,
-    Manifest,
-    content_id,
-    group_document,
-    hash_file,
-    walk_files,
-)
+from freqprep.store.manifest import GROUP_DOCUMENT, MANIFEST, Manifest, content_id, group_document
 from freqprep.store.schema import (
     COEFFICIENTS,
     DEFAULT_LEVEL,

@@ -1,10 +1,13 @@
-"""The number of reading threads: it follows from the bytes of an image, and from the cores."""
+"""The number of reading threads: it follows from an image's bytes, the cores and the latency."""
 
 from __future__ import annotations
 
+import math
 import os
+from collections.abc import Callable
 
 from freqprep import engines
+from freqprep.store.schema import ROWS_PER_SHARD
 from freqprep.streaming.state import check_integer
 
 IMAGES_PER_SECOND = 6000
@@ -14,11 +17,23 @@ BYTES_PER_CPU_SECOND = 1e9
 """Codes that a core decodes in a second: measured between 0.9 and 1.4 thousand million, the most
 for all channels, of which many are nearly empty."""
 
+MOST_WAITING = 64
+"""Threads at most, however long they wait for each answer."""
+
+ROUND_TRIPS = 2
+"""Round trips of a shard: its index, and all runs of its channels at once."""
+
 _AT_LEAST = 2
+_ASKED = 3
+_OF_ALL_THE_TIME = 0.8
 
 
-def reading_threads(image_bytes: int, cores: int) -> int:
+def reading_threads(image_bytes: int, cores: int, round_trip: float = 0.0) -> int:
     """Compute how many threads read fast enough for a network of `IMAGES_PER_SECOND`. Pure.
+
+    So many threads decode, at most as many as there are cores; where storage answers late, others
+    wait meanwhile. Four fifths of the ratio of both times are enough, because a thread that has
+    its bytes need not wait for a core while others wait for theirs.
 
     Parameters
     ----------
@@ -26,17 +41,24 @@ def reading_threads(image_bytes: int, cores: int) -> int:
         Bytes of an image's codes: channels read x rows x columns x bytes of a code.
     cores : int
         Processor cores for this process.
+    round_trip : float
+        Seconds from a request to its answer.
 
     Returns
     -------
     int
-        At least 2, at most ``cores``.
+        At least 2; at most ``cores``, or 64 with a round trip.
     """
     needed = -(-image_bytes * IMAGES_PER_SECOND // int(BYTES_PER_CPU_SECOND))
-    return max(1, min(max(needed, _AT_LEAST), cores))
+    decoding = max(1, min(max(needed, _AT_LEAST), cores))
+    a_shard = ROWS_PER_SHARD * image_bytes / BYTES_PER_CPU_SECOND
+    with_waiting = _OF_ALL_THE_TIME * decoding * (ROUND_TRIPS * round_trip + a_shard) / a_shard
+    return max(decoding, min(math.ceil(with_waiting), MOST_WAITING))
 
 
-def choose_threads(given: int | None, image_bytes: int) -> int:
+def choose_threads(
+    given: int | None, image_bytes: int, round_trip: Callable[[], float] = float
+) -> int:
     """Return the given number of reading threads, or the number that an image's bytes need here.
 
     Parameters
@@ -44,6 +66,8 @@ def choose_threads(given: int | None, image_bytes: int) -> int:
     given : int or None
     image_bytes : int
         As in `reading_threads`.
+    round_trip : callable
+        Measures the seconds of a round trip; called if no number was given.
 
     Returns
     -------
@@ -56,7 +80,7 @@ def choose_threads(given: int | None, image_bytes: int) -> int:
     """
     if given is not None:
         return check_integer("threads", given)
-    return reading_threads(image_bytes, cores_of_this_process())
+    return reading_threads(image_bytes, cores_of_this_process(), round_trip())
 
 
 def cores_of_this_process() -> int:

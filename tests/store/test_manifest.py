@@ -9,14 +9,8 @@ from hypothesis import strategies as st
 
 from freqprep.errors import CorruptStoreError, FormatVersionError, StoreError
 from freqprep.storage.disk import FileEntry
-from freqprep.store.manifest import (
-    Manifest,
-    content_id,
-    group_document,
-    hash_file,
-    read_manifest,
-    walk_files,
-)
+from freqprep.storage.paths import hash_file, walk_files
+from freqprep.store.manifest import Manifest, content_id, group_document, read_manifest
 
 ATTRIBUTES = {"format": "freqprep", "format_version": "1.0"}
 WHERE = Path("manifest.json")

@@ -1,4 +1,4 @@
-"""The number of reading threads: enough for a fast network, no more than there are cores."""
+"""The number of reading threads: enough for a fast network, and more where they wait for storage."""
 
 import numpy as np
 import pytest
@@ -9,6 +9,7 @@ from freqprep.errors import UsageError
 from freqprep.streaming.threads import (
     BYTES_PER_CPU_SECOND,
     IMAGES_PER_SECOND,
+    MOST_WAITING,
     choose_threads,
     cores_of_this_process,
     reading_threads,
@@ -39,6 +40,23 @@ def test_they_read_as_fast_as_the_network_takes_unless_cores_are_missing():
             # One thread less would not do.
             fewer = (threads - 1) * BYTES_PER_CPU_SECOND >= IMAGES_PER_SECOND * image_bytes
             assert not fewer or threads == 2
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "cores", "threads"),
+    [(0, 16, 2), (0.5, 16, 2), (5, 16, 3), (20, 2, 7), (20, 16, 7), (20, 1, 4), (100, 16, 28)],
+)
+def test_more_threads_where_storage_answers_late(milliseconds, cores, threads):
+    assert reading_threads(24 * PLACES, cores, milliseconds / 1000) == threads
+
+
+def test_late_answers_never_mean_fewer_threads_or_too_many():
+    draw = np.random.default_rng(1)
+    for image_bytes, cores in draw.integers([1, 1], [10**7, 64], (200, 2)).tolist():
+        local = reading_threads(image_bytes, cores)
+        found = [reading_threads(image_bytes, cores, wait) for wait in (0, 1e-4, 0.02, 0.1, 60)]
+        assert found == sorted(found) and found[0] == local
+        assert found[-1] == max(local, MOST_WAITING)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,250 @@
+"""Places in object stores and on web servers."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from freqprep.errors import ObjectChangedError, ObjectStoreError, UsageError
+from freqprep.storage.disk import FileEntry
+from freqprep.storage.object_client import client, named_errors
+
+if TYPE_CHECKING:
+    from obstore import ListResult, ObjectMeta
+    from obstore.store import ObjectStore
+
+_PART_BYTES = 16 * 2**20
+_KEYS_A_DELETION = 1000
+
+
+@dataclass(frozen=True, order=True)
+class ObjectPath:
+    """Object or prefix in a bucket, with the part of `pathlib.Path` that stores need.
+
+    It holds no client and no credentials: a pickled one is opened by whoever reads it. It has no
+    ``__fspath__``, so that functions for files refuse it.
+
+    Attributes
+    ----------
+    root : str
+        URL of the bucket (``s3://bucket``) or web server (``https://host``).
+    key : str
+        Key without a leading or trailing slash; of a web server, its path, not percent-encoded.
+    """
+
+    root: str
+    key: str
+
+    def __str__(self) -> str:
+        return f"{self.root}/{quote(self.key) if self.is_web else self.key}"
+
+    def __truediv__(self, more: str) -> ObjectPath:
+        return ObjectPath(self.root, "/".join(filter(None, (self.key, more.strip("/")))))
+
+    @property
+    def name(self) -> str:
+        """Last part of the key."""
+        return self.key.rpartition("/")[2]
+
+    @property
+    def stem(self) -> str:
+        """Last part of the key, without its suffix."""
+        return PurePosixPath(self.name).stem
+
+    @property
+    def suffix(self) -> str:
+        """Suffix of the last part of the key, with its dot."""
+        return PurePosixPath(self.name).suffix
+
+    @property
+    def parent(self) -> ObjectPath:
+        """Prefix that holds this key."""
+        return ObjectPath(self.root, self.key.rpartition("/")[0])
+
+    @property
+    def is_web(self) -> bool:
+        """Whether it is on a plain web server: readable, but not to be listed or written."""
+        return self.root.startswith("http")
+
+    def with_name(self, name: str) -> ObjectPath:
+        """Return the neighbour of that name."""
+        return self.parent / name
+
+    @property
+    def _client(self) -> ObjectStore:
+        return client(self.root)
+
+    def read_bytes(self) -> bytes:
+        """Return the content.
+
+        Raises
+        ------
+        FileNotFoundError
+            There is no such object.
+        ObjectStoreError
+            The server refuses, or cannot be reached.
+        """
+        return self.read_with_etag()[0]
+
+    def read_with_etag(self) -> tuple[bytes, str]:
+        """Return the content, and the tag that the server gave this version of it."""
+        with named_errors(str(self)):
+            found = self._client.get(self.key)
+            return found.bytes().to_bytes(), found.meta["e_tag"] or ""
+
+    def size(self) -> int:
+        """Return the length in bytes."""
+        with named_errors(str(self)):
+            return int(self._client.head(self.key)["size"])
+
+    def is_file(self) -> bool:
+        """Return whether there is such an object."""
+        try:
+            self.size()
+        except FileNotFoundError:
+            return False
+        return True
+
+    def is_dir(self) -> bool:
+        """Return whether there is an object below this prefix."""
+        return next(self.files(), None) is not None
+
+    def files(self) -> Iterator[tuple[str, int]]:
+        """List all objects below this prefix: key relative to it, and length in bytes."""
+        self._refuse_web("list")
+        start = len(self.key) + 1 if self.key else 0
+        with named_errors(str(self)):
+            for page in self._client.list(self.key or None, chunk_size=1000):
+                for found in page:
+                    yield found["path"][start:], found["size"]
+
+    def folders(self) -> list[str]:
+        """List the names of prefixes directly below this one, sorted."""
+        return sorted(_names(self._below()["common_prefixes"]))
+
+    def entries(self) -> list[str]:
+        """List the names of objects and prefixes directly below this one, sorted."""
+        below = self._below()
+        objects = [found["path"] for found in below["objects"]]
+        return sorted({*_names(below["common_prefixes"]), *_names(objects)})
+
+    def _below(self) -> ListResult[Sequence[ObjectMeta]]:
+        self._refuse_web("list")
+        with named_errors(str(self)):
+            return self._client.list_with_delimiter(self.key or None)
+
+    def write(self, parts: Iterable[bytes]) -> FileEntry:
+        """Write the object at once: readers see the old content or the new one.
+
+        Parameters
+        ----------
+        parts : iterable of bytes
+            Content; joined in memory, sent in pieces if it is large.
+
+        Returns
+        -------
+        FileEntry
+            Length and hash of what was written.
+        """
+        data = b"".join(parts)
+        self._put(data)
+        return FileEntry(len(data), hashlib.sha256(data).hexdigest())
+
+    def create(self, data: bytes) -> str:
+        """Write the object if there is none, and return its tag.
+
+        Raises
+        ------
+        FileExistsError
+            There is one, with other content.
+        """
+        from obstore.exceptions import AlreadyExistsError, PreconditionError
+
+        try:
+            return self._put(data, mode="create")
+        except (AlreadyExistsError, PreconditionError):
+            if tag := self._written_before(data):
+                return tag
+            raise FileExistsError(f"{self} exists") from None
+
+    def replace(self, data: bytes, etag: str) -> str:
+        """Write the object if its tag is the given one, and return the new tag.
+
+        Raises
+        ------
+        ObjectChangedError
+            It has another tag by now, or is gone.
+        """
+        from obstore.exceptions import PreconditionError
+
+        try:
+            return self._put(data, mode={"e_tag": etag})
+        except (PreconditionError, FileNotFoundError):
+            if tag := self._written_before(data):
+                return tag
+            raise ObjectChangedError(
+                f"{self} was changed by another process", "stop the other process, and run again"
+            ) from None
+
+    def _written_before(self, data: bytes) -> str:
+        """Return the tag of the object if it holds this content, else nothing.
+
+        A request that is sent again, because the answer was lost, meets its own object.
+        """
+        try:
+            found, tag = self.read_with_etag()
+        except FileNotFoundError:
+            return ""
+        return tag if found == data else ""
+
+    def _put(self, data: bytes, **condition: Any) -> str:
+        self._refuse_web("written")
+        with named_errors(str(self)):
+            try:
+                written = self._client.put(self.key, data, chunk_size=_PART_BYTES, **condition)
+            except FileNotFoundError as error:
+                if condition.get("mode") or "NoSuchBucket" in str(error):
+                    raise
+                raise ObjectStoreError(f"{self} cannot be written: {error}") from None
+        return written["e_tag"] or ""
+
+    def delete(self) -> None:
+        """Delete the object, if it is there."""
+        _delete(self, [self.key])
+
+    def delete_below(self) -> None:
+        """Delete all objects below this prefix."""
+        keys = ((self / relative).key for relative, _ in list(self.files()))
+        while some := list(itertools.islice(keys, _KEYS_A_DELETION)):
+            _delete(self, some)
+
+    def _refuse_web(self, what: str) -> None:
+        if self.is_web:
+            raise UsageError(
+                f"{self}: a web server's files cannot be {what}"
+                if what == "written"
+                else f"{self}: the files of a web server cannot be listed",
+                "name a path or a bucket (s3://, gs://, az://)"
+                if what == "written"
+                else "name the split",
+            )
+
+
+def _names(keys: Iterable[str]) -> Iterator[str]:
+    return (key.rstrip("/").rpartition("/")[2] for key in keys)
+
+
+def _delete(path: ObjectPath, keys: list[str]) -> None:
+    path._refuse_web("written")
+    with named_errors(str(path)):
+        try:
+            path._client.delete(keys)
+        except FileNotFoundError:
+            if len(keys) > 1:  # some servers stop at the first key that is not there
+                for key in keys:
+                    _delete(path, [key])

@@ -1,0 +1,127 @@
+"""Places of stores: folders, prefixes of buckets, and web addresses."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TypeAlias
+from urllib.parse import unquote, urlsplit
+
+from freqprep.errors import UsageError
+from freqprep.storage.disk import FileEntry
+from freqprep.storage.object_path import ObjectPath
+
+StorePath: TypeAlias = Path | ObjectPath
+"""A folder or file, or a prefix or object of an object store."""
+
+_SCHEMES = ("s3", "gs", "az", "http", "https")
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
+_BROKEN_URL = re.compile(rf"({'|'.join(_SCHEMES)}):/[^/]")
+
+
+def as_path(text: str | Path | ObjectPath) -> StorePath:
+    """Return the place that a text names.
+
+    Parameters
+    ----------
+    text : str, Path or ObjectPath
+        Path, or URL: ``s3://bucket/key``, ``gs://bucket/key``, ``az://container/key``,
+        ``https://host/path``, ``file:///path``.
+
+    Returns
+    -------
+    Path or ObjectPath
+
+    Raises
+    ------
+    UsageError
+        A scheme that is not known, a URL without a key, or one that went through `pathlib.Path`,
+        which turns ``s3://`` into ``s3:/``.
+    """
+    if isinstance(text, ObjectPath):
+        return text
+    if isinstance(text, Path):
+        if is_broken_url(text):
+            raise UsageError(
+                f"{str(text)!r} is a URL that pathlib.Path has changed", "give the URL as a str"
+            )
+        return text
+    found = _URL.match(text)
+    if found is None:
+        return Path(text)
+    scheme = found[1].lower()
+    if scheme == "file":
+        return _local(text)
+    if scheme not in _SCHEMES:
+        raise UsageError(
+            f"{text}: stores are not read by {scheme}://",
+            f"name a path, or a URL of {', '.join(_SCHEMES)} or file",
+        )
+    return _remote(text, scheme)
+
+
+def _local(text: str) -> Path:
+    parts = urlsplit(text)
+    if parts.netloc not in ("", "localhost") or not parts.path:
+        raise UsageError(f"{text} does not name a file of this machine", "write file:///path")
+    return Path(unquote(parts.path))
+
+
+def _remote(text: str, scheme: str) -> ObjectPath:
+    host, _, key = text[len(scheme) + 3 :].partition("/")
+    if scheme in ("http", "https"):
+        if "?" in text or "#" in text:
+            raise UsageError(f"{text}: a store's address has no ? or #", "name the folder alone")
+        key = unquote(key)
+    key = key.strip("/")
+    if not host or (not key and scheme not in ("http", "https")):
+        raise UsageError(f"{text} names no store in a bucket", f"write {scheme}://bucket/name")
+    if any(part in ("", ".", "..") for part in key.split("/") if key):
+        raise UsageError(f"{text} has an empty, . or .. part", "write the key without it")
+    try:
+        key.encode()
+    except UnicodeEncodeError:
+        raise UsageError(f"{text!r} is not UTF-8, as keys of buckets are") from None
+    return ObjectPath(f"{scheme}://{host}", key)
+
+
+def is_broken_url(path: Path) -> bool:
+    """Return whether a path was a URL before `pathlib.Path` took one slash away."""
+    return _BROKEN_URL.match(str(path)) is not None
+
+
+def folder_names(path: StorePath) -> list[str]:
+    """Return the names of the folders directly inside a place, sorted."""
+    if isinstance(path, ObjectPath):
+        return path.folders()
+    with os.scandir(path) as entries:
+        return sorted(entry.name for entry in entries if entry.is_dir())
+
+
+def entry_names(path: StorePath) -> list[str]:
+    """Return the names of all that is directly inside a place, sorted."""
+    return path.entries() if isinstance(path, ObjectPath) else sorted(os.listdir(path))
+
+
+def walk_files(path: StorePath) -> Iterator[str]:
+    """Yield the relative paths of all files below a place; links are not followed."""
+    if isinstance(path, ObjectPath):
+        yield from (relative for relative, _ in path.files())
+        return
+    for parent, folders, names in os.walk(path):
+        folders.sort()
+        for name in sorted(names):
+            yield (Path(parent) / name).relative_to(path).as_posix()
+
+
+def hash_file(path: StorePath) -> FileEntry:
+    """Return length and SHA-256 of a file, read in pieces, or of an object."""
+    if isinstance(path, ObjectPath):
+        data = path.read_bytes()
+        return FileEntry(len(data), hashlib.sha256(data).hexdigest())
+    with open(path, "rb") as file:
+        digest = hashlib.file_digest(file, "sha256")
+        return FileEntry(file.tell(), digest.hexdigest())
