@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Generic, Self
 
-from freqprep.errors import CorruptStoreError, ObjectStoreError
+from freqprep.errors import CorruptStoreError, LeaseLostError, ObjectStoreError
 from freqprep.storage.object_path import ObjectPath
 from freqprep.store.journal import Result, parsed_line
 from freqprep.store.layout import shard_name
@@ -68,7 +68,9 @@ class ObjectJournal(Generic[Result]):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: object, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None and issubclass(kind, LeaseLostError):
+            return  # the split is another command's now, or finished
         # After an error the server may be out of reach: that error says more than a second one.
         with contextlib.suppress(*([ObjectStoreError] if kind else [])):
             self._flush()

@@ -1,4 +1,4 @@
-"""The number of reading threads: enough for a fast network, and more where they wait for storage."""
+"""The number of reading threads: enough for a fast network, more where they wait for storage."""
 
 import numpy as np
 import pytest
