@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
+from freqprep.convert import parts
 from freqprep.convert.estimate import estimate
 from freqprep.convert.request import Request, read_classes
 from freqprep.convert.run import convert as run_conversion
@@ -31,7 +32,7 @@ from freqprep_cli.summary_text import describe, describe_estimate
 
 EXIT_TOO_MANY_REJECTS = 3
 
-_ENCODING = "Encoding"
+_ENCODING, _PARTS = "Encoding", "Parts"
 
 
 if TYPE_CHECKING:
@@ -161,6 +162,30 @@ def convert(
             rich_help_panel=RUN,
         ),
     ] = False,
+    plan: Annotated[
+        bool,
+        typer.Option(
+            "--plan",
+            help="For batch queues: only list the source and plan the splits.",
+            rich_help_panel=_PARTS,
+        ),
+    ] = False,
+    part: Annotated[
+        str | None,
+        typer.Option(
+            help="Make one of N parts of the planned splits; all may run at the same time.",
+            metavar="I/N",
+            rich_help_panel=_PARTS,
+        ),
+    ] = None,
+    finalize: Annotated[
+        bool,
+        typer.Option(
+            "--finalize",
+            help="Finish the planned splits, once all parts are done.",
+            rich_help_panel=_PARTS,
+        ),
+    ] = False,
     dry_run: Annotated[
         bool,
         typer.Option(
@@ -211,16 +236,39 @@ def convert(
         annotations=annotations,
         images=images,
     )
+    _refuse_two(plan=plan, part=part is not None, finalize=finalize, dry_run=dry_run)
     if dry_run:
         described = partial(describe_estimate, workers=request.workers.count)
         print_estimates(request.store, estimate(request), described, json)
         return
+    if plan:
+        _print_shards(request, "planned", parts.plan(request), json)
+        return
+    if part is not None:
+        made = parts.convert_part(request, parts.Part.parse(part))
+        _print_shards(request, "made", made, json)
+        return
     began = time.monotonic()
     with resumable():
-        summaries = run_conversion(request)
+        summaries = parts.finalize(request) if finalize else run_conversion(request)
     rejected = _print_summaries(store, summaries, time.monotonic() - began, json)
     if rejected > max_failures:
         sys.exit(EXIT_TOO_MANY_REJECTS)
+
+
+def _refuse_two(**given: bool) -> None:
+    options = [f"--{name.replace('_', '-')}" for name, value in given.items() if value]
+    if len(options) > 1:
+        raise UsageError(f"{' and '.join(options)} are mutually exclusive", "choose one")
+
+
+def _print_shards(request: Request, done: str, shards: Mapping[str, int], json: bool) -> None:
+    """Print how many shards of each split were planned or made."""
+    if json:
+        print_json({"store": str(request.store), done: dict(shards)})
+        return
+    for name, count in shards.items():
+        typer.echo(f"{name}: {plural(count, 'shard')} {done}")
 
 
 def _precision(name: str | None, steps: Path | None) -> Steps:

@@ -53,8 +53,8 @@ def pack(
         bool,
         typer.Option(
             "--overwrite",
-            help="Replace existing splits of NEW. In a bucket they are removed first: commands that "
-            "read them stop with an error.",
+            help="Replace existing splits of NEW. In a bucket they are removed first: commands "
+            "that read them stop with an error.",
             rich_help_panel=RUN,
         ),
     ] = False,

@@ -6,14 +6,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import time
-from collections.abc import Iterator, Mapping
-from itertools import islice
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping
 
-from freqprep import engines
 from freqprep.convert.planning import (
     check_same,
     class_list,
@@ -25,24 +23,17 @@ from freqprep.convert.planning import (
 from freqprep.convert.publication import publish_results
 from freqprep.convert.request import Request
 from freqprep.convert.retry_rejected import prepare_retry
-from freqprep.convert.shard_task import (
-    ImageFiles,
-    ShardTask,
-    compile_coding,
-    convert_shard,
-    release_buffer,
-)
-from freqprep.progress import Progress, say
+from freqprep.convert.shard_runs import images_of, make_shards
+from freqprep.progress import say
 from freqprep.sources import Discovered
 from freqprep.sources.files import shown
-from freqprep.spectrum.coding import worth_compiling
 from freqprep.storage.disk import full_disk_named
-from freqprep.storage.paths import StorePath, local_part
+from freqprep.storage.paths import local_part
 from freqprep.store.existing import pending
 from freqprep.store.journal import ShardResult
 from freqprep.store.lock import store_lock
 from freqprep.store.log import append_log
-from freqprep.store.plan import SplitPlan, load_attributes, load_plan, memory_bound, save_plan
+from freqprep.store.plan import load_attributes, load_plan, save_plan
 from freqprep.store.reader import open_store
 from freqprep.store.rejects import write_rejects
 from freqprep.store.summary import SplitSummary, summarize
@@ -54,8 +45,6 @@ from freqprep.store.writer import (
 )
 
 __all__ = ["Request", "convert"]
-
-_LOOKS = 100
 
 
 def convert(request: Request) -> dict[str, SplitSummary]:
@@ -78,6 +67,29 @@ def convert(request: Request) -> dict[str, SplitSummary]:
     SourceError, StoreError
         See `freqprep.errors`. Finished shards are kept for ``resume``.
     """
+    with planned(request) as (partials, todo):
+        for partial in todo.values():
+            convert_split(request, partial)
+        return finished(request, partials)
+
+
+@contextlib.contextmanager
+def planned(
+    request: Request,
+) -> Iterator[tuple[Mapping[str, UnfinishedSplit], Mapping[str, UnfinishedSplit]]]:
+    """Plan the requested splits, or load their plans, and hold the store's lock.
+
+    Parameters
+    ----------
+    request : Request
+
+    Yields
+    ------
+    every : mapping of str to UnfinishedSplit
+        The requested splits by name.
+    todo : mapping of str to UnfinishedSplit
+        Those that are not finished.
+    """
     say(f"listing {shown(os.fsencode(request.source))}")
     found = discover(request)
     with store_lock(request.store) as confirm, full_disk_named(local_part(request.store)):
@@ -88,12 +100,15 @@ def convert(request: Request) -> dict[str, SplitSummary]:
         refuse_existing(request, partials)
         todo = pending(partials, request.resume)
         _prepare(request, partials, todo, found)
-        for partial in todo.values():
-            _convert_split(request, partial)
-        store = open_store(request.store)
-        for name in partials:
-            write_rejects(request.store, store[name])
-        return {name: summarize(store[name]) for name in partials}
+        yield partials, todo
+
+
+def finished(request: Request, names: Iterable[str]) -> dict[str, SplitSummary]:
+    """Write the lists of rejects of finished splits; return their summaries."""
+    store = open_store(request.store)
+    for name in names:
+        write_rejects(request.store, store[name])
+    return {name: summarize(store[name]) for name in names}
 
 
 def _prepare(
@@ -131,33 +146,13 @@ def _prepare(
         save_plan(plan, todo[name].folder)
 
 
-def _convert_split(request: Request, partial: UnfinishedSplit) -> None:
+def convert_split(request: Request, partial: UnfinishedSplit) -> None:
+    """Make the shards of a split that has a plan, unless they are done, and publish it."""
     plan = load_plan(partial.folder)
     began = time.monotonic()
     with partial.aside() as aside, partial.journal(ShardResult) as journal:
-        already = sum(len(plan.shard_rows(shard)) for shard in journal.finished)
-        workers = request.workers.at_most(plan.shards - len(journal.finished))
-        compiled = worth_compiling((len(plan.rows) - already) // workers.count)
-        if compiled and workers.address is None:
-            compile_coding(plan.attributes.encoding)
-        tasks = _tasks(request, plan, partial, aside, set(journal.finished), compiled)
-        places = engines.Places.of(_sample(request.source, plan), aside)
-        bound = memory_bound(plan.attributes.encoding, workers.count, len(plan.rows))
-        say(
-            f"{plan.attributes.split}: images {len(plan.rows)}, shards {plan.shards} "
-            f"(done {len(journal.finished)}), {workers.described()}, memory at most "
-            f"{bound / 1e9:.1f} GB" + (" a worker" if workers.address else "")
-        )
-        if plan.rows.ignored:
-            ignored = ", ".join(f"{count} {what}" for what, count in plan.rows.ignored.items())
-            say(f"{plan.attributes.split}: not images of this split, ignored: {ignored}")
-        with Progress(plan.attributes.split, len(plan.rows), already, keep=True) as progress:
-            try:
-                for result in engines.run(convert_shard, tasks, workers, places):
-                    journal.append(result)
-                    progress.update(len(result.rows.valid))
-            finally:
-                release_buffer()
+        already = images_of(plan, journal.finished)
+        bound = make_shards(request, plan, partial, journal, aside, range(plan.shards))
     identity = publish_results(partial, plan, journal.finished)
     seconds = time.monotonic() - began
     append_log(
@@ -168,41 +163,11 @@ def _convert_split(request: Request, partial: UnfinishedSplit) -> None:
             "source": str(request.source.resolve()),
             "named_paths": plan.rows.named_paths,
             "host": platform.node(),
-            "jobs": workers.described() if workers.on_cluster else request.workers.count,
+            "jobs": request.workers.count,
+            "engine": request.engine,
             "memory_bound": bound,
             "images": len(plan.rows) - already,
             "seconds": round(seconds, 3),
             "ignored": plan.rows.ignored,
         },
     )
-
-
-def _tasks(
-    request: Request,
-    plan: SplitPlan,
-    partial: UnfinishedSplit,
-    aside: StorePath,
-    finished: set[int],
-    compiled: bool,
-) -> Iterator[ShardTask]:
-    path = request.workers.path
-    for shard in range(plan.shards):
-        if shard not in finished:
-            rows = plan.shard_rows(shard)
-            yield ShardTask(
-                shard=shard,
-                first_row=rows.start,
-                files=ImageFiles.of_rows(path(request.source), plan, rows),
-                encoding=plan.attributes.encoding,
-                compiled=compiled,
-                level=plan.attributes.level,
-                split_folder=path(partial.split_folder),
-                aside=path(aside),
-            )
-
-
-def _sample(source: Path, plan: SplitPlan) -> tuple[Path, ...]:
-    """Return the source and one of its files that is there, for workers to look for."""
-    paths = plan.rows.files.paths
-    files = (source / os.fsdecode(paths.bytes_at(row)) for row in range(min(len(paths), _LOOKS)))
-    return (source, *islice((file for file in files if file.exists()), 1))

@@ -49,7 +49,7 @@ class Places:
     writes: Path | None = None
 
     @classmethod
-    def of(cls, reads: Iterable[StorePath], writes: StorePath) -> Places:
+    def of(cls, reads: Iterable[StorePath], writes: StorePath | None = None) -> Places:
         """Return the local ones among some places: of a bucket, the first request says more."""
         local = tuple(path for path in reads if isinstance(path, Path))
         return cls(local, writes if isinstance(writes, Path) else None)

@@ -118,6 +118,14 @@ def walk_files(path: StorePath) -> Iterator[str]:
             yield (Path(parent) / name).relative_to(path).as_posix()
 
 
+def remove(path: StorePath) -> None:
+    """Remove a file or an object, if it is there."""
+    if isinstance(path, ObjectPath):
+        path.delete()
+    else:
+        path.unlink(missing_ok=True)
+
+
 def hash_file(path: StorePath) -> FileEntry:
     """Return length and SHA-256 of a file, read in pieces, or of an object."""
     if isinstance(path, ObjectPath):

@@ -127,6 +127,14 @@ class PartialObjectSplit:
         stored = dict(self.split_folder.files())
         return ObjectJournal(self.folder / f"journal-{plan}", kind, stored, self._confirm)
 
+    def part_journal(self, kind: type[Result], part: int, parts: int) -> ObjectJournal[Result]:
+        """Open the journal for a run that makes one part of the shards, beside other runs."""
+        return self.journal(kind)
+
+    def parts_begun(self) -> set[int]:
+        """Return nothing: segments do not say which part they are of."""
+        return set()
+
     def publish(
         self,
         attributes: SplitAttributes,

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import shutil
 import stat
 import tempfile
@@ -43,6 +44,7 @@ from freqprep.store.object_writer import PartialObjectSplit, while_there
 from freqprep.store.schema import ArraySpec, SplitAttributes
 
 _NEW_ROOT = ".zarr.json.new"
+_PART_PREFIX = "journal-part-"
 
 
 def write_shard(
@@ -70,6 +72,7 @@ def write_shard(
     if isinstance(path, ObjectPath):
         return path.write(while_there(parts, aside))
     assert isinstance(aside, Path)  # both are, or neither
+    aside.stat()  # without it the run is over, and its folders must not come back
     with full_disk_named(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
         entry = write_parts(path, parts, aside)
@@ -146,8 +149,22 @@ class PartialSplit:
             shutil.rmtree(folder, ignore_errors=True)
 
     def journal(self, kind: type[Result]) -> Journal[Result]:
-        """Open the journal of finished shards."""
-        return Journal(self.journal_path, kind)
+        """Open the journal of finished shards; what parts have finished is in it, too."""
+        return Journal(self.journal_path, kind, self._part_journals())
+
+    def part_journal(self, kind: type[Result], part: int, parts: int) -> Journal[Result]:
+        """Open a new journal for a run that makes one part of the shards, beside other runs."""
+        others = filter(Path.exists, (self.journal_path, *self._part_journals()))
+        name = f"{_PART_PREFIX}{part}-of-{parts}-{secrets.token_hex(8)}.jsonl"
+        return Journal(self.folder / name, kind, others)
+
+    def parts_begun(self) -> set[int]:
+        """Return of how many parts each the runs were that made one; a set of one, or a mistake."""
+        names = (path.name.removeprefix(_PART_PREFIX) for path in self._part_journals())
+        return {int(name.split("-")[2]) for name in names}
+
+    def _part_journals(self) -> list[Path]:
+        return sorted(self.folder.glob(f"{_PART_PREFIX}*-of-*-*.jsonl"))
 
     def carry_over(self) -> Path:
         """Create a folder for shards that are already done, for `start_with`.
