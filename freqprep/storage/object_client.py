@@ -180,6 +180,11 @@ def _named(error: Exception, where: str) -> ObjectStoreError:
             "check the key's rights to this bucket and key"
             + (f"; {_CREDENTIALS[scheme]}" if scheme in _CREDENTIALS else ""),
         )
+    if "Range request not supported" in text:
+        return ObjectStoreError(
+            f"the server of {where} does not serve ranges of a file",
+            "serve the store by one that does, such as nginx, or copy it",
+        )
     if "kind: Connect" in text:
         return ObjectStoreError(
             f"no connection to the server of {where}: {said}",
