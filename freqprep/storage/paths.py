@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeAlias
@@ -133,3 +134,13 @@ def hash_file(path: StorePath) -> FileEntry:
     with open(path, "rb") as file:
         digest = hashlib.file_digest(file, "sha256")
         return FileEntry(file.tell(), digest.hexdigest())
+
+
+def absolute(path: StorePath) -> str:
+    """Return the absolute path, links resolved, or the URL."""
+    return str(path.resolve()) if isinstance(path, Path) else str(path)
+
+
+def local_part(store: StorePath) -> Path:
+    """Return the folder whose disk a store being written fills: temporary files, for a bucket."""
+    return store if isinstance(store, Path) else Path(tempfile.gettempdir())

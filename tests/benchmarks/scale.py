@@ -23,7 +23,8 @@ import numpy as np
 from freqprep.convert.planning import plan_split
 from freqprep.convert.request import Request
 from freqprep.convert.retry_rejected import prepare_retry
-from freqprep.convert.run import _publish, _tasks
+from freqprep.convert.run import _publish
+from freqprep.convert.shard_runs import _tasks
 from freqprep.ragged import Ragged
 from freqprep.sources import Classes, FileTable, Listing
 from freqprep.sources.listing import Objects
@@ -137,7 +138,10 @@ def _write(step: Step, request: Request, images: int) -> None:
     step("load the plan", lambda: load_plan(partial.folder))
     aside = partial.folder / "tmp-aside"
     aside.mkdir()
-    step("tasks of all shards", lambda: _count(_tasks(request, plan, partial, aside, set(), False)))
+    step(
+        "tasks of all shards",
+        lambda: _count(_tasks(request, plan, partial, aside, range(plan.shards), False)),
+    )
     results = list(_results(plan, partial, aside))
     step("journal", lambda: _journal(partial, results))
     with step("read the journal", lambda: Journal(partial.journal_path, ShardResult)) as journal:
