@@ -77,7 +77,10 @@ REFUSALS = {
     (403, "InvalidAccessKeyId"): (AccessDeniedError, "credentials.*AWS_ACCESS_KEY_ID"),
     (403, "SignatureDoesNotMatch"): (AccessDeniedError, "credentials.*AWS_SECRET_ACCESS_KEY"),
     (400, "ExpiredToken"): (AccessDeniedError, "have expired.*renew"),
-    (404, "NoSuchBucket"): (BucketNotFoundError, "there is no bucket s3://photos;.*its name, region"),
+    (404, "NoSuchBucket"): (
+        BucketNotFoundError,
+        "there is no bucket s3://photos;.*name, region",
+    ),
     (301, "PermanentRedirect"): (ObjectStoreError, "another region.*AWS_REGION"),
     (503, "SlowDown"): (ObjectStoreError, r"SlowDown \(said so\).*run again"),
 }
