@@ -25,6 +25,14 @@ StoreArgument = Annotated[
         parser=as_path, help="The store: a folder or a URL (s3://...).", metavar="STORE"
     ),
 ]
+SplitOption = Annotated[
+    str | None,
+    typer.Option(
+        "--split",
+        help="Only this split; needed on a web server, which cannot list them.",
+        metavar="S",
+    ),
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")]
 
 
