@@ -22,6 +22,7 @@
     │       ├── BucketNotFoundError
     │       └── ObjectChangedError
     ├── RunError                     exit 1   a training run's folder, config or checkpoint
+    ├── ClusterError                 exit 1
     ├── WorkerDiedError              exit 1
     └── MissingPackageError          exit 1
 
@@ -36,6 +37,7 @@ from collections.abc import Iterable, Sequence
 __all__ = [
     "AccessDeniedError",
     "BucketNotFoundError",
+    "ClusterError",
     "CorruptStoreError",
     "DiskFullError",
     "FormatVersionError",
@@ -194,6 +196,10 @@ class ObjectChangedError(ObjectStoreError):
 
 class RunError(FreqprepError):
     """A training run's folder, config or checkpoint cannot be used."""
+
+
+class ClusterError(FreqprepError):
+    """A cluster of workers cannot be reached, or one of them is not fit for the work."""
 
 
 class WorkerDiedError(FreqprepError):

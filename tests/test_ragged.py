@@ -120,3 +120,22 @@ def test_taking_some_rows_touches_no_others():
         tracemalloc.stop()
     assert len(taken) == len(chosen) and len(taken.values) == 3 * len(chosen)
     assert most < 1000 * len(chosen)  # an array over all rows takes at least a byte per row
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64])
+def test_taking_many_rows_is_choosing_from_the_list(dtype):
+    random = np.random.default_rng(0)
+    lengths = random.integers(0, 40, 10_000)
+    ragged = Ragged.of_lengths(np.arange(lengths.sum()).astype(dtype), lengths)
+    rows = random.integers(-len(lengths), len(lengths), 50_000)
+    tracemalloc.start()
+    try:
+        taken = ragged.take(rows)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(taken) == len(rows) and taken.values.dtype == dtype
+    assert np.array_equal(np.diff(taken.offsets), lengths[rows])
+    assert np.array_equal(taken.values, np.concatenate([ragged[row] for row in rows]))
+    # The copy itself, a handful of numbers a row, and the slices of a few thousand rows.
+    assert most < taken.values.nbytes + 6 * 8 * len(rows) + 3_000_000

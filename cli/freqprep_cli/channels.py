@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -13,6 +12,7 @@ from freqprep.errors import UsageError
 from freqprep.spectrum import BLOCK, COMPONENTS, FREQUENCIES
 from freqprep.spectrum.channels import CHANNELS, PUBLISHED, RULES, Selection, described
 from freqprep.spectrum.channels import channels as named
+from freqprep.storage.paths import StorePath, as_path
 from freqprep.store.reader import open_store
 from freqprep.store.selection_costs import SelectionCost, selection_costs
 from freqprep.store.selections import problems, saved_selections, select
@@ -27,6 +27,7 @@ from freqprep.text.terminal import (
     table,
     wrapped,
 )
+from freqprep_cli.options import Place
 from freqprep_cli.output import print_json
 
 _NAME_ROOM = 26
@@ -40,15 +41,17 @@ _OTHER_WAYS = (
 class _Data:
     """Splits of a store to measure on; empty without a store."""
 
-    store: Path | None
+    store: StorePath | None
     splits: Sequence[Split]
 
 
 def channels(
     store: Annotated[
-        Path | None,
+        Place | None,
         typer.Argument(
-            help="Store to measure on, whose saved selections are listed too.", metavar="STORE"
+            parser=as_path,
+            help="Store to measure on, whose saved selections are listed too.",
+            metavar="STORE",
         ),
     ] = None,
     split: Annotated[
@@ -105,7 +108,7 @@ def channels(
     typer.echo(paragraph(_OTHER_WAYS, hang=""))
 
 
-def _opened(store: Path | None, split: str | None) -> _Data:
+def _opened(store: StorePath | None, split: str | None) -> _Data:
     if store is None:
         return _Data(None, ())
     opened = open_store(store)

@@ -120,7 +120,7 @@ def _as_usage_errors(command: Any, ctx: Any, args: list[str]) -> Iterator[None]:
     except typer.BadParameter as error:
         if error.param is None:
             raise
-        raise _wrong_value(error, command, ctx, given) from None
+        raise _own_error(error) or _wrong_value(error, command, ctx, given) from None
     except TyperException as error:
         if ctx.resilient_parsing:
             raise
@@ -136,6 +136,13 @@ def _as_usage_errors(command: Any, ctx: Any, args: list[str]) -> Iterator[None]:
         raise UsageError(
             f"{ctx.command_path} has no option {wrong}", did_you_mean(wrong, options) + remedy
         ) from None
+
+
+def _own_error(error: Any) -> UsageError | None:
+    """Return the error that a parser of ours raised, from inside typer's; None for other ones."""
+    reasons = getattr(error.__cause__, "errors", list)()  # pydantic's, which made typer's
+    inside = (reason.get("ctx", {}).get("error") for reason in reasons)
+    return next((one for one in inside if isinstance(one, UsageError)), None)
 
 
 def _wrong_value(error: Any, command: Any, ctx: Any, args: list[str]) -> UsageError:

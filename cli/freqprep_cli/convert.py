@@ -24,13 +24,13 @@ from freqprep.store.schema import DEFAULT_LEVEL
 from freqprep.store.steps_file import read_steps
 from freqprep.store.summary import SplitSummary
 from freqprep.text.quantities import plural
-from freqprep_cli.options import one_of
+from freqprep_cli.options import RUN, Address, Engine, Jobs, one_of
 from freqprep_cli.output import print_estimates, print_json, resumable, shown_path
 from freqprep_cli.summary_text import describe, describe_estimate
 
 EXIT_TOO_MANY_REJECTS = 3
 
-_ENCODING, _RUN = "Encoding", "Run"
+_ENCODING = "Encoding"
 
 
 if TYPE_CHECKING:
@@ -110,12 +110,9 @@ def convert(
             rich_help_panel=_ENCODING,
         ),
     ] = "apply",
-    jobs: Annotated[
-        int | None,
-        typer.Option(
-            help="Worker processes; one per core by default.", metavar="N", rich_help_panel=_RUN
-        ),
-    ] = None,
+    jobs: Jobs = None,
+    engine: Engine = "local",
+    address: Address = None,
     seed: Annotated[int, typer.Option(help="Seed of the row permutation.")] = 0,
     classes: Annotated[
         Path | None,
@@ -137,18 +134,18 @@ def convert(
     ] = None,
     resume: Annotated[
         bool,
-        typer.Option("--resume", help="Resume an interrupted conversion.", rich_help_panel=_RUN),
+        typer.Option("--resume", help="Resume an interrupted conversion.", rich_help_panel=RUN),
     ] = False,
     overwrite: Annotated[
         bool,
-        typer.Option("--overwrite", help="Replace existing splits.", rich_help_panel=_RUN),
+        typer.Option("--overwrite", help="Replace existing splits.", rich_help_panel=RUN),
     ] = False,
     retry_rejected: Annotated[
         bool,
         typer.Option(
             "--retry-rejected",
             help="Convert rejected images of finished splits again.",
-            rich_help_panel=_RUN,
+            rich_help_panel=RUN,
         ),
     ] = False,
     dry_run: Annotated[
@@ -156,7 +153,7 @@ def convert(
         typer.Option(
             "--dry-run",
             help="Estimate bytes, files, memory and time; write nothing.",
-            rich_help_panel=_RUN,
+            rich_help_panel=RUN,
         ),
     ] = False,
     max_failures: Annotated[
@@ -165,11 +162,11 @@ def convert(
             help="Exit with 3 if more images than this are rejected.",
             metavar="N",
             min=0,
-            rich_help_panel=_RUN,
+            rich_help_panel=RUN,
         ),
     ] = 0,
     json: Annotated[
-        bool, typer.Option("--json", help="Print a summary as JSON.", rich_help_panel=_RUN)
+        bool, typer.Option("--json", help="Print a summary as JSON.", rich_help_panel=RUN)
     ] = False,
 ) -> None:
     """Convert images to a store of frequency channels.
@@ -191,6 +188,8 @@ def convert(
         level=level,
         orientation=orientation,
         jobs=jobs,
+        engine=engine,
+        address=address,
         seed=seed,
         classes=None if classes is None else read_classes(classes, kind),
         resume=resume,
@@ -200,7 +199,7 @@ def convert(
         images=images,
     )
     if dry_run:
-        described = partial(describe_estimate, workers=request.workers)
+        described = partial(describe_estimate, workers=request.workers.count)
         print_estimates(request.store, estimate(request), described, json)
         return
     began = time.monotonic()

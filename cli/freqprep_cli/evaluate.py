@@ -12,7 +12,7 @@ from freqprep.store.targets import check_targets
 from freqprep.text.quantities import percent
 from freqprep.text.terminal import columns, on_one_line, shortened, table
 from freqprep_cli.network_options import refuse_options_of_others
-from freqprep_cli.options import Overwrite
+from freqprep_cli.options import Overwrite, StoreArgument
 from freqprep_cli.output import print_json
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ _CONFUSED_SHOWN = 5
 
 def evaluate(
     run: Annotated[Path, typer.Argument(help="Folder of the run.", metavar="RUN")],
-    store: Annotated[Path, typer.Argument(help="The store.", metavar="STORE")],
+    store: StoreArgument,
     split: Annotated[str, typer.Option(help="Split to show the network.", metavar="S")] = "val",
     batch_size: Annotated[
         int, typer.Option(help="Images shown at once; a detector is shown one.", min=1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -13,6 +12,7 @@ from freqprep.store.selections import problems, saved_documents
 from freqprep.store.summary import summarize
 from freqprep.text.quantities import plural
 from freqprep.text.terminal import on_one_line, paragraph, shortened
+from freqprep_cli.options import StoreArgument
 from freqprep_cli.output import print_json
 from freqprep_cli.summary_text import describe
 
@@ -21,7 +21,7 @@ _KEY_ROOM = 40
 
 
 def info(
-    store: Annotated[Path, typer.Argument(help="The store.", metavar="STORE")],
+    store: StoreArgument,
     json: Annotated[
         bool,
         typer.Option("--json", help="Print as JSON, with all classes and all rejected images."),

@@ -1,12 +1,30 @@
-"""Options that several commands have, and types for options that take one of some words."""
+"""Arguments and options that several commands have, and types of options that are some words."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import typer
 
+from freqprep.engines import ENGINES
+from freqprep.storage.paths import StorePath, as_path
+
+RUN = "Run"
+"""Section of ``--help`` for options that do not change what is computed."""
+
+if TYPE_CHECKING:
+    Place: TypeAlias = StorePath
+else:
+    Place = Path  # typer has no unions; `as_path` makes the value
+
+StoreArgument = Annotated[
+    Place,
+    typer.Argument(
+        parser=as_path, help="The store: a folder or a URL (s3://...).", metavar="STORE"
+    ),
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")]
 
 
@@ -16,3 +34,30 @@ def one_of(words: Iterable[str]) -> Any:
     The words are completed by the shell, listed in ``--help``, and checked.
     """
     return Literal[tuple(words)]
+
+
+Jobs = Annotated[
+    int | None,
+    typer.Option(
+        help="Worker processes; one per core by default.", metavar="N", rich_help_panel=RUN
+    ),
+]
+if TYPE_CHECKING:
+    Engine: TypeAlias = str
+else:
+    Engine = Annotated[
+        one_of(ENGINES),
+        typer.Option(
+            help="What works: processes of this machine, or a cluster of Dask or Ray; without "
+            "--address one of --jobs processes is started here.",
+            rich_help_panel=RUN,
+        ),
+    ]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        help="A running cluster: its scheduler (dask, tcp://host:8786) or head (ray, host:6379).",
+        metavar="URL",
+        rich_help_panel=RUN,
+    ),
+]

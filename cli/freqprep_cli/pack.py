@@ -12,14 +12,13 @@ import typer
 from freqprep.pack.estimate import estimate
 from freqprep.pack.request import PackRequest
 from freqprep.pack.run import pack as run_packing
+from freqprep_cli.options import RUN, Address, Engine, Jobs, StoreArgument
 from freqprep_cli.output import print_estimates, print_json, resumable
 from freqprep_cli.summary_text import describe, describe_packing
 
-_RUN = "Run"
-
 
 def pack(
-    store: Annotated[Path, typer.Argument(help="The store to read.", metavar="STORE")],
+    store: StoreArgument,
     new: Annotated[Path, typer.Argument(help="The store to write.", metavar="NEW")],
     level: Annotated[
         int | None,
@@ -38,30 +37,27 @@ def pack(
         ),
     ] = None,
     split: Annotated[str | None, typer.Option(help="Pack only this split.", metavar="NAME")] = None,
-    jobs: Annotated[
-        int | None,
-        typer.Option(
-            help="Worker processes; one per core by default.", metavar="N", rich_help_panel=_RUN
-        ),
-    ] = None,
+    jobs: Jobs = None,
+    engine: Engine = "local",
+    address: Address = None,
     resume: Annotated[
         bool,
-        typer.Option("--resume", help="Resume an interrupted packing.", rich_help_panel=_RUN),
+        typer.Option("--resume", help="Resume an interrupted packing.", rich_help_panel=RUN),
     ] = False,
     overwrite: Annotated[
         bool,
-        typer.Option("--overwrite", help="Replace existing splits of NEW.", rich_help_panel=_RUN),
+        typer.Option("--overwrite", help="Replace existing splits of NEW.", rich_help_panel=RUN),
     ] = False,
     dry_run: Annotated[
         bool,
         typer.Option(
             "--dry-run",
             help="Estimate bytes and time from a few shards; write nothing.",
-            rich_help_panel=_RUN,
+            rich_help_panel=RUN,
         ),
     ] = False,
     json: Annotated[
-        bool, typer.Option("--json", help="Print a summary as JSON.", rich_help_panel=_RUN)
+        bool, typer.Option("--json", help="Print a summary as JSON.", rich_help_panel=RUN)
     ] = False,
 ) -> None:
     """Write a store again, smaller: fewer channels, or more compression. No image is decoded.
@@ -78,11 +74,13 @@ def pack(
         channels=channels,
         split=split,
         jobs=jobs,
+        engine=engine,
+        address=address,
         resume=resume,
         overwrite=overwrite,
     )
     if dry_run:
-        described = partial(describe_packing, workers=request.workers)
+        described = partial(describe_packing, workers=request.workers.count)
         print_estimates(request.target, estimate(request), described, json)
         return
     began = time.monotonic()

@@ -18,13 +18,13 @@ from freqprep.store.selections import select
 from freqprep.store.split import Split
 from freqprep.store.targets import check_targets
 from freqprep.text.terminal import paragraph, shortened
-from freqprep_cli.options import Overwrite
+from freqprep_cli.options import Overwrite, StoreArgument
 
 _KEY_ROOM, _NAME_ROOM = 60, 30
 
 
 def show(
-    store: Annotated[Path, typer.Argument(help="The store.", metavar="STORE")],
+    store: StoreArgument,
     row: Annotated[str, typer.Argument(help="Row number, or an image's key.", metavar="ROW")],
     split: Annotated[
         str | None, typer.Option(help="Split; needed where there are several.", metavar="S")

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from freqprep.convert.source_sample import source_sample
+from freqprep.engines import Workers
 from freqprep.errors import UsageError
 from freqprep.importance.analysis import DEFAULT_TOP
 from freqprep.importance.choice import BEST
@@ -33,7 +34,7 @@ from freqprep.store.split import Split
 from freqprep.store.steps_file import write_steps
 from freqprep.store.targets import check_folder, check_targets, refuse_replacing
 from freqprep_cli.command_line import selection_names
-from freqprep_cli.options import Overwrite
+from freqprep_cli.options import Address, Engine, Jobs, Overwrite, StoreArgument
 from freqprep_cli.output import print_json
 from freqprep_cli.stats_table import describe
 
@@ -46,14 +47,13 @@ def score_names() -> list[str]:
 
 
 def stats(
-    store: Annotated[Path, typer.Argument(help="The store.", metavar="STORE")],
+    store: StoreArgument,
     split: Annotated[
         str | None, typer.Option(help="Split; needed where there are several.", metavar="S")
     ] = None,
-    jobs: Annotated[
-        int | None,
-        typer.Option(help="Worker processes; one per core by default.", metavar="N", min=1),
-    ] = None,
+    jobs: Jobs = None,
+    engine: Engine = "local",
+    address: Address = None,
     top: Annotated[
         int | None,
         typer.Option(
@@ -173,17 +173,20 @@ def stats(
 
     Example: freqprep stats photos.zarr --split train --top 24 --report report.html
     """
+    workers = Workers(jobs, engine, address)
     files = _Files(store, save, output, report, plots)
     files.check(overwrite)
-    opened = open_store(store)
+    opened = open_store(workers.path(store))
     chosen_split = opened.only(split)
     other = None if compare is None else other_split(opened, chosen_split, compare)
     fitted = save is not None or output is not None
     if top is None:
         top = min(DEFAULT_TOP, len(chosen_split.attributes.channels))
     request = StatsRequest(top, by, budget, network, sample, scores, fitted)
-    fine_codes = None if source is None else source_sample(chosen_split, source, store)
-    result = compute_stats(chosen_split, request, other, jobs, fine_codes)
+    fine_codes = (
+        None if source is None else source_sample(chosen_split, workers.path(source), store)
+    )
+    result = compute_stats(chosen_split, request, other, workers, fine_codes)
     steps = files.write(result, chosen_split)
     if json:
         document = to_document(result)

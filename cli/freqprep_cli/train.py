@@ -9,6 +9,7 @@ import typer
 
 from freqprep.models.torchvision_ops import import_torchvision
 from freqprep_cli.command_line import device_names, selection_names
+from freqprep_cli.options import StoreArgument
 from freqprep_cli.output import print_json
 from freqprep_cli.train_options import choose_policy, parse_lambdas, parse_ramp
 from freqprep_cli.train_table import describe, describe_sweep
@@ -24,7 +25,7 @@ _AUGMENTATION, _DETECTORS, _RUN = "Augmentation of classifiers", "Detectors", "R
 
 
 def train(
-    store: Annotated[Path, typer.Argument(help="The store.", metavar="STORE")],
+    store: StoreArgument,
     *,
     train_split: Annotated[
         str, typer.Option(help="Split to train on.", metavar="S", rich_help_panel=_DATA)

@@ -9,17 +9,19 @@ from typing import Annotated
 import typer
 
 from freqprep.convert.verify_source import compare_with_source
+from freqprep.engines import Workers
 from freqprep.errors import CorruptStoreError, StoreError
 from freqprep.store.reader import open_store
 from freqprep.store.verify import verify as check
 from freqprep.text.terminal import on_one_line, paragraph
+from freqprep_cli.options import Address, Engine, Jobs, StoreArgument
 from freqprep_cli.output import print_json
 
 EXIT_NOT_WHOLE = CorruptStoreError.exit_code
 
 
 def verify(
-    store: Annotated[Path, typer.Argument(help="The store.", metavar="STORE")],
+    store: StoreArgument,
     source: Annotated[
         Path | None,
         typer.Option(
@@ -27,13 +29,16 @@ def verify(
         ),
     ] = None,
     sample: Annotated[int, typer.Option(help="Images of each split to compare.", min=1)] = 32,
+    jobs: Jobs = None,
+    engine: Engine = "local",
+    address: Address = None,
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Check every file, every chunk and the moments; exit with 4 if something is wrong.
 
     Example: freqprep verify photos.zarr --source photos
     """
-    found = check(store)
+    found = check(store, Workers(jobs, engine, address))
     problems = list(found.problems)
     unfinished = open_store(store).unfinished
     if not found.splits and not problems:

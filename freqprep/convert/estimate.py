@@ -103,7 +103,7 @@ def estimate(request: Request) -> dict[str, Estimate]:
         name: _estimate(
             plan_split(request, found.listings[name], found.classes, classes),
             request.source,
-            request.workers,
+            request.workers.count,
         )
         for name in todo
     }

@@ -43,6 +43,8 @@ class Request:
         Whether EXIF orientations are applied, for images whose annotation states no size.
     jobs : int or None
         Number of worker processes; one per core by default.
+    engine, address : str, str or None
+        Where they are; see `freqprep.engines.Workers`.
     seed : int
         Seed of the row permutation.
     annotations, images : Path or None
@@ -64,6 +66,8 @@ class Request:
     level: int = DEFAULT_LEVEL
     orientation: str = "apply"
     jobs: int | None = None
+    engine: str = "local"
+    address: str | None = None
     seed: int = 0
     classes: tuple[str | int, ...] | None = None
     resume: bool = False
@@ -86,15 +90,13 @@ class Request:
                 "--resume, --overwrite and --retry-rejected are mutually exclusive",
                 "choose one; --resume continues whichever was interrupted",
             )
-        if self.jobs is not None and self.jobs < 1:
-            raise UsageError(f"--jobs must be at least 1, got {self.jobs}")
         check_level(self.level)
         if not 0 <= self.seed <= LARGEST_SEED:
             raise UsageError(f"--seed must be from 0 to {LARGEST_SEED}, got {self.seed}")
         if self.classes is not None and len(set(self.classes)) != len(self.classes):
             repeated = sorted({str(c) for c in self.classes if self.classes.count(c) > 1})
             raise UsageError(f"classes listed twice: {', '.join(repeated[:10])}", "list each once")
-        _ = self.encoding  # checks the sizes
+        _ = self.encoding, self.workers  # check the sizes, and what work is done by
 
     @property
     def named(self) -> dict[str, Path]:
@@ -114,9 +116,9 @@ class Request:
         return Encoding(Geometry(self.geometry, size, resize, self.orientation), self.precision)
 
     @property
-    def workers(self) -> int:
-        """Number of worker processes."""
-        return self.jobs or engines.default_jobs()
+    def workers(self) -> engines.Workers:
+        """The worker processes."""
+        return engines.Workers(self.jobs, self.engine, self.address)
 
 
 def read_classes(path: Path, kind: str) -> tuple[str | int, ...]:

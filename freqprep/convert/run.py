@@ -11,6 +11,7 @@ import os
 import platform
 import time
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +57,8 @@ from freqprep.store.summary import SplitSummary, summarize
 from freqprep.store.writer import PartialSplit, open_or_create_root, store_exists
 
 __all__ = ["Request", "convert"]
+
+_LOOKS = 100
 
 
 def convert(request: Request) -> dict[str, SplitSummary]:
@@ -135,22 +138,24 @@ def _convert_split(request: Request, partial: PartialSplit) -> None:
     began = time.monotonic()
     with Journal(partial.journal_path, ShardResult) as journal, partial.aside() as aside:
         already = sum(len(plan.shard_rows(shard)) for shard in journal.finished)
-        jobs = max(1, min(request.workers, plan.shards - len(journal.finished)))
-        compiled = worth_compiling((len(plan.rows) - already) // jobs)
-        if compiled:
+        workers = request.workers.at_most(plan.shards - len(journal.finished))
+        compiled = worth_compiling((len(plan.rows) - already) // workers.count)
+        if compiled and workers.address is None:
             compile_coding(plan.attributes.encoding)
         tasks = _tasks(request, plan, partial, aside, set(journal.finished), compiled)
-        bound = memory_bound(plan.attributes.encoding, jobs, len(plan.rows))
+        places = engines.Places(_sample(request.source, plan), aside)
+        bound = memory_bound(plan.attributes.encoding, workers.count, len(plan.rows))
         say(
             f"{plan.attributes.split}: images {len(plan.rows)}, shards {plan.shards} "
-            f"(done {len(journal.finished)}), jobs {jobs}, memory at most {bound / 1e9:.1f} GB"
+            f"(done {len(journal.finished)}), {workers.described()}, memory at most "
+            f"{bound / 1e9:.1f} GB" + (" a worker" if workers.address else "")
         )
         if plan.rows.ignored:
             ignored = ", ".join(f"{count} {what}" for what, count in plan.rows.ignored.items())
             say(f"{plan.attributes.split}: not images of this split, ignored: {ignored}")
         with Progress(plan.attributes.split, len(plan.rows), already, keep=True) as progress:
             try:
-                for result in engines.run(convert_shard, tasks, jobs):
+                for result in engines.run(convert_shard, tasks, workers, places):
                     journal.append(result)
                     progress.update(len(result.rows.valid))
             finally:
@@ -165,7 +170,7 @@ def _convert_split(request: Request, partial: PartialSplit) -> None:
             "source": str(request.source.resolve()),
             "named_paths": plan.rows.named_paths,
             "host": platform.node(),
-            "jobs": request.workers,
+            "jobs": workers.described() if workers.on_cluster else request.workers.count,
             "memory_bound": bound,
             "images": len(plan.rows) - already,
             "seconds": round(seconds, 3),
@@ -182,19 +187,27 @@ def _tasks(
     finished: set[int],
     compiled: bool,
 ) -> Iterator[ShardTask]:
+    path = request.workers.path
     for shard in range(plan.shards):
         if shard not in finished:
             rows = plan.shard_rows(shard)
             yield ShardTask(
                 shard=shard,
                 first_row=rows.start,
-                files=ImageFiles.of_rows(request.source, plan, rows),
+                files=ImageFiles.of_rows(path(request.source), plan, rows),
                 encoding=plan.attributes.encoding,
                 compiled=compiled,
                 level=plan.attributes.level,
-                split_folder=partial.split_folder,
-                aside=aside,
+                split_folder=path(partial.split_folder),
+                aside=path(aside),
             )
+
+
+def _sample(source: Path, plan: SplitPlan) -> tuple[Path, ...]:
+    """Return the source and one of its files that is there, for workers to look for."""
+    paths = plan.rows.files.paths
+    files = (source / os.fsdecode(paths.bytes_at(row)) for row in range(min(len(paths), _LOOKS)))
+    return (source, *islice((file for file in files if file.exists()), 1))
 
 
 def _publish(

@@ -95,7 +95,7 @@ def plan_again(split: Split, source: Path, store: Path) -> SplitPlan:
     try:
         found = discover(attributes.source_kind, source, attributes.split, paths)
     except SourceError as error:
-        if attributes.source_kind != "coco" or named or log_path(store).exists():
+        if attributes.source_kind != "coco" or named or log_path(store).is_file():
             raise
         raise SourceError(
             f"{error.message} (the log with the --annotations and --images of the conversion,"

@@ -1,5 +1,8 @@
-"""Engines that run work: worker processes, and settings shared by threads of one process."""
+"""Engines that run work: local processes or a cluster, and settings shared by threads."""
 
-from freqprep.engines.local import default_jobs, run
+from freqprep.engines.cluster import Places
+from freqprep.engines.local import default_jobs
+from freqprep.engines.running import run
+from freqprep.engines.workers import ENGINES, Workers
 
-__all__ = ["default_jobs", "run"]
+__all__ = ["ENGINES", "Places", "Workers", "default_jobs", "run"]

@@ -86,10 +86,10 @@ def run(function: Callable[[Task], Result], tasks: Iterable[Task], jobs: int) ->
         yield from _in_processes(function, tasks, jobs)
         return
     for task in tasks:
-        yield _on_one_core(function, task)
+        yield on_one_core(function, task)
 
 
-def _on_one_core(function: Callable[[Task], Result], task: Task) -> Result:
+def on_one_core(function: Callable[[Task], Result], task: Task) -> Result:
     """Work in the calling thread, with BLAS limited to one thread.
 
     The limit is that of the process: two threads that each set it and restore the previous value
@@ -135,7 +135,7 @@ def _submit(
 ) -> list[Future[Result]]:
     submitted = []
     for task in tasks:
-        with _signals_held():  # this may start workers
+        with signals_held():  # this may start workers
             submitted.append(pool.submit(call, task))
     return submitted
 
@@ -199,7 +199,7 @@ def _end(kept: _Kept | None) -> None:
 
 
 @contextlib.contextmanager
-def _signals_held() -> Iterator[None]:
+def signals_held() -> Iterator[None]:
     """Block SIGINT and SIGTERM, here during a block and for good in processes started in it.
 
     Ctrl-C reaches the whole process group, but only the main process should handle it.

@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
+from freqprep.engines import Workers
 from freqprep.errors import UsageError, did_you_mean
 from freqprep.importance.collect import Collected, collect, steps_of
 from freqprep.importance.gain import reconstruction_psnr
@@ -22,6 +23,8 @@ DEFAULT_SCORE = "visible"
 """Score that gave the best selections; docs/which-channels.md has the comparison."""
 
 DEFAULT_TOP = 24
+
+_LOCAL = Workers()
 
 
 @dataclass(frozen=True)
@@ -108,7 +111,7 @@ class Analysis:
         return self.rankings[name]
 
 
-def analyse(split: Split, top: int = DEFAULT_TOP, jobs: int | None = None) -> Analysis:
+def analyse(split: Split, top: int = DEFAULT_TOP, workers: Workers = _LOCAL) -> Analysis:
     """Rank the channels of a split by every score, in one pass over it.
 
     Parameters
@@ -116,8 +119,8 @@ def analyse(split: Split, top: int = DEFAULT_TOP, jobs: int | None = None) -> An
     split : Split
     top : int
         Number of top channels whose overlap measures stability.
-    jobs : int, optional
-        Number of worker processes; one per core by default.
+    workers : Workers, optional
+        By default a process of this machine per core.
 
     Returns
     -------
@@ -128,7 +131,7 @@ def analyse(split: Split, top: int = DEFAULT_TOP, jobs: int | None = None) -> An
     StoreError, CorruptStoreError
         See `collect`.
     """
-    collected = collect(split, jobs)
+    collected = collect(split, workers)
     sums, steps = collected.sums, steps_of(split)
     total = sums.total()
     rankings: dict[str, Ranking] = {}

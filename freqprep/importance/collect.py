@@ -11,7 +11,7 @@ from freqprep import engines
 from freqprep.errors import CorruptStoreError, StoreError
 from freqprep.importance.shard_counts import (
     CountTask,
-    count_shard,
+    count_shards,
     parts_of,
     rows_of,
 )
@@ -19,7 +19,12 @@ from freqprep.importance.sums import ShardRows, Sums
 from freqprep.progress import Progress
 from freqprep.ragged import Ragged
 from freqprep.spectrum.channels import CHANNELS
+from freqprep.store.manifest import MANIFEST
 from freqprep.store.split import Split
+
+_LOCAL = engines.Workers()
+_MOST_TOGETHER = 32
+_LEAST_TASKS = 512
 
 
 @dataclass(frozen=True)
@@ -37,7 +42,7 @@ class Collected:
     chunk_bytes: np.ndarray
 
 
-def collect(split: Split, jobs: int | None = None) -> Collected:
+def collect(split: Split, workers: engines.Workers = _LOCAL) -> Collected:
     """Read a split once, and collect the sums of its channels.
 
     A worker holds one shard of codes (about 100 MB at a 64x64 grid); the sums take 24 MB and
@@ -47,8 +52,8 @@ def collect(split: Split, jobs: int | None = None) -> Collected:
     Parameters
     ----------
     split : Split
-    jobs : int, optional
-        Number of worker processes; one per core by default.
+    workers : Workers, optional
+        By default a process of this machine per core.
 
     Returns
     -------
@@ -68,22 +73,33 @@ def collect(split: Split, jobs: int | None = None) -> Collected:
     classes = int(split.labels.max()) + 1 if labelled else 0
     sums = Sums.zero(split.attributes.encoding.precision.largest_code, classes, split.has_boxes)
     chunk_bytes = np.zeros(CHANNELS, np.int64)
-    workers = max(1, min(jobs or engines.default_jobs(), split.shards))
+    workers, places = workers.at_most(split.shards), engines.Places((split.path / MANIFEST,))
     with Progress(f"stats {split.attributes.split}", split.shards, unit="shard") as progress:
-        for counts in engines.run(count_shard, _tasks(split), workers):
-            sums.add_shard(counts, shard_rows(split, counts.shard))
+        for counts in engines.run(count_shards, _tasks(split, workers), workers, places):
+            sums.add_shards(counts, shard_rows(split, counts.shard, counts.shards))
             chunk_bytes += counts.chunk_bytes
-            progress.update(1)
+            progress.update(counts.shards)
     _check(split, sums)
     return Collected(sums, chunk_bytes)
 
 
-def _tasks(split: Split) -> Iterator[CountTask]:
+def _tasks(split: Split, workers: engines.Workers) -> Iterator[CountTask]:
+    most = shards_together(split.shards) if workers.on_cluster else 1
+    path = workers.path(split.path)
     boxes = Ragged(split.array("box"), split.array("object_offset")) if split.has_boxes else None
-    for shard in range(split.shards):
-        rows = rows_of(len(split), shard).tolist()
+    for shard in range(0, split.shards, most):
+        count = min(most, split.shards - shard)
+        rows = rows_of(len(split), shard, count).tolist()
         mine = None if boxes is None else [boxes[row] for row in rows]
-        yield CountTask(split.path, split.content_id, shard, mine)
+        yield CountTask(path, split.content_id, shard, count, mine)
+
+
+def shards_together(shards: int) -> int:
+    """Return how many of a split's shards a worker of a cluster counts before it sends them.
+
+    A result is about 1 MB for one and 4 MB for 32, and the main process adds all of them up.
+    """
+    return max(1, min(_MOST_TOGETHER, shards // _LEAST_TASKS))
 
 
 def steps_of(split: Split) -> np.ndarray:
@@ -95,13 +111,13 @@ def steps_of(split: Split) -> np.ndarray:
     return steps
 
 
-def shard_rows(split: Split, shard: int) -> ShardRows:
-    """Read the properties of a shard's rows that the sums need."""
-    rows = rows_of(len(split), shard)
+def shard_rows(split: Split, shard: int, shards: int) -> ShardRows:
+    """Read the properties of the rows of some shards that the sums need."""
+    rows = rows_of(len(split), shard, shards)
     steps = steps_of(split)
     moments = split.moments
     return ShardRows(
-        parts=parts_of(len(split), shard),
+        parts=parts_of(len(split), shard, shards),
         valid=split.valid[rows],
         labels=split.labels[rows],
         blocks=split.blocks[rows],

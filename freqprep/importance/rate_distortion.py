@@ -28,6 +28,7 @@ from freqprep.progress import Progress
 from freqprep.spectrum import FREQUENCIES
 from freqprep.spectrum.channels import CHANNELS, STORED_POSITION
 from freqprep.spectrum.quantization import SMALLEST_STEP, Precision, requantize
+from freqprep.store.manifest import MANIFEST
 from freqprep.store.plan import evenly_spread
 from freqprep.store.reader import Split, reopen
 from freqprep.store.schema import DEFAULT_LEVEL, ROWS_PER_SHARD
@@ -46,6 +47,8 @@ FineCodes = Callable[[int], np.ndarray]
 columns), channels in stored order, zeros for rejected images and beyond the last one. Picklable."""
 
 _INT8 = np.iinfo(np.int8)
+
+_LOCAL = engines.Workers()
 
 _FLAT = 0.01  # a density that falls by less inside a step is uniform
 
@@ -132,7 +135,7 @@ def sampled_shards(split: Split) -> list[int]:
 def measure_rates(
     split: Split,
     channel_bytes: np.ndarray,
-    jobs: int | None = None,
+    workers: engines.Workers = _LOCAL,
     codes_of: FineCodes | None = None,
 ) -> Rates:
     """Measure the `sampled_shards` of a split.
@@ -144,8 +147,8 @@ def measure_rates(
     channel_bytes : ndarray of float64, shape (192,)
         Bytes on disk per image of each channel in the whole split: those of the sample are scaled
         so that they agree with these at the stored steps.
-    jobs : int, optional
-        Number of worker processes; one per core by default.
+    workers : Workers, optional
+        By default a process of this machine per core.
     codes_of : FineCodes, optional
         Codes of the images of these shards at fine steps, to measure instead of the stored ones.
 
@@ -155,10 +158,11 @@ def measure_rates(
     """
     shards = sampled_shards(split)
     total = _Totals.zero()
-    tasks = (_Task(split.path, split.content_id, shard, codes_of) for shard in shards)
-    workers = max(1, min(jobs or engines.default_jobs(), len(shards)))
+    path = workers.path(split.path)
+    tasks = (_Task(path, split.content_id, shard, codes_of) for shard in shards)
+    workers, places = workers.at_most(len(shards)), engines.Places((split.path / MANIFEST,))
     with Progress("bytes by step", len(shards), unit="shard") as progress:
-        for found in engines.run(_measure_shard, tasks, workers):
+        for found in engines.run(_measure_shard, tasks, workers, places):
             total += found
             progress.update(1)
     rows = np.concatenate([rows_of(len(split), shard) for shard in shards])

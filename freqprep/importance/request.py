@@ -6,6 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
+from freqprep.engines import Workers
 from freqprep.errors import UsageError, did_you_mean
 from freqprep.importance.allocation import candidate_allocations
 from freqprep.importance.analysis import DEFAULT_SCORE, Analysis, analyse
@@ -26,6 +27,8 @@ from freqprep.importance.result import StatsResult, landmark_selections
 from freqprep.importance.score_file import read_scores
 from freqprep.store.manifest import MANIFEST
 from freqprep.store.reader import Split, Store, open_store
+
+_LOCAL = Workers()
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ def compute_stats(
     split: Split,
     request: StatsRequest,
     other: Split | None = None,
-    jobs: int | None = None,
+    workers: Workers = _LOCAL,
     fine_codes: FineCodes | None = None,
 ) -> StatsResult:
     """Compute channel statistics of a split, and choose channels by them.
@@ -79,8 +82,8 @@ def compute_stats(
     request : StatsRequest
     other : Split, optional
         Split to compare with.
-    jobs : int, optional
-        Number of worker processes; one per core by default.
+    workers : Workers, optional
+        By default a process of this machine per core.
     fine_codes : callable, optional
         Codes of the source at fine steps, to measure bytes and distortion by step from: what
         `freqprep.convert.source_sample.source_sample` returns. Without it, the stored codes are
@@ -105,8 +108,8 @@ def compute_stats(
     judge = None
     if request.network is not None:
         judge = NetworkJudge.load(split, request.network, request.sample)
-    analysis = analyse(split, request.top, jobs)
-    compared_with = None if other is None else analyse(other, request.top, jobs)
+    analysis = analyse(split, request.top, workers)
+    compared_with = None if other is None else analyse(other, request.top, workers)
     budget = parsed_budget.resolve(analysis)
     if given is not None:
         analysis = _with_rankings(analysis, given)
@@ -119,7 +122,7 @@ def compute_stats(
     choice = choose(
         analysis, request.top, request.by, budget, None if judge is None else judge.evaluate
     )
-    rates = measure_rates(split, analysis.channel_bytes, jobs, fine_codes)
+    rates = measure_rates(split, analysis.channel_bytes, workers, fine_codes)
     if request.budget is not None and request.by == BEST:
         choice = _allocated(choice, rates, budget, request, judge)
     drift = _drift(choice, analysis, compared_with, request)

@@ -1,4 +1,4 @@
-"""Integer counts of one shard, computed by workers in the pass over a split."""
+"""Integer counts of some shards, computed by workers in the pass over a split."""
 
 from __future__ import annotations
 
@@ -30,38 +30,43 @@ _ROWS_IN_CACHE = 32
 
 @dataclass(frozen=True)
 class CountTask:
-    """Task of a worker: count one shard.
+    """Task of a worker: count some shards that follow one another.
 
     Attributes
     ----------
     path : Path
         The split's folder.
     content_id : str
-    shard : int
+    shard, shards : int
+        Number of the first shard, and how many there are.
     boxes : list of ndarray of float64, shape (any, 4), or None
-        Boxes of each row of the shard; None if the split has no boxes. They are sent along, because
-        a worker would have to read all boxes of the split to find these.
+        Boxes of each row of the shards; None if the split has no boxes. They are sent along,
+        because a worker would have to read all boxes of the split to find these.
     """
 
     path: Path
     content_id: str
     shard: int
+    shards: int
     boxes: list[np.ndarray] | None
 
 
 @dataclass(frozen=True)
 class ShardCounts:
-    """Counts of one shard, channels in raster order; ``P`` parts (`parts_of`), ``n`` rows.
+    """Counts of some shards, channels in raster order; ``P`` parts (`parts_of`), ``n`` rows.
 
     Attributes
     ----------
-    shard : int
+    shard, shards : int
+        Number of the first shard, and how many there are.
+    groups : tuple of int
+        Group of each part.
     histogram : ndarray of int64, shape (P, 192, 2 * largest code)
         Number of occurrences of each code in blocks with a valid pixel; code ``q`` is at
         ``q + largest``.
-    squares : ndarray of int64, shape (n, 192)
+    squares : ndarray of int32 or int64, shape (n, 192)
         Sum of squared codes of each row.
-    cross : ndarray of int64, shape (n, 64, 3)
+    cross : ndarray of int64, shape (P, 64, 3)
         Sums of products of two components' codes at one frequency; pairs as in `CROSS`.
     chunk_bytes : ndarray of int64, shape (192,)
         Bytes on disk.
@@ -70,27 +75,63 @@ class ShardCounts:
     """
 
     shard: int
+    shards: int
+    groups: tuple[int, ...]
     histogram: np.ndarray
     squares: np.ndarray
     cross: np.ndarray
     chunk_bytes: np.ndarray
     object_histogram: np.ndarray | None
 
+    def followed_by(self, other: ShardCounts) -> ShardCounts:
+        """Add the counts of the next shards; this object is used up."""
+        shared = self.groups[-1] == other.groups[0]
 
-def count_shard(task: CountTask) -> ShardCounts:
-    """Count one shard.
+        def joined(one: np.ndarray, more: np.ndarray) -> np.ndarray:
+            if shared:
+                one[-1] += more[0]
+            return np.concatenate([one, more[shared:]]) if len(more) > shared else one
+
+        objects = None
+        if self.object_histogram is not None and other.object_histogram is not None:
+            objects = joined(self.object_histogram, other.object_histogram)
+        return ShardCounts(
+            self.shard,
+            self.shards + other.shards,
+            self.groups + other.groups[shared:],
+            joined(self.histogram, other.histogram),
+            np.concatenate([self.squares, other.squares]),
+            joined(self.cross, other.cross),
+            self.chunk_bytes + other.chunk_bytes,
+            objects,
+        )
+
+
+def count_shards(task: CountTask) -> ShardCounts:
+    """Count some shards; together they are little larger than one is, and travel faster.
 
     Raises
     ------
     CorruptStoreError
         A code is out of range, or the split has changed since it was opened.
     """
-    shard = task.shard
     split = reopen(task.path, task.content_id)
+    total: ShardCounts | None = None
+    for number in range(task.shards):
+        mine = slice(number * ROWS_PER_SHARD, (number + 1) * ROWS_PER_SHARD)
+        boxes = None if task.boxes is None else task.boxes[mine]
+        counts = _count(split, task.shard + number, boxes)
+        total = counts if total is None else total.followed_by(counts)
+    if total is None:
+        raise ValueError("a task of no shards")
+    return total
+
+
+def _count(split: Split, shard: int, boxes: list[np.ndarray] | None) -> ShardCounts:
     rows = rows_of(len(split), shard)
     largest = split.attributes.encoding.precision.largest_code
     codes, chunk_bytes = _read(split, shard, len(rows))
-    inside = None if task.boxes is None else _object_blocks(split, rows, task.boxes)
+    inside = None if boxes is None else _object_blocks(split, rows, boxes)
     parts = parts_of(len(split), shard)
     histogram = np.zeros((len(parts), CHANNELS, 2 * largest), np.int64)
     objects = None if inside is None else np.zeros_like(histogram)
@@ -109,17 +150,18 @@ def count_shard(task: CountTask) -> ShardCounts:
         )
     flat = codes.reshape(CHANNELS, len(rows), -1)
     squares, cross = _products(flat, largest)
-    return ShardCounts(shard, histogram, squares, cross, chunk_bytes, objects)
+    by_part = np.stack([cross[run].sum(axis=0) for _, run in parts])
+    groups = tuple(group for group, _ in parts)
+    return ShardCounts(shard, 1, groups, histogram, squares, by_part, chunk_bytes, objects)
 
 
-def rows_of(images: int, shard: int) -> np.ndarray:
-    """Return the row numbers of a shard."""
-    first = shard * ROWS_PER_SHARD
-    return np.arange(first, min(first + ROWS_PER_SHARD, images))
+def rows_of(images: int, shard: int, shards: int = 1) -> np.ndarray:
+    """Return the row numbers of a shard, or of some that follow one another."""
+    return np.arange(shard * ROWS_PER_SHARD, min((shard + shards) * ROWS_PER_SHARD, images))
 
 
-def parts_of(images: int, shard: int) -> list[tuple[int, slice]]:
-    """Split a shard's rows into runs of one group each.
+def parts_of(images: int, shard: int, shards: int = 1) -> list[tuple[int, slice]]:
+    """Split the rows of a shard, or of some that follow one another, into runs of one group each.
 
     Returns
     -------
@@ -127,7 +169,7 @@ def parts_of(images: int, shard: int) -> list[tuple[int, slice]]:
         Group, 0..`GROUPS` - 1, and its rows relative to the shard's first. Group ``g`` begins at
         row ``g * images // GROUPS``.
     """
-    rows = rows_of(images, shard)
+    rows = rows_of(images, shard, shards)
     edges = np.arange(GROUPS + 1) * images // GROUPS
     inside = np.clip(edges, rows[0], rows[-1] + 1) - rows[0]
     runs = enumerate(pairwise(inside.tolist()))
@@ -178,7 +220,8 @@ def _histogram(values: np.ndarray, largest: int) -> np.ndarray:
 def _products(codes: np.ndarray, largest: int) -> tuple[np.ndarray, np.ndarray]:
     """Sums of squares (rows, 192) and of products of components (rows, 64, 3), exact."""
     rows = codes.shape[1]
-    squares = np.empty((rows, CHANNELS), np.int64)
+    small = largest**2 * codes.shape[2] < np.iinfo(np.int32).max
+    squares = np.empty((rows, CHANNELS), np.int32 if small else np.int64)
     cross = np.empty((rows, FREQUENCIES, len(CROSS)), np.int64)
     by_component = codes.reshape(3, FREQUENCIES, *codes.shape[1:])
     for first in range(0, rows, _ROWS_IN_CACHE):

@@ -121,8 +121,8 @@ class Sums:
     def _arrays(self) -> tuple[np.ndarray, ...]:
         return tuple(getattr(self, field.name) for field in dataclasses.fields(self))
 
-    def add_shard(self, counts: ShardCounts, rows: ShardRows) -> None:
-        """Add a shard's counts in place."""
+    def add_shards(self, counts: ShardCounts, rows: ShardRows) -> None:
+        """Add the counts of some shards in place."""
         activity, level = activity_of(counts.squares, rows)
         for number, (group, run) in enumerate(rows.parts):
             self.histogram[group] += counts.histogram[number]
@@ -131,11 +131,11 @@ class Sums:
             take = run.start + np.flatnonzero(rows.valid[run])
             self.images[group] += len(take)
             self.blocks[group] += rows.blocks[take].sum()
-            self.cross[group] += counts.cross[take].sum(axis=0)
+            self.cross[group] += counts.cross[number]
             np.add.at(self.squares[group], scale_of(rows.short_side[take]), counts.squares[take])
             values = activity[take]
             self.activity[group] += values.sum(axis=0)
-            # Products are below 2**36: float64 holds the sums of a shard exactly.
+            # Products are below 2**36: float64 holds the sums of 1,000 shards exactly.
             products = values.T.astype(np.float64) @ values.astype(np.float64)
             self.activity_products[group] += products.astype(np.int64)
             if self.class_images.shape[1]:

@@ -13,6 +13,7 @@ from freqprep.pack.run import shard_source
 from freqprep.pack.shard_task import ShardSource
 from freqprep.progress import Progress
 from freqprep.spectrum.channels import NAMES
+from freqprep.store.manifest import MANIFEST
 from freqprep.store.plan import evenly_spread
 from freqprep.store.writer import PartialSplit, store_exists
 
@@ -79,19 +80,20 @@ def estimate(request: PackRequest) -> dict[str, PackEstimate]:
     return {name: _estimate(plans[name], request.workers) for name in todo}
 
 
-def _estimate(plan: PackPlan, jobs: int) -> PackEstimate:
+def _estimate(plan: PackPlan, workers: engines.Workers) -> PackEstimate:
     split = plan.split
     sample = evenly_spread(split.shards, _SAMPLED_SHARDS).tolist()
     before = after = seconds = 0.0
     with Progress(f"sample of {split.attributes.split}", len(sample), unit="shard") as progress:
-        tasks = [shard_source(plan, shard) for shard in sample]
-        for old, new, took in engines.run(_measure, tasks, min(jobs, len(sample))):
+        tasks = [shard_source(plan, shard, workers) for shard in sample]
+        places = engines.Places((split.path / MANIFEST,))
+        for old, new, took in engines.run(_measure, tasks, workers.at_most(len(sample)), places):
             before, after, seconds = before + old, after + new, seconds + took
             progress.update(1)
     shards = sum(split.shard_entry(shard).file_bytes for shard in range(split.shards))
     every = sum(entry.file_bytes for entry in split.manifest.files.values())
     stored = round(shards * after / before) + every - shards
-    jobs = min(jobs, split.shards)
+    jobs = min(workers.count, split.shards)
     return PackEstimate(
         images=len(split),
         shards=split.shards,

@@ -27,6 +27,8 @@ class PackRequest:
         Pack only this split; by default all finished ones.
     jobs : int or None
         Number of worker processes; one per core by default.
+    engine, address : str, str or None
+        Where they are; see `freqprep.engines.Workers`.
     resume, overwrite : bool
         How to treat a split that ``target`` has already; at most one of them.
     """
@@ -37,14 +39,15 @@ class PackRequest:
     channels: ChannelsLike = None
     split: str | None = None
     jobs: int | None = None
+    engine: str = "local"
+    address: str | None = None
     resume: bool = False
     overwrite: bool = False
 
     def __post_init__(self) -> None:
         if self.resume and self.overwrite:
             raise UsageError("--resume and --overwrite are mutually exclusive", "choose one")
-        if self.jobs is not None and self.jobs < 1:
-            raise UsageError(f"--jobs must be at least 1, got {self.jobs}")
+        _ = self.workers  # checks what work is done by
         if self.level is not None:
             check_level(self.level)
         if self.target.resolve().is_relative_to(self.store.resolve()):
@@ -54,6 +57,6 @@ class PackRequest:
             )
 
     @property
-    def workers(self) -> int:
-        """Number of worker processes."""
-        return self.jobs or engines.default_jobs()
+    def workers(self) -> engines.Workers:
+        """The worker processes."""
+        return engines.Workers(self.jobs, self.engine, self.address)

@@ -24,7 +24,7 @@ from freqprep.store.journal import Journal
 from freqprep.store.layout import shard_path
 from freqprep.store.lock import store_lock
 from freqprep.store.log import append_log, paths_of
-from freqprep.store.manifest import read_manifest
+from freqprep.store.manifest import MANIFEST, read_manifest
 from freqprep.store.plan import save_attributes
 from freqprep.store.reader import Split, open_store
 from freqprep.store.rejects import write_rejects
@@ -80,10 +80,11 @@ def pack(request: PackRequest) -> dict[str, SplitSummary]:
         return {name: summarize(packed[name]) for name in plans}
 
 
-def shard_source(plan: PackPlan, shard: int) -> ShardSource:
-    """Return the channels of a shard that a plan keeps."""
+def shard_source(plan: PackPlan, shard: int, workers: engines.Workers) -> ShardSource:
+    """Return the channels of a shard that a plan keeps, as workers can read them."""
     split = plan.split
-    return ShardSource(split.path, split.content_id, shard, plan.positions, plan.new_level)
+    path = workers.path(split.path)
+    return ShardSource(path, split.content_id, shard, plan.positions, plan.new_level)
 
 
 def _start(request: PackRequest, partial: PartialSplit, plan: PackPlan) -> None:
@@ -97,15 +98,16 @@ def _pack_split(request: PackRequest, partial: PartialSplit, plan: PackPlan) -> 
     began, split, attributes = time.monotonic(), plan.split, plan.attributes
     with Journal(partial.journal_path, PackedShard) as journal, partial.aside() as aside:
         already = sum(_rows(split, shard) for shard in journal.finished)
-        jobs = max(1, min(request.workers, split.shards - len(journal.finished)))
+        workers = request.workers.at_most(split.shards - len(journal.finished))
         say(
             f"{attributes.split}: images {len(split)}, channels {len(attributes.channels)}, "
             f"zstd level {attributes.level}, shards {split.shards} "
-            f"(done {len(journal.finished)}), jobs {jobs}"
+            f"(done {len(journal.finished)}), {workers.described()}"
         )
-        tasks = _tasks(partial, plan, aside, set(journal.finished))
+        tasks = _tasks(partial, plan, aside, set(journal.finished), workers)
+        places = engines.Places((split.path / MANIFEST,), aside)
         with Progress(attributes.split, len(split), already, keep=True) as progress:
-            for packed in engines.run(pack_shard, tasks, jobs):
+            for packed in engines.run(pack_shard, tasks, workers, places):
                 journal.append(packed)
                 progress.update(_rows(split, packed.shard))
         identity = _publish(partial, plan, journal, aside)
@@ -118,7 +120,7 @@ def _pack_split(request: PackRequest, partial: PartialSplit, plan: PackPlan) -> 
             "source": str(request.store.resolve()),
             "named_paths": paths_of(request.store, split),
             "host": platform.node(),
-            "jobs": request.workers,
+            "jobs": workers.described() if workers.on_cluster else request.workers.count,
             "level": attributes.level,
             "channels": described(attributes.channels),
             "images": len(split) - already,
@@ -128,11 +130,17 @@ def _pack_split(request: PackRequest, partial: PartialSplit, plan: PackPlan) -> 
 
 
 def _tasks(
-    partial: PartialSplit, plan: PackPlan, aside: Path, finished: set[int]
+    partial: PartialSplit,
+    plan: PackPlan,
+    aside: Path,
+    finished: set[int],
+    workers: engines.Workers,
 ) -> Iterator[PackTask]:
     for shard in range(plan.split.shards):
         if shard not in finished:
-            yield PackTask(shard_source(plan, shard), partial.split_folder, aside)
+            source = shard_source(plan, shard, workers)
+            folders = workers.path(partial.split_folder), workers.path(aside)
+            yield PackTask(source, *folders)
 
 
 def _rows(split: Split, shard: int) -> int:

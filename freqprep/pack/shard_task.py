@@ -74,6 +74,11 @@ class PackTask:
     split_folder: Path
     aside: Path
 
+    @property
+    def shard(self) -> int:
+        """Number of the shard."""
+        return self.source.shard
+
 
 @dataclass(frozen=True)
 class PackedShard:

@@ -26,6 +26,11 @@ class FileEntry:
     file_bytes: int
     sha256: str
 
+    @classmethod
+    def of(cls, data: bytes) -> FileEntry:
+        """Return length and hash of a file with this content."""
+        return cls(len(data), hashlib.sha256(data).hexdigest())
+
 
 @contextlib.contextmanager
 def full_disk_named(where: Path) -> Iterator[None]:

@@ -12,6 +12,8 @@ from typing import Any
 
 from freqprep.errors import FormatVersionError, StoreError, UsageError
 from freqprep.storage.disk import full_disk_named, write_parts
+from freqprep.storage.object_path import ObjectPath
+from freqprep.storage.paths import StorePath
 from freqprep.storage.strict_json import finite, refuse_constant
 
 SUFFIX = ".json"
@@ -47,7 +49,7 @@ class DocumentFormat:
     check: Callable[[dict[str, Any]], None]
     remedy: str
 
-    def read(self, path: Path) -> dict[str, Any]:
+    def read(self, path: StorePath) -> dict[str, Any]:
         """Read a file, checked.
 
         Raises
@@ -58,11 +60,12 @@ class DocumentFormat:
             The file has a newer format.
         """
         try:
-            if not path.is_file():  # reading a pipe would block
-                raise StoreError(f"there is no file {path}", self.remedy)
-            with path.open("rb") as file:
-                data = file.read(_MOST_BYTES + 1)
+            data = _content(path)
+        except FileNotFoundError:
+            raise StoreError(f"there is no file {path}", self.remedy) from None
         except OSError as error:
+            if isinstance(error, StoreError):  # a server's
+                raise
             raise StoreError(
                 f"the {self.noun} {path} cannot be read: {error.strerror}", "check its permissions"
             ) from None
@@ -73,12 +76,12 @@ class DocumentFormat:
             shown = what if len(what) <= _MOST_SHOWN else f"{what[:_MOST_SHOWN]}..."
             raise StoreError(f"{path} is not a {self.noun}: {shown}", self.remedy) from None
 
-    def write(self, path: Path, document: Mapping[str, Any]) -> None:
+    def write(self, path: StorePath, document: Mapping[str, Any]) -> None:
         """Write a file, atomically; an existing one is replaced.
 
         Parameters
         ----------
-        path : Path
+        path : Path or ObjectPath
             Its name ends in ``.json``.
         document : mapping
             All keys but ``format`` and ``format_version``.
@@ -94,18 +97,21 @@ class DocumentFormat:
             raise UsageError(
                 f"{path} cannot hold a {self.noun}", f"give a name that ends in {SUFFIX}"
             )
-        if not path.parent.is_dir():
+        if isinstance(path, Path) and not path.parent.is_dir():
             raise UsageError(f"{path.parent} is not a folder", "create it, or name another path")
         complete = {"format": self.name, "format_version": self.version, **document}
         data = (json.dumps(complete, indent=1, allow_nan=False) + "\n").encode()
         self._parsed(data, path)  # nothing is written that could not be read
+        if isinstance(path, ObjectPath):
+            path.write([data])
+            return
         with (
             full_disk_named(path.parent),
             tempfile.TemporaryDirectory(prefix=PARTIAL_PREFIX, dir=path.parent) as aside,
         ):
             write_parts(path, [data], Path(aside))
 
-    def _parsed(self, data: bytes, where: Path) -> dict[str, Any]:
+    def _parsed(self, data: bytes, where: StorePath) -> dict[str, Any]:
         """Parse the bytes of a file; raise `ValueError` if something is wrong with them."""
         document = _json(data)
         if not isinstance(document, dict) or document.get("format") != self.name:
@@ -115,7 +121,7 @@ class DocumentFormat:
         self.check(document)
         return document
 
-    def _check_version(self, version: Any, where: Path) -> None:
+    def _check_version(self, version: Any, where: StorePath) -> None:
         pattern = r"([0-9]{1,9})\.([0-9]{1,9})"
         match = re.fullmatch(pattern, version) if isinstance(version, str) else None
         if match is None:
@@ -126,6 +132,16 @@ class DocumentFormat:
                 f"{where} has format {version}, this freqprep reads up to {self.version}",
                 "install a newer freqprep",
             )
+
+
+def _content(path: StorePath) -> bytes:
+    """Return the bytes of a small file, at most one more than it may have."""
+    if isinstance(path, ObjectPath):
+        return path.read_bytes() if path.size() <= _MOST_BYTES else bytes(_MOST_BYTES + 1)
+    if not path.is_file():  # reading a pipe would block
+        raise FileNotFoundError
+    with path.open("rb") as file:
+        return file.read(_MOST_BYTES + 1)
 
 
 def _json(data: bytes) -> Any:

@@ -60,6 +60,10 @@ def client(root: str) -> ObjectStore:
     root : str
         URL without a key: ``s3://bucket``, ``gs://bucket``, ``az://container``, ``https://host``.
 
+    Returns
+    -------
+    ObjectStore
+
     Raises
     ------
     MissingPackageError

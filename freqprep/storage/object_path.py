@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -14,6 +15,7 @@ from freqprep.storage.disk import FileEntry
 from freqprep.storage.object_client import client, named_errors
 
 if TYPE_CHECKING:
+    from obstore import ListResult, ObjectMeta
     from obstore.store import ObjectStore
 
 _PART_BYTES = 16 * 2**20
@@ -48,6 +50,16 @@ class ObjectPath:
     def name(self) -> str:
         """Last part of the key."""
         return self.key.rpartition("/")[2]
+
+    @property
+    def stem(self) -> str:
+        """Last part of the key, without its suffix."""
+        return PurePosixPath(self.name).stem
+
+    @property
+    def suffix(self) -> str:
+        """Suffix of the last part of the key, with its dot."""
+        return PurePosixPath(self.name).suffix
 
     @property
     def parent(self) -> ObjectPath:
@@ -113,10 +125,18 @@ class ObjectPath:
 
     def folders(self) -> list[str]:
         """List the names of prefixes directly below this one, sorted."""
+        return sorted(_names(self._below()["common_prefixes"]))
+
+    def entries(self) -> list[str]:
+        """List the names of objects and prefixes directly below this one, sorted."""
+        below = self._below()
+        objects = [found["path"] for found in below["objects"]]
+        return sorted({*_names(below["common_prefixes"]), *_names(objects)})
+
+    def _below(self) -> ListResult[Sequence[ObjectMeta]]:
         self._refuse_web("list")
         with named_errors(str(self)):
-            below = self._client.list_with_delimiter(self.key or None)["common_prefixes"]
-        return sorted(prefix.rstrip("/").rpartition("/")[2] for prefix in below)
+            return self._client.list_with_delimiter(self.key or None)
 
     def write(self, parts: Iterable[bytes]) -> FileEntry:
         """Write the object at once: readers see the old content or the new one.
@@ -213,6 +233,10 @@ class ObjectPath:
                 if what == "written"
                 else "name the split",
             )
+
+
+def _names(keys: Iterable[str]) -> Iterator[str]:
+    return (key.rstrip("/").rpartition("/")[2] for key in keys)
 
 
 def _delete(path: ObjectPath, keys: list[str]) -> None:

@@ -44,7 +44,7 @@ def as_path(text: str | Path | ObjectPath) -> StorePath:
     if isinstance(text, ObjectPath):
         return text
     if isinstance(text, Path):
-        if _BROKEN_URL.match(str(text)):
+        if is_broken_url(text):
             raise UsageError(
                 f"{str(text)!r} is a URL that pathlib.Path has changed", "give the URL as a str"
             )
@@ -88,12 +88,22 @@ def _remote(text: str, scheme: str) -> ObjectPath:
     return ObjectPath(f"{scheme}://{host}", key)
 
 
+def is_broken_url(path: Path) -> bool:
+    """Return whether a path was a URL before `pathlib.Path` took one slash away."""
+    return _BROKEN_URL.match(str(path)) is not None
+
+
 def folder_names(path: StorePath) -> list[str]:
     """Return the names of the folders directly inside a place, sorted."""
     if isinstance(path, ObjectPath):
         return path.folders()
     with os.scandir(path) as entries:
         return sorted(entry.name for entry in entries if entry.is_dir())
+
+
+def entry_names(path: StorePath) -> list[str]:
+    """Return the names of all that is directly inside a place, sorted."""
+    return path.entries() if isinstance(path, ObjectPath) else sorted(os.listdir(path))
 
 
 def walk_files(path: StorePath) -> Iterator[str]:

@@ -44,6 +44,10 @@ def open_ranged(path: StorePath, file_bytes: int) -> RangedFile:
     file_bytes : int
         Its length according to the manifest.
 
+    Returns
+    -------
+    RangedFile
+
     Raises
     ------
     FileNotFoundError

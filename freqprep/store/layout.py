@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import TypeVar
 
 from freqprep.errors import UsageError
+from freqprep.storage.object_path import ObjectPath
+from freqprep.storage.paths import StorePath, folder_names
 from freqprep.store.schema import COEFFICIENTS, FORMAT_NAME, ROOT_VERSION
 
 PARTIAL_PREFIX = ".partial-"
@@ -16,24 +19,35 @@ REPLACED_PREFIX = ".replaced-"
 """Prefix of a split that was just overwritten, until it is removed."""
 
 
+PathT = TypeVar("PathT", Path, ObjectPath, StorePath)
+
 MODEL_FILE = "model.json"
 """The config in a training run's folder, by which a run is told from a store."""
 
 
-def shard_path(split_folder: Path, shard: int) -> Path:
+def shard_name(shard: int) -> str:
+    """Return the path of a shard's file relative to its split, with forward slashes."""
+    return f"{COEFFICIENTS}/c/{shard}/0/0/0"
+
+
+def shard_path(split_folder: PathT, shard: int) -> PathT:
     """Return the path of a shard's file."""
-    return split_folder / COEFFICIENTS / "c" / str(shard) / "0" / "0" / "0"
+    return split_folder / shard_name(shard)
 
 
-def partial_folders(store: Path) -> dict[str, Path]:
+def partial_folders(store: StorePath) -> dict[str, StorePath]:
     """Return the folders of the unfinished splits of a store, by name of the split, sorted."""
-    folders = sorted(store.glob(f"{PARTIAL_PREFIX}*"))
-    return {folder.name.removeprefix(PARTIAL_PREFIX): folder for folder in folders}
+    try:
+        names = folder_names(store)
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    partial = [name for name in names if name.startswith(PARTIAL_PREFIX)]
+    return {name.removeprefix(PARTIAL_PREFIX): store / name for name in partial}
 
 
-def beside(store: Path, suffix: str) -> Path:
+def beside(store: PathT, suffix: str) -> PathT:
     """Return a path beside a store, named after it: for locks, logs and lists."""
-    full = Path(os.path.abspath(store))
+    full = Path(os.path.abspath(store)) if isinstance(store, Path) else store
     if not full.name:
         raise UsageError(f"{store} cannot be a store", "name a new folder")
     return full.with_name(full.name + suffix)

@@ -8,26 +8,42 @@ from __future__ import annotations
 import datetime
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
+from freqprep.storage.object_path import ObjectPath
+from freqprep.storage.paths import StorePath
 from freqprep.store.layout import beside
 from freqprep.store.reader import Split
 
 
-def log_path(store: Path) -> Path:
+def log_path(store: StorePath) -> StorePath:
     """Return the path of the log beside a store (JSON lines)."""
     return beside(store, ".log")
 
 
-def append_log(store: Path, entry: Mapping[str, Any]) -> None:
-    """Append one line to the log, with the current time."""
+def append_log(store: StorePath, entry: Mapping[str, Any]) -> None:
+    """Append one line to the log, with the current time; the caller holds the store's lock."""
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    with open(log_path(store), "a", encoding="utf-8") as file:
-        file.write(json.dumps({"time": now, **entry}) + "\n")
+    line = (json.dumps({"time": now, **entry}) + "\n").encode()
+    path = log_path(store)
+    if isinstance(path, ObjectPath):
+        _append_to_object(path, line)
+        return
+    with open(path, "ab") as file:
+        file.write(line)
 
 
-def paths_of(store: Path, split: Split) -> dict[str, str]:
+def _append_to_object(path: ObjectPath, line: bytes) -> None:
+    """Write a small object again with another line, unless another process writes it as well."""
+    try:
+        before, etag = path.read_with_etag()
+    except FileNotFoundError:
+        path.create(line)
+        return
+    path.replace(before + line, etag)
+
+
+def paths_of(store: StorePath, split: Split) -> dict[str, str]:
     """Return the paths that the user named when a split was converted, from the log.
 
     Returns
@@ -37,7 +53,7 @@ def paths_of(store: Path, split: Split) -> dict[str, str]:
         named or there is no log.
     """
     try:
-        lines = log_path(store).read_text(encoding="utf-8").splitlines()
+        lines = log_path(store).read_bytes().decode("utf-8", "replace").splitlines()
     except OSError:
         return {}
     for line in reversed(lines):

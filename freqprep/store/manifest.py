@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from freqprep.errors import CorruptStoreError, FormatVersionError, StoreError
+from freqprep.errors import CorruptStoreError, FormatVersionError, FreqprepError, StoreError
+from freqprep.storage.concurrency import for_each
 from freqprep.storage.disk import FileEntry
-from freqprep.store.not_a_store import inside_a_store, not_a_store
+from freqprep.storage.paths import StorePath
+from freqprep.store.not_a_store import inside_a_store, is_root_document, not_a_store
 from freqprep.store.schema import FORMAT_NAME, check_format
 
 MANIFEST = "manifest.json"
@@ -54,13 +56,13 @@ class Manifest:
         return f'{{"attributes": {attributes},\n"files": {{\n{files}\n}}}}\n'.encode()
 
     @classmethod
-    def from_bytes(cls, data: bytes, where: Path) -> Manifest:
+    def from_bytes(cls, data: bytes, where: StorePath) -> Manifest:
         """Parse the bytes of a manifest.
 
         Parameters
         ----------
         data : bytes
-        where : Path
+        where : Path or ObjectPath
             Path of the manifest, for messages.
 
         Returns
@@ -97,7 +99,7 @@ def content_id(manifest_bytes: bytes) -> str:
     return hashlib.sha256(manifest_bytes).hexdigest()
 
 
-def read_manifest(split_folder: Path) -> tuple[Manifest, str]:
+def read_manifest(split_folder: StorePath) -> tuple[Manifest, str]:
     """Return the manifest of a finished split, and the split's content id."""
     path = split_folder / MANIFEST
     try:
@@ -109,29 +111,43 @@ def read_manifest(split_folder: Path) -> tuple[Manifest, str]:
     return Manifest.from_bytes(data, path), content_id(data)
 
 
-def check_root(store: Path) -> None:
-    """Refuse a folder that is not a freqprep store.
+def check_root(store: StorePath) -> None:
+    """Refuse a place that is not a freqprep store.
 
     Raises
     ------
     StoreError
-        The folder is not a store, or does not exist.
+        It is not a store, or does not exist.
     FormatVersionError
         The store's format is newer, or of another major version.
     """
-    if not (store / GROUP_DOCUMENT).is_file():
+    path = store / GROUP_DOCUMENT
+    if isinstance(path, Path) and not path.is_file():  # reading a pipe would block
         raise not_a_store(store)
-    if error := inside_a_store(store):
+    try:
+        data = path.read_bytes()
+    except FreqprepError:  # a server's
+        raise
+    except FileNotFoundError:
+        raise not_a_store(store) from None
+    except OSError as error:
+        raise _unreadable(path, error) from None
+    if not is_root_document(data) and (error := inside_a_store(store)):
         raise error
-    attributes = read_group_attributes(store)
+    attributes = _group_attributes(path, data)
     if attributes.get("format") != FORMAT_NAME:
         raise FormatVersionError(
             f"{store} is a Zarr group, but not a freqprep store", "make one with `freqprep convert`"
         )
     check_format(attributes)
+    if "split" in attributes:
+        raise StoreError(
+            f"{store} is one split of a store, without its store",
+            "name the store that it was copied from",
+        )
 
 
-def read_group_attributes(folder: Path) -> dict[str, Any]:
+def read_group_attributes(folder: StorePath) -> dict[str, Any]:
     """Return the attributes of the Zarr group in a folder.
 
     Raises
@@ -139,14 +155,19 @@ def read_group_attributes(folder: Path) -> dict[str, Any]:
     CorruptStoreError
         The group's document cannot be read, or is not that of a group.
     """
-    document = _document(folder / GROUP_DOCUMENT)
+    path = folder / GROUP_DOCUMENT
+    return _group_attributes(path, _content(path))
+
+
+def _group_attributes(path: StorePath, data: bytes) -> dict[str, Any]:
+    document = _parsed(path, data)
     if not isinstance(document, dict) or document.get("node_type") != "group":
-        raise CorruptStoreError(f"{folder / GROUP_DOCUMENT} is not the document of a Zarr group")
+        raise CorruptStoreError(f"{path} is not the document of a Zarr group")
     attributes = document.get("attributes")
     return attributes if isinstance(attributes, dict) else {}
 
 
-def group_document(manifest: Manifest, identity: str, split_folder: Path) -> bytes:
+def group_document(manifest: Manifest, identity: str, split_folder: StorePath) -> bytes:
     """Return the bytes of a split's ``zarr.json``: attributes, content id and arrays' metadata.
 
     The arrays' documents are repeated inside (Zarr's inline consolidated metadata), so that a
@@ -157,7 +178,9 @@ def group_document(manifest: Manifest, identity: str, split_folder: Path) -> byt
         for path in manifest.files
         if path.count("/") == 1 and path.endswith(f"/{GROUP_DOCUMENT}")
     )
-    arrays = {name: _document(split_folder / name / GROUP_DOCUMENT) for name in names}
+    paths = [split_folder / name / GROUP_DOCUMENT for name in names]
+    content = zip(names, paths, for_each(_content, paths), strict=True)
+    arrays = {name: _parsed(path, data) for name, path, data in content}
     document = {
         "attributes": {**manifest.attributes, "content_id": identity},
         "zarr_format": 3,
@@ -167,8 +190,21 @@ def group_document(manifest: Manifest, identity: str, split_folder: Path) -> byt
     return (json.dumps(document, indent=1) + "\n").encode()
 
 
-def _document(path: Path) -> Any:
+def _content(path: StorePath) -> bytes:
     try:
-        return json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        raise CorruptStoreError(f"{path} cannot be read: {error}") from None
+        return path.read_bytes()
+    except FreqprepError:  # a server's
+        raise
+    except OSError as error:
+        raise _unreadable(path, error) from None
+
+
+def _parsed(path: StorePath, data: bytes) -> Any:
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: StorePath, error: Exception) -> CorruptStoreError:
+    return CorruptStoreError(f"{path} cannot be read: {error}")

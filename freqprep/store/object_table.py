@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from freqprep.errors import CorruptStoreError
 from freqprep.ragged import Ragged
+from freqprep.storage.paths import StorePath
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +62,7 @@ class ObjectTable:
 
     @classmethod
     def of_arrays(
-        cls, array: Callable[[str], np.ndarray], images: int, classes: int, path: Path
+        cls, array: Callable[[str], np.ndarray], images: int, classes: int, path: StorePath
     ) -> ObjectTable:
         """Build the table from the arrays of a split, checked.
 
@@ -72,7 +72,7 @@ class ObjectTable:
             Returns an array by its name.
         images, classes : int
             Number of rows and of classes of the split.
-        path : Path
+        path : Path or ObjectPath
             Path of the split, for messages.
 
         Returns

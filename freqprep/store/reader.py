@@ -5,15 +5,16 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 from freqprep.errors import (
     CorruptStoreError,
-    StoreError,
     UnknownSplitError,
     UsageError,
     did_you_mean,
 )
+from freqprep.storage.concurrency import for_each
+from freqprep.storage.object_path import ObjectPath
+from freqprep.storage.paths import StorePath, as_path, folder_names
 from freqprep.store.keys import Keys
 from freqprep.store.layout import partial_folders
 from freqprep.store.manifest import GROUP_DOCUMENT, MANIFEST, check_root
@@ -24,12 +25,14 @@ __all__ = ["Keys", "Split", "Store", "find_row", "open_store", "reopen"]
 _own = threading.local()
 
 
-def open_store(path: str | Path) -> Store:
+def open_store(path: str | StorePath) -> Store:
     """Open a store for reading.
 
     Parameters
     ----------
-    path : str or Path
+    path : str, Path or ObjectPath
+        Folder, or URL: ``s3://bucket/photos.zarr``, ``gs://``, ``az://``, ``http(s)://``. A URL is
+        given as a str, for a Path would change it.
 
     Returns
     -------
@@ -42,18 +45,22 @@ def open_store(path: str | Path) -> Store:
         The path is not a freqprep store, or does not exist.
     FormatVersionError
         The store's format is newer, or of another major version.
+    ObjectStoreError
+        The server of a bucket refuses, or cannot be reached.
+    MissingPackageError
+        obstore, which reads from buckets, is not installed.
     """
-    return Store(Path(path))
+    return Store(as_path(path))
 
 
-def reopen(path: Path, content_id: str) -> Split:
+def reopen(path: StorePath, content_id: str) -> Split:
     """Return a split, opened once per thread.
 
     For workers: reading a large split's manifest and small arrays for every shard is slow.
 
     Parameters
     ----------
-    path : Path
+    path : Path or ObjectPath
         Folder of the split.
     content_id : str
         Content id that the work was started with.
@@ -78,27 +85,37 @@ def reopen(path: Path, content_id: str) -> Split:
     return split
 
 
-class Store(Mapping[str, "Split"]):
-    """Open store: mapping of names to finished splits, sorted by name."""
+def _is_file(path: StorePath) -> bool:
+    return path.is_file()
 
-    def __init__(self, path: Path) -> None:
+
+class Store(Mapping[str, "Split"]):
+    """Open store: mapping of names to finished splits, sorted by name.
+
+    The splits of a store on a web server must be named: it cannot list them.
+    """
+
+    def __init__(self, path: StorePath) -> None:
         self.path = path
         check_root(path)
-        if (path / MANIFEST).is_file():
-            raise StoreError(
-                f"{path} is one split of a store, without its store",
-                "name the store that it was copied from",
-            )
-        names = sorted(child.parent.name for child in path.glob(f"[!.]*/{MANIFEST}"))
+        self._listed = not (isinstance(path, ObjectPath) and path.is_web)
+        names = self._folders_with(MANIFEST) if self._listed else ()
         self._splits: dict[str, Split | None] = dict.fromkeys(names)
 
+    def _folders_with(self, document: str) -> list[str]:
+        """Return the names of folders that may be splits and have a document, sorted."""
+        names = [name for name in folder_names(self.path) if not name.startswith(".")]
+        paths = [self.path / name / document for name in names]
+        there = zip(names, for_each(_is_file, paths), strict=True)
+        return [name for name, found in there if found]
+
     def __getitem__(self, name: str) -> Split:
-        if name not in self._splits:
+        if name not in self._splits and not self._is_there(name):
             raise UnknownSplitError(
                 f"{self.path} has no finished split {name!r}{self._being_written()}",
-                f"{did_you_mean(name, self._splits)}it has: {', '.join(self._splits) or 'none'}",
+                self._known(name),
             )
-        split = self._splits[name]
+        split = self._splits.get(name)
         if split is None:
             split = self._splits[name] = Split(self.path / name)
         return split
@@ -113,7 +130,8 @@ class Store(Mapping[str, "Split"]):
         UnknownSplitError
             There is no finished split of that name.
         """
-        if name is None and len(self) != 1:
+        if name is None and (not self._listed or len(self) != 1):
+            self._check_listed()
             if not self._splits:
                 raise UsageError(
                     f"{self.path} has no finished split{self._being_written()}",
@@ -128,15 +146,13 @@ class Store(Mapping[str, "Split"]):
     @property
     def unfinished(self) -> list[str]:
         """Names of splits that are being written, or whose conversion was interrupted."""
-        return list(partial_folders(self.path))
+        return list(partial_folders(self.path)) if self._listed else []
 
     @property
     def incomplete(self) -> list[str]:
         """Names of splits without a manifest, as an incomplete copy leaves them."""
-        folders = self.path.glob(f"[!.]*/{GROUP_DOCUMENT}")
-        return sorted(
-            folder.parent.name for folder in folders if folder.parent.name not in self._splits
-        )
+        found = self._folders_with(GROUP_DOCUMENT) if self._listed else []
+        return [name for name in found if name not in self._splits]
 
     def _being_written(self) -> str:
         """Return a note on splits that are not finished; empty if there are none."""
@@ -149,10 +165,30 @@ class Store(Mapping[str, "Split"]):
             remarks.append(f"{names} has no {MANIFEST}: the copy is incomplete")
         return f" ({'; '.join(remarks)})" if remarks else ""
 
+    def _is_there(self, name: str) -> bool:
+        """Return whether a store that cannot be listed has a split of a name."""
+        may_be = not self._listed and name and name[0] != "." and "/" not in name
+        return bool(may_be) and (self.path / name / MANIFEST).is_file()
+
+    def _known(self, name: str) -> str:
+        """Return what to do if there is no split of a name."""
+        if not self._listed:
+            return "check the name; a web server cannot list those that there are"
+        return f"{did_you_mean(name, self._splits)}it has: {', '.join(self._splits) or 'none'}"
+
+    def _check_listed(self) -> None:
+        if not self._listed:
+            raise UsageError(
+                f"the splits of {self.path} cannot be listed: it is on a web server",
+                "name the split, or read the store from a bucket or a folder",
+            )
+
     def __iter__(self) -> Iterator[str]:
+        self._check_listed()
         return iter(self._splits)
 
     def __len__(self) -> int:
+        self._check_listed()
         return len(self._splits)
 
     def __repr__(self) -> str:

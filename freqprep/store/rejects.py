@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from freqprep.storage.object_path import ObjectPath
+from freqprep.storage.paths import StorePath
 from freqprep.store.layout import beside
 from freqprep.store.reader import Split
 
 
-def rejects_path(store: Path, split: str) -> Path:
+def rejects_path(store: StorePath, split: str) -> StorePath:
     """Return the path of a split's list of rejected images beside a store (JSON lines)."""
     return beside(store, f".rejected-{split}.jsonl")
 
@@ -48,13 +49,20 @@ def noted_images(split: Split) -> list[dict[str, Any]]:
     ]
 
 
-def write_rejects(store: Path, split: Split) -> None:
+def write_rejects(store: StorePath, split: Split) -> None:
     """Write the list of a split's rejected images beside the store; remove it if there are none."""
     path = rejects_path(store, split.attributes.split)
     lines = [json.dumps(entry, ensure_ascii=False) + "\n" for entry in rejected_images(split)]
-    if not lines:
+    data = "".join(lines).encode("utf-8")
+    if isinstance(path, ObjectPath):
+        if data:
+            path.write([data])
+        else:
+            path.delete()
+        return
+    if not data:
         path.unlink(missing_ok=True)
         return
     aside = path.with_name(f"{path.name}.tmp")
-    aside.write_text("".join(lines), encoding="utf-8")
+    aside.write_bytes(data)
     os.replace(aside, path)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from freqprep.spectrum.channels import Selection
+from freqprep.storage.paths import StorePath
 from freqprep.store.cache import ChunkCache
 from freqprep.store.schema import ROWS_PER_SHARD, SplitAttributes
 from freqprep.store.shard import ShardFile
@@ -16,7 +16,7 @@ from freqprep.store.shard import ShardFile
 Rows = int | slice | range | Sequence[int] | np.ndarray
 
 
-def row_numbers(rows: Rows, count: int, path: Path) -> np.ndarray:
+def row_numbers(rows: Rows, count: int, path: StorePath) -> np.ndarray:
     """Return rows as numbers from 0, in the order given.
 
     Parameters
@@ -25,7 +25,7 @@ def row_numbers(rows: Rows, count: int, path: Path) -> np.ndarray:
         Rows as in `Split.read_codes`.
     count : int
         Number of rows of the split.
-    path : Path
+    path : Path or ObjectPath
         Path of the split, for messages.
 
     Returns

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from freqprep.errors import UnknownChannelError, UsageError
 from freqprep.spectrum.channels import CHANNELS, Selection, channels
 from freqprep.storage.document_format import SUFFIX, DocumentFormat
+from freqprep.storage.paths import StorePath
 
 __all__ = ["SUFFIX", "read_document", "read_selection", "write_selection"]
 
 
-def write_selection(path: Path, selection: Selection, made_from: Mapping[str, Any]) -> None:
+def write_selection(path: StorePath, selection: Selection, made_from: Mapping[str, Any]) -> None:
     """Write a selection to a file, atomically; an existing file is replaced.
 
     Parameters
     ----------
-    path : Path
+    path : Path or ObjectPath
         File to write; its name ends in ``.json``.
     selection : Selection
     made_from : mapping
@@ -43,13 +43,13 @@ def write_selection(path: Path, selection: Selection, made_from: Mapping[str, An
         ) from None
 
 
-def read_selection(path: Path) -> Selection:
+def read_selection(path: StorePath) -> Selection:
     """Read the selection in a file; errors as in `read_document`."""
     document = read_document(path)
     return Selection(channels(document["channels"]).indices, document["name"])
 
 
-def read_document(path: Path) -> dict[str, Any]:
+def read_document(path: StorePath) -> dict[str, Any]:
     """Read a selection's file as JSON data, checked.
 
     Raises

@@ -32,6 +32,9 @@ from freqprep.spectrum.channels import (
 from freqprep.spectrum.moments import Moments
 from freqprep.storage.disk import full_disk_named, sync_folder, write_parts
 from freqprep.storage.document_format import PARTIAL_PREFIX
+from freqprep.storage.object_path import ObjectPath
+from freqprep.storage.paths import StorePath, as_path
+from freqprep.store.layout import PathT
 from freqprep.store.manifest import check_root
 from freqprep.store.schema import SplitAttributes
 from freqprep.store.selection_file import SUFFIX, read_document, read_selection, write_selection
@@ -59,7 +62,7 @@ FOLDER = ".selections"
 STEPS_SUFFIX = ".steps"
 """Before ``.json`` in the name of the steps file beside a selection that needs one."""
 
-ChannelsLike = str | int | Path | Sequence[int | str] | Selection | None
+ChannelsLike = str | int | StorePath | Sequence[int | str] | Selection | None
 """Everything that `select` takes."""
 
 _COUNT = re.compile(r"[0-9]{1,9}")
@@ -68,7 +71,7 @@ _COUNT = re.compile(r"[0-9]{1,9}")
 class HasEnergies(Protocol):
     """The part of a split that `select` needs."""
 
-    path: Path
+    path: StorePath
 
     @property
     def attributes(self) -> SplitAttributes:
@@ -88,7 +91,7 @@ def select(selection: ChannelsLike, split: HasEnergies | None = None) -> Selecti
 
     Parameters
     ----------
-    selection : str, int, Path, sequence, Selection or None
+    selection : str, int, Path, ObjectPath, sequence, Selection or None
         - ``paper-6``, ``square-24``, ``learned-24``, ``paper-32``, ``paper-48``, ``paper-64``,
           ``all``, ``square-Y+C``, ``triangle-N`` or ``zigzag-Y+Cb+Cr``;
         - channel names with commas (``y_0_0,cb_0_0``), or a sequence of names or raster indices;
@@ -130,11 +133,11 @@ def select(selection: ChannelsLike, split: HasEnergies | None = None) -> Selecti
 
 
 def _resolve(
-    selection: str | int | Path | Sequence[int | str] | Selection, split: HasEnergies | None
+    selection: str | int | StorePath | Sequence[int | str] | Selection, split: HasEnergies | None
 ) -> Selection:
     if isinstance(selection, Selection):
         return selection
-    if isinstance(selection, Path):
+    if isinstance(selection, Path | ObjectPath):
         return read_selection(selection)
     if isinstance(selection, (int, np.integer)) and not isinstance(selection, bool):
         return _most_energy(operator.index(selection), split)
@@ -144,16 +147,18 @@ def _resolve(
     if _COUNT.fullmatch(text):
         return _most_energy(int(text), split)
     if text.endswith(SUFFIX):
-        return read_selection(Path(text))
+        return read_selection(as_path(text))
     return _named(text, split)
 
 
-def save_selection(store: Path, selection: Selection, made_from: Mapping[str, Any]) -> Path:
+def save_selection(
+    store: StorePath, selection: Selection, made_from: Mapping[str, Any]
+) -> StorePath:
     """Save a selection in a store under its name, replacing one of the same name.
 
     Parameters
     ----------
-    store : Path
+    store : Path or ObjectPath
     selection : Selection
         Its name must pass `check_name`.
     made_from : mapping
@@ -161,7 +166,7 @@ def save_selection(store: Path, selection: Selection, made_from: Mapping[str, An
 
     Returns
     -------
-    Path
+    Path or ObjectPath
         The selection's file.
 
     Raises
@@ -173,19 +178,18 @@ def save_selection(store: Path, selection: Selection, made_from: Mapping[str, An
     """
     check_name(selection.name)
     check_root(store)
-    folder = store / FOLDER
-    with (
-        full_disk_named(store),
-        contextlib.suppress(FileExistsError),
-    ):  # if it is a file, it is refused below
-        folder.mkdir(exist_ok=True)
     path = _path(store, selection.name)
+    if isinstance(store, Path):
+        # If the folder is a file, it is refused below.
+        with full_disk_named(store), contextlib.suppress(FileExistsError):
+            (store / FOLDER).mkdir(exist_ok=True)
     write_selection(path, selection, made_from)
-    sync_folder(store)
+    if isinstance(store, Path):
+        sync_folder(store)
     return path
 
 
-def steps_path(selection: Path) -> Path:
+def steps_path(selection: PathT) -> PathT:
     """Return the path of the steps file beside a selection's file."""
     return selection.with_name(f"{selection.stem}{STEPS_SUFFIX}{SUFFIX}")
 
@@ -230,43 +234,48 @@ def carry_selections(store: Path, target: Path) -> list[str]:
     return [name for name in kept if _path(target, name).read_bytes() != theirs[name]]
 
 
-def saved_file(store: Path, name: str) -> Path | None:
+def saved_file(store: StorePath, name: str) -> StorePath | None:
     """Return the file of a saved selection; None if there is none of that name."""
     path = _path(store, name)
-    return path if os.path.lexists(path) else None
+    there = path.is_file() if isinstance(path, ObjectPath) else os.path.lexists(path)
+    return path if there else None
 
 
-def saved_selections(store: Path) -> dict[str, Selection]:
+def saved_selections(store: StorePath) -> dict[str, Selection]:
     """Return the selections saved in a store by name; files with `problems` are left out."""
     return {name: read_selection(_path(store, name)) for name in saved_documents(store)}
 
 
-def saved_documents(store: Path) -> dict[str, dict[str, Any]]:
+def saved_documents(store: StorePath) -> dict[str, dict[str, Any]]:
     """Return the documents of the selections saved in a store by name, as JSON data."""
     good = [path for path in _entries(store) if not _is_steps(path) and not _problem(path)]
     return {path.stem: read_document(path) for path in good}
 
 
-def problems(store: Path) -> list[tuple[str, str]]:
+def problems(store: StorePath) -> list[tuple[str, str]]:
     """Return path inside the store and description of each problem with its selections."""
-    if os.path.lexists(store / FOLDER) and not (store / FOLDER).is_dir():
+    folder = store / FOLDER
+    if isinstance(folder, Path) and os.path.lexists(folder) and not folder.is_dir():
         return [(FOLDER, "is not a folder")]
     found = ((f"{FOLDER}/{path.name}", _problem(path)) for path in _entries(store))
     return [(where, what) for where, what in found if what]
 
 
-def _entries(store: Path) -> list[Path]:
+def _entries(store: StorePath) -> list[StorePath]:
     """Return the entries of the folder of selections, except files being written."""
     folder = store / FOLDER
-    names = sorted(os.listdir(folder)) if folder.is_dir() else []
+    if isinstance(folder, ObjectPath):
+        names = [] if folder.is_web else folder.entries()
+    else:
+        names = sorted(os.listdir(folder)) if folder.is_dir() else []
     return [folder / name for name in names if not name.startswith(PARTIAL_PREFIX)]
 
 
-def _is_steps(path: Path) -> bool:
+def _is_steps(path: StorePath) -> bool:
     return path.name.endswith(STEPS_SUFFIX + SUFFIX)
 
 
-def _problem(path: Path) -> str:
+def _problem(path: StorePath) -> str:
     """Describe what is wrong with an entry of the folder; empty if nothing is."""
     if path.suffix != SUFFIX or not path.is_file():
         return "is not a selection"
@@ -281,7 +290,7 @@ def _problem(path: Path) -> str:
     return "" if name == path.stem else f"holds a selection of another name: {name[:64]!r}"
 
 
-def _steps_problem(path: Path) -> str:
+def _steps_problem(path: StorePath) -> str:
     try:
         read_steps(path)
     except StoreError as error:
@@ -304,18 +313,23 @@ def _refusal(name: str) -> str:
     return f"reads like a file, ending in {SUFFIX}" if name.endswith(SUFFIX) else ""
 
 
-def _path(store: Path, name: str) -> Path:
+def _path(store: PathT, name: str) -> PathT:
     return store / FOLDER / f"{name}{SUFFIX}"
 
 
 def _named(text: str, split: HasEnergies | None) -> Selection:
     """Resolve a name: a saved selection, if the name means nothing else, or a known one."""
+    if split is not None and not _refusal(text):
+        path = _path(split.path.parent, text)
+        if path.is_file():
+            return read_selection(path)
     saved: list[str] = []
-    also = "a name saved in a store needs the split as well"
+    try:
+        return channels(text)
+    except UnknownChannelError:
+        also = "a name saved in a store needs the split as well"
     if split is not None:
         store = split.path.parent
-        if not _refusal(text) and _path(store, text).is_file():
-            return read_selection(_path(store, text))
         files = (path for path in _entries(store) if path.suffix == SUFFIX)
         names = (path.stem for path in files if not _is_steps(path))
         saved = [name for name in names if not _refusal(name)]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import operator
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,8 +13,6 @@ from freqprep.errors import (
     CorruptStoreError,
     MissingPackageError,
     RejectedRowError,
-    ShardMissingError,
-    StoreError,
     UsageError,
 )
 from freqprep.ragged import Ragged
@@ -25,10 +22,11 @@ from freqprep.spectrum.moments import Moments
 from freqprep.spectrum.pixels import rgb_of
 from freqprep.spectrum.quantization import dequantize
 from freqprep.storage.disk import FileEntry
-from freqprep.storage.paths import hash_file
+from freqprep.storage.paths import StorePath
+from freqprep.storage.ranged_file import RangedFile
 from freqprep.store.cache import ChunkCache
 from freqprep.store.keys import Keys
-from freqprep.store.layout import shard_path
+from freqprep.store.layout import shard_name
 from freqprep.store.manifest import GROUP_DOCUMENT, read_group_attributes, read_manifest
 from freqprep.store.object_table import ObjectTable
 from freqprep.store.plan import shard_count
@@ -36,11 +34,10 @@ from freqprep.store.rows import RowReader, Rows, row_numbers
 from freqprep.store.schema import SplitAttributes, chunk_shape
 from freqprep.store.selections import ChannelsLike, select
 from freqprep.store.shard import ShardFile
+from freqprep.store.small_arrays import RESTORE, read_array
 
 if TYPE_CHECKING:
     import xarray
-
-_RESTORE = "restore the split from a copy, or convert again with --overwrite"
 
 
 class Split:
@@ -52,14 +49,14 @@ class Split:
 
     Attributes
     ----------
-    path : Path
+    path : Path or ObjectPath
     attributes : SplitAttributes
     manifest : Manifest
     content_id : str
         SHA-256 of the manifest, which identifies the data.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: StorePath) -> None:
         self.path = path
         self.manifest, self.content_id = read_manifest(path)
         self.attributes = SplitAttributes.from_dict(self.manifest.attributes)
@@ -68,11 +65,11 @@ class Split:
             raise CorruptStoreError(
                 f"the manifest of {path} is not the one that was published "
                 f"({self.content_id[:12]} instead of {str(published.get('content_id'))[:12]})",
-                _RESTORE,
+                RESTORE,
             )
         if published != {**self.manifest.attributes, "content_id": self.content_id}:
             raise CorruptStoreError(
-                f"{path / GROUP_DOCUMENT} has other attributes than the manifest", _RESTORE
+                f"{path / GROUP_DOCUMENT} has other attributes than the manifest", RESTORE
             )
         self._cache = ChunkCache()
         keep_freed_memory()
@@ -86,7 +83,7 @@ class Split:
     def array(self, name: str) -> np.ndarray:
         """Read a small array.
 
-        Its files are checked against the manifest first: a missing chunk would read as zeros, and
+        Its files are checked against the manifest: a missing chunk would read as zeros, and
         metadata has no checksum.
 
         Parameters
@@ -105,31 +102,7 @@ class Split:
         ShardMissingError, CorruptStoreError
             A file is missing or damaged.
         """
-        import zarr  # the slowest import of all; loader and selections do not need it
-        from zarr.storage import LocalStore
-
-        self._check_files(name)
-        try:
-            array = zarr.open_array(LocalStore(self.path / name, read_only=True), mode="r")
-            return np.asarray(array[...])
-        except Exception as error:  # checksum and decoding errors of many types
-            raise CorruptStoreError(
-                f"array {name} of {self.path} cannot be read: {error}", _RESTORE
-            ) from None
-
-    def _check_files(self, name: str) -> None:
-        files = [path for path in self.manifest.files if path.startswith(f"{name}/")]
-        if not files:
-            raise StoreError(f"{self.path} has no array {name!r}")
-        for path in files:
-            try:
-                found = hash_file(self.path / path)
-            except FileNotFoundError:
-                raise ShardMissingError(f"{self.path / path} is missing", _RESTORE) from None
-            if found != self.manifest.files[path]:
-                raise CorruptStoreError(
-                    f"{self.path / path} is not what the manifest says", _RESTORE
-                )
+        return read_array(self.path, self.manifest.files, name)
 
     def ragged(self, name: str) -> Ragged:
         """Read a ragged array: ``key``, ``defect``, ``note``, ``mask`` or ``annotation``."""
@@ -166,7 +139,7 @@ class Split:
         values = self.array(name)
         if values.shape != (len(self.attributes.channels),):
             what = f"array {name} of {self.path} does not have one value for each channel stored"
-            raise CorruptStoreError(what, _RESTORE)
+            raise CorruptStoreError(what, RESTORE)
         return values
 
     @property
@@ -323,21 +296,22 @@ class Split:
 
     def shard_entry(self, shard: int) -> FileEntry:
         """Return length and hash of a shard's file, from the manifest."""
-        relative = shard_path(self.path, shard).relative_to(self.path).as_posix()
+        relative = shard_name(shard)
         entry = self.manifest.files.get(relative)
         if entry is None:
             raise CorruptStoreError(f"the manifest of {self.path} does not list {relative}")
         return entry
 
-    def open_shard(self, shard: int) -> ShardFile:
-        """Open the file of a shard; its length is checked against the manifest."""
+    def open_shard(self, shard: int, file: RangedFile | None = None) -> ShardFile:
+        """Open the file of a shard, or its content; the length must be the manifest's."""
         images, _, rows, columns = chunk_shape(self.attributes.encoding.geometry)
         return ShardFile(
-            shard_path(self.path, shard),
+            self.path / shard_name(shard),
             (images, rows, columns),
             len(self.attributes.channels),
             self.attributes.encoding.dtype,
             self.shard_entry(shard).file_bytes,
+            file,
         )
 
     def _refuse_rejected(self, indices: np.ndarray) -> None:

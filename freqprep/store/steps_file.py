@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from freqprep.errors import UsageError
 from freqprep.spectrum.quantization import PRECISIONS, Precision
 from freqprep.storage.document_format import DocumentFormat
+from freqprep.storage.paths import StorePath
 
 
-def write_steps(path: Path, precision: Precision) -> None:
+def write_steps(path: StorePath, precision: Precision) -> None:
     """Write a precision to a file, atomically; an existing file is replaced.
 
     Parameters
     ----------
-    path : Path
+    path : Path or ObjectPath
         File to write; its name ends in ``.json``.
     precision : Precision
 
@@ -31,7 +31,7 @@ def write_steps(path: Path, precision: Precision) -> None:
         raise UsageError(f"the steps cannot be saved: {error}", "choose another name") from None
 
 
-def read_steps(path: Path) -> Precision:
+def read_steps(path: StorePath) -> Precision:
     """Read the precision in a steps file.
 
     Raises

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,14 +14,21 @@ from freqprep.progress import Progress
 from freqprep.ragged import Ragged
 from freqprep.spectrum import BLOCK
 from freqprep.spectrum.moments import Moments
-from freqprep.storage.paths import hash_file, walk_files
+from freqprep.storage.concurrency import for_each
+from freqprep.storage.disk import FileEntry
+from freqprep.storage.paths import StorePath, entry_names, hash_file, walk_files
+from freqprep.storage.ranged_file import InMemory
 from freqprep.store import selections
-from freqprep.store.layout import PARTIAL_PREFIX, REPLACED_PREFIX, root_document, shard_path
+from freqprep.store.layout import PARTIAL_PREFIX, REPLACED_PREFIX, root_document, shard_name
 from freqprep.store.manifest import GROUP_DOCUMENT, MANIFEST, group_document
 from freqprep.store.object_table import offsets_fit
 from freqprep.store.plan import permutation
 from freqprep.store.reader import Split, open_store, reopen
 from freqprep.store.schema import IMAGE_ARRAYS, OBJECT_ARRAYS, ROWS_PER_SHARD
+
+_LOCAL = engines.Workers()
+_MISSING = "is missing"
+_OTHER_HASH = "its hash is not the one in the manifest"
 
 
 @dataclass(frozen=True)
@@ -59,14 +66,14 @@ class Verified:
     problems: tuple[Problem, ...]
 
 
-def verify(path: Path, jobs: int | None = None) -> Verified:
+def verify(path: str | StorePath, workers: engines.Workers = _LOCAL) -> Verified:
     """Check the finished splits of a store.
 
     Parameters
     ----------
-    path : Path
-    jobs : int, optional
-        Number of worker processes; one per core by default.
+    path : str, Path or ObjectPath
+    workers : Workers, optional
+        By default a process of this machine per core.
 
     Returns
     -------
@@ -80,8 +87,8 @@ def verify(path: Path, jobs: int | None = None) -> Verified:
     problems: list[Problem] = []
     files = chunks = images = 0
     store = open_store(path)
-    problems += _root_problems(path, set(store))
-    problems += (Problem(where, what) for where, what in selections.problems(path))
+    problems += _root_problems(store.path, set(store))
+    problems += (Problem(where, what) for where, what in selections.problems(store.path))
     for name in store:
         try:
             split = store[name]
@@ -90,7 +97,7 @@ def verify(path: Path, jobs: int | None = None) -> Verified:
             continue
         problems += (
             Problem(f"{name}/{found.where}".rstrip("/"), found.what)
-            for found in _split_problems(split, jobs or engines.default_jobs())
+            for found in _split_problems(split, workers)
         )
         files += len(split.manifest.files) + 2
         chunks += split.shards * len(split.attributes.channels)
@@ -100,24 +107,25 @@ def verify(path: Path, jobs: int | None = None) -> Verified:
 
 def shard_moments(split: Split, shard: int) -> Moments:
     """Compute the moments of one shard from its codes, channels in stored order."""
-    return _decode_shard(split, shard)[0]
+    return _decode_shard(split, shard, None)[0]
 
 
-def _root_problems(path: Path, splits: set[str]) -> Iterator[Problem]:
+def _root_problems(path: StorePath, splits: set[str]) -> Iterator[Problem]:
     if (path / GROUP_DOCUMENT).read_bytes() != root_document():
         yield Problem(GROUP_DOCUMENT, "is not what was written")
     ours = {GROUP_DOCUMENT, selections.FOLDER, *splits}
-    for entry in sorted(path.iterdir()):
-        unfinished = entry.name.startswith((PARTIAL_PREFIX, REPLACED_PREFIX))
-        if entry.name not in ours and not unfinished:
-            lost = "is a split without a manifest" if (entry / GROUP_DOCUMENT).exists() else ""
-            yield Problem(entry.name, lost or "does not belong to the store")
+    for name in entry_names(path):
+        unfinished = name.startswith((PARTIAL_PREFIX, REPLACED_PREFIX))
+        if name not in ours and not unfinished:
+            document = path / name / GROUP_DOCUMENT
+            lost = "is a split without a manifest" if document.is_file() else ""
+            yield Problem(name, lost or "does not belong to the store")
 
 
-def _split_problems(split: Split, jobs: int) -> Iterator[Problem]:
+def _split_problems(split: Split, workers: engines.Workers) -> Iterator[Problem]:
     listed = set(split.manifest.files)
     there = set(walk_files(split.path))
-    yield from (Problem(name, "is missing") for name in sorted(listed - there))
+    yield from (Problem(name, _MISSING) for name in sorted(listed - there))
     extra = there - listed - {MANIFEST, GROUP_DOCUMENT}
     yield from (Problem(name, "is not in the manifest") for name in sorted(extra))
     try:
@@ -126,14 +134,16 @@ def _split_problems(split: Split, jobs: int) -> Iterator[Problem]:
             yield Problem(GROUP_DOCUMENT, "is not what the manifest says")
     except FreqprepError as error:
         yield Problem(GROUP_DOCUMENT, str(error))
-    shards = [shard_path(Path(), shard).as_posix() for shard in range(split.shards)]
+    shards = [shard_name(shard) for shard in range(split.shards)]
     unlisted = (name for name in shards if name not in listed)
     yield from (Problem(name, "is a shard that the manifest does not list") for name in unlisted)
     damaged = False
-    for name in sorted((listed & there) - set(shards)):
-        if hash_file(split.path / name) != split.manifest.files[name]:
+    small = sorted((listed & there) - set(shards))
+    hashes = for_each(_entry_of, [split.path / name for name in small])
+    for name, found in zip(small, hashes, strict=True):
+        if found != split.manifest.files[name]:
             damaged = True
-            yield Problem(name, "its hash is not the one in the manifest")
+            yield Problem(name, _OTHER_HASH if found else _MISSING)
     if damaged:
         return  # the shards are checked against arrays, which cannot be trusted
     try:
@@ -142,7 +152,7 @@ def _split_problems(split: Split, jobs: int) -> Iterator[Problem]:
             return
         yield from _array_problems(split)
         yield from _shards_problems(
-            split, [s for s, n in enumerate(shards) if n in listed & there], jobs
+            split, [s for s, n in enumerate(shards) if n in listed & there], workers
         )
     except FreqprepError as error:
         yield Problem("", str(error))
@@ -215,18 +225,21 @@ def _offsets_fit(ragged: Ragged) -> bool:
     return offsets_fit(ragged.offsets, len(ragged), len(ragged.values))
 
 
-def _shards_problems(split: Split, shards: list[int], jobs: int) -> Iterator[Problem]:
+def _shards_problems(
+    split: Split, shards: list[int], workers: engines.Workers
+) -> Iterator[Problem]:
     zero = Moments.zero(len(split.attributes.channels))
     total = zero
     clean = len(shards) == split.shards
-    tasks = ((split.path, shard, split.content_id) for shard in shards)
-    workers = max(1, min(jobs, len(shards)))
+    path = workers.path(split.path)
+    tasks = (_CheckTask(path, shard, split.content_id) for shard in shards)
+    workers, places = workers.at_most(len(shards)), engines.Places((split.path / MANIFEST,))
     with Progress(f"verify {split.attributes.split}", split.shards, unit="shard") as progress:
-        for shard, moments, found in engines.run(_check_shard, tasks, workers):
+        for shard, moments, found in engines.run(_check_shard, tasks, workers, places):
             progress.update(1)
             clean &= moments is not None
             total += moments or zero
-            yield from (Problem(shard_path(Path(), shard).as_posix(), what) for what in found)
+            yield from (Problem(shard_name(shard), what) for what in found)
     stored = split.stored_moments
     same = np.array_equal(total.total, stored.total) and np.array_equal(
         total.total_squares, stored.total_squares
@@ -235,16 +248,32 @@ def _shards_problems(split: Split, shards: list[int], jobs: int) -> Iterator[Pro
         yield Problem("moment_total", "is not the sum over the shards")
 
 
-def _check_shard(task: tuple[Path, int, str]) -> tuple[int, Moments | None, list[str]]:
+class _CheckTask(NamedTuple):
+    path: StorePath
+    shard: int
+    content_id: str
+
+
+def _entry_of(path: StorePath) -> FileEntry | None:
+    """Return length and hash of a file; None if it has gone since it was listed."""
+    try:
+        return hash_file(path)
+    except FileNotFoundError:
+        return None
+
+
+def _check_shard(task: _CheckTask) -> tuple[int, Moments | None, list[str]]:
     """Check one shard, in a worker; return its number, its moments or None, and problems."""
     path, shard, content_id = task
     split = reopen(path, content_id)
-    found = []
-    moments = None
-    if hash_file(shard_path(path, shard)) != split.shard_entry(shard):
-        found.append("its hash is not the one in the manifest")
     try:
-        moments, stray = _decode_shard(split, shard)
+        data = (path / shard_name(shard)).read_bytes()
+    except FileNotFoundError:  # it has gone since it was listed
+        return shard, None, [_MISSING]
+    moments, entry = None, split.shard_entry(shard)
+    found = [] if FileEntry.of(data) == entry else [_OTHER_HASH]
+    try:
+        moments, stray = _decode_shard(split, shard, data)
         if stray:
             found.append("has codes outside the valid blocks of its images")
     except FreqprepError as error:
@@ -252,8 +281,11 @@ def _check_shard(task: tuple[Path, int, str]) -> tuple[int, Moments | None, list
     return shard, moments, found
 
 
-def _decode_shard(split: Split, shard: int) -> tuple[Moments, bool]:
-    """Return the moments of a shard, and whether a code outside the valid blocks is not zero."""
+def _decode_shard(split: Split, shard: int, data: bytes | None) -> tuple[Moments, bool]:
+    """Return the moments of a shard, and whether a code outside the valid blocks is not zero.
+
+    The shard is read from its file, or from the file's content.
+    """
     mine = slice(shard * ROWS_PER_SHARD, (shard + 1) * ROWS_PER_SHARD)
     sizes = np.zeros((ROWS_PER_SHARD, 2), np.int64)
     sizes[: len(split.sizes[mine])] = split.sizes[mine]
@@ -266,7 +298,9 @@ def _decode_shard(split: Split, shard: int) -> tuple[Moments, bool]:
     channels = len(split.attributes.channels)
     totals = np.zeros((2, channels), np.int64)
     stray = False
-    with split.open_shard(shard) as file:
+    path, length = split.path / shard_name(shard), split.shard_entry(shard).file_bytes
+    content = None if data is None else InMemory(path, data, length)
+    with split.open_shard(shard, content) as file:
         for position, codes in file.read(range(channels)):
             one = Moments.of(codes.reshape(1, ROWS_PER_SHARD, -1), bound)
             totals[:, position] = one.total[0], one.total_squares[0]

@@ -16,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -98,6 +99,7 @@ class PartialSplit:
     def start(self) -> None:
         """Create the folders; call `discard` first."""
         self.split_folder.mkdir(parents=True)
+        _share_as(self.split_folder, self.store)
 
     def discard(self) -> None:
         """Remove the unfinished split."""
@@ -121,6 +123,7 @@ class PartialSplit:
         `tidy` removes, so that they can no longer rename a file into the split.
         """
         folder = Path(tempfile.mkdtemp(prefix="tmp-", dir=self.folder))
+        _share_as(folder, self.store)
         try:
             yield folder
         finally:
@@ -207,6 +210,11 @@ class PartialSplit:
         sync_folder(self.store)
         self.tidy()
         sync_folder(self.store)
+
+
+def _share_as(folder: Path, store: Path) -> None:
+    """Let those into a folder who may write into the store: workers may be of another user."""
+    os.chmod(folder, stat.S_IMODE(os.stat(store).st_mode))
 
 
 def open_or_create_root(store: Path) -> None:

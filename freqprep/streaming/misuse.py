@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from pathlib import Path
 
 from freqprep.errors import StoreError, UsageError
+from freqprep.storage.paths import StorePath
 from freqprep.store.manifest import read_manifest
 from freqprep.store.split import Split
 from freqprep.streaming.order import Order
@@ -36,7 +36,7 @@ def check_has_rows(split: Split) -> None:
         )
 
 
-def warn_of_dropped(order: Order, path: Path) -> None:
+def warn_of_dropped(order: Order, path: StorePath) -> None:
     """Warn if an epoch leaves out many rows, and say how to leave out fewer."""
     valid, lanes, batch_size = int(order.valid.sum()), order.plan.lanes, order.batch_size
     if order.dropped <= DROPPED_SILENTLY * valid:

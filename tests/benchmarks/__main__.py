@@ -30,6 +30,8 @@ BENCHMARKS = (
     "precisions",
     "memory",
     "scale",
+    "shard_costs",
+    "growth",
     "selections",
     "joint",
     "statistics",

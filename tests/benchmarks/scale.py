@@ -2,7 +2,8 @@
 
 A step that takes ten times as long for ten times the rows is linear; one that takes longer does
 not scale. Rows, files, objects and results are synthetic; the shards are real, with one block per
-image. Times are processor times, so that other load has little effect.
+image. Times are processor times, so that other load has little effect. `growth` does the same
+without objects, at more sizes, beside the model of docs/scale.md.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 
 from freqprep.convert.planning import plan_split
 from freqprep.convert.request import Request
@@ -35,7 +36,7 @@ from freqprep.store.layout import root_document, shard_path
 from freqprep.store.plan import SplitPlan, load_plan, permutation, save_plan, shard_count
 from freqprep.store.reader import open_store
 from freqprep.store.schema import ROWS_PER_SHARD
-from freqprep.store.verify import _array_problems, _check_shard, _shape_problems
+from freqprep.store.verify import _array_problems, _check_shard, _CheckTask, _shape_problems
 from freqprep.store.writer import PartialSplit
 from freqprep.streaming.order import Order, reads
 from freqprep.streaming.shuffling import choose_plan
@@ -52,53 +53,76 @@ SHARD_BYTES, WINDOW_BYTES = 100 * 2**20, 2**30  # for the row order: as if image
 Step = Callable[[str, Callable[[], Any]], Any]
 
 
+@dataclass(frozen=True)
+class Spent:
+    """Processor seconds of a step, bytes held after it, and its peak beyond those before."""
+
+    seconds: float
+    held_bytes: int
+    peak_bytes: int
+
+
 def run(data: Path, folder: Path) -> dict[str, object]:
-    """Compare the sizes, each in its own process, to measure memory separately."""
-    found: list[dict[str, tuple[float, float]]] = []
-    for images in SIZES:
-        place = folder / str(images)
-        place.mkdir(exist_ok=True)
-        for part in ("write", "read"):
-            report = place / f"{part}.json"
-            words = ["-m", "tests.benchmarks.scale", place, str(images), part, report]
-            subprocess.run([sys.executable, *words], check=True)
-        found.append(
-            {
-                name: figures
-                for part in ("write", "read")
-                for name, figures in json.loads((place / f"{part}.json").read_text()).items()
-            }
-        )
-    few, many = found
+    """Compare the sizes."""
+    few, many = (measured(folder / str(images), images, "coco") for images in SIZES)
     header = ("step", *(f"{images:,} rows: CPU s" for images in SIZES), "times", "MB held after it")
     show(
         header,
         [
-            (name, few[name][0], many[name][0], many[name][0] / few[name][0], many[name][1])
+            (
+                name,
+                few[name].seconds,
+                many[name].seconds,
+                many[name].seconds / few[name].seconds,
+                many[name].held_bytes / 1e6,
+            )
             for name in few
         ],
     )
-    return {name: [few[name], many[name]] for name in few}
+    return {name: [asdict(few[name]), asdict(many[name])] for name in few}
 
 
-def measure(folder: Path, images: int, part: str) -> dict[str, tuple[float, float]]:
-    """Seconds of each step, and resident megabytes of the process after it."""
-    figures: dict[str, tuple[float, float]] = {}
+def measured(place: Path, images: int, kind: str) -> dict[str, Spent]:
+    """Measure the steps of one size, writing and reading each in a process of its own."""
+    place.mkdir(exist_ok=True)
+    found = {}
+    for part in ("write", "read"):
+        report = place / f"{part}.json"
+        words = ["-m", "tests.benchmarks.scale", place, str(images), kind, part, report]
+        subprocess.run([sys.executable, *words], check=True)
+        found |= json.loads(report.read_text())
+    return {name: Spent(**figures) for name, figures in found.items()}
+
+
+def measure(folder: Path, images: int, kind: str, part: str) -> dict[str, Spent]:
+    """Measure the steps of one part in this process."""
+    figures: dict[str, Spent] = {}
 
     def step(name: str, work: Callable[[], Any]) -> Any:
+        before = resident_bytes()
+        _CLEAR.write_text("5")  # the high-water mark starts again from here
         began = time.process_time()
         result = work()
         seconds = time.process_time() - began
-        figures[name] = (seconds, psutil.Process().memory_info().rss / 1e6)
+        figures[name] = Spent(seconds, resident_bytes(), resident_bytes("VmHWM") - before)
         return result
 
-    request = Request("coco", folder, folder / "s.zarr", size=SIDE, jobs=1)
+    request = Request(kind, folder, folder / "s.zarr", size=SIDE, jobs=1)
     {"write": _write, "read": _read}[part](step, request, images)
     return figures
 
 
+_CLEAR = Path("/proc/self/clear_refs")
+
+
+def resident_bytes(what: str = "VmRSS") -> int:
+    """Resident memory of this process, or with ``VmHWM`` the most since it was cleared."""
+    status = Path("/proc/self/status").read_text()
+    return 1024 * int(status.split(f"{what}:")[1].split()[0])
+
+
 def _write(step: Step, request: Request, images: int) -> None:
-    listing, classes = _listing(images), _classes()
+    listing, classes = _listing(images, request.kind), _classes()
     partial = PartialSplit(request.store, "train")
     partial.start()
     (request.store / "zarr.json").write_bytes(root_document())
@@ -108,7 +132,7 @@ def _write(step: Step, request: Request, images: int) -> None:
     step("load the plan", lambda: load_plan(partial.folder))
     aside = partial.folder / "tmp-aside"
     aside.mkdir()
-    step("tasks of all shards", lambda: _count(_tasks(request, plan, partial, aside, set())))
+    step("tasks of all shards", lambda: _count(_tasks(request, plan, partial, aside, set(), False)))
     results = list(_results(plan, partial, aside))
     step("journal", lambda: _journal(partial, results))
     with step("read the journal", lambda: Journal(partial.journal_path, ShardResult)) as journal:
@@ -118,30 +142,34 @@ def _write(step: Step, request: Request, images: int) -> None:
 def _read(step: Step, request: Request, images: int) -> None:
     split = step("open", lambda: open_store(request.store)["train"])
     step("labels, valid, sizes", lambda: (split.labels, split.valid, split.sizes))
-    step("objects", lambda: split.objects)
+    if split.has_boxes:
+        step("objects", lambda: split.objects)
     step("an epoch's order", lambda: _order(split.valid))
-    again, listing = PartialSplit(request.store, "train"), _listing(images)
+    again, listing = PartialSplit(request.store, "train"), _listing(images, request.kind)
     step("make ready to retry", lambda: prepare_retry(again, split, listing, Path()))
     split = open_store(request.store)["train"]
     wrong = step("verify: small arrays", lambda: [*_shape_problems(split), *_array_problems(split)])
-    tasks = [(split.path, shard, split.content_id) for shard in range(SHARDS_VERIFIED)]
-    found = step(f"verify: {SHARDS_VERIFIED} shards", lambda: list(map(_check_shard, tasks)))
+    few = range(min(SHARDS_VERIFIED, split.shards))
+    tasks = [_CheckTask(split.path, shard, split.content_id) for shard in few]
+    found = step(f"verify: {len(tasks)} shards", lambda: list(map(_check_shard, tasks)))
     assert not wrong and not any(what for _, _, what in found), (wrong, found[:3])
 
 
-def _listing(images: int) -> Listing:
-    labels = np.full(images, -1, np.int64)
-    keys = Ragged.of_bytes(b"%012d.jpg" % number for number in range(images))
+def _listing(images: int, kind: str) -> Listing:
+    form = b"%012d.jpg" if kind == "coco" else b"n01440764/n01440764_%08d.JPEG"
+    keys = Ragged.of_bytes(form % number for number in range(images))
     fixed = np.full(images, 110_000, np.int64)
-    sizes = np.full((images, 2), SIDE, np.int32)
+    files = FileTable(keys, np.full(images, -1, np.int64), fixed, fixed)
+    if kind != "coco":
+        return Listing("train", "train", keys, np.arange(images) % CLASSES, files)
     return Listing(
         "train",
         "train2017",
         keys,
-        labels,
-        FileTable(keys, np.full(images, -1, np.int64), fixed, fixed),
+        np.full(images, -1, np.int64),
+        files,
         image_ids=np.arange(images),
-        stated_sizes=sizes,
+        stated_sizes=np.full((images, 2), SIDE, np.int32),
         objects=_objects(images),
     )
 
@@ -175,7 +203,7 @@ def _results(plan: SplitPlan, partial: PartialSplit, aside: Path) -> Iterator[Sh
     encoding = plan.attributes.encoding
     codes = np.zeros((CHANNELS, ROWS_PER_SHARD, *encoding.geometry.grid), np.int8)
     first = partial.folder / "shard"
-    entry = write_parts(first, shard_bytes.encode(codes), aside)
+    entry = write_parts(first, shard_bytes.encode(codes, plan.attributes.level), aside)
     for shard in range(plan.shards):
         path = shard_path(partial.split_folder, shard)
         path.parent.mkdir(parents=True)
@@ -207,5 +235,6 @@ def _count(items: Iterator[object]) -> int:
 
 
 if __name__ == "__main__":
-    place, rows, what, report = sys.argv[1:]
-    Path(report).write_text(json.dumps(measure(Path(place), int(rows), what)) + "\n")
+    place, rows, kind, what, report = sys.argv[1:]
+    found = measure(Path(place), int(rows), kind, what)
+    Path(report).write_text(json.dumps({name: asdict(spent) for name, spent in found.items()}))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from freqprep.convert.request import Request
 from freqprep.convert.run import convert
+from freqprep.engines import Workers
 from freqprep.importance.collect import collect
 from freqprep.store.reader import Split, open_store
 from freqprep.store.schema import ROWS_PER_SHARD
@@ -31,8 +32,8 @@ def run(data: Path, folder: Path) -> dict[str, object]:
     ways: dict[str, Callable[[], None]] = {
         "read_codes, all channels": lambda: _read(split, split.read_codes),
         "read, all channels": lambda: _read(split, split.read),
-        "pass, 1 job": lambda: _discard(collect(split, 1)),
-        "pass, 2 jobs": lambda: _discard(collect(split, 2)),
+        "pass, 1 job": lambda: _discard(collect(split, Workers(1))),
+        "pass, 2 jobs": lambda: _discard(collect(split, Workers(2))),
     }
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(_ROUNDS):  # interleaved, so that other load affects all alike

@@ -14,6 +14,7 @@ import freqprep
 from freqprep.convert.planning import discover
 from freqprep.convert.request import Request
 from freqprep.convert.retry_rejected import prepare_retry
+from freqprep.engines import Workers
 from freqprep.errors import SourceChangedError, SplitExistsError, UsageError
 from freqprep.spectrum.channels import Selection
 from freqprep.spectrum.quantization import PRECISIONS
@@ -245,7 +246,7 @@ def test_no_conversion_touches_saved_selections_or_minds_them(monkeypatch, tmp_p
         everything = synthetic.contents(store).items()
         assert synthetic.contents(store / FOLDER) == saved
         assert plain == {name: data for name, data in everything if not name.startswith(FOLDER)}
-        assert not verify(store, jobs=1).problems
+        assert not verify(store, Workers(1)).problems
 
     synthetic.make(small, store, split="val")
     check()

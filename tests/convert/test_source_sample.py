@@ -10,6 +10,7 @@ import subset
 import synthetic
 
 from freqprep.convert.source_sample import source_sample
+from freqprep.engines import Workers
 from freqprep.errors import SourceChangedError, SourceError
 from freqprep.importance.allocation import allocation_of
 from freqprep.importance.rate_distortion import FINE, STEPS, Rates, measure_rates, sampled_shards
@@ -77,7 +78,7 @@ def test_bytes_at_finer_steps_are_those_of_a_conversion(rates, store):
 
 
 def test_what_cannot_be_measured_from_codes_can_from_the_source(train, rates):
-    of_codes = measure_rates(train, bytes_of(train), 1)
+    of_codes = measure_rates(train, bytes_of(train), Workers(1))
     assert allocation_of(of_codes, ALL, INT8) is None and not of_codes.of_source
     assert allocation_of(rates, ALL, INT8) is not None and rates.of_source
     assert np.isfinite(rates.channel_bytes).all() and np.isfinite(rates.distortion).all()
@@ -85,7 +86,7 @@ def test_what_cannot_be_measured_from_codes_can_from_the_source(train, rates):
 
 
 def test_distortion_is_that_measured_from_a_finer_store(rates, fine):
-    reference = measure_rates(fine["train"], bytes_of(fine["train"]), 1)
+    reference = measure_rates(fine["train"], bytes_of(fine["train"]), Workers(1))
     np.testing.assert_allclose(rates.distortion, reference.distortion, rtol=1e-3)
     np.testing.assert_allclose(rates.absent, reference.absent)
     stored = allocation_of(reference, ALL, COMPACT)

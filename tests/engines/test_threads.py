@@ -22,6 +22,7 @@ from PIL import Image, ImageFile
 from freqprep.convert.planning import discover, plan_split
 from freqprep.convert.request import Request
 from freqprep.convert.shard_task import ImageFiles, ShardTask, convert_shard
+from freqprep.engines import Workers
 from freqprep.engines import local as engines
 from freqprep.engines.process_wide import Held, warnings_ignored
 from freqprep.errors import ImageDefect, StoreLockedError
@@ -59,7 +60,7 @@ def test_conversions_in_threads_give_the_bytes_of_conversions_in_turn(
         *(lambda s=s: synthetic.make(s, tmp_path / f"{s.name}.zarr", jobs=jobs) for s in sources)
     )
     assert [synthetic.digest(store) for store in stores] == alone
-    checked = together(*(lambda store=store: verify(store, jobs) for store in stores))
+    checked = together(*(lambda store=store: verify(store, Workers(jobs)) for store in stores))
     assert [(found.images, found.problems) for found in checked] == [(260, ()), (320, ())]
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import freqprep
+from freqprep.engines import Workers
 from freqprep.errors import FormatVersionError, RejectedRowError
 from freqprep.spectrum.channels import NAMES
 from freqprep.store import schema
@@ -68,7 +69,7 @@ def split(place) -> freqprep.Split:
 
 @pytest.mark.parametrize("kind", STORES)
 def test_a_golden_store_verifies(kind):
-    found = verify(HERE / STORES[kind], jobs=1)
+    found = verify(HERE / STORES[kind], Workers(1))
     assert not found.problems and found.images == IMAGES[kind]
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from brute import whole
 
+from freqprep.engines import Workers
 from freqprep.importance.collect import collect
 from freqprep.store.reader import open_store
 
@@ -16,7 +17,7 @@ def split(request):
 
 @pytest.fixture(scope="module")
 def sums(split):
-    return collect(split, 1).sums
+    return collect(split, Workers(1)).sums
 
 
 @pytest.fixture(scope="module")

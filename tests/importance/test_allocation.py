@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from freqprep.engines import Workers
 from freqprep.importance.allocation import (
     FITTED,
     Allocation,
@@ -126,12 +127,12 @@ def split(crop_store):
 
 @pytest.fixture(scope="module")
 def analysis(split):
-    return analyse(split, jobs=1)
+    return analyse(split, workers=Workers(1))
 
 
 @pytest.fixture(scope="module")
 def rates(split, analysis) -> Rates:
-    return measure_rates(split, analysis.channel_bytes, 1)
+    return measure_rates(split, analysis.channel_bytes, Workers(1))
 
 
 def limits(rates: Rates) -> np.ndarray:

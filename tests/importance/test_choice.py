@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from freqprep.engines import Workers
 from freqprep.errors import UsageError
 from freqprep.importance.analysis import DEFAULT_SCORE, Analysis, analyse
 from freqprep.importance.choice import (
@@ -38,7 +39,7 @@ def split(store):
 
 @pytest.fixture(scope="module")
 def analysis(split) -> Analysis:
-    return analyse(split, jobs=1)
+    return analyse(split, workers=Workers(1))
 
 
 COSTS = st.lists(st.floats(0.1, 100), min_size=12, max_size=12)

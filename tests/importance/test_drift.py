@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from freqprep.engines import Workers
 from freqprep.errors import UsageError
 from freqprep.importance.analysis import Analysis, analyse
 from freqprep.importance.drift import compute_drift
@@ -12,7 +13,7 @@ from freqprep.store.reader import open_store
 
 @pytest.fixture(scope="module")
 def analysis(store) -> Analysis:
-    return analyse(open_store(store)["train"], jobs=1)
+    return analyse(open_store(store)["train"], workers=Workers(1))
 
 
 def test_a_split_does_not_drift_from_itself(analysis):
@@ -25,7 +26,7 @@ def test_a_split_does_not_drift_from_itself(analysis):
 
 
 def test_drift_against_brute_force(analysis, crop_store, store):
-    other = analyse(open_store(store)["val"], jobs=1)
+    other = analyse(open_store(store)["val"], workers=Workers(1))
     found = compute_drift(analysis, other, "energy", 24)
     energies = [a.rankings["energy"].values for a in (analysis, other)]
     seen = np.maximum(*energies) >= analysis.steps**2 / 12
@@ -40,7 +41,7 @@ def test_drift_against_brute_force(analysis, crop_store, store):
     assert found.divergence[5] == pytest.approx(sum(parts) / 2)
     assert (np.abs(found.standard_errors) < 6).all()  # the same kind of pictures
     other_steps = compute_drift(
-        analysis, analyse(open_store(crop_store)["train"], jobs=1), "energy", 24
+        analysis, analyse(open_store(crop_store)["train"], workers=Workers(1)), "energy", 24
     )
     assert other_steps.divergence is None
 

@@ -6,6 +6,7 @@ import synthetic
 from brute import whole
 from scipy import stats
 
+from freqprep.engines import Workers
 from freqprep.errors import UsageError
 from freqprep.importance.collect import collect
 from freqprep.importance.label_scores import label_information, label_share
@@ -22,7 +23,7 @@ def split(store):
 
 @pytest.fixture(scope="module")
 def sums(split):
-    return collect(split, 1).sums
+    return collect(split, Workers(1)).sums
 
 
 def labelled(activity: np.ndarray, labels: np.ndarray, levels: np.ndarray) -> Sums:
@@ -153,6 +154,6 @@ def test_sums_of_real_labels_are_what_labelled_makes(split, sums):
 def test_detection_data_gets_a_label_signal(data, tmp_path):
     store = synthetic.make(data / "bccd", tmp_path / "x.zarr", kind="coco", size=320, split="val")
     split = open_store(store)["val"]
-    sums = collect(split, 1).sums
+    sums = collect(split, Workers(1)).sums
     share = label_share(sums, split.steps.astype(np.float64))
     assert share.max() > 0.05  # cells are dark and coloured, the background is not

@@ -6,6 +6,7 @@ from subset import MIXED
 
 torch = pytest.importorskip("torch")
 
+from freqprep.engines import Workers  # noqa: E402
 from freqprep.errors import UsageError  # noqa: E402
 from freqprep.importance.allocation import Allocation  # noqa: E402
 from freqprep.importance.analysis import analyse  # noqa: E402
@@ -38,7 +39,7 @@ def split(store):
 
 @pytest.fixture(scope="module")
 def analysis(split):
-    return analyse(split, jobs=1)
+    return analyse(split, workers=Workers(1))
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +133,7 @@ def test_the_view_of_an_allocation_is_that_of_a_store_with_its_steps(fine_store,
 def test_the_allocation_of_the_least_loss_is_chosen(split, judge, monkeypatch, tmp_path):
     monkeypatch.setattr(NetworkJudge, "load", lambda *_: judge)
     request = StatsRequest(24, budget="square-24", network=tmp_path / "x.npz", fitted=True)
-    choice = compute_stats(split, request, jobs=1).choice
+    choice = compute_stats(split, request, workers=Workers(1)).choice
     losses = [one.loss for one in choice.allocation_results]
     assert len(losses) == len(choice.allocations) > 2
     assert choice.allocation is choice.allocations[int(np.argmin(losses))]

@@ -6,6 +6,7 @@ import subset
 import synthetic
 from brute import whole
 
+from freqprep.engines import Workers
 from freqprep.importance.allocation import allocation_of
 from freqprep.importance.rate_distortion import STEPS, Rates, measure_rates
 from freqprep.importance.scores import rgb_gram
@@ -26,7 +27,7 @@ def bytes_of(split: Split) -> np.ndarray:
 
 
 def rates_of(split: Split) -> Rates:
-    return measure_rates(split, bytes_of(split), 1)
+    return measure_rates(split, bytes_of(split), Workers(1))
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +142,7 @@ def test_the_bytes_of_a_higher_level_are_of_that_level(coarse_store, converted):
 
 def test_measuring_is_the_same_each_time_and_with_more_workers(store):
     split = open_store(store)["train"]
-    first, again = rates_of(split), measure_rates(split, bytes_of(split), 2)
+    first, again = rates_of(split), measure_rates(split, bytes_of(split), Workers(2))
     assert np.array_equal(first.channel_bytes, again.channel_bytes)
     assert np.array_equal(first.distortion, again.distortion)
 

@@ -9,6 +9,7 @@ import subset
 import synthetic
 
 import freqprep
+from freqprep.engines import Workers
 from freqprep.errors import UsageError
 from freqprep.importance.analysis import Analysis, analyse
 from freqprep.importance.choice import BEST, Budget, candidate_selections
@@ -38,12 +39,12 @@ def stored(part) -> list[int]:
 
 @pytest.fixture(scope="module")
 def here(part) -> Analysis:
-    return analyse(part, jobs=1)
+    return analyse(part, workers=Workers(1))
 
 
 @pytest.fixture(scope="module")
 def whole(coarse_store) -> Analysis:
-    return analyse(open_store(coarse_store)["train"], jobs=1)
+    return analyse(open_store(coarse_store)["train"], workers=Workers(1))
 
 
 def finite(document: object) -> None:
@@ -83,7 +84,7 @@ def test_shares_and_psnr_are_of_what_is_stored(here, stored):
     ("top", "by", "budget"), [(24, BEST, None), (49, "energy", None), (30, BEST, "square-24")]
 )
 def test_proposals_are_of_stored_channels(part, stored, top, by, budget):
-    result = compute_stats(part, StatsRequest(top, by, budget), jobs=1)
+    result = compute_stats(part, StatsRequest(top, by, budget), workers=Workers(1))
     assert set(result.choice.selection.indices) <= set(stored)
     for candidate in candidate_selections(result.analysis, top, math.inf):
         assert set(candidate.indices) <= set(stored), candidate.name
@@ -101,21 +102,21 @@ def test_proposals_are_of_stored_channels(part, stored, top, by, budget):
 
 def test_more_channels_than_are_stored_are_refused_by_number(part):
     with pytest.raises(UsageError, match=r"top 50 channels of the 49 .*; choose 1 to 49"):
-        compute_stats(part, StatsRequest(50), jobs=1)
+        compute_stats(part, StatsRequest(50), workers=Workers(1))
     with pytest.raises(UsageError, match=r"no budget: .* does not store .*y_0_6"):
-        compute_stats(part, StatsRequest(24, budget="paper-64"), jobs=1)
+        compute_stats(part, StatsRequest(24, budget="paper-64"), workers=Workers(1))
 
 
 def test_the_published_size_is_no_limit_where_it_is_not_stored(coarse_store, tmp_path):
     few = open_store(subset.keep(coarse_store, tmp_path / "few.zarr", range(0, 192, 8)))["train"]
-    result = compute_stats(few, StatsRequest(24), jobs=1)
+    result = compute_stats(few, StatsRequest(24), workers=Workers(1))
     assert math.isinf(result.choice.budget.limit)
     assert sorted(result.choice.selection.indices) == list(range(0, 192, 8))
 
 
 def test_one_channel_is_ranked_without_nan(coarse_store, tmp_path):
     one = open_store(subset.keep(coarse_store, tmp_path / "one.zarr", [64]))["train"]
-    result = compute_stats(one, StatsRequest(1), jobs=1)
+    result = compute_stats(one, StatsRequest(1), workers=Workers(1))
     assert result.choice.selection.names == ("cb_0_0",)
     assert all(found.spearman == 1 for found in result.analysis.stability.values())
     finite(to_document(result))
@@ -131,7 +132,7 @@ def test_drift_compares_what_both_store(here, whole, stored):
 
 
 def test_drift_of_other_steps_is_of_energies_alone(here, store):
-    other = analyse(open_store(store)["train"], jobs=1)
+    other = analyse(open_store(store)["train"], workers=Workers(1))
     found = compute_drift(here, other, "energy", 24)
     assert found.divergence is None and found.spearman > 0.9
     assert np.isfinite(found.level).all() and np.isfinite(found.standard_errors).all()
@@ -144,14 +145,14 @@ def test_drift_of_other_steps_is_of_energies_alone(here, store):
 def test_drift_of_int8_and_int16_at_the_same_steps(store, source, tmp_path):
     wide = Precision("wide", "int16", PRECISIONS["int8"].steps)
     other = synthetic.make(source, tmp_path / "wide.zarr", precision=wide, split="val")
-    analyses = [analyse(open_store(path)["val"], jobs=1) for path in (store, other)]
+    analyses = [analyse(open_store(path)["val"], workers=Workers(1)) for path in (store, other)]
     assert not compute_drift(*analyses, "energy", 24).divergence.any()
 
 
 def test_splits_without_a_common_channel_are_not_compared(whole, here, coarse_store, tmp_path):
     few = open_store(subset.keep(coarse_store, tmp_path / "few.zarr", [62, 191]))["train"]
     with pytest.raises(UsageError, match="none of the channels"):
-        compute_drift(here, analyse(few, jobs=1), "energy", 2)
+        compute_drift(here, analyse(few, workers=Workers(1)), "energy", 2)
 
 
 class Sign:
@@ -182,7 +183,7 @@ def test_a_network_removes_and_adds_stored_channels(coarse_store, tmp_path, judg
     added = forward_selection(few, judge.network, judge.sample, 9)
     assert sorted(added.order) == [0, 1, 64, 65]
     few_judge = NetworkJudge(few, judge.network, judge.sample, "toy")
-    order = few_judge.rank_by_forward_selection(analyse(few, 4, 1), 4, Budget()).order
+    order = few_judge.rank_by_forward_selection(analyse(few, 4, Workers(1)), 4, Budget()).order
     assert sorted(order) == [0, 1, 64, 65]
     results = judge.evaluate([published("square-24")])
     assert math.isfinite(results[0].loss)

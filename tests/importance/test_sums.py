@@ -11,6 +11,7 @@ import synthetic
 import zarr
 from coco_shapes import shapes_folder
 
+from freqprep.engines import Workers
 from freqprep.errors import CorruptStoreError, StoreError
 from freqprep.importance.collect import collect
 from freqprep.importance.shard_counts import GROUPS, parts_of, rows_of
@@ -86,7 +87,7 @@ def test_parts_add_up_in_any_order(sums):
 
 
 def test_workers_do_not_matter(split, sums):
-    for one, other in zip(fields(collect(split, 2).sums), fields(sums), strict=True):
+    for one, other in zip(fields(collect(split, Workers(2)).sums), fields(sums), strict=True):
         assert np.array_equal(one, other)
 
 
@@ -97,12 +98,12 @@ def test_workers_follow_to_another_folder(store, tmp_path, monkeypatch):
         folder.mkdir()
         (folder / f"{name}.zarr").symlink_to(store)
         monkeypatch.chdir(folder)
-        again = collect(open_store(f"{name}.zarr")["train"], 2).sums
+        again = collect(open_store(f"{name}.zarr")["train"], Workers(2)).sums
         assert again.images.sum() == open_store(store)["train"].valid.sum()
 
 
 def test_bytes_are_those_of_the_chunks(split):
-    collected = collect(split, 1)
+    collected = collect(split, Workers(1))
     index_bytes = 192 * 16 + 4
     files = sum(split.shard_entry(shard).file_bytes for shard in range(split.shards))
     assert collected.chunk_bytes.sum() == files - split.shards * index_bytes
@@ -125,7 +126,7 @@ def test_every_row_is_in_one_part(images):
 def test_objects_are_counted_in_the_blocks_that_boxes_touch(data, tmp_path):
     store = synthetic.make(data / "bccd", tmp_path / "x.zarr", kind="coco", size=160, split="val")
     split = open_store(store)["val"]
-    sums = collect(split, 1).sums
+    sums = collect(split, Workers(1)).sums
     offsets, boxes = split.array("object_offset"), split.array("box")
     inside = []
     for row, codes in zip(np.flatnonzero(split.valid), brute.whole(split).codes, strict=True):
@@ -149,7 +150,7 @@ def test_boxes_are_read_once_however_many_shards_there_are(tmp_path, monkeypatch
     read: list[str] = []
     array = Split.array
     monkeypatch.setattr(Split, "array", lambda split, name: read.append(name) or array(split, name))
-    sums = collect(split, 1).sums
+    sums = collect(split, Workers(1)).sums
     assert split.shards == 2 and sums.object_histogram.any()
     assert read.count("box") == read.count("object_offset") == 1
     assert max(map(read.count, read)) <= 2  # a worker opens the split once more
@@ -162,7 +163,7 @@ def test_nothing_to_count(source, tmp_path):
         (folder / f"{number}.jpg").write_bytes(synthetic.broken(number))
     split = open_store(synthetic.make(tmp_path / "broken", tmp_path / "x.zarr"))["train"]
     with pytest.raises(StoreError, match="all 3 images were rejected"):
-        collect(split, 1)
+        collect(split, Workers(1))
 
 
 def test_codes_that_do_not_fit_their_moments_are_refused(store, tmp_path):
@@ -173,4 +174,4 @@ def test_codes_that_do_not_fit_their_moments_are_refused(store, tmp_path):
     array[3] = int(array[3]) + 1
     synthetic.reseal(copy / "train")
     with pytest.raises(CorruptStoreError, match="do not add up to the moments"):
-        collect(open_store(copy)["train"], 1)
+        collect(open_store(copy)["train"], Workers(1))

@@ -10,6 +10,7 @@ from coco_folder import coco_folder
 
 import freqprep
 from freqprep.convert.verify_source import compare_with_source
+from freqprep.engines import Workers
 from freqprep.pack import PackRequest, pack
 from freqprep.pack.planning import make_plans
 from freqprep.spectrum.channels import Selection, published
@@ -60,14 +61,14 @@ def test_codes_and_all_other_arrays_stay_equal(request, tmp_path, fixture, level
     assert len(new.attributes.channels) == expected[channels]
     assert new.attributes.level == (level or 1)
     assert new.content_id != old.content_id
-    assert not verify(target, jobs=1).problems
+    assert not verify(target, Workers(1)).problems
 
 
 def test_objects_masks_and_annotations_are_kept(tmp_path):
     store = synthetic.make(coco_folder(tmp_path / "coco"), tmp_path / "x.zarr", kind="coco")
     target = packed(store, tmp_path / "new.zarr", level=5, channels="square-24")
     check_equal(freqprep.open_store(store)["val"], freqprep.open_store(target)["val"])
-    assert not verify(target, jobs=1).problems
+    assert not verify(target, Workers(1)).problems
     compared, problems = compare_with_source(target, tmp_path / "coco", 10)
     assert compared == 4 and not problems
 
@@ -111,7 +112,7 @@ def test_packing_in_steps_is_packing_at_once(store, tmp_path):
         freqprep.open_store(path)["train"].attributes.packed.content_id for path in (once, twice)
     ]
     assert origin == ids
-    assert not verify(twice, jobs=1).problems
+    assert not verify(twice, Workers(1)).problems
 
 
 def test_the_store_does_not_depend_on_path_jobs_and_splits_at_once(store, tmp_path):
@@ -175,7 +176,7 @@ def test_saved_selections_are_copied_and_those_of_the_target_kept(store, tmp_pat
     packed(source, target, channels="mine", resume=True)
     assert saved_selections(target)["mine"].indices == (0,)
     assert sorted(path.name for path in (target / FOLDER).iterdir()) == ["mine.json", "other.json"]
-    assert not verify(target, jobs=1).problems
+    assert not verify(target, Workers(1)).problems
 
 
 def test_a_count_takes_the_same_channels_in_every_split_or_none(store, tmp_path):

@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 
 import freqprep
+from freqprep.engines import Workers
 from freqprep.importance.choice import NetworkResult, with_allocation
 from freqprep.importance.request import StatsRequest, compute_stats
 from freqprep.importance.result import StatsResult, landmark_selections
@@ -21,7 +22,7 @@ def split(store):
 @pytest.fixture(scope="session")
 def result(split) -> StatsResult:
     """As ``stats --top 24`` finds them: within the bytes of the published 24."""
-    return compute_stats(split, StatsRequest(24), jobs=1)
+    return compute_stats(split, StatsRequest(24), workers=Workers(1))
 
 
 @pytest.fixture(scope="session")
@@ -37,7 +38,9 @@ def with_network(result) -> StatsResult:
 @pytest.fixture(scope="session")
 def joint(split) -> StatsResult:
     """As ``stats --top 48 --budget square-24`` finds them, with results of a network."""
-    result = compute_stats(split, StatsRequest(48, budget="square-24", fitted=True), jobs=1)
+    result = compute_stats(
+        split, StatsRequest(48, budget="square-24", fitted=True), workers=Workers(1)
+    )
     results = [
         NetworkResult(one.name, one.selection, 2.0 - one.psnr / 100, one.psnr / 100)
         for one in result.choice.allocations

@@ -12,6 +12,7 @@ import xarray
 import zarr
 
 import freqprep
+from freqprep.engines import Workers
 from freqprep.errors import CorruptStoreError, UnknownChannelError, UsageError
 from freqprep.spectrum.channels import CHANNELS, NAMES, STORED_ORDER
 from freqprep.spectrum.dct import grid_of
@@ -44,13 +45,13 @@ def test_each_split_states_format_1_1_and_the_root_1_0(newer):
 
 
 def test_they_verify_and_a_flipped_bit_is_found(newer, tmp_path):
-    found = verify(newer, jobs=1)
+    found = verify(newer, Workers(1))
     splits = freqprep.open_store(newer).values()
     assert found.problems == ()
     assert found.chunks == sum(one.shards * len(one.attributes.channels) for one in splits)
     copy = next(synthetic.copies(newer, tmp_path))
     synthetic.flip(copy / "val/coefficients/c/0/0/0/0", 8 * 100)
-    (problem,) = {problem.where for problem in verify(copy, jobs=1).problems}
+    (problem,) = {problem.where for problem in verify(copy, Workers(1)).problems}
     assert problem == "val/coefficients/c/0/0/0/0"
 
 
@@ -59,7 +60,7 @@ def test_a_step_that_is_not_the_stated_one_is_found(newer, tmp_path):
     array = zarr.open_array(copy / "val/step", mode="r+")
     array[0] = array[0] * 2
     synthetic.reseal(copy / "val")
-    assert [problem.where for problem in verify(copy, jobs=1).problems] == ["val/step"]
+    assert [problem.where for problem in verify(copy, Workers(1)).problems] == ["val/step"]
 
 
 def test_codes_coefficients_and_pixels_agree(split):
@@ -177,7 +178,7 @@ def test_ranges_follow_the_positions_of_the_split(coarse_store, tmp_path):
 
 def test_one_channel_alone_is_a_store(coarse_store, tmp_path):
     store = subset.keep(coarse_store, tmp_path / "one.zarr", [65])
-    assert verify(store, jobs=1).problems == ()
+    assert verify(store, Workers(1)).problems == ()
     split, whole = (freqprep.open_store(path)["train"] for path in (store, coarse_store))
     np.testing.assert_array_equal(split.read(split.valid), whole.read(whole.valid, [65]))
     assert split.to_xarray()["channel"].values.tolist() == ["cb_0_1"]
@@ -209,7 +210,7 @@ def test_a_hostile_manifest_is_a_named_error(subset_store, tmp_path, change):
     synthetic.write_manifest(copy / "val", manifest)
     with pytest.raises(CorruptStoreError, match="attributes are malformed"):
         freqprep.open_store(copy)["val"]
-    assert [problem.where for problem in verify(copy, jobs=1).problems] == ["val"]
+    assert [problem.where for problem in verify(copy, Workers(1)).problems] == ["val"]
 
 
 CONTRADICTORY = {
@@ -228,7 +229,7 @@ def test_a_manifest_that_contradicts_its_files_is_a_named_error(subset_store, tm
     manifest.attributes["channels"].sort(key=lambda n: STORED_ORDER.index(NAMES.index(n)))
     synthetic.write_manifest(copy / "val", manifest)
     split = freqprep.open_store(copy)["val"]
-    assert verify(copy, jobs=1).problems
+    assert verify(copy, Workers(1)).problems
     if change is not CONTRADICTORY["another step"]:  # the array of steps is the one that counts
         with pytest.raises(CorruptStoreError):
             split.read(split.valid)

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import freqprep
+from freqprep.engines import Workers
 from freqprep.errors import FormatVersionError, StoreError, UsageError
 from freqprep.spectrum.channels import CHANNELS, Selection
 from freqprep.store.selection_file import read_document, read_selection, write_selection
@@ -142,7 +143,7 @@ def test_hostile_files_have_named_errors(val, tmp_path, kind):
         return
     (store / FOLDER).mkdir()
     HOSTILE[kind](store / FOLDER / "mine.json")
-    (found,) = verify(store, jobs=1).problems
+    (found,) = verify(store, Workers(1)).problems
     assert found.where == f"{FOLDER}/mine.json" and found.what
     assert saved_selections(store) == {}
 

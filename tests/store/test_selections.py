@@ -8,6 +8,7 @@ import pytest
 import synthetic
 
 import freqprep
+from freqprep.engines import Workers
 from freqprep.errors import StoreError, UnknownChannelError, UsageError
 from freqprep.spectrum.channels import CHANNELS, NAMES, PUBLISHED, Selection, channels
 from freqprep.store.selections import (
@@ -47,7 +48,7 @@ def test_a_saved_selection_is_replaced_and_the_splits_stay_what_they_are(store, 
     assert without == synthetic.contents(store)
     for name, split in freqprep.open_store(store).items():
         assert freqprep.open_store(copy)[name].content_id == split.content_id
-    assert not verify(copy, jobs=1).problems
+    assert not verify(copy, Workers(1)).problems
 
 
 def test_saving_needs_a_store_and_a_file_a_json_name(tmp_path):
@@ -176,11 +177,11 @@ def test_verify_finds_what_does_not_belong(copy):
     save_selection(copy, MINE, {})
     folder = copy / FOLDER
     (folder / ".partial-abc").mkdir()  # another process is saving
-    assert not verify(copy, jobs=1).problems
+    assert not verify(copy, Workers(1)).problems
     shutil.copy(folder / "mine.json", folder / "yours.json")
     (folder / "notes.txt").write_text("mine")
     (folder / "folder").mkdir()
-    found = {problem.where: problem.what for problem in verify(copy, jobs=1).problems}
+    found = {problem.where: problem.what for problem in verify(copy, Workers(1)).problems}
     assert set(found) == {f"{FOLDER}/{name}" for name in ("yours.json", "notes.txt", "folder")}
     assert "'mine'" in found[f"{FOLDER}/yours.json"]
     assert saved_selections(copy) == {"mine": MINE}
@@ -197,7 +198,7 @@ def test_a_file_cut_off_anywhere_is_found(copy):
 
 def test_a_file_in_place_of_the_folder_is_a_problem(copy):
     (copy / FOLDER).write_text("mine")
-    assert verify(copy, jobs=1).problems == (Problem(FOLDER, "is not a folder"),)
+    assert verify(copy, Workers(1)).problems == (Problem(FOLDER, "is not a folder"),)
     with pytest.raises(UsageError, match="not a folder"):
         save_selection(copy, MINE, {})
     with pytest.raises(UnknownChannelError, match=r"saved in .*: none"):

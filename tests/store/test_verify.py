@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from freqprep.convert.verify_source import compare_with_source
+from freqprep.engines import Workers
 from freqprep.errors import FreqprepError, SourceError, StoreError, UsageError
 from freqprep.storage.disk import FileEntry
 from freqprep.store.manifest import Manifest, read_manifest
@@ -23,7 +24,7 @@ SHARD = "coefficients/c/0/0/0/0"
 
 
 def problems(store: Path) -> list[Problem]:
-    return list(verify(store, jobs=1).problems)
+    return list(verify(store, Workers(1)).problems)
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +37,7 @@ def victim(store, tmp_path_factory) -> Path:
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_a_whole_store_has_no_problems(request, name, jobs):
     path = request.getfixturevalue(name)
-    found = verify(path, jobs=jobs)
+    found = verify(path, Workers(jobs))
     assert not found.problems
     assert (found.splits, found.images, found.chunks) == (2, 184, 3 * 192)
     assert found.files == len([p for p in path.rglob("*") if p.is_file()]) - 1  # the root's

@@ -1,0 +1,204 @@
+"""The engine of Ray: a cluster at an address, or one of this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
+
+from freqprep.engines.cluster import Places, TaskLostError, run_on, shipped
+from freqprep.engines.remote import Answer, Needs
+from freqprep.engines.workers import Workers
+from freqprep.errors import ClusterError, MissingPackageError, UsageError
+
+_SECONDS_TO_CONNECT = 5
+_RETRIES = 3
+_STORE_BYTES = 200 * 2**20
+_QUIET = {"log_to_driver": False, "configure_logging": False}
+
+_own_jobs: int | None = None  # of the cluster that was started here and is kept
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+
+def run(
+    function: Callable[[Task], Result], tasks: Iterable[Task], workers: Workers, places: Places
+) -> Iterator[Result]:
+    """Apply a function to tasks on a Ray cluster; see `freqprep.engines.run`."""
+    ray = _ray()
+    with _connected(ray, workers):
+        cluster = _Ray(ray)
+        try:
+            yield from run_on(cluster, function, tasks, places)
+        finally:
+            cluster.cancel()
+
+
+def _ray() -> Any:
+    try:
+        import ray
+    except ImportError as error:
+        raise MissingPackageError(
+            f"ray cannot be imported: {error}", "pip install 'freqprep[ray]'"
+        ) from None
+    return ray
+
+
+@contextlib.contextmanager
+def _connected(ray: Any, workers: Workers) -> Iterator[None]:
+    """Connect to a cluster; one that the application has connected to stays as it is.
+
+    One of this machine is kept for the next run: it takes seconds to start. Ray ends it when the
+    process ends.
+    """
+    global _own_jobs
+    if ray.is_initialized() and _own_jobs not in (None, workers.count):
+        ray.shutdown()
+    if ray.is_initialized():
+        if _own_jobs is None:
+            yield
+            return
+    elif workers.address is None:
+        _start(ray, workers.count)
+    else:
+        _connect(ray, workers.address)
+    _own_jobs = workers.count if workers.address is None else None
+    try:
+        yield
+    except BaseException:
+        ray.shutdown()  # an interrupt must not wait for the tasks under way
+        raise
+    if workers.address is not None:
+        ray.shutdown()
+
+
+def _start(ray: Any, jobs: int) -> None:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    logging.getLogger("ray").setLevel(logging.ERROR)  # notes on starting a cluster
+    with _sigterm_kept():
+        ray.init(num_cpus=jobs, object_store_memory=_STORE_BYTES, include_dashboard=False, **_QUIET)
+
+
+def _connect(ray: Any, address: str) -> None:
+    _check_address(address)
+    with _sigterm_kept():
+        try:
+            ray.init(address=address, **_QUIET)
+        except (ConnectionError, RuntimeError) as error:
+            raise _no_cluster(address, error) from None
+        except ValueError as error:
+            raise _no_address(address, error) from None
+
+
+@contextlib.contextmanager
+def _sigterm_kept() -> Iterator[None]:
+    """Keep the handler of SIGTERM, which Ray replaces, over a block."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _check_address(address: str) -> None:
+    """Refuse an address where nothing listens: Ray would try for two minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if address in ("auto", "local"):
+        return
+    if not host or not port.isdigit():
+        raise _no_address(address, "not a host and a port")
+    try:
+        socket.create_connection((host, int(port)), _SECONDS_TO_CONNECT).close()
+    except (OSError, OverflowError) as error:
+        raise _no_cluster(address, error) from None
+
+
+def _no_address(address: str, why: object) -> UsageError:
+    return UsageError(
+        f"--address {address} is not an address: {why}",
+        "give that of the head, such as host:6379, or auto on a machine of the cluster",
+    )
+
+
+def _no_cluster(address: str, why: object) -> ClusterError:
+    return ClusterError(
+        f"no Ray cluster answers at {address}: {why}",
+        "start one with `ray start --head`, and run this on one of its machines",
+    )
+
+
+class _Ray:
+    """A Ray cluster, for `freqprep.engines.cluster.run_on`."""
+
+    def __init__(self, ray: Any) -> None:
+        self._ray = ray
+        self._perform = ray.remote(shipped())
+        self._futures: list[Any] = []
+
+    def threads(self) -> int:
+        """Return the number of the cluster's processors."""
+        return max(1, int(self._ray.cluster_resources().get("CPU", 1)))
+
+    def ask_all(self, needs: Needs) -> Iterator[tuple[str, Answer]]:
+        """Let a worker of every machine check itself; see `freqprep.engines.cluster.Cluster`."""
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        nodes = [node for node in self._ray.nodes() if node["Alive"]]
+        asked = {}
+        for node in nodes:
+            there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+            options = {"num_cpus": 0, "scheduling_strategy": there}
+            task = self._perform.options(**options).remote(tuple(needs), b"")
+            asked[task] = node["NodeManagerAddress"]
+        for task, name in asked.items():
+            try:
+                yield name, self._ray.get(task)
+            except self._ray.exceptions.RayError as error:
+                raise ClusterError(
+                    f"a worker on {name} does not answer: {error}", "see its log; start it again"
+                ) from None
+
+    def submit(self, needs: Needs, work: bytes) -> Any:
+        """Begin a task."""
+        options = {"num_cpus": 1, "max_retries": _RETRIES}
+        future = self._perform.options(**options).remote(tuple(needs), work)
+        self._futures.append(future)
+        return future
+
+    def wait(self) -> list[Any]:
+        """Wait for tasks to end."""
+        self._ray.wait(self._futures)
+        ended: list[Any]
+        ended, self._futures = self._ray.wait(
+            self._futures, num_returns=len(self._futures), timeout=0
+        )
+        return ended
+
+    def answer(self, handle: Any) -> Answer:
+        """Return the answer of a task that has ended."""
+        errors = self._ray.exceptions
+        try:
+            answer: Answer = self._ray.get(handle)
+            return answer
+        except errors.RayTaskError:
+            raise
+        except errors.RayError as error:
+            first = str(error).strip().splitlines()[:1]
+            raise TaskLostError(
+                f"{_RETRIES + 1} workers died with it ({' '.join(first)})"
+            ) from None
+
+    def cancel(self) -> None:
+        """Give up the tasks that have not ended."""
+        with contextlib.suppress(Exception):  # the cluster may be gone
+            for future in self._futures:
+                self._ray.cancel(future, force=True)

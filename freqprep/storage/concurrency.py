@@ -1,0 +1,38 @@
+"""Requests to object stores in flight together, where files of a disk are read one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from freqprep.storage.object_path import ObjectPath
+from freqprep.storage.paths import StorePath
+
+_IN_FLIGHT = 16
+
+ResultT = TypeVar("ResultT")
+
+
+def for_each(
+    function: Callable[[StorePath], ResultT], paths: Sequence[StorePath]
+) -> Iterator[ResultT]:
+    """Call a function with each path, in threads if they are objects.
+
+    Parameters
+    ----------
+    function : callable
+        Makes one request.
+    paths : sequence of Path or ObjectPath
+        All of one kind.
+
+    Yields
+    ------
+    Any
+        Results in the order of the paths.
+    """
+    if len(paths) > 1 and isinstance(paths[0], ObjectPath):
+        with ThreadPoolExecutor(min(_IN_FLIGHT, len(paths))) as pool:
+            yield from pool.map(function, paths)
+    else:
+        yield from map(function, paths)

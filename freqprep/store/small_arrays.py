@@ -1,0 +1,65 @@
+"""Small arrays of a split: each file is read once, checked, and decoded from memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from freqprep.errors import CorruptStoreError, ShardMissingError, StoreError
+from freqprep.storage.concurrency import for_each
+from freqprep.storage.disk import FileEntry
+from freqprep.storage.paths import StorePath
+
+RESTORE = "restore the split from a copy, or convert again with --overwrite"
+"""What to do about a damaged split."""
+
+
+def read_array(split_folder: StorePath, files: Mapping[str, FileEntry], name: str) -> np.ndarray:
+    """Read an array; parameters and errors beside these are those of `Split.array`.
+
+    Parameters
+    ----------
+    split_folder : Path or ObjectPath
+    files : mapping of str to FileEntry
+        Files of the split, from its manifest.
+    name : str
+
+    Returns
+    -------
+    ndarray
+    """
+    import zarr  # the slowest import of all; loader and selections do not need it
+    from zarr.buffer.cpu import Buffer
+    from zarr.storage import MemoryStore
+
+    prefix = f"{name}/"
+    keys = [path.removeprefix(prefix) for path in files if path.startswith(prefix)]
+    if not keys:
+        raise StoreError(f"{split_folder} has no array {name!r}")
+    paths = [split_folder / name / key for key in keys]
+    content = zip(keys, paths, for_each(_read, paths), strict=True)
+    buffers = {
+        key: Buffer.from_bytes(_checked(path, data, files[prefix + key]))
+        for key, path, data in content
+    }
+    try:
+        array = zarr.open_array(MemoryStore(buffers, read_only=True), mode="r")
+        return np.asarray(array[...])
+    except Exception as error:  # checksum and decoding errors of many types
+        raise CorruptStoreError(
+            f"array {name} of {split_folder} cannot be read: {error}", RESTORE
+        ) from None
+
+
+def _read(path: StorePath) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise ShardMissingError(f"{path} is missing", RESTORE) from None
+
+
+def _checked(path: StorePath, data: bytes, entry: FileEntry) -> bytes:
+    if FileEntry.of(data) != entry:
+        raise CorruptStoreError(f"{path} is not what the manifest says", RESTORE)
+    return data

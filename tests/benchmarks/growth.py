@@ -1,0 +1,142 @@
+"""What grows with rows and tasks, measured without pixels beside the model of docs/scale.md.
+
+Plan, journal, manifest and order are made by the functions that commands call, for 10,000 to a
+million rows. A cluster is simulated event by event: one scheduler, one main process, and workers.
+"""
+
+from __future__ import annotations
+
+import heapq
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from freqprep.convert.planning import discover
+from freqprep.convert.request import Request
+from tests.benchmarks import scale
+from tests.benchmarks.scale_model import (
+    DATA_SETS,
+    DataSet,
+    Model,
+    bytes_of,
+    conversion,
+    shards_a_task,
+)
+from tests.benchmarks.scale_tables import WORKERS, duration
+from tests.benchmarks.table import show
+
+SIZES = (10_000, 100_000, 1_000_000)
+_MOST_FILES = 100_000
+_SPREAD = 0.15  # of the time of a task
+_AHEAD = 2  # tasks a worker
+
+
+def run(data: Path, folder: Path) -> dict[str, object]:
+    """Compare rows, then clusters."""
+    model = Model()
+    rows = [line for images in SIZES for line in _rows(model, images, folder / str(images))]
+    show(("rows", "what", "measured", "model", "of the model"), rows)
+    print()
+    tasks = [_cluster(model, data_set, count) for data_set in DATA_SETS for count in WORKERS]
+    show(("", "cores", "tasks", "simulated", "model", "of the model"), tasks)
+    return {"rows": rows, "tasks": tasks}
+
+
+def _rows(model: Model, images: int, folder: Path) -> list[tuple[object, ...]]:
+    costs, data = model.costs, DataSet("", images)
+    spent = scale.measured(folder, images, "imagefolder")
+    split = folder / "s.zarr/train"
+    planning = ("permutation", "plan", "save the plan", "load the plan")
+    seconds = {
+        "planning": (sum(spent[name].seconds for name in planning), images * costs.plan_row),
+        "hand out": (spent["tasks of all shards"].seconds, data.shards * costs.hand_out),
+        "record": (spent["journal"].seconds, data.shards * costs.record),
+        "publish": (spent["publish"].seconds, costs.imports + images * costs.publish_row),
+        "open": (
+            spent["open"].seconds + spent["labels, valid, sizes"].seconds,
+            costs.imports + data.shards * costs.open_shard + images * costs.read_row,
+        ),
+        "order of an epoch": (spent["an epoch's order"].seconds, images * costs.order_row),
+    }
+    if images <= _MOST_FILES:
+        seconds["list"] = (_listing(folder / "names", images), images * costs.list_row)
+    expected = bytes_of(model, data)
+    sizes = {
+        "plan, peak": (spent["plan"].peak_bytes, expected["plan"]),
+        "publish, peak": (spent["publish"].peak_bytes, images * costs.publish_row_bytes),
+        "order, peak": (spent["an epoch's order"].peak_bytes, images * costs.order_row_bytes),
+        "manifest": ((split / "manifest.json").stat().st_size, expected["manifest"]),
+    }
+    return [
+        *((images, f"{name}, s", *pair, pair[0] / pair[1]) for name, pair in seconds.items()),
+        *(
+            (images, f"{name}, MB", pair[0] / 1e6, pair[1] / 1e6, pair[0] / pair[1])
+            for name, pair in sizes.items()
+        ),
+    ]
+
+
+def _listing(root: Path, images: int) -> float:
+    """Processor seconds to list so many empty files in a hundred class folders."""
+    for number in range(images):
+        parent = root / f"n{number % 100:08}"
+        parent.mkdir(parents=True, exist_ok=True)
+        (parent / f"{parent.name}_{number:08}.JPEG").touch()
+    began = time.process_time()
+    discover(Request("imagefolder", root, root / "s.zarr"))
+    return time.process_time() - began
+
+
+def _cluster(model: Model, data: DataSet, workers: int) -> tuple[object, ...]:
+    costs = model.costs
+    each = shards_a_task(model, costs.convert, data.shards, workers)
+    tasks = -(-data.shards // each)
+    spread = np.random.RandomState(0).uniform(1 - _SPREAD, 1 + _SPREAD, tasks)
+    simulated = makespan(
+        (spread * each * costs.convert).tolist(),
+        workers,
+        1 / model.site.tasks_per_second,
+        each * (costs.hand_out + costs.record),
+    )
+    parallel = conversion(model, data, workers).parallel
+    expected = max(parallel[name] for name in ("cores", "scheduler", "main process"))
+    shown = (duration(simulated), duration(expected), simulated / expected)
+    return (data.name, f"{workers:,}", f"{tasks:,}", *shown)
+
+
+def makespan(
+    seconds: Iterable[float], workers: int, hand_out: float, record: float, ahead: int = _AHEAD
+) -> float:
+    """Simulate a windowed submission of tasks; return when the last result is recorded.
+
+    Parameters
+    ----------
+    seconds : iterable of float
+        Time of each task in its worker, in the order of submission.
+    workers : int
+    hand_out : float
+        Seconds of the scheduler for each task; it has one at a time.
+    record : float
+        Seconds of the main process for each result, one at a time; it then submits one more task.
+    ahead : int
+        Tasks in flight for each worker.
+    """
+    waiting = iter(seconds)
+    free, running = [0.0] * workers, []
+    scheduler = main = 0.0
+
+    def submit(now: float, at_once: int) -> None:
+        nonlocal scheduler
+        for _, length in zip(range(at_once), waiting, strict=False):
+            scheduler = max(scheduler, now) + hand_out
+            end = max(heapq.heappop(free), scheduler) + length
+            heapq.heappush(free, end)
+            heapq.heappush(running, end)
+
+    submit(0.0, ahead * workers)
+    while running:
+        main = max(main, heapq.heappop(running)) + record
+        submit(main, 1)
+    return main

@@ -1,0 +1,112 @@
+"""Each command gives of a store in a bucket what it gives of the local copy."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import synthetic
+
+from freqprep.spectrum.channels import Selection, channels
+from freqprep.store.selections import save_selection
+
+
+@pytest.fixture
+def local(store, tmp_path) -> Path:
+    """A copy with a saved selection."""
+    copy = Path(shutil.copytree(store, tmp_path / "local.zarr"))
+    save_selection(copy, Selection(channels("triangle-12").indices, "mine"), {"by": "hand"})
+    return copy
+
+
+@pytest.fixture
+def url(bucket, local) -> str:
+    return bucket.upload(local, "stores/local.zarr")
+
+
+@pytest.fixture
+def both(call, local, url):
+    """Run a command on both stores; their outputs, in which STORE stands for the store."""
+
+    def run(*words: object, code: int = 0) -> tuple[str, str]:
+        """In the words, STORE stands for the store, and OUT for a path that tells the two."""
+        printed = []
+        for path, out in ((str(local), local.parent / "a"), (url, local.parent / "b")):
+            given = [str(word).replace("OUT", str(out)).replace("STORE", path) for word in words]
+            found, text, err = call(*given)
+            assert found == code, err
+            printed.append(text.replace(path, "STORE").replace(str(out), "OUT"))
+        return printed[0], printed[1]
+
+    return run
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["info", "STORE"],
+        ["info", "STORE", "--json"],
+        ["channels", "STORE"],
+        ["channels", "STORE", "--split", "train", "--channels", "12", "--json"],
+        ["channels", "STORE", "--channels", "mine"],
+        ["verify", "STORE"],
+        ["verify", "STORE", "--json"],
+        ["stats", "STORE", "--split", "train", "--jobs", "1", "--json"],
+        ["stats", "STORE", "--split", "train", "--jobs", "2", "--compare", "STORE/val", "--json"],
+        ["stats", "STORE", "--split", "train", "--jobs", "1", "--budget", "mine", "--json"],
+    ],
+)
+def test_what_is_printed_is_the_same(both, words):
+    one, other = both(*words)
+    assert one == other and len(one) > 60
+
+
+def test_verify_compares_with_the_source(both, source):
+    one, other = both("verify", "STORE", "--source", source)
+    assert one == other and "images compared with the source" in one
+
+
+def test_files_that_commands_write_are_the_same(both, tmp_path):
+    pytest.importorskip("matplotlib")
+    words = ["show", "STORE", "3", "--split", "val", "--channels", "mine"]
+    one, other = both(*words, "-o", "OUT.png", "--sheet", "OUT-sheet.png")
+    assert one == other
+    words = ["stats", "STORE", "--split", "train", "--jobs", "1", "-o", "OUT.json"]
+    both(*words, "--report", "OUT.html")
+    for name in (".png", "-sheet.png", ".json"):
+        assert (tmp_path / f"a{name}").read_bytes() == (tmp_path / f"b{name}").read_bytes(), name
+    pages = [(tmp_path / f"{name}.html").read_text() for name in "ab"]
+    assert len(pages[0]) > 10_000 and len(pages[1]) > 10_000
+
+
+def test_a_selection_is_saved_in_the_bucket(both, bucket):
+    both("stats", "STORE", "--split", "train", "--jobs", "1", "--top", "8", "--save", "chosen")
+    one, other = both("channels", "STORE", "--channels", "chosen", "--json")
+    assert one == other and json.loads(one)["count"] == 8
+    both("stats", "STORE", "--split", "train", "--save", "chosen", code=2)  # it is there
+    assert "local.zarr/.selections/chosen.json" in "".join(bucket.keys())
+
+
+def test_pack_reads_a_bucket(both, tmp_path):
+    words = ["pack", "STORE", "OUT.zarr", "--channels", "mine", "--level", "3", "--jobs", "2"]
+    one, other = both(*words)
+    assert one == other
+    assert synthetic.digest(tmp_path / "a.zarr") == synthetic.digest(tmp_path / "b.zarr")
+    one, other = both(*words[:2], "OUT2.zarr", *words[3:], "--dry-run", "--json")
+    assert one.partition('"minutes"')[0] == other.partition('"minutes"')[0] != ""
+
+
+def test_a_run_from_a_bucket_has_the_same_weights(both, url, tmp_path):
+    torch = pytest.importorskip("torch")
+    words = ["train", "STORE", "--model", "mobilenet_v2", "--channels", "mine", "--grid", "16"]
+    words += ["--batch-size", "32", "--device", "cpu", "--run", "OUT", "--threads", "2"]
+    both(*words, "--epochs", "1")
+    both(*words, "--epochs", "2", code=1)  # another run
+    both(*words, "--epochs", "1", "--resume", "--json")
+    weights = [torch.load(tmp_path / n / "checkpoint.pt", weights_only=True) for n in "ab"]
+    for name, tensor in weights[0]["average"].items():
+        assert torch.equal(tensor, weights[1]["average"][name]), name
+    assert (tmp_path / "a/model.json").read_text() == (tmp_path / "b/model.json").read_text()
+    one, other = both("evaluate", "OUT", "STORE", "--csv", "OUT.csv", "--json")
+    assert one == other and json.loads(one)["images"] == 19
+    assert (tmp_path / "a.csv").read_text() == (tmp_path / "b.csv").read_text()

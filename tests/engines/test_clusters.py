@@ -1,0 +1,194 @@
+"""Clusters of Dask and Ray: the results of local workers, whatever happens to some of theirs."""
+
+import dataclasses
+import shutil
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import cluster_tasks
+import numpy as np
+import pytest
+import synthetic
+
+import freqprep
+from freqprep import engines
+from freqprep.engines import Places, Workers
+from freqprep.engines.cluster import group_size
+from freqprep.errors import ClusterError, UsageError, WorkerDiedError
+from freqprep.importance.collect import collect
+from freqprep.pack import PackRequest, pack
+from freqprep.store.verify import verify
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+# --- commands -------------------------------------------------------------------------------------
+
+
+def options(workers: Workers) -> dict:
+    return {"jobs": workers.jobs, "engine": workers.engine, "address": workers.address}
+
+
+def test_a_cluster_converts_packs_counts_and_checks_as_this_machine_does(
+    cluster, source, store, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)  # where no worker is
+    made = synthetic.make(source, Path("made.zarr"), **options(cluster))
+    assert synthetic.digest(made) == synthetic.digest(store)
+    assert not list(made.glob(".*"))
+    assert verify(made, cluster) == verify(store, Workers(1))
+    train = freqprep.open_store(made)["train"]
+    mine, there = (collect(train, workers).sums for workers in (Workers(1), cluster))
+    for field in dataclasses.fields(mine):
+        assert np.array_equal(getattr(mine, field.name), getattr(there, field.name))
+    pack(PackRequest(made, Path("packed.zarr"), channels="paper-48", **options(cluster)))
+    pack(PackRequest(made, Path("local.zarr"), channels="paper-48", jobs=1))
+    assert synthetic.digest(Path("packed.zarr")) == synthetic.digest(Path("local.zarr"))
+
+
+# --- workers that end -----------------------------------------------------------------------------
+
+
+def tasks(folder: Path, deaths: dict[int, int]) -> list[cluster_tasks.Task]:
+    return [cluster_tasks.Task(shard, deaths.get(shard, 0), folder) for shard in range(20)]
+
+
+def test_tasks_of_lost_workers_are_done_again(cluster, tmp_path):
+    found = engines.run(cluster_tasks.work, tasks(tmp_path, {3: 1, 11: 1}), cluster)
+    assert sorted(found) == list(range(20))
+    assert (tmp_path / "died-3").read_bytes() == (tmp_path / "died-11").read_bytes() == b"."
+
+
+def test_a_task_that_ends_every_worker_is_named(cluster, tmp_path):
+    with pytest.raises(WorkerDiedError, match=r"shard [\d, ]*5[\d, ]* has no result.*workers died"):
+        list(engines.run(cluster_tasks.work, tasks(tmp_path, {5: 100}), cluster))
+
+
+def test_errors_of_tasks_are_raised_unchanged(cluster):
+    with pytest.raises(ZeroDivisionError, match="30"):
+        list(engines.run(cluster_tasks.fail, range(40), cluster))
+
+
+def test_tasks_are_taken_as_workers_become_free(cluster):
+    taken = []
+    numbers = (taken.append(number) or number for number in range(40))
+    for done, _ in enumerate(engines.run(cluster_tasks.process_id, numbers, cluster)):
+        assert len(taken) <= done + 1 + 2 * 2
+
+
+def test_two_workers_share_the_tasks(cluster):
+    assert len(set(engines.run(cluster_tasks.process_id, range(200), cluster))) >= 2
+
+
+@pytest.mark.parametrize(
+    ("threads", "seconds", "together"),
+    [(1, 0.001, 1), (2, 1, 1), (200, 1, 1), (4096, 5, 5), (4096, 1, 21), (100, 0.1, 5)],
+)
+def test_a_scheduler_gets_at_most_200_tasks_a_second(threads, seconds, together):
+    assert group_size(threads, seconds) == together
+    assert threads == 1 or threads / (seconds * together) <= 200
+
+
+# --- workers that cannot do the work --------------------------------------------------------------
+
+
+def refused(workers: Workers, source: Path, folder: Path) -> str:
+    began = time.monotonic()
+    with pytest.raises(ClusterError) as error:
+        synthetic.make(source, folder / "out.zarr", **options(workers))
+    assert time.monotonic() - began < 10
+    assert not (folder / "out.zarr/.partial-train/journal.jsonl").read_bytes()
+    return str(error.value)
+
+
+def test_a_worker_without_freqprep(worker, source, tmp_path):
+    (tmp_path / "freqprep.py").write_text("raise ModuleNotFoundError('none', name=__name__)\n")
+    with worker(tmp_path) as workers:
+        text = refused(workers, source, tmp_path)
+    assert "has no freqprep" in text and "install it there" in text
+
+
+def test_a_worker_with_another_version(worker, source, tmp_path):
+    for name, version in (("freqprep", "0.0.1"), ("numcodecs", "0.0.2")):
+        other = tmp_path / f"{name}-{version}.dist-info"
+        other.mkdir()
+        (other / "METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+        )
+        with worker(tmp_path, ROOT) as workers:
+            text = refused(workers, source, tmp_path)
+        assert f"it has {name} {version}, this process" in text and "same versions" in text
+        shutil.rmtree(other)
+        shutil.rmtree(tmp_path / "out.zarr")
+
+
+@pytest.fixture
+def hiding() -> Callable[[Path], tuple[str, ...]]:
+    """Words that begin a command for which a folder is empty."""
+    isolated = ("unshare", "--user", "--map-root-user", "--mount")
+    script = 'mount -t tmpfs none "$0" && exec "$@"'
+    try:
+        possible = not subprocess.run([*isolated, "true"], check=False).returncode
+    except FileNotFoundError:
+        possible = False
+    if not possible:
+        pytest.skip("folders cannot be hidden from a process here")
+    return lambda folder: (*isolated, "sh", "-c", script, str(folder))
+
+
+def test_a_worker_that_does_not_see_the_source(worker, hiding, source, tmp_path):
+    with worker(ROOT, words=hiding(source)) as workers:
+        text = refused(workers, source, tmp_path)
+    assert f"does not see {source}" in text and "mount it there" in text
+
+
+def test_a_worker_that_does_not_see_the_store(worker, hiding, source, tmp_path):
+    with worker(ROOT, words=hiding(tmp_path)) as workers:
+        text = refused(workers, source, tmp_path)
+    assert "does not see the folder of the store" in text and "mount it there" in text
+
+
+def test_a_worker_that_lacks_a_file_by_its_host(cluster, tmp_path):
+    gone = tmp_path / "gone"
+    with pytest.raises(ClusterError, match=f"the worker on .* does not see {gone}"):
+        list(engines.run(cluster_tasks.process_id, range(4), cluster, Places((gone,))))
+
+
+def test_a_cluster_without_workers(scheduler):
+    with pytest.raises(ClusterError, match="has no workers"):
+        list(engines.run(cluster_tasks.process_id, range(4), Workers(None, "dask", scheduler)))
+
+
+# --- addresses ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("engine", "address"), [("dask", "tcp://127.0.0.1:1"), ("ray", "127.0.0.1:1")]
+)
+def test_nothing_at_an_address(engine, address):
+    pytest.importorskip({"dask": "distributed"}.get(engine, engine))
+    began = time.monotonic()
+    with pytest.raises(ClusterError, match=f"answers at {address}"):
+        list(engines.run(cluster_tasks.process_id, range(4), Workers(None, engine, address)))
+    assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ((None, "dusk"), "unknown engine 'dusk'; did you mean dask"),
+        ((0,), "--jobs must be at least 1, got 0"),
+        ((None, "local", "tcp://a:1"), "--address tcp://a:1 without a cluster; add --engine dask"),
+        ((4, "dask", "tcp://a:1"), "--jobs 4 with --address tcp://a:1"),
+    ],
+)
+def test_workers_that_contradict_themselves(given, text):
+    with pytest.raises(UsageError, match=text):
+        Workers(*given)
+
+
+def test_no_address(dask_cluster):
+    with pytest.raises(UsageError, match="--address nowhere is not an address"):
+        list(engines.run(cluster_tasks.process_id, range(4), Workers(None, "dask", "nowhere")))
