@@ -1,4 +1,4 @@
-"""Servers on this machine that stores are in: S3 by moto, a slow one, and plain HTTP with ranges."""
+"""Servers on this machine that stores are in: S3 by moto, one that is slow, and plain HTTP."""
 
 from __future__ import annotations
 
