@@ -57,15 +57,28 @@ class CachedShards:
 def cached_shards(folder: str | Path, limit: int, path: StorePath, content_id: str) -> CachedShards:
     """Open a cache for a split.
 
+    Parameters
+    ----------
+    folder : str or Path
+        Any number of processes and splits share it.
+    limit : int
+        Most bytes that it takes.
+    path : Path or ObjectPath
+    content_id : str
+        Both of the split.
+
+    Returns
+    -------
+    CachedShards
+
     Raises
     ------
     UsageError
-        The folder is not on this machine, in the store, or none that can be a cache.
+        The folder is not on this machine, is in the store, or is none that can be a cache.
     """
-    place = as_path(folder)
+    place, store = as_path(folder), path.parent
     if not isinstance(place, Path):
         raise UsageError(f"a cache cannot be at {place}", "name a folder on a local disk")
-    store = path.parent
     if isinstance(store, Path) and place.resolve().is_relative_to(store.resolve()):
         raise UsageError(f"the cache {place} is in the store {store}", "name a folder elsewhere")
     return CachedShards(RangeCache(place, limit), path, content_id)

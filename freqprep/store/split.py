@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import operator
-from copy import copy
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,7 +25,7 @@ from freqprep.storage.disk import FileEntry
 from freqprep.storage.paths import StorePath
 from freqprep.storage.ranged_file import RangedFile
 from freqprep.store.cache import ChunkCache
-from freqprep.store.cached_shards import CachedShards, cached_shards
+from freqprep.store.cached_shards import CachedShards
 from freqprep.store.keys import Keys
 from freqprep.store.layout import shard_name
 from freqprep.store.manifest import GROUP_DOCUMENT, read_group_attributes, read_manifest
@@ -305,29 +303,6 @@ class Split:
         if entry is None:
             raise CorruptStoreError(f"the manifest of {self.path} does not list {relative}")
         return entry
-
-    def cached(self, folder: str | Path, limit: int) -> Split:
-        """Return this split with a local cache of what is read of its shards; see `Loader`.
-
-        Parameters
-        ----------
-        folder : str or Path
-            Any number of processes and splits share it.
-        limit : int
-            Most bytes that it takes, 1 or more.
-
-        Returns
-        -------
-        Split
-
-        Raises
-        ------
-        UsageError
-            The folder is no cache and has other files in it, is in the store, or not writable.
-        """
-        split = copy(self)
-        split.shard_cache = cached_shards(folder, limit, self.path, self.content_id)
-        return split
 
     def open_shard(self, shard: int, file: RangedFile | None = None) -> ShardFile:
         """Open the file of a shard, or its content; the length must be the manifest's."""

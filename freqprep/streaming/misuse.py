@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import warnings
+from copy import copy
 from pathlib import Path
 
 from freqprep.errors import StoreError, UsageError
 from freqprep.spectrum.channels import Selection, ranges
 from freqprep.storage.paths import StorePath
-from freqprep.store.cached_shards import check_unchanged
+from freqprep.store.cached_shards import cached_shards, check_unchanged
 from freqprep.store.range_cache import disk_bytes
 from freqprep.store.shard import index_bytes
 from freqprep.store.split import Split
@@ -45,7 +46,9 @@ def checked_split(
         )
     if cache is None or cache_bytes is None:
         return split
-    return split.cached(cache, check_integer("cache_bytes", cache_bytes))
+    limit, split = check_integer("cache_bytes", cache_bytes), copy(split)
+    split.shard_cache = cached_shards(cache, limit, split.path, split.content_id)
+    return split
 
 
 def check_has_rows(split: Split) -> None:
