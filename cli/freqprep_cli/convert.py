@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
+from freqprep.convert import parts
 from freqprep.convert.estimate import estimate
 from freqprep.convert.request import Request, read_classes
 from freqprep.convert.run import convert as run_conversion
@@ -19,18 +20,19 @@ from freqprep.images.geometry import GEOMETRIES, ORIENTATIONS
 from freqprep.sources import SOURCES
 from freqprep.spectrum.quantization import PRECISIONS
 from freqprep.spectrum.quantization import Precision as Steps
+from freqprep.storage.paths import StorePath, as_path
 from freqprep.store.rejects import rejects_path
 from freqprep.store.schema import DEFAULT_LEVEL
 from freqprep.store.steps_file import read_steps
 from freqprep.store.summary import SplitSummary
 from freqprep.text.quantities import plural
-from freqprep_cli.options import RUN, Address, Engine, Jobs, one_of
+from freqprep_cli.options import RUN, Address, Engine, Jobs, Place, one_of
 from freqprep_cli.output import print_estimates, print_json, resumable, shown_path
 from freqprep_cli.summary_text import describe, describe_estimate
 
 EXIT_TOO_MANY_REJECTS = 3
 
-_ENCODING = "Encoding"
+_ENCODING, _PARTS = "Encoding", "Parts"
 
 
 if TYPE_CHECKING:
@@ -48,7 +50,14 @@ else:
 def convert(
     kind: Annotated[Kind, typer.Argument(help="Kind of source.", metavar="KIND")],
     source: Annotated[Path, typer.Argument(help="The data set's top folder.", metavar="SOURCE")],
-    store: Annotated[Path, typer.Argument(help="The store to make.", metavar="STORE")],
+    store: Annotated[
+        Place,
+        typer.Argument(
+            parser=as_path,
+            help="The store to make: a folder, or a URL (s3://..., gs://..., az://...).",
+            metavar="STORE",
+        ),
+    ],
     split: Annotated[
         str | None,
         typer.Option(
@@ -138,7 +147,12 @@ def convert(
     ] = False,
     overwrite: Annotated[
         bool,
-        typer.Option("--overwrite", help="Replace existing splits.", rich_help_panel=RUN),
+        typer.Option(
+            "--overwrite",
+            help="Replace existing splits. In a bucket they are removed first: commands that "
+            "read them stop with an error.",
+            rich_help_panel=RUN,
+        ),
     ] = False,
     retry_rejected: Annotated[
         bool,
@@ -146,6 +160,30 @@ def convert(
             "--retry-rejected",
             help="Convert rejected images of finished splits again.",
             rich_help_panel=RUN,
+        ),
+    ] = False,
+    plan: Annotated[
+        bool,
+        typer.Option(
+            "--plan",
+            help="For batch queues: only list the source and plan the splits.",
+            rich_help_panel=_PARTS,
+        ),
+    ] = False,
+    part: Annotated[
+        str | None,
+        typer.Option(
+            help="Make one of N parts of the planned splits; all may run at the same time.",
+            metavar="I/N",
+            rich_help_panel=_PARTS,
+        ),
+    ] = None,
+    finalize: Annotated[
+        bool,
+        typer.Option(
+            "--finalize",
+            help="Finish the planned splits, once all parts are done.",
+            rich_help_panel=_PARTS,
         ),
     ] = False,
     dry_run: Annotated[
@@ -198,16 +236,39 @@ def convert(
         annotations=annotations,
         images=images,
     )
+    _refuse_two(plan=plan, part=part is not None, finalize=finalize, dry_run=dry_run)
     if dry_run:
         described = partial(describe_estimate, workers=request.workers.count)
         print_estimates(request.store, estimate(request), described, json)
         return
+    if plan:
+        _print_shards(request, "planned", parts.plan(request), json)
+        return
+    if part is not None:
+        made = parts.convert_part(request, parts.Part.parse(part))
+        _print_shards(request, "made", made, json)
+        return
     began = time.monotonic()
     with resumable():
-        summaries = run_conversion(request)
+        summaries = parts.finalize(request) if finalize else run_conversion(request)
     rejected = _print_summaries(store, summaries, time.monotonic() - began, json)
     if rejected > max_failures:
         sys.exit(EXIT_TOO_MANY_REJECTS)
+
+
+def _refuse_two(**given: bool) -> None:
+    options = [f"--{name.replace('_', '-')}" for name, value in given.items() if value]
+    if len(options) > 1:
+        raise UsageError(f"{' and '.join(options)} are mutually exclusive", "choose one")
+
+
+def _print_shards(request: Request, done: str, shards: Mapping[str, int], json: bool) -> None:
+    """Print how many shards of each split were planned or made."""
+    if json:
+        print_json({"store": str(request.store), done: dict(shards)})
+        return
+    for name, count in shards.items():
+        typer.echo(f"{name}: {plural(count, 'shard')} {done}")
 
 
 def _precision(name: str | None, steps: Path | None) -> Steps:
@@ -222,7 +283,7 @@ def _precision(name: str | None, steps: Path | None) -> Steps:
 
 
 def _print_summaries(
-    store: Path, summaries: Mapping[str, SplitSummary], seconds: float, json: bool
+    store: StorePath, summaries: Mapping[str, SplitSummary], seconds: float, json: bool
 ) -> int:
     """Print the finished splits; return the number of rejected images."""
     rejected = sum(summary.rejected for summary in summaries.values())

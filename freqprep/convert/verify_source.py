@@ -14,6 +14,7 @@ from freqprep.ragged import Ragged
 from freqprep.sources import discover
 from freqprep.spectrum.channels import CHANNELS, STORED_POSITION
 from freqprep.spectrum.coding import worth_compiling
+from freqprep.storage.paths import StorePath
 from freqprep.store.log import log_path, paths_of
 from freqprep.store.plan import SplitPlan, evenly_spread, make_plan
 from freqprep.store.reader import Split, open_store
@@ -21,12 +22,13 @@ from freqprep.store.schema import library_versions
 from freqprep.store.verify import Problem
 
 
-def compare_with_source(store: Path, source: Path, sample: int) -> tuple[int, list[Problem]]:
+def compare_with_source(store: StorePath, source: Path, sample: int) -> tuple[int, list[Problem]]:
     """Encode a sample of each split's images again and compare the codes.
 
     Parameters
     ----------
-    store, source : Path
+    store : Path or ObjectPath
+    source : Path
     sample : int
         Number of images of each split, spread over its rows. Rejected images must be rejected
         again.
@@ -71,15 +73,15 @@ def compare_with_source(store: Path, source: Path, sample: int) -> tuple[int, li
     return compared, problems
 
 
-def plan_again(split: Split, source: Path, store: Path) -> SplitPlan:
+def plan_again(split: Split, source: Path, store: StorePath) -> SplitPlan:
     """Return the plan of a finished split's rows, from the source as it is now.
 
     Parameters
     ----------
     split : Split
     source : Path
-    store : Path
-        Folder of the store: the log beside it has the paths that the user named.
+    store : Path or ObjectPath
+        The store: the log beside it has the paths that the user named.
 
     Returns
     -------

@@ -21,6 +21,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from freqprep.engines.remote import CHECKED, DONE, FAILED, MISSING, Answer, Needs, versions
 from freqprep.errors import ClusterError, WorkerDiedError, some
+from freqprep.storage.paths import StorePath
 
 _TASKS_A_THREAD = 2
 _TASKS_A_SECOND = 200
@@ -46,6 +47,12 @@ class Places:
 
     reads: tuple[Path, ...] = ()
     writes: Path | None = None
+
+    @classmethod
+    def of(cls, reads: Iterable[StorePath], writes: StorePath | None = None) -> Places:
+        """Return the local ones among some places: of a bucket, the first request says more."""
+        local = tuple(path for path in reads if isinstance(path, Path))
+        return cls(local, writes if isinstance(writes, Path) else None)
 
 
 class TaskLostError(Exception):

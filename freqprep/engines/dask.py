@@ -8,6 +8,7 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError
+from multiprocessing import resource_tracker
 from typing import Any, TypeVar
 
 from freqprep.engines.cluster import Places, TaskLostError, run_on, shipped
@@ -164,6 +165,7 @@ class _OwnCluster:
 
     def _start(self, jobs: int) -> tuple[int, int, Any, Any]:
         distributed = _distributed()
+        resource_tracker.ensure_running()  # its start lets signals through
         with signals_held():
             cluster = distributed.LocalCluster(
                 n_workers=jobs,

@@ -58,7 +58,8 @@ def _connected(ray: Any, workers: Workers) -> Iterator[None]:
     process ends.
     """
     global _own_jobs
-    if ray.is_initialized() and _own_jobs not in (None, workers.count):
+    wanted = workers.count if workers.address is None else None
+    if ray.is_initialized() and _own_jobs not in (None, wanted):
         ray.shutdown()
     if ray.is_initialized():
         if _own_jobs is None:
@@ -68,7 +69,7 @@ def _connected(ray: Any, workers: Workers) -> Iterator[None]:
         _start(ray, workers.count)
     else:
         _connect(ray, workers.address)
-    _own_jobs = workers.count if workers.address is None else None
+    _own_jobs = wanted
     try:
         yield
     except BaseException:

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -28,6 +27,7 @@ from freqprep.progress import Progress
 from freqprep.spectrum import FREQUENCIES
 from freqprep.spectrum.channels import CHANNELS, STORED_POSITION
 from freqprep.spectrum.quantization import SMALLEST_STEP, Precision, requantize
+from freqprep.storage.paths import StorePath
 from freqprep.store.manifest import MANIFEST
 from freqprep.store.plan import evenly_spread
 from freqprep.store.reader import Split, reopen
@@ -94,7 +94,7 @@ class Rates:
 
 @dataclass(frozen=True)
 class _Task:
-    path: Path
+    path: StorePath
     content_id: str
     shard: int
     codes_of: FineCodes | None
@@ -160,7 +160,7 @@ def measure_rates(
     total = _Totals.zero()
     path = workers.path(split.path)
     tasks = (_Task(path, split.content_id, shard, codes_of) for shard in shards)
-    workers, places = workers.at_most(len(shards)), engines.Places((split.path / MANIFEST,))
+    workers, places = workers.at_most(len(shards)), engines.Places.of((split.path / MANIFEST,))
     with Progress("bytes by step", len(shards), unit="shard") as progress:
         for found in engines.run(_measure_shard, tasks, workers, places):
             total += found

@@ -15,7 +15,7 @@ from freqprep.progress import Progress
 from freqprep.spectrum.channels import NAMES
 from freqprep.store.manifest import MANIFEST
 from freqprep.store.plan import evenly_spread
-from freqprep.store.writer import PartialSplit, store_exists
+from freqprep.store.writer import store_exists, unfinished_split
 
 _SAMPLED_SHARDS = 3
 
@@ -75,7 +75,7 @@ def estimate(request: PackRequest) -> dict[str, PackEstimate]:
     """
     plans = make_plans(request)
     store_exists(request.target)  # refuses anything else at this path
-    partials = {name: PartialSplit(request.target, name) for name in plans}
+    partials = {name: unfinished_split(request.target, name) for name in plans}
     todo = still_to_pack(request, plans, partials)
     return {name: _estimate(plans[name], request.workers) for name in todo}
 
@@ -86,7 +86,7 @@ def _estimate(plan: PackPlan, workers: engines.Workers) -> PackEstimate:
     before = after = seconds = 0.0
     with Progress(f"sample of {split.attributes.split}", len(sample), unit="shard") as progress:
         tasks = [shard_source(plan, shard, workers) for shard in sample]
-        places = engines.Places((split.path / MANIFEST,))
+        places = engines.Places.of((split.path / MANIFEST,))
         for old, new, took in engines.run(_measure, tasks, workers.at_most(len(sample)), places):
             before, after, seconds = before + old, after + new, seconds + took
             progress.update(1)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from freqprep.storage.paths import StorePath
 from freqprep.store import shard
 from freqprep.store.reader import reopen
 from freqprep.store.writer import write_shard
@@ -18,7 +18,7 @@ class ShardSource:
 
     Attributes
     ----------
-    split_folder : Path
+    split_folder : Path or ObjectPath
     content_id : str
         Content id of the split that the packing was planned with.
     shard : int
@@ -28,7 +28,7 @@ class ShardSource:
         Level of zstd to compress at; None if the frames are copied.
     """
 
-    split_folder: Path
+    split_folder: StorePath
     content_id: str
     shard: int
     positions: tuple[int, ...]
@@ -66,13 +66,13 @@ class PackTask:
     Attributes
     ----------
     source : ShardSource
-    split_folder, aside : Path
+    split_folder, aside : Path or ObjectPath
         See `freqprep.store.writer.write_shard`.
     """
 
     source: ShardSource
-    split_folder: Path
-    aside: Path
+    split_folder: StorePath
+    aside: StorePath
 
     @property
     def shard(self) -> int:

@@ -121,7 +121,8 @@ def _profile(root: str) -> dict[str, Any]:
 def named_errors(where: str) -> Iterator[None]:
     """Turn errors of obstore into named ones.
 
-    Its AlreadyExistsError and PreconditionError pass: callers expect them.
+    Its AlreadyExistsError and PreconditionError pass: callers expect them. An object that is not
+    there is FileNotFoundError, a range past an object's end EOFError.
 
     Parameters
     ----------
@@ -137,6 +138,8 @@ def named_errors(where: str) -> Iterator[None]:
     except Exception as error:
         if not _of_obstore(error) or type(error).__name__ in _EXPECTED:
             raise
+        if " 416 " in str(error):
+            raise EOFError(f"{where} ends before the range that was asked for") from None
         raise _named(error, where) from None
 
 

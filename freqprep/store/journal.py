@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Generic, Protocol, Self, TypeVar
+from typing import Any, BinaryIO, Generic, Protocol, Self, TypeVar
 
 import numpy as np
 
@@ -150,6 +151,10 @@ class Entry(Protocol):
     def shard(self) -> int:
         """Number of the shard."""
 
+    @property
+    def file_bytes(self) -> int:
+        """Length of the shard's file."""
+
     def to_json(self) -> dict[str, Any]:
         """Return JSON data."""
 
@@ -161,6 +166,34 @@ class Entry(Protocol):
 Result = TypeVar("Result", bound=Entry)
 
 
+def parsed_line(line: bytes, kind: type[Result], where: str) -> Result:
+    """Return the entry of a line of a journal.
+
+    Parameters
+    ----------
+    line : bytes
+    kind : type
+        Class of the entry.
+    where : str
+        The line, for messages.
+
+    Returns
+    -------
+    Entry
+
+    Raises
+    ------
+    CorruptStoreError
+        The line is damaged.
+    """
+    try:
+        return kind.from_json(json.loads(line))
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        raise CorruptStoreError(
+            f"{where} is damaged ({error})", "start over with --overwrite"
+        ) from None
+
+
 class Journal(Generic[Result]):
     """The journal file, open for appending.
 
@@ -170,6 +203,8 @@ class Journal(Generic[Result]):
         Created if it does not exist; an incomplete last line is cut off.
     kind : type
         Class of its entries: `ShardResult` for a conversion.
+    others : iterable of Path
+        Journals of other runs, which may be appending to them: only read.
 
     Attributes
     ----------
@@ -177,12 +212,14 @@ class Journal(Generic[Result]):
         Entry of each finished shard.
     """
 
-    def __init__(self, path: Path, kind: type[Result]) -> None:
+    def __init__(self, path: Path, kind: type[Result], others: Iterable[Path] = ()) -> None:
         self.finished: dict[int, Result] = {}
-        self._kind = kind
         self._file = open(path, "a+b")  # noqa: SIM115 - closed by __exit__
         try:
-            self._file.truncate(self._read_lines(path))
+            for other in others:
+                self.finished |= read_entries(other, kind)
+            self._file.seek(0)
+            self._file.truncate(_read_lines(self._file, path, kind, self.finished))
         except BaseException:
             self._file.close()
             raise
@@ -193,24 +230,6 @@ class Journal(Generic[Result]):
     def __exit__(self, *_: object) -> None:
         self._file.close()
 
-    def _read_lines(self, path: Path) -> int:
-        """Read the complete lines; return their length in bytes."""
-        self._file.seek(0)
-        length = 0
-        for number, line in enumerate(self._file, start=1):
-            if not line.endswith(b"\n"):
-                break
-            try:
-                result = self._kind.from_json(json.loads(line))
-            except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
-                raise CorruptStoreError(
-                    f"line {number} of the journal {path} is damaged ({error})",
-                    "start over with --overwrite",
-                ) from None
-            self.finished[result.shard] = result
-            length += len(line)
-        return length
-
     def append(self, result: Result) -> None:
         """Record a finished shard, durably."""
         line = json.dumps(result.to_json(), separators=(",", ":"))
@@ -218,3 +237,23 @@ class Journal(Generic[Result]):
         self._file.flush()
         os.fsync(self._file.fileno())
         self.finished[result.shard] = result
+
+
+def read_entries(path: Path, kind: type[Result]) -> dict[int, Result]:
+    """Read the complete lines of a journal, by shard; another process may be appending to it."""
+    finished: dict[int, Result] = {}
+    with open(path, "rb") as file:
+        _read_lines(file, path, kind, finished)
+    return finished
+
+
+def _read_lines(file: BinaryIO, path: Path, kind: type[Result], finished: dict[int, Result]) -> int:
+    """Read the complete lines; return their length in bytes."""
+    length = 0
+    for number, line in enumerate(file, start=1):
+        if not line.endswith(b"\n"):
+            break
+        result = parsed_line(line, kind, f"line {number} of the journal {path}")
+        finished[result.shard] = result
+        length += len(line)
+    return length

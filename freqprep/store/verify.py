@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from freqprep import engines
-from freqprep.errors import FreqprepError
+from freqprep.errors import FreqprepError, StoreError
 from freqprep.progress import Progress
 from freqprep.ragged import Ragged
 from freqprep.spectrum import BLOCK
@@ -151,10 +151,13 @@ def _split_problems(split: Split, workers: engines.Workers) -> Iterator[Problem]
             yield from misshapen
             return
         yield from _array_problems(split)
-        yield from _shards_problems(
-            split, [s for s, n in enumerate(shards) if n in listed & there], workers
-        )
     except FreqprepError as error:
+        yield Problem("", str(error))
+        return
+    there_and_listed = [shard for shard, name in enumerate(shards) if name in listed & there]
+    try:
+        yield from _shards_problems(split, there_and_listed, workers)
+    except StoreError as error:  # others are the workers'
         yield Problem("", str(error))
 
 
@@ -233,7 +236,7 @@ def _shards_problems(
     clean = len(shards) == split.shards
     path = workers.path(split.path)
     tasks = (_CheckTask(path, shard, split.content_id) for shard in shards)
-    workers, places = workers.at_most(len(shards)), engines.Places((split.path / MANIFEST,))
+    workers, places = workers.at_most(len(shards)), engines.Places.of((split.path / MANIFEST,))
     with Progress(f"verify {split.attributes.split}", split.shards, unit="shard") as progress:
         for shard, moments, found in engines.run(_check_shard, tasks, workers, places):
             progress.update(1)

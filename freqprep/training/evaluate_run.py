@@ -14,6 +14,7 @@ from freqprep.augment import DetectorInput
 from freqprep.errors import UsageError
 from freqprep.models.detection import Detector
 from freqprep.progress import say
+from freqprep.storage.paths import StorePath
 from freqprep.store.reader import open_store
 from freqprep.store.split import Split
 from freqprep.training.channels import check_stored
@@ -189,13 +190,20 @@ class DetectorRunEvaluation(RunEvaluation):
 
 
 def evaluate_run(
-    run: Path, store: Path, split: str, world: World, *, batch_size: int, threads: int | None
+    run: Path,
+    store: str | StorePath,
+    split: str,
+    world: World,
+    *,
+    batch_size: int,
+    threads: int | None,
 ) -> RunEvaluation:
     """Evaluate a run's network on a split, whose classes are matched by their ids.
 
     Parameters
     ----------
-    run, store : Path
+    run : Path
+    store : str, Path or ObjectPath
     split : str
     world : World
         The processes that share the work.

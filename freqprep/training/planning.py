@@ -10,6 +10,7 @@ from typing import Any
 
 from freqprep.augment import ClassifierInput, DetectorInput
 from freqprep.errors import RunError, UsageError, did_you_mean
+from freqprep.storage.paths import as_path
 from freqprep.store.layout import MODEL_FILE
 from freqprep.store.reader import Store, open_store
 from freqprep.store.split import Split
@@ -121,7 +122,8 @@ def _hash(path: Path) -> str:
 def _check_folder(request: TrainingRequest) -> ModelConfig | None:
     """Read the config of the run to resume; refuse a folder of anything else."""
     folder = request.run
-    if folder.resolve().is_relative_to(request.store.resolve()):
+    store = as_path(request.store)
+    if isinstance(store, Path) and folder.resolve().is_relative_to(store.resolve()):
         raise UsageError(f"{folder} lies in the store", "name a --run outside of it")
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file, not a folder", "name another --run")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from freqprep.storage.paths import StorePath
 from freqprep.store.layout import MODEL_FILE
 from freqprep.store.selections import ChannelsLike
 from freqprep.store.split import Split
@@ -29,8 +30,10 @@ class TrainingRequest:
 
     Attributes
     ----------
-    store, run : Path
-        The store, and the folder of the run.
+    store : str, Path or ObjectPath
+        The store; a URL is given as a str.
+    run : Path
+        The folder of the run.
     model : str
         One of `freqprep.models.networks.MODELS` or `freqprep.models.detection.DETECTORS`.
     recipe : Recipe
@@ -81,7 +84,7 @@ class TrainingRequest:
         those read later. None: the same in all epochs.
     """
 
-    store: Path
+    store: str | StorePath
     run: Path
     model: str
     recipe: Recipe

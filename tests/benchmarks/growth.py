@@ -10,11 +10,14 @@ import heapq
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from freqprep.convert.planning import discover
+from freqprep.convert.planning import discover, plan_split
 from freqprep.convert.request import Request
+from freqprep.storage.disk import FileEntry
+from freqprep.store.manifest import Manifest
 from tests.benchmarks import scale
 from tests.benchmarks.scale_model import (
     DATA_SETS,
@@ -22,12 +25,12 @@ from tests.benchmarks.scale_model import (
     Model,
     bytes_of,
     conversion,
-    shards_a_task,
 )
 from tests.benchmarks.scale_tables import WORKERS, duration
 from tests.benchmarks.table import show
 
 SIZES = (10_000, 100_000, 1_000_000)
+LARGER = 10_000_000  # without a file for each shard
 _MOST_FILES = 100_000
 _SPREAD = 0.15  # of the time of a task
 _AHEAD = 2  # tasks a worker
@@ -37,6 +40,7 @@ def run(data: Path, folder: Path) -> dict[str, object]:
     """Compare rows, then clusters."""
     model = Model()
     rows = [line for images in SIZES for line in _rows(model, images, folder / str(images))]
+    rows += _in_memory(model, LARGER)
     show(("rows", "what", "measured", "model", "of the model"), rows)
     print()
     tasks = [_cluster(model, data_set, count) for data_set in DATA_SETS for count in WORKERS]
@@ -69,6 +73,37 @@ def _rows(model: Model, images: int, folder: Path) -> list[tuple[object, ...]]:
         "order, peak": (spent["an epoch's order"].peak_bytes, images * costs.order_row_bytes),
         "manifest": ((split / "manifest.json").stat().st_size, expected["manifest"]),
     }
+    return _lines(images, seconds, sizes)
+
+
+def _in_memory(model: Model, images: int) -> list[tuple[object, ...]]:
+    costs, data = model.costs, DataSet("", images)
+    order, _ = scale.spent(lambda: scale._order(np.ones(images, bool)))
+    entry = FileEntry(costs.shard_bytes, "0" * 64)
+    shards = {f"coefficients/c/{shard}/0/0/0": entry for shard in range(data.shards)}
+    written = Manifest(_attributes(), shards).to_bytes()
+    parsed, _ = scale.spent(lambda: Manifest.from_bytes(written, Path("manifest.json")))
+    seconds = {
+        "order of an epoch": (order.seconds, images * costs.order_row),
+        "manifest, parsed": (parsed.seconds, data.shards * costs.open_shard),
+    }
+    sizes = {
+        "order, peak": (order.peak_bytes, images * costs.order_row_bytes),
+        "manifest, parsed": (parsed.peak_bytes, data.shards * costs.held_manifest_shard),
+        "manifest": (len(written), bytes_of(model, data)["manifest"]),
+    }
+    return _lines(images, seconds, sizes)
+
+
+def _attributes() -> dict[str, Any]:
+    request, classes = Request("imagefolder", Path(), Path()), scale._classes()
+    few = scale._listing(1, request.kind)
+    return plan_split(request, few, classes, classes).attributes.to_dict()
+
+
+def _lines(
+    images: int, seconds: dict[str, tuple[float, float]], sizes: dict[str, tuple[float, float]]
+) -> list[tuple[object, ...]]:
     return [
         *((images, f"{name}, s", *pair, pair[0] / pair[1]) for name, pair in seconds.items()),
         *(
@@ -91,7 +126,8 @@ def _listing(root: Path, images: int) -> float:
 
 def _cluster(model: Model, data: DataSet, workers: int) -> tuple[object, ...]:
     costs = model.costs
-    each = shards_a_task(model, costs.convert, data.shards, workers)
+    estimate = conversion(model, data, workers)
+    each = estimate.shards_a_task
     tasks = -(-data.shards // each)
     spread = np.random.RandomState(0).uniform(1 - _SPREAD, 1 + _SPREAD, tasks)
     simulated = makespan(
@@ -100,8 +136,7 @@ def _cluster(model: Model, data: DataSet, workers: int) -> tuple[object, ...]:
         1 / model.site.tasks_per_second,
         each * (costs.hand_out + costs.record),
     )
-    parallel = conversion(model, data, workers).parallel
-    expected = max(parallel[name] for name in ("cores", "scheduler", "main process"))
+    expected = max(estimate.parallel[name] for name in ("cores", "scheduler", "main process"))
     shown = (duration(simulated), duration(expected), simulated / expected)
     return (data.name, f"{workers:,}", f"{tasks:,}", *shown)
 

@@ -23,7 +23,8 @@ import numpy as np
 from freqprep.convert.planning import plan_split
 from freqprep.convert.request import Request
 from freqprep.convert.retry_rejected import prepare_retry
-from freqprep.convert.run import _publish, _tasks
+from freqprep.convert.run import _publish
+from freqprep.convert.shard_runs import _tasks
 from freqprep.ragged import Ragged
 from freqprep.sources import Classes, FileTable, Listing
 from freqprep.sources.listing import Objects
@@ -99,17 +100,22 @@ def measure(folder: Path, images: int, kind: str, part: str) -> dict[str, Spent]
     figures: dict[str, Spent] = {}
 
     def step(name: str, work: Callable[[], Any]) -> Any:
-        before = resident_bytes()
-        _CLEAR.write_text("5")  # the high-water mark starts again from here
-        began = time.process_time()
-        result = work()
-        seconds = time.process_time() - began
-        figures[name] = Spent(seconds, resident_bytes(), resident_bytes("VmHWM") - before)
+        figures[name], result = spent(work)
         return result
 
     request = Request(kind, folder, folder / "s.zarr", size=SIDE, jobs=1)
     {"write": _write, "read": _read}[part](step, request, images)
     return figures
+
+
+def spent(work: Callable[[], Any]) -> tuple[Spent, Any]:
+    """Do some work; return what it took and its result."""
+    before = resident_bytes()
+    _CLEAR.write_text("5")  # the high-water mark starts again from here
+    began = time.process_time()
+    result = work()
+    seconds = time.process_time() - began
+    return Spent(seconds, resident_bytes(), resident_bytes("VmHWM") - before), result
 
 
 _CLEAR = Path("/proc/self/clear_refs")
@@ -132,7 +138,10 @@ def _write(step: Step, request: Request, images: int) -> None:
     step("load the plan", lambda: load_plan(partial.folder))
     aside = partial.folder / "tmp-aside"
     aside.mkdir()
-    step("tasks of all shards", lambda: _count(_tasks(request, plan, partial, aside, set(), False)))
+    step(
+        "tasks of all shards",
+        lambda: _count(_tasks(request, plan, partial, aside, range(plan.shards), False)),
+    )
     results = list(_results(plan, partial, aside))
     step("journal", lambda: _journal(partial, results))
     with step("read the journal", lambda: Journal(partial.journal_path, ShardResult)) as journal:

@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+
+from freqprep.engines.cluster import group_size
+from freqprep.importance.collect import shards_together
 
 CHANNELS = (24, 64, 192)
 ROWS_PER_SHARD = 128
@@ -58,29 +60,29 @@ class Costs:
     task_bytes: int = 12_941
     result_bytes: int = 8_880
     # in the main process: once, and for each shard
-    imports: float = 0.25
-    hand_out: float = 70e-6
-    record: float = 400e-6
-    add_up: float = 0.00456
+    imports: float = 0.2
+    hand_out: float = 55e-6
+    record: float = 330e-6
+    add_up: float = 0.0049
     # in the main process or in each rank, for each row
     list_row: float = 6.5e-6
     plan_row: float = 1.8e-6
-    publish_row: float = 2.5e-6
-    read_row: float = 0.2e-6
-    order_row: float = 0.47e-6
+    publish_row: float = 2.3e-6
+    read_row: float = 0.03e-6
+    order_row: float = 0.6e-6
     check_row: float = 3e-6
     # bytes for each row or shard
-    key_bytes: int = 30
+    key_bytes: int = 33
     row_bytes: int = 56
-    journal_bytes: int = 10_900
+    journal_bytes: int = 9_491
     held_journal_row: int = 87
     publish_row_bytes: int = 158
     small_row_bytes: int = 17
     order_row_bytes: int = 63
     attributes_bytes: int = 29_000
-    manifest_shard_bytes: int = 105
+    manifest_shard_bytes: int = 104  # and the digits of its number
     held_manifest_shard: int = 600
-    open_shard: float = 2.4e-6
+    open_shard: float = 3e-6
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,7 @@ class Estimate:
     memory : int
         Bytes of the machine that needs most for what grows with the rows.
     shards_a_task : int
-        Fewest with which the scheduler keeps up; 1 where there is none.
+        Shards that are handed to a worker at once.
     """
 
     serial: Mapping[str, float]
@@ -151,12 +153,6 @@ class Estimate:
         return max(both, key=lambda name: both[name])
 
 
-def shards_a_task(model: Model, shard: float, shards: int, workers: int) -> int:
-    """Fewest shards a task with which the scheduler keeps all workers busy, if there are enough."""
-    needed = math.ceil(workers / (model.site.tasks_per_second * shard))
-    return max(1, min(needed, shards // workers))
-
-
 def pass_over(
     model: Model,
     data: DataSet,
@@ -168,6 +164,7 @@ def pass_over(
     memory: int,
     gets: int = 0,
     puts: int = 0,
+    together: int = 1,
 ) -> Estimate:
     """Estimate a command that hands the shards of a split to workers.
 
@@ -183,8 +180,10 @@ def pass_over(
         Bytes a shard from the source, from the bucket and into it.
     serial, memory, gets, puts
         See `Estimate`.
+    together : int
+        Shards of a task of ours; a task of the cluster is several of them where workers are many.
     """
-    site, each = model.site, shards_a_task(model, shard, data.shards, workers)
+    site, each = model.site, together * group_size(workers, together * shard)
     tasks = -(-data.shards // each)
     machines = -(-workers // site.cores_per_machine)
     received = traffic.get("source", 0) + traffic.get("from bucket", 0)
@@ -221,7 +220,10 @@ def statistics(model: Model, data: DataSet, workers: int) -> Estimate:
     costs, traffic = model.costs, {"from bucket": model.costs.shard_bytes}
     serial, main = _opening(model, data), costs.hand_out + costs.add_up
     memory, gets = _of_workers(model, data, workers), 2 * data.shards
-    return pass_over(model, data, workers, costs.stats, main, traffic, serial, memory, gets)
+    together = shards_together(data.shards)
+    return pass_over(
+        model, data, workers, costs.stats, main, traffic, serial, memory, gets, together=together
+    )
 
 
 def verification(model: Model, data: DataSet, workers: int) -> Estimate:
@@ -279,13 +281,14 @@ def bytes_of(model: Model, data: DataSet) -> dict[str, int]:
     costs = model.costs
     plan = data.images * (2 * costs.key_bytes + costs.row_bytes)
     rows = 2 * plan + data.images * (costs.held_journal_row + costs.publish_row_bytes)
+    listed = costs.manifest_shard_bytes + len(str(data.shards))
     opened = data.images * costs.small_row_bytes + data.shards * costs.held_manifest_shard
     return {
         "source": data.shards * costs.source_bytes,
         "store": data.shards * costs.shard_bytes,
         "plan": plan,
         "journal": data.shards * costs.journal_bytes,
-        "manifest": costs.attributes_bytes + data.shards * costs.manifest_shard_bytes,
+        "manifest": costs.attributes_bytes + data.shards * listed,
         "memory: convert": rows,
         "memory: a worker of stats": opened,
         "memory: a rank": opened + data.images * costs.order_row_bytes,

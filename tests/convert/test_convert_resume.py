@@ -34,7 +34,7 @@ def small(tmp_path) -> Path:
 
 def begin(monkeypatch, source: Path, store: Path, shards: int = 0, **options) -> None:
     """Start a conversion and stop it after so many shards."""
-    from freqprep.convert import run as module
+    from freqprep.convert import shard_runs as module
 
     with stopped_after(monkeypatch, module, "convert_shard", shards):
         synthetic.make(source, store, **options)

@@ -88,6 +88,7 @@ def worker(scheduler) -> Callable:
         process = subprocess.Popen(
             [*words, sys.executable, *module, scheduler, *options],
             env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, path))},
+            cwd=HERE,  # where no freqprep is
             stderr=subprocess.DEVNULL,
         )
         try:

@@ -1,0 +1,235 @@
+"""A conversion in parts, for batch queues: plan once, make the parts anywhere, finalize once.
+
+The parts share a file system and nothing else: each loads the plan and writes a journal of its own,
+so no lock has to work among machines. A part that is killed is run again; shards that any journal
+has are not made again, and one that is made twice has the same bytes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from freqprep.convert.planning import check_same
+from freqprep.convert.request import Request
+from freqprep.convert.run import convert_split, finished, planned
+from freqprep.convert.shard_runs import make_shards
+from freqprep.errors import StoreError, UsageError, some
+from freqprep.sources import normalise_split
+from freqprep.storage.disk import full_disk_named
+from freqprep.storage.paths import local_part
+from freqprep.store.journal import ShardResult
+from freqprep.store.layout import partial_folders
+from freqprep.store.lock import store_lock
+from freqprep.store.plan import load_attributes, load_plan, shard_count
+from freqprep.store.summary import SplitSummary
+from freqprep.store.writer import UnfinishedSplit, store_exists, unfinished_split
+
+_MOST_PARTS = 100_000
+
+
+@dataclass(frozen=True)
+class Part:
+    """One of several parts: of each split the shards ``number - 1``, ``number - 1 + parts``, ...
+
+    Attributes
+    ----------
+    number : int
+        From 1.
+    parts : int
+    """
+
+    number: int
+    parts: int
+
+    @classmethod
+    def parse(cls, text: str) -> Part:
+        """Read ``I/N``.
+
+        Raises
+        ------
+        UsageError
+        """
+        found = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
+        number, parts = (int(digits) for digits in found.groups()) if found else (0, 0)
+        if not 1 <= number <= parts <= _MOST_PARTS:
+            raise UsageError(
+                f"--part must be I/N with I from 1 to N, got {text!r}", "the third of 8 is 3/8"
+            )
+        return cls(number, parts)
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.parts}"
+
+    def of(self, shards: int) -> range:
+        """Return the shards of this part, of so many."""
+        return range(self.number - 1, shards, self.parts)
+
+
+def plan(request: Request) -> dict[str, int]:
+    """Plan the requested splits, and convert nothing yet.
+
+    Parameters
+    ----------
+    request : Request
+
+    Returns
+    -------
+    dict of str to int
+        Number of shards of each split: more parts than these have nothing to do.
+
+    Raises
+    ------
+    SplitExistsError, SourceError, StoreError, UsageError
+        As `freqprep.convert.convert` would raise them.
+    """
+    _refuse("--plan", resume=request.resume, retry_rejected=request.retry_rejected)
+    with planned(request) as (_, todo):
+        return {
+            name: shard_count(load_attributes(partial.folder).images)
+            for name, partial in todo.items()
+        }
+
+
+def convert_part(request: Request, part: Part) -> dict[str, int]:
+    """Make the shards of one part of each planned split, those that no run has made yet.
+
+    Parameters
+    ----------
+    request : Request
+        That of the plan.
+    part : Part
+
+    Returns
+    -------
+    dict of str to int
+        Number of shards that were made now, by split.
+
+    Raises
+    ------
+    UsageError
+        No split is planned, or the request is not that of the plan.
+    SourceError, StoreError
+        See `freqprep.errors`. Finished shards are kept: run the part again.
+    """
+    _refuse_modes(f"--part {part}", request)
+    made = {}
+    with full_disk_named(local_part(request.store)):
+        for name, partial in _planned(request).items():
+            with _not_ended_meanwhile(partial):
+                made[name] = _make_part(request, partial, part)
+    return made
+
+
+def finalize(request: Request) -> dict[str, SplitSummary]:
+    """Publish the planned splits, of which all parts are done.
+
+    Parameters
+    ----------
+    request : Request
+        That of the plan.
+
+    Returns
+    -------
+    dict of str to SplitSummary
+        Finished splits by name.
+
+    Raises
+    ------
+    StoreError
+        Shards are missing; nothing is published.
+    UsageError
+        No split is planned, or the request is not that of the plan.
+    """
+    _refuse_modes("--finalize", request)
+    with store_lock(request.store) as confirm, full_disk_named(local_part(request.store)):
+        partials = _planned(request, confirm)
+        begun = {name: partial for name, partial in partials.items() if partial.begun()}
+        for name, partial in begun.items():
+            check_same(request, load_attributes(partial.folder), finished=False)
+            _refuse_missing(name, partial)
+        for partial in partials.values():
+            partial.tidy()  # removes what is left of one that was published just before a kill
+        for partial in begun.values():
+            convert_split(request, partial)
+        return finished(request, partials)
+
+
+def _make_part(request: Request, partial: UnfinishedSplit, part: Part) -> int:
+    plan = load_plan(partial.folder)
+    check_same(request, plan.attributes, finished=False)
+    mine = partial.part_journal(ShardResult, part.number, part.parts)
+    with mine as journal, partial.aside() as aside:
+        before = len(journal.finished)
+        make_shards(request, plan, partial, journal, aside, part.of(plan.shards))
+        return len(journal.finished) - before
+
+
+@contextmanager
+def _not_ended_meanwhile(partial: UnfinishedSplit) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError as error:
+        if str(partial.folder) not in str(error):
+            raise
+        raise StoreError(
+            f"the unfinished split in {partial.folder} was finished or resumed by another command",
+            "see `freqprep info`; let the parts end before you finalize, resume or overwrite",
+        ) from None
+
+
+def _planned(
+    request: Request, confirm: Callable[[], None] = lambda: None
+) -> dict[str, UnfinishedSplit]:
+    """Return the splits that have a plan and are not finished."""
+    store_exists(request.store)  # refuses anything else at this path
+    wanted = None if request.split is None else normalise_split(request.split)
+    found = {
+        name: partial
+        for name in partial_folders(request.store)
+        for partial in [unfinished_split(request.store, name, confirm)]
+        if partial.exists() and wanted in (None, name)
+    }
+    if not found:
+        what = "no planned split" if wanted is None else f"no planned split {wanted}"
+        raise UsageError(
+            f"{request.store} has {what}", "run the same command with --plan first, once"
+        )
+    return found
+
+
+def _refuse_missing(name: str, partial: UnfinishedSplit) -> None:
+    shards = load_plan(partial.folder).shards
+    with partial.journal(ShardResult) as journal:
+        missing = set(range(shards)) - journal.finished.keys()
+    if not missing:
+        return
+    text = f"{name} lacks {len(missing)} of {shards} shards"
+    counts = partial.parts_begun()
+    if len(counts) != 1:
+        raise StoreError(text, "run all parts, --part 1/N to N/N, and then --finalize")
+    (parts,) = counts
+    wanting = sorted({shard % parts + 1 for shard in missing})
+    listed = some([str(Part(number, parts)) for number in wanting])
+    raise StoreError(f"{text}: those of --part {listed}", "run these again, and then --finalize")
+
+
+def _refuse_modes(option: str, request: Request) -> None:
+    _refuse(
+        option,
+        resume=request.resume,
+        overwrite=request.overwrite,
+        retry_rejected=request.retry_rejected,
+    )
+
+
+def _refuse(option: str, **given: bool) -> None:
+    for name, value in given.items():
+        if value:
+            other = f"--{name.replace('_', '-')}"
+            raise UsageError(
+                f"{option} and {other} are mutually exclusive",
+                "a part that is run again goes on by itself; --overwrite goes with --plan",
+            )

@@ -1,0 +1,116 @@
+"""Shards of a planned split, made by workers and journalled as they are done."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+
+from freqprep import engines
+from freqprep.convert.request import Request
+from freqprep.convert.shard_task import (
+    ImageFiles,
+    ShardTask,
+    compile_coding,
+    convert_shard,
+    release_buffer,
+)
+from freqprep.progress import Progress, say
+from freqprep.spectrum.coding import worth_compiling
+from freqprep.storage.paths import StorePath
+from freqprep.store.journal import Journal, ShardResult
+from freqprep.store.object_journal import ObjectJournal
+from freqprep.store.plan import SplitPlan, memory_bound
+from freqprep.store.writer import UnfinishedSplit
+
+_LOOKS = 100
+
+
+def images_of(plan: SplitPlan, shards: Iterable[int]) -> int:
+    """Return the number of images of some shards."""
+    return sum(len(plan.shard_rows(shard)) for shard in shards)
+
+
+def make_shards(
+    request: Request,
+    plan: SplitPlan,
+    partial: UnfinishedSplit,
+    journal: Journal[ShardResult] | ObjectJournal[ShardResult],
+    aside: StorePath,
+    shards: Sequence[int],
+) -> int:
+    """Make some shards of a split, those that are not in the journal yet, and append them to it.
+
+    Parameters
+    ----------
+    request : Request
+    plan : SplitPlan
+    partial : PartialSplit
+    journal : Journal
+    aside : Path or ObjectPath
+        From the method ``aside`` of the unfinished split.
+    shards : sequence of int
+
+    Returns
+    -------
+    int
+        Upper bound of the memory, in bytes.
+    """
+    name, left = plan.attributes.split, [s for s in shards if s not in journal.finished]
+    workers, images = request.workers.at_most(len(left)), images_of(plan, left)
+    bound = memory_bound(plan.attributes.encoding, workers.count, len(plan.rows))
+    say(
+        f"{name}: images {len(plan.rows)}, shards {len(shards)} "
+        f"(done {len(shards) - len(left)}), {workers.described()}, memory at most "
+        f"{bound / 1e9:.1f} GB" + (" a worker" if workers.address else "")
+    )
+    if plan.rows.ignored:
+        ignored = ", ".join(f"{count} {what}" for what, count in plan.rows.ignored.items())
+        say(f"{name}: not images of this split, ignored: {ignored}")
+    if not left:
+        return bound
+    compiled = worth_compiling(images // workers.count)
+    if compiled and workers.address is None:
+        compile_coding(plan.attributes.encoding)
+    tasks = _tasks(request, plan, partial, aside, left, compiled)
+    places = engines.Places.of(_sample(request.source, plan), aside)
+    every = images_of(plan, shards)
+    with Progress(name, every, every - images, keep=True) as progress:
+        try:
+            for result in engines.run(convert_shard, tasks, workers, places):
+                journal.append(result)
+                progress.update(len(result.rows.valid))
+        finally:
+            release_buffer()
+    return bound
+
+
+def _tasks(
+    request: Request,
+    plan: SplitPlan,
+    partial: UnfinishedSplit,
+    aside: StorePath,
+    shards: Iterable[int],
+    compiled: bool,
+) -> Iterator[ShardTask]:
+    path = request.workers.path
+    for shard in shards:
+        rows = plan.shard_rows(shard)
+        yield ShardTask(
+            shard=shard,
+            first_row=rows.start,
+            files=ImageFiles.of_rows(path(request.source), plan, rows),
+            encoding=plan.attributes.encoding,
+            compiled=compiled,
+            level=plan.attributes.level,
+            split_folder=path(partial.split_folder),
+            aside=path(aside),
+        )
+
+
+def _sample(source: Path, plan: SplitPlan) -> tuple[Path, ...]:
+    """Return the source and one of its files that is there, for workers to look for."""
+    paths = plan.rows.files.paths
+    files = (source / os.fsdecode(paths.bytes_at(row)) for row in range(min(len(paths), _LOOKS)))
+    return (source, *islice((file for file in files if file.exists()), 1))

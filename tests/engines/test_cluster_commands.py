@@ -1,0 +1,77 @@
+"""Commands that start a cluster of their own: workers killed, Ctrl-C, nothing left behind."""
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import psutil
+import pytest
+import synthetic
+from in_threads import SECONDS
+from interruptions import journal_lines, under_way, wait_for_a_shard, wait_until
+
+import freqprep
+
+IMAGES = 2600
+PACKAGES = {"dask": "distributed", "ray": "ray"}
+
+
+@pytest.fixture(scope="module", params=["dask", "ray"])
+def engine(request) -> str:
+    pytest.importorskip(PACKAGES[request.param])
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory) -> Path:
+    """As many images as fill 21 shards."""
+    return synthetic.image_folder(tmp_path_factory.mktemp("many"), {"train": IMAGES}, corrupt=5)
+
+
+@pytest.fixture(scope="module")
+def expected(many, tmp_path_factory) -> str:
+    """The hash of the store that this machine makes."""
+    return synthetic.digest(synthetic.make(many, tmp_path_factory.mktemp("whole") / "out.zarr"))
+
+
+def started(process: subprocess.Popen) -> list[psutil.Process]:
+    return psutil.Process(process.pid).children(recursive=True)
+
+
+def is_worker(process: psutil.Process) -> bool:
+    line = " ".join(process.cmdline())
+    return "multiprocessing.spawn" in line or line.startswith(("ray::perform", "ray::IDLE"))
+
+
+def test_ctrl_c_and_a_killed_worker_in_mid_conversion(
+    engine, many, expected, tmp_path, monkeypatch
+):
+    # A scheduler looks for results of a worker that has died for 30 seconds by default.
+    monkeypatch.setenv("DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT", "2s")
+    store = tmp_path / "out.zarr"
+    words = ["convert", "imagefolder", many, store, "--size", "32"]
+    words += ["--engine", engine, "--jobs", "2"]
+    with under_way(*words) as process:
+        wait_for_a_shard(process, store)
+        family = started(process)
+        os.killpg(process.pid, signal.SIGINT)
+        _, errors = process.communicate(timeout=SECONDS)
+    assert process.returncode == 130, errors
+    assert "--resume" in errors and "Traceback" not in errors
+    assert not list(freqprep.open_store(store))
+    assert not list((store / ".partial-train").glob("tmp-*"))
+    _, alive = psutil.wait_procs(family, timeout=SECONDS)
+    assert not alive
+    done = journal_lines(store)
+    with under_way(*words, "--resume") as process:
+        wait_until(process, lambda: journal_lines(store) > done)
+        family = started(process)
+        workers = [child for child in family if is_worker(child)]
+        workers[0].kill()
+        _, errors = process.communicate(timeout=SECONDS)
+    assert process.returncode == 3, errors  # finished, with rejected images
+    assert "Traceback" not in errors
+    assert synthetic.digest(store) == expected
+    _, alive = psutil.wait_procs(family, timeout=SECONDS)
+    assert not alive
