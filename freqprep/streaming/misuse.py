@@ -42,7 +42,8 @@ def checked_split(
         )
     if (cache is None) != (cache_bytes is None):
         raise UsageError(
-            f"cache={cache!r} with cache_bytes={cache_bytes}", "give both a folder and its limit"
+            f"a cache has a folder and a limit in bytes, got {cache} and {cache_bytes}",
+            "give both, cache and cache_bytes (--cache and --cache-bytes)",
         )
     if cache is None or cache_bytes is None:
         return split

@@ -168,8 +168,8 @@ def test_files_of_the_cache_that_are_damaged_are_fetched_again(
 def test_what_cannot_be_a_cache_is_refused(remote, split, many, tmp_path):
     good = {"cache": tmp_path / "cache", "cache_bytes": 10**8}
     for wrong, message in [
-        ({"cache_bytes": None}, "give both a folder and its limit"),
-        ({"cache": None}, "give both a folder and its limit"),
+        ({"cache_bytes": None}, "a cache has a folder and a limit"),
+        ({"cache": None}, "a cache has a folder and a limit"),
         ({"cache_bytes": 0}, "cache_bytes must be a whole number, at least 1"),
         ({"cache": "s3://slow/cache"}, "a cache cannot be at s3://slow/cache"),
         ({"cache": Path(__file__).parent}, "not a cache: it has other files in it"),
