@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -28,6 +27,7 @@ from freqprep.progress import Progress
 from freqprep.spectrum import FREQUENCIES
 from freqprep.spectrum.channels import CHANNELS, STORED_POSITION
 from freqprep.spectrum.quantization import SMALLEST_STEP, Precision, requantize
+from freqprep.storage.paths import StorePath
 from freqprep.store.manifest import MANIFEST
 from freqprep.store.plan import evenly_spread
 from freqprep.store.reader import Split, reopen
@@ -94,7 +94,7 @@ class Rates:
 
 @dataclass(frozen=True)
 class _Task:
-    path: Path
+    path: StorePath
     content_id: str
     shard: int
     codes_of: FineCodes | None

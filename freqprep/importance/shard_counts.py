@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -13,6 +12,7 @@ from freqprep.errors import CorruptStoreError
 from freqprep.spectrum import BLOCK, FREQUENCIES
 from freqprep.spectrum.channels import CHANNELS
 from freqprep.spectrum.moments import exact_products
+from freqprep.storage.paths import StorePath
 from freqprep.store.reader import Split, reopen
 from freqprep.store.schema import ROWS_PER_SHARD
 
@@ -34,7 +34,7 @@ class CountTask:
 
     Attributes
     ----------
-    path : Path
+    path : Path or ObjectPath
         The split's folder.
     content_id : str
     shard, shards : int
@@ -44,7 +44,7 @@ class CountTask:
         because a worker would have to read all boxes of the split to find these.
     """
 
-    path: Path
+    path: StorePath
     content_id: str
     shard: int
     shards: int

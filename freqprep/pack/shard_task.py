@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from freqprep.storage.paths import StorePath
 from freqprep.store import shard
 from freqprep.store.reader import reopen
 from freqprep.store.writer import write_shard
@@ -18,7 +19,7 @@ class ShardSource:
 
     Attributes
     ----------
-    split_folder : Path
+    split_folder : Path or ObjectPath
     content_id : str
         Content id of the split that the packing was planned with.
     shard : int
@@ -28,7 +29,7 @@ class ShardSource:
         Level of zstd to compress at; None if the frames are copied.
     """
 
-    split_folder: Path
+    split_folder: StorePath
     content_id: str
     shard: int
     positions: tuple[int, ...]

@@ -9,6 +9,7 @@ import pytest
 import synthetic
 
 import freqprep
+from freqprep.engines import Workers
 from freqprep.errors import (
     CorruptStoreError,
     ShardMissingError,
@@ -102,7 +103,7 @@ def test_a_shard_is_two_requests_for_adjacent_channels(bucket, pair):
 
 def test_verify_reads_each_shard_once(bucket, url):
     bucket.requests.clear()
-    assert not verify(freqprep.open_store(url).path, jobs=1).problems
+    assert not verify(freqprep.open_store(url).path, Workers(1)).problems
     shards = [line for line in bucket.requests if "coefficients/c" in line]
     assert len(shards) == len(set(shards)) == 3
 
@@ -123,22 +124,22 @@ def test_verify_finds_what_is_changed_or_missing(bucket, store, tmp_path, name):
     url = freqprep.open_store(f"{bucket.url}/copy.zarr").path
     change(bucket, f"copy.zarr/train/{name}")
     synthetic.flip(copy / "train" / name, 8 * ((copy / "train" / name).stat().st_size // 2) + 2)
-    found = verify(url, jobs=1).problems
+    found = verify(url, Workers(1)).problems
     assert found and [one.where for one in found] == [
-        one.where for one in verify(copy, jobs=1).problems
+        one.where for one in verify(copy, Workers(1)).problems
     ]
     bucket.delete(f"copy.zarr/train/{name}")
     (copy / "train" / name).unlink()
-    found = verify(url, jobs=1).problems
+    found = verify(url, Workers(1)).problems
     assert found and [one.where for one in found] == [
-        one.where for one in verify(copy, jobs=1).problems
+        one.where for one in verify(copy, Workers(1)).problems
     ]
 
 
 @pytest.mark.parametrize("name", ["stray", "train/stray", "val/label/c/1", "other/zarr.json"])
 def test_verify_finds_what_does_not_belong(bucket, url, name):
     bucket.put(f"stores/fit.zarr/{name}", b"{}")
-    (problem,) = verify(freqprep.open_store(url).path, jobs=1).problems
+    (problem,) = verify(freqprep.open_store(url).path, Workers(1)).problems
     assert problem.where == name.removesuffix("/zarr.json")
 
 
