@@ -252,7 +252,7 @@ def _shards_problems(
     clean = len(shards) == split.shards
     path = workers.path(split.path)
     tasks = (_CheckTask(path, shard, split.content_id) for shard in shards)
-    workers, places = workers.at_most(len(shards)), engines.Places.of((split.path / MANIFEST,))
+    workers, places = workers.at_most(len(shards)), engines.Places((split.path / MANIFEST,))
     with Progress(f"verify {split.attributes.split}", split.shards, unit="shard") as progress:
         for shard, moments, found in engines.run(_check_shard, tasks, workers, places):
             progress.update(1)
