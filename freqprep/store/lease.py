@@ -23,6 +23,7 @@ from freqprep.errors import (
     LeaseLostError,
     ObjectChangedError,
     ObjectStoreError,
+    StoreError,
     StoreLockedError,
     UsageError,
 )
@@ -240,6 +241,11 @@ def held_lease(path: ObjectPath, store: ObjectPath) -> Iterator[Lease]:
     renewal.start()
     try:
         yield lease
+    except StoreError as error:
+        if not isinstance(error, ObjectStoreError):
+            with contextlib.suppress(ObjectStoreError):
+                lease.confirm()  # what is missing or damaged may be the work of another command
+        raise
     finally:
         over.set()
         lease.release()

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Generic, Self
 
-from freqprep.errors import CorruptStoreError, ObjectStoreError
+from freqprep.errors import CorruptStoreError, LeaseLostError, ObjectStoreError
 from freqprep.storage.object_path import ObjectPath
 from freqprep.store.journal import Result, parsed_line
 from freqprep.store.layout import shard_name
@@ -36,6 +36,8 @@ class ObjectJournal(Generic[Result]):
     stored : mapping of str to int
         Length of each object of the split by its name. Entries of shards that are not there, or
         have another length, do not count: the shards are written again.
+    confirm : callable
+        From `freqprep.store.lock.store_lock`; called before a segment is put.
     clock : callable, optional
         Returns seconds.
 
@@ -50,10 +52,12 @@ class ObjectJournal(Generic[Result]):
         folder: ObjectPath,
         kind: type[Result],
         stored: Mapping[str, int],
+        confirm: Callable[[], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.finished: dict[int, Result] = {}
-        self._folder, self._clock, self._began = folder, clock, clock()
+        self._folder, self._confirm = folder, confirm
+        self._clock, self._began = clock, clock()
         self._waiting: list[bytes] = []
         names = sorted(name for name, _ in folder.files())
         self._next = 1 + max((_number(folder, name) for name in names), default=-1)
@@ -68,9 +72,11 @@ class ObjectJournal(Generic[Result]):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: object, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None and issubclass(kind, LeaseLostError):
+            return  # the split is another command's now, or finished
         # After an error the server may be out of reach: that error says more than a second one.
-        with contextlib.suppress(*([ObjectStoreError] if kind else [])):
+        with contextlib.suppress(*([ObjectStoreError, LeaseLostError] if kind else [])):
             self._flush()
 
     def append(self, result: Result) -> None:
@@ -84,6 +90,7 @@ class ObjectJournal(Generic[Result]):
 
     def _flush(self) -> None:
         if self._waiting:
+            self._confirm()
             name = f"{self._next:06d}-{secrets.token_hex(4)}.jsonl"
             (self._folder / name).create(b"".join(self._waiting))
             self._next += 1

@@ -115,6 +115,7 @@ class PartialObjectSplit:
         run = self.folder / f"run-{secrets.token_hex(8)}"
         create_alone(run, b"")
         try:
+            self._confirm()  # else `tidy` of the next run may have come before
             yield run
         finally:
             with contextlib.suppress(ObjectStoreError):  # the next run removes it
@@ -123,7 +124,8 @@ class PartialObjectSplit:
     def journal(self, kind: type[Result]) -> ObjectJournal[Result]:
         """Open the journal; shards that are not there as it says do not count as finished."""
         plan = hashlib.sha256(self._plan.read_bytes()).hexdigest()[:16]
-        return ObjectJournal(self.folder / f"journal-{plan}", kind, dict(self.split_folder.files()))
+        stored = dict(self.split_folder.files())
+        return ObjectJournal(self.folder / f"journal-{plan}", kind, stored, self._confirm)
 
     def part_journal(self, kind: type[Result], part: int, parts: int) -> ObjectJournal[Result]:
         """Open the journal for a run that makes one part of the shards, beside other runs."""

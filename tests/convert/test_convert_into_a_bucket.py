@@ -19,11 +19,13 @@ from freqprep.errors import (
     StoreLockedError,
     UsageError,
 )
+from freqprep.pack.shard_task import PackedShard
 from freqprep.storage.paths import as_path
 from freqprep.store import lease, object_journal
 from freqprep.store.lease import Timing
 from freqprep.store.lock import store_lock
 from freqprep.store.object_writer import PartialObjectSplit
+from freqprep.store.writer import write_shard
 
 KEY = "some/out.zarr"
 SHARD = "coefficients/c/{}/0/0/0"
@@ -190,14 +192,14 @@ def test_a_damaged_journal_or_plan_is_named(many, place, bucket, monkeypatch):
 
 
 def test_segments_are_written_by_count_by_time_and_at_the_end(bucket):
-    from freqprep.pack.shard_task import PackedShard
-
     folder, now = as_path(f"{bucket.url}/journal"), [0.0]
     entries = [PackedShard(shard, 9, "0") for shard in range(200)]
     stored = {SHARD.format(shard): 9 for shard in range(200)}
 
     def journal() -> object_journal.ObjectJournal:
-        return object_journal.ObjectJournal(folder, PackedShard, stored, lambda: now[0])
+        return object_journal.ObjectJournal(
+            folder, PackedShard, stored, lambda: None, lambda: now[0]
+        )
 
     with journal() as first, journal() as second:  # two processes at the same time
         for entry in entries[:65]:
@@ -286,13 +288,10 @@ def test_a_lost_lease_stops_before_the_commit(many, expected, place, bucket, mon
     monkeypatch.undo()
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_workers_of_a_run_that_was_taken_over_write_no_shard(many, place, bucket, jobs):
+def test_workers_of_a_run_that_was_taken_over_write_no_shard(place, bucket):
     partial = PartialObjectSplit(place, "train", lambda: None)
     with partial.aside() as aside:
         partial.tidy()  # by the next run
-        from freqprep.store.writer import write_shard
-
         with pytest.raises(LeaseLostError, match="taken over"):
             write_shard(partial.split_folder, 0, [b"late"], aside)
     assert bucket.keys("") == []
