@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from freqprep.errors import (
     AccessDeniedError,
@@ -48,6 +48,10 @@ _CREDENTIALS = {
     "gs": "set GOOGLE_APPLICATION_CREDENTIALS to the file of a service account",
     "az": "set AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY",
 }
+
+_MOST_ANSWERS = 5
+
+Result = TypeVar("Result")
 
 _used_by: int | None = None
 
@@ -141,6 +145,20 @@ def named_errors(where: str) -> Iterator[None]:
         if " 416 " in str(error):
             raise EOFError(f"{where} ends before the range that was asked for") from None
         raise _named(error, where) from None
+
+
+def patiently(request: Callable[[], Result]) -> Result:
+    """Make a request that changes nothing if it is made twice, again if its answer is cut off.
+
+    obstore retries requests and the bodies of objects, but not lists and refusals that are cut off.
+    """
+    for _ in range(_MOST_ANSWERS - 1):
+        try:
+            return request()
+        except Exception as error:
+            if not (_of_obstore(error) and "body error" in str(error)):
+                raise
+    return request()
 
 
 _EXPECTED = ("AlreadyExistsError", "PreconditionError")
