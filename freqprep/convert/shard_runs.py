@@ -74,7 +74,7 @@ def make_shards(
     if compiled and workers.address is None:
         compile_coding(plan.attributes.encoding)
     tasks = _tasks(request, plan, partial, aside, left, compiled)
-    places = engines.Places.of(_sample(request.source, plan), aside)
+    places = engines.Places(_sample(request.source, plan), aside)
     every = images_of(plan, shards)
     with Progress(name, every, every - images, keep=True) as progress:
         try:

@@ -16,11 +16,11 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 from freqprep.engines.remote import CHECKED, DONE, FAILED, MISSING, Answer, Needs, versions
 from freqprep.errors import ClusterError, WorkerDiedError, some
+from freqprep.storage.object_path import ObjectPath
 from freqprep.storage.paths import StorePath
 
 _TASKS_A_THREAD = 2
@@ -39,20 +39,14 @@ class Places:
 
     Attributes
     ----------
-    reads : tuple of Path
+    reads : tuple of Path or ObjectPath
         Files and folders that are read, a sample of them.
-    writes : Path or None
-        Folder that files are written in; it exists.
+    writes : Path, ObjectPath or None
+        Folder that files are written in; it exists. Or a prefix of a bucket.
     """
 
-    reads: tuple[Path, ...] = ()
-    writes: Path | None = None
-
-    @classmethod
-    def of(cls, reads: Iterable[StorePath], writes: StorePath | None = None) -> Places:
-        """Return the local ones among some places: of a bucket, the first request says more."""
-        local = tuple(path for path in reads if isinstance(path, Path))
-        return cls(local, writes if isinstance(writes, Path) else None)
+    reads: tuple[StorePath, ...] = ()
+    writes: StorePath | None = None
 
 
 class TaskLostError(Exception):
@@ -134,16 +128,24 @@ def run_on(
 def _needs(places: Places) -> Iterator[Needs]:
     """State what workers need; while they work, a file to see lies in the folder they write in."""
     nonce = f"seen-{secrets.token_hex(8)}"
-    reads = tuple(os.path.abspath(path) for path in places.reads)
+    reads = tuple(_absolute(path) for path in places.reads)
     if places.writes is None:
         yield Needs(versions(), reads, "", nonce)
+        return
+    needs = Needs(versions(), reads, _absolute(places.writes), nonce)
+    if isinstance(places.writes, ObjectPath):
+        yield needs  # a worker that can write there sees what others write
         return
     seen = places.writes / nonce
     seen.touch()
     try:
-        yield Needs(versions(), reads, os.path.abspath(places.writes), nonce)
+        yield needs
     finally:
         seen.unlink(missing_ok=True)
+
+
+def _absolute(path: StorePath) -> str:
+    return str(path) if isinstance(path, ObjectPath) else os.path.abspath(path)
 
 
 def _check_workers(cluster: Cluster, needs: Needs) -> None:
@@ -165,8 +167,10 @@ def _unfit(answer: Answer, name: str = "") -> ClusterError:
             "install it there, the version of this machine, and start the worker again",
         )
     remedy = "mount it there at the same path; paths must be the same on all machines"
-    if what.startswith("it has "):
+    if what.startswith("it has ") and not what.startswith("it has no"):
         remedy = "install the same versions there, and start the worker again"
+    elif what.startswith("it has no access"):
+        remedy = "give the worker's environment the credentials that this process has"
     elif what.startswith("it cannot write"):
         remedy = "let the worker's user write there, by the group and mode of the store's folder"
     return ClusterError(f"{worker} cannot do the work: {what}", remedy)

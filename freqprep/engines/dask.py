@@ -166,14 +166,20 @@ class _OwnCluster:
     def _start(self, jobs: int) -> tuple[int, int, Any, Any]:
         distributed = _distributed()
         resource_tracker.ensure_running()  # its start lets signals through
-        with signals_held():
-            cluster = distributed.LocalCluster(
-                n_workers=jobs,
-                threads_per_worker=1,
-                memory_limit=0,
-                silence_logs=logging.CRITICAL,
-                **_NO_DASHBOARD,
-            )
+        try:
+            with signals_held():
+                cluster = distributed.LocalCluster(
+                    n_workers=jobs,
+                    threads_per_worker=1,
+                    memory_limit=0,
+                    silence_logs=logging.CRITICAL,
+                    **_NO_DASHBOARD,
+                )
+        except RuntimeError as error:
+            raise ClusterError(
+                f"a Dask cluster cannot be started here: {error}",
+                "in a script, work below `if __name__ == '__main__':`, for its workers import it",
+            ) from None
         return os.getpid(), jobs, cluster, distributed.Client(cluster, set_as_default=False)
 
     def end(self) -> None:

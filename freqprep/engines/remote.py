@@ -6,10 +6,8 @@ them.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import importlib.metadata
-import os
 import pickle
 import platform
 import secrets
@@ -17,6 +15,9 @@ import time
 from typing import Any, NamedTuple
 
 from freqprep.engines.local import on_one_core
+from freqprep.errors import FreqprepError
+from freqprep.storage.object_path import ObjectPath
+from freqprep.storage.paths import StorePath, as_path
 
 _DECIDING = ("freqprep", "google-crc32c", "numcodecs", "numpy", "pillow", "simplejpeg", "zarr")
 
@@ -34,9 +35,9 @@ class Needs(NamedTuple):
     versions : tuple of (str, str)
         Versions of Python and of the libraries that decide what is computed.
     reads : tuple of str
-        Files and folders that must be there.
+        Files and folders that must be there; paths or URLs.
     writes : str
-        Folder to write files in; empty if none are written.
+        Folder to write files in, or a URL; empty if none are written.
     nonce : str
         Name of a file in that folder, just written by the main process.
     """
@@ -92,18 +93,30 @@ def lacks(needs: Needs) -> str:
     for name, version in needs.versions:
         if here.get(name) != version:
             return f"it has {name} {here.get(name)}, this process {version}"
-    for path in needs.reads:
-        if not os.path.exists(path):
-            return f"it does not see {path}"
-    if not needs.writes:
-        return ""
-    if not os.path.isfile(os.path.join(needs.writes, needs.nonce)):
-        return f"it does not see the folder of the store, {os.path.dirname(needs.writes)}"
-    mine = os.path.join(needs.writes, f"{needs.nonce}-{secrets.token_hex(4)}")
     try:
-        os.close(os.open(mine, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
+        for path in needs.reads:
+            if not _is_there(as_path(path)):
+                return f"it does not see {path}"
+        return _cannot_write(as_path(needs.writes), needs.nonce) if needs.writes else ""
+    except (FreqprepError, OSError) as error:
+        return f"it has no access: {error}"
+
+
+def _is_there(path: StorePath) -> bool:
+    return path.is_file() if isinstance(path, ObjectPath) else path.exists()
+
+
+def _cannot_write(folder: StorePath, nonce: str) -> str:
+    mine = f"{nonce}-{secrets.token_hex(4)}"
+    if isinstance(folder, ObjectPath):
+        (folder / mine).create(b"")
+        (folder / mine).delete()
+        return ""
+    if not (folder / nonce).is_file():
+        return f"it does not see the folder of the store, {folder.parent}"
+    try:
+        (folder / mine).touch()
+        (folder / mine).unlink()
     except OSError as error:
-        return f"it cannot write to {needs.writes}: {error.strerror}"
-    with contextlib.suppress(OSError):
-        os.unlink(mine)
+        return f"it cannot write to {folder}: {error.strerror}"
     return ""

@@ -73,7 +73,7 @@ def collect(split: Split, workers: engines.Workers = _LOCAL) -> Collected:
     classes = int(split.labels.max()) + 1 if labelled else 0
     sums = Sums.zero(split.attributes.encoding.precision.largest_code, classes, split.has_boxes)
     chunk_bytes = np.zeros(CHANNELS, np.int64)
-    workers, places = workers.at_most(split.shards), engines.Places.of((split.path / MANIFEST,))
+    workers, places = workers.at_most(split.shards), engines.Places((split.path / MANIFEST,))
     with Progress(f"stats {split.attributes.split}", split.shards, unit="shard") as progress:
         for counts in engines.run(count_shards, _tasks(split, workers), workers, places):
             sums.add_shards(counts, shard_rows(split, counts.shard, counts.shards))

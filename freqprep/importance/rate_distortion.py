@@ -160,7 +160,7 @@ def measure_rates(
     total = _Totals.zero()
     path = workers.path(split.path)
     tasks = (_Task(path, split.content_id, shard, codes_of) for shard in shards)
-    workers, places = workers.at_most(len(shards)), engines.Places.of((split.path / MANIFEST,))
+    workers, places = workers.at_most(len(shards)), engines.Places((split.path / MANIFEST,))
     with Progress("bytes by step", len(shards), unit="shard") as progress:
         for found in engines.run(_measure_shard, tasks, workers, places):
             total += found

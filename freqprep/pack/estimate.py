@@ -86,7 +86,7 @@ def _estimate(plan: PackPlan, workers: engines.Workers) -> PackEstimate:
     before = after = seconds = 0.0
     with Progress(f"sample of {split.attributes.split}", len(sample), unit="shard") as progress:
         tasks = [shard_source(plan, shard, workers) for shard in sample]
-        places = engines.Places.of((split.path / MANIFEST,))
+        places = engines.Places((split.path / MANIFEST,))
         for old, new, took in engines.run(_measure, tasks, workers.at_most(len(sample)), places):
             before, after, seconds = before + old, after + new, seconds + took
             progress.update(1)

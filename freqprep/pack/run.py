@@ -109,7 +109,7 @@ def _pack_split(request: PackRequest, partial: UnfinishedSplit, plan: PackPlan) 
             f"(done {len(journal.finished)}), {workers.described()}"
         )
         tasks = _tasks(partial, plan, aside, set(journal.finished), workers)
-        places = engines.Places.of((split.path / MANIFEST,), aside)
+        places = engines.Places((split.path / MANIFEST,), aside)
         with Progress(attributes.split, len(split), already, keep=True) as progress:
             for packed in engines.run(pack_shard, tasks, workers, places):
                 journal.append(packed)

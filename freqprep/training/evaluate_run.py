@@ -17,6 +17,7 @@ from freqprep.progress import say
 from freqprep.storage.paths import StorePath
 from freqprep.store.reader import open_store
 from freqprep.store.split import Split
+from freqprep.streaming.misuse import checked_split
 from freqprep.training.channels import check_stored
 from freqprep.training.checkpoint import load_model
 from freqprep.training.class_matching import (
@@ -197,6 +198,8 @@ def evaluate_run(
     *,
     batch_size: int,
     threads: int | None,
+    cache: Path | None = None,
+    cache_bytes: int | None = None,
 ) -> RunEvaluation:
     """Evaluate a run's network on a split, whose classes are matched by their ids.
 
@@ -211,6 +214,8 @@ def evaluate_run(
         Number of images shown at once; a detector is shown one.
     threads : int or None
         Threads that read and decode; None as in `Loader`.
+    cache, cache_bytes : optional
+        As in `Loader`.
 
     Returns
     -------
@@ -229,7 +234,8 @@ def evaluate_run(
     """
     model = read_model_config(run).model
     evaluate = {"classifier": _evaluate_classifier, "detector": _evaluate_detector}
-    return evaluate[TASKS[model].kind](run, open_store(store)[split], world, batch_size, threads)
+    shown = checked_split(open_store(store)[split], "an evaluation", cache, cache_bytes)
+    return evaluate[TASKS[model].kind](run, shown, world, batch_size, threads)
 
 
 def _evaluate_classifier(

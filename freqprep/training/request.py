@@ -82,6 +82,9 @@ class TrainingRequest:
     early_read : str, int, sequence, Selection or None
         With a ramp, channels read in the epochs before its last grid: those used, and some of
         those read later. None: the same in all epochs.
+    cache : Path or None
+    cache_bytes : int or None
+        Local folder that keeps what is read of the store, and its limit; see `freqprep.Loader`.
     """
 
     store: str | StorePath
@@ -109,6 +112,8 @@ class TrainingRequest:
     resume: bool = False
     preset: str | None = None
     early_read: ChannelsLike = None
+    cache: Path | None = None
+    cache_bytes: int | None = None
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,7 @@ class Costs:
     imports: float = 0.2
     hand_out: float = 55e-6
     record: float = 330e-6
-    add_up: float = 0.0049
+    add_up: float = 0.0019
     # in the main process or in each rank, for each row
     list_row: float = 6.5e-6
     plan_row: float = 1.8e-6
@@ -183,7 +183,8 @@ def pass_over(
     together : int
         Shards of a task of ours; a task of the cluster is several of them where workers are many.
     """
-    site, each = model.site, together * group_size(workers, together * shard)
+    site, cluster = model.site, workers > model.site.cores_per_machine
+    each = together * group_size(workers, together * shard) if cluster else 1
     tasks = -(-data.shards // each)
     machines = -(-workers // site.cores_per_machine)
     received = traffic.get("source", 0) + traffic.get("from bucket", 0)
@@ -191,7 +192,7 @@ def pass_over(
     parallel = {
         "cores": -(-tasks // workers) * each * shard,
         # The last task is handed out last and the first result comes after a task's time.
-        "scheduler": tasks / site.tasks_per_second + each * shard,
+        "scheduler": tasks / site.tasks_per_second + each * shard if cluster else 0.0,
         "main process": data.shards * main + each * shard,
         "network": data.shards * max(received, sent) / (machines * site.machine_bandwidth),
         "source": data.shards * traffic.get("source", 0) / site.source_bandwidth,

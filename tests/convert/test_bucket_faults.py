@@ -57,9 +57,7 @@ def stored(slow_server) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("made", ["new", "existing"])
-def test_a_server_that_ignores_conditions_is_refused_and_left_alone(
-    many, place, slow_server, made
-):
+def test_a_server_that_ignores_conditions_is_refused_and_left_alone(many, place, slow_server, made):
     if made == "existing":
         synthetic.make(many, place)
     before = slow_server.objects()

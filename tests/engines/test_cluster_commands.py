@@ -13,7 +13,7 @@ from interruptions import journal_lines, under_way, wait_for_a_shard, wait_until
 
 import freqprep
 
-IMAGES = 2600
+IMAGES = 1300
 PACKAGES = {"dask": "distributed", "ray": "ray"}
 
 
@@ -25,7 +25,7 @@ def engine(request) -> str:
 
 @pytest.fixture(scope="module")
 def many(tmp_path_factory) -> Path:
-    """As many images as fill 21 shards."""
+    """As many images as fill 11 shards."""
     return synthetic.image_folder(tmp_path_factory.mktemp("many"), {"train": IMAGES}, corrupt=5)
 
 

@@ -1,7 +1,10 @@
 """Clusters of Dask and Ray: the results of local workers, whatever happens to some of theirs."""
 
 import dataclasses
+import os
+import pickle
 import shutil
+import stat
 import subprocess
 import time
 from collections.abc import Callable
@@ -16,10 +19,12 @@ import freqprep
 from freqprep import engines
 from freqprep.engines import Places, Workers
 from freqprep.engines.cluster import group_size
+from freqprep.engines.remote import Needs, perform, versions
 from freqprep.errors import ClusterError, UsageError, WorkerDiedError
 from freqprep.importance.collect import collect
 from freqprep.pack import PackRequest, pack
 from freqprep.store.verify import verify
+from freqprep.store.writer import PartialSplit
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -148,6 +153,32 @@ def test_a_worker_that_does_not_see_the_store(worker, hiding, source, tmp_path):
     with worker(ROOT, words=hiding(tmp_path)) as workers:
         text = refused(workers, source, tmp_path)
     assert "does not see the folder of the store" in text and "mount it there" in text
+
+
+def test_folders_are_open_to_whom_the_store_is(source, tmp_path):
+    """Workers may be of another user, of the group of the store's folder."""
+    store = tmp_path / "out.zarr"
+    store.mkdir()
+    store.chmod(0o2775)
+    partial = PartialSplit(store, "train")
+    partial.start()
+    with partial.aside() as aside:
+        modes = {stat.S_IMODE(folder.stat().st_mode) for folder in (aside, partial.split_folder)}
+    assert modes == {0o2775}
+
+
+def test_a_worker_that_comes_later_is_checked_before_it_works(tmp_path):
+    """The check that goes with each task: one after the first has nobody to ask it before."""
+    needs = Needs(versions(), (str(tmp_path),), str(tmp_path), "seen")
+    work = pickle.dumps((cluster_tasks.process_id, [0]))
+    assert perform(needs, work)[0] == "unfit"
+    (tmp_path / "seen").touch()
+    other = needs._replace(nonce="seen-2", versions=(("python", "2.7"),))
+    assert perform(other, work)[2] == f"it has python {versions()[0][1]}, this process 2.7"
+    again = needs._replace(reads=())
+    state, _, data = perform(again, work)
+    assert state == "done" and pickle.loads(data)[0] == [os.getpid()]
+    assert os.listdir(tmp_path) == ["seen"]
 
 
 def test_a_worker_that_lacks_a_file_by_its_host(cluster, tmp_path):

@@ -13,8 +13,8 @@ from coco_shapes import shapes_folder
 
 from freqprep.engines import Workers
 from freqprep.errors import CorruptStoreError, StoreError
-from freqprep.importance.collect import collect
-from freqprep.importance.shard_counts import GROUPS, parts_of, rows_of
+from freqprep.importance.collect import collect, shard_rows, shards_together
+from freqprep.importance.shard_counts import GROUPS, CountTask, count_shards, parts_of, rows_of
 from freqprep.importance.sums import ACTIVITY_UNIT, Sums
 from freqprep.importance.visibility import scale_of
 from freqprep.store.reader import open_store
@@ -89,6 +89,29 @@ def test_parts_add_up_in_any_order(sums):
 def test_workers_do_not_matter(split, sums):
     for one, other in zip(fields(collect(split, Workers(2)).sums), fields(sums), strict=True):
         assert np.array_equal(one, other)
+
+
+@pytest.mark.parametrize("together", [2, 3, 9])
+def test_shards_counted_together_are_those_counted_one_by_one(together, tmp_path):
+    source = synthetic.image_folder(tmp_path / "source", {"train": 1100}, corrupt=3)
+    split = open_store(synthetic.make(source, tmp_path / "x.zarr", size=16))["train"]
+    expected = Sums.zero(128, 3, False)
+    found = Sums.zero(128, 3, False)
+    for size, sums in ((1, expected), (together, found)):
+        for shard in range(0, split.shards, size):
+            count = min(size, split.shards - shard)
+            counts = count_shards(CountTask(split.path, split.content_id, shard, count, None))
+            sums.add_shards(counts, shard_rows(split, shard, count))
+    for one, other in zip(fields(found), fields(expected), strict=True):
+        assert np.array_equal(one, other)
+    assert expected.images.sum() == 1097 and expected.class_levels.any()
+
+
+@pytest.mark.parametrize(
+    ("shards", "together"), [(1, 1), (1000, 1), (10_000, 19), (16_384, 32), (8_000_000, 32)]
+)
+def test_how_many_shards_are_counted_together(shards, together):
+    assert shards_together(shards) == together
 
 
 def test_workers_follow_to_another_folder(store, tmp_path, monkeypatch):

@@ -6,6 +6,7 @@ import pytest
 import subset
 
 import freqprep
+from freqprep.engines import Workers
 from freqprep.importance.request import StatsRequest, compute_stats
 from freqprep.report import write_plots, write_report
 from freqprep.spectrum.channels import published
@@ -21,7 +22,7 @@ pytest.importorskip("matplotlib")
 def test_few_channels_are_drawn(coarse_store, tmp_path, kept):
     store = subset.keep(coarse_store, tmp_path / "few.zarr", kept)
     split = freqprep.open_store(store)["val"]
-    result = compute_stats(split, StatsRequest(len(kept)), jobs=1)
+    result = compute_stats(split, StatsRequest(len(kept)), workers=Workers(1))
     write_report(result, split, tmp_path / "report.html")
     assert write_plots(result, split, tmp_path / "plots")
     page = (tmp_path / "report.html").read_text()

@@ -36,7 +36,7 @@ def test_splits_must_be_named(url):
 def test_a_server_without_ranges_is_named(url, web_server):
     split = freqprep.open_store(url)["train"]
     web_server.ranges = False
-    with pytest.raises(StoreError, match=f"{url}.*ranges"):
+    with pytest.raises(StoreError, match=f"{url}.*does not serve ranges"):
         split.read([3], "paper-6")
 
 
