@@ -7,10 +7,13 @@ from pathlib import Path
 import pytest
 import synthetic
 from coco_folder import coco_folder
+from in_threads import together
 from interruptions import stopped_after
 
 import freqprep
-from freqprep.convert import run as conversion
+from freqprep.convert import shard_runs as conversion
+from freqprep.convert.parts import Part, convert_part, finalize, plan
+from freqprep.convert.request import Request
 from freqprep.errors import (
     CorruptStoreError,
     LeaseLostError,
@@ -66,6 +69,20 @@ def test_objects_are_the_files_of_a_local_store(source, store, place, bucket, jo
     assert [entry["split"] for entry in entries] == ["train", "val"]
     opened = freqprep.open_store(place)
     assert [entry["content_id"] for entry in entries] == [opened[s].content_id for s in opened]
+
+
+def test_parts_at_the_same_time(many, expected, place, bucket):
+    request = Request("imagefolder", many, place, size=32, jobs=1)
+    plan(request)
+    convert_part(request, Part(1, 3))
+    with pytest.raises(StoreError, match="train lacks 4 of 6 shards; run all parts"):
+        finalize(request)
+    assert not list(freqprep.open_store(place))
+    together(lambda: convert_part(request, Part(2, 3)), lambda: convert_part(request, Part(3, 3)))
+    finalize(request)
+    assert bucket.contents(KEY) == expected
+    with pytest.raises(UsageError, match="no planned split"):
+        convert_part(request, Part(2, 3))
 
 
 def test_coco_too(tmp_path, place, bucket):
