@@ -23,6 +23,7 @@ BENCHMARKS = (
     "conversion",
     "reading",
     "streaming",
+    "remote",
     "cropping",
     "mixing",
     "layouts",
