@@ -35,13 +35,15 @@ check: $(TEST) ## ruff, mypy, numpydoc, and the pages made from the code
 	$(BIN)/mypy
 	$(BIN)/numpydoc lint $$(find freqprep cli -name '*.py')
 	$(BIN)/python docs/reference.py --check
+	$(BIN)/python -m tests.benchmarks.scale_tables --check
 
 # Workers share the cores already: with more compute threads than cores, torch mostly waits.
 test: $(TEST) ## run the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS)
 
-docs: $(TEST) ## write docs/cli.md and docs/api.md from the code
+docs: $(TEST) ## write docs/cli.md, docs/api.md and the tables of docs/scale.md from the code
 	$(BIN)/python docs/reference.py
+	$(BIN)/python -m tests.benchmarks.scale_tables
 
 bench: $(TEST) ## run the benchmarks on ../shared/data (about 4 hours)
 	$(BIN)/python -m tests.benchmarks

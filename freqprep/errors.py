@@ -16,6 +16,7 @@
     │   ├── CorruptStoreError        exit 4
     │   ├── RejectedRowError         (also LookupError)
     │   ├── StoreLockedError
+    │   ├── LeaseLostError
     │   ├── DiskFullError            (also OSError)
     │   └── ObjectStoreError         the server of a bucket cannot be reached, or refuses
     │       ├── AccessDeniedError    (also PermissionError)
@@ -43,6 +44,7 @@ __all__ = [
     "FormatVersionError",
     "FreqprepError",
     "ImageDefect",
+    "LeaseLostError",
     "MissingPackageError",
     "ObjectChangedError",
     "ObjectStoreError",
@@ -172,6 +174,10 @@ class RejectedRowError(StoreError, LookupError):
 
 class StoreLockedError(StoreError):
     """Another process is writing to this store."""
+
+
+class LeaseLostError(StoreError):
+    """Another process has begun to write a store in a bucket that this one was writing."""
 
 
 class DiskFullError(StoreError, OSError):

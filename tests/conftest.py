@@ -1,7 +1,6 @@
 """Shared fixtures: real data if available, a synthetic image folder, and stores made from it."""
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,8 +11,13 @@ sys.path.insert(0, str(TESTS / "sources"))  # the builders of ImageNet's forms
 
 import subset  # noqa: E402
 import synthetic  # noqa: E402
-from object_servers import bucket, moto_server, web_server  # noqa: E402, F401
-from slow_server import SlowServer  # noqa: E402
+from object_servers import (  # noqa: E402, F401
+    bucket,
+    moto_server,
+    one_slow_server,
+    slow_server,
+    web_server,
+)
 
 from freqprep import progress  # noqa: E402
 from freqprep.spectrum.channels import channels  # noqa: E402
@@ -94,21 +98,6 @@ def run_folder(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     split = open_store(store)["train"]
     return runs.make_run(tmp_path_factory.mktemp("runs") / "first", split)
-
-
-@pytest.fixture(scope="session")
-def one_slow_server() -> Iterator[SlowServer]:
-    with SlowServer() as server:
-        yield server
-
-
-@pytest.fixture
-def slow_server(one_slow_server: SlowServer) -> Iterator[SlowServer]:
-    """S3 server that does as a test tells it, until the test ends; objects of others stay."""
-    one_slow_server.behave()
-    one_slow_server.counts()
-    yield one_slow_server
-    one_slow_server.behave()
 
 
 @pytest.fixture

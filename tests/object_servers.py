@@ -1,4 +1,4 @@
-"""Servers on this machine that stores are read from: S3 by moto, and plain HTTP with ranges."""
+"""Servers on this machine that stores are in: S3 by moto, one that is slow, and plain HTTP."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pytest
+from slow_server import SlowServer
 
 CREDENTIALS = {
     "AWS_ACCESS_KEY_ID": "someone",
@@ -198,3 +199,26 @@ def web_server(tmp_path: Path) -> Iterator[WebServer]:
     listening.shutdown()
     thread.join()
     listening.server_close()
+
+
+@pytest.fixture(scope="session")
+def one_slow_server() -> Iterator[SlowServer]:
+    """The process of `slow_server`."""
+    with SlowServer() as server:
+        yield server
+
+
+@pytest.fixture
+def slow_server(
+    one_slow_server: SlowServer, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[SlowServer]:
+    """S3 server that does as a test tells it, until the test ends; the environment leads to it.
+
+    Its bucket is ``s3://slow``, and keeps what other tests have written.
+    """
+    for name, value in {**CREDENTIALS, "AWS_ENDPOINT_URL": one_slow_server.url}.items():
+        monkeypatch.setenv(name, value)
+    one_slow_server.behave()
+    one_slow_server.counts()
+    yield one_slow_server
+    one_slow_server.behave()

@@ -74,9 +74,10 @@ class SlowServer:
     def __exit__(self, *_: object) -> None:
         self._process.communicate()  # the end of its input ends it
 
-    def load(self, folder: Path, prefix: str) -> None:
-        """Put all files of a folder into the bucket, under a prefix."""
+    def load(self, folder: Path, prefix: str) -> str:
+        """Put all files of a folder into the bucket, under a prefix; return its URL."""
         self._ask("load", {"folder": str(folder), "prefix": prefix})
+        return f"s3://slow/{prefix}"
 
     def behave(
         self, *faults: Fault, delay: float = 0.0, conditional: bool = True, page: int = 1000

@@ -91,9 +91,11 @@ def digest(folder: Path) -> str:
     return total.hexdigest()
 
 
-def command(*arguments: str | Path | bytes) -> list[str | bytes]:
+MAIN = "from freqprep_cli.main import main; main()"
+
+
+def command(*arguments: str | Path | bytes, program: str = MAIN) -> list[str | bytes]:
     """Command line of ``freqprep`` with this interpreter."""
-    program = "from freqprep_cli.main import main; main()"
     words = [os.fspath(argument) for argument in arguments]
     return [sys.executable, "-c", program, *words]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import enum
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import shellingham
@@ -15,6 +16,7 @@ from typer.exceptions import TyperException
 
 from freqprep.errors import UsageError, did_you_mean
 from freqprep.spectrum.channels import PUBLISHED
+from freqprep.storage.paths import is_broken_url
 
 _WHOLE_SENTENCE = 1000
 _SHELLS = ("bash", "zsh", "fish")
@@ -70,7 +72,9 @@ class Command(TyperCommand):
         if not args:
             return super().parse_args(ctx, args)  # prints the help
         with _as_usage_errors(self, ctx, args):
-            return super().parse_args(ctx, args)
+            rest = super().parse_args(ctx, args)
+        _refuse_urls(self, ctx)
+        return rest
 
 
 class Group(TyperGroup):
@@ -138,17 +142,37 @@ def _as_usage_errors(command: Any, ctx: Any, args: list[str]) -> Iterator[None]:
         ) from None
 
 
+def _name(parameter: Any) -> Any:
+    """Return the name by which people know an argument or option."""
+    if parameter.param_type_name == "option":
+        return max(parameter.opts, key=len)
+    return parameter.metavar or parameter.name.upper()
+
+
+def _refuse_urls(command: Any, ctx: Any) -> None:
+    """Refuse a URL where a path of this machine is needed."""
+    for parameter in command.get_params(ctx):
+        given = ctx.params.get(parameter.name)
+        for path in given if isinstance(given, list) else [given]:
+            if isinstance(path, Path) and is_broken_url(path):
+                url = str(path).replace(":/", "://", 1)
+                raise UsageError(
+                    f"{_name(parameter)} takes a path of this machine, not a URL: {url}",
+                    "name a local file or folder",
+                )
+
+
 def _own_error(error: Any) -> UsageError | None:
     """Return the error that a parser of ours raised, from inside typer's; None for other ones."""
-    reasons = getattr(error.__cause__, "errors", list)()  # pydantic's, which made typer's
+    cause: Any = error.__cause__  # pydantic's, which became typer's
+    reasons = cause.errors() if hasattr(cause, "errors") else []
     inside = (reason.get("ctx", {}).get("error") for reason in reasons)
     return next((one for one in inside if isinstance(one, UsageError)), None)
 
 
 def _wrong_value(error: Any, command: Any, ctx: Any, args: list[str]) -> UsageError:
     parameter = error.param
-    option = parameter.param_type_name == "option"
-    name = max(parameter.opts, key=len) if option else parameter.metavar or parameter.name.upper()
+    name = _name(parameter)
     remedy = f"see `{ctx.command_path} --help`"
     given = command.make_parser(ctx).parse_args(args=args)[0].get(parameter.name)
     if given is None:

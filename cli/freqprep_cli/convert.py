@@ -20,12 +20,13 @@ from freqprep.images.geometry import GEOMETRIES, ORIENTATIONS
 from freqprep.sources import SOURCES
 from freqprep.spectrum.quantization import PRECISIONS
 from freqprep.spectrum.quantization import Precision as Steps
+from freqprep.storage.paths import StorePath, as_path
 from freqprep.store.rejects import rejects_path
 from freqprep.store.schema import DEFAULT_LEVEL
 from freqprep.store.steps_file import read_steps
 from freqprep.store.summary import SplitSummary
 from freqprep.text.quantities import plural
-from freqprep_cli.options import RUN, Address, Engine, Jobs, one_of
+from freqprep_cli.options import RUN, Address, Engine, Jobs, Place, one_of
 from freqprep_cli.output import print_estimates, print_json, resumable, shown_path
 from freqprep_cli.summary_text import describe, describe_estimate
 
@@ -49,7 +50,14 @@ else:
 def convert(
     kind: Annotated[Kind, typer.Argument(help="Kind of source.", metavar="KIND")],
     source: Annotated[Path, typer.Argument(help="The data set's top folder.", metavar="SOURCE")],
-    store: Annotated[Path, typer.Argument(help="The store to make.", metavar="STORE")],
+    store: Annotated[
+        Place,
+        typer.Argument(
+            parser=as_path,
+            help="The store to make: a folder, or a URL (s3://..., gs://..., az://...).",
+            metavar="STORE",
+        ),
+    ],
     split: Annotated[
         str | None,
         typer.Option(
@@ -139,7 +147,12 @@ def convert(
     ] = False,
     overwrite: Annotated[
         bool,
-        typer.Option("--overwrite", help="Replace existing splits.", rich_help_panel=RUN),
+        typer.Option(
+            "--overwrite",
+            help="Replace existing splits. In a bucket they are removed first: commands that "
+            "read them stop with an error.",
+            rich_help_panel=RUN,
+        ),
     ] = False,
     retry_rejected: Annotated[
         bool,
@@ -270,7 +283,7 @@ def _precision(name: str | None, steps: Path | None) -> Steps:
 
 
 def _print_summaries(
-    store: Path, summaries: Mapping[str, SplitSummary], seconds: float, json: bool
+    store: StorePath, summaries: Mapping[str, SplitSummary], seconds: float, json: bool
 ) -> int:
     """Print the finished splits; return the number of rejected images."""
     rejected = sum(summary.rejected for summary in summaries.values())

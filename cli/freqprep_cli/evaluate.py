@@ -12,7 +12,7 @@ from freqprep.store.targets import check_targets
 from freqprep.text.quantities import percent
 from freqprep.text.terminal import columns, on_one_line, shortened, table
 from freqprep_cli.network_options import refuse_options_of_others
-from freqprep_cli.options import Overwrite, StoreArgument
+from freqprep_cli.options import CacheBytes, CacheFolder, Overwrite, StoreArgument
 from freqprep_cli.output import print_json
 
 if TYPE_CHECKING:
@@ -63,6 +63,8 @@ def evaluate(
             min=1,
         ),
     ] = None,
+    cache: CacheFolder = None,
+    cache_bytes: CacheBytes = None,
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Evaluate a trained network on a split, over all images and for each class.
@@ -96,7 +98,16 @@ def evaluate(
         written = result_paths(results, config.model in MASK_DETECTORS)
     check_targets([csv, confusion, *written], overwrite)
     with init_distributed(device) as world:
-        found = evaluate_run(run, store, split, world, batch_size=batch_size, threads=threads)
+        found = evaluate_run(
+            run,
+            store,
+            split,
+            world,
+            batch_size=batch_size,
+            threads=threads,
+            cache=cache,
+            cache_bytes=cache_bytes,
+        )
         if not world.is_leader:
             return
         _write(found, results, csv, confusion)

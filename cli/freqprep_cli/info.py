@@ -12,7 +12,7 @@ from freqprep.store.selections import problems, saved_documents
 from freqprep.store.summary import summarize
 from freqprep.text.quantities import plural
 from freqprep.text.terminal import on_one_line, paragraph, shortened
-from freqprep_cli.options import StoreArgument
+from freqprep_cli.options import SplitOption, StoreArgument
 from freqprep_cli.output import print_json
 from freqprep_cli.summary_text import describe
 
@@ -22,6 +22,7 @@ _KEY_ROOM = 40
 
 def info(
     store: StoreArgument,
+    split: SplitOption = None,
     json: Annotated[
         bool,
         typer.Option("--json", help="Print as JSON, with all classes and all rejected images."),
@@ -33,13 +34,13 @@ def info(
     """
     opened = open_store(store)
     documents: dict[str, Any] = {}
-    for name, split in opened.items():
-        summary, rejects = summarize(split), rejected_images(split)
-        noted = noted_images(split)
+    for name, chosen in opened.chosen(split).items():
+        summary, rejects = summarize(chosen), rejected_images(chosen)
+        noted = noted_images(chosen)
         documents[name] = {
             **summary.to_dict(),
-            "seed": split.attributes.seed,
-            "versions": split.attributes.versions,
+            "seed": chosen.attributes.seed,
+            "versions": chosen.attributes.versions,
             "rejected_images": rejects,
             "noted_images": noted,
         }
@@ -89,7 +90,7 @@ def _print_unfinished(store: Store) -> None:
     if store.incomplete:
         names = ", ".join(store.incomplete)
         typer.echo(paragraph(f"incomplete, without a manifest: {names}; copy the store again"))
-    if not store and not store.unfinished:
+    if store.listed and not store and not store.unfinished:
         typer.echo("the store has no finished split")
 
 

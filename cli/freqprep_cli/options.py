@@ -10,6 +10,7 @@ import typer
 
 from freqprep.engines import ENGINES
 from freqprep.storage.paths import StorePath, as_path
+from freqprep.text.quantities import parse_size
 
 RUN = "Run"
 """Section of ``--help`` for options that do not change what is computed."""
@@ -23,6 +24,34 @@ StoreArgument = Annotated[
     Place,
     typer.Argument(
         parser=as_path, help="The store: a folder or a URL (s3://...).", metavar="STORE"
+    ),
+]
+SplitOption = Annotated[
+    str | None,
+    typer.Option(
+        "--split",
+        help="Only this split; needed on a web server, which cannot list them.",
+        metavar="S",
+    ),
+]
+CacheFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--cache",
+        help="Keep what is read of a store far away in this folder of a local disk; processes "
+        "share it.",
+        metavar="DIR",
+        rich_help_panel=RUN,
+    ),
+]
+CacheBytes = Annotated[
+    int | None,
+    typer.Option(
+        "--cache-bytes",
+        parser=parse_size,
+        help="Most bytes that the cache takes, such as 50GB.",
+        metavar="N",
+        rich_help_panel=RUN,
     ),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")]

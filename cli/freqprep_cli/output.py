@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeVar
 import typer
 
 from freqprep.storage.disk import free_bytes
+from freqprep.storage.paths import StorePath
 from freqprep.text.quantities import size
 
 
@@ -33,20 +34,22 @@ def print_json(document: dict[str, Any]) -> None:
     typer.echo(json.dumps(document, indent=2, allow_nan=False))
 
 
-def shown_path(path: Path) -> str:
+def shown_path(path: StorePath) -> str:
     """Return a path relative to the current folder if it is inside."""
     here = Path.cwd()
-    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+    if isinstance(path, Path) and path.is_relative_to(here):
+        return str(path.relative_to(here))
+    return str(path)
 
 
 def print_estimates(
-    store: Path,
+    store: StorePath,
     estimates: Mapping[str, EstimateT],
     describe: Callable[[EstimateT], str],
     as_json: bool,
 ) -> None:
     """Print what each split of a store will take; warn if the disk has less room."""
-    free = free_bytes(store)
+    free = free_bytes(store) if isinstance(store, Path) else None
     needed = sum(one.stored_bytes for one in estimates.values())
     if as_json:
         splits = {name: one.to_dict() for name, one in estimates.items()}
@@ -54,7 +57,7 @@ def print_estimates(
     else:
         for name, one in estimates.items():
             typer.echo(f"{name}\n{describe(one)}")
-    if needed > free:
+    if free is not None and needed > free:
         typer.echo(f"warning: {size(needed)} needed, {size(free)} free", err=True)
 
 

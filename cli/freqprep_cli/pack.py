@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from functools import partial
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,14 +11,20 @@ import typer
 from freqprep.pack.estimate import estimate
 from freqprep.pack.request import PackRequest
 from freqprep.pack.run import pack as run_packing
-from freqprep_cli.options import RUN, Address, Engine, Jobs, StoreArgument
+from freqprep.storage.paths import as_path
+from freqprep_cli.options import RUN, Address, Engine, Jobs, Place, StoreArgument
 from freqprep_cli.output import print_estimates, print_json, resumable
 from freqprep_cli.summary_text import describe, describe_packing
 
 
 def pack(
     store: StoreArgument,
-    new: Annotated[Path, typer.Argument(help="The store to write.", metavar="NEW")],
+    new: Annotated[
+        Place,
+        typer.Argument(
+            parser=as_path, help="The store to write: a folder or a URL (s3://...).", metavar="NEW"
+        ),
+    ],
     level: Annotated[
         int | None,
         typer.Option(
@@ -46,7 +51,12 @@ def pack(
     ] = False,
     overwrite: Annotated[
         bool,
-        typer.Option("--overwrite", help="Replace existing splits of NEW.", rich_help_panel=RUN),
+        typer.Option(
+            "--overwrite",
+            help="Replace existing splits of NEW. In a bucket they are removed first: commands "
+            "that read them stop with an error.",
+            rich_help_panel=RUN,
+        ),
     ] = False,
     dry_run: Annotated[
         bool,

@@ -9,7 +9,7 @@ import typer
 
 from freqprep.models.torchvision_ops import import_torchvision
 from freqprep_cli.command_line import device_names, selection_names
-from freqprep_cli.options import StoreArgument
+from freqprep_cli.options import CacheBytes, CacheFolder, StoreArgument
 from freqprep_cli.output import print_json
 from freqprep_cli.train_options import choose_policy, parse_lambdas, parse_ramp
 from freqprep_cli.train_table import describe, describe_sweep
@@ -271,6 +271,8 @@ def train(
             rich_help_panel=_RUN,
         ),
     ] = None,
+    cache: CacheFolder = None,
+    cache_bytes: CacheBytes = None,
     compile: Annotated[
         bool, typer.Option("--compile", help="Compile the network.", rich_help_panel=_RUN)
     ] = False,
@@ -292,8 +294,7 @@ def train(
     from freqprep.training.request import TrainingRequest
     from freqprep.training.sweep import sweep
 
-    lambdas = parse_lambdas(gate_lambda, gate)
-    ramp = parse_ramp(grid_ramp)
+    lambdas, ramp = parse_lambdas(gate_lambda, gate), parse_ramp(grid_ramp)
     changes: dict[str, Any] = {
         "epochs": epochs,
         "batch_size": batch_size,
@@ -330,6 +331,8 @@ def train(
         resume=resume,
         preset=preset,
         early_read=early_read,
+        cache=cache,
+        cache_bytes=cache_bytes,
     )
     if len(lambdas) > 1:
         rows = sweep(request, lambdas)

@@ -14,7 +14,7 @@ from freqprep.errors import CorruptStoreError, StoreError
 from freqprep.store.reader import open_store
 from freqprep.store.verify import verify as check
 from freqprep.text.terminal import on_one_line, paragraph
-from freqprep_cli.options import Address, Engine, Jobs, StoreArgument
+from freqprep_cli.options import Address, Engine, Jobs, SplitOption, StoreArgument
 from freqprep_cli.output import print_json
 
 EXIT_NOT_WHOLE = CorruptStoreError.exit_code
@@ -28,6 +28,7 @@ def verify(
             help="Also encode a sample of this source again and compare.", metavar="SOURCE"
         ),
     ] = None,
+    split: SplitOption = None,
     sample: Annotated[int, typer.Option(help="Images of each split to compare.", min=1)] = 32,
     jobs: Jobs = None,
     engine: Engine = "local",
@@ -38,7 +39,7 @@ def verify(
 
     Example: freqprep verify photos.zarr --source photos
     """
-    found = check(store, Workers(jobs, engine, address))
+    found = check(store, Workers(jobs, engine, address), split)
     problems = list(found.problems)
     unfinished = open_store(store).unfinished
     if not found.splits and not problems:
@@ -49,7 +50,7 @@ def verify(
         )
     compared = 0
     if source is not None and not problems:
-        compared, differing = compare_with_source(store, source, sample)
+        compared, differing = compare_with_source(store, source, sample, split)
         problems += differing
     if json:
         print_json(

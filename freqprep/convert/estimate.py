@@ -22,7 +22,7 @@ from freqprep.store.class_counts import ClassCounts, ObjectCounts, count_labels,
 from freqprep.store.existing import pending
 from freqprep.store.plan import SplitPlan, estimated_bytes, evenly_spread, memory_bound
 from freqprep.store.schema import IMAGE_ARRAYS, OBJECT_ARRAYS, ROWS_PER_SHARD
-from freqprep.store.writer import PartialSplit, store_exists
+from freqprep.store.writer import store_exists, unfinished_split
 
 _OTHER_FILES = 3  # the documents of group and coefficients, and the manifest
 
@@ -95,7 +95,7 @@ def estimate(request: Request) -> dict[str, Estimate]:
     """
     found = discover(request)
     store_exists(request.store)  # refuses anything else at this path
-    partials = {name: PartialSplit(request.store, name) for name in found.listings}
+    partials = {name: unfinished_split(request.store, name) for name in found.listings}
     refuse_existing(request, partials)
     todo = pending(partials, request.resume)
     classes = class_list(request, found, set(todo))

@@ -8,11 +8,9 @@ has are not made again, and one that is made twice has the same bytes.
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from freqprep.convert.planning import check_same
 from freqprep.convert.request import Request
@@ -21,12 +19,13 @@ from freqprep.convert.shard_runs import make_shards
 from freqprep.errors import StoreError, UsageError, some
 from freqprep.sources import normalise_split
 from freqprep.storage.disk import full_disk_named
-from freqprep.store.journal import Journal, ShardResult, read_entries
+from freqprep.storage.paths import local_part
+from freqprep.store.journal import ShardResult
 from freqprep.store.layout import partial_folders
 from freqprep.store.lock import store_lock
 from freqprep.store.plan import load_attributes, load_plan, shard_count
 from freqprep.store.summary import SplitSummary
-from freqprep.store.writer import PartialSplit, store_exists
+from freqprep.store.writer import UnfinishedSplit, store_exists, unfinished_split
 
 _MOST_PARTS = 100_000
 
@@ -117,7 +116,7 @@ def convert_part(request: Request, part: Part) -> dict[str, int]:
     """
     _refuse_modes(f"--part {part}", request)
     made = {}
-    with full_disk_named(request.store):
+    with full_disk_named(local_part(request.store)):
         for name, partial in _planned(request).items():
             with _not_ended_meanwhile(partial):
                 made[name] = _make_part(request, partial, part)
@@ -145,8 +144,8 @@ def finalize(request: Request) -> dict[str, SplitSummary]:
         No split is planned, or the request is not that of the plan.
     """
     _refuse_modes("--finalize", request)
-    with store_lock(request.store), full_disk_named(request.store):
-        partials = _planned(request)
+    with store_lock(request.store) as confirm, full_disk_named(local_part(request.store)):
+        partials = _planned(request, confirm)
         begun = {name: partial for name, partial in partials.items() if partial.begun()}
         for name, partial in begun.items():
             check_same(request, load_attributes(partial.folder), finished=False)
@@ -158,24 +157,22 @@ def finalize(request: Request) -> dict[str, SplitSummary]:
         return finished(request, partials)
 
 
-def _make_part(request: Request, partial: PartialSplit, part: Part) -> int:
+def _make_part(request: Request, partial: UnfinishedSplit, part: Part) -> int:
     plan = load_plan(partial.folder)
     check_same(request, plan.attributes, finished=False)
-    others = [partial.journal_path, *partial.part_journals()]
-    others = [path for path in others if path.exists()]
-    mine = partial.part_journal(part.number, part.parts)
-    with Journal(mine, ShardResult, others) as journal, partial.aside() as aside:
+    mine = partial.part_journal(ShardResult, part.number, part.parts)
+    with mine as journal, partial.aside() as aside:
         before = len(journal.finished)
         make_shards(request, plan, partial, journal, aside, part.of(plan.shards))
         return len(journal.finished) - before
 
 
 @contextmanager
-def _not_ended_meanwhile(partial: PartialSplit) -> Iterator[None]:
+def _not_ended_meanwhile(partial: UnfinishedSplit) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        if error.filename is None or not Path(error.filename).is_relative_to(partial.folder):
+        if str(partial.folder) not in str(error):
             raise
         raise StoreError(
             f"the unfinished split in {partial.folder} was finished or resumed by another command",
@@ -183,14 +180,16 @@ def _not_ended_meanwhile(partial: PartialSplit) -> Iterator[None]:
         ) from None
 
 
-def _planned(request: Request) -> dict[str, PartialSplit]:
+def _planned(
+    request: Request, confirm: Callable[[], None] = lambda: None
+) -> dict[str, UnfinishedSplit]:
     """Return the splits that have a plan and are not finished."""
     store_exists(request.store)  # refuses anything else at this path
     wanted = None if request.split is None else normalise_split(request.split)
-    partials = {name: PartialSplit(request.store, name) for name in partial_folders(request.store)}
     found = {
         name: partial
-        for name, partial in partials.items()
+        for name in partial_folders(request.store)
+        for partial in [unfinished_split(request.store, name, confirm)]
         if partial.exists() and wanted in (None, name)
     }
     if not found:
@@ -201,17 +200,14 @@ def _planned(request: Request) -> dict[str, PartialSplit]:
     return found
 
 
-def _refuse_missing(name: str, partial: PartialSplit) -> None:
+def _refuse_missing(name: str, partial: UnfinishedSplit) -> None:
     shards = load_plan(partial.folder).shards
-    journals = partial.part_journals()
-    missing = set(range(shards))
-    for path in (partial.journal_path, *journals):
-        if path.exists():
-            missing -= read_entries(path, ShardResult).keys()
+    with partial.journal(ShardResult) as journal:
+        missing = set(range(shards)) - journal.finished.keys()
     if not missing:
         return
     text = f"{name} lacks {len(missing)} of {shards} shards"
-    counts = Counter(parts for _, parts in journals.values())
+    counts = partial.parts_begun()
     if len(counts) != 1:
         raise StoreError(text, "run all parts, --part 1/N to N/N, and then --finalize")
     (parts,) = counts

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -13,12 +12,13 @@ from freqprep.convert.request import Request
 from freqprep.errors import SourceError, UsageError
 from freqprep.progress import say
 from freqprep.sources import Classes, Discovered, Listing, named_paths, normalise_split
+from freqprep.storage.paths import StorePath
 from freqprep.store import existing
 from freqprep.store.layout import partial_folders
 from freqprep.store.plan import SplitPlan, load_attributes, load_named_paths, make_plan
 from freqprep.store.reader import open_store
 from freqprep.store.schema import SplitAttributes, library_versions
-from freqprep.store.writer import PartialSplit, store_exists
+from freqprep.store.writer import UnfinishedSplit, store_exists, unfinished_split
 
 
 def discover(request: Request) -> Discovered:
@@ -78,7 +78,7 @@ def _refuse_other_paths(request: Request) -> None:
             )
 
 
-def _planned(request: Request) -> dict[str, Path]:
+def _planned(request: Request) -> dict[str, StorePath]:
     """Return the folders of the unfinished splits that have a plan, by name of the split."""
     folders = partial_folders(request.store)
     return {name: folder for name, folder in folders.items() if (folder / "plan.json").is_file()}
@@ -89,18 +89,31 @@ def _as_options(paths: Mapping[str, str]) -> str:
     return named or "no --annotations and no --images"
 
 
-def partial_splits(request: Request, found: Discovered) -> dict[str, PartialSplit]:
+def partial_splits(
+    request: Request, found: Discovered, confirm: Callable[[], None]
+) -> dict[str, UnfinishedSplit]:
     """Return the splits to make, by name.
 
     On resume, these include planned splits that the source no longer lists.
+
+    Parameters
+    ----------
+    request : Request
+    found : Discovered
+    confirm : callable
+        From `freqprep.store.lock.store_lock`.
+
+    Returns
+    -------
+    dict of str to PartialSplit or PartialObjectSplit
     """
     names = set(found.listings)
     if request.resume and request.split is None:
         names |= _planned(request).keys()
-    return {name: PartialSplit(request.store, name) for name in sorted(names)}
+    return {name: unfinished_split(request.store, name, confirm) for name in sorted(names)}
 
 
-def refuse_existing(request: Request, partials: Mapping[str, PartialSplit]) -> None:
+def refuse_existing(request: Request, partials: Mapping[str, UnfinishedSplit]) -> None:
     """Refuse to change existing splits unless the request says so.
 
     Raises
@@ -111,7 +124,7 @@ def refuse_existing(request: Request, partials: Mapping[str, PartialSplit]) -> N
         A split to retry is not finished.
     """
     if request.retry_rejected:
-        finished = {name for name, partial in partials.items() if partial.published.exists()}
+        finished = {name for name, partial in partials.items() if partial.occupied()}
         if missing := sorted(set(partials) - finished):
             raise UsageError(
                 f"{request.store} has no finished split {', '.join(missing)} to retry",

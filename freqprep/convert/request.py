@@ -11,6 +11,8 @@ from freqprep.images.encoding import Encoding
 from freqprep.images.geometry import Geometry
 from freqprep.sources import SOURCES
 from freqprep.spectrum.quantization import PRECISIONS, Precision
+from freqprep.storage.object_path import ObjectPath
+from freqprep.storage.paths import StorePath
 from freqprep.store.plan import LARGEST_SEED
 from freqprep.store.schema import DEFAULT_LEVEL, check_level
 
@@ -28,7 +30,8 @@ class Request:
     ----------
     kind : str
         ``imagefolder``, ``imagenet`` or ``coco``.
-    source, store : Path
+    source : Path
+    store : Path or ObjectPath
     split : str or None
         Convert only this split, or name the split of a source without splits.
     size, resize : int or None
@@ -57,7 +60,7 @@ class Request:
 
     kind: str
     source: Path
-    store: Path
+    store: StorePath
     split: str | None = None
     size: int | None = None
     resize: int | None = None
@@ -89,6 +92,11 @@ class Request:
             raise UsageError(
                 "--resume, --overwrite and --retry-rejected are mutually exclusive",
                 "choose one; --resume continues whichever was interrupted",
+            )
+        if self.retry_rejected and isinstance(self.store, ObjectPath):
+            raise UsageError(
+                f"--retry-rejected is for stores in a local folder, not {self.store}",
+                "convert again with --overwrite",
             )
         check_level(self.level)
         if not 0 <= self.seed <= LARGEST_SEED:

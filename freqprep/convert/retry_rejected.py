@@ -58,7 +58,7 @@ def prepare_retry(partial: PartialSplit, split: Split, listing: Listing, root: P
     carried = partial.carry_over()
     with Journal(partial.journal_path, ShardResult) as journal:
         for result in _carried(split, plan, bad):
-            _link(shard_path(split.path, result.shard), shard_path(carried, result.shard))
+            _link(shard_path(partial.published, result.shard), shard_path(carried, result.shard))
             journal.append(result)
     save_plan(plan, partial.folder)
     partial.start_with(carried)

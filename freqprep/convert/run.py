@@ -7,14 +7,10 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import os
 import platform
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
-
-import numpy as np
 
 from freqprep.convert.planning import (
     check_same,
@@ -24,29 +20,29 @@ from freqprep.convert.planning import (
     plan_split,
     refuse_existing,
 )
+from freqprep.convert.publication import publish_results
 from freqprep.convert.request import Request
 from freqprep.convert.retry_rejected import prepare_retry
 from freqprep.convert.shard_runs import images_of, make_shards
-from freqprep.convert.stored_objects import stored_objects
-from freqprep.errors import SourceError
 from freqprep.progress import say
-from freqprep.ragged import Ragged
 from freqprep.sources import Discovered
 from freqprep.sources.files import shown
-from freqprep.spectrum.channels import CHANNELS
-from freqprep.spectrum.moments import Moments
-from freqprep.storage.disk import FileEntry, full_disk_named
+from freqprep.storage.disk import full_disk_named
+from freqprep.storage.paths import local_part
 from freqprep.store.existing import pending
-from freqprep.store.journal import Journal, RowResults, ShardResult
-from freqprep.store.layout import shard_path
+from freqprep.store.journal import ShardResult
 from freqprep.store.lock import store_lock
 from freqprep.store.log import append_log
-from freqprep.store.plan import SplitPlan, load_attributes, load_plan, save_plan
+from freqprep.store.plan import load_attributes, load_plan, save_plan
 from freqprep.store.reader import open_store
 from freqprep.store.rejects import write_rejects
-from freqprep.store.schema import IMAGE_ARRAYS, OBJECT_ARRAYS, ArraySpec
 from freqprep.store.summary import SplitSummary, summarize
-from freqprep.store.writer import PartialSplit, open_or_create_root, store_exists
+from freqprep.store.writer import (
+    PartialSplit,
+    UnfinishedSplit,
+    open_or_create_root,
+    store_exists,
+)
 
 __all__ = ["Request", "convert"]
 
@@ -80,7 +76,7 @@ def convert(request: Request) -> dict[str, SplitSummary]:
 @contextlib.contextmanager
 def planned(
     request: Request,
-) -> Iterator[tuple[Mapping[str, PartialSplit], Mapping[str, PartialSplit]]]:
+) -> Iterator[tuple[Mapping[str, UnfinishedSplit], Mapping[str, UnfinishedSplit]]]:
     """Plan the requested splits, or load their plans, and hold the store's lock.
 
     Parameters
@@ -89,16 +85,16 @@ def planned(
 
     Yields
     ------
-    every : mapping of str to PartialSplit
+    every : mapping of str to UnfinishedSplit
         The requested splits by name.
-    todo : mapping of str to PartialSplit
+    todo : mapping of str to UnfinishedSplit
         Those that are not finished.
     """
     say(f"listing {shown(os.fsencode(request.source))}")
     found = discover(request)
-    with store_lock(request.store), full_disk_named(request.store):
+    with store_lock(request.store) as confirm, full_disk_named(local_part(request.store)):
         store_exists(request.store)  # refuses anything else at this path
-        partials = partial_splits(request, found)
+        partials = partial_splits(request, found, confirm)
         for partial in partials.values():
             partial.tidy()
         refuse_existing(request, partials)
@@ -117,8 +113,8 @@ def finished(request: Request, names: Iterable[str]) -> dict[str, SplitSummary]:
 
 def _prepare(
     request: Request,
-    partials: Mapping[str, PartialSplit],
-    todo: Mapping[str, PartialSplit],
+    partials: Mapping[str, UnfinishedSplit],
+    todo: Mapping[str, UnfinishedSplit],
     found: Discovered,
 ) -> None:
     """Give each split to convert a plan: the saved one on resume, else a new one."""
@@ -126,6 +122,7 @@ def _prepare(
         store = open_store(request.store)
         for name, partial in todo.items():
             check_same(request, store[name].attributes, finished=True)
+            assert isinstance(partial, PartialSplit)  # `Request` refuses buckets
             prepare_retry(partial, store[name], found.listings[name], request.source)
         return
     for name, partial in partials.items():
@@ -149,15 +146,14 @@ def _prepare(
         save_plan(plan, todo[name].folder)
 
 
-def convert_split(request: Request, partial: PartialSplit) -> None:
+def convert_split(request: Request, partial: UnfinishedSplit) -> None:
     """Make the shards of a split that has a plan, unless they are done, and publish it."""
     plan = load_plan(partial.folder)
     began = time.monotonic()
-    others = partial.part_journals()
-    with Journal(partial.journal_path, ShardResult, others) as journal, partial.aside() as aside:
+    with partial.aside() as aside, partial.journal(ShardResult) as journal:
         already = images_of(plan, journal.finished)
         bound = make_shards(request, plan, partial, journal, aside, range(plan.shards))
-        identity = _publish(partial, plan, journal, aside)
+    identity = publish_results(partial, plan, journal.finished)
     seconds = time.monotonic() - began
     append_log(
         request.store,
@@ -175,59 +171,3 @@ def convert_split(request: Request, partial: PartialSplit) -> None:
             "ignored": plan.rows.ignored,
         },
     )
-
-
-def _publish(
-    partial: PartialSplit, plan: SplitPlan, journal: Journal[ShardResult], aside: Path
-) -> str:
-    results = [journal.finished[shard] for shard in range(plan.shards)]
-    rows = RowResults.concatenate([result.rows for result in results])
-    moments = sum((result.moments for result in results), Moments.zero(CHANNELS))
-    defects = {row: text for result in results for row, text in result.defects.items()}
-    notes = {row: text for result in results for row, text in result.notes.items()}
-    arrays = {
-        **{field.name: getattr(rows, field.name) for field in dataclasses.fields(rows)},
-        "step": plan.attributes.stored_steps,
-        "moment_total": moments.total,
-        "moment_total_squares": moments.total_squares,
-        "label": plan.rows.labels,
-        "listing_index": plan.listing_index,
-        **_flat("key", plan.rows.keys),
-        **_flat("defect", _texts(defects, len(plan.rows))),
-        **_flat("note", _texts(notes, len(plan.rows))),
-    }
-    specs: dict[str, ArraySpec] = dict(IMAGE_ARRAYS)
-    if plan.rows.objects is not None:
-        specs |= OBJECT_ARRAYS
-        arrays |= _object_arrays(plan)
-    shards = {
-        shard_path(partial.split_folder, result.shard)
-        .relative_to(partial.split_folder)
-        .as_posix(): FileEntry(result.file_bytes, result.sha256)
-        for result in results
-    }
-    attributes = dataclasses.replace(plan.attributes, rejected=len(defects))
-    return partial.publish(attributes, arrays, specs, shards, aside)
-
-
-def _object_arrays(plan: SplitPlan) -> dict[str, np.ndarray]:
-    objects, sizes = plan.rows.objects, plan.rows.stated_sizes
-    if objects is None or sizes is None or plan.rows.image_ids is None:
-        raise SourceError(f"the listing of {plan.attributes.split} has objects but no image sizes")
-    return {
-        "image_id": plan.rows.image_ids,
-        "object_offset": objects.offsets,
-        "object_label": objects.label,
-        "iscrowd": objects.iscrowd,
-        "annotation_id": objects.annotation_id,
-        **_flat("annotation", objects.annotation),
-        **stored_objects(objects, sizes, plan.attributes.encoding.geometry),
-    }
-
-
-def _texts(texts: Mapping[int, str], rows: int) -> Ragged:
-    return Ragged.of_bytes(texts.get(row, "").encode("utf-8", "replace") for row in range(rows))
-
-
-def _flat(name: str, ragged: Ragged) -> dict[str, np.ndarray]:
-    return {name: ragged.values, f"{name}_offset": ragged.offsets}

@@ -18,9 +18,11 @@ from freqprep.convert.shard_task import (
 )
 from freqprep.progress import Progress, say
 from freqprep.spectrum.coding import worth_compiling
+from freqprep.storage.paths import StorePath
 from freqprep.store.journal import Journal, ShardResult
+from freqprep.store.object_journal import ObjectJournal
 from freqprep.store.plan import SplitPlan, memory_bound
-from freqprep.store.writer import PartialSplit
+from freqprep.store.writer import UnfinishedSplit
 
 _LOOKS = 100
 
@@ -33,9 +35,9 @@ def images_of(plan: SplitPlan, shards: Iterable[int]) -> int:
 def make_shards(
     request: Request,
     plan: SplitPlan,
-    partial: PartialSplit,
-    journal: Journal[ShardResult],
-    aside: Path,
+    partial: UnfinishedSplit,
+    journal: Journal[ShardResult] | ObjectJournal[ShardResult],
+    aside: StorePath,
     shards: Sequence[int],
 ) -> int:
     """Make some shards of a split, those that are not in the journal yet, and append them to it.
@@ -46,8 +48,8 @@ def make_shards(
     plan : SplitPlan
     partial : PartialSplit
     journal : Journal
-    aside : Path
-        Folder from `PartialSplit.aside`.
+    aside : Path or ObjectPath
+        From the method ``aside`` of the unfinished split.
     shards : sequence of int
 
     Returns
@@ -87,8 +89,8 @@ def make_shards(
 def _tasks(
     request: Request,
     plan: SplitPlan,
-    partial: PartialSplit,
-    aside: Path,
+    partial: UnfinishedSplit,
+    aside: StorePath,
     shards: Iterable[int],
     compiled: bool,
 ) -> Iterator[ShardTask]:

@@ -19,6 +19,7 @@ from freqprep.sources import FileTable, read_image_bytes
 from freqprep.spectrum.channels import CHANNELS
 from freqprep.spectrum.coding import compile_coder, is_compiling
 from freqprep.spectrum.moments import Moments
+from freqprep.storage.paths import StorePath
 from freqprep.store import shard
 from freqprep.store.journal import RowResults, ShardResult
 from freqprep.store.plan import SplitPlan
@@ -100,7 +101,7 @@ class ShardTask:
         See `freqprep.images.encoder.Encoder`.
     level : int
         Level of zstd.
-    split_folder, aside : Path
+    split_folder, aside : Path or ObjectPath
         See `freqprep.store.writer.write_shard`.
     """
 
@@ -110,8 +111,8 @@ class ShardTask:
     encoding: Encoding
     compiled: bool
     level: int
-    split_folder: Path
-    aside: Path
+    split_folder: StorePath
+    aside: StorePath
 
 
 def convert_shard(task: ShardTask) -> ShardResult:

@@ -20,6 +20,7 @@ from freqprep.images.encoding import Encoding
 from freqprep.importance.rate_distortion import FINE, sampled_shards
 from freqprep.spectrum.channels import CHANNELS, STORED_POSITION
 from freqprep.spectrum.quantization import SMALLEST_STEP
+from freqprep.storage.paths import StorePath
 from freqprep.store.plan import SplitPlan
 from freqprep.store.reader import Split, reopen
 from freqprep.store.schema import ROWS_PER_SHARD
@@ -35,13 +36,13 @@ class SourceSample:
 
     Attributes
     ----------
-    split_folder : Path
+    split_folder : Path or ObjectPath
     content_id : str
     files : mapping of int to ImageFiles
         Image files of the valid rows of each shard.
     """
 
-    split_folder: Path
+    split_folder: StorePath
     content_id: str
     files: Mapping[int, ImageFiles]
 
@@ -74,7 +75,7 @@ class SourceSample:
         return codes
 
 
-def source_sample(split: Split, source: Path, store: Path) -> SourceSample:
+def source_sample(split: Split, source: Path, store: StorePath) -> SourceSample:
     """List the images of the shards that the statistics measure.
 
     Parameters
@@ -82,7 +83,7 @@ def source_sample(split: Split, source: Path, store: Path) -> SourceSample:
     split : Split
     source : Path
         Folder that the store was made from.
-    store : Path
+    store : Path or ObjectPath
 
     Returns
     -------

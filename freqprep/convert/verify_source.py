@@ -14,6 +14,7 @@ from freqprep.ragged import Ragged
 from freqprep.sources import discover
 from freqprep.spectrum.channels import CHANNELS, STORED_POSITION
 from freqprep.spectrum.coding import worth_compiling
+from freqprep.storage.paths import StorePath
 from freqprep.store.log import log_path, paths_of
 from freqprep.store.plan import SplitPlan, evenly_spread, make_plan
 from freqprep.store.reader import Split, open_store
@@ -21,15 +22,20 @@ from freqprep.store.schema import library_versions
 from freqprep.store.verify import Problem
 
 
-def compare_with_source(store: Path, source: Path, sample: int) -> tuple[int, list[Problem]]:
+def compare_with_source(
+    store: StorePath, source: Path, sample: int, split: str | None = None
+) -> tuple[int, list[Problem]]:
     """Encode a sample of each split's images again and compare the codes.
 
     Parameters
     ----------
-    store, source : Path
+    store : Path or ObjectPath
+    source : Path
     sample : int
         Number of images of each split, spread over its rows. Rejected images must be rejected
         again.
+    split : str, optional
+        Compare only this split.
 
     Returns
     -------
@@ -49,37 +55,37 @@ def compare_with_source(store: Path, source: Path, sample: int) -> tuple[int, li
         raise UsageError(f"--sample must be at least 1, got {sample}")
     compared = 0
     problems: list[Problem] = []
-    for name, split in open_store(store).items():
-        plan = plan_again(split, source, store)
-        rows = evenly_spread(len(split), sample)
+    splits = open_store(store).chosen(split)
+    for name, opened in splits.items():
+        plan = plan_again(opened, source, store)
+        rows = evenly_spread(len(opened), sample)
         files = ImageFiles.of_rows(source, plan, rows)
-        encoder = Encoder(split.attributes.encoding, worth_compiling(len(rows)))
+        encoder = Encoder(opened.attributes.encoding, worth_compiling(len(rows)))
         with Progress(f"compare {name}", len(rows)) as progress:
             for index, row in enumerate(rows.tolist()):
-                stored = split.read_codes([row])[0] if split.valid[row] else None
-                what = difference(split, row, stored, files, index, encoder)
-                problems += (
-                    [Problem(f"{name} row {row} ({split.keys[row]!r})", what)] if what else []
-                )
+                stored = opened.read_codes([row])[0] if opened.valid[row] else None
+                what = difference(opened, row, stored, files, index, encoder)
+                where = f"{name} row {row} ({opened.keys[row]!r})"
+                problems += [Problem(where, what)] if what else []
                 progress.update(1)
         compared += len(rows)
     versions = library_versions()
-    if problems and any(s.attributes.versions != versions for s in open_store(store).values()):
+    if problems and any(s.attributes.versions != versions for s in splits.values()):
         problems.append(
             Problem("", f"the store was made with other library versions: now {versions}")
         )
     return compared, problems
 
 
-def plan_again(split: Split, source: Path, store: Path) -> SplitPlan:
+def plan_again(split: Split, source: Path, store: StorePath) -> SplitPlan:
     """Return the plan of a finished split's rows, from the source as it is now.
 
     Parameters
     ----------
     split : Split
     source : Path
-    store : Path
-        Folder of the store: the log beside it has the paths that the user named.
+    store : Path or ObjectPath
+        The store: the log beside it has the paths that the user named.
 
     Returns
     -------

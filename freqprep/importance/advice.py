@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from freqprep.importance.allocation import (
     Allocation,
     allocation_of,
@@ -15,13 +13,14 @@ from freqprep.importance.choice import Choice
 from freqprep.importance.rate_distortion import Rates
 from freqprep.spectrum.channels import CHANNELS, published
 from freqprep.spectrum.quantization import Precision
+from freqprep.storage.paths import StorePath
 from freqprep.store.schema import DEFAULT_LEVEL
 from freqprep.text.quantities import decibels, plural, size
 
 _REFERENCE = "square-24"
 
 
-def advice(choice: Choice, rates: Rates, steps: Path | None = None) -> str:
+def advice(choice: Choice, rates: Rates, steps: StorePath | None = None) -> str:
     """Say which precision and channels to use, and what they gain.
 
     Of a joint choice these are its allocation; otherwise the best at a precision that has a name,
@@ -31,7 +30,7 @@ def advice(choice: Choice, rates: Rates, steps: Path | None = None) -> str:
     ----------
     choice : Choice
     rates : Rates
-    steps : Path, optional
+    steps : Path or ObjectPath, optional
         Steps file of the chosen precision.
 
     Returns
@@ -57,7 +56,7 @@ def advice(choice: Choice, rates: Rates, steps: Path | None = None) -> str:
     )
 
 
-def _options(precision: Precision, rates: Rates, steps: Path | None = None) -> str:
+def _options(precision: Precision, rates: Rates, steps: StorePath | None = None) -> str:
     """Return the options of a conversion; in words where no file has the steps."""
     if precision.is_predefined:
         option = f"--precision {precision.name}"

@@ -25,6 +25,7 @@ from freqprep.importance.ranking import BYTES, SCORES, Ranking
 from freqprep.importance.rate_distortion import FineCodes, Rates, measure_rates
 from freqprep.importance.result import StatsResult, landmark_selections
 from freqprep.importance.score_file import read_scores
+from freqprep.storage.paths import as_path
 from freqprep.store.manifest import MANIFEST
 from freqprep.store.reader import Split, Store, open_store
 
@@ -159,7 +160,7 @@ def other_split(store: Store, split: Split, other: str) -> Split:
         Split that is compared; of another store, the split of the same name or the only one
         is returned.
     other : str
-        Name of a split, path of a store, or path of a split in a store.
+        Name of a split, path or URL of a store, or that of a split in a store.
 
     Returns
     -------
@@ -172,10 +173,10 @@ def other_split(store: Store, split: Split, other: str) -> Split:
     """
     if other in store:
         return store[other]
-    path = Path(other)
+    path = as_path(other)
     if (path / MANIFEST).is_file():
         return open_store(path.parent)[path.name]
-    if not path.exists():
+    if isinstance(path, Path) and not path.exists():
         raise UsageError(
             f"{other!r} is neither a split of {store.path} ({', '.join(store)}) nor a store",
             f"{did_you_mean(other, store)}compare with a split, or with the path of a store",

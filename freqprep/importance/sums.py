@@ -132,7 +132,9 @@ class Sums:
             self.images[group] += len(take)
             self.blocks[group] += rows.blocks[take].sum()
             self.cross[group] += counts.cross[number]
-            np.add.at(self.squares[group], scale_of(rows.short_side[take]), counts.squares[take])
+            squares, scales = counts.squares[take], scale_of(rows.short_side[take])
+            for scale in np.unique(scales):  # few; `np.add.at` takes several times as long
+                self.squares[group, scale] += squares[scales == scale].sum(axis=0)
             values = activity[take]
             self.activity[group] += values.sum(axis=0)
             # Products are below 2**36: float64 holds the sums of 1,000 shards exactly.
@@ -149,8 +151,9 @@ class Sums:
         np.add.at(self.class_images[group], labels, 1)
         np.add.at(self.class_activity[group], labels, activity)
         self.class_squares[group] += (activity**2).sum(axis=0)
-        channel = np.arange(CHANNELS)
-        np.add.at(self.class_levels[group], (labels[:, None], channel, level), 1)
+        # Flat places, and a one of their type: with three indices NumPy takes 20 times as long.
+        places = (labels[:, None] * CHANNELS + np.arange(CHANNELS)) * LEVELS + level
+        np.add.at(self.class_levels[group].reshape(-1), places.ravel(), np.int32(1))
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from freqprep.progress import Progress
 from freqprep.spectrum.channels import NAMES
 from freqprep.store.manifest import MANIFEST
 from freqprep.store.plan import evenly_spread
-from freqprep.store.writer import PartialSplit, store_exists
+from freqprep.store.writer import store_exists, unfinished_split
 
 _SAMPLED_SHARDS = 3
 
@@ -75,7 +75,7 @@ def estimate(request: PackRequest) -> dict[str, PackEstimate]:
     """
     plans = make_plans(request)
     store_exists(request.target)  # refuses anything else at this path
-    partials = {name: PartialSplit(request.target, name) for name in plans}
+    partials = {name: unfinished_split(request.target, name) for name in plans}
     todo = still_to_pack(request, plans, partials)
     return {name: _estimate(plans[name], request.workers) for name in todo}
 

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 
 from freqprep.errors import UsageError
 from freqprep.pack.request import PackRequest
 from freqprep.progress import say
 from freqprep.spectrum.channels import described
+from freqprep.storage.paths import StorePath
 from freqprep.store.existing import pending, refuse_existing
 from freqprep.store.layout import partial_folders
 from freqprep.store.plan import load_attributes
 from freqprep.store.reader import Split, open_store
 from freqprep.store.schema import Packed, SplitAttributes, packing_versions
 from freqprep.store.selections import ChannelsLike, select
-from freqprep.store.writer import PartialSplit, store_exists
+from freqprep.store.writer import UnfinishedSplit, store_exists
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,8 +116,8 @@ def packed_attributes(split: Split, level: int | None, channels: ChannelsLike) -
 
 
 def still_to_pack(
-    request: PackRequest, plans: Mapping[str, PackPlan], partials: Mapping[str, PartialSplit]
-) -> dict[str, PartialSplit]:
+    request: PackRequest, plans: Mapping[str, PackPlan], partials: Mapping[str, UnfinishedSplit]
+) -> dict[str, UnfinishedSplit]:
     """Return the unfinished splits of a request, after checking what the target has already.
 
     Raises
@@ -178,7 +178,7 @@ def check_same(asked: SplitAttributes, found: SplitAttributes, finished: bool) -
             )
 
 
-def check_classes(target: Path, splits: Iterable[tuple[str, SplitAttributes]]) -> None:
+def check_classes(target: StorePath, splits: Iterable[tuple[str, SplitAttributes]]) -> None:
     """Refuse splits of one store that have different classes.
 
     Raises
@@ -195,7 +195,7 @@ def check_classes(target: Path, splits: Iterable[tuple[str, SplitAttributes]]) -
             )
 
 
-def _kept(target: Path, replaced: set[str]) -> Iterator[tuple[str, SplitAttributes]]:
+def _kept(target: StorePath, replaced: set[str]) -> Iterator[tuple[str, SplitAttributes]]:
     """Yield name and attributes of the splits of the target that the run does not touch."""
     if store_exists(target):
         store = open_store(target)

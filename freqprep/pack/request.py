@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from freqprep import engines
 from freqprep.errors import UsageError
+from freqprep.storage.paths import StorePath, absolute
 from freqprep.store.schema import check_level
 from freqprep.store.selections import ChannelsLike
 
@@ -17,7 +17,7 @@ class PackRequest:
 
     Attributes
     ----------
-    store, target : Path
+    store, target : Path or ObjectPath
         Store to read, and store to write; not the same, nor one inside the other.
     level : int or None
         Level of zstd, 1 to 22; by default that of each split.
@@ -33,8 +33,8 @@ class PackRequest:
         How to treat a split that ``target`` has already; at most one of them.
     """
 
-    store: Path
-    target: Path
+    store: StorePath
+    target: StorePath
     level: int | None = None
     channels: ChannelsLike = None
     split: str | None = None
@@ -50,8 +50,9 @@ class PackRequest:
         _ = self.workers  # checks what work is done by
         if self.level is not None:
             check_level(self.level)
-        if self.target.resolve().is_relative_to(self.store.resolve()):
-            where = "is" if self.target.resolve() == self.store.resolve() else "is inside"
+        target, store = absolute(self.target), absolute(self.store)
+        if f"{target}/".startswith(f"{store.rstrip('/')}/"):
+            where = "is" if target == store else "is inside"
             raise UsageError(
                 f"{self.target} {where} the store to pack, {self.store}", "name a new path"
             )

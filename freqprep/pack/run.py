@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -20,8 +19,9 @@ from freqprep.pack.shard_task import PackedShard, PackTask, ShardSource, pack_sh
 from freqprep.progress import Progress, say
 from freqprep.spectrum.channels import described
 from freqprep.storage.disk import FileEntry, full_disk_named
-from freqprep.store.journal import Journal
-from freqprep.store.layout import shard_path
+from freqprep.storage.paths import StorePath, absolute, local_part
+from freqprep.store.carried_selections import carry_selections
+from freqprep.store.layout import shard_name
 from freqprep.store.lock import store_lock
 from freqprep.store.log import append_log, paths_of
 from freqprep.store.manifest import MANIFEST, read_manifest
@@ -29,9 +29,13 @@ from freqprep.store.plan import save_attributes
 from freqprep.store.reader import Split, open_store
 from freqprep.store.rejects import write_rejects
 from freqprep.store.schema import IMAGE_ARRAYS, OBJECT_ARRAYS, ROWS_PER_SHARD, ArraySpec
-from freqprep.store.selections import carry_selections
 from freqprep.store.summary import SplitSummary, summarize
-from freqprep.store.writer import PartialSplit, open_or_create_root, store_exists
+from freqprep.store.writer import (
+    UnfinishedSplit,
+    open_or_create_root,
+    store_exists,
+    unfinished_split,
+)
 
 _BY_CHANNEL = [name for name, spec in IMAGE_ARRAYS.items() if spec.dimensions == ("channel",)]
 
@@ -60,9 +64,9 @@ def pack(request: PackRequest) -> dict[str, SplitSummary]:
         See `freqprep.errors`. Finished shards are kept for ``resume``.
     """
     plans = make_plans(request)
-    with store_lock(request.target), full_disk_named(request.target):
+    with store_lock(request.target) as confirm, full_disk_named(local_part(request.target)):
         store_exists(request.target)  # refuses anything else at this path
-        partials = {name: PartialSplit(request.target, name) for name in plans}
+        partials = {name: unfinished_split(request.target, name, confirm) for name in plans}
         for partial in partials.values():
             partial.tidy()
         todo = still_to_pack(request, plans, partials)
@@ -87,16 +91,16 @@ def shard_source(plan: PackPlan, shard: int, workers: engines.Workers) -> ShardS
     return ShardSource(path, split.content_id, shard, plan.positions, plan.new_level)
 
 
-def _start(request: PackRequest, partial: PartialSplit, plan: PackPlan) -> None:
+def _start(request: PackRequest, partial: UnfinishedSplit, plan: PackPlan) -> None:
     partial.discard()
     partial.start()
     named = paths_of(request.store, plan.split)
     save_attributes(plan.attributes, partial.folder, named_paths=named)
 
 
-def _pack_split(request: PackRequest, partial: PartialSplit, plan: PackPlan) -> None:
+def _pack_split(request: PackRequest, partial: UnfinishedSplit, plan: PackPlan) -> None:
     began, split, attributes = time.monotonic(), plan.split, plan.attributes
-    with Journal(partial.journal_path, PackedShard) as journal, partial.aside() as aside:
+    with partial.aside() as aside, partial.journal(PackedShard) as journal:
         already = sum(_rows(split, shard) for shard in journal.finished)
         workers = request.workers.at_most(split.shards - len(journal.finished))
         say(
@@ -110,14 +114,14 @@ def _pack_split(request: PackRequest, partial: PartialSplit, plan: PackPlan) -> 
             for packed in engines.run(pack_shard, tasks, workers, places):
                 journal.append(packed)
                 progress.update(_rows(split, packed.shard))
-        identity = _publish(partial, plan, journal, aside)
+    identity = _publish(partial, plan, journal.finished)
     append_log(
         request.target,
         {
             "split": attributes.split,
             "content_id": identity,
             "packed_from": split.content_id,
-            "source": str(request.store.resolve()),
+            "source": absolute(request.store),
             "named_paths": paths_of(request.store, split),
             "host": platform.node(),
             "jobs": request.workers.count,
@@ -131,9 +135,9 @@ def _pack_split(request: PackRequest, partial: PartialSplit, plan: PackPlan) -> 
 
 
 def _tasks(
-    partial: PartialSplit,
+    partial: UnfinishedSplit,
     plan: PackPlan,
-    aside: Path,
+    aside: StorePath,
     finished: set[int],
     workers: engines.Workers,
 ) -> Iterator[PackTask]:
@@ -148,9 +152,7 @@ def _rows(split: Split, shard: int) -> int:
     return min(ROWS_PER_SHARD, len(split) - ROWS_PER_SHARD * shard)
 
 
-def _publish(
-    partial: PartialSplit, plan: PackPlan, journal: Journal[PackedShard], aside: Path
-) -> str:
+def _publish(partial: UnfinishedSplit, plan: PackPlan, finished: Mapping[int, PackedShard]) -> str:
     split = plan.split
     specs: dict[str, ArraySpec] = dict(IMAGE_ARRAYS)
     if split.has_boxes:
@@ -159,11 +161,11 @@ def _publish(
     for name in _BY_CHANNEL:
         arrays[name] = arrays[name][list(plan.positions)]
     shards = {
-        shard_path(Path(), shard).as_posix(): FileEntry(packed.file_bytes, packed.sha256)
-        for shard, packed in sorted(journal.finished.items())
+        shard_name(shard): FileEntry(packed.file_bytes, packed.sha256)
+        for shard, packed in sorted(finished.items())
     }
     if read_manifest(split.path)[1] != split.content_id:
         raise CorruptStoreError(
             f"{split.path} was replaced while it was packed", "start over with --overwrite"
         )
-    return partial.publish(plan.attributes, arrays, specs, shards, aside)
+    return partial.publish(plan.attributes, arrays, specs, shards)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from freqprep.storage.paths import StorePath
@@ -67,13 +66,13 @@ class PackTask:
     Attributes
     ----------
     source : ShardSource
-    split_folder, aside : Path
+    split_folder, aside : Path or ObjectPath
         See `freqprep.store.writer.write_shard`.
     """
 
     source: ShardSource
-    split_folder: Path
-    aside: Path
+    split_folder: StorePath
+    aside: StorePath
 
     @property
     def shard(self) -> int:

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 from collections.abc import Iterator
 from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from freqprep.errors import (
-    AccessDeniedError,
-    BucketNotFoundError,
-    MissingPackageError,
-    ObjectStoreError,
-    UsageError,
+from freqprep.errors import MissingPackageError, UsageError
+from freqprep.storage.server_errors import (
+    CREDENTIALS,
+    names_no_bucket,
+    no_credentials,
+    server_error,
 )
 
 if TYPE_CHECKING:
@@ -41,13 +42,15 @@ _LIMITS: Any = {
     "timeout": timedelta(minutes=10),
     "allow_http": True,  # only where an endpoint is named that is not https
 }
-_KEY_VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_SKIP_SIGNATURE")
-_CREDENTIALS = {
-    "s3": "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_SKIP_SIGNATURE=true for a public"
-    " bucket; AWS_ENDPOINT_URL and AWS_REGION if it is not Amazon's",
-    "gs": "set GOOGLE_APPLICATION_CREDENTIALS to the file of a service account",
-    "az": "set AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY",
-}
+_KEY_VARIABLES = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_SKIP_SIGNATURE",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+)
+_METADATA = ("169.254.169.254", 80)
+"""Where a machine of Amazon's learns the keys of its role."""
 
 _used_by: int | None = None
 
@@ -84,6 +87,15 @@ def client(root: str) -> ObjectStore:
     return _opened(root)
 
 
+def _answers(address: tuple[str, int]) -> bool:
+    """Return whether a server accepts connections, within a second."""
+    try:
+        with socket.create_connection(address, timeout=1):
+            return True
+    except OSError:
+        return False
+
+
 @lru_cache
 def _opened(root: str) -> ObjectStore:
     try:
@@ -103,16 +115,24 @@ def _opened(root: str) -> ObjectStore:
 
 
 def _profile(root: str) -> dict[str, Any]:
-    """Return the credentials of a profile in the user's configuration of AWS, if there is one."""
+    """Return the credentials of a profile in the user's configuration of AWS, if there is one.
+
+    Raises
+    ------
+    AccessDeniedError
+        There is none, and this machine has no role either.
+    """
     file = os.environ.get("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials")
     if not (os.environ.get("AWS_PROFILE") or Path(file).expanduser().is_file()):
+        if os.environ.get("AWS_ENDPOINT_URL") or not _answers(_METADATA):
+            raise no_credentials(root)
         return {}
     try:
         from obstore.auth.boto3 import Boto3CredentialProvider
     except ImportError:
         raise MissingPackageError(
             f"the credentials for {root} are in a profile, which boto3 reads",
-            f"pip install boto3, or {_CREDENTIALS['s3']}",
+            f"pip install boto3, or {CREDENTIALS['s3']}",
         ) from None
     return {"credential_provider": Boto3CredentialProvider()}
 
@@ -121,7 +141,8 @@ def _profile(root: str) -> dict[str, Any]:
 def named_errors(where: str) -> Iterator[None]:
     """Turn errors of obstore into named ones.
 
-    Its AlreadyExistsError and PreconditionError pass: callers expect them.
+    Its AlreadyExistsError and PreconditionError pass: callers expect them. An object that is not
+    there is FileNotFoundError, a range past an object's end EOFError.
 
     Parameters
     ----------
@@ -131,55 +152,16 @@ def named_errors(where: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        if "NoSuchBucket" not in str(error) and "ContainerNotFound" not in str(error):
-            raise FileNotFoundError(f"{where} does not exist") from None
-        raise _no_bucket(where) from None
+        if names_no_bucket(str(error)):
+            raise server_error(str(error), where) from None
+        raise FileNotFoundError(f"{where} does not exist") from None
     except Exception as error:
-        if not _of_obstore(error) or type(error).__name__ in _EXPECTED:
+        kind = type(error)
+        if not kind.__module__.startswith("obstore") or kind.__name__ in _EXPECTED:
             raise
-        raise _named(error, where) from None
+        if " 416 " in str(error):
+            raise EOFError(f"{where} ends before the range that was asked for") from None
+        raise server_error(str(error), where) from None
 
 
 _EXPECTED = ("AlreadyExistsError", "PreconditionError")
-
-
-def _of_obstore(error: Exception) -> bool:
-    return type(error).__module__.startswith("obstore")
-
-
-def _no_bucket(where: str) -> BucketNotFoundError:
-    bucket = "/".join(where.split("/")[:3])
-    return BucketNotFoundError(
-        f"there is no bucket {bucket}",
-        "check its name, region and AWS_ENDPOINT_URL; freqprep does not make buckets",
-    )
-
-
-def _named(error: Exception, where: str) -> ObjectStoreError:
-    text = str(error)
-    said = text.split("\n\nDebug source")[0].replace("\n", " ")[:300]
-    scheme = where.split(":")[0]
-    if "RequestTimeTooSkewed" in text:
-        return AccessDeniedError(
-            f"the server of {where} refuses this machine's clock, which differs from its own",
-            "set the clock (timedatectl set-ntp true), and run again",
-        )
-    if "169.254.169.254" in text or "metadata" in text.lower() or "Account must be" in text:
-        return AccessDeniedError(
-            f"no credentials for {where} were found", _CREDENTIALS.get(scheme, "")
-        )
-    if "NoSuchBucket" in text or "ContainerNotFound" in text:
-        return _no_bucket(where)
-    denied = type(error).__name__ in ("PermissionDeniedError", "UnauthenticatedError")
-    if denied or " 403 " in text or " 401 " in text:
-        return AccessDeniedError(
-            f"the server refuses access to {where}: {said}",
-            "check the key's rights to this bucket and key"
-            + (f"; {_CREDENTIALS[scheme]}" if scheme in _CREDENTIALS else ""),
-        )
-    if "kind: Connect" in text:
-        return ObjectStoreError(
-            f"no connection to the server of {where}: {said}",
-            "check the network and, if the server is not the provider's own, AWS_ENDPOINT_URL",
-        )
-    return ObjectStoreError(f"{where}: {said}", "run again; a run that can resume with --resume")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeAlias
@@ -117,6 +118,14 @@ def walk_files(path: StorePath) -> Iterator[str]:
             yield (Path(parent) / name).relative_to(path).as_posix()
 
 
+def remove(path: StorePath) -> None:
+    """Remove a file or an object, if it is there."""
+    if isinstance(path, ObjectPath):
+        path.delete()
+    else:
+        path.unlink(missing_ok=True)
+
+
 def hash_file(path: StorePath) -> FileEntry:
     """Return length and SHA-256 of a file, read in pieces, or of an object."""
     if isinstance(path, ObjectPath):
@@ -125,3 +134,13 @@ def hash_file(path: StorePath) -> FileEntry:
     with open(path, "rb") as file:
         digest = hashlib.file_digest(file, "sha256")
         return FileEntry(file.tell(), digest.hexdigest())
+
+
+def absolute(path: StorePath) -> str:
+    """Return the absolute path, links resolved, or the URL."""
+    return str(path.resolve()) if isinstance(path, Path) else str(path)
+
+
+def local_part(store: StorePath) -> Path:
+    """Return the folder whose disk a store being written fills: temporary files, for a bucket."""
+    return store if isinstance(store, Path) else Path(tempfile.gettempdir())

@@ -126,7 +126,10 @@ class _Object:
         self._file_bytes = file_bytes
 
     def read_runs(self, runs: Sequence[Run]) -> Iterator[memoryview]:
-        found = [self._one(*runs[0])] if len(runs) == 1 else self._many(runs)
+        try:
+            found = [self._one(*runs[0])] if len(runs) == 1 else self._many(runs)
+        except EOFError:
+            raise damaged(self._path, f"it has fewer than {self._file_bytes} bytes") from None
         for (offset, length), data in zip(runs, found, strict=True):
             if len(data) != length:  # what is past the end is left out without an error
                 raise damaged(self._path, f"it ends after {offset + len(data)} bytes")

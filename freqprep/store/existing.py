@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from freqprep.errors import SplitExistsError
-from freqprep.store.writer import PartialSplit
+from freqprep.storage.paths import StorePath
+from freqprep.store.writer import UnfinishedSplit
 
 
-def pending(partials: Mapping[str, PartialSplit], resume: bool) -> dict[str, PartialSplit]:
+def pending(partials: Mapping[str, UnfinishedSplit], resume: bool) -> dict[str, UnfinishedSplit]:
     """Return the splits still to make: on resume, those that are not finished."""
     return {
         name: partial
         for name, partial in partials.items()
-        if not (resume and partial.published.is_dir() and not partial.begun())
+        if not (resume and partial.finished() and not partial.begun())
     }
 
 
-def refuse_existing(store: Path, partials: Mapping[str, PartialSplit]) -> None:
+def refuse_existing(store: StorePath, partials: Mapping[str, UnfinishedSplit]) -> None:
     """Refuse to make splits that exist.
 
     Raises
@@ -26,7 +26,7 @@ def refuse_existing(store: Path, partials: Mapping[str, PartialSplit]) -> None:
     SplitExistsError
         A split exists, finished or not.
     """
-    if finished := [name for name, partial in partials.items() if partial.published.exists()]:
+    if finished := [name for name, partial in partials.items() if partial.occupied()]:
         raise SplitExistsError(
             f"{store} already has the split {', '.join(finished)}",
             "use --overwrite to replace it, --resume to finish the others, or another store",

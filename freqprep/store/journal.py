@@ -151,6 +151,10 @@ class Entry(Protocol):
     def shard(self) -> int:
         """Number of the shard."""
 
+    @property
+    def file_bytes(self) -> int:
+        """Length of the shard's file."""
+
     def to_json(self) -> dict[str, Any]:
         """Return JSON data."""
 
@@ -160,6 +164,34 @@ class Entry(Protocol):
 
 
 Result = TypeVar("Result", bound=Entry)
+
+
+def parsed_line(line: bytes, kind: type[Result], where: str) -> Result:
+    """Return the entry of a line of a journal.
+
+    Parameters
+    ----------
+    line : bytes
+    kind : type
+        Class of the entry.
+    where : str
+        The line, for messages.
+
+    Returns
+    -------
+    Entry
+
+    Raises
+    ------
+    CorruptStoreError
+        The line is damaged.
+    """
+    try:
+        return kind.from_json(json.loads(line))
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        raise CorruptStoreError(
+            f"{where} is damaged ({error})", "start over with --overwrite"
+        ) from None
 
 
 class Journal(Generic[Result]):
@@ -221,13 +253,7 @@ def _read_lines(file: BinaryIO, path: Path, kind: type[Result], finished: dict[i
     for number, line in enumerate(file, start=1):
         if not line.endswith(b"\n"):
             break
-        try:
-            result = kind.from_json(json.loads(line))
-        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
-            raise CorruptStoreError(
-                f"line {number} of the journal {path} is damaged ({error})",
-                "start over with --overwrite",
-            ) from None
+        result = parsed_line(line, kind, f"line {number} of the journal {path}")
         finished[result.shard] = result
         length += len(line)
     return length

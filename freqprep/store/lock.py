@@ -1,7 +1,8 @@
 """The lock of a store: one writer at a time.
 
-Not the package filelock: it names no holder, leaves the file behind, and where flock is missing
-it locks in a way that outlives a killed process.
+In a bucket it is a lease (`freqprep.store.lease`). Locally it is not that of the package filelock,
+which names no holder, leaves the file behind, and where flock is missing locks in a way that
+outlives a killed process.
 """
 
 from __future__ import annotations
@@ -10,20 +11,31 @@ import contextlib
 import fcntl
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from freqprep.errors import StoreLockedError, UsageError
+from freqprep.storage.object_path import ObjectPath
+from freqprep.storage.paths import StorePath
 from freqprep.store.layout import beside
+from freqprep.store.lease import held_lease
 
 _HOLDER = b"process "
 
 
 @contextlib.contextmanager
-def store_lock(store: Path) -> Iterator[None]:
-    """Hold the store's lock, the file ``<store>.lock`` beside it, during a block.
+def store_lock(store: StorePath) -> Iterator[Callable[[], None]]:
+    """Hold the store's lock, ``<store>.lock`` beside it, during a block.
 
-    The system releases it when the process ends, however it ends.
+    Parameters
+    ----------
+    store : Path or ObjectPath
+
+    Yields
+    ------
+    callable
+        Raises `LeaseLostError` if this process no longer holds the lock, which is possible in a
+        bucket alone. Call it before what must not happen twice.
 
     Raises
     ------
@@ -31,8 +43,20 @@ def store_lock(store: Path) -> Iterator[None]:
         Another process holds it.
     UsageError
         A file of that name exists and is not a lock.
+    ObjectStoreError
+        The bucket's server cannot hold a lock.
     """
-    path = beside(store, ".lock")
+    if isinstance(store, ObjectPath):
+        with held_lease(beside(store, ".lock"), store) as lease:
+            yield lease.confirm
+    else:
+        with _locked_file(beside(store, ".lock"), store):
+            yield lambda: None
+
+
+@contextlib.contextmanager
+def _locked_file(path: Path, store: Path) -> Iterator[None]:
+    """Hold the lock of a file; the system releases it when the process ends, however it ends."""
     path.parent.mkdir(parents=True, exist_ok=True)
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)

@@ -125,15 +125,11 @@ def check_root(store: StorePath) -> None:
     if isinstance(path, Path) and not path.is_file():  # reading a pipe would block
         raise not_a_store(store)
     try:
-        data = path.read_bytes()
-    except FreqprepError:  # a server's
-        raise
+        data = _content(path)
     except FileNotFoundError:
         raise not_a_store(store) from None
-    except OSError as error:
-        raise _unreadable(path, error) from None
-    if not is_root_document(data) and (error := inside_a_store(store)):
-        raise error
+    if not is_root_document(data) and (inside := inside_a_store(store)):
+        raise inside
     attributes = _group_attributes(path, data)
     if attributes.get("format") != FORMAT_NAME:
         raise FormatVersionError(
@@ -156,7 +152,7 @@ def read_group_attributes(folder: StorePath) -> dict[str, Any]:
         The group's document cannot be read, or is not that of a group.
     """
     path = folder / GROUP_DOCUMENT
-    return _group_attributes(path, _content(path))
+    return _group_attributes(path, _there(path))
 
 
 def _group_attributes(path: StorePath, data: bytes) -> dict[str, Any]:
@@ -179,7 +175,7 @@ def group_document(manifest: Manifest, identity: str, split_folder: StorePath) -
         if path.count("/") == 1 and path.endswith(f"/{GROUP_DOCUMENT}")
     )
     paths = [split_folder / name / GROUP_DOCUMENT for name in names]
-    content = zip(names, paths, for_each(_content, paths), strict=True)
+    content = zip(names, paths, for_each(_there, paths), strict=True)
     arrays = {name: _parsed(path, data) for name, path, data in content}
     document = {
         "attributes": {**manifest.attributes, "content_id": identity},
@@ -193,9 +189,16 @@ def group_document(manifest: Manifest, identity: str, split_folder: StorePath) -
 def _content(path: StorePath) -> bytes:
     try:
         return path.read_bytes()
-    except FreqprepError:  # a server's
+    except (FileNotFoundError, FreqprepError):  # the latter from a server
         raise
     except OSError as error:
+        raise _unreadable(path, error) from None
+
+
+def _there(path: StorePath) -> bytes:
+    try:
+        return _content(path)
+    except FileNotFoundError as error:
         raise _unreadable(path, error) from None
 
 

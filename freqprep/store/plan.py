@@ -7,13 +7,15 @@ the source has gained files.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import io
 import json
 import os
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -22,6 +24,9 @@ from freqprep.images.encoding import Encoding
 from freqprep.ragged import Ragged
 from freqprep.sources.listing import FileTable, Listing, Objects
 from freqprep.storage.disk import sync_file, sync_folder
+from freqprep.storage.object_path import ObjectPath
+from freqprep.storage.paths import StorePath
+from freqprep.store.lease import create_alone
 from freqprep.store.schema import ROWS_PER_SHARD, SplitAttributes, shard_shape
 
 _IMAGE_MEMORY = 1400 * 2**20  # 980 MB for a progressive JPEG of 100 Mpx, and its file
@@ -132,7 +137,7 @@ def _reorder_objects(objects: Objects, rows: np.ndarray) -> Objects:
     )
 
 
-def save_plan(plan: SplitPlan, folder: Path) -> None:
+def save_plan(plan: SplitPlan, folder: StorePath) -> None:
     """Write a plan as ``plan.npz`` and then ``plan.json``, which makes it valid."""
     rows = plan.rows
     arrays: dict[str, Any] = {
@@ -152,42 +157,59 @@ def save_plan(plan: SplitPlan, folder: Path) -> None:
         fields = {f.name: getattr(rows.objects, f.name) for f in dataclasses.fields(Objects)}
         arrays |= _packed("objects.annotation", fields.pop("annotation"))
         arrays |= {f"objects.{name}": value for name, value in fields.items()}
-    np.savez(folder / "plan.npz", **arrays)
-    sync_file(folder / "plan.npz")
-    save_attributes(plan.attributes, folder, rows.ignored, rows.named_paths)
+    path, digest = folder / "plan.npz", None
+    if isinstance(path, ObjectPath):
+        buffer = io.BytesIO()
+        np.savez(buffer, **arrays)
+        create_alone(path, buffer.getvalue())
+        digest = hashlib.sha256(buffer.getbuffer()).hexdigest()
+    else:
+        np.savez(path, **arrays)
+        sync_file(path)
+    save_attributes(plan.attributes, folder, rows.ignored, rows.named_paths, digest)
 
 
 def save_attributes(
     attributes: SplitAttributes,
-    folder: Path,
+    folder: StorePath,
     ignored: Mapping[str, int] | None = None,
     named_paths: Mapping[str, str] | None = None,
+    rows_sha256: str | None = None,
 ) -> None:
     """Write ``plan.json``: of a split whose rows are those of another, it is the whole plan.
 
     Parameters
     ----------
     attributes : SplitAttributes
-    folder : Path
+    folder : Path or ObjectPath
         Folder of the unfinished split.
     ignored : mapping of str to int, optional
         See `freqprep.sources.listing.Listing`.
     named_paths : mapping of str to str, optional
         Paths named by the user, by option.
+    rows_sha256 : str, optional
+        Hash of ``plan.npz`` in a bucket, where two commands might each have written one of the two
+        files.
     """
-    header = {
+    header: dict[str, Any] = {
         "attributes": attributes.to_dict(),
         "ignored": dict(ignored or {}),
         "named_paths": dict(named_paths or {}),
     }
+    if rows_sha256 is not None:
+        header["rows_sha256"] = rows_sha256
+    data = (json.dumps(header, indent=1) + "\n").encode()
+    if isinstance(folder, ObjectPath):
+        create_alone(folder / "plan.json", data)
+        return
     aside = folder / "plan.json.tmp"
-    aside.write_text(json.dumps(header, indent=1) + "\n")
+    aside.write_bytes(data)
     sync_file(aside)
     os.replace(aside, folder / "plan.json")
     sync_folder(folder)
 
 
-def load_plan(folder: Path) -> SplitPlan:
+def load_plan(folder: StorePath) -> SplitPlan:
     """Read a plan that `save_plan` wrote.
 
     Raises
@@ -195,10 +217,11 @@ def load_plan(folder: Path) -> SplitPlan:
     CorruptStoreError
         The plan is missing or damaged, so the conversion cannot be resumed.
     """
-    attributes, ignored, named_paths = _load_header(folder)
+    header = _load_header(folder)
+    attributes = header.attributes
     try:
         with (
-            open(folder / "plan.npz", "rb") as file,
+            _open_rows(folder, header) as file,
             np.load(file, allow_pickle=False) as archive,
         ):
             data = {name: archive[name] for name in archive.files}
@@ -213,34 +236,56 @@ def load_plan(folder: Path) -> SplitPlan:
             image_ids=data.get("image_ids"),
             stated_sizes=data.get("stated_sizes"),
             objects=_load_objects(data),
-            ignored=ignored,
-            named_paths=named_paths,
+            ignored=header.ignored,
+            named_paths=header.named_paths,
         )
         return SplitPlan(attributes, rows, data["listing_index"])
     except (OSError, KeyError, ValueError, zipfile.BadZipFile, EOFError) as error:
         raise _unreadable(folder, error) from None
 
 
-def load_attributes(folder: Path) -> SplitAttributes:
+def load_attributes(folder: StorePath) -> SplitAttributes:
     """Return the attributes of a saved plan, without its rows; errors as in `load_plan`."""
-    return _load_header(folder)[0]
+    return _load_header(folder).attributes
 
 
-def load_named_paths(folder: Path) -> dict[str, str]:
+def load_named_paths(folder: StorePath) -> dict[str, str]:
     """Return the paths named by the user for a saved plan, by option; errors as in `load_plan`."""
-    return _load_header(folder)[2]
+    return _load_header(folder).named_paths
 
 
-def _load_header(folder: Path) -> tuple[SplitAttributes, dict[str, int], dict[str, str]]:
+@dataclass(frozen=True)
+class _Header:
+    attributes: SplitAttributes
+    ignored: dict[str, int]
+    named_paths: dict[str, str]
+    rows_sha256: str | None
+
+
+def _load_header(folder: StorePath) -> _Header:
     try:
-        header = json.loads((folder / "plan.json").read_text())
-        attributes = SplitAttributes.from_dict(header["attributes"])
-        return attributes, dict(header["ignored"]), dict(header.get("named_paths", {}))
+        header = json.loads((folder / "plan.json").read_bytes())
+        return _Header(
+            SplitAttributes.from_dict(header["attributes"]),
+            dict(header["ignored"]),
+            dict(header.get("named_paths", {})),
+            header.get("rows_sha256"),
+        )
     except (OSError, KeyError, ValueError, TypeError) as error:
         raise _unreadable(folder, error) from None
 
 
-def _unreadable(folder: Path, error: Exception) -> CorruptStoreError:
+def _open_rows(folder: StorePath, header: _Header) -> IO[bytes]:
+    path = folder / "plan.npz"
+    if isinstance(path, Path):
+        return open(path, "rb")
+    data = path.read_bytes()
+    if hashlib.sha256(data).hexdigest() != header.rows_sha256:
+        raise ValueError("plan.npz is not the one that was planned")
+    return io.BytesIO(data)
+
+
+def _unreadable(folder: StorePath, error: Exception) -> CorruptStoreError:
     return CorruptStoreError(
         f"the plan in {folder} cannot be read ({error})", "start over with --overwrite"
     )

@@ -24,21 +24,17 @@ import fcntl
 import os
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import google_crc32c
+import numpy as np
 
 from freqprep.errors import UsageError
 from freqprep.progress import say
-
-if TYPE_CHECKING:
-    from freqprep.storage.ranged_file import RangedFile
-
-Run = tuple[int, int]
-"""Offset and length of bytes in a file."""
+from freqprep.storage.ranged_file import Run
 
 _TAG, _LOCK = "CACHEDIR.TAG", "lock"
 _SIGNATURE = (
@@ -129,7 +125,7 @@ class RangeCache:
         finally:
             os.close(descriptor)
 
-    def add(self, name: str, run: Run, data: bytes) -> None:
+    def add(self, name: str, run: Run, data: bytes | memoryview) -> None:
         """Keep the bytes of a run, if there is room; what fails is said once.
 
         Parameters
@@ -151,7 +147,7 @@ class RangeCache:
                 say(f"warning: nothing can be added to the cache {self.folder}: {error.strerror}")
             self._told = True
 
-    def _add(self, entry: str, data: bytes) -> None:
+    def _add(self, entry: str, data: bytes | memoryview) -> None:
         path, needed = self.folder / entry, disk_bytes(len(data))
         with self._locked() as lock:
             if lock is None:
@@ -249,45 +245,9 @@ class RangeCache:
         return {**self.__dict__, "_full_until": 0.0}
 
 
-class CachedFile:
-    """A file whose runs are read through a cache; a `RangedFile` itself.
-
-    Parameters
-    ----------
-    file : RangedFile
-        Where runs that are not in the cache are read from.
-    name : str
-        Content id and shard, as for `RangeCache.get`.
-    cache : RangeCache
-    """
-
-    def __init__(self, file: RangedFile, name: str, cache: RangeCache) -> None:
-        self._file, self._name, self._cache = file, name, cache
-
-    def read_runs(self, runs: Sequence[Run]) -> Iterator[bytes]:
-        """Yield the bytes of each run; see `RangedFile`.
-
-        What was fetched is kept once the next run is asked for, or the end: by then the reader has
-        checked it, and bytes that it refuses are not kept.
-        """
-        found = [self._cache.get(self._name, run) for run in runs]
-        missing = [run for run, data in zip(runs, found, strict=True) if data is None]
-        fetched = self._file.read_runs(missing) if missing else iter(())
-        for run, data in zip(runs, found, strict=True):
-            if data is not None:
-                yield data
-                continue
-            new = next(fetched)
-            yield new
-            self._cache.add(self._name, run, new)
-
-    def close(self) -> None:
-        """Close the file behind."""
-        self._file.close()
-
-
-def _checksum(entry: str, data: bytes) -> bytes:
-    value = google_crc32c.extend(google_crc32c.value(entry.encode()), data)
+def _checksum(entry: str, data: bytes | memoryview) -> bytes:
+    name = google_crc32c.value(entry.encode())
+    value = google_crc32c.extend(name, np.frombuffer(data, np.uint8))  # it takes no memoryview
     return int(value).to_bytes(_CHECKSUM_BYTES, "little")
 
 

@@ -93,13 +93,19 @@ class Store(Mapping[str, "Split"]):
     """Open store: mapping of names to finished splits, sorted by name.
 
     The splits of a store on a web server must be named: it cannot list them.
+
+    Attributes
+    ----------
+    path : Path or ObjectPath
+    listed : bool
+        Whether its files can be listed.
     """
 
     def __init__(self, path: StorePath) -> None:
         self.path = path
         check_root(path)
-        self._listed = not (isinstance(path, ObjectPath) and path.is_web)
-        names = self._folders_with(MANIFEST) if self._listed else ()
+        self.listed = not (isinstance(path, ObjectPath) and path.is_web)
+        names = self._folders_with(MANIFEST) if self.listed else ()
         self._splits: dict[str, Split | None] = dict.fromkeys(names)
 
     def _folders_with(self, document: str) -> list[str]:
@@ -130,7 +136,7 @@ class Store(Mapping[str, "Split"]):
         UnknownSplitError
             There is no finished split of that name.
         """
-        if name is None and (not self._listed or len(self) != 1):
+        if name is None and (not self.listed or len(self) != 1):
             self._check_listed()
             if not self._splits:
                 raise UsageError(
@@ -143,15 +149,19 @@ class Store(Mapping[str, "Split"]):
             )
         return self[next(iter(self)) if name is None else name]
 
+    def chosen(self, name: str | None) -> dict[str, Split]:
+        """Return the named split, or all if no name is given; errors as for a single one."""
+        return dict(self) if name is None else {name: self[name]}
+
     @property
     def unfinished(self) -> list[str]:
         """Names of splits that are being written, or whose conversion was interrupted."""
-        return list(partial_folders(self.path)) if self._listed else []
+        return list(partial_folders(self.path)) if self.listed else []
 
     @property
     def incomplete(self) -> list[str]:
         """Names of splits without a manifest, as an incomplete copy leaves them."""
-        found = self._folders_with(GROUP_DOCUMENT) if self._listed else []
+        found = self._folders_with(GROUP_DOCUMENT) if self.listed else []
         return [name for name in found if name not in self._splits]
 
     def _being_written(self) -> str:
@@ -167,17 +177,17 @@ class Store(Mapping[str, "Split"]):
 
     def _is_there(self, name: str) -> bool:
         """Return whether a store that cannot be listed has a split of a name."""
-        may_be = not self._listed and name and name[0] != "." and "/" not in name
+        may_be = not self.listed and name and name[0] != "." and "/" not in name
         return bool(may_be) and (self.path / name / MANIFEST).is_file()
 
     def _known(self, name: str) -> str:
         """Return what to do if there is no split of a name."""
-        if not self._listed:
+        if not self.listed:
             return "check the name; a web server cannot list those that there are"
         return f"{did_you_mean(name, self._splits)}it has: {', '.join(self._splits) or 'none'}"
 
     def _check_listed(self) -> None:
-        if not self._listed:
+        if not self.listed:
             raise UsageError(
                 f"the splits of {self.path} cannot be listed: it is on a web server",
                 "name the split, or read the store from a bucket or a folder",

@@ -10,7 +10,6 @@ import contextlib
 import operator
 import os
 import re
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -30,7 +29,7 @@ from freqprep.spectrum.channels import (
     described,
 )
 from freqprep.spectrum.moments import Moments
-from freqprep.storage.disk import full_disk_named, sync_folder, write_parts
+from freqprep.storage.disk import full_disk_named, sync_folder
 from freqprep.storage.document_format import PARTIAL_PREFIX
 from freqprep.storage.object_path import ObjectPath
 from freqprep.storage.paths import StorePath, as_path
@@ -43,7 +42,6 @@ from freqprep.store.steps_file import read_steps
 __all__ = [
     "FOLDER",
     "ChannelsLike",
-    "carry_selections",
     "check_name",
     "problems",
     "read_selection",
@@ -206,32 +204,6 @@ def check_name(name: str) -> None:
         raise UsageError(
             f"{name!r} cannot be the name of a saved selection: it {why}", "choose another name"
         )
-
-
-def carry_selections(store: Path, target: Path) -> list[str]:
-    """Copy the selections saved in a store into another, except those whose names it has.
-
-    Parameters
-    ----------
-    store, target : Path
-        The caller holds the lock of ``target``.
-
-    Returns
-    -------
-    list of str
-        Names that ``target`` has already, with other content.
-    """
-    aside = target / FOLDER / f"{PARTIAL_PREFIX}carried"
-    shutil.rmtree(aside, ignore_errors=True)  # left by a run that was killed
-    theirs = {name: _path(store, name).read_bytes() for name in saved_documents(store)}
-    kept = [name for name in theirs if saved_file(target, name) is not None]
-    if len(kept) < len(theirs):
-        aside.mkdir(parents=True)
-        for name in theirs.keys() - set(kept):
-            write_parts(_path(target, name), [theirs[name]], aside)
-        aside.rmdir()
-        sync_folder(target)
-    return [name for name in kept if _path(target, name).read_bytes() != theirs[name]]
 
 
 def saved_file(store: StorePath, name: str) -> StorePath | None:

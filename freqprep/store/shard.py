@@ -241,12 +241,20 @@ class ShardFile:
         of_index = index_bytes(self._channels)
         if file_bytes < of_index:
             raise damaged(self._path, f"{file_bytes} bytes cannot hold a shard")
-        index = bytes(next(self._file.read_runs([(file_bytes - of_index, of_index)])))
+        (entries,) = (
+            self._entries_of(bytes(index), file_bytes)
+            for index in self._file.read_runs([(file_bytes - of_index, of_index)])
+        )
+        return entries
+
+    def _entries_of(self, index: bytes, file_bytes: int) -> np.ndarray:
         if _checksum(index[:-_CHECKSUM_BYTES]) != index[-_CHECKSUM_BYTES:]:
             raise damaged(self._path, "the checksum of its index does not match")
         entries = np.frombuffer(index[:-_CHECKSUM_BYTES], "<u8").reshape(self._channels, 2)
         edges = np.concatenate([[0], entries[:, 0] + entries[:, 1]])
-        adjacent = edges[-1] == file_bytes - of_index and np.array_equal(edges[:-1], entries[:, 0])
+        adjacent = edges[-1] == file_bytes - len(index) and np.array_equal(
+            edges[:-1], entries[:, 0]
+        )
         if not adjacent or entries[:, 1].min() <= _CHECKSUM_BYTES or entries.max() > file_bytes:
             raise damaged(self._path, "its chunks do not follow one another in stored order")
         return entries.astype(np.int64)

@@ -30,6 +30,7 @@ def read_array(split_folder: StorePath, files: Mapping[str, FileEntry], name: st
     ndarray
     """
     import zarr  # the slowest import of all; loader and selections do not need it
+    from zarr.abc.buffer import Buffer as AnyBuffer
     from zarr.buffer.cpu import Buffer
     from zarr.storage import MemoryStore
 
@@ -39,7 +40,7 @@ def read_array(split_folder: StorePath, files: Mapping[str, FileEntry], name: st
         raise StoreError(f"{split_folder} has no array {name!r}")
     paths = [split_folder / name / key for key in keys]
     content = zip(keys, paths, for_each(_read, paths), strict=True)
-    buffers = {
+    buffers: dict[str, AnyBuffer] = {
         key: Buffer.from_bytes(_checked(path, data, files[prefix + key]))
         for key, path, data in content
     }

@@ -25,6 +25,7 @@ from freqprep.storage.disk import FileEntry
 from freqprep.storage.paths import StorePath
 from freqprep.storage.ranged_file import RangedFile
 from freqprep.store.cache import ChunkCache
+from freqprep.store.cached_shards import CachedShards
 from freqprep.store.keys import Keys
 from freqprep.store.layout import shard_name
 from freqprep.store.manifest import GROUP_DOCUMENT, read_group_attributes, read_manifest
@@ -72,6 +73,7 @@ class Split:
                 f"{path / GROUP_DOCUMENT} has other attributes than the manifest", RESTORE
             )
         self._cache = ChunkCache()
+        self.shard_cache: CachedShards | None = None
         keep_freed_memory()
 
     def __len__(self) -> int:
@@ -304,13 +306,16 @@ class Split:
 
     def open_shard(self, shard: int, file: RangedFile | None = None) -> ShardFile:
         """Open the file of a shard, or its content; the length must be the manifest's."""
+        file_bytes = self.shard_entry(shard).file_bytes
+        if file is None and self.shard_cache is not None:
+            file = self.shard_cache.open(shard, file_bytes)
         images, _, rows, columns = chunk_shape(self.attributes.encoding.geometry)
         return ShardFile(
             self.path / shard_name(shard),
             (images, rows, columns),
             len(self.attributes.channels),
             self.attributes.encoding.dtype,
-            self.shard_entry(shard).file_bytes,
+            file_bytes,
             file,
         )
 

@@ -7,14 +7,16 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from freqprep.errors import UsageError, some
+from freqprep.storage.object_path import ObjectPath
+from freqprep.storage.paths import StorePath
 
 
-def check_targets(paths: Iterable[Path | None], overwrite: bool) -> None:
+def check_targets(paths: Iterable[StorePath | None], overwrite: bool) -> None:
     """Refuse files that cannot be written or may not be replaced.
 
     Parameters
     ----------
-    paths : iterable of Path or None
+    paths : iterable of Path, ObjectPath or None
         All files that one command will write; None is skipped.
     overwrite : bool
         Whether existing files may be replaced.
@@ -27,6 +29,9 @@ def check_targets(paths: Iterable[Path | None], overwrite: bool) -> None:
     """
     existing, named = [], set[str]()
     for path in paths:
+        if isinstance(path, ObjectPath):
+            existing += [str(path)] if path.is_file() else []
+            continue
         if path is None:
             continue
         check_file(path)

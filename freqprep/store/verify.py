@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from freqprep import engines
-from freqprep.errors import FreqprepError, StoreError
+from freqprep.errors import FreqprepError, StoreError, UnknownSplitError
 from freqprep.progress import Progress
 from freqprep.ragged import Ragged
 from freqprep.spectrum import BLOCK
@@ -23,7 +23,7 @@ from freqprep.store.layout import PARTIAL_PREFIX, REPLACED_PREFIX, root_document
 from freqprep.store.manifest import GROUP_DOCUMENT, MANIFEST, group_document
 from freqprep.store.object_table import offsets_fit
 from freqprep.store.plan import permutation
-from freqprep.store.reader import Split, open_store, reopen
+from freqprep.store.reader import Split, Store, open_store, reopen
 from freqprep.store.schema import IMAGE_ARRAYS, OBJECT_ARRAYS, ROWS_PER_SHARD
 
 _LOCAL = engines.Workers()
@@ -66,14 +66,20 @@ class Verified:
     problems: tuple[Problem, ...]
 
 
-def verify(path: str | StorePath, workers: engines.Workers = _LOCAL) -> Verified:
+def verify(
+    path: str | StorePath, workers: engines.Workers = _LOCAL, split: str | None = None
+) -> Verified:
     """Check the finished splits of a store.
+
+    On a web server, which cannot list, files that do not belong to the store are not found.
 
     Parameters
     ----------
     path : str, Path or ObjectPath
     workers : Workers, optional
         By default a process of this machine per core.
+    split : str, optional
+        Check only this split; needed on a web server.
 
     Returns
     -------
@@ -83,26 +89,31 @@ def verify(path: str | StorePath, workers: engines.Workers = _LOCAL) -> Verified
     ------
     StoreError
         The path is not a store.
+    UsageError
+        There is no such split, or none is named of a store that cannot be listed.
     """
     problems: list[Problem] = []
     files = chunks = images = 0
     store = open_store(path)
-    problems += _root_problems(store.path, set(store))
+    names = list(store) if split is None else [split]
+    problems += _root_problems(store)
     problems += (Problem(where, what) for where, what in selections.problems(store.path))
-    for name in store:
+    for name in names:
         try:
-            split = store[name]
+            opened = store[name]
+        except UnknownSplitError:
+            raise
         except FreqprepError as error:
             problems.append(Problem(name, str(error)))
             continue
         problems += (
             Problem(f"{name}/{found.where}".rstrip("/"), found.what)
-            for found in _split_problems(split, workers)
+            for found in _split_problems(opened, workers, store.listed)
         )
-        files += len(split.manifest.files) + 2
-        chunks += split.shards * len(split.attributes.channels)
-        images += len(split)
-    return Verified(len(store), files, chunks, images, tuple(problems))
+        files += len(opened.manifest.files) + 2
+        chunks += opened.shards * len(opened.attributes.channels)
+        images += len(opened)
+    return Verified(len(names), files, chunks, images, tuple(problems))
 
 
 def shard_moments(split: Split, shard: int) -> Moments:
@@ -110,10 +121,13 @@ def shard_moments(split: Split, shard: int) -> Moments:
     return _decode_shard(split, shard, None)[0]
 
 
-def _root_problems(path: StorePath, splits: set[str]) -> Iterator[Problem]:
+def _root_problems(store: Store) -> Iterator[Problem]:
+    path = store.path
     if (path / GROUP_DOCUMENT).read_bytes() != root_document():
         yield Problem(GROUP_DOCUMENT, "is not what was written")
-    ours = {GROUP_DOCUMENT, selections.FOLDER, *splits}
+    if not store.listed:
+        return
+    ours = {GROUP_DOCUMENT, selections.FOLDER, *store}
     for name in entry_names(path):
         unfinished = name.startswith((PARTIAL_PREFIX, REPLACED_PREFIX))
         if name not in ours and not unfinished:
@@ -122,9 +136,11 @@ def _root_problems(path: StorePath, splits: set[str]) -> Iterator[Problem]:
             yield Problem(name, lost or "does not belong to the store")
 
 
-def _split_problems(split: Split, workers: engines.Workers) -> Iterator[Problem]:
+def _split_problems(
+    split: Split, workers: engines.Workers, can_be_listed: bool
+) -> Iterator[Problem]:
     listed = set(split.manifest.files)
-    there = set(walk_files(split.path))
+    there = set(walk_files(split.path)) if can_be_listed else listed
     yield from (Problem(name, _MISSING) for name in sorted(listed - there))
     extra = there - listed - {MANIFEST, GROUP_DOCUMENT}
     yield from (Problem(name, "is not in the manifest") for name in sorted(extra))

@@ -1,6 +1,7 @@
 """Writer of a split, beside the finished splits of the store until it is published.
 
-An unfinished split is the folder ``.partial-<split>``::
+In a bucket see `freqprep.store.object_writer`. In a folder an unfinished split is
+``.partial-<split>``::
 
     plan.json, plan.npz     every row, fixed
     journal.jsonl           finished shards
@@ -19,44 +20,48 @@ import secrets
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from freqprep.errors import CorruptStoreError, UsageError
 from freqprep.storage.disk import FileEntry, full_disk_named, sync_file, sync_folder, write_parts
-from freqprep.storage.paths import hash_file, walk_files
+from freqprep.storage.object_path import ObjectPath
+from freqprep.storage.paths import StorePath, hash_file, walk_files
+from freqprep.store.array_writer import write_arrays
+from freqprep.store.journal import Journal, Result
 from freqprep.store.layout import PARTIAL_PREFIX, REPLACED_PREFIX, root_document, shard_path
-from freqprep.store.manifest import GROUP_DOCUMENT, MANIFEST, Manifest, content_id, group_document
-from freqprep.store.schema import (
-    COEFFICIENTS,
-    DEFAULT_LEVEL,
-    ArraySpec,
-    SplitAttributes,
-    chunk_shape,
-    shard_shape,
+from freqprep.store.lease import create_alone
+from freqprep.store.manifest import (
+    GROUP_DOCUMENT,
+    MANIFEST,
+    Manifest,
+    content_id,
+    group_document,
 )
+from freqprep.store.object_writer import PartialObjectSplit, while_there
+from freqprep.store.schema import ArraySpec, SplitAttributes
 
 _NEW_ROOT = ".zarr.json.new"
 _PART_PREFIX = "journal-part-"
-_SMALL_CHUNK_ROWS = 2**20
 
 
-def write_shard(split_folder: Path, index: int, parts: Iterable[bytes], aside: Path) -> FileEntry:
+def write_shard(
+    split_folder: StorePath, index: int, parts: Iterable[bytes], aside: StorePath
+) -> FileEntry:
     """Write one shard.
 
     Parameters
     ----------
-    split_folder : Path
-        Folder ``split`` of the unfinished split.
+    split_folder : Path or ObjectPath
+        Attribute ``split_folder`` of the unfinished split.
     index : int
         Number of the shard.
     parts : iterable of bytes
         Parts of the file, from `freqprep.store.shard`.
-    aside : Path
-        Folder for files being written by this run, on the same file system.
+    aside : Path or ObjectPath
+        From ``aside`` of the unfinished split.
 
     Returns
     -------
@@ -64,8 +69,11 @@ def write_shard(split_folder: Path, index: int, parts: Iterable[bytes], aside: P
         Length and hash of the file.
     """
     path = shard_path(split_folder, index)
+    if isinstance(path, ObjectPath):
+        return path.write(while_there(parts, aside))
+    assert isinstance(aside, Path)  # both are, or neither
     aside.stat()  # without it the run is over, and its folders must not come back
-    with full_disk_named(split_folder):
+    with full_disk_named(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
         entry = write_parts(path, parts, aside)
         for parent in list(path.parents)[1:4]:
@@ -99,23 +107,18 @@ class PartialSplit:
         """Return whether there is an unfinished split, with or without a plan."""
         return self.split_folder.is_dir()
 
+    def finished(self) -> bool:
+        """Return whether the split is in the store."""
+        return self.published.is_dir()
+
+    def occupied(self) -> bool:
+        """Return whether the split's path is taken."""
+        return self.published.exists()
+
     def start(self) -> None:
         """Create the folders; call `discard` first."""
         self.split_folder.mkdir(parents=True)
         _share_as(self.split_folder, self.store)
-
-    def part_journal(self, part: int, parts: int) -> Path:
-        """Return the path of a new journal, of a run that makes one part of the shards."""
-        name = f"{_PART_PREFIX}{part}-of-{parts}-{secrets.token_hex(8)}.jsonl"
-        return self.folder / name
-
-    def part_journals(self) -> dict[Path, tuple[int, int]]:
-        """Return the journals of runs that made a part each: its number, and of how many."""
-        found = {}
-        for path in sorted(self.folder.glob(f"{_PART_PREFIX}*-of-*-*.jsonl")):
-            part, _, parts, _ = path.name.removeprefix(_PART_PREFIX).split("-", 3)
-            found[path] = int(part), int(parts)
-        return found
 
     def discard(self) -> None:
         """Remove the unfinished split."""
@@ -145,6 +148,24 @@ class PartialSplit:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
+    def journal(self, kind: type[Result]) -> Journal[Result]:
+        """Open the journal of finished shards; what parts have finished is in it, too."""
+        return Journal(self.journal_path, kind, self._part_journals())
+
+    def part_journal(self, kind: type[Result], part: int, parts: int) -> Journal[Result]:
+        """Open a new journal for a run that makes one part of the shards, beside other runs."""
+        others = filter(Path.exists, (self.journal_path, *self._part_journals()))
+        name = f"{_PART_PREFIX}{part}-of-{parts}-{secrets.token_hex(8)}.jsonl"
+        return Journal(self.folder / name, kind, others)
+
+    def parts_begun(self) -> set[int]:
+        """Return of how many parts each the runs were that made one; a set of one, or a mistake."""
+        names = (path.name.removeprefix(_PART_PREFIX) for path in self._part_journals())
+        return {int(name.split("-")[2]) for name in names}
+
+    def _part_journals(self) -> list[Path]:
+        return sorted(self.folder.glob(f"{_PART_PREFIX}*-of-*-*.jsonl"))
+
     def carry_over(self) -> Path:
         """Create a folder for shards that are already done, for `start_with`.
 
@@ -165,7 +186,6 @@ class PartialSplit:
         arrays: Mapping[str, np.ndarray],
         specs: Mapping[str, ArraySpec],
         shards: Mapping[str, FileEntry],
-        aside: Path,
     ) -> str:
         """Write everything except the shards, hash it, and rename the split to its final path.
 
@@ -177,8 +197,6 @@ class PartialSplit:
         specs : mapping of str to ArraySpec
         shards : mapping of str to FileEntry
             Path of each shard relative to the split -> length and hash.
-        aside : Path
-            Folder from `aside`.
 
         Returns
         -------
@@ -187,15 +205,16 @@ class PartialSplit:
         """
         self._check_shards(shards)
         self._remove_small_files(shards)
-        _write_arrays(self.split_folder, attributes, arrays, specs)
+        write_arrays(self.split_folder, attributes, arrays, specs)
         small = set(walk_files(self.split_folder)) - set(shards) - {GROUP_DOCUMENT}
         files = dict(shards) | {path: hash_file(self.split_folder / path) for path in small}
         manifest = Manifest(attributes.to_dict(), files)
         data = manifest.to_bytes()
         identity = content_id(data)
-        write_parts(self.split_folder / MANIFEST, [data], aside)
         document = group_document(manifest, identity, self.split_folder)
-        write_parts(self.split_folder / GROUP_DOCUMENT, [document], aside)
+        with self.aside() as aside:
+            write_parts(self.split_folder / MANIFEST, [data], aside)
+            write_parts(self.split_folder / GROUP_DOCUMENT, [document], aside)
         _sync_tree(self.split_folder, set(shards))
         self._swap_in()
         return identity
@@ -233,7 +252,33 @@ def _share_as(folder: Path, store: Path) -> None:
     os.chmod(folder, stat.S_IMODE(os.stat(store).st_mode))
 
 
-def open_or_create_root(store: Path) -> None:
+UnfinishedSplit = PartialSplit | PartialObjectSplit
+"""An unfinished split, in a folder or in a bucket."""
+
+
+def unfinished_split(
+    store: StorePath, split: str, confirm: Callable[[], None] = lambda: None
+) -> UnfinishedSplit:
+    """Return the unfinished split of a name, begun or not.
+
+    Parameters
+    ----------
+    store : Path or ObjectPath
+        The store's root.
+    split : str
+    confirm : callable, optional
+        From `freqprep.store.lock.store_lock`; needed to write.
+
+    Returns
+    -------
+    PartialSplit or PartialObjectSplit
+    """
+    if isinstance(store, ObjectPath):
+        return PartialObjectSplit(store, split, confirm)
+    return PartialSplit(store, split)
+
+
+def open_or_create_root(store: StorePath) -> None:
     """Create the root of a store if it does not exist.
 
     Raises
@@ -243,6 +288,9 @@ def open_or_create_root(store: Path) -> None:
     """
     if store_exists(store):
         return
+    if isinstance(store, ObjectPath):
+        create_alone(store / GROUP_DOCUMENT, root_document())
+        return
     store.mkdir(parents=True, exist_ok=True)
     aside = store / _NEW_ROOT
     aside.write_bytes(root_document())
@@ -251,7 +299,7 @@ def open_or_create_root(store: Path) -> None:
     sync_folder(store)
 
 
-def store_exists(store: Path) -> bool:
+def store_exists(store: StorePath) -> bool:
     """Return whether a store of this format exists at a path.
 
     If not, the path is free: a store can be created there.
@@ -264,8 +312,7 @@ def store_exists(store: Path) -> bool:
     path = store / GROUP_DOCUMENT
     if path.is_file() and path.read_bytes() == root_document():
         return True
-    begun = [_NEW_ROOT]  # left by a run that was killed right after its start
-    if os.path.lexists(store) and (not store.is_dir() or os.listdir(store) not in ([], begun)):
+    if not _is_free(store):
         raise UsageError(
             f"{store} exists and is not a freqprep store",
             "name a new path; nothing was changed there",
@@ -273,53 +320,11 @@ def store_exists(store: Path) -> bool:
     return False
 
 
-def _write_arrays(
-    folder: Path,
-    attributes: SplitAttributes,
-    arrays: Mapping[str, np.ndarray],
-    specs: Mapping[str, ArraySpec],
-) -> None:
-    encoding = attributes.encoding
-    shards = shard_shape(encoding.geometry, len(attributes.channels))
-    _create_array(
-        folder,
-        COEFFICIENTS,
-        attributes.level,
-        shape=(attributes.images, *shards[1:]),
-        shards=shards,
-        chunks=chunk_shape(encoding.geometry),
-        dtype=encoding.dtype,
-        dimension_names=("image", "channel", "row", "column"),
-    )
-    for name, spec in specs.items():
-        data = np.ascontiguousarray(arrays[name], dtype=spec.dtype)
-        rows = max(1, min(len(data), _SMALL_CHUNK_ROWS))
-        array = _create_array(
-            folder,
-            name,
-            DEFAULT_LEVEL,
-            shape=data.shape,
-            chunks=(rows, *data.shape[1:]),
-            dtype=data.dtype,
-            dimension_names=spec.dimensions,
-        )
-        array[...] = data
-
-
-def _create_array(folder: Path, name: str, level: int, **layout: Any) -> Any:
-    """Create an array of a split with the codecs and fill value of the format."""
-    import zarr  # the slowest import of all; only the end of a conversion needs it
-    from zarr.codecs import Crc32cCodec, ZstdCodec
-    from zarr.storage import LocalStore
-
-    return zarr.create_array(
-        LocalStore(folder),
-        name=name,
-        fill_value=0,
-        compressors=[ZstdCodec(level=level), Crc32cCodec()],
-        config={"write_empty_chunks": True},
-        **layout,
-    )
+def _is_free(store: StorePath) -> bool:
+    if isinstance(store, ObjectPath):
+        return not (store.is_file() or store.is_dir())
+    begun = [_NEW_ROOT]  # left by a run that was killed right after its start
+    return not os.path.lexists(store) or (store.is_dir() and os.listdir(store) in ([], begun))
 
 
 def _sync_tree(folder: Path, already: set[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,8 +17,9 @@ from freqprep.store.selections import ChannelsLike, select
 from freqprep.store.split import Split
 from freqprep.streaming.memory import shard_bytes
 from freqprep.streaming.misuse import (
+    check_cache,
     check_content,
-    check_split,
+    checked_split,
     warn_of_dropped,
 )
 from freqprep.streaming.order import Order
@@ -46,6 +48,8 @@ class Dataset:
     transform : callable, optional
         Called with the coefficients of each image, a float32 tensor of shape (C, rows, columns);
         its result is returned in their stead.
+    cache, cache_bytes : optional
+        Local folder that keeps what is read of the shards, and its limit; see `Loader`.
 
     Attributes
     ----------
@@ -65,10 +69,12 @@ class Dataset:
         split: Split,
         channels: ChannelsLike = "square-24",
         transform: Callable[[torch.Tensor], Any] | None = None,
+        cache: str | Path | None = None,
+        cache_bytes: int | None = None,
     ) -> None:
-        check_split(split, "a data set")
-        self.split = split
+        self.split = split = checked_split(split, "a data set", cache, cache_bytes)
         self.selection = select(channels, split)
+        check_cache(split, self.selection, 1)
         self.transform = transform
         self.rows = np.flatnonzero(split.valid)
 

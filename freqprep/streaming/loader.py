@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from copy import copy
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from freqprep.streaming.delivery import check_device
 from freqprep.streaming.memory import Memory, image_bytes, plan_of, wait_for_first
 from freqprep.streaming.order import Batches, Order
 from freqprep.streaming.pipeline import Pipeline
-from freqprep.streaming.ranks import check_rank_known, this_process
+from freqprep.streaming.ranks import check_rank_known, given_ranks, this_process
 from freqprep.streaming.shuffling import aspect_bins
 from freqprep.streaming.state import (
     VERSION,
@@ -65,7 +66,7 @@ class Loader:
         world size must divide ``batch_size`` and, where rows are shuffled in lanes, their number.
     threads : int, optional
         Number of reading threads; no batch depends on it. By default enough for 6,000 images per
-        second, from 2 to the cores that this process has; use more where storage is slow.
+        second, from 2 to the cores that this process has, and more where a bucket answers late.
     window_bytes : int
         Memory for decoded shards in this process when 64 channels are read; other numbers of
         channels take proportionally more or less, so that the order of rows does not depend on the
@@ -91,6 +92,10 @@ class Loader:
         Called with each batch; the result is its ``inputs``. On a CUDA device that is done while
         the batch before is worked on, by the stream that copies it. `freqprep.augment.Augment` is
         one.
+    cache, cache_bytes : str or Path, and int, optional
+        Local folder that keeps what is read of the shards of a store far away, and the most bytes
+        that it takes. Processes and stores share it. What is used stays; what was used before this
+        loader was made goes, the oldest first, where room is needed.
 
     Attributes
     ----------
@@ -141,22 +146,19 @@ class Loader:
         device: str | torch.device = "cpu",
         reuse: bool = False,
         transform: Callable[[Batch], Any] | None = None,
+        cache: str | Path | None = None,
+        cache_bytes: int | None = None,
     ) -> None:
         self._device = check_device(device)
-        misuse.check_split(split, "a loader")
-        self.split = split
+        self.split = split = misuse.checked_split(split, "a loader", cache, cache_bytes)
         self.selection = select(channels, split)
         self.quantization_steps = split.steps[list(self.selection.indices)]
         self.batch_size = check_integer("batch_size", batch_size)
         budget = check_integer("window_bytes", window_bytes)
         misuse.check_content(split)
         misuse.check_has_rows(split)
-        lanes = None if lanes is None else check_integer("lanes", lanes)
         plan = plan_of(split, self.selection, budget, lanes, shuffle)
-        self._told = (
-            None if rank is None else check_integer("rank", rank, 0),
-            None if world_size is None else check_integer("world_size", world_size),
-        )
+        self._told = given_ranks(rank, world_size)
         self._last_order = Order(
             split.valid,
             plan,
@@ -165,7 +167,8 @@ class Loader:
             *this_process(*self._told),
             aspect_bins(split.sizes) if group_by_aspect else None,
         )
-        self.threads = choose_threads(threads, image_bytes(split, self.selection))
+        self.threads = choose_threads(threads, image_bytes(split, self.selection), split)
+        misuse.check_cache(split, self.selection, self.threads)
         self._memory = Memory(split, self.selection, budget, self.threads, self._device, reuse)
         self._position = Position()
         self._make = BatchMaker(split, self.quantization_steps, self._device, transform)

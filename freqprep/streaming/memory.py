@@ -16,6 +16,7 @@ from freqprep.streaming.order import Batches, Order, reads
 from freqprep.streaming.pipeline import Pipeline
 from freqprep.streaming.ring import LENT_AT_MOST
 from freqprep.streaming.shuffling import ShufflePlan, choose_plan
+from freqprep.streaming.state import check_integer
 
 if TYPE_CHECKING:
     import torch
@@ -33,6 +34,7 @@ def plan_of(
     """Choose how the rows of a split are shuffled; see `choose_plan`."""
     filled = len(np.unique(np.flatnonzero(split.valid) // ROWS_PER_SHARD))
     reference = shard_bytes(split, selection) * _REFERENCE_CHANNELS // len(selection)
+    lanes = None if lanes is None else check_integer("lanes", lanes)
     return choose_plan(filled, reference, window_bytes, lanes, shuffle)
 
 

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import warnings
+from copy import copy
+from pathlib import Path
 
 from freqprep.errors import StoreError, UsageError
+from freqprep.spectrum.channels import Selection, ranges
 from freqprep.storage.paths import StorePath
-from freqprep.store.manifest import read_manifest
+from freqprep.store.cached_shards import cached_shards, check_unchanged
+from freqprep.store.range_cache import disk_bytes
+from freqprep.store.shard import index_bytes
 from freqprep.store.split import Split
 from freqprep.streaming.order import Order
+from freqprep.streaming.state import check_integer
+from freqprep.text.quantities import plural, size
 
 DROPPED_SILENTLY = 0.03
 """Largest share of the rows that an epoch may drop without a warning."""
@@ -18,13 +25,31 @@ class DroppedRows(UserWarning):
     """Warning: each epoch of a loader leaves out many rows."""
 
 
-def check_split(split: object, reader: str) -> None:
-    """Raise UsageError for anything but a split, above all a whole store."""
+def checked_split(
+    split: Split, reader: str, cache: str | Path | None, cache_bytes: int | None
+) -> Split:
+    """Return a split, with a cache if one is given.
+
+    Raises
+    ------
+    UsageError
+        It is no split, above all a whole store; the cache cannot be used.
+    """
     if not isinstance(split, Split):
         raise UsageError(
             f"{reader} reads a split, not {type(split).__name__}",
             'give freqprep.open_store(path)["train"]',
         )
+    if (cache is None) != (cache_bytes is None):
+        raise UsageError(
+            f"a cache has a folder and a limit in bytes, got {cache} and {cache_bytes}",
+            "give both, cache and cache_bytes (--cache and --cache-bytes)",
+        )
+    if cache is None or cache_bytes is None:
+        return split
+    limit, split = check_integer("cache_bytes", cache_bytes), copy(split)
+    split.shard_cache = cached_shards(cache, limit, split.path, split.content_id)
+    return split
 
 
 def check_has_rows(split: Split) -> None:
@@ -74,10 +99,32 @@ def check_worker(shuffled: bool) -> None:
 
 
 def check_content(split: Split) -> None:
-    """Raise StoreError if a split was replaced or removed since it was opened."""
-    if read_manifest(split.path)[1] != split.content_id:
-        raise StoreError(
-            f"{split.path} was replaced after it was opened (its content id is no longer"
-            f" {split.content_id[:12]})",
-            "open the store again and start a new run",
+    """Raise StoreError if a split was replaced or removed since it was opened.
+
+    With a cache that is checked later, once something is missing there.
+    """
+    if split.shard_cache is None:
+        check_unchanged(split.path, split.content_id)
+    else:
+        split.shard_cache.check_before_reading()
+
+
+def check_cache(split: Split, selection: Selection, threads: int) -> None:
+    """Raise UsageError if a split's cache has no room for the shards that are read at a time."""
+    if split.shard_cache is None:
+        return
+    stored_at = split.attributes.positions
+    with split.open_shard(0) as file:
+        lengths = file.chunk_lengths
+    runs = ranges([stored_at[index] for index in selection.indices])
+    a_shard = disk_bytes(index_bytes(len(lengths))) + sum(
+        disk_bytes(int(lengths[first:stop].sum())) for first, stop in runs
+    )
+    limit = split.shard_cache.cache.limit
+    if limit < threads * a_shard:
+        raise UsageError(
+            f"a cache of {limit} bytes is too small: {plural(threads, 'shard')} of"
+            f" {plural(len(selection), 'channel')} are read at a time, about"
+            f" {threads * a_shard} bytes",
+            f"give it more; the whole of {split.path} takes about {size(a_shard * split.shards)}",
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from freqprep.errors import UsageError
+from freqprep.streaming.state import check_integer
 
 
 def this_process(rank: int | None, world_size: int | None) -> tuple[int, int]:
@@ -36,6 +37,14 @@ def this_process(rank: int | None, world_size: int | None) -> tuple[int, int]:
             "leave out rank and world_size",
         )
     return told
+
+
+def given_ranks(rank: int | None, world_size: int | None) -> tuple[int | None, int | None]:
+    """Return both as given; raise UsageError where one is no whole number of its range."""
+    return (
+        None if rank is None else check_integer("rank", rank, 0),
+        None if world_size is None else check_integer("world_size", world_size),
+    )
 
 
 def check_rank_known(rank: int | None, world_size: int | None) -> None:

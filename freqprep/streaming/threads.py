@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
-from collections.abc import Callable
+import statistics
+import time
 
 from freqprep import engines
+from freqprep.errors import CorruptStoreError, ShardMissingError
+from freqprep.storage.object_path import ObjectPath
+from freqprep.storage.ranged_file import open_ranged
+from freqprep.store.layout import shard_name
+from freqprep.store.plan import evenly_spread
 from freqprep.store.schema import ROWS_PER_SHARD
+from freqprep.store.split import Split
 from freqprep.streaming.state import check_integer
 
 IMAGES_PER_SECOND = 6000
@@ -56,9 +64,7 @@ def reading_threads(image_bytes: int, cores: int, round_trip: float = 0.0) -> in
     return max(decoding, min(math.ceil(with_waiting), MOST_WAITING))
 
 
-def choose_threads(
-    given: int | None, image_bytes: int, round_trip: Callable[[], float] = float
-) -> int:
+def choose_threads(given: int | None, image_bytes: int, split: Split) -> int:
     """Return the given number of reading threads, or the number that an image's bytes need here.
 
     Parameters
@@ -66,8 +72,8 @@ def choose_threads(
     given : int or None
     image_bytes : int
         As in `reading_threads`.
-    round_trip : callable
-        Measures the seconds of a round trip; called if no number was given.
+    split : Split
+        What they read; if no number is given, the latency of its bucket is measured.
 
     Returns
     -------
@@ -80,7 +86,32 @@ def choose_threads(
     """
     if given is not None:
         return check_integer("threads", given)
-    return reading_threads(image_bytes, cores_of_this_process(), round_trip())
+    return reading_threads(image_bytes, cores_of_this_process(), round_trip(split))
+
+
+def round_trip(split: Split) -> float:
+    """Measure the seconds of a small request to the bucket of a split; 0 for a local folder.
+
+    Parameters
+    ----------
+    split : Split
+
+    Returns
+    -------
+    float
+        Median of a few requests; a cache is passed by.
+    """
+    if not isinstance(split.path, ObjectPath):
+        return 0.0
+    seconds = []
+    for shard in evenly_spread(split.shards, _ASKED).tolist():
+        file = open_ranged(split.path / shard_name(shard), split.shard_entry(shard).file_bytes)
+        began = time.perf_counter()
+        # What is wrong with it is said when its rows are read.
+        with contextlib.suppress(CorruptStoreError, ShardMissingError):
+            split.open_shard(shard, file)
+        seconds.append(time.perf_counter() - began)
+    return statistics.median(seconds)
 
 
 def cores_of_this_process() -> int:

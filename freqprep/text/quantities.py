@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
+from fractions import Fraction
+
+from freqprep.errors import UsageError
 
 _DIGITS = 4
 _LARGEST_PLAIN = 1e6
@@ -16,6 +20,21 @@ def size(count: float) -> str:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
         count /= 1000
     return f"{count:.2f} TB"
+
+
+def parse_size(text: str) -> int:
+    """Read bytes with or without a unit: ``500GB``, ``1.5 TB``, ``64000000``; ``GiB`` is 2**30.
+
+    Raises
+    ------
+    UsageError
+        It is no such text.
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(?:([KMGT]?)(I?)B)?", text.strip().upper())
+    if found is None:
+        raise UsageError(f"{text!r} is no number of bytes", "write for example 500GB or 64MB")
+    number, unit, binary = found.groups()
+    return int(Fraction(number) * (1024 if binary else 1000) ** " KMGT".index(unit or " "))
 
 
 def kilobytes(count: float) -> str:

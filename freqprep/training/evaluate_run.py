@@ -14,8 +14,10 @@ from freqprep.augment import DetectorInput
 from freqprep.errors import UsageError
 from freqprep.models.detection import Detector
 from freqprep.progress import say
+from freqprep.storage.paths import StorePath
 from freqprep.store.reader import open_store
 from freqprep.store.split import Split
+from freqprep.streaming.misuse import checked_split
 from freqprep.training.channels import check_stored
 from freqprep.training.checkpoint import load_model
 from freqprep.training.class_matching import (
@@ -189,13 +191,22 @@ class DetectorRunEvaluation(RunEvaluation):
 
 
 def evaluate_run(
-    run: Path, store: Path, split: str, world: World, *, batch_size: int, threads: int | None
+    run: Path,
+    store: str | StorePath,
+    split: str,
+    world: World,
+    *,
+    batch_size: int,
+    threads: int | None,
+    cache: Path | None = None,
+    cache_bytes: int | None = None,
 ) -> RunEvaluation:
     """Evaluate a run's network on a split, whose classes are matched by their ids.
 
     Parameters
     ----------
-    run, store : Path
+    run : Path
+    store : str, Path or ObjectPath
     split : str
     world : World
         The processes that share the work.
@@ -203,6 +214,8 @@ def evaluate_run(
         Number of images shown at once; a detector is shown one.
     threads : int or None
         Threads that read and decode; None as in `Loader`.
+    cache, cache_bytes : optional
+        As in `Loader`.
 
     Returns
     -------
@@ -221,7 +234,8 @@ def evaluate_run(
     """
     model = read_model_config(run).model
     evaluate = {"classifier": _evaluate_classifier, "detector": _evaluate_detector}
-    return evaluate[TASKS[model].kind](run, open_store(store)[split], world, batch_size, threads)
+    shown = checked_split(open_store(store)[split], "an evaluation", cache, cache_bytes)
+    return evaluate[TASKS[model].kind](run, shown, world, batch_size, threads)
 
 
 def _evaluate_classifier(

@@ -10,9 +10,11 @@ from typing import Any
 
 from freqprep.augment import ClassifierInput, DetectorInput
 from freqprep.errors import RunError, UsageError, did_you_mean
+from freqprep.storage.paths import as_path
 from freqprep.store.layout import MODEL_FILE
 from freqprep.store.reader import Store, open_store
 from freqprep.store.split import Split
+from freqprep.streaming.misuse import checked_split
 from freqprep.training.channels import check_stored
 from freqprep.training.checkpoint import CHECKPOINT
 from freqprep.training.model_config import ModelConfig, read_model_config
@@ -50,7 +52,7 @@ def plan(request: TrainingRequest, processes: int = 1) -> RunPlan:
     task = TASKS[request.model]
     begun = _check_folder(request)
     store = open_store(request.store)
-    train, val = store[request.train_split], _validation(store, request)
+    train, val = _cached(store[request.train_split], request), _validation(store, request)
     inputs = task.prepare(request, train, val, processes, begun)
     if val is not None:
         check_stored(inputs, val)
@@ -101,10 +103,14 @@ def _config(
 
 def _validation(store: Store, request: TrainingRequest) -> Split | None:
     if request.val_split is not None:
-        return store[request.val_split]
+        return _cached(store[request.val_split], request)
     if "val" in store and request.train_split != "val":
-        return store["val"]
+        return _cached(store["val"], request)
     return None
+
+
+def _cached(split: Split, request: TrainingRequest) -> Split:
+    return checked_split(split, "a run", request.cache, request.cache_bytes)
 
 
 def _hash(path: Path) -> str:
@@ -121,7 +127,8 @@ def _hash(path: Path) -> str:
 def _check_folder(request: TrainingRequest) -> ModelConfig | None:
     """Read the config of the run to resume; refuse a folder of anything else."""
     folder = request.run
-    if folder.resolve().is_relative_to(request.store.resolve()):
+    store = as_path(request.store)
+    if isinstance(store, Path) and folder.resolve().is_relative_to(store.resolve()):
         raise UsageError(f"{folder} lies in the store", "name a --run outside of it")
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file, not a folder", "name another --run")

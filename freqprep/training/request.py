@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from freqprep.storage.paths import StorePath
 from freqprep.store.layout import MODEL_FILE
 from freqprep.store.selections import ChannelsLike
 from freqprep.store.split import Split
@@ -29,8 +30,10 @@ class TrainingRequest:
 
     Attributes
     ----------
-    store, run : Path
-        The store, and the folder of the run.
+    store : str, Path or ObjectPath
+        The store; a URL is given as a str.
+    run : Path
+        The folder of the run.
     model : str
         One of `freqprep.models.networks.MODELS` or `freqprep.models.detection.DETECTORS`.
     recipe : Recipe
@@ -79,9 +82,12 @@ class TrainingRequest:
     early_read : str, int, sequence, Selection or None
         With a ramp, channels read in the epochs before its last grid: those used, and some of
         those read later. None: the same in all epochs.
+    cache : Path or None
+    cache_bytes : int or None
+        Local folder that keeps what is read of the store, and its limit; see `freqprep.Loader`.
     """
 
-    store: Path
+    store: str | StorePath
     run: Path
     model: str
     recipe: Recipe
@@ -106,6 +112,8 @@ class TrainingRequest:
     resume: bool = False
     preset: str | None = None
     early_read: ChannelsLike = None
+    cache: Path | None = None
+    cache_bytes: int | None = None
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,6 @@ from tests.benchmarks.scale_model import (
     Model,
     bytes_of,
     conversion,
-    shards_a_task,
 )
 from tests.benchmarks.scale_tables import WORKERS, duration
 from tests.benchmarks.table import show
@@ -127,7 +126,8 @@ def _listing(root: Path, images: int) -> float:
 
 def _cluster(model: Model, data: DataSet, workers: int) -> tuple[object, ...]:
     costs = model.costs
-    each = shards_a_task(model, costs.convert, data.shards, workers)
+    estimate = conversion(model, data, workers)
+    each = estimate.shards_a_task
     tasks = -(-data.shards // each)
     spread = np.random.RandomState(0).uniform(1 - _SPREAD, 1 + _SPREAD, tasks)
     simulated = makespan(
@@ -136,8 +136,7 @@ def _cluster(model: Model, data: DataSet, workers: int) -> tuple[object, ...]:
         1 / model.site.tasks_per_second,
         each * (costs.hand_out + costs.record),
     )
-    parallel = conversion(model, data, workers).parallel
-    expected = max(parallel[name] for name in ("cores", "scheduler", "main process"))
+    expected = max(estimate.parallel[name] for name in ("cores", "scheduler", "main process"))
     shown = (duration(simulated), duration(expected), simulated / expected)
     return (data.name, f"{workers:,}", f"{tasks:,}", *shown)
 

@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+
+from freqprep.engines.cluster import group_size
+from freqprep.importance.collect import shards_together
 
 CHANNELS = (24, 64, 192)
 ROWS_PER_SHARD = 128
@@ -58,21 +60,21 @@ class Costs:
     task_bytes: int = 12_941
     result_bytes: int = 8_880
     # in the main process: once, and for each shard
-    imports: float = 0.25
-    hand_out: float = 70e-6
-    record: float = 400e-6
-    add_up: float = 0.00456
+    imports: float = 0.2
+    hand_out: float = 55e-6
+    record: float = 330e-6
+    add_up: float = 0.0019
     # in the main process or in each rank, for each row
     list_row: float = 6.5e-6
     plan_row: float = 1.8e-6
-    publish_row: float = 2.5e-6
-    read_row: float = 0.2e-6
+    publish_row: float = 2.3e-6
+    read_row: float = 0.03e-6
     order_row: float = 0.6e-6
     check_row: float = 3e-6
     # bytes for each row or shard
     key_bytes: int = 33
     row_bytes: int = 56
-    journal_bytes: int = 10_900
+    journal_bytes: int = 9_491
     held_journal_row: int = 87
     publish_row_bytes: int = 158
     small_row_bytes: int = 17
@@ -131,7 +133,7 @@ class Estimate:
     memory : int
         Bytes of the machine that needs most for what grows with the rows.
     shards_a_task : int
-        Fewest with which the scheduler keeps up; 1 where there is none.
+        Shards that are handed to a worker at once.
     """
 
     serial: Mapping[str, float]
@@ -151,18 +153,6 @@ class Estimate:
         return max(both, key=lambda name: both[name])
 
 
-def shards_a_task(model: Model, shard: float, shards: int, workers: int) -> int:
-    """Shards a task with which a pass is shortest: enough for the scheduler, few for the cores."""
-    most = math.ceil(workers / (model.site.tasks_per_second * shard))
-    return min(range(1, most + 1), key=lambda n: _busy(model, shard, shards, workers, n))
-
-
-def _busy(model: Model, shard: float, shards: int, workers: int, each: int) -> float:
-    """Seconds of cores and scheduler; the last task is handed out last."""
-    tasks = -(-shards // each)
-    return each * shard * max(-(-tasks // workers), 1) + tasks / model.site.tasks_per_second
-
-
 def pass_over(
     model: Model,
     data: DataSet,
@@ -174,6 +164,7 @@ def pass_over(
     memory: int,
     gets: int = 0,
     puts: int = 0,
+    together: int = 1,
 ) -> Estimate:
     """Estimate a command that hands the shards of a split to workers.
 
@@ -189,8 +180,11 @@ def pass_over(
         Bytes a shard from the source, from the bucket and into it.
     serial, memory, gets, puts
         See `Estimate`.
+    together : int
+        Shards of a task of ours; a task of the cluster is several of them where workers are many.
     """
-    site, each = model.site, shards_a_task(model, shard, data.shards, workers)
+    site, cluster = model.site, workers > model.site.cores_per_machine
+    each = together * group_size(workers, together * shard) if cluster else 1
     tasks = -(-data.shards // each)
     machines = -(-workers // site.cores_per_machine)
     received = traffic.get("source", 0) + traffic.get("from bucket", 0)
@@ -198,7 +192,7 @@ def pass_over(
     parallel = {
         "cores": -(-tasks // workers) * each * shard,
         # The last task is handed out last and the first result comes after a task's time.
-        "scheduler": tasks / site.tasks_per_second + each * shard,
+        "scheduler": tasks / site.tasks_per_second + each * shard if cluster else 0.0,
         "main process": data.shards * main + each * shard,
         "network": data.shards * max(received, sent) / (machines * site.machine_bandwidth),
         "source": data.shards * traffic.get("source", 0) / site.source_bandwidth,
@@ -227,7 +221,10 @@ def statistics(model: Model, data: DataSet, workers: int) -> Estimate:
     costs, traffic = model.costs, {"from bucket": model.costs.shard_bytes}
     serial, main = _opening(model, data), costs.hand_out + costs.add_up
     memory, gets = _of_workers(model, data, workers), 2 * data.shards
-    return pass_over(model, data, workers, costs.stats, main, traffic, serial, memory, gets)
+    together = shards_together(data.shards)
+    return pass_over(
+        model, data, workers, costs.stats, main, traffic, serial, memory, gets, together=together
+    )
 
 
 def verification(model: Model, data: DataSet, workers: int) -> Estimate:

@@ -20,7 +20,7 @@ from freqprep.convert.request import Request
 from freqprep.convert.run import convert
 from freqprep.convert.shard_task import ImageFiles, ShardTask, compile_coding, convert_shard
 from freqprep.importance.collect import shard_rows
-from freqprep.importance.shard_counts import CountTask, count_shard
+from freqprep.importance.shard_counts import CountTask, count_shards
 from freqprep.importance.sums import Sums
 from freqprep.spectrum.channels import CHANNELS, STORED_POSITION, ranges
 from freqprep.store.journal import Journal, ShardResult
@@ -48,15 +48,17 @@ def run(data: Path, folder: Path) -> dict[str, object]:
     split = freqprep.open_store(request.store)["train"]
     compile_coding(request.encoding)
     tasks = {compiled: _tasks(request, plan, folder, compiled) for compiled in (False, True)}
-    counts = [CountTask(split.path, split.content_id, shard, None) for shard in range(_SHARDS)]
+    counts = [CountTask(split.path, split.content_id, shard, 1, None) for shard in range(_SHARDS)]
+    together = count_shards(CountTask(split.path, split.content_id, 0, _COPIES, None))
     checks = [(split.path, shard, split.content_id) for shard in range(_SHARDS)]
     results = [convert_shard(task) for task in tasks[True]]
-    counted = [count_shard(task) for task in counts]
+    counted = [count_shards(task) for task in counts]
     ways: dict[str, Callable[[], Any]] = {
         "convert, NumPy": lambda: [convert_shard(task) for task in tasks[False]],
         "convert, compiled": lambda: [convert_shard(task) for task in tasks[True]],
-        "stats": lambda: [count_shard(task) for task in counts],
+        "stats": lambda: [count_shards(task) for task in counts],
         "stats, added up in the main process": lambda: _add(split, counted),
+        f"the same, {_COPIES} shards at once, all": lambda: _add(split, [together] * _SHARDS),
         "verify": lambda: [_check_shard(task) for task in checks],
         "journal, in the main process": lambda: _append(folder / "journal", results),
     }
@@ -76,6 +78,7 @@ def run(data: Path, folder: Path) -> dict[str, object]:
         "result of a conversion, pickled": len(pickle.dumps(results[0])),
         "line of the journal": (folder / "journal").stat().st_size // _SHARDS,
         "result of stats, pickled": len(pickle.dumps(counted[0])),
+        f"the same, {_COPIES} shards at once, all": len(pickle.dumps(together)),
     }
     show(("a shard of 128 images", "bytes"), list(sizes.items()))
     print()
@@ -129,7 +132,7 @@ def _add(split: Split, counted: list[Any]) -> None:
     largest = split.attributes.encoding.precision.largest_code
     sums = Sums.zero(largest, len(split.attributes.class_ids), False)
     for counts in counted:
-        sums.add_shard(counts, shard_rows(split, counts.shard))
+        sums.add_shards(counts, shard_rows(split, counts.shard, counts.shards))
 
 
 def _append(path: Path, results: list[ShardResult]) -> None:

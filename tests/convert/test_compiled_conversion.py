@@ -67,7 +67,7 @@ def test_the_store_is_the_same_with_compiled_code(source, tmp_path, monkeypatch,
     used = []
     monkeypatch.setattr(coding, "MANY_IMAGES", 1)
     monkeypatch.setattr(
-        "freqprep.convert.run.compile_coding",
+        "freqprep.convert.shard_runs.compile_coding",
         lambda encoding: used.append(encoding) or shard_task.compile_coding(encoding),
     )
     made = synthetic.make(source, tmp_path / "compiled.zarr", **options)

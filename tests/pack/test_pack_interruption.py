@@ -128,8 +128,8 @@ def test_no_room_at_any_stage_is_named_and_resumable(many, expected, tmp_path, m
         "root": "freqprep.store.writer.sync_file",
         "plan": "freqprep.pack.run.save_attributes",
         "journal": "freqprep.store.journal.Journal.append",
-        "arrays": "freqprep.store.writer._write_arrays",
-        "selections": "freqprep.store.selections.write_parts",
+        "arrays": "freqprep.store.writer.write_arrays",
+        "selections": "freqprep.store.carried_selections.write_parts",
     }
 
     def fail(*_: object, **__: object) -> None:

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from freqprep.errors import UsageError
-from freqprep.store.range_cache import CachedFile, RangeCache, disk_bytes
+from freqprep.store.cached_shards import CachedFile
+from freqprep.store.range_cache import RangeCache, disk_bytes
 
 CONTENT = "5f" * 32
 LIMIT = 4 * 2**20
@@ -260,7 +261,7 @@ class Counted:
 def test_only_missing_runs_are_read_from_the_file(tmp_path):
     data = np.random.default_rng(0).bytes(5000)
     behind = Counted(data)
-    file = CachedFile(behind, f"{CONTENT}/3", RangeCache(tmp_path, LIMIT))
+    file = CachedFile(lambda: behind, f"{CONTENT}/3", RangeCache(tmp_path, LIMIT))
     runs = [(0, 10), (100, 4000), (4990, 10)]
     expected = [data[offset : offset + length] for offset, length in runs]
     assert list(file.read_runs(runs[1:2])) == expected[1:2] and behind.reads == 1
@@ -271,7 +272,7 @@ def test_only_missing_runs_are_read_from_the_file(tmp_path):
 
 
 def test_what_the_reader_refuses_is_not_kept(tmp_path):
-    file = CachedFile(Counted(bytes(100)), f"{CONTENT}/3", RangeCache(tmp_path, LIMIT))
+    file = CachedFile(lambda: Counted(bytes(100)), f"{CONTENT}/3", RangeCache(tmp_path, LIMIT))
     reading = file.read_runs([(0, 10), (10, 10), (20, 10)])
     next(reading)
     next(reading)

@@ -1,4 +1,4 @@
-"""The number of reading threads: enough for a fast network, and more where they wait for storage."""
+"""The number of reading threads: enough for a fast network, more where storage answers late."""
 
 import numpy as np
 import pytest
@@ -72,7 +72,7 @@ def test_processes_of_a_host_share_its_cores(monkeypatch, processes, cores):
 
 def test_a_given_number_counts(monkeypatch, split):
     monkeypatch.setattr(engines, "default_jobs", lambda: 3)
-    assert choose_threads(7, 1) == 7 and choose_threads(None, 10**9) == 3
+    assert choose_threads(7, 1, split) == 7 and choose_threads(None, 10**9, split) == 3
     assert Loader(split, CHANNELS).threads == 2
     assert Loader(split, CHANNELS, threads=9).threads == 9
     for wrong in (0, -1, 1.5, True):

@@ -1,0 +1,107 @@
+"""The journal of finished shards in a bucket: objects of up to 64 lines, never changed.
+
+Several processes may write segments at the same time: their names are unique. Segments are in a
+folder named after the plan, so that no writer adds to the journal of another plan.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Generic, Self
+
+from freqprep.errors import CorruptStoreError, LeaseLostError, ObjectStoreError
+from freqprep.storage.object_path import ObjectPath
+from freqprep.store.journal import Result, parsed_line
+from freqprep.store.layout import shard_name
+
+_MOST_SHARDS = 64
+_MOST_SECONDS = 60.0
+_REQUESTS_AT_ONCE = 16
+
+
+class ObjectJournal(Generic[Result]):
+    """The journal of an unfinished split in a bucket.
+
+    Parameters
+    ----------
+    folder : ObjectPath
+        Folder of the segments.
+    kind : type
+        Class of its entries: `ShardResult` for a conversion.
+    stored : mapping of str to int
+        Length of each object of the split by its name. Entries of shards that are not there, or
+        have another length, do not count: the shards are written again.
+    confirm : callable
+        From `freqprep.store.lock.store_lock`; called before a segment is put.
+    clock : callable, optional
+        Returns seconds.
+
+    Attributes
+    ----------
+    finished : dict of int to Entry
+        Entry of each finished shard.
+    """
+
+    def __init__(
+        self,
+        folder: ObjectPath,
+        kind: type[Result],
+        stored: Mapping[str, int],
+        confirm: Callable[[], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.finished: dict[int, Result] = {}
+        self._folder, self._confirm = folder, confirm
+        self._clock, self._began = clock, clock()
+        self._waiting: list[bytes] = []
+        names = sorted(name for name, _ in folder.files())
+        self._next = 1 + max((_number(folder, name) for name in names), default=-1)
+        with ThreadPoolExecutor(_REQUESTS_AT_ONCE) as threads:
+            segments = threads.map(lambda name: (folder / name).read_bytes(), names)
+            for name, segment in zip(names, segments, strict=True):
+                for line in segment.splitlines():
+                    entry = parsed_line(line, kind, f"a line of {folder / name}")
+                    if stored.get(shard_name(entry.shard)) == entry.file_bytes:
+                        self.finished[entry.shard] = entry
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None and issubclass(kind, LeaseLostError):
+            return  # the split is another command's now, or finished
+        # After an error the server may be out of reach: that error says more than a second one.
+        with contextlib.suppress(*([ObjectStoreError, LeaseLostError] if kind else [])):
+            self._flush()
+
+    def append(self, result: Result) -> None:
+        """Record a finished shard: durable with the segment, at the latest at the end."""
+        line = json.dumps(result.to_json(), separators=(",", ":"))
+        self._waiting.append(line.encode() + b"\n")
+        self.finished[result.shard] = result
+        full = len(self._waiting) == _MOST_SHARDS
+        if full or self._clock() - self._began >= _MOST_SECONDS:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._waiting:
+            self._confirm()
+            name = f"{self._next:06d}-{secrets.token_hex(4)}.jsonl"
+            (self._folder / name).create(b"".join(self._waiting))
+            self._next += 1
+            self._waiting.clear()
+        self._began = self._clock()
+
+
+def _number(folder: ObjectPath, name: str) -> int:
+    try:
+        return int(name.partition("-")[0])
+    except ValueError:
+        raise CorruptStoreError(
+            f"{folder / name} is not a part of a journal", "remove it"
+        ) from None
