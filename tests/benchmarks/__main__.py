@@ -32,6 +32,7 @@ BENCHMARKS = (
     "scale",
     "shard_costs",
     "growth",
+    "engines",
     "selections",
     "joint",
     "statistics",
