@@ -11,12 +11,11 @@ from freqprep.storage.paths import StorePath
 
 _IN_FLIGHT = 16
 
+PathT = TypeVar("PathT", bound=StorePath)
 ResultT = TypeVar("ResultT")
 
 
-def for_each(
-    function: Callable[[StorePath], ResultT], paths: Sequence[StorePath]
-) -> Iterator[ResultT]:
+def for_each(function: Callable[[PathT], ResultT], paths: Sequence[PathT]) -> Iterator[ResultT]:
     """Call a function with each path, in threads if they are objects.
 
     Parameters

@@ -155,7 +155,7 @@ def read_rows(
     positions : ndarray of int64, shape (n,)
         Index on the first axis of ``target`` of each row.
     stopped : callable
-        Called after each chunk; the rest is left out once it returns True.
+        Called before each chunk is copied; the rest is left out once it returns True.
     """
     stored_at = split.attributes.positions
     flat = target.reshape(*target.shape[:2], -1)
@@ -163,6 +163,6 @@ def read_rows(
     wanted = slice(None) if len(rows) == ROWS_PER_SHARD else rows % ROWS_PER_SHARD
     with split.open_shard(shard) as file:
         for stored, codes in file.read(list(channel)):
-            flat[positions, channel[stored]] = codes.reshape(ROWS_PER_SHARD, -1)[wanted]
-            if stopped():
+            if stopped():  # perhaps long ago, and the rows may be another iterator's by now
                 return
+            flat[positions, channel[stored]] = codes.reshape(ROWS_PER_SHARD, -1)[wanted]

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from freqprep.errors import UsageError
 
 THREAD_NAME = "freqprep-loader"
+_PATIENCE_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -143,7 +144,10 @@ class Pipeline:
             self._change.notify_all()
 
     def stop(self) -> None:
-        """End the threads and wait for them; may be called any number of times."""
+        """End the threads and wait for them; may be called any number of times.
+
+        One that waits for a distant server is not waited for: it copies nothing once it goes on.
+        """
         if os.getpid() != self._process:
             return  # a fork: the threads are not here, and the lock may be held forever
         with self._lock:
@@ -151,9 +155,10 @@ class Pipeline:
             self._tell()
         if threading.current_thread() in self._threads:
             return  # an iterator was collected as garbage in one of them, at any point of its work
+        end = time.monotonic() + _PATIENCE_SECONDS
         for thread in self._threads:
             if thread.is_alive():  # one that has yet to start finds that all has stopped
-                thread.join()
+                thread.join(max(end - time.monotonic(), 0))
 
     def _work(self) -> None:
         try:

@@ -312,3 +312,23 @@ def test_workers_of_a_run_that_was_taken_over_write_no_shard(place, bucket):
         with pytest.raises(LeaseLostError, match="taken over"):
             write_shard(partial.split_folder, 0, [b"late"], aside)
     assert bucket.keys("") == []
+
+
+def test_parts_at_the_same_time_and_one_of_them_twice(many, expected, place, bucket):
+    request = Request("imagefolder", many, place, size=32, jobs=1)
+    assert plan(request) == {"train": 6}
+    parts = [Part(3, 3), Part(1, 3), Part(2, 3), Part(2, 3)]
+    together(*(lambda part=part: convert_part(request, part) for part in parts))
+    finalize(request)
+    assert bucket.contents(KEY) == expected
+
+
+def test_missing_parts_are_named_and_nothing_is_published(many, expected, place, bucket):
+    request = Request("imagefolder", many, place, size=32, jobs=1)
+    plan(request)
+    convert_part(request, Part(1, 2))
+    with pytest.raises(StoreError, match="train lacks 3 of 6 shards"):
+        finalize(request)
+    assert not list(freqprep.open_store(place))
+    synthetic.make(many, place, resume=True)
+    assert bucket.contents(KEY) == expected

@@ -4,7 +4,7 @@ import threading
 
 import numpy as np
 
-from freqprep import Batch, Loader
+from freqprep import Batch, Loader, Split, open_store
 from freqprep.streaming.pipeline import THREAD_NAME
 
 CHANNELS = ["y_0_1", "cb_0_0", "y_0_0"]
@@ -42,3 +42,10 @@ def assert_same(found: list[tuple], expected: list[tuple]) -> None:
 def threads() -> list[threading.Thread]:
     """Threads of loaders that run."""
     return [thread for thread in threading.enumerate() if thread.name == THREAD_NAME]
+
+
+def opened(url: str) -> Split:
+    """The split, with what a loader asks of it besides shards."""
+    split = open_store(url)["train"]
+    assert len(split.labels) == len(split.valid) == len(split.sizes) and len(split.steps) == 192
+    return split

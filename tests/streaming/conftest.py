@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import synthetic
+from batches import opened
 
 import freqprep
 
@@ -19,3 +20,13 @@ def many(tmp_path_factory) -> Path:
 @pytest.fixture
 def split(many) -> freqprep.Split:
     return freqprep.open_store(many)["train"]
+
+
+@pytest.fixture
+def url(many, slow_server) -> str:
+    return slow_server.load(many, "many.zarr")
+
+
+@pytest.fixture
+def remote(url) -> freqprep.Split:
+    return opened(url)

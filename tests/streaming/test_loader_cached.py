@@ -1,17 +1,17 @@
-"""Loaders of stores in a bucket: threads, requests, and the local cache."""
+"""Loaders of stores in a bucket: requests and the local cache."""
 
+import json
 import os
 import random
 import signal
 import subprocess
 import sys
-import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
-from batches import CHANNELS, assert_same, taken
-from slow_server import Fault
+from batches import CHANNELS, assert_same, opened, taken
+from cached_reader import bytes_in, cached_runs, checksums
 
 import freqprep
 from freqprep import Dataset, Loader
@@ -24,42 +24,6 @@ FAR_APART = [f"{c}_{v}_{h}" for c in ("y", "cb", "cr") for v in (1, 4) for h in 
 """Channels of which no two are stored together: 18 runs a shard."""
 
 READER = Path(__file__).with_name("cached_reader.py")
-
-
-@pytest.fixture
-def url(many, slow_server) -> str:
-    return slow_server.load(many, "many.zarr")
-
-
-@pytest.fixture
-def remote(url) -> freqprep.Split:
-    return opened(url)
-
-
-def opened(url: str) -> freqprep.Split:
-    """The split, with what a loader asks of it besides shards."""
-    split = freqprep.open_store(url)["train"]
-    assert len(split.labels) == len(split.valid) == len(split.sizes) and len(split.steps) == 192
-    return split
-
-
-def cached_files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob("*/*") if not path.name.startswith("."))
-
-
-def test_threads_follow_from_the_latency(remote, split, slow_server):
-    assert Loader(split, CHANNELS).threads == 2
-    slow_server.behave(delay=0.02)
-    assert Loader(remote, CHANNELS).threads > 2
-    assert Loader(remote, CHANNELS, threads=3).threads == 3
-
-
-def test_a_shard_is_two_round_trips(remote, slow_server):
-    with Loader(remote, CHANNELS, **LANES) as loader:
-        slow_server.counts()
-        taken(loader)
-        # The manifest; an index and the runs of the channels for each of 11 shards.
-        assert slow_server.counts().requests == {"GET": 1 + 11 * 2}
 
 
 @pytest.mark.parametrize("options", [{}, {"lanes": 2, "window_bytes": 1}, {"shuffle": False}])
@@ -152,7 +116,7 @@ def test_files_of_the_cache_that_are_damaged_are_fetched_again(
     loader = Loader(remote, CHANNELS, **LANES, cache=tmp_path / "cache", cache_bytes=10**8)
     taken(loader)
     draw = random.Random(0)
-    files = cached_files(tmp_path / "cache")
+    files = cached_runs(tmp_path / "cache")
     for path in files:
         data = bytearray(path.read_bytes())
         data[draw.randrange(len(data))] ^= 1 << draw.randrange(8)
@@ -195,19 +159,20 @@ def test_a_limit_below_what_is_read_at_a_time_is_refused(remote, tmp_path):
 
 def test_three_processes_one_killed_and_a_hundred_files_damaged(url, split, slow_server, tmp_path):
     folder, limit, draw = tmp_path / "cache", 600_000, random.Random(0)
+    options = [{"channels": FAR_APART, "seed": seed, **LANES} for seed in range(3)]
     words = [sys.executable, str(READER), url, str(folder), str(limit)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     readers = [
         subprocess.Popen(
-            [*words, str(seed)],
+            [*words, json.dumps({**mine, "threads": 3})],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             env=environment,
         )
-        for seed in range(3)
+        for mine in options
     ]
-    sums = {seed: expected_sums(split, seed) for seed in range(3)}
+    sums = [checksums(split, **mine) for mine in options]
     taken_most, living = 0, list(range(3))
     try:
         for step in range(180):
@@ -220,7 +185,7 @@ def test_three_processes_one_killed_and_a_hundred_files_damaged(url, split, slow
                 readers[0].send_signal(signal.SIGKILL)
                 living.remove(0)
             if step == 90:
-                for path in draw.sample(cached_files(folder), 100):
+                for path in draw.sample(cached_runs(folder), 100):
                     path.write_bytes(path.read_bytes()[:-1] + b"x")
     finally:
         for reader in readers:
@@ -228,31 +193,3 @@ def test_three_processes_one_killed_and_a_hundred_files_damaged(url, split, slow
         errors = [reader.communicate()[1] for reader in readers]
     assert errors == ["", "", ""]
     assert limit / 2 < taken_most <= limit + 8192
-
-
-def expected_sums(split, seed):
-    with Loader(split, FAR_APART, seed=seed, **LANES) as loader:
-        while True:
-            for batch in loader:
-                yield checksum(batch)
-
-
-def checksum(batch: freqprep.Batch) -> int:
-    return zlib.crc32(batch.codes.numpy().tobytes(), zlib.crc32(batch.rows.tobytes()))
-
-
-def bytes_in(folder: Path) -> int:
-    total = 0
-    for path in folder.rglob("*"):
-        try:
-            total += path.stat().st_blocks * 512 * path.is_file()
-        except FileNotFoundError:
-            continue
-    return total
-
-
-@pytest.mark.parametrize("fault", [Fault("503", every=5), Fault("cut", every=7)])
-def test_answers_that_fail_are_asked_again(remote, split, slow_server, fault):
-    with Loader(remote, CHANNELS, **LANES) as loader:
-        slow_server.behave(fault)
-        assert_same(taken(loader), taken(Loader(split, CHANNELS, **LANES)))
