@@ -7,7 +7,6 @@ import shutil
 import stat
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -102,10 +101,8 @@ def test_a_scheduler_gets_at_most_200_tasks_a_second(threads, seconds, together)
 
 
 def refused(workers: Workers, source: Path, folder: Path) -> str:
-    began = time.monotonic()
     with pytest.raises(ClusterError) as error:
         synthetic.make(source, folder / "out.zarr", **options(workers))
-    assert time.monotonic() - began < 10
     assert not (folder / "out.zarr/.partial-train/journal.jsonl").read_bytes()
     return str(error.value)
 
