@@ -62,6 +62,7 @@ SINGLE_NAMES = {
     "freqprep.importance.request": ["StatsRequest", "compute_stats"],
     "freqprep.progress": ["show_progress"],
     "freqprep.spectrum.quantization": ["Precision"],
+    "freqprep.storage.paths": ["as_path"],
     "freqprep.store.selections": ["save_selection"],
     "freqprep.store.steps_file": ["read_steps", "write_steps"],
 }

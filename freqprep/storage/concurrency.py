@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TypeVar
 
+from freqprep.storage.interruptible import in_threads
 from freqprep.storage.object_path import ObjectPath
 from freqprep.storage.paths import StorePath
 
 _IN_FLIGHT = 16
 
+PathT = TypeVar("PathT", bound=StorePath)
 ResultT = TypeVar("ResultT")
 
 
-def for_each(
-    function: Callable[[StorePath], ResultT], paths: Sequence[StorePath]
-) -> Iterator[ResultT]:
+def for_each(function: Callable[[PathT], ResultT], paths: Sequence[PathT]) -> Iterator[ResultT]:
     """Call a function with each path, in threads if they are objects.
 
     Parameters
@@ -31,8 +31,7 @@ def for_each(
     Any
         Results in the order of the paths.
     """
-    if len(paths) > 1 and isinstance(paths[0], ObjectPath):
-        with ThreadPoolExecutor(min(_IN_FLIGHT, len(paths))) as pool:
-            yield from pool.map(function, paths)
+    if paths and isinstance(paths[0], ObjectPath):
+        yield from in_threads([partial(function, path) for path in paths], _IN_FLIGHT)
     else:
         yield from map(function, paths)

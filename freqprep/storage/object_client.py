@@ -9,13 +9,14 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from freqprep.errors import MissingPackageError, UsageError
+from freqprep.storage.interruptible import interruptible
 from freqprep.storage.server_errors import (
     CREDENTIALS,
     names_no_bucket,
@@ -51,6 +52,10 @@ _KEY_VARIABLES = (
 )
 _METADATA = ("169.254.169.254", 80)
 """Where a machine of Amazon's learns the keys of its role."""
+
+_MOST_ANSWERS = 5
+
+Result = TypeVar("Result")
 
 _used_by: int | None = None
 
@@ -164,6 +169,21 @@ def named_errors(where: str) -> Iterator[None]:
         if " 416 " in str(error):
             raise EOFError(f"{where} ends before the range that was asked for") from None
         raise server_error(str(error), where) from None
+
+
+def patiently(request: Callable[[], Result]) -> Result:
+    """Make a request that changes nothing if it is made twice, again if its answer is cut off.
+
+    obstore retries requests and the bodies of objects, but not lists and refusals that are cut off.
+    """
+    for _ in range(_MOST_ANSWERS - 1):
+        try:
+            return interruptible(request)
+        except Exception as error:
+            ours = not type(error).__module__.startswith("obstore")
+            if ours or "body error" not in str(error):
+                raise
+    return interruptible(request)
 
 
 _EXPECTED = ("AlreadyExistsError", "PreconditionError")

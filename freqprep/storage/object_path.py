@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import quote
 
 from freqprep.errors import ObjectChangedError, ObjectStoreError, UsageError
 from freqprep.storage.disk import FileEntry
-from freqprep.storage.object_client import client, named_errors
+from freqprep.storage.interruptible import interruptible
+from freqprep.storage.object_client import client, named_errors, patiently
 
 if TYPE_CHECKING:
     from obstore import ListResult, ObjectMeta
     from obstore.store import ObjectStore
 
 _PART_BYTES = 16 * 2**20
-_KEYS_A_DELETION = 1000
+_KEYS_A_DELETION = _KEYS_A_PAGE = 1000
+
+Etag: TypeAlias = dict[str, str]
+"""What a server calls a version of an object: the entity tag, and Google's generation number."""
 
 
 @dataclass(frozen=True, order=True)
@@ -91,16 +96,20 @@ class ObjectPath:
         """
         return self.read_with_etag()[0]
 
-    def read_with_etag(self) -> tuple[bytes, str]:
+    def read_with_etag(self) -> tuple[bytes, Etag]:
         """Return the content, and the tag that the server gave this version of it."""
-        with named_errors(str(self)):
+
+        def read() -> tuple[bytes, Etag]:
             found = self._client.get(self.key)
-            return found.bytes().to_bytes(), found.meta["e_tag"] or ""
+            return found.bytes().to_bytes(), _etag(found.meta)
+
+        with named_errors(str(self)):
+            return patiently(read)
 
     def size(self) -> int:
         """Return the length in bytes."""
         with named_errors(str(self)):
-            return int(self._client.head(self.key)["size"])
+            return int(interruptible(lambda: self._client.head(self.key))["size"])
 
     def is_file(self) -> bool:
         """Return whether there is such an object."""
@@ -119,7 +128,8 @@ class ObjectPath:
         self._refuse_web("list")
         start = len(self.key) + 1 if self.key else 0
         with named_errors(str(self)):
-            for page in self._client.list(self.key or None, chunk_size=1000):
+            pages = _Pages(self._client, self.key or None)
+            while page := patiently(pages.next):
                 for found in page:
                     yield found["path"][start:], found["size"]
 
@@ -136,7 +146,7 @@ class ObjectPath:
     def _below(self) -> ListResult[Sequence[ObjectMeta]]:
         self._refuse_web("list")
         with named_errors(str(self)):
-            return self._client.list_with_delimiter(self.key or None)
+            return patiently(lambda: self._client.list_with_delimiter(self.key or None))
 
     def write(self, parts: Iterable[bytes]) -> FileEntry:
         """Write the object at once: readers see the old content or the new one.
@@ -155,7 +165,7 @@ class ObjectPath:
         self._put(data)
         return FileEntry(len(data), hashlib.sha256(data).hexdigest())
 
-    def create(self, data: bytes) -> str:
+    def create(self, data: bytes) -> Etag:
         """Write the object if there is none, and return its tag.
 
         Raises
@@ -172,7 +182,7 @@ class ObjectPath:
                 return tag
             raise FileExistsError(f"{self} exists") from None
 
-    def replace(self, data: bytes, etag: str) -> str:
+    def replace(self, data: bytes, etag: Etag) -> Etag:
         """Write the object if its tag is the given one, and return the new tag.
 
         Raises
@@ -183,7 +193,7 @@ class ObjectPath:
         from obstore.exceptions import PreconditionError
 
         try:
-            return self._put(data, mode={"e_tag": etag})
+            return self._put(data, mode=etag)
         except (PreconditionError, FileNotFoundError):
             if tag := self._written_before(data):
                 return tag
@@ -191,27 +201,29 @@ class ObjectPath:
                 f"{self} was changed by another process", "stop the other process, and run again"
             ) from None
 
-    def _written_before(self, data: bytes) -> str:
-        """Return the tag of the object if it holds this content, else nothing.
+    def _written_before(self, data: bytes) -> Etag | None:
+        """Return the tag of the object if it holds this content, else None.
 
         A request that is sent again, because the answer was lost, meets its own object.
         """
         try:
             found, tag = self.read_with_etag()
         except FileNotFoundError:
-            return ""
-        return tag if found == data else ""
+            return None
+        return tag if found == data else None
 
-    def _put(self, data: bytes, **condition: Any) -> str:
+    def _put(self, data: bytes, **condition: Any) -> Etag:
         self._refuse_web("written")
         with named_errors(str(self)):
             try:
-                written = self._client.put(self.key, data, chunk_size=_PART_BYTES, **condition)
+                written = interruptible(
+                    lambda: self._client.put(self.key, data, chunk_size=_PART_BYTES, **condition)
+                )
             except FileNotFoundError as error:
                 if condition.get("mode") or "NoSuchBucket" in str(error):
                     raise
                 raise ObjectStoreError(f"{self} cannot be written: {error}") from None
-        return written["e_tag"] or ""
+        return _etag(written)
 
     def delete(self) -> None:
         """Delete the object, if it is there."""
@@ -235,6 +247,31 @@ class ObjectPath:
             )
 
 
+class _Pages:
+    """Pages of a list; one that was cut off is asked for again."""
+
+    def __init__(self, client: ObjectStore, prefix: str | None) -> None:
+        self._list = functools.partial(client.list, prefix, chunk_size=_KEYS_A_PAGE)
+        self._pages: Iterator[Sequence[ObjectMeta]] | None = None
+        self._last: str | None = None
+
+    def next(self) -> Sequence[ObjectMeta]:
+        """Return the next page; an empty one at the end."""
+        if self._pages is None:
+            self._pages = iter(self._list(offset=self._last))
+        try:
+            page = next(self._pages, ())
+        except Exception:
+            self._pages = None  # begin again behind the last key
+            raise
+        self._last = page[-1]["path"] if page else None
+        return page
+
+
+def _etag(meta: Mapping[str, Any]) -> Etag:
+    return {name: meta[name] for name in ("e_tag", "version") if meta[name] is not None}
+
+
 def _names(keys: Iterable[str]) -> Iterator[str]:
     return (key.rstrip("/").rpartition("/")[2] for key in keys)
 
@@ -243,7 +280,7 @@ def _delete(path: ObjectPath, keys: list[str]) -> None:
     path._refuse_web("written")
     with named_errors(str(path)):
         try:
-            path._client.delete(keys)
+            patiently(lambda: path._client.delete(keys))
         except FileNotFoundError:
             if len(keys) > 1:  # some servers stop at the first key that is not there
                 for key in keys:

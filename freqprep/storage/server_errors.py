@@ -114,6 +114,10 @@ def server_error(text: str, where: str) -> ObjectStoreError:
         Its text, which has the server's answer.
     where : str
         URL of the bucket or object.
+
+    Returns
+    -------
+    ObjectStoreError
     """
     known = next(answer for answer in _ANSWERS if re.search(answer.pattern, text))
     return _error(known, text, where)

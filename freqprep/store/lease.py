@@ -28,7 +28,7 @@ from freqprep.errors import (
     UsageError,
 )
 from freqprep.progress import say
-from freqprep.storage.object_path import ObjectPath
+from freqprep.storage.object_path import Etag, ObjectPath
 
 _FORMAT = "freqprep-lease"
 
@@ -76,7 +76,7 @@ class Lease:
         self._token = secrets.token_hex(8)
         self._renewing = threading.Lock()
         self._counter = 0
-        self._etag = ""
+        self._etag: Etag = {}
 
     def acquire(self) -> None:
         """Acquire the lease, and take over one that is no longer renewed.
@@ -114,7 +114,7 @@ class Lease:
             raise self._locked(self._holder_now()) from None
         return True
 
-    def _outlives(self, body: bytes, etag: str) -> bool:
+    def _outlives(self, body: bytes, etag: Etag) -> bool:
         """Return whether the lease of another process does not change for its time to live."""
         document = _parsed(body)
         if document is None:
@@ -180,11 +180,11 @@ class Lease:
                 self._etag = self._etag_of_mine()
             self._counter += 1
 
-    def _etag_of_mine(self) -> str:
+    def _etag_of_mine(self) -> Etag:
         try:
             body, etag = self._path.read_with_etag()
         except FileNotFoundError:
-            body, etag = b"", ""
+            body, etag = b"", {}
         if not self._is_mine(body):
             document = _parsed(body)
             taker = "removed" if document is None else f"taken over by {document['holder']}"

@@ -11,17 +11,17 @@ import json
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Generic, Self
 
 from freqprep.errors import CorruptStoreError, LeaseLostError, ObjectStoreError
+from freqprep.storage.concurrency import for_each
 from freqprep.storage.object_path import ObjectPath
+from freqprep.storage.paths import StorePath
 from freqprep.store.journal import Result, parsed_line
 from freqprep.store.layout import shard_name
 
 _MOST_SHARDS = 64
 _MOST_SECONDS = 60.0
-_REQUESTS_AT_ONCE = 16
 
 
 class ObjectJournal(Generic[Result]):
@@ -61,13 +61,12 @@ class ObjectJournal(Generic[Result]):
         self._waiting: list[bytes] = []
         names = sorted(name for name, _ in folder.files())
         self._next = 1 + max((_number(folder, name) for name in names), default=-1)
-        with ThreadPoolExecutor(_REQUESTS_AT_ONCE) as threads:
-            segments = threads.map(lambda name: (folder / name).read_bytes(), names)
-            for name, segment in zip(names, segments, strict=True):
-                for line in segment.splitlines():
-                    entry = parsed_line(line, kind, f"a line of {folder / name}")
-                    if stored.get(shard_name(entry.shard)) == entry.file_bytes:
-                        self.finished[entry.shard] = entry
+        segments = [folder / name for name in names]
+        for segment, data in zip(segments, for_each(_read, segments), strict=True):
+            for line in data.splitlines():
+                entry = parsed_line(line, kind, f"a line of the journal {segment}")
+                if stored.get(shard_name(entry.shard)) == entry.file_bytes:
+                    self.finished[entry.shard] = entry
 
     def __enter__(self) -> Self:
         return self
@@ -96,6 +95,10 @@ class ObjectJournal(Generic[Result]):
             self._next += 1
             self._waiting.clear()
         self._began = self._clock()
+
+
+def _read(path: StorePath) -> bytes:
+    return path.read_bytes()
 
 
 def _number(folder: ObjectPath, name: str) -> int:

@@ -20,12 +20,12 @@ import hashlib
 import secrets
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
 from freqprep.errors import CorruptStoreError, LeaseLostError, ObjectStoreError
+from freqprep.storage.concurrency import for_each
 from freqprep.storage.disk import FileEntry, full_disk_named
 from freqprep.storage.object_path import ObjectPath
 from freqprep.storage.paths import StorePath, hash_file, walk_files
@@ -42,8 +42,6 @@ from freqprep.store.manifest import (
 )
 from freqprep.store.object_journal import ObjectJournal
 from freqprep.store.schema import ArraySpec, SplitAttributes
-
-_REQUESTS_AT_ONCE = 16
 
 
 class PartialObjectSplit:
@@ -188,11 +186,9 @@ class PartialObjectSplit:
 
     def _put(self, folder: Path, names: Iterable[str]) -> None:
         """Put small files of a local folder, several at a time."""
-        with ThreadPoolExecutor(_REQUESTS_AT_ONCE) as threads:
-            for _ in threads.map(
-                lambda name: (self.split_folder / name).write([(folder / name).read_bytes()]), names
-            ):
-                pass
+        files = {self.split_folder / name: folder / name for name in names}
+        for _ in for_each(lambda path: path.write([files[path].read_bytes()]), list(files)):
+            pass
 
     def _match(self, manifest: Manifest, document_bytes: int) -> None:
         """Remove objects that the manifest does not list; miss none of those it lists."""

@@ -33,6 +33,7 @@ BENCHMARKS = (
     "scale",
     "shard_costs",
     "growth",
+    "engines",
     "selections",
     "joint",
     "statistics",

@@ -9,11 +9,15 @@ COPIES = 28
 """Copies of 200 images: 5,600 images, 44 shards."""
 
 
-def replicate(source: Path, target: Path, copies: int = COPIES) -> Path:
-    """Copy every image of a tree of class folders ``copies`` times, as separate files."""
+def replicate(source: Path, target: Path, copies: int = COPIES, linked: bool = False) -> Path:
+    """Copy every image of a tree of class folders ``copies`` times: as separate files, or links."""
     for file in sorted(source.rglob("*.JPEG")):
         folder = target / file.parent.relative_to(source)
         folder.mkdir(parents=True, exist_ok=True)
         for copy in range(copies):
-            shutil.copy(file, folder / f"{copy:03}-{file.name}")
+            name = folder / f"{copy:03}-{file.name}"
+            if linked and copy:
+                name.hardlink_to(folder / f"000-{file.name}")
+            else:
+                shutil.copy(file, name)
     return target

@@ -21,9 +21,9 @@ from typing import Any
 import numpy as np
 
 from freqprep.convert.planning import plan_split
+from freqprep.convert.publication import publish_results
 from freqprep.convert.request import Request
 from freqprep.convert.retry_rejected import prepare_retry
-from freqprep.convert.run import _publish
 from freqprep.convert.shard_runs import _tasks
 from freqprep.ragged import Ragged
 from freqprep.sources import Classes, FileTable, Listing
@@ -145,7 +145,7 @@ def _write(step: Step, request: Request, images: int) -> None:
     results = list(_results(plan, partial, aside))
     step("journal", lambda: _journal(partial, results))
     with step("read the journal", lambda: Journal(partial.journal_path, ShardResult)) as journal:
-        step("publish", lambda: _publish(partial, plan, journal, aside))
+        step("publish", lambda: publish_results(partial, plan, journal.finished))
 
 
 def _read(step: Step, request: Request, images: int) -> None:

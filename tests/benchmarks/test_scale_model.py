@@ -1,23 +1,32 @@
 """The model of docs/scale.md: its laws, and its agreement with what commands really do."""
 
 import dataclasses
+import re
 import tracemalloc
+from collections import Counter
 from itertools import pairwise
 
 import numpy as np
 import pytest
+import synthetic
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from freqprep import engines
 from freqprep.convert.planning import plan_split
 from freqprep.convert.request import Request
+from freqprep.convert.run import convert
 from freqprep.engines.cluster import group_size
+from freqprep.importance.collect import collect
 from freqprep.spectrum.channels import CHANNELS
 from freqprep.spectrum.moments import Moments
 from freqprep.storage.disk import FileEntry
+from freqprep.storage.paths import as_path
 from freqprep.store.journal import RowResults, ShardResult
 from freqprep.store.manifest import Manifest
 from freqprep.store.plan import save_plan, shard_count
+from freqprep.store.reader import open_store
+from freqprep.store.verify import verify
 from freqprep.streaming.order import Order, reads
 from freqprep.streaming.shuffling import choose_plan
 from tests.benchmarks import scale_tables
@@ -105,7 +114,7 @@ def test_a_simulated_cluster_takes_the_time_of_the_model(count, workers, seconds
 
 
 @repeatable
-@given(st.integers(1, 5000), st.integers(1, 64), st.randoms(use_true_random=False))
+@given(st.integers(1, 1000), st.integers(1, 64), st.randoms(use_true_random=False))
 def test_no_cluster_is_faster_than_its_cores(tasks, workers, random):
     seconds = [random.uniform(0.5, 1.5) for _ in range(tasks)]
     took = makespan(seconds, workers, 0.0, 0.0)
@@ -126,6 +135,25 @@ def test_ten_times_the_images_take_at_most_little_more_than_ten_times_as_long(co
 def test_more_cores_are_not_slower_for_large_splits(count, name):
     times = [COMMANDS[name](MODEL, DataSet("", count), n).seconds for n in (1, 16, 256, 4096)]
     assert all(more <= 1.1 * few for few, more in pairwise(times))
+
+
+def test_requests_are_those_of_the_model(bucket, tmp_path):
+    source = synthetic.image_folder(tmp_path / "source", {"train": 3 * 128})
+    store, data = as_path(f"{bucket.url}/s.zarr"), DataSet("", 3 * 128)
+
+    def asked(work) -> Counter[str]:
+        bucket.requests.clear()
+        work()
+        lines = [line for line in bucket.requests if re.search("/coefficients/c/|journal", line)]
+        return Counter(line.split()[0] for line in lines)
+
+    options = Request("imagefolder", source, store, size=32, jobs=1)
+    assert asked(lambda: convert(options))["PUT"] == COMMANDS["convert"](MODEL, data, 1).puts
+    alone = engines.Workers(1)
+    gets = asked(lambda: verify(store, alone))["GET"]
+    assert gets == COMMANDS["verify"](MODEL, data, 1).gets
+    gets = asked(lambda: collect(open_store(store)["train"], alone))["GET"]
+    assert gets == COMMANDS["stats"](MODEL, data, 1).gets
 
 
 def test_prices_are_those_given():

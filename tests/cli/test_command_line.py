@@ -67,7 +67,7 @@ def complete(shell: Path, *words: str) -> list[str]:
         (["freqprep", "train", "a", "--channels", "pa"], {n for n in PUBLISHED if n[:2] == "pa"}),
         (["freqprep", "train", "a", "--device", "c"], {"cpu", "cuda"}),
         (["freqprep", "stats", "a", "--by", "label_"], {"label_share", "label_information"}),
-        (["freqprep", "verify", "a", "--s"], {"--source", "--sample"}),
+        (["freqprep", "verify", "a", "--s"], {"--source", "--sample", "--split"}),
     ],
 )
 def test_bash_completes_commands_options_and_values(shell, words, offered):

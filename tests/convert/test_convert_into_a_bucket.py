@@ -105,7 +105,7 @@ def test_the_command_prints_and_checks_what_it_does_locally(source, tmp_path, pl
     assert done.returncode == 0, done.stderr
 
 
-def a_object(bucket) -> None:
+def an_object(bucket) -> None:
     bucket.put(KEY, b"mine")
 
 
@@ -117,7 +117,7 @@ def a_foreign_group(bucket) -> None:
     bucket.put(f"{KEY}/zarr.json", b'{"zarr_format": 3, "node_type": "group"}')
 
 
-@pytest.mark.parametrize("make", [a_object, a_prefix, a_foreign_group])
+@pytest.mark.parametrize("make", [an_object, a_prefix, a_foreign_group])
 @pytest.mark.parametrize("options", [{}, {"overwrite": True}, {"resume": True}])
 def test_what_is_not_a_store_is_refused_and_left_alone(source, place, bucket, make, options):
     make(bucket)
@@ -312,3 +312,19 @@ def test_workers_of_a_run_that_was_taken_over_write_no_shard(place, bucket):
         with pytest.raises(LeaseLostError, match="taken over"):
             write_shard(partial.split_folder, 0, [b"late"], aside)
     assert bucket.keys("") == []
+
+
+def test_parts_at_the_same_time_and_one_of_them_twice(many, expected, place, bucket):
+    request = Request("imagefolder", many, place, size=32, jobs=1)
+    assert plan(request) == {"train": 6}
+    parts = [Part(3, 3), Part(1, 3), Part(2, 3), Part(2, 3)]
+    together(*(lambda part=part: convert_part(request, part) for part in parts))
+    finalize(request)
+    assert bucket.contents(KEY) == expected
+
+
+@pytest.mark.parametrize(("engine", "package"), [("dask", "distributed"), ("ray", "ray")])
+def test_clusters_write_the_same_objects(source, store, place, bucket, engine, package):
+    pytest.importorskip(package)
+    synthetic.make(source, place, engine=engine, jobs=2)
+    assert bucket.contents(KEY) == synthetic.contents(store)

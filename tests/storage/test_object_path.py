@@ -112,7 +112,7 @@ def test_a_request_sent_again_meets_its_own_object(place):
     path = place / "again"
     tag = path.create(b"one")
     assert path.create(b"one") == tag
-    assert path.replace(b"one", '"of the version before"') == tag
+    assert path.replace(b"one", {"e_tag": "of the version before"}) == tag
 
 
 def test_runs_are_those_of_the_content(place, tmp_path):
