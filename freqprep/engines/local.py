@@ -105,8 +105,8 @@ def on_one_core(function: Callable[[Task], Result], task: Task) -> Result:
 def _in_processes(
     function: Callable[[Task], Result], tasks: Iterable[Task], jobs: int
 ) -> Iterator[Result]:
-    environment = dict(os.environ)
     pool = _spare.take(jobs)
+    environment = dict(os.environ)  # joblib may have added to it
     call = partial(_in_folder, os.getcwd(), function)
     waiting = iter(tasks)
     running: set[Future[Result]] = set()
