@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TypeVar
 
+from freqprep.storage.interruptible import in_threads
 from freqprep.storage.object_path import ObjectPath
 from freqprep.storage.paths import StorePath
 
@@ -30,8 +31,7 @@ def for_each(function: Callable[[PathT], ResultT], paths: Sequence[PathT]) -> It
     Any
         Results in the order of the paths.
     """
-    if len(paths) > 1 and isinstance(paths[0], ObjectPath):
-        with ThreadPoolExecutor(min(_IN_FLIGHT, len(paths))) as pool:
-            yield from pool.map(function, paths)
+    if paths and isinstance(paths[0], ObjectPath):
+        yield from in_threads([partial(function, path) for path in paths], _IN_FLIGHT)
     else:
         yield from map(function, paths)

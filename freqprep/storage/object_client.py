@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from freqprep.errors import MissingPackageError, UsageError
+from freqprep.storage.interruptible import interruptible
 from freqprep.storage.server_errors import (
     CREDENTIALS,
     names_no_bucket,
@@ -177,12 +178,12 @@ def patiently(request: Callable[[], Result]) -> Result:
     """
     for _ in range(_MOST_ANSWERS - 1):
         try:
-            return request()
+            return interruptible(request)
         except Exception as error:
             ours = not type(error).__module__.startswith("obstore")
             if ours or "body error" not in str(error):
                 raise
-    return request()
+    return interruptible(request)
 
 
 _EXPECTED = ("AlreadyExistsError", "PreconditionError")

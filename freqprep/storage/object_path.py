@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from freqprep.errors import ObjectChangedError, ObjectStoreError, UsageError
 from freqprep.storage.disk import FileEntry
+from freqprep.storage.interruptible import interruptible
 from freqprep.storage.object_client import client, named_errors, patiently
 
 if TYPE_CHECKING:
@@ -97,14 +98,18 @@ class ObjectPath:
 
     def read_with_etag(self) -> tuple[bytes, Etag]:
         """Return the content, and the tag that the server gave this version of it."""
-        with named_errors(str(self)):
-            found = patiently(lambda: self._client.get(self.key))
+
+        def read() -> tuple[bytes, Etag]:
+            found = self._client.get(self.key)
             return found.bytes().to_bytes(), _etag(found.meta)
+
+        with named_errors(str(self)):
+            return patiently(read)
 
     def size(self) -> int:
         """Return the length in bytes."""
         with named_errors(str(self)):
-            return int(self._client.head(self.key)["size"])
+            return int(interruptible(lambda: self._client.head(self.key))["size"])
 
     def is_file(self) -> bool:
         """Return whether there is such an object."""
@@ -211,7 +216,9 @@ class ObjectPath:
         self._refuse_web("written")
         with named_errors(str(self)):
             try:
-                written = self._client.put(self.key, data, chunk_size=_PART_BYTES, **condition)
+                written = interruptible(
+                    lambda: self._client.put(self.key, data, chunk_size=_PART_BYTES, **condition)
+                )
             except FileNotFoundError as error:
                 if condition.get("mode") or "NoSuchBucket" in str(error):
                     raise

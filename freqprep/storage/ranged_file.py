@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol, TypeAlias
 
 from freqprep.errors import CorruptStoreError
+from freqprep.storage.interruptible import interruptible
 from freqprep.storage.object_client import client, named_errors
 from freqprep.storage.object_path import ObjectPath
 from freqprep.storage.paths import StorePath
@@ -136,17 +137,21 @@ class _Object:
             yield data
 
     def _one(self, offset: int, length: int) -> memoryview:
-        with named_errors(str(self._path)):
+        def read() -> memoryview:
             found = client(self._path.root).get(
                 self._path.key, options={"range": (offset, offset + length)}
             )
             _check_length(self._path, found.meta["size"], self._file_bytes)
             return memoryview(found.bytes())
 
+        with named_errors(str(self._path)):
+            return interruptible(read)
+
     def _many(self, runs: Sequence[Run]) -> list[memoryview]:
         if not runs:
             return []
-        with named_errors(str(self._path)):
+
+        def read() -> list[memoryview]:
             found = client(self._path.root).get_ranges(
                 self._path.key,
                 starts=[offset for offset, _ in runs],
@@ -154,6 +159,9 @@ class _Object:
                 coalesce=_GAP_BYTES,
             )
             return [memoryview(data) for data in found]
+
+        with named_errors(str(self._path)):
+            return interruptible(read)
 
     def close(self) -> None:
         """Do nothing: connections are the client's."""

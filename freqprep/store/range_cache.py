@@ -108,6 +108,10 @@ class RangeCache:
             Content id and shard: ``<64 hexadecimal digits>/<number>``.
         run : tuple of int
             Offset and length.
+
+        Returns
+        -------
+        bytes or None
         """
         entry = f"{name}-{run[0]}-{run[1]}"
         try:
@@ -130,9 +134,11 @@ class RangeCache:
 
         Parameters
         ----------
-        name, run
+        name : str
             As for `get`.
-        data : bytes
+        run : tuple of int
+            As for `get`.
+        data : bytes or memoryview
         """
         if disk_bytes(run[1]) > self.limit or time.monotonic() < self._full_until:
             return

@@ -108,6 +108,13 @@ class ShardFile:
         Size of the file according to the manifest.
     file : RangedFile, optional
         What to read it from; the path by default.
+    entries : ndarray of int64, shape (channels, 2), optional
+        `entries` of an earlier opening, which is one request less.
+
+    Attributes
+    ----------
+    entries : ndarray of int64, shape (channels, 2)
+        Offset and length of each chunk: the index, checked.
 
     Raises
     ------
@@ -125,6 +132,7 @@ class ShardFile:
         dtype: np.dtype,
         file_bytes: int,
         file: RangedFile | None = None,
+        entries: np.ndarray | None = None,
     ) -> None:
         self._path = path
         self._chunk_shape = chunk_shape
@@ -133,7 +141,7 @@ class ShardFile:
         try:
             self._file = open_ranged(path, file_bytes) if file is None else file
             try:
-                self._entries = self._read_index(file_bytes)
+                self.entries = self._read_index(file_bytes) if entries is None else entries
             except BaseException:
                 self.close()
                 raise
@@ -155,11 +163,11 @@ class ShardFile:
     @property
     def chunk_lengths(self) -> np.ndarray:
         """Size of each chunk in bytes, in stored order, with checksum. int64, shape (channels,)."""
-        return self._entries[:, 1].copy()
+        return self.entries[:, 1].copy()
 
     def chunk_frame(self, position: int) -> bytes:
         """Return the zstd frame of one chunk without its checksum, unchecked."""
-        offset, length = (int(n) for n in self._entries[position])
+        offset, length = (int(n) for n in self.entries[position])
         return bytes(next(self._file.read_runs([(offset, length - _CHECKSUM_BYTES)])))
 
     def read(
@@ -207,15 +215,15 @@ class ShardFile:
     def _checked(self, positions: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
         """Yield each position and its chunk, whose checksum is right."""
         spans = list(ranges(positions))
-        begins = [int(self._entries[first, 0]) for first, _ in spans]
-        ends = [int(self._entries[stop - 1].sum()) for _, stop in spans]
+        begins = [int(self.entries[first, 0]) for first, _ in spans]
+        ends = [int(self.entries[stop - 1].sum()) for _, stop in spans]
         runs = [(begin, end - begin) for begin, end in zip(begins, ends, strict=True)]
         for (first, stop), begin, run in zip(
             spans, begins, self._file.read_runs(runs), strict=True
         ):
             data = np.frombuffer(run, np.uint8)
             for position in range(first, stop):
-                offset, length = (int(n) for n in self._entries[position])
+                offset, length = (int(n) for n in self.entries[position])
                 chunk = data[offset - begin : offset - begin + length]
                 checksum = chunk[-_CHECKSUM_BYTES:].tobytes()
                 if _checksum(chunk[:-_CHECKSUM_BYTES]) != checksum:

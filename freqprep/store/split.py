@@ -22,6 +22,7 @@ from freqprep.spectrum.moments import Moments
 from freqprep.spectrum.pixels import rgb_of
 from freqprep.spectrum.quantization import dequantize
 from freqprep.storage.disk import FileEntry
+from freqprep.storage.object_path import ObjectPath
 from freqprep.storage.paths import StorePath
 from freqprep.storage.ranged_file import RangedFile
 from freqprep.store.cache import ChunkCache
@@ -39,6 +40,9 @@ from freqprep.store.small_arrays import RESTORE, read_array
 
 if TYPE_CHECKING:
     import xarray
+
+_INDEXES_KEPT = 2**14
+"""Indexes of shards in memory, at most: 50 MB, for two million images."""
 
 
 class Split:
@@ -74,6 +78,7 @@ class Split:
             )
         self._cache = ChunkCache()
         self.shard_cache: CachedShards | None = None
+        self._indexes: dict[int, np.ndarray] = {}  # of shards in a bucket
         keep_freed_memory()
 
     def __len__(self) -> int:
@@ -307,17 +312,24 @@ class Split:
     def open_shard(self, shard: int, file: RangedFile | None = None) -> ShardFile:
         """Open the file of a shard, or its content; the length must be the manifest's."""
         file_bytes = self.shard_entry(shard).file_bytes
+        kept = file is None and self.shard_cache is None and isinstance(self.path, ObjectPath)
         if file is None and self.shard_cache is not None:
             file = self.shard_cache.open(shard, file_bytes)
         images, _, rows, columns = chunk_shape(self.attributes.encoding.geometry)
-        return ShardFile(
+        opened = ShardFile(
             self.path / shard_name(shard),
             (images, rows, columns),
             len(self.attributes.channels),
             self.attributes.encoding.dtype,
             file_bytes,
             file,
+            self._indexes.get(shard) if kept else None,
         )
+        if kept:
+            if len(self._indexes) >= _INDEXES_KEPT:
+                self._indexes.clear()
+            self._indexes[shard] = opened.entries
+        return opened
 
     def _refuse_rejected(self, indices: np.ndarray) -> None:
         bad = indices[~self.valid[indices]]

@@ -168,7 +168,7 @@ class Loader:
             aspect_bins(split.sizes) if group_by_aspect else None,
         )
         self.threads = choose_threads(threads, image_bytes(split, self.selection), split)
-        misuse.check_cache(split, self.selection, self.threads)
+        misuse.check_cache(split, self.selection, threads or 2)
         self._memory = Memory(split, self.selection, budget, self.threads, self._device, reuse)
         self._position = Position()
         self._make = BatchMaker(split, self.quantization_steps, self._device, transform)

@@ -123,7 +123,7 @@ def check_cache(split: Split, selection: Selection, threads: int) -> None:
     limit = split.shard_cache.cache.limit
     if limit < threads * a_shard:
         raise UsageError(
-            f"a cache of {limit} bytes is too small: {plural(threads, 'shard')} of"
+            f"a cache of {limit} bytes is too small: at least {plural(threads, 'shard')} of"
             f" {plural(len(selection), 'channel')} are read at a time, about"
             f" {threads * a_shard} bytes",
             f"give it more; the whole of {split.path} takes about {size(a_shard * split.shards)}",

@@ -114,7 +114,7 @@ def _three_processes(folder: Path, url: str) -> dict[str, float]:
     """Read by three processes through one small cache, of which one is killed and files damaged."""
     cache, draw = folder / "shared", random.Random(0)
     split = freqprep.open_store(folder / "s.zarr")["train"]
-    options = [{"seed": seed, **_WINDOW} for seed in range(3)]
+    options = [{"seed": seed, "threads": 4, **_WINDOW} for seed in range(3)]
     expected = [checksums(split, **mine) for mine in options]
     readers = [
         subprocess.Popen(

@@ -105,7 +105,7 @@ def test_the_command_prints_and_checks_what_it_does_locally(source, tmp_path, pl
     assert done.returncode == 0, done.stderr
 
 
-def a_object(bucket) -> None:
+def an_object(bucket) -> None:
     bucket.put(KEY, b"mine")
 
 
@@ -117,7 +117,7 @@ def a_foreign_group(bucket) -> None:
     bucket.put(f"{KEY}/zarr.json", b'{"zarr_format": 3, "node_type": "group"}')
 
 
-@pytest.mark.parametrize("make", [a_object, a_prefix, a_foreign_group])
+@pytest.mark.parametrize("make", [an_object, a_prefix, a_foreign_group])
 @pytest.mark.parametrize("options", [{}, {"overwrite": True}, {"resume": True}])
 def test_what_is_not_a_store_is_refused_and_left_alone(source, place, bucket, make, options):
     make(bucket)
@@ -323,12 +323,8 @@ def test_parts_at_the_same_time_and_one_of_them_twice(many, expected, place, buc
     assert bucket.contents(KEY) == expected
 
 
-def test_missing_parts_are_named_and_nothing_is_published(many, expected, place, bucket):
-    request = Request("imagefolder", many, place, size=32, jobs=1)
-    plan(request)
-    convert_part(request, Part(1, 2))
-    with pytest.raises(StoreError, match="train lacks 3 of 6 shards"):
-        finalize(request)
-    assert not list(freqprep.open_store(place))
-    synthetic.make(many, place, resume=True)
-    assert bucket.contents(KEY) == expected
+@pytest.mark.parametrize(("engine", "package"), [("dask", "distributed"), ("ray", "ray")])
+def test_clusters_write_the_same_objects(source, store, place, bucket, engine, package):
+    pytest.importorskip(package)
+    synthetic.make(source, place, engine=engine, jobs=2)
+    assert bucket.contents(KEY) == synthetic.contents(store)

@@ -190,3 +190,13 @@ def test_what_is_there_instead_is_named(bucket, store, url):
     }.items():
         with pytest.raises(StoreError, match=what):
             freqprep.open_store(f"{bucket.url}/{where}")
+
+
+def test_keys_may_have_any_character(bucket, store):
+    files = ["zarr.json", *(f"train/{name}" for name in ("zarr.json", "manifest.json"))]
+    files += ["train/label/zarr.json", "train/label/c/0"]
+    for name in ("a b", "per%20cent", "ha#sh", "plus+", "é", "q?m", "~x", "a&b=c", "b[r]*", "\\"):
+        for file in files:
+            bucket.put(f"{name}/fit.zarr/{file}", (store / file).read_bytes())
+        opened = freqprep.open_store(f"{bucket.url}/{name}/fit.zarr")
+        assert list(opened) == ["train"] and len(opened["train"].labels) == 160, name

@@ -50,8 +50,11 @@ def test_a_shard_is_two_round_trips(remote, slow_server):
     with Loader(remote, CHANNELS, **LANES) as loader:
         slow_server.counts()
         taken(loader)
-        # The manifest; an index and the runs of the channels for each of 11 shards.
+        # The manifest; an index and the runs of the channels for each of 11 shards. Later the
+        # indexes are known.
         assert slow_server.counts().requests == {"GET": 1 + 11 * 2}
+        taken(loader)
+        assert slow_server.counts().requests == {"GET": 1 + 11}
 
 
 @pytest.mark.parametrize(
