@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError
 from multiprocessing import resource_tracker
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from freqprep.engines.cluster import Places, TaskLostError, run_on, shipped
 from freqprep.engines.local import signals_held
@@ -140,21 +140,29 @@ class _Dask:
             self._client.cancel(list(self._futures), force=True)
 
 
+class _Kept(NamedTuple):
+    process: int  # that started it
+    jobs: int
+    environment: dict[str, str]  # of its workers; it may have credentials
+    cluster: Any
+    client: Any
+
+
 class _OwnCluster:
     """A cluster of this machine, kept for the next run: it takes seconds to start."""
 
     def __init__(self) -> None:
-        self._kept: tuple[int, int, Any, Any] | None = None  # process, jobs, cluster, client
+        self._kept: _Kept | None = None
 
     @contextlib.contextmanager
     def client(self, jobs: int) -> Iterator[Any]:
         """Return a client of a cluster with so many workers; after an error it is ended."""
         kept, self._kept = self._kept, None
-        if kept is None or kept[:2] != (os.getpid(), jobs):
+        if kept is None or kept[:3] != (os.getpid(), jobs, dict(os.environ)):
             _end(kept)
             kept = self._start(jobs)
         try:
-            yield kept[3]
+            yield kept.client
         except BaseException:
             _end(kept)  # an interrupt must not wait for the tasks under way
             raise
@@ -163,7 +171,7 @@ class _OwnCluster:
         else:  # that of another thread
             _end(kept)
 
-    def _start(self, jobs: int) -> tuple[int, int, Any, Any]:
+    def _start(self, jobs: int) -> _Kept:
         distributed = _distributed()
         resource_tracker.ensure_running()  # its start lets signals through
         try:
@@ -180,7 +188,8 @@ class _OwnCluster:
                 f"a Dask cluster cannot be started here: {error}",
                 "in a script, work below `if __name__ == '__main__':`, for its workers import it",
             ) from None
-        return os.getpid(), jobs, cluster, distributed.Client(cluster, set_as_default=False)
+        client = distributed.Client(cluster, set_as_default=False)
+        return _Kept(os.getpid(), jobs, dict(os.environ), cluster, client)
 
     def end(self) -> None:
         """End the cluster kept."""
@@ -192,8 +201,7 @@ _own = _OwnCluster()
 atexit.register(_own.end)
 
 
-def _end(kept: tuple[int, int, Any, Any] | None) -> None:
-    if kept is not None and kept[0] == os.getpid():
-        _, _, cluster, client = kept
-        client.close()
-        cluster.close()
+def _end(kept: _Kept | None) -> None:
+    if kept is not None and kept.process == os.getpid():
+        kept.client.close()
+        kept.cluster.close()

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from threadpoolctl import threadpool_limits
 
@@ -21,8 +21,6 @@ from freqprep.errors import WorkerDiedError
 
 if TYPE_CHECKING:
     from joblib.externals.loky.process_executor import ProcessPoolExecutor
-
-    _Kept = tuple[int, int, ProcessPoolExecutor]  # id of the process that made it, jobs, pool
 
 _TASKS_A_WORKER = 2
 _SECONDS_BETWEEN_LOOKS = 1.0
@@ -108,6 +106,7 @@ def _in_processes(
     function: Callable[[Task], Result], tasks: Iterable[Task], jobs: int
 ) -> Iterator[Result]:
     pool = _spare.take(jobs)
+    environment = dict(os.environ)  # joblib may have added to it
     call = partial(_in_folder, os.getcwd(), function)
     waiting = iter(tasks)
     running: set[Future[Result]] = set()
@@ -127,7 +126,7 @@ def _in_processes(
                 "run again with --resume and fewer --jobs",
             ) from None
         raise
-    _spare.give_back(jobs, pool)
+    _spare.give_back(jobs, environment, pool)
 
 
 def _submit(
@@ -151,6 +150,13 @@ def _kill(pool: ProcessPoolExecutor) -> None:
             os.kill(pid, signal.SIGKILL)
 
 
+class _Kept(NamedTuple):
+    process: int  # that started them
+    jobs: int
+    environment: dict[str, str]  # theirs; it may have credentials
+    pool: ProcessPoolExecutor
+
+
 class _Spare:
     """Workers of the last run, kept for the next one: they take a second to start."""
 
@@ -161,8 +167,9 @@ class _Spare:
     def take(self, jobs: int) -> ProcessPoolExecutor:
         """Return a pool of ``jobs`` workers: that kept, if it fits and is alive, or a new one."""
         kept = self._exchange(None)
-        if kept is not None and kept[:2] == (os.getpid(), jobs) and not kept[2]._flags.broken:
-            return kept[2]
+        asked = os.getpid(), jobs, dict(os.environ)
+        if kept is not None and kept[:3] == asked and not kept.pool._flags.broken:
+            return kept.pool
         _end(kept)
         made: ProcessPoolExecutor = _loky().ProcessPoolExecutor(
             jobs,
@@ -173,13 +180,13 @@ class _Spare:
         )
         return made
 
-    def give_back(self, jobs: int, pool: ProcessPoolExecutor) -> None:
+    def give_back(self, jobs: int, environment: dict[str, str], pool: ProcessPoolExecutor) -> None:
         """Keep idle workers instead of those kept so far."""
-        _end(self._exchange((os.getpid(), jobs, pool)))
+        _end(self._exchange(_Kept(os.getpid(), jobs, environment, pool)))
 
     def end(self) -> None:
         """Let the workers go before the modules that loky needs for it are torn down."""
-        if self._kept is not None and self._kept[0] == os.getpid():
+        if self._kept is not None and self._kept.process == os.getpid():
             _end(self._exchange(None))
 
     def _exchange(self, new: _Kept | None) -> _Kept | None:
@@ -194,8 +201,8 @@ atexit.register(_spare.end)
 
 def _end(kept: _Kept | None) -> None:
     """Shut workers down, unless they belong to the process that this one was forked from."""
-    if kept is not None and kept[0] == os.getpid():
-        kept[2].shutdown(wait=False)
+    if kept is not None and kept.process == os.getpid():
+        kept.pool.shutdown(wait=False)
 
 
 @contextlib.contextmanager

@@ -21,7 +21,8 @@ _RETRIES = 3
 _STORE_BYTES = 200 * 2**20
 _QUIET = {"log_to_driver": False, "configure_logging": False}
 
-_own_jobs: int | None = None  # of the cluster that was started here and is kept
+# Jobs and environment of the cluster that was started here and is kept.
+_own: tuple[int, dict[str, str]] | None = None
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -31,6 +32,7 @@ def run(
     function: Callable[[Task], Result], tasks: Iterable[Task], workers: Workers, places: Places
 ) -> Iterator[Result]:
     """Apply a function to tasks on a Ray cluster; see `freqprep.engines.run`."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # of a cluster that is started here
     ray = _ray()
     with _connected(ray, workers):
         cluster = _Ray(ray)
@@ -57,19 +59,19 @@ def _connected(ray: Any, workers: Workers) -> Iterator[None]:
     One of this machine is kept for the next run: it takes seconds to start. Ray ends it when the
     process ends.
     """
-    global _own_jobs
-    wanted = workers.count if workers.address is None else None
-    if ray.is_initialized() and _own_jobs not in (None, wanted):
+    global _own
+    wanted = None if workers.address is not None else (workers.count, dict(os.environ))
+    if ray.is_initialized() and _own not in (None, wanted):
         ray.shutdown()
     if ray.is_initialized():
-        if _own_jobs is None:
+        if _own is None:
             yield
             return
     elif workers.address is None:
         _start(ray, workers.count)
     else:
         _connect(ray, workers.address)
-    _own_jobs = wanted
+    _own = None if wanted is None else (workers.count, dict(os.environ))  # Ray may add to it
     try:
         yield
     except BaseException:
@@ -80,7 +82,6 @@ def _connected(ray: Any, workers: Workers) -> Iterator[None]:
 
 
 def _start(ray: Any, jobs: int) -> None:
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     logging.getLogger("ray").setLevel(logging.ERROR)  # notes on starting a cluster
     with _sigterm_kept():
         ray.init(num_cpus=jobs, object_store_memory=_STORE_BYTES, include_dashboard=False, **_QUIET)

@@ -172,13 +172,24 @@ def test_workers_serve_the_next_run_and_only_one_at_a_time():
     assert not pids(3) & (one | other)
 
 
+def _variable(_: int) -> str | None:
+    return os.environ.get("FREQPREP_TEST")
+
+
+def test_workers_have_the_environment_of_now(monkeypatch):
+    """Credentials of a bucket may be set between two runs."""
+    for value in ("one", "two"):
+        monkeypatch.setenv("FREQPREP_TEST", value)
+        assert set(engines.run(_variable, range(9), 2)) == {value}
+
+
 def _pid(_: int) -> int:
     return os.getpid()
 
 
 def test_a_spare_worker_that_died_is_not_asked_again():
     pids = set(engines.run(_pid, range(40), 2))
-    _, _, spare = engines._spare._kept
+    spare = engines._spare._kept.pool
     os.kill(next(iter(pids)), signal.SIGKILL)
     spare._executor_manager_thread.join(SECONDS)  # it has seen it
     assert not set(engines.run(_pid, range(40), 2)) & pids
