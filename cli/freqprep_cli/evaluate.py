@@ -12,12 +12,13 @@ from freqprep.store.targets import check_targets
 from freqprep.text.quantities import percent
 from freqprep.text.terminal import columns, on_one_line, shortened, table
 from freqprep_cli.network_options import refuse_options_of_others
-from freqprep_cli.options import CacheBytes, CacheFolder, Overwrite, StoreArgument
+from freqprep_cli.options import RUN, CacheBytes, CacheFolder, Overwrite, StoreArgument
 from freqprep_cli.output import print_json
 
 if TYPE_CHECKING:
     from freqprep.training.evaluate_run import RunEvaluation
 
+_FILES = "Files written"
 _NAME_ROOM, _PAIR_ROOM = 38, 24
 _CONFUSED_SHOWN = 5
 
@@ -35,6 +36,7 @@ def evaluate(
             help="Detectors: write what is found as COCO's result files, PREFIX.bbox.json and, "
             "with masks, PREFIX.segm.json.",
             metavar="PREFIX",
+            rich_help_panel=_FILES,
         ),
     ] = None,
     csv: Annotated[
@@ -43,6 +45,7 @@ def evaluate(
             help="Write a table, one row an image with its label and five answers (detectors: one "
             "row an object found).",
             metavar="FILE",
+            rich_help_panel=_FILES,
         ),
     ] = None,
     confusion: Annotated[
@@ -50,17 +53,22 @@ def evaluate(
         typer.Option(
             help="Classifiers: write the confusion matrix, as .csv or as a picture, .png.",
             metavar="FILE",
+            rich_help_panel=_FILES,
         ),
     ] = None,
     overwrite: Overwrite = False,
     device: Annotated[
-        str | None, typer.Option(help="cpu or cuda; a GPU where there is one.", metavar="D")
+        str | None,
+        typer.Option(
+            help="cpu or cuda; a GPU where there is one.", metavar="D", rich_help_panel=RUN
+        ),
     ] = None,
     threads: Annotated[
         int | None,
         typer.Option(
             help="Threads that read and decode; by default they follow from channels and cores.",
             min=1,
+            rich_help_panel=RUN,
         ),
     ] = None,
     cache: CacheFolder = None,

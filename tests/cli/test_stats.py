@@ -181,7 +181,7 @@ REFUSED = {
     "--save square-24": "square-24",
     "--save ../x": "../x",
     "--sample 0": "--sample must be a whole number of at least 1",
-    "--jobs 0": "--jobs must be a whole number of at least 1",
+    "--jobs 0": "--jobs must be at least 1, got 0",
     "--split test": "no finished split 'test'",
 }
 
