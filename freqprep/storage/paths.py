@@ -52,6 +52,10 @@ def as_path(text: str | Path | ObjectPath) -> StorePath:
         return text
     found = _URL.match(text)
     if found is None:
+        if _BROKEN_URL.match(text):
+            raise UsageError(
+                f"{text} is a URL with one slash", f"write {text.replace(':/', '://', 1)}"
+            )
         return Path(text)
     scheme = found[1].lower()
     if scheme == "file":

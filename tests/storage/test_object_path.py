@@ -58,6 +58,7 @@ def test_other_texts_are_paths(text):
     "text",
     [
         "s3://bucket",
+        "s3:/bucket/key",
         "s3:///key",
         "ftp://host/x",
         "file://other/x",
