@@ -83,7 +83,8 @@ class Service:
             body = memoryview(b"" if request.method == "HEAD" else answer.body)
             body = body[: len(body) // 2] if fault in _HALF_SENT else body
             self.counts.sent += len(body)
-            await _write(writer, answer, body)
+            if body or fault not in _HALF_SENT:  # there is no half of an answer without a body
+                await _write(writer, answer, body)
         finally:
             self.running -= 1
         if fault == "stall":

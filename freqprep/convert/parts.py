@@ -158,13 +158,14 @@ def finalize(request: Request) -> dict[str, SplitSummary]:
 
 
 def _make_part(request: Request, partial: UnfinishedSplit, part: Part) -> int:
-    plan = load_plan(partial.folder)
-    check_same(request, plan.attributes, finished=False)
-    mine = partial.part_journal(ShardResult, part.number, part.parts)
-    with mine as journal, partial.aside() as aside:
-        before = len(journal.finished)
-        make_shards(request, plan, partial, journal, aside, part.of(plan.shards))
-        return len(journal.finished) - before
+    # First of all `aside`: a new plan removes it, and then none of these shards can be written.
+    with partial.aside() as aside:
+        plan = load_plan(partial.folder)
+        check_same(request, plan.attributes, finished=False)
+        with partial.part_journal(ShardResult, part.number, part.parts) as journal:
+            before = len(journal.finished)
+            make_shards(request, plan, partial, journal, aside, part.of(plan.shards))
+            return len(journal.finished) - before
 
 
 @contextmanager

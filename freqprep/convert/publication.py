@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from freqprep.convert.stored_objects import stored_objects
-from freqprep.errors import SourceError
+from freqprep.errors import SourceError, StoreError
 from freqprep.ragged import Ragged
 from freqprep.spectrum.channels import CHANNELS
 from freqprep.spectrum.moments import Moments
@@ -37,6 +37,8 @@ def publish_results(
     str
         Content id of the split.
     """
+    if len(finished) != plan.shards:
+        raise StoreError(f"{len(finished)} of {plan.shards} shards are converted", "use --resume")
     results = [finished[shard] for shard in range(plan.shards)]
     rows = RowResults.concatenate([result.rows for result in results])
     moments = sum((result.moments for result in results), Moments.zero(CHANNELS))

@@ -154,6 +154,7 @@ def convert_split(request: Request, partial: UnfinishedSplit) -> None:
         already = images_of(plan, journal.finished)
         bound = make_shards(request, plan, partial, journal, aside, range(plan.shards))
     identity = publish_results(partial, plan, journal.finished)
+    write_rejects(request.store, open_store(request.store)[plan.attributes.split])
     seconds = time.monotonic() - began
     append_log(
         request.store,

@@ -101,7 +101,7 @@ def run_on(
     with _needs(places) as needs:
         _check_workers(cluster, needs)
         groups, under_way = _Groups(tasks), dict[Any, Sequence[Task]]()
-        threads, counted = cluster.threads(), time.monotonic()
+        threads, counted = max(cluster.threads(), 1), time.monotonic()
         while True:
             while len(under_way) < _TASKS_A_THREAD * threads and (group := groups.take(threads)):
                 under_way[cluster.submit(needs, pickle.dumps((function, group)))] = group
@@ -167,8 +167,12 @@ def _unfit(answer: Answer, name: str = "") -> ClusterError:
             "install it there, the version of this machine, and start the worker again",
         )
     remedy = "mount it there at the same path; paths must be the same on all machines"
-    if what.startswith("it has ") and not what.startswith("it has no"):
+    if what.startswith("it does not see the bucket"):
+        remedy = "give its environment the AWS_ENDPOINT_URL and credentials of this process"
+    elif what.startswith("it has ") and not what.startswith("it has no"):
         remedy = "install the same versions there, and start the worker again"
+    elif what.startswith("it has no access") and "needs obstore" in what:
+        remedy = "pip install 'freqprep[s3]' there, and start the worker again"
     elif what.startswith("it has no access"):
         remedy = "give the worker's environment the credentials that this process has"
     elif what.startswith("it cannot write"):

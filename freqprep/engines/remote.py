@@ -109,8 +109,11 @@ def _is_there(path: StorePath) -> bool:
 def _cannot_write(folder: StorePath, nonce: str) -> str:
     mine = f"{nonce}-{secrets.token_hex(4)}"
     if isinstance(folder, ObjectPath):
-        (folder / mine).create(b"")
-        (folder / mine).delete()
+        if not folder.is_file():
+            return f"it does not see the bucket of the store, {folder.parent.parent}"
+        beside = folder.with_name(f"{folder.name}-{mine}")
+        beside.create(b"")
+        beside.delete()
         return ""
     if not (folder / nonce).is_file():
         return f"it does not see the folder of the store, {folder.parent}"

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from freqprep import engines
-from freqprep.errors import CorruptStoreError
+from freqprep.errors import CorruptStoreError, StoreError
 from freqprep.pack.planning import PackPlan, make_plans, still_to_pack
 from freqprep.pack.request import PackRequest
 from freqprep.pack.shard_task import PackedShard, PackTask, ShardSource, pack_shard
@@ -164,6 +164,8 @@ def _publish(partial: UnfinishedSplit, plan: PackPlan, finished: Mapping[int, Pa
         shard_name(shard): FileEntry(packed.file_bytes, packed.sha256)
         for shard, packed in sorted(finished.items())
     }
+    if len(finished) != split.shards:
+        raise StoreError(f"{len(finished)} of {split.shards} shards are packed", "use --resume")
     if read_manifest(split.path)[1] != split.content_id:
         raise CorruptStoreError(
             f"{split.path} was replaced while it was packed", "start over with --overwrite"

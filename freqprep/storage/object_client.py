@@ -7,15 +7,17 @@ process that used it first: in a forked child it would wait for ever, so that is
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import socket
+import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from freqprep.errors import MissingPackageError, UsageError
+from freqprep.errors import AccessDeniedError, MissingPackageError, UsageError
 from freqprep.storage.interruptible import interruptible
 from freqprep.storage.server_errors import (
     CREDENTIALS,
@@ -36,7 +38,7 @@ _RETRIES: Any = {
         "base": 2,
     },
 }
-# Stalled reads end early; the whole request may take long, for large objects on slow lines.
+# Stalled answers end early; the whole request may take long, for large objects on slow lines.
 _LIMITS: Any = {
     "connect_timeout": timedelta(seconds=5),
     "read_timeout": timedelta(seconds=20),
@@ -50,23 +52,34 @@ _KEY_VARIABLES = (
     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
     "AWS_CONTAINER_CREDENTIALS_FULL_URI",
 )
+_CREDENTIALS_FILE = ("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials")
+_CONFIG_FILE = ("AWS_CONFIG_FILE", "~/.aws/config")
 _METADATA = ("169.254.169.254", 80)
 """Where a machine of Amazon's learns the keys of its role."""
 
 _MOST_ANSWERS = 5
+_LOST = ("error sending request", "body error")
+_FIRST_PAUSE = 0.2
+
+_SMALL_BODY = 2**20
+_SLOWEST = 100_000
+"""Bytes a second at which a large body may still be sent; the least time is a minute."""
 
 Result = TypeVar("Result")
 
 _used_by: int | None = None
 
 
-def client(root: str) -> ObjectStore:
+def client(root: str, sending: int = 0) -> ObjectStore:
     """Return the client of a bucket or web server, opened once per process.
 
     Parameters
     ----------
     root : str
         URL without a key: ``s3://bucket``, ``gs://bucket``, ``az://container``, ``https://host``.
+    sending : int, optional
+        Bytes of the body that a request sends. A stalled answer ends a request after 20 seconds;
+        obstore counts the time that a body takes as well, so large ones have a time of their own.
 
     Returns
     -------
@@ -89,7 +102,15 @@ def client(root: str) -> ObjectStore:
             f"{root} cannot be read in a process that was forked from one that had read it",
             'start workers afresh: DataLoader(..., multiprocessing_context="spawn")',
         )
-    return _opened(root)
+    return _opened(root, _sending_seconds(sending))
+
+
+def _sending_seconds(size: int) -> int:
+    """Return the most seconds for a body, doubled from a minute: few clients; 0 for a small one."""
+    if size <= _SMALL_BODY:
+        return 0
+    doublings = max(0, math.ceil(math.log2(size / _SLOWEST / 60)))
+    return 60 << doublings
 
 
 def _answers(address: tuple[str, int]) -> bool:
@@ -102,7 +123,7 @@ def _answers(address: tuple[str, int]) -> bool:
 
 
 @lru_cache
-def _opened(root: str) -> ObjectStore:
+def _opened(root: str, sending_seconds: int) -> ObjectStore:
     # One thread moves 1.3 GB in a second; a second one costs a loader a twentieth of its time.
     os.environ.setdefault("TOKIO_WORKER_THREADS", "1")
     try:
@@ -114,11 +135,19 @@ def _opened(root: str) -> ObjectStore:
     options: dict[str, Any] = {}
     if root.startswith("s3://") and not any(os.environ.get(name) for name in _KEY_VARIABLES):
         options = _profile(root)
+    limits: Any = dict(_LIMITS)
+    retries: Any = dict(_RETRIES)
+    if sending_seconds:
+        del limits["read_timeout"]
+        limits["timeout"] = timedelta(seconds=sending_seconds)
+        retries["retry_timeout"] += limits["timeout"]
     with named_errors(root):
-        opened: ObjectStore = from_url(
-            root, client_options=_LIMITS, retry_config=_RETRIES, **options
-        )
+        opened: ObjectStore = from_url(root, client_options=limits, retry_config=retries, **options)
     return opened
+
+
+def _is_file(variable: str, default: str) -> bool:
+    return Path(os.environ.get(variable, default)).expanduser().is_file()
 
 
 def _profile(root: str) -> dict[str, Any]:
@@ -129,19 +158,29 @@ def _profile(root: str) -> dict[str, Any]:
     AccessDeniedError
         There is none, and this machine has no role either.
     """
-    file = os.environ.get("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials")
-    if not (os.environ.get("AWS_PROFILE") or Path(file).expanduser().is_file()):
-        if os.environ.get("AWS_ENDPOINT_URL") or not _answers(_METADATA):
-            raise no_credentials(root)
-        return {}
-    try:
-        from obstore.auth.boto3 import Boto3CredentialProvider
-    except ImportError:
-        raise MissingPackageError(
-            f"the credentials for {root} are in a profile, which boto3 reads",
-            f"pip install boto3, or {CREDENTIALS['s3']}",
-        ) from None
-    return {"credential_provider": Boto3CredentialProvider()}
+    named = bool(os.environ.get("AWS_PROFILE")) or _is_file(*_CREDENTIALS_FILE)
+    if named or _is_file(*_CONFIG_FILE):
+        try:
+            from boto3 import Session
+            from obstore.auth.boto3 import Boto3CredentialProvider
+
+            session = Session()
+            if session.get_credentials() is not None:
+                return {"credential_provider": Boto3CredentialProvider(session)}
+        except ImportError:
+            if named:  # a config alone may say no more than the region
+                raise MissingPackageError(
+                    f"the credentials for {root} are in a profile, which boto3 reads",
+                    f"pip install boto3, or {CREDENTIALS['s3']}",
+                ) from None
+        except Exception as error:  # of boto3: no such profile, or one that cannot be read
+            raise AccessDeniedError(
+                f"the credentials for {root} cannot be had: {error}",
+                f"check AWS_PROFILE and ~/.aws, or {CREDENTIALS['s3']}",
+            ) from None
+    if os.environ.get("AWS_ENDPOINT_URL") or not _answers(_METADATA):
+        raise no_credentials(root)
+    return {}
 
 
 @contextlib.contextmanager
@@ -183,6 +222,24 @@ def patiently(request: Callable[[], Result]) -> Result:
             ours = not type(error).__module__.startswith("obstore")
             if ours or "body error" not in str(error):
                 raise
+    return interruptible(request)
+
+
+def until_sent(request: Callable[[], Result]) -> Result:
+    """Make a request that writes, again if it was not sent or its answer was lost.
+
+    obstore makes conditional puts, lists of deletions and parts of large objects once. The second
+    may meet what the first one wrote: callers look for that.
+    """
+    for attempt in range(_MOST_ANSWERS - 1):
+        try:
+            return interruptible(request)
+        except Exception as error:
+            lost = any(words in str(error) for words in _LOST)
+            ours = not type(error).__module__.startswith("obstore")
+            if ours or not lost or "kind: Connect" in str(error):
+                raise
+            time.sleep(_FIRST_PAUSE * 2**attempt)
     return interruptible(request)
 
 

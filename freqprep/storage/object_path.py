@@ -5,16 +5,16 @@ from __future__ import annotations
 import functools
 import hashlib
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import quote
 
-from freqprep.errors import ObjectChangedError, ObjectStoreError, UsageError
+from freqprep.errors import AccessDeniedError, ObjectChangedError, ObjectStoreError, UsageError
 from freqprep.storage.disk import FileEntry
 from freqprep.storage.interruptible import interruptible
-from freqprep.storage.object_client import client, named_errors, patiently
+from freqprep.storage.object_client import client, named_errors, patiently, until_sent
 
 if TYPE_CHECKING:
     from obstore import ListResult, ObjectMeta
@@ -117,6 +117,10 @@ class ObjectPath:
             self.size()
         except FileNotFoundError:
             return False
+        except AccessDeniedError:
+            if self.is_web:  # buckets that may not be listed say so of what is not there
+                return False
+            raise
         return True
 
     def is_dir(self) -> bool:
@@ -215,9 +219,12 @@ class ObjectPath:
     def _put(self, data: bytes, **condition: Any) -> Etag:
         self._refuse_web("written")
         with named_errors(str(self)):
+            sender = client(self.root, len(data))
+            # obstore repeats others by itself, for as long as it may.
+            once = until_sent if condition or len(data) > _PART_BYTES else patiently
             try:
-                written = interruptible(
-                    lambda: self._client.put(self.key, data, chunk_size=_PART_BYTES, **condition)
+                written = once(
+                    lambda: sender.put(self.key, data, chunk_size=_PART_BYTES, **condition)
                 )
             except FileNotFoundError as error:
                 if condition.get("mode") or "NoSuchBucket" in str(error):
@@ -229,10 +236,17 @@ class ObjectPath:
         """Delete the object, if it is there."""
         _delete(self, [self.key])
 
-    def delete_below(self) -> None:
-        """Delete all objects below this prefix."""
+    def delete_below(self, confirm: Callable[[], None] = lambda: None) -> None:
+        """Delete all objects below this prefix.
+
+        Parameters
+        ----------
+        confirm : callable, optional
+            Called before each thousand of them; an error of it stops the deletion.
+        """
         keys = ((self / relative).key for relative, _ in list(self.files()))
         while some := list(itertools.islice(keys, _KEYS_A_DELETION)):
+            confirm()
             _delete(self, some)
 
     def _refuse_web(self, what: str) -> None:
@@ -280,7 +294,7 @@ def _delete(path: ObjectPath, keys: list[str]) -> None:
     path._refuse_web("written")
     with named_errors(str(path)):
         try:
-            patiently(lambda: path._client.delete(keys))
+            until_sent(lambda: path._client.delete(keys))
         except FileNotFoundError:
             if len(keys) > 1:  # some servers stop at the first key that is not there
                 for key in keys:

@@ -66,6 +66,12 @@ _ANSWERS = (
         "{credentials}",
     ),
     _Answer(
+        "lacked valid authentication credentials|External AWS credential provider",
+        AccessDeniedError,
+        "the credentials for {where} cannot be had: {said}",
+        "sign in again (`aws sso login`), or {credentials}",
+    ),
+    _Answer(
         "incorrectly configured region|AuthorizationHeaderMalformed|PermanentRedirect",
         ObjectStoreError,
         "{bucket} is in another region",

@@ -39,8 +39,10 @@ from freqprep.store.manifest import (
     Manifest,
     content_id,
     group_document,
+    read_manifest,
 )
 from freqprep.store.object_journal import ObjectJournal
+from freqprep.store.plan import load_attributes
 from freqprep.store.schema import ArraySpec, SplitAttributes
 
 
@@ -87,21 +89,36 @@ class PartialObjectSplit:
         self._confirm()
         create_alone(self._begun, b"")
         self._manifest.delete()
-        self.split_folder.delete_below()
+        self.split_folder.delete_below(self._confirm)
 
     def discard(self) -> None:
         """Remove the unfinished split, but for shards, which `start` removes."""
+        self._confirm()  # planning may have taken long
         self._plan.delete()
-        self.folder.delete_below()
+        self.folder.delete_below(self._confirm)
 
     def tidy(self) -> None:
         """Finish a publication that was interrupted, and stop the workers of earlier runs."""
         self._confirm()
         if self.finished() and self.exists():  # `start` left no manifest before the plan
-            self._remove_finished_plan()
+            if self._is_of_the_plan():
+                self._remove_finished_plan()
+            else:  # put by a command that had lost its lease
+                self._manifest.delete()
+        elif self.finished() and not self.begun():  # results of a part that came too late
+            self.folder.delete_below(self._confirm)
         for name, _ in list(self.folder.files()):
             if name.startswith("run-"):
                 (self.folder / name).delete()
+
+    def _is_of_the_plan(self) -> bool:
+        """Return whether the manifest is that of the planned split, and its objects are there."""
+        manifest, _ = read_manifest(self.split_folder)
+        planned = load_attributes(self.folder).to_dict()
+        stored = dict(self.split_folder.files())
+        return {**manifest.attributes, "rejected": 0} == {**planned, "rejected": 0} and all(
+            stored.get(name) == entry.file_bytes for name, entry in manifest.files.items()
+        )
 
     @contextlib.contextmanager
     def aside(self) -> Iterator[ObjectPath]:

@@ -19,7 +19,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from freqprep.errors import CorruptStoreError, UsageError
+from freqprep.errors import CorruptStoreError, ObjectStoreError, UsageError
 from freqprep.images.encoding import Encoding
 from freqprep.ragged import Ragged
 from freqprep.sources.listing import FileTable, Listing, Objects
@@ -240,6 +240,8 @@ def load_plan(folder: StorePath) -> SplitPlan:
             named_paths=header.named_paths,
         )
         return SplitPlan(attributes, rows, data["listing_index"])
+    except ObjectStoreError:  # of the server; the plan may be whole
+        raise
     except (OSError, KeyError, ValueError, zipfile.BadZipFile, EOFError) as error:
         raise _unreadable(folder, error) from None
 
@@ -271,6 +273,8 @@ def _load_header(folder: StorePath) -> _Header:
             dict(header.get("named_paths", {})),
             header.get("rows_sha256"),
         )
+    except ObjectStoreError:
+        raise
     except (OSError, KeyError, ValueError, TypeError) as error:
         raise _unreadable(folder, error) from None
 

@@ -50,6 +50,7 @@ _KEPT_SIXTEENTHS = 15
 """Sixteenths of the limit that stay when room is made, so that it is not made for every run."""
 _PATIENCE_SECONDS, _PAUSE_SECONDS = 2.0, 0.002
 _FULL_SECONDS = 60.0
+_STOPPED_SECONDS = 10.0
 
 
 def disk_bytes(length: int) -> int:
@@ -99,6 +100,10 @@ class RangeCache:
     def __repr__(self) -> str:
         return f"RangeCache({str(self.folder)!r}, {self.limit})"
 
+    def renew(self) -> None:
+        """Let go of what was used so far, when there is no room: what is read has changed."""
+        self._opened, self._full_until = time.time_ns(), 0.0
+
     def get(self, name: str, run: Run) -> bytes | None:
         """Return the bytes of a run, or None if they are not here or not right.
 
@@ -122,7 +127,8 @@ class RangeCache:
             data = os.pread(descriptor, run[1], 0)
             if os.pread(descriptor, _CHECKSUM_BYTES + 1, run[1]) != _checksum(entry, data):
                 return None
-            os.utime(descriptor, ns=2 * (time.time_ns(),))
+            with contextlib.suppress(OSError):  # another user's file
+                os.utime(descriptor, ns=2 * (time.time_ns(),))
             return data
         except OSError:
             return None
@@ -155,10 +161,15 @@ class RangeCache:
 
     def _add(self, entry: str, data: bytes | memoryview) -> None:
         path, needed = self.folder / entry, disk_bytes(len(data))
+        content = b"".join([data, _checksum(entry, data)])
         with self._locked() as lock:
-            if lock is None:
+            if lock is None:  # so that not every run waits for a process that was stopped
+                self._full_until = time.monotonic() + _STOPPED_SECONDS
                 return
             total = _read_total(lock)
+            if total is not None:
+                total -= _remove(path)  # a damaged one, or that of another process just now
+                _write_total(lock, total)
             if total is None or total + needed > self.limit:
                 total = self._make_room(needed)
                 _write_total(lock, total)
@@ -169,7 +180,7 @@ class RangeCache:
             path.parent.mkdir(exist_ok=True)
             aside = path.with_name(_ASIDE + path.name)
             try:
-                aside.write_bytes(b"".join([data, _checksum(entry, data)]))
+                aside.write_bytes(content)
                 os.utime(aside, ns=2 * (time.time_ns(),))  # the system's own time is coarser
                 os.rename(aside, path)
             except BaseException:
@@ -255,6 +266,16 @@ def _checksum(entry: str, data: bytes | memoryview) -> bytes:
     name = google_crc32c.value(entry.encode())
     value = google_crc32c.extend(name, np.frombuffer(data, np.uint8))  # it takes no memoryview
     return int(value).to_bytes(_CHECKSUM_BYTES, "little")
+
+
+def _remove(path: Path) -> int:
+    """Remove a run, if it is there; return the bytes that it took."""
+    try:
+        taken = disk_bytes(path.stat(follow_symlinks=False).st_size - _CHECKSUM_BYTES)
+        path.unlink()
+    except FileNotFoundError:
+        return 0
+    return taken
 
 
 def _lock(descriptor: int) -> bool:

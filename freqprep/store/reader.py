@@ -162,7 +162,7 @@ class Store(Mapping[str, "Split"]):
     def incomplete(self) -> list[str]:
         """Names of splits without a manifest, as an incomplete copy leaves them."""
         found = self._folders_with(GROUP_DOCUMENT) if self.listed else []
-        return [name for name in found if name not in self._splits]
+        return [name for name in found if name not in {*self._splits, *self.unfinished}]
 
     def _being_written(self) -> str:
         """Return a note on splits that are not finished; empty if there are none."""

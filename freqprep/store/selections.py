@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from freqprep.errors import StoreError, UnknownChannelError, UsageError, some
+from freqprep.errors import ObjectStoreError, StoreError, UnknownChannelError, UsageError, some
 from freqprep.spectrum.channels import (
     CHANNELS,
     FREE_NAME,
@@ -257,6 +257,8 @@ def _problem(path: StorePath) -> str:
         return f"cannot be selected by its name, which {why}"
     try:
         name = read_selection(path).name
+    except ObjectStoreError:  # of the server, not of the file
+        raise
     except StoreError as error:
         return error.message
     return "" if name == path.stem else f"holds a selection of another name: {name[:64]!r}"
@@ -265,6 +267,8 @@ def _problem(path: StorePath) -> str:
 def _steps_problem(path: StorePath) -> str:
     try:
         read_steps(path)
+    except ObjectStoreError:
+        raise
     except StoreError as error:
         return error.message
     return ""

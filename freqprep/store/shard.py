@@ -20,7 +20,7 @@ from numcodecs import zstd
 from freqprep.errors import ShardMissingError
 from freqprep.spectrum.channels import ranges
 from freqprep.storage.paths import StorePath
-from freqprep.storage.ranged_file import RangedFile, damaged, open_ranged
+from freqprep.storage.ranged_file import RangedFile, Run, damaged, open_ranged
 
 _CHECKSUM_BYTES = 4
 _ENTRY_BYTES = 16
@@ -140,15 +140,13 @@ class ShardFile:
         self._dtype = dtype
         try:
             self._file = open_ranged(path, file_bytes) if file is None else file
-            try:
-                self.entries = self._read_index(file_bytes) if entries is None else entries
-            except BaseException:
-                self.close()
-                raise
         except FileNotFoundError:
-            raise ShardMissingError(
-                f"shard {path} is missing", "restore it, or convert again with --overwrite"
-            ) from None
+            raise self._missing() from None
+        try:
+            self.entries = self._read_index(file_bytes) if entries is None else entries
+        except BaseException:
+            self.close()
+            raise
 
     def __enter__(self) -> ShardFile:
         return self
@@ -168,7 +166,7 @@ class ShardFile:
     def chunk_frame(self, position: int) -> bytes:
         """Return the zstd frame of one chunk without its checksum, unchecked."""
         offset, length = (int(n) for n in self.entries[position])
-        return bytes(next(self._file.read_runs([(offset, length - _CHECKSUM_BYTES)])))
+        return bytes(next(self._read_runs([(offset, length - _CHECKSUM_BYTES)])))
 
     def read(
         self, positions: Sequence[int], into: Callable[[int], np.ndarray] | None = None
@@ -218,9 +216,7 @@ class ShardFile:
         begins = [int(self.entries[first, 0]) for first, _ in spans]
         ends = [int(self.entries[stop - 1].sum()) for _, stop in spans]
         runs = [(begin, end - begin) for begin, end in zip(begins, ends, strict=True)]
-        for (first, stop), begin, run in zip(
-            spans, begins, self._file.read_runs(runs), strict=True
-        ):
+        for (first, stop), begin, run in zip(spans, begins, self._read_runs(runs), strict=True):
             data = np.frombuffer(run, np.uint8)
             for position in range(first, stop):
                 offset, length = (int(n) for n in self.entries[position])
@@ -231,6 +227,17 @@ class ShardFile:
                         self._path, f"the checksum of stored channel {position} does not match"
                     )
                 yield position, chunk
+
+    def _read_runs(self, runs: Sequence[Run]) -> Iterator[bytes | memoryview]:
+        try:
+            yield from self._file.read_runs(runs)
+        except FileNotFoundError:  # an object may be gone, long after its index was read
+            raise self._missing() from None
+
+    def _missing(self) -> ShardMissingError:
+        return ShardMissingError(
+            f"shard {self._path} is missing", "restore it, or convert again with --overwrite"
+        )
 
     def _check_content(self, position: int, frame: np.ndarray, expected: int) -> None:
         if _content_bytes(frame) != expected:  # a shorter one would not fill an array
@@ -251,7 +258,7 @@ class ShardFile:
             raise damaged(self._path, f"{file_bytes} bytes cannot hold a shard")
         (entries,) = (
             self._entries_of(bytes(index), file_bytes)
-            for index in self._file.read_runs([(file_bytes - of_index, of_index)])
+            for index in self._read_runs([(file_bytes - of_index, of_index)])
         )
         return entries
 

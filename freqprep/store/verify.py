@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from freqprep import engines
-from freqprep.errors import FreqprepError, StoreError, UnknownSplitError
+from freqprep.errors import FreqprepError, ObjectStoreError, StoreError, UnknownSplitError
 from freqprep.progress import Progress
 from freqprep.ragged import Ragged
 from freqprep.spectrum import BLOCK
@@ -101,7 +101,7 @@ def verify(
     for name in names:
         try:
             opened = store[name]
-        except UnknownSplitError:
+        except (UnknownSplitError, ObjectStoreError):
             raise
         except FreqprepError as error:
             problems.append(Problem(name, str(error)))
@@ -127,7 +127,8 @@ def _root_problems(store: Store) -> Iterator[Problem]:
         yield Problem(GROUP_DOCUMENT, "is not what was written")
     if not store.listed:
         return
-    ours = {GROUP_DOCUMENT, selections.FOLDER, *store}
+    # In a bucket the shards of an unfinished split are at their final keys.
+    ours = {GROUP_DOCUMENT, selections.FOLDER, *store, *store.unfinished}
     for name in entry_names(path):
         unfinished = name.startswith((PARTIAL_PREFIX, REPLACED_PREFIX))
         if name not in ours and not unfinished:
@@ -148,6 +149,8 @@ def _split_problems(
         document = group_document(split.manifest, split.content_id, split.path)
         if (split.path / GROUP_DOCUMENT).read_bytes() != document:
             yield Problem(GROUP_DOCUMENT, "is not what the manifest says")
+    except ObjectStoreError:  # of the server, not of the store
+        raise
     except FreqprepError as error:
         yield Problem(GROUP_DOCUMENT, str(error))
     shards = [shard_name(shard) for shard in range(split.shards)]
@@ -167,12 +170,16 @@ def _split_problems(
             yield from misshapen
             return
         yield from _array_problems(split)
+    except ObjectStoreError:
+        raise
     except FreqprepError as error:
         yield Problem("", str(error))
         return
     there_and_listed = [shard for shard, name in enumerate(shards) if name in listed & there]
     try:
         yield from _shards_problems(split, there_and_listed, workers)
+    except ObjectStoreError:
+        raise
     except StoreError as error:  # others are the workers'
         yield Problem("", str(error))
 

@@ -122,6 +122,8 @@ class RunState:
         read = self.task.inputs_at(epoch).read
         if read != self.loader.selection.names:
             self.loader.close()
+            if self._train.shard_cache is not None:
+                self._train.shard_cache.cache.renew()
             self.loader = self._make_loader(read)
             self.loader.set_epoch(epoch)
 

@@ -74,6 +74,8 @@ def test_a_server_that_ignores_conditions_is_refused_and_left_alone(many, place,
         [Fault("500", every=7, methods=("PUT", "DELETE"))],
         [Fault("cut", every=5, methods=("GET",))],
         [Fault("stall", times=2, methods=("GET",)), Fault("503", every=9)],
+        [Fault("stall", times=1, methods=("PUT",), key="begun|journal-|manifest.json")],
+        [Fault("cut", every=4, methods=("PUT",))],
     ],
     ids=lambda faults: "-".join(fault.what for fault in faults),
 )
@@ -82,6 +84,14 @@ def test_what_passes_is_waited_for(many, expected, place, slow_server, faults):
     synthetic.make(many, place)
     slow_server.behave()
     assert stored(slow_server) == expected
+
+
+def test_a_large_body_may_take_longer_than_an_answer(place, slow_server):
+    data = bytes(2**21 + 1)
+    slow_server.behave(delay=2.5)  # of answers, 2 seconds are waited for
+    tag = (place / "large").create(data)
+    slow_server.behave()
+    assert (place / "large").read_with_etag() == (data, tag)
 
 
 SHARD = "coefficients/c/1/"

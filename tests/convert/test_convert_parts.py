@@ -1,5 +1,6 @@
 """A conversion in parts gives the store of a conversion at once, whatever happens to the parts."""
 
+import dataclasses
 import os
 import signal
 from pathlib import Path
@@ -10,9 +11,11 @@ from in_threads import together
 from interruptions import under_way, wait_until
 
 import freqprep
+from freqprep.convert import parts
 from freqprep.convert.parts import Part, convert_part, finalize, plan
 from freqprep.convert.request import Request
 from freqprep.errors import SplitExistsError, StoreError, UsageError
+from freqprep.store.plan import load_plan
 
 IMAGES = {"train": 1100, "val": 200}
 SHARDS = {"train": 9, "val": 2}
@@ -129,6 +132,28 @@ def test_a_part_at_work_while_the_split_is_resumed_leaves_nothing_behind(
     assert not list(request_.store.glob(".*"))
 
 
+def test_a_part_of_the_plan_before_writes_nothing_into_the_next_one(
+    many, request_, tmp_path, monkeypatch
+):
+    """Rows of one plan in shards of another would be wrong images under right keys."""
+    plan(request_)
+    other = dataclasses.replace(request_, seed=1)
+
+    def planned_again_meanwhile(folder: Path):
+        monkeypatch.setattr(parts, "load_plan", load_plan)
+        loaded = load_plan(folder)
+        plan(dataclasses.replace(other, overwrite=True))
+        return loaded
+
+    monkeypatch.setattr(parts, "load_plan", planned_again_meanwhile)
+    with pytest.raises(StoreError):
+        convert_part(request_, Part(1, 1))
+    convert_part(other, Part(1, 1))
+    finalize(other)
+    whole = synthetic.make(many, tmp_path / "whole.zarr", seed=1)
+    assert synthetic.digest(request_.store) == synthetic.digest(whole)
+
+
 def test_a_part_has_the_options_of_the_plan(many, request_):
     plan(request_)
     other = Request("imagefolder", many, request_.store, size=24, jobs=1)
@@ -146,8 +171,8 @@ def test_parts_that_do_not_exist(text):
 
 
 def test_every_shard_is_in_one_part():
-    for parts in (1, 2, 7, 20):
-        mine = [shard for n in range(parts) for shard in Part.parse(f"{n + 1}/{parts}").of(11)]
+    for count in (1, 2, 7, 20):
+        mine = [shard for n in range(count) for shard in Part.parse(f"{n + 1}/{count}").of(11)]
         assert sorted(mine) == list(range(11))
 
 

@@ -116,6 +116,23 @@ def test_no_credentials_are_named(refusing, monkeypatch, tmp_path, scheme):
         freqprep.open_store(f"{scheme}://photos/a.zarr")
 
 
+@pytest.mark.parametrize(
+    ("profile", "text"), [("typo", r"typo.*AWS_PROFILE"), ("", "no credentials for s3://")]
+)
+def test_a_profile_without_credentials_is_named(monkeypatch, tmp_path, profile, text):
+    pytest.importorskip("boto3")
+    environment(monkeypatch, "http://127.0.0.1:9")
+    for name in object_client._KEY_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    (tmp_path / "credentials").write_text("[someone]\naws_access_key_id = a\n")
+    if profile:
+        monkeypatch.setenv("AWS_PROFILE", profile)
+    with pytest.raises(AccessDeniedError, match=text):
+        freqprep.open_store("s3://photos/a.zarr")
+
+
 def test_without_obstore_the_extra_is_named(monkeypatch):
     environment(monkeypatch, "http://127.0.0.1:9")
     monkeypatch.setitem(sys.modules, "obstore.store", None)

@@ -134,6 +134,21 @@ def test_a_damaged_file_is_no_file_and_is_replaced(tmp_path):
         assert cache.get(name, run) == bytes_of(name, run)
 
 
+def test_a_damaged_file_of_a_full_cache_is_replaced(tmp_path):
+    cache = RangeCache(tmp_path, LIMIT)
+    for name, run in all_runs():
+        cache.add(name, run, bytes_of(name, run))
+    path = min(files(tmp_path))
+    shard, offset, length = (int(number) for number in path.name.split("-"))
+    name, run = f"{path.parent.name}/{shard}", (offset, length)
+    path.write_bytes(bytes(path.stat().st_size))
+    cache._full_until = 0.0  # the time in which a full cache is left alone is over
+    assert cache.get(name, run) is None
+    cache.add(name, run, bytes_of(name, run))
+    assert cache.get(name, run) == bytes_of(name, run)
+    assert taken(tmp_path) <= LIMIT
+
+
 def test_the_file_of_another_run_is_not_used(tmp_path):
     cache = RangeCache(tmp_path, LIMIT)
     cache.add(f"{CONTENT}/0", (0, 9), b"of shard 0")

@@ -97,7 +97,16 @@ def test_a_shard_is_two_requests_for_adjacent_channels(bucket, pair):
         assert len(bucket.requests) == 1
     bucket.requests.clear()
     remote.open_shard(0).close()
-    assert len(bucket.requests) == 1  # its length is known from the manifest
+    assert not bucket.requests  # its index is kept
+
+
+def test_a_shard_that_goes_after_its_index_was_read_is_missing(bucket, store, tmp_path):
+    url = bucket.upload(store, "goes.zarr")
+    split = freqprep.open_store(url)["train"]
+    split.read_codes(0)
+    bucket.delete(f"goes.zarr/train/{SHARD}")
+    with split.open_shard(0) as file, pytest.raises(ShardMissingError, match="s3://"):
+        list(file.read([0, 5]))
 
 
 def problems(place: str | Path) -> tuple[Problem, ...]:
