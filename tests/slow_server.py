@@ -25,8 +25,9 @@ class Fault:
     Attributes
     ----------
     what : str
-        A status such as ``"503"`` or ``"403"``; ``"cut"``: half of the body, or no answer, then the end of
-        the connection; ``"stall"``: half of the body, or no answer, then silence; ``"whole"``: a range is ignored.
+        A status such as ``"503"`` or ``"403"``; ``"cut"``: half of the body, or no answer, then
+        the end of the connection; ``"stall"``: the same, then silence; ``"whole"``: a range is
+        ignored.
     every : int
         Of the requests that match, every n-th one.
     times : int, optional
