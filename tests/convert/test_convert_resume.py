@@ -188,9 +188,9 @@ def test_a_retry_decodes_a_shard_once_however_large(monkeypatch, source, store, 
     opened: list[int] = []
     open_shard = Split.open_shard
 
-    def count(split: Split, shard: int) -> ShardFile:
+    def count(split: Split, shard: int, *more: object) -> ShardFile:
         opened.append(shard)
-        return open_shard(split, shard)
+        return open_shard(split, shard, *more)
 
     monkeypatch.setattr(Split, "open_shard", count)
     monkeypatch.setattr(ChunkCache, "get", lambda *_: None)  # as if no chunk had room

@@ -30,7 +30,7 @@ def bytes_of(split: Split) -> np.ndarray:
 
 def rates_of(split: Split, source: Path, jobs: int = 1) -> Rates:
     sample = source_sample(split, source, split.path.parent)
-    return measure_rates(split, bytes_of(split), jobs, sample)
+    return measure_rates(split, bytes_of(split), Workers(jobs), sample)
 
 
 @pytest.fixture(scope="module")

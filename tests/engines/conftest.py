@@ -12,8 +12,8 @@ import pytest
 from in_threads import SECONDS
 
 from freqprep.engines import Workers
+from freqprep.engines import ray as ray_engine
 from freqprep.engines.dask import _NO_DASHBOARD
-from freqprep.engines.ray import _start
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -50,16 +50,21 @@ def dask_cluster(importable) -> Iterator[str]:
         yield cluster.scheduler_address
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def ray_cluster(importable) -> Iterator[None]:
-    """A Ray cluster that this process is connected to, which its engine then uses."""
+    """A Ray cluster that this process is connected to, which its engine then uses.
+
+    Of a module, because a process has one: other tests let the engine start its own.
+    """
     ray = pytest.importorskip("ray")
-    _start(ray, 2)
+    ray.shutdown()  # one that the engine has kept
+    ray_engine._own = None
+    ray_engine._start(ray, 2)
     yield
     ray.shutdown()
 
 
-@pytest.fixture(scope="session", params=["dask", "ray"])
+@pytest.fixture(scope="module", params=["dask", "ray"])
 def cluster(request) -> Workers:
     """A running cluster of two workers."""
     address = request.getfixturevalue(f"{request.param}_cluster")
