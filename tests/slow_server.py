@@ -69,6 +69,7 @@ class SlowServer:
             text=True,
         )
         assert self._process.stdout is not None
+        self.pid = self._process.pid
         self.url = f"http://127.0.0.1:{int(self._process.stdout.readline())}"
         return self
 
