@@ -2,19 +2,17 @@
 
 import json
 import os
-from pathlib import Path
 
 import pytest
 import synthetic
+from bucket_store import KEY, begin
 from coco_folder import coco_folder
 from in_threads import together
-from interruptions import stopped_after
 
 import freqprep
 from freqprep.convert import shard_runs as conversion
 from freqprep.convert.parts import Part, convert_part, finalize, plan
 from freqprep.convert.request import Request
-from freqprep.engines import Workers
 from freqprep.errors import (
     CorruptStoreError,
     LeaseLostError,
@@ -29,33 +27,9 @@ from freqprep.store import lease, object_journal
 from freqprep.store.lease import Timing
 from freqprep.store.lock import store_lock
 from freqprep.store.object_writer import PartialObjectSplit
-from freqprep.store.verify import verify
 from freqprep.store.writer import write_shard
 
-KEY = "some/out.zarr"
 SHARD = "coefficients/c/{}/0/0/0"
-
-
-@pytest.fixture(scope="module")
-def many(tmp_path_factory) -> Path:
-    """As many images as fill 6 shards."""
-    return synthetic.image_folder(tmp_path_factory.mktemp("many"), {"train": 700}, corrupt=5)
-
-
-@pytest.fixture(scope="module")
-def expected(many, tmp_path_factory) -> dict[str, bytes]:
-    return synthetic.contents(synthetic.make(many, tmp_path_factory.mktemp("whole") / "out.zarr"))
-
-
-@pytest.fixture
-def place(bucket):
-    return as_path(f"{bucket.url}/{KEY}")
-
-
-def begin(monkeypatch, source: Path, place, shards: int, **options) -> None:
-    """Start a conversion and stop it after so many shards."""
-    with stopped_after(monkeypatch, conversion, "convert_shard", shards):
-        synthetic.make(source, place, **options)
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
@@ -71,54 +45,6 @@ def test_objects_are_the_files_of_a_local_store(source, store, place, bucket, jo
     assert [entry["split"] for entry in entries] == ["train", "val"]
     opened = freqprep.open_store(place)
     assert [entry["content_id"] for entry in entries] == [opened[s].content_id for s in opened]
-
-
-def test_parts_at_the_same_time(many, expected, place, bucket):
-    request = Request("imagefolder", many, place, size=32, jobs=1)
-    plan(request)
-    convert_part(request, Part(1, 3))
-    with pytest.raises(StoreError, match="train lacks 4 of 6 shards; run all parts"):
-        finalize(request)
-    assert not list(freqprep.open_store(place))
-    together(lambda: convert_part(request, Part(2, 3)), lambda: convert_part(request, Part(3, 3)))
-    finalize(request)
-    assert bucket.contents(KEY) == expected
-    with pytest.raises(UsageError, match="no planned split"):
-        convert_part(request, Part(2, 3))
-
-
-def test_without_the_lease_nothing_is_discarded(monkeypatch, many, place, bucket):
-    begin(monkeypatch, many, place, 3)
-    before = bucket.contents(KEY)
-
-    def lost() -> None:
-        raise LeaseLostError("lost", "")
-
-    with pytest.raises(LeaseLostError):
-        PartialObjectSplit(place, "train", lost).discard()
-    assert bucket.contents(KEY) == before
-
-
-def test_the_manifest_of_one_that_lost_its_lease_is_removed(
-    monkeypatch, many, expected, place, bucket, tmp_path
-):
-    other = synthetic.make(many, tmp_path / "other.zarr", size=24)
-    begin(monkeypatch, many, place, 3)
-    bucket.put(f"{KEY}/train/manifest.json", (other / "train/manifest.json").read_bytes())
-    synthetic.make(many, place, resume=True)
-    assert bucket.contents(KEY) == expected
-
-
-def test_results_that_come_after_the_end_are_removed(many, expected, place, bucket):
-    synthetic.make(many, place)
-    bucket.put(f"{KEY}/.partial-train/journal-1/000007-abcd.jsonl", b"{}\n")
-    synthetic.make(many, place, resume=True)
-    assert bucket.contents(KEY) == expected
-
-
-def test_an_unfinished_split_is_no_damage(monkeypatch, many, place):
-    begin(monkeypatch, many, place, 3)
-    assert not verify(place, Workers(1)).problems
 
 
 def test_coco_too(tmp_path, place, bucket):
