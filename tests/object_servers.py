@@ -28,6 +28,12 @@ CREDENTIALS = {
 _numbers = itertools.count()
 
 
+def lead_to(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
+    """Let the environment lead to a server."""
+    for name, value in {**CREDENTIALS, "AWS_ENDPOINT_URL": endpoint}.items():
+        monkeypatch.setenv(name, value)
+
+
 @dataclass(frozen=True)
 class Bucket:
     """A fresh bucket of a server with the semantics of S3.
@@ -112,8 +118,7 @@ def bucket(moto_server, monkeypatch: pytest.MonkeyPatch) -> Bucket:
     """A fresh bucket, which the environment leads to."""
     boto3 = pytest.importorskip("boto3")
     endpoint, requests = moto_server
-    for name, value in {**CREDENTIALS, "AWS_ENDPOINT_URL": endpoint}.items():
-        monkeypatch.setenv(name, value)
+    lead_to(monkeypatch, endpoint)
     client = boto3.client("s3", endpoint_url=endpoint, region_name=CREDENTIALS["AWS_REGION"])
     name = f"bucket-{next(_numbers)}"
     client.create_bucket(Bucket=name)
@@ -216,8 +221,7 @@ def slow_server(
 
     Its bucket is ``s3://slow``, and keeps what other tests have written.
     """
-    for name, value in {**CREDENTIALS, "AWS_ENDPOINT_URL": one_slow_server.url}.items():
-        monkeypatch.setenv(name, value)
+    lead_to(monkeypatch, one_slow_server.url)
     one_slow_server.behave()
     one_slow_server.counts()
     yield one_slow_server

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from freqprep.convert.planning import check_same
+from freqprep.convert.planning import check_same, planned_folders
 from freqprep.convert.request import Request
 from freqprep.convert.run import convert_split, finished, planned
 from freqprep.convert.shard_runs import make_shards
@@ -21,7 +21,6 @@ from freqprep.sources import normalise_split
 from freqprep.storage.disk import full_disk_named
 from freqprep.storage.paths import local_part
 from freqprep.store.journal import ShardResult
-from freqprep.store.layout import partial_folders
 from freqprep.store.lock import store_lock
 from freqprep.store.plan import load_attributes, load_plan, shard_count
 from freqprep.store.summary import SplitSummary
@@ -154,7 +153,7 @@ def finalize(request: Request) -> dict[str, SplitSummary]:
             partial.tidy()  # removes what is left of one that was published just before a kill
         for partial in begun.values():
             convert_split(request, partial)
-        return finished(request, partials)
+        return finished(request, partials, begun)
 
 
 def _make_part(request: Request, partial: UnfinishedSplit, part: Part) -> int:
@@ -188,10 +187,9 @@ def _planned(
     store_exists(request.store)  # refuses anything else at this path
     wanted = None if request.split is None else normalise_split(request.split)
     found = {
-        name: partial
-        for name in partial_folders(request.store)
-        for partial in [unfinished_split(request.store, name, confirm)]
-        if partial.exists() and wanted in (None, name)
+        name: unfinished_split(request.store, name, confirm)
+        for name in planned_folders(request)
+        if wanted in (None, name)
     }
     if not found:
         what = "no planned split" if wanted is None else f"no planned split {wanted}"

@@ -66,7 +66,7 @@ def discover(request: Request) -> Discovered:
 def _refuse_other_paths(request: Request) -> None:
     """Refuse to resume splits that were started with other annotations or images."""
     now = named_paths(request.source, request.annotations, request.images)
-    for name, folder in _planned(request).items():
+    for name, folder in planned_folders(request).items():
         if request.split is not None and normalise_split(request.split) != name:
             continue
         then = load_named_paths(folder)
@@ -78,7 +78,7 @@ def _refuse_other_paths(request: Request) -> None:
             )
 
 
-def _planned(request: Request) -> dict[str, StorePath]:
+def planned_folders(request: Request) -> dict[str, StorePath]:
     """Return the folders of the unfinished splits that have a plan, by name of the split."""
     folders = partial_folders(request.store)
     return {name: folder for name, folder in folders.items() if (folder / "plan.json").is_file()}
@@ -109,7 +109,7 @@ def partial_splits(
     """
     names = set(found.listings)
     if request.resume and request.split is None:
-        names |= _planned(request).keys()
+        names |= planned_folders(request).keys()
     return {name: unfinished_split(request.store, name, confirm) for name in sorted(names)}
 
 
@@ -173,7 +173,7 @@ def _stored_classes(request: Request, replaced: set[str]) -> Classes | None:
     if store_exists(request.store):
         store = open_store(request.store)
         known = next((store[name].attributes for name in store if name not in replaced), None)
-    for name, folder in _planned(request).items():
+    for name, folder in planned_folders(request).items():
         if known is None and (request.resume or name not in replaced):
             known = load_attributes(folder)
     return None if known is None else Classes(known.class_ids, known.class_names)

@@ -10,7 +10,7 @@ import contextlib
 import os
 import platform
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 
 from freqprep.convert.planning import (
     check_same,
@@ -70,7 +70,7 @@ def convert(request: Request) -> dict[str, SplitSummary]:
     with planned(request) as (partials, todo):
         for partial in todo.values():
             convert_split(request, partial)
-        return finished(request, partials)
+        return finished(request, partials, todo)
 
 
 @contextlib.contextmanager
@@ -103,11 +103,17 @@ def planned(
         yield partials, todo
 
 
-def finished(request: Request, names: Iterable[str]) -> dict[str, SplitSummary]:
-    """Write the lists of rejects of finished splits; return their summaries."""
+def finished(
+    request: Request, names: Iterable[str], made: Container[str]
+) -> dict[str, SplitSummary]:
+    """Return the summaries of finished splits, of which some were made by `convert_split` now.
+
+    The others' lists of rejects are written again: a kill after the publication leaves none.
+    """
     store = open_store(request.store)
     for name in names:
-        write_rejects(request.store, store[name])
+        if name not in made:
+            write_rejects(request.store, store[name])
     return {name: summarize(store[name]) for name in names}
 
 

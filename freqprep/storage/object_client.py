@@ -58,12 +58,16 @@ _METADATA = ("169.254.169.254", 80)
 """Where a machine of Amazon's learns the keys of its role."""
 
 _MOST_ANSWERS = 5
-_LOST = ("error sending request", "body error")
+_CUT_OFF = ("body error",)
+_LOST = (*_CUT_OFF, "error sending request")
 _FIRST_PAUSE = 0.2
 
 _SMALL_BODY = 2**20
 _SLOWEST = 100_000
 """Bytes a second at which a large body may still be sent; the least time is a minute."""
+
+_EXPECTED = ("AlreadyExistsError", "PreconditionError")
+"""Errors of obstore that say of a condition that it does not hold."""
 
 Result = TypeVar("Result")
 
@@ -210,37 +214,31 @@ def named_errors(where: str) -> Iterator[None]:
         raise server_error(str(error), where) from None
 
 
-def patiently(request: Callable[[], Result]) -> Result:
-    """Make a request that changes nothing if it is made twice, again if its answer is cut off.
+def patiently(request: Callable[[], Result], writes: bool = False) -> Result:
+    """Make a request, and again where obstore does not: callers must not mind two of them.
 
-    obstore retries requests and the bodies of objects, but not lists and refusals that are cut off.
+    Of what reads it repeats all but lists and refusals that are cut off. What writes on a
+    condition, deletes, or sends a large object in parts it makes once, even if nothing was sent or
+    the answer was lost: the second may meet what the first one wrote.
+
+    Parameters
+    ----------
+    request : callable
+    writes : bool, optional
+        Whether it is one of the latter.
+
+    Returns
+    -------
+    Any
+        What the request returns.
     """
-    for _ in range(_MOST_ANSWERS - 1):
-        try:
-            return interruptible(request)
-        except Exception as error:
-            ours = not type(error).__module__.startswith("obstore")
-            if ours or "body error" not in str(error):
-                raise
-    return interruptible(request)
-
-
-def until_sent(request: Callable[[], Result]) -> Result:
-    """Make a request that writes, again if it was not sent or its answer was lost.
-
-    obstore makes conditional puts, lists of deletions and parts of large objects once. The second
-    may meet what the first one wrote: callers look for that.
-    """
+    lost = _LOST if writes else _CUT_OFF
     for attempt in range(_MOST_ANSWERS - 1):
         try:
             return interruptible(request)
         except Exception as error:
-            lost = any(words in str(error) for words in _LOST)
-            ours = not type(error).__module__.startswith("obstore")
-            if ours or not lost or "kind: Connect" in str(error):
+            ours, text = not type(error).__module__.startswith("obstore"), str(error)
+            if ours or not any(words in text for words in lost) or "kind: Connect" in text:
                 raise
             time.sleep(_FIRST_PAUSE * 2**attempt)
     return interruptible(request)
-
-
-_EXPECTED = ("AlreadyExistsError", "PreconditionError")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,13 +13,16 @@ from urllib.parse import quote
 from freqprep.errors import AccessDeniedError, ObjectChangedError, ObjectStoreError, UsageError
 from freqprep.storage.disk import FileEntry
 from freqprep.storage.interruptible import interruptible
-from freqprep.storage.object_client import client, named_errors, patiently, until_sent
+from freqprep.storage.object_client import client, named_errors, patiently
+from freqprep.storage.server_errors import names_no_bucket
 
 if TYPE_CHECKING:
     from obstore import ListResult, ObjectMeta
     from obstore.store import ObjectStore
 
 _PART_BYTES = 16 * 2**20
+_LIST = "listed", "name the split"
+_WRITE = "written", "name a path or a bucket (s3://, gs://, az://)"
 _KEYS_A_DELETION = _KEYS_A_PAGE = 1000
 
 Etag: TypeAlias = dict[str, str]
@@ -129,7 +131,7 @@ class ObjectPath:
 
     def files(self) -> Iterator[tuple[str, int]]:
         """List all objects below this prefix: key relative to it, and length in bytes."""
-        self._refuse_web("list")
+        self._refuse_web(*_LIST)
         start = len(self.key) + 1 if self.key else 0
         with named_errors(str(self)):
             pages = _Pages(self._client, self.key or None)
@@ -148,7 +150,7 @@ class ObjectPath:
         return sorted({*_names(below["common_prefixes"]), *_names(objects)})
 
     def _below(self) -> ListResult[Sequence[ObjectMeta]]:
-        self._refuse_web("list")
+        self._refuse_web(*_LIST)
         with named_errors(str(self)):
             return patiently(lambda: self._client.list_with_delimiter(self.key or None))
 
@@ -167,7 +169,7 @@ class ObjectPath:
         """
         data = b"".join(parts)
         self._put(data)
-        return FileEntry(len(data), hashlib.sha256(data).hexdigest())
+        return FileEntry.of(data)
 
     def create(self, data: bytes) -> Etag:
         """Write the object if there is none, and return its tag.
@@ -217,17 +219,17 @@ class ObjectPath:
         return tag if found == data else None
 
     def _put(self, data: bytes, **condition: Any) -> Etag:
-        self._refuse_web("written")
+        self._refuse_web(*_WRITE)
         with named_errors(str(self)):
             sender = client(self.root, len(data))
-            # obstore repeats others by itself, for as long as it may.
-            once = until_sent if condition or len(data) > _PART_BYTES else patiently
+            made_once = bool(condition) or len(data) > _PART_BYTES
             try:
-                written = once(
-                    lambda: sender.put(self.key, data, chunk_size=_PART_BYTES, **condition)
+                written = patiently(
+                    lambda: sender.put(self.key, data, chunk_size=_PART_BYTES, **condition),
+                    writes=made_once,
                 )
             except FileNotFoundError as error:
-                if condition.get("mode") or "NoSuchBucket" in str(error):
+                if condition or names_no_bucket(str(error)):
                     raise
                 raise ObjectStoreError(f"{self} cannot be written: {error}") from None
         return _etag(written)
@@ -249,16 +251,9 @@ class ObjectPath:
             confirm()
             _delete(self, some)
 
-    def _refuse_web(self, what: str) -> None:
+    def _refuse_web(self, cannot_be: str, remedy: str) -> None:
         if self.is_web:
-            raise UsageError(
-                f"{self}: a web server's files cannot be {what}"
-                if what == "written"
-                else f"{self}: the files of a web server cannot be listed",
-                "name a path or a bucket (s3://, gs://, az://)"
-                if what == "written"
-                else "name the split",
-            )
+            raise UsageError(f"{self}: files of a web server cannot be {cannot_be}", remedy)
 
 
 class _Pages:
@@ -291,10 +286,10 @@ def _names(keys: Iterable[str]) -> Iterator[str]:
 
 
 def _delete(path: ObjectPath, keys: list[str]) -> None:
-    path._refuse_web("written")
+    path._refuse_web(*_WRITE)
     with named_errors(str(path)):
         try:
-            until_sent(lambda: path._client.delete(keys))
+            patiently(lambda: path._client.delete(keys), writes=True)
         except FileNotFoundError:
             if len(keys) > 1:  # some servers stop at the first key that is not there
                 for key in keys:

@@ -133,8 +133,7 @@ def remove(path: StorePath) -> None:
 def hash_file(path: StorePath) -> FileEntry:
     """Return length and SHA-256 of a file, read in pieces, or of an object."""
     if isinstance(path, ObjectPath):
-        data = path.read_bytes()
-        return FileEntry(len(data), hashlib.sha256(data).hexdigest())
+        return FileEntry.of(path.read_bytes())
     with open(path, "rb") as file:
         digest = hashlib.file_digest(file, "sha256")
         return FileEntry(file.tell(), digest.hexdigest())

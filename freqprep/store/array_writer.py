@@ -1,13 +1,16 @@
-"""Arrays of a split as files: all of the small ones, and the document of the coefficients."""
+"""Small files of a split: arrays, the document of the coefficients, and the manifest of all."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from freqprep.storage.disk import FileEntry
+from freqprep.storage.paths import hash_file, walk_files
+from freqprep.store.manifest import GROUP_DOCUMENT, Manifest, content_id, group_document
 from freqprep.store.schema import (
     COEFFICIENTS,
     DEFAULT_LEVEL,
@@ -20,23 +23,63 @@ from freqprep.store.schema import (
 _SMALL_CHUNK_ROWS = 2**20
 
 
+class WrittenArrays(NamedTuple):
+    """The manifest of a split whose arrays are written, and the documents to write last.
+
+    Attributes
+    ----------
+    manifest : Manifest
+    manifest_bytes : bytes
+    content_id : str
+    group_document : bytes
+        Content of the split's ``zarr.json``.
+    """
+
+    manifest: Manifest
+    manifest_bytes: bytes
+    content_id: str
+    group_document: bytes
+
+
 def write_arrays(
     folder: Path,
     attributes: SplitAttributes,
     arrays: Mapping[str, np.ndarray],
     specs: Mapping[str, ArraySpec],
-) -> None:
+    shards: Mapping[str, FileEntry],
+) -> WrittenArrays:
     """Write the arrays of a split into its folder, without the coefficients' shards.
 
     Parameters
     ----------
     folder : Path
-        Local folder.
+        Local folder; it may have the shards.
     attributes : SplitAttributes
     arrays : mapping of str to ndarray
     specs : mapping of str to ArraySpec
         Type and dimensions of each array.
+    shards : mapping of str to FileEntry
+        Path of each shard relative to the split -> length and hash.
+
+    Returns
+    -------
+    WrittenArrays
     """
+    _write_all(folder, attributes, arrays, specs)
+    small = set(walk_files(folder)) - set(shards) - {GROUP_DOCUMENT}
+    files = {**shards, **{path: hash_file(folder / path) for path in small}}
+    manifest = Manifest(attributes.to_dict(), files)
+    data = manifest.to_bytes()
+    identity = content_id(data)
+    return WrittenArrays(manifest, data, identity, group_document(manifest, identity, folder))
+
+
+def _write_all(
+    folder: Path,
+    attributes: SplitAttributes,
+    arrays: Mapping[str, np.ndarray],
+    specs: Mapping[str, ArraySpec],
+) -> None:
     encoding = attributes.encoding
     shards = shard_shape(encoding.geometry, len(attributes.channels))
     _create_array(

@@ -28,7 +28,7 @@ from freqprep.errors import CorruptStoreError, LeaseLostError, ObjectStoreError
 from freqprep.storage.concurrency import for_each
 from freqprep.storage.disk import FileEntry, full_disk_named
 from freqprep.storage.object_path import ObjectPath
-from freqprep.storage.paths import StorePath, hash_file, walk_files
+from freqprep.storage.paths import StorePath
 from freqprep.store.array_writer import write_arrays
 from freqprep.store.journal import Result
 from freqprep.store.layout import PARTIAL_PREFIX
@@ -37,8 +37,6 @@ from freqprep.store.manifest import (
     GROUP_DOCUMENT,
     MANIFEST,
     Manifest,
-    content_id,
-    group_document,
     read_manifest,
 )
 from freqprep.store.object_journal import ObjectJournal
@@ -184,22 +182,15 @@ class PartialObjectSplit:
         with tempfile.TemporaryDirectory(prefix="freqprep-") as name:
             folder = Path(name)
             with full_disk_named(folder):
-                write_arrays(folder, attributes, arrays, specs)
-                names = set(walk_files(folder)) - {GROUP_DOCUMENT}
-                small = {path: hash_file(folder / path) for path in names}
-                manifest = Manifest(attributes.to_dict(), {**shards, **small})
-                data = manifest.to_bytes()
-                identity = content_id(data)
-                document = group_document(manifest, identity, folder)
-                (folder / GROUP_DOCUMENT).write_bytes(document)
-            self._put(folder, small)
-            self._put(folder, [GROUP_DOCUMENT])
-        self._match(manifest, len(document))
+                written = write_arrays(folder, attributes, arrays, specs, shards)
+            self._put(folder, written.manifest.files.keys() - shards.keys())
+        (self.split_folder / GROUP_DOCUMENT).write([written.group_document])
+        self._match(written.manifest, len(written.group_document))
         self._confirm()
-        create_alone(self._manifest, data)
+        create_alone(self._manifest, written.manifest_bytes)
         self._confirm()
         self._remove_finished_plan()
-        return identity
+        return written.content_id
 
     def _put(self, folder: Path, names: Iterable[str]) -> None:
         """Put small files of a local folder, several at a time."""

@@ -176,7 +176,7 @@ def save_selection(
     """
     check_name(selection.name)
     check_root(store)
-    path = _path(store, selection.name)
+    path = selection_path(store, selection.name)
     if isinstance(store, Path):
         # If the folder is a file, it is refused below.
         with full_disk_named(store), contextlib.suppress(FileExistsError):
@@ -208,14 +208,14 @@ def check_name(name: str) -> None:
 
 def saved_file(store: StorePath, name: str) -> StorePath | None:
     """Return the file of a saved selection; None if there is none of that name."""
-    path = _path(store, name)
+    path = selection_path(store, name)
     there = path.is_file() if isinstance(path, ObjectPath) else os.path.lexists(path)
     return path if there else None
 
 
 def saved_selections(store: StorePath) -> dict[str, Selection]:
     """Return the selections saved in a store by name; files with `problems` are left out."""
-    return {name: read_selection(_path(store, name)) for name in saved_documents(store)}
+    return {name: read_selection(selection_path(store, name)) for name in saved_documents(store)}
 
 
 def saved_documents(store: StorePath) -> dict[str, dict[str, Any]]:
@@ -289,14 +289,15 @@ def _refusal(name: str) -> str:
     return f"reads like a file, ending in {SUFFIX}" if name.endswith(SUFFIX) else ""
 
 
-def _path(store: PathT, name: str) -> PathT:
+def selection_path(store: PathT, name: str) -> PathT:
+    """Return the path of a saved selection, there or not."""
     return store / FOLDER / f"{name}{SUFFIX}"
 
 
 def _named(text: str, split: HasEnergies | None) -> Selection:
     """Resolve a name: a saved selection, if the name means nothing else, or a known one."""
     if split is not None and not _refusal(text):
-        path = _path(split.path.parent, text)
+        path = selection_path(split.path.parent, text)
         if path.is_file():
             return read_selection(path)
     saved: list[str] = []

@@ -28,7 +28,7 @@ import numpy as np
 from freqprep.errors import CorruptStoreError, UsageError
 from freqprep.storage.disk import FileEntry, full_disk_named, sync_file, sync_folder, write_parts
 from freqprep.storage.object_path import ObjectPath
-from freqprep.storage.paths import StorePath, hash_file, walk_files
+from freqprep.storage.paths import StorePath, walk_files
 from freqprep.store.array_writer import write_arrays
 from freqprep.store.journal import Journal, Result
 from freqprep.store.layout import PARTIAL_PREFIX, REPLACED_PREFIX, root_document, shard_path
@@ -36,9 +36,6 @@ from freqprep.store.lease import create_alone
 from freqprep.store.manifest import (
     GROUP_DOCUMENT,
     MANIFEST,
-    Manifest,
-    content_id,
-    group_document,
 )
 from freqprep.store.object_writer import PartialObjectSplit, while_there
 from freqprep.store.schema import ArraySpec, SplitAttributes
@@ -205,19 +202,13 @@ class PartialSplit:
         """
         self._check_shards(shards)
         self._remove_small_files(shards)
-        write_arrays(self.split_folder, attributes, arrays, specs)
-        small = set(walk_files(self.split_folder)) - set(shards) - {GROUP_DOCUMENT}
-        files = dict(shards) | {path: hash_file(self.split_folder / path) for path in small}
-        manifest = Manifest(attributes.to_dict(), files)
-        data = manifest.to_bytes()
-        identity = content_id(data)
-        document = group_document(manifest, identity, self.split_folder)
+        written = write_arrays(self.split_folder, attributes, arrays, specs, shards)
         with self.aside() as aside:
-            write_parts(self.split_folder / MANIFEST, [data], aside)
-            write_parts(self.split_folder / GROUP_DOCUMENT, [document], aside)
+            write_parts(self.split_folder / MANIFEST, [written.manifest_bytes], aside)
+            write_parts(self.split_folder / GROUP_DOCUMENT, [written.group_document], aside)
         _sync_tree(self.split_folder, set(shards))
         self._swap_in()
-        return identity
+        return written.content_id
 
     def _check_shards(self, shards: Mapping[str, FileEntry]) -> None:
         for path, entry in shards.items():

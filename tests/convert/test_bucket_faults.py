@@ -35,10 +35,6 @@ def contents(store: Path) -> Iterator[tuple[str, bytes]]:
 @pytest.fixture
 def place(slow_server, monkeypatch) -> Iterator[ObjectPath]:
     """A store in the bucket of `slow_server`, by a client that does not wait for long."""
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "any")
-    monkeypatch.setenv("AWS_REGION", "us-east-1")
-    monkeypatch.setenv("AWS_ENDPOINT_URL", slow_server.url)
     monkeypatch.setitem(object_client._LIMITS, "read_timeout", timedelta(seconds=2))
     quick = {"init_backoff": timedelta(milliseconds=1), "max_backoff": timedelta(milliseconds=9)}
     monkeypatch.setitem(object_client._RETRIES, "backoff", {**quick, "base": 2})

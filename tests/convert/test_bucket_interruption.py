@@ -34,11 +34,6 @@ def many(tmp_path_factory) -> Path:
     return synthetic.image_folder(tmp_path_factory.mktemp("many"), {"train": 500}, corrupt=5)
 
 
-@pytest.fixture(scope="module")
-def expected(many, tmp_path_factory) -> dict[str, bytes]:
-    return synthetic.contents(synthetic.make(many, tmp_path_factory.mktemp("whole") / "out.zarr"))
-
-
 def conversion(
     many: Path, bucket, *options: str, life: float = 0.5
 ) -> AbstractContextManager[subprocess.Popen]:

@@ -1,9 +1,7 @@
 import pickle
 from pathlib import Path
 
-import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from freqprep.errors import (
     BucketNotFoundError,
@@ -16,19 +14,9 @@ from freqprep.storage.paths import as_path, folder_names, hash_file, walk_files
 from freqprep.storage.ranged_file import open_ranged
 
 
-@pytest.fixture(scope="module")
-def place():
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-        patch.setenv("AWS_ACCESS_KEY_ID", "key")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-        patch.setenv("AWS_REGION", "us-east-1")
-        boto3.client("s3", endpoint_url=f"http://{host}:{port}").create_bucket(Bucket="object-path")
-        yield as_path("s3://object-path/folder")
-        server.stop()
+@pytest.fixture
+def place(bucket):
+    return as_path(f"{bucket.url}/folder")
 
 
 @pytest.mark.parametrize(
@@ -91,7 +79,7 @@ def test_what_was_written_is_read_and_listed(place):
     place.delete_below()
     assert not place.is_dir()
     (place / "a").delete()
-    with pytest.raises(FileNotFoundError, match="s3://object-path/folder/a"):
+    with pytest.raises(FileNotFoundError, match=f"{place}/a"):
         (place / "a").read_bytes()
 
 

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from object_servers import CREDENTIALS
+from object_servers import lead_to
 
 import freqprep
 from freqprep.errors import (
@@ -66,11 +66,6 @@ def once(monkeypatch) -> Iterator[None]:
     object_client._opened.cache_clear()
 
 
-def environment(monkeypatch, endpoint: str) -> None:
-    for name, value in {**CREDENTIALS, "AWS_ENDPOINT_URL": endpoint}.items():
-        monkeypatch.setenv(name, value)
-
-
 REFUSALS = {
     (403, "AccessDenied"): (AccessDeniedError, "refuses access.*AccessDenied.*may read"),
     (403, "RequestTimeTooSkewed"): (AccessDeniedError, "clock.*timedatectl"),
@@ -88,7 +83,7 @@ REFUSALS = {
 
 @pytest.mark.parametrize("answer", REFUSALS)
 def test_a_refusal_is_named(refusing, monkeypatch, answer):
-    environment(monkeypatch, f"http://127.0.0.1:{refusing.server_address[1]}")
+    lead_to(monkeypatch, f"http://127.0.0.1:{refusing.server_address[1]}")
     refusing.answer = answer
     kind, text = REFUSALS[answer]
     with pytest.raises(kind, match=text) as caught:
@@ -98,7 +93,7 @@ def test_a_refusal_is_named(refusing, monkeypatch, answer):
 
 
 def test_nobody_there_is_named(monkeypatch):
-    environment(monkeypatch, "http://127.0.0.1:9")
+    lead_to(monkeypatch, "http://127.0.0.1:9")
     with pytest.raises(ObjectStoreError, match=r"no connection.*s3://photos/a\.zarr.*ENDPOINT_URL"):
         freqprep.open_store("s3://photos/a.zarr")
     with pytest.raises(StoreError, match=r"no connection.*127\.0\.0\.1:9/a\.zarr"):
@@ -107,7 +102,7 @@ def test_nobody_there_is_named(monkeypatch):
 
 @pytest.mark.parametrize("scheme", ["s3", "az"])
 def test_no_credentials_are_named(refusing, monkeypatch, tmp_path, scheme):
-    environment(monkeypatch, f"http://127.0.0.1:{refusing.server_address[1]}")
+    lead_to(monkeypatch, f"http://127.0.0.1:{refusing.server_address[1]}")
     for name in (*object_client._KEY_VARIABLES, "AWS_PROFILE", "AZURE_STORAGE_ACCOUNT_NAME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
@@ -121,7 +116,7 @@ def test_no_credentials_are_named(refusing, monkeypatch, tmp_path, scheme):
 )
 def test_a_profile_without_credentials_is_named(monkeypatch, tmp_path, profile, text):
     pytest.importorskip("boto3")
-    environment(monkeypatch, "http://127.0.0.1:9")
+    lead_to(monkeypatch, "http://127.0.0.1:9")
     for name in object_client._KEY_VARIABLES:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
@@ -134,14 +129,14 @@ def test_a_profile_without_credentials_is_named(monkeypatch, tmp_path, profile, 
 
 
 def test_without_obstore_the_extra_is_named(monkeypatch):
-    environment(monkeypatch, "http://127.0.0.1:9")
+    lead_to(monkeypatch, "http://127.0.0.1:9")
     monkeypatch.setitem(sys.modules, "obstore.store", None)
     with pytest.raises(MissingPackageError, match=r"pip install 'freqprep\[s3\]'"):
         freqprep.open_store("s3://photos/a.zarr")
 
 
 def test_where_nothing_may_be_listed_a_wrong_url_is_still_no_store(refusing, monkeypatch):
-    environment(monkeypatch, f"http://127.0.0.1:{refusing.server_address[1]}")
+    lead_to(monkeypatch, f"http://127.0.0.1:{refusing.server_address[1]}")
     refusing.answer, refusing.to_lists = (404, "NoSuchKey"), (403, "AccessDenied")
     with pytest.raises(StoreError, match=r"there is no store s3://photos/a\.zarr"):
         freqprep.open_store("s3://photos/a.zarr")
