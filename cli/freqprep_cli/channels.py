@@ -12,7 +12,7 @@ from freqprep.errors import UsageError
 from freqprep.spectrum import BLOCK, COMPONENTS, FREQUENCIES
 from freqprep.spectrum.channels import CHANNELS, PUBLISHED, RULES, Selection, described
 from freqprep.spectrum.channels import channels as named
-from freqprep.storage.paths import StorePath, as_path
+from freqprep.storage.paths import AnyPath, as_path
 from freqprep.store.reader import open_store
 from freqprep.store.selection_costs import SelectionCost, selection_costs
 from freqprep.store.selections import problems, saved_selections, select
@@ -41,7 +41,7 @@ _OTHER_WAYS = (
 class _Data:
     """Splits of a store to measure on; empty without a store."""
 
-    store: StorePath | None
+    store: AnyPath | None
     splits: Sequence[Split]
 
 
@@ -108,7 +108,7 @@ def channels(
     typer.echo(paragraph(_OTHER_WAYS, hang=""))
 
 
-def _opened(store: StorePath | None, split: str | None) -> _Data:
+def _opened(store: AnyPath | None, split: str | None) -> _Data:
     if store is None:
         return _Data(None, ())
     opened = open_store(store)

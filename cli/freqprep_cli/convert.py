@@ -20,7 +20,7 @@ from freqprep.images.geometry import GEOMETRIES, ORIENTATIONS
 from freqprep.sources import SOURCES
 from freqprep.spectrum.quantization import PRECISIONS
 from freqprep.spectrum.quantization import Precision as Steps
-from freqprep.storage.paths import StorePath, as_path
+from freqprep.storage.paths import AnyPath, as_path
 from freqprep.store.rejects import rejects_path
 from freqprep.store.schema import DEFAULT_LEVEL
 from freqprep.store.steps_file import read_steps
@@ -283,7 +283,7 @@ def _precision(name: str | None, steps: Path | None) -> Steps:
 
 
 def _print_summaries(
-    store: StorePath, summaries: Mapping[str, SplitSummary], seconds: float, json: bool
+    store: AnyPath, summaries: Mapping[str, SplitSummary], seconds: float, json: bool
 ) -> int:
     """Print the finished splits; return the number of rejected images."""
     rejected = sum(summary.rejected for summary in summaries.values())

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 import typer
 
 from freqprep.engines import ENGINES
-from freqprep.storage.paths import StorePath, as_path
+from freqprep.storage.paths import AnyPath, as_path
 from freqprep.text.quantities import parse_size
 
 RUN = "Run"
 """Section of ``--help`` for options that do not change what is computed."""
 
 if TYPE_CHECKING:
-    Place: TypeAlias = StorePath
+    Place: TypeAlias = AnyPath
 else:
     Place = Path  # typer has no unions; `as_path` makes the value
 

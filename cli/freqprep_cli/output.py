@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 import typer
 
 from freqprep.storage.disk import free_bytes
-from freqprep.storage.paths import StorePath
+from freqprep.storage.paths import AnyPath
 from freqprep.text.quantities import size
 
 
@@ -34,7 +34,7 @@ def print_json(document: dict[str, Any]) -> None:
     typer.echo(json.dumps(document, indent=2, allow_nan=False))
 
 
-def shown_path(path: StorePath) -> str:
+def shown_path(path: AnyPath) -> str:
     """Return a path relative to the current folder if it is inside."""
     here = Path.cwd()
     if isinstance(path, Path) and path.is_relative_to(here):
@@ -43,7 +43,7 @@ def shown_path(path: StorePath) -> str:
 
 
 def print_estimates(
-    store: StorePath,
+    store: AnyPath,
     estimates: Mapping[str, EstimateT],
     describe: Callable[[EstimateT], str],
     as_json: bool,

@@ -21,7 +21,7 @@ from freqprep.progress import say
 from freqprep.report import PLOT_FILES, write_plots, write_report
 from freqprep.report.style import check_matplotlib
 from freqprep.spectrum.channels import Selection
-from freqprep.storage.paths import StorePath, remove
+from freqprep.storage.paths import AnyPath, remove
 from freqprep.store.reader import open_store
 from freqprep.store.selection_file import SUFFIX
 from freqprep.store.selections import (
@@ -200,7 +200,7 @@ def stats(
 class _Files:
     """Files that the command writes, each if its option is given."""
 
-    store: StorePath
+    store: AnyPath
     save: str | None
     output: Path | None
     report: Path | None
@@ -221,9 +221,9 @@ class _Files:
         if self.report is not None or self.plots is not None:
             check_matplotlib()
 
-    def write(self, result: StatsResult, split: Split) -> StorePath | None:
+    def write(self, result: StatsResult, split: Split) -> AnyPath | None:
         """Write the files, and print their paths on stderr; return that of the steps, if any."""
-        steps: StorePath | None = None
+        steps: AnyPath | None = None
         indices = result.choice.selection.indices
         if self.report is not None:
             write_report(result, split, self.report)
@@ -242,7 +242,7 @@ class _Files:
         return steps
 
 
-def _write_steps(result: StatsResult, selection: StorePath) -> StorePath | None:
+def _write_steps(result: StatsResult, selection: AnyPath) -> AnyPath | None:
     """Write the chosen steps beside a selection, unless they have a name."""
     precision, path = chosen_precision(result), steps_path(selection)
     if precision.is_predefined:

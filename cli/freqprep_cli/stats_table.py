@@ -12,7 +12,7 @@ from freqprep.importance.analysis import Analysis
 from freqprep.importance.drift import Drift
 from freqprep.importance.result import StatsResult, jaccard, network_result_for
 from freqprep.spectrum.channels import CHANNELS, NAMES, Selection
-from freqprep.storage.paths import StorePath
+from freqprep.storage.paths import AnyPath
 from freqprep.text.quantities import percent, plural, size
 from freqprep.text.terminal import columns, paragraph, shortened
 
@@ -20,7 +20,7 @@ _MOST_DRIFTED = 12
 _WIDEST_SCORE = 18
 
 
-def describe(result: StatsResult, steps: StorePath | None = None) -> str:
+def describe(result: StatsResult, steps: AnyPath | None = None) -> str:
     """Return a result as text; ``steps`` is the steps file that was written, if one was."""
     parts = [
         _head(result),
@@ -126,7 +126,7 @@ def _candidates(result: StatsResult) -> str:
     return "within the same count and budget, and the published:\n" + columns(heads, rows)
 
 
-def _allocations(result: StatsResult, steps: StorePath | None) -> str:
+def _allocations(result: StatsResult, steps: AnyPath | None) -> str:
     """What to convert with, and the allocations it was chosen from."""
     choice = result.choice
     text = paragraph(advice(choice, result.rates, steps))

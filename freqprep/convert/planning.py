@@ -12,7 +12,7 @@ from freqprep.convert.request import Request
 from freqprep.errors import SourceError, UsageError
 from freqprep.progress import say
 from freqprep.sources import Classes, Discovered, Listing, named_paths, normalise_split
-from freqprep.storage.paths import StorePath
+from freqprep.storage.paths import AnyPath
 from freqprep.store import existing
 from freqprep.store.layout import partial_folders
 from freqprep.store.plan import SplitPlan, load_attributes, load_named_paths, make_plan
@@ -78,7 +78,7 @@ def _refuse_other_paths(request: Request) -> None:
             )
 
 
-def planned_folders(request: Request) -> dict[str, StorePath]:
+def planned_folders(request: Request) -> dict[str, AnyPath]:
     """Return the folders of the unfinished splits that have a plan, by name of the split."""
     folders = partial_folders(request.store)
     return {name: folder for name, folder in folders.items() if (folder / "plan.json").is_file()}

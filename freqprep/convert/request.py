@@ -12,7 +12,7 @@ from freqprep.images.geometry import Geometry
 from freqprep.sources import SOURCES
 from freqprep.spectrum.quantization import PRECISIONS, Precision
 from freqprep.storage.object_path import ObjectPath
-from freqprep.storage.paths import StorePath
+from freqprep.storage.paths import AnyPath
 from freqprep.store.plan import LARGEST_SEED
 from freqprep.store.schema import DEFAULT_LEVEL, check_level
 
@@ -60,7 +60,7 @@ class Request:
 
     kind: str
     source: Path
-    store: StorePath
+    store: AnyPath
     split: str | None = None
     size: int | None = None
     resize: int | None = None

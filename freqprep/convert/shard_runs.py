@@ -18,7 +18,7 @@ from freqprep.convert.shard_task import (
 )
 from freqprep.progress import Progress, say
 from freqprep.spectrum.coding import worth_compiling
-from freqprep.storage.paths import StorePath
+from freqprep.storage.paths import AnyPath
 from freqprep.store.journal import Journal, ShardResult
 from freqprep.store.object_journal import ObjectJournal
 from freqprep.store.plan import SplitPlan, memory_bound
@@ -37,7 +37,7 @@ def make_shards(
     plan: SplitPlan,
     partial: UnfinishedSplit,
     journal: Journal[ShardResult] | ObjectJournal[ShardResult],
-    aside: StorePath,
+    aside: AnyPath,
     shards: Sequence[int],
 ) -> int:
     """Make some shards of a split, those that are not in the journal yet, and append them to it.
@@ -90,7 +90,7 @@ def _tasks(
     request: Request,
     plan: SplitPlan,
     partial: UnfinishedSplit,
-    aside: StorePath,
+    aside: AnyPath,
     shards: Iterable[int],
     compiled: bool,
 ) -> Iterator[ShardTask]:

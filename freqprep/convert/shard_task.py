@@ -19,7 +19,7 @@ from freqprep.sources import FileTable, read_image_bytes
 from freqprep.spectrum.channels import CHANNELS
 from freqprep.spectrum.coding import compile_coder, is_compiling
 from freqprep.spectrum.moments import Moments
-from freqprep.storage.paths import StorePath
+from freqprep.storage.paths import AnyPath
 from freqprep.store import shard
 from freqprep.store.journal import RowResults, ShardResult
 from freqprep.store.plan import SplitPlan
@@ -111,8 +111,8 @@ class ShardTask:
     encoding: Encoding
     compiled: bool
     level: int
-    split_folder: StorePath
-    aside: StorePath
+    split_folder: AnyPath
+    aside: AnyPath
 
 
 def convert_shard(task: ShardTask) -> ShardResult:

@@ -20,7 +20,7 @@ from freqprep.images.encoding import Encoding
 from freqprep.importance.rate_distortion import FINE, sampled_shards
 from freqprep.spectrum.channels import CHANNELS, STORED_POSITION
 from freqprep.spectrum.quantization import SMALLEST_STEP
-from freqprep.storage.paths import StorePath
+from freqprep.storage.paths import AnyPath
 from freqprep.store.plan import SplitPlan
 from freqprep.store.reader import Split, reopen
 from freqprep.store.schema import ROWS_PER_SHARD
@@ -42,7 +42,7 @@ class SourceSample:
         Image files of the valid rows of each shard.
     """
 
-    split_folder: StorePath
+    split_folder: AnyPath
     content_id: str
     files: Mapping[int, ImageFiles]
 
@@ -75,7 +75,7 @@ class SourceSample:
         return codes
 
 
-def source_sample(split: Split, source: Path, store: StorePath) -> SourceSample:
+def source_sample(split: Split, source: Path, store: AnyPath) -> SourceSample:
     """List the images of the shards that the statistics measure.
 
     Parameters

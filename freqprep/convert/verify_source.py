@@ -14,7 +14,7 @@ from freqprep.ragged import Ragged
 from freqprep.sources import discover
 from freqprep.spectrum.channels import CHANNELS, STORED_POSITION
 from freqprep.spectrum.coding import worth_compiling
-from freqprep.storage.paths import StorePath
+from freqprep.storage.paths import AnyPath
 from freqprep.store.log import log_path, paths_of
 from freqprep.store.plan import SplitPlan, evenly_spread, make_plan
 from freqprep.store.reader import Split, open_store
@@ -23,7 +23,7 @@ from freqprep.store.verify import Problem
 
 
 def compare_with_source(
-    store: StorePath, source: Path, sample: int, split: str | None = None
+    store: AnyPath, source: Path, sample: int, split: str | None = None
 ) -> tuple[int, list[Problem]]:
     """Encode a sample of each split's images again and compare the codes.
 
@@ -77,7 +77,7 @@ def compare_with_source(
     return compared, problems
 
 
-def plan_again(split: Split, source: Path, store: StorePath) -> SplitPlan:
+def plan_again(split: Split, source: Path, store: AnyPath) -> SplitPlan:
     """Return the plan of a finished split's rows, from the source as it is now.
 
     Parameters

@@ -21,7 +21,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from freqprep.engines.remote import CHECKED, DONE, FAILED, MISSING, Answer, Needs, versions
 from freqprep.errors import ClusterError, WorkerDiedError, some
 from freqprep.storage.object_path import ObjectPath
-from freqprep.storage.paths import StorePath
+from freqprep.storage.paths import AnyPath
 
 _TASKS_A_THREAD = 2
 _TASKS_A_SECOND = 200
@@ -45,8 +45,8 @@ class Places:
         Folder that files are written in; it exists. Or a prefix of a bucket.
     """
 
-    reads: tuple[StorePath, ...] = ()
-    writes: StorePath | None = None
+    reads: tuple[AnyPath, ...] = ()
+    writes: AnyPath | None = None
 
 
 class TaskLostError(Exception):
@@ -144,7 +144,7 @@ def _needs(places: Places) -> Iterator[Needs]:
         seen.unlink(missing_ok=True)
 
 
-def _absolute(path: StorePath) -> str:
+def _absolute(path: AnyPath) -> str:
     return str(path) if isinstance(path, ObjectPath) else os.path.abspath(path)
 
 

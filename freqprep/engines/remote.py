@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from freqprep.engines.local import on_one_core
 from freqprep.errors import FreqprepError
 from freqprep.storage.object_path import ObjectPath
-from freqprep.storage.paths import StorePath, as_path
+from freqprep.storage.paths import AnyPath, as_path
 
 _DECIDING = ("freqprep", "google-crc32c", "numcodecs", "numpy", "pillow", "simplejpeg", "zarr")
 
@@ -102,11 +102,11 @@ def lacks(needs: Needs) -> str:
         return f"it has no access: {error}"
 
 
-def _is_there(path: StorePath) -> bool:
+def _is_there(path: AnyPath) -> bool:
     return path.is_file() if isinstance(path, ObjectPath) else path.exists()
 
 
-def _cannot_write(folder: StorePath, nonce: str) -> str:
+def _cannot_write(folder: AnyPath, nonce: str) -> str:
     mine = f"{nonce}-{secrets.token_hex(4)}"
     if isinstance(folder, ObjectPath):
         if not folder.is_file():

@@ -13,14 +13,14 @@ from freqprep.importance.choice import Choice
 from freqprep.importance.rate_distortion import Rates
 from freqprep.spectrum.channels import CHANNELS, published
 from freqprep.spectrum.quantization import Precision
-from freqprep.storage.paths import StorePath
+from freqprep.storage.paths import AnyPath
 from freqprep.store.schema import DEFAULT_LEVEL
 from freqprep.text.quantities import decibels, plural, size
 
 _REFERENCE = "square-24"
 
 
-def advice(choice: Choice, rates: Rates, steps: StorePath | None = None) -> str:
+def advice(choice: Choice, rates: Rates, steps: AnyPath | None = None) -> str:
     """Say which precision and channels to use, and what they gain.
 
     Of a joint choice these are its allocation; otherwise the best at a precision that has a name,
@@ -56,7 +56,7 @@ def advice(choice: Choice, rates: Rates, steps: StorePath | None = None) -> str:
     )
 
 
-def _options(precision: Precision, rates: Rates, steps: StorePath | None = None) -> str:
+def _options(precision: Precision, rates: Rates, steps: AnyPath | None = None) -> str:
     """Return the options of a conversion; in words where no file has the steps."""
     if precision.is_predefined:
         option = f"--precision {precision.name}"

@@ -27,7 +27,7 @@ from freqprep.progress import Progress
 from freqprep.spectrum import FREQUENCIES
 from freqprep.spectrum.channels import CHANNELS, STORED_POSITION
 from freqprep.spectrum.quantization import SMALLEST_STEP, Precision, requantize
-from freqprep.storage.paths import StorePath
+from freqprep.storage.paths import AnyPath
 from freqprep.store.manifest import MANIFEST
 from freqprep.store.plan import evenly_spread
 from freqprep.store.reader import Split, reopen
@@ -94,7 +94,7 @@ class Rates:
 
 @dataclass(frozen=True)
 class _Task:
-    path: StorePath
+    path: AnyPath
     content_id: str
     shard: int
     codes_of: FineCodes | None

@@ -12,7 +12,7 @@ from freqprep.errors import CorruptStoreError
 from freqprep.spectrum import BLOCK, FREQUENCIES
 from freqprep.spectrum.channels import CHANNELS
 from freqprep.spectrum.moments import exact_products
-from freqprep.storage.paths import StorePath
+from freqprep.storage.paths import AnyPath
 from freqprep.store.reader import Split, reopen
 from freqprep.store.schema import ROWS_PER_SHARD
 
@@ -44,7 +44,7 @@ class CountTask:
         because a worker would have to read all boxes of the split to find these.
     """
 
-    path: StorePath
+    path: AnyPath
     content_id: str
     shard: int
     shards: int

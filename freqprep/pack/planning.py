@@ -9,7 +9,7 @@ from freqprep.errors import UsageError
 from freqprep.pack.request import PackRequest
 from freqprep.progress import say
 from freqprep.spectrum.channels import described
-from freqprep.storage.paths import StorePath
+from freqprep.storage.paths import AnyPath
 from freqprep.store.existing import pending, refuse_existing
 from freqprep.store.layout import partial_folders
 from freqprep.store.plan import load_attributes
@@ -178,7 +178,7 @@ def check_same(asked: SplitAttributes, found: SplitAttributes, finished: bool) -
             )
 
 
-def check_classes(target: StorePath, splits: Iterable[tuple[str, SplitAttributes]]) -> None:
+def check_classes(target: AnyPath, splits: Iterable[tuple[str, SplitAttributes]]) -> None:
     """Refuse splits of one store that have different classes.
 
     Raises
@@ -195,7 +195,7 @@ def check_classes(target: StorePath, splits: Iterable[tuple[str, SplitAttributes
             )
 
 
-def _kept(target: StorePath, replaced: set[str]) -> Iterator[tuple[str, SplitAttributes]]:
+def _kept(target: AnyPath, replaced: set[str]) -> Iterator[tuple[str, SplitAttributes]]:
     """Yield name and attributes of the splits of the target that the run does not touch."""
     if store_exists(target):
         store = open_store(target)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from freqprep import engines
 from freqprep.errors import UsageError
-from freqprep.storage.paths import StorePath, absolute
+from freqprep.storage.paths import AnyPath, absolute
 from freqprep.store.schema import check_level
 from freqprep.store.selections import ChannelsLike
 
@@ -33,8 +33,8 @@ class PackRequest:
         How to treat a split that ``target`` has already; at most one of them.
     """
 
-    store: StorePath
-    target: StorePath
+    store: AnyPath
+    target: AnyPath
     level: int | None = None
     channels: ChannelsLike = None
     split: str | None = None

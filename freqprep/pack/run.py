@@ -19,7 +19,7 @@ from freqprep.pack.shard_task import PackedShard, PackTask, ShardSource, pack_sh
 from freqprep.progress import Progress, say
 from freqprep.spectrum.channels import described
 from freqprep.storage.disk import FileEntry, full_disk_named
-from freqprep.storage.paths import StorePath, absolute, local_part
+from freqprep.storage.paths import AnyPath, absolute, local_part
 from freqprep.store.carried_selections import carry_selections
 from freqprep.store.layout import shard_name
 from freqprep.store.lock import store_lock
@@ -137,7 +137,7 @@ def _pack_split(request: PackRequest, partial: UnfinishedSplit, plan: PackPlan) 
 def _tasks(
     partial: UnfinishedSplit,
     plan: PackPlan,
-    aside: StorePath,
+    aside: AnyPath,
     finished: set[int],
     workers: engines.Workers,
 ) -> Iterator[PackTask]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from freqprep.storage.paths import StorePath
+from freqprep.storage.paths import AnyPath
 from freqprep.store import shard
 from freqprep.store.reader import reopen
 from freqprep.store.writer import write_shard
@@ -28,7 +28,7 @@ class ShardSource:
         Level of zstd to compress at; None if the frames are copied.
     """
 
-    split_folder: StorePath
+    split_folder: AnyPath
     content_id: str
     shard: int
     positions: tuple[int, ...]
@@ -71,8 +71,8 @@ class PackTask:
     """
 
     source: ShardSource
-    split_folder: StorePath
-    aside: StorePath
+    split_folder: AnyPath
+    aside: AnyPath
 
     @property
     def shard(self) -> int:

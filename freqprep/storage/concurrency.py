@@ -8,11 +8,11 @@ from typing import TypeVar
 
 from freqprep.storage.interruptible import in_threads
 from freqprep.storage.object_path import ObjectPath
-from freqprep.storage.paths import StorePath
+from freqprep.storage.paths import AnyPath
 
 _IN_FLIGHT = 16
 
-PathT = TypeVar("PathT", bound=StorePath)
+PathT = TypeVar("PathT", bound=AnyPath)
 ResultT = TypeVar("ResultT")
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from freqprep.errors import FormatVersionError, StoreError, UsageError
 from freqprep.storage.disk import full_disk_named, write_parts
 from freqprep.storage.object_path import ObjectPath
-from freqprep.storage.paths import StorePath
+from freqprep.storage.paths import AnyPath
 from freqprep.storage.strict_json import finite, refuse_constant
 
 SUFFIX = ".json"
@@ -49,7 +49,7 @@ class DocumentFormat:
     check: Callable[[dict[str, Any]], None]
     remedy: str
 
-    def read(self, path: StorePath) -> dict[str, Any]:
+    def read(self, path: AnyPath) -> dict[str, Any]:
         """Read a file, checked.
 
         Raises
@@ -76,7 +76,7 @@ class DocumentFormat:
             shown = what if len(what) <= _MOST_SHOWN else f"{what[:_MOST_SHOWN]}..."
             raise StoreError(f"{path} is not a {self.noun}: {shown}", self.remedy) from None
 
-    def write(self, path: StorePath, document: Mapping[str, Any]) -> None:
+    def write(self, path: AnyPath, document: Mapping[str, Any]) -> None:
         """Write a file, atomically; an existing one is replaced.
 
         Parameters
@@ -111,7 +111,7 @@ class DocumentFormat:
         ):
             write_parts(path, [data], Path(aside))
 
-    def _parsed(self, data: bytes, where: StorePath) -> dict[str, Any]:
+    def _parsed(self, data: bytes, where: AnyPath) -> dict[str, Any]:
         """Parse the bytes of a file; raise `ValueError` if something is wrong with them."""
         document = _json(data)
         if not isinstance(document, dict) or document.get("format") != self.name:
@@ -121,7 +121,7 @@ class DocumentFormat:
         self.check(document)
         return document
 
-    def _check_version(self, version: Any, where: StorePath) -> None:
+    def _check_version(self, version: Any, where: AnyPath) -> None:
         pattern = r"([0-9]{1,9})\.([0-9]{1,9})"
         match = re.fullmatch(pattern, version) if isinstance(version, str) else None
         if match is None:
@@ -134,7 +134,7 @@ class DocumentFormat:
             )
 
 
-def _content(path: StorePath) -> bytes:
+def _content(path: AnyPath) -> bytes:
     """Return the bytes of a small file, at most one more than it may have."""
     if isinstance(path, ObjectPath):
         return path.read_bytes() if path.size() <= _MOST_BYTES else bytes(_MOST_BYTES + 1)

@@ -1,4 +1,4 @@
-"""Places of stores: folders, prefixes of buckets, and web addresses."""
+"""Places of stores and sources: folders, prefixes of buckets, and web addresses."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from freqprep.errors import UsageError
 from freqprep.storage.disk import FileEntry
 from freqprep.storage.object_path import ObjectPath
 
-StorePath: TypeAlias = Path | ObjectPath
-"""A folder or file, or a prefix or object of an object store."""
+AnyPath: TypeAlias = Path | ObjectPath
+"""A folder or file, or a prefix or object of an object store or web server."""
 
 _SCHEMES = ("s3", "gs", "az", "http", "https")
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 _BROKEN_URL = re.compile(rf"({'|'.join(_SCHEMES)}):/[^/]")
 
 
-def as_path(text: str | Path | ObjectPath) -> StorePath:
+def as_path(text: str | Path | ObjectPath) -> AnyPath:
     """Return the place that a text names.
 
     Parameters
@@ -98,7 +98,7 @@ def is_broken_url(path: Path) -> bool:
     return _BROKEN_URL.match(str(path)) is not None
 
 
-def folder_names(path: StorePath) -> list[str]:
+def folder_names(path: AnyPath) -> list[str]:
     """Return the names of the folders directly inside a place, sorted."""
     if isinstance(path, ObjectPath):
         return path.folders()
@@ -106,12 +106,12 @@ def folder_names(path: StorePath) -> list[str]:
         return sorted(entry.name for entry in entries if entry.is_dir())
 
 
-def entry_names(path: StorePath) -> list[str]:
+def entry_names(path: AnyPath) -> list[str]:
     """Return the names of all that is directly inside a place, sorted."""
     return path.entries() if isinstance(path, ObjectPath) else sorted(os.listdir(path))
 
 
-def walk_files(path: StorePath) -> Iterator[str]:
+def walk_files(path: AnyPath) -> Iterator[str]:
     """Yield the relative paths of all files below a place; links are not followed."""
     if isinstance(path, ObjectPath):
         yield from (relative for relative, _ in path.files())
@@ -122,7 +122,7 @@ def walk_files(path: StorePath) -> Iterator[str]:
             yield (Path(parent) / name).relative_to(path).as_posix()
 
 
-def remove(path: StorePath) -> None:
+def remove(path: AnyPath) -> None:
     """Remove a file or an object, if it is there."""
     if isinstance(path, ObjectPath):
         path.delete()
@@ -130,7 +130,7 @@ def remove(path: StorePath) -> None:
         path.unlink(missing_ok=True)
 
 
-def hash_file(path: StorePath) -> FileEntry:
+def hash_file(path: AnyPath) -> FileEntry:
     """Return length and SHA-256 of a file, read in pieces, or of an object."""
     if isinstance(path, ObjectPath):
         return FileEntry.of(path.read_bytes())
@@ -139,11 +139,11 @@ def hash_file(path: StorePath) -> FileEntry:
         return FileEntry(file.tell(), digest.hexdigest())
 
 
-def absolute(path: StorePath) -> str:
+def absolute(path: AnyPath) -> str:
     """Return the absolute path, links resolved, or the URL."""
     return str(path.resolve()) if isinstance(path, Path) else str(path)
 
 
-def local_part(store: StorePath) -> Path:
+def local_part(store: AnyPath) -> Path:
     """Return the folder whose disk a store being written fills: temporary files, for a bucket."""
     return store if isinstance(store, Path) else Path(tempfile.gettempdir())

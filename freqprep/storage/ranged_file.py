@@ -11,7 +11,7 @@ from freqprep.errors import CorruptStoreError
 from freqprep.storage.interruptible import interruptible
 from freqprep.storage.object_client import client, named_errors
 from freqprep.storage.object_path import ObjectPath
-from freqprep.storage.paths import StorePath
+from freqprep.storage.paths import AnyPath
 
 Run: TypeAlias = tuple[int, int]
 """Offset and length of adjacent bytes."""
@@ -36,7 +36,7 @@ class RangedFile(Protocol):
         """Let go of what is open."""
 
 
-def open_ranged(path: StorePath, file_bytes: int) -> RangedFile:
+def open_ranged(path: AnyPath, file_bytes: int) -> RangedFile:
     """Open a file, or an object without a request.
 
     Parameters
@@ -61,7 +61,7 @@ def open_ranged(path: StorePath, file_bytes: int) -> RangedFile:
     return _LocalFile(path, file_bytes)
 
 
-def damaged(path: StorePath, what: str) -> CorruptStoreError:
+def damaged(path: AnyPath, what: str) -> CorruptStoreError:
     """Return the error for a shard whose bytes are not what was written."""
     return CorruptStoreError(
         f"shard {path} is damaged: {what}",
@@ -69,7 +69,7 @@ def damaged(path: StorePath, what: str) -> CorruptStoreError:
     )
 
 
-def _check_length(path: StorePath, found: int, file_bytes: int) -> None:
+def _check_length(path: AnyPath, found: int, file_bytes: int) -> None:
     if found != file_bytes:
         raise damaged(path, f"it has {found} bytes, the manifest says {file_bytes}")
 
@@ -77,7 +77,7 @@ def _check_length(path: StorePath, found: int, file_bytes: int) -> None:
 class InMemory:
     """The content of a file that was read at once."""
 
-    def __init__(self, path: StorePath, data: bytes, file_bytes: int) -> None:
+    def __init__(self, path: AnyPath, data: bytes, file_bytes: int) -> None:
         _check_length(path, len(data), file_bytes)
         self._data = memoryview(data)
 

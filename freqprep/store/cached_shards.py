@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from freqprep.errors import StoreError, UsageError
-from freqprep.storage.paths import StorePath, as_path
+from freqprep.storage.paths import AnyPath, as_path
 from freqprep.storage.ranged_file import RangedFile, Run, open_ranged
 from freqprep.store.layout import shard_name
 from freqprep.store.manifest import read_manifest
@@ -27,11 +27,11 @@ class CachedShards:
         What it is, whoever reads it: other splits in the same cache have other ones.
     """
 
-    def __init__(self, cache: RangeCache, path: StorePath, content_id: str) -> None:
+    def __init__(self, cache: RangeCache, path: AnyPath, content_id: str) -> None:
         self.cache, self._path, self._content_id = cache, path, content_id
         self._in_doubt, self._checking = False, threading.Lock()
 
-    def __reduce__(self) -> tuple[type[CachedShards], tuple[RangeCache, StorePath, str]]:
+    def __reduce__(self) -> tuple[type[CachedShards], tuple[RangeCache, AnyPath, str]]:
         return CachedShards, (self.cache, self._path, self._content_id)
 
     def open(self, shard: int, file_bytes: int) -> RangedFile:
@@ -46,7 +46,7 @@ class CachedShards:
         """
         self._in_doubt = True
 
-    def _open(self, path: StorePath, file_bytes: int) -> RangedFile:
+    def _open(self, path: AnyPath, file_bytes: int) -> RangedFile:
         with self._checking:
             if self._in_doubt:
                 check_unchanged(self._path, self._content_id)
@@ -54,7 +54,7 @@ class CachedShards:
         return open_ranged(path, file_bytes)
 
 
-def cached_shards(folder: str | Path, limit: int, path: StorePath, content_id: str) -> CachedShards:
+def cached_shards(folder: str | Path, limit: int, path: AnyPath, content_id: str) -> CachedShards:
     """Open a cache for a split.
 
     Parameters
@@ -84,7 +84,7 @@ def cached_shards(folder: str | Path, limit: int, path: StorePath, content_id: s
     return CachedShards(RangeCache(place, limit), path, content_id)
 
 
-def check_unchanged(path: StorePath, content_id: str) -> None:
+def check_unchanged(path: AnyPath, content_id: str) -> None:
     """Raise StoreError if a split was replaced or removed since it was opened."""
     if read_manifest(path)[1] != content_id:
         raise StoreError(

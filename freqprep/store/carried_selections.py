@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from freqprep.storage.disk import sync_folder, write_parts
 from freqprep.storage.document_format import PARTIAL_PREFIX
 from freqprep.storage.object_path import ObjectPath
-from freqprep.storage.paths import StorePath
+from freqprep.storage.paths import AnyPath
 from freqprep.store.selections import FOLDER, saved_documents, saved_file, selection_path
 
 
-def carry_selections(store: StorePath, target: StorePath) -> list[str]:
+def carry_selections(store: AnyPath, target: AnyPath) -> list[str]:
     """Copy the selections saved in a store into another, except those whose names it has.
 
     Parameters
@@ -31,7 +31,7 @@ def carry_selections(store: StorePath, target: StorePath) -> list[str]:
     return [name for name in kept if selection_path(target, name).read_bytes() != theirs[name]]
 
 
-def _write_new(store: StorePath, documents: Mapping[str, bytes]) -> None:
+def _write_new(store: AnyPath, documents: Mapping[str, bytes]) -> None:
     """Write files of selections that a store does not have."""
     if isinstance(store, ObjectPath):
         for name, data in documents.items():

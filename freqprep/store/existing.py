@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from freqprep.errors import SplitExistsError
-from freqprep.storage.paths import StorePath
+from freqprep.storage.paths import AnyPath
 from freqprep.store.writer import UnfinishedSplit
 
 
@@ -18,7 +18,7 @@ def pending(partials: Mapping[str, UnfinishedSplit], resume: bool) -> dict[str, 
     }
 
 
-def refuse_existing(store: StorePath, partials: Mapping[str, UnfinishedSplit]) -> None:
+def refuse_existing(store: AnyPath, partials: Mapping[str, UnfinishedSplit]) -> None:
     """Refuse to make splits that exist.
 
     Raises

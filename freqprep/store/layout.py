@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from freqprep.errors import UsageError
 from freqprep.storage.object_path import ObjectPath
-from freqprep.storage.paths import StorePath, folder_names
+from freqprep.storage.paths import AnyPath, folder_names
 from freqprep.store.schema import COEFFICIENTS, FORMAT_NAME, ROOT_VERSION
 
 PARTIAL_PREFIX = ".partial-"
@@ -19,7 +19,7 @@ REPLACED_PREFIX = ".replaced-"
 """Prefix of a split that was just overwritten, until it is removed."""
 
 
-PathT = TypeVar("PathT", Path, ObjectPath, StorePath)
+PathT = TypeVar("PathT", Path, ObjectPath, AnyPath)
 
 MODEL_FILE = "model.json"
 """The config in a training run's folder, by which a run is told from a store."""
@@ -35,7 +35,7 @@ def shard_path(split_folder: PathT, shard: int) -> PathT:
     return split_folder / shard_name(shard)
 
 
-def partial_folders(store: StorePath) -> dict[str, StorePath]:
+def partial_folders(store: AnyPath) -> dict[str, AnyPath]:
     """Return the folders of the unfinished splits of a store, by name of the split, sorted."""
     try:
         names = folder_names(store)

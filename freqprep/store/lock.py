@@ -16,7 +16,7 @@ from pathlib import Path
 
 from freqprep.errors import StoreLockedError, UsageError
 from freqprep.storage.object_path import ObjectPath
-from freqprep.storage.paths import StorePath
+from freqprep.storage.paths import AnyPath
 from freqprep.store.layout import beside
 from freqprep.store.lease import held_lease
 
@@ -24,7 +24,7 @@ _HOLDER = b"process "
 
 
 @contextlib.contextmanager
-def store_lock(store: StorePath) -> Iterator[Callable[[], None]]:
+def store_lock(store: AnyPath) -> Iterator[Callable[[], None]]:
     """Hold the store's lock, ``<store>.lock`` beside it, during a block.
 
     Parameters

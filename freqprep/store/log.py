@@ -11,17 +11,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from freqprep.storage.object_path import ObjectPath
-from freqprep.storage.paths import StorePath
+from freqprep.storage.paths import AnyPath
 from freqprep.store.layout import beside
 from freqprep.store.reader import Split
 
 
-def log_path(store: StorePath) -> StorePath:
+def log_path(store: AnyPath) -> AnyPath:
     """Return the path of the log beside a store (JSON lines)."""
     return beside(store, ".log")
 
 
-def append_log(store: StorePath, entry: Mapping[str, Any]) -> None:
+def append_log(store: AnyPath, entry: Mapping[str, Any]) -> None:
     """Append one line to the log, with the current time; the caller holds the store's lock."""
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     line = (json.dumps({"time": now, **entry}) + "\n").encode()
@@ -43,7 +43,7 @@ def _append_to_object(path: ObjectPath, line: bytes) -> None:
     path.replace(before + line, etag)
 
 
-def paths_of(store: StorePath, split: Split) -> dict[str, str]:
+def paths_of(store: AnyPath, split: Split) -> dict[str, str]:
     """Return the paths that the user named when a split was converted, from the log.
 
     Returns

@@ -16,7 +16,7 @@ from typing import Any
 from freqprep.errors import CorruptStoreError, FormatVersionError, FreqprepError, StoreError
 from freqprep.storage.concurrency import for_each
 from freqprep.storage.disk import FileEntry
-from freqprep.storage.paths import StorePath
+from freqprep.storage.paths import AnyPath
 from freqprep.store.not_a_store import inside_a_store, is_root_document, not_a_store
 from freqprep.store.schema import FORMAT_NAME, check_format
 
@@ -56,7 +56,7 @@ class Manifest:
         return f'{{"attributes": {attributes},\n"files": {{\n{files}\n}}}}\n'.encode()
 
     @classmethod
-    def from_bytes(cls, data: bytes, where: StorePath) -> Manifest:
+    def from_bytes(cls, data: bytes, where: AnyPath) -> Manifest:
         """Parse the bytes of a manifest.
 
         Parameters
@@ -99,7 +99,7 @@ def content_id(manifest_bytes: bytes) -> str:
     return hashlib.sha256(manifest_bytes).hexdigest()
 
 
-def read_manifest(split_folder: StorePath) -> tuple[Manifest, str]:
+def read_manifest(split_folder: AnyPath) -> tuple[Manifest, str]:
     """Return the manifest of a finished split, and the split's content id."""
     path = split_folder / MANIFEST
     try:
@@ -111,7 +111,7 @@ def read_manifest(split_folder: StorePath) -> tuple[Manifest, str]:
     return Manifest.from_bytes(data, path), content_id(data)
 
 
-def check_root(store: StorePath) -> None:
+def check_root(store: AnyPath) -> None:
     """Refuse a place that is not a freqprep store.
 
     Raises
@@ -143,7 +143,7 @@ def check_root(store: StorePath) -> None:
         )
 
 
-def read_group_attributes(folder: StorePath) -> dict[str, Any]:
+def read_group_attributes(folder: AnyPath) -> dict[str, Any]:
     """Return the attributes of the Zarr group in a folder.
 
     Raises
@@ -155,7 +155,7 @@ def read_group_attributes(folder: StorePath) -> dict[str, Any]:
     return _group_attributes(path, _there(path))
 
 
-def _group_attributes(path: StorePath, data: bytes) -> dict[str, Any]:
+def _group_attributes(path: AnyPath, data: bytes) -> dict[str, Any]:
     document = _parsed(path, data)
     if not isinstance(document, dict) or document.get("node_type") != "group":
         raise CorruptStoreError(f"{path} is not the document of a Zarr group")
@@ -163,7 +163,7 @@ def _group_attributes(path: StorePath, data: bytes) -> dict[str, Any]:
     return attributes if isinstance(attributes, dict) else {}
 
 
-def group_document(manifest: Manifest, identity: str, split_folder: StorePath) -> bytes:
+def group_document(manifest: Manifest, identity: str, split_folder: AnyPath) -> bytes:
     """Return the bytes of a split's ``zarr.json``: attributes, content id and arrays' metadata.
 
     The arrays' documents are repeated inside (Zarr's inline consolidated metadata), so that a
@@ -186,7 +186,7 @@ def group_document(manifest: Manifest, identity: str, split_folder: StorePath) -
     return (json.dumps(document, indent=1) + "\n").encode()
 
 
-def _content(path: StorePath) -> bytes:
+def _content(path: AnyPath) -> bytes:
     try:
         return path.read_bytes()
     except (FileNotFoundError, FreqprepError):  # the latter from a server
@@ -195,19 +195,19 @@ def _content(path: StorePath) -> bytes:
         raise _unreadable(path, error) from None
 
 
-def _there(path: StorePath) -> bytes:
+def _there(path: AnyPath) -> bytes:
     try:
         return _content(path)
     except FileNotFoundError as error:
         raise _unreadable(path, error) from None
 
 
-def _parsed(path: StorePath, data: bytes) -> Any:
+def _parsed(path: AnyPath, data: bytes) -> Any:
     try:
         return json.loads(data)
     except (ValueError, RecursionError) as error:
         raise _unreadable(path, error) from None
 
 
-def _unreadable(path: StorePath, error: Exception) -> CorruptStoreError:
+def _unreadable(path: AnyPath, error: Exception) -> CorruptStoreError:
     return CorruptStoreError(f"{path} cannot be read: {error}")

@@ -10,7 +10,7 @@ from pathlib import Path
 from freqprep.errors import AccessDeniedError, StoreError, did_you_mean, some
 from freqprep.storage.concurrency import for_each
 from freqprep.storage.object_path import ObjectPath
-from freqprep.storage.paths import StorePath
+from freqprep.storage.paths import AnyPath
 from freqprep.store.layout import MODEL_FILE, PARTIAL_PREFIX
 from freqprep.store.schema import FORMAT_NAME
 
@@ -19,7 +19,7 @@ _MAKE = "make one with `freqprep convert`"
 _MOST_FOLDERS = 64
 
 
-def not_a_store(path: StorePath) -> StoreError:
+def not_a_store(path: AnyPath) -> StoreError:
     """Return the error for a path without a store's document."""
     if isinstance(path, ObjectPath):
         return _not_a_store_in_a_bucket(path)
@@ -52,7 +52,7 @@ def _not_a_store_in_a_bucket(path: ObjectPath) -> StoreError:
     return _with_stores_inside(path, folders) or _without_document(path)
 
 
-def _a_run(path: StorePath) -> StoreError | None:
+def _a_run(path: AnyPath) -> StoreError | None:
     if not (path / MODEL_FILE).is_file():
         return None
     return StoreError(
@@ -61,7 +61,7 @@ def _a_run(path: StorePath) -> StoreError | None:
     )
 
 
-def _with_stores_inside(path: StorePath, children: Iterable[StorePath]) -> StoreError | None:
+def _with_stores_inside(path: AnyPath, children: Iterable[AnyPath]) -> StoreError | None:
     children = list(children)
     found = zip(children, for_each(has_store_document, children), strict=True)
     if inside := [str(child) for child, is_store in found if is_store]:
@@ -71,11 +71,11 @@ def _with_stores_inside(path: StorePath, children: Iterable[StorePath]) -> Store
     return None
 
 
-def _without_document(path: StorePath) -> StoreError:
+def _without_document(path: AnyPath) -> StoreError:
     return StoreError(f"{path} is not a store (it has no {_DOCUMENT})", _MAKE)
 
 
-def inside_a_store(path: StorePath) -> StoreError | None:
+def inside_a_store(path: AnyPath) -> StoreError | None:
     """Return the error for a split or another folder inside a store; None for other paths."""
     for root, inside in _parents(path):
         if has_store_document(root):
@@ -83,7 +83,7 @@ def inside_a_store(path: StorePath) -> StoreError | None:
     return None
 
 
-def _parents(path: StorePath) -> Iterable[tuple[StorePath, tuple[str, ...]]]:
+def _parents(path: AnyPath) -> Iterable[tuple[AnyPath, tuple[str, ...]]]:
     """Yield each folder above a path, and the parts of the path below it."""
     if isinstance(path, ObjectPath):
         parts = tuple(path.key.split("/"))
@@ -95,7 +95,7 @@ def _parents(path: StorePath) -> Iterable[tuple[StorePath, tuple[str, ...]]]:
         yield root, full.relative_to(root).parts
 
 
-def _part_of(path: StorePath, root: StorePath, inside: tuple[str, ...]) -> StoreError:
+def _part_of(path: AnyPath, root: AnyPath, inside: tuple[str, ...]) -> StoreError:
     local = isinstance(path, Path) and not path.is_absolute()
     store, split = Path(os.path.relpath(str(root))) if local else root, inside[0]
     if split.startswith(PARTIAL_PREFIX):
@@ -109,7 +109,7 @@ def _part_of(path: StorePath, root: StorePath, inside: tuple[str, ...]) -> Store
     )
 
 
-def has_store_document(folder: StorePath) -> bool:
+def has_store_document(folder: AnyPath) -> bool:
     """Return whether a folder has the document of a store's root, of any version."""
     try:
         return is_root_document((folder / _DOCUMENT).read_bytes())

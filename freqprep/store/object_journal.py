@@ -16,7 +16,7 @@ from typing import Generic, Self
 from freqprep.errors import CorruptStoreError, LeaseLostError, ObjectStoreError
 from freqprep.storage.concurrency import for_each
 from freqprep.storage.object_path import ObjectPath
-from freqprep.storage.paths import StorePath
+from freqprep.storage.paths import AnyPath
 from freqprep.store.journal import Result, parsed_line
 from freqprep.store.layout import shard_name
 
@@ -97,7 +97,7 @@ class ObjectJournal(Generic[Result]):
         self._began = self._clock()
 
 
-def _read(path: StorePath) -> bytes:
+def _read(path: AnyPath) -> bytes:
     return path.read_bytes()
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from freqprep.errors import CorruptStoreError
 from freqprep.ragged import Ragged
-from freqprep.storage.paths import StorePath
+from freqprep.storage.paths import AnyPath
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +62,7 @@ class ObjectTable:
 
     @classmethod
     def of_arrays(
-        cls, array: Callable[[str], np.ndarray], images: int, classes: int, path: StorePath
+        cls, array: Callable[[str], np.ndarray], images: int, classes: int, path: AnyPath
     ) -> ObjectTable:
         """Build the table from the arrays of a split, checked.
 

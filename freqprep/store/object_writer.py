@@ -28,7 +28,7 @@ from freqprep.errors import CorruptStoreError, LeaseLostError, ObjectStoreError
 from freqprep.storage.concurrency import for_each
 from freqprep.storage.disk import FileEntry, full_disk_named
 from freqprep.storage.object_path import ObjectPath
-from freqprep.storage.paths import StorePath
+from freqprep.storage.paths import AnyPath
 from freqprep.store.array_writer import write_arrays
 from freqprep.store.journal import Result
 from freqprep.store.layout import PARTIAL_PREFIX
@@ -223,7 +223,7 @@ class PartialObjectSplit:
         self._plan.delete()
 
 
-def while_there(parts: Iterable[bytes], aside: StorePath) -> Iterator[bytes]:
+def while_there(parts: Iterable[bytes], aside: AnyPath) -> Iterator[bytes]:
     """Yield the parts of a shard; fail before the end if the object of this run was removed.
 
     Parameters

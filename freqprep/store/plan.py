@@ -25,7 +25,7 @@ from freqprep.ragged import Ragged
 from freqprep.sources.listing import FileTable, Listing, Objects
 from freqprep.storage.disk import sync_file, sync_folder
 from freqprep.storage.object_path import ObjectPath
-from freqprep.storage.paths import StorePath
+from freqprep.storage.paths import AnyPath
 from freqprep.store.lease import create_alone
 from freqprep.store.schema import ROWS_PER_SHARD, SplitAttributes, shard_shape
 
@@ -137,7 +137,7 @@ def _reorder_objects(objects: Objects, rows: np.ndarray) -> Objects:
     )
 
 
-def save_plan(plan: SplitPlan, folder: StorePath) -> None:
+def save_plan(plan: SplitPlan, folder: AnyPath) -> None:
     """Write a plan as ``plan.npz`` and then ``plan.json``, which makes it valid."""
     rows = plan.rows
     arrays: dict[str, Any] = {
@@ -171,7 +171,7 @@ def save_plan(plan: SplitPlan, folder: StorePath) -> None:
 
 def save_attributes(
     attributes: SplitAttributes,
-    folder: StorePath,
+    folder: AnyPath,
     ignored: Mapping[str, int] | None = None,
     named_paths: Mapping[str, str] | None = None,
     rows_sha256: str | None = None,
@@ -209,7 +209,7 @@ def save_attributes(
     sync_folder(folder)
 
 
-def load_plan(folder: StorePath) -> SplitPlan:
+def load_plan(folder: AnyPath) -> SplitPlan:
     """Read a plan that `save_plan` wrote.
 
     Raises
@@ -246,12 +246,12 @@ def load_plan(folder: StorePath) -> SplitPlan:
         raise _unreadable(folder, error) from None
 
 
-def load_attributes(folder: StorePath) -> SplitAttributes:
+def load_attributes(folder: AnyPath) -> SplitAttributes:
     """Return the attributes of a saved plan, without its rows; errors as in `load_plan`."""
     return _load_header(folder).attributes
 
 
-def load_named_paths(folder: StorePath) -> dict[str, str]:
+def load_named_paths(folder: AnyPath) -> dict[str, str]:
     """Return the paths named by the user for a saved plan, by option; errors as in `load_plan`."""
     return _load_header(folder).named_paths
 
@@ -264,7 +264,7 @@ class _Header:
     rows_sha256: str | None
 
 
-def _load_header(folder: StorePath) -> _Header:
+def _load_header(folder: AnyPath) -> _Header:
     try:
         header = json.loads((folder / "plan.json").read_bytes())
         return _Header(
@@ -279,7 +279,7 @@ def _load_header(folder: StorePath) -> _Header:
         raise _unreadable(folder, error) from None
 
 
-def _open_rows(folder: StorePath, header: _Header) -> IO[bytes]:
+def _open_rows(folder: AnyPath, header: _Header) -> IO[bytes]:
     path = folder / "plan.npz"
     if isinstance(path, Path):
         return open(path, "rb")
@@ -289,7 +289,7 @@ def _open_rows(folder: StorePath, header: _Header) -> IO[bytes]:
     return io.BytesIO(data)
 
 
-def _unreadable(folder: StorePath, error: Exception) -> CorruptStoreError:
+def _unreadable(folder: AnyPath, error: Exception) -> CorruptStoreError:
     return CorruptStoreError(
         f"the plan in {folder} cannot be read ({error})", "start over with --overwrite"
     )

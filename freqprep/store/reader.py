@@ -14,7 +14,7 @@ from freqprep.errors import (
 )
 from freqprep.storage.concurrency import for_each
 from freqprep.storage.object_path import ObjectPath
-from freqprep.storage.paths import StorePath, as_path, folder_names
+from freqprep.storage.paths import AnyPath, as_path, folder_names
 from freqprep.store.keys import Keys
 from freqprep.store.layout import partial_folders
 from freqprep.store.manifest import GROUP_DOCUMENT, MANIFEST, check_root
@@ -25,7 +25,7 @@ __all__ = ["Keys", "Split", "Store", "find_row", "open_store", "reopen"]
 _own = threading.local()
 
 
-def open_store(path: str | StorePath) -> Store:
+def open_store(path: str | AnyPath) -> Store:
     """Open a store for reading.
 
     Parameters
@@ -53,7 +53,7 @@ def open_store(path: str | StorePath) -> Store:
     return Store(as_path(path))
 
 
-def reopen(path: StorePath, content_id: str) -> Split:
+def reopen(path: AnyPath, content_id: str) -> Split:
     """Return a split, opened once per thread.
 
     For workers: reading a large split's manifest and small arrays for every shard is slow.
@@ -85,7 +85,7 @@ def reopen(path: StorePath, content_id: str) -> Split:
     return split
 
 
-def _is_file(path: StorePath) -> bool:
+def _is_file(path: AnyPath) -> bool:
     return path.is_file()
 
 
@@ -101,7 +101,7 @@ class Store(Mapping[str, "Split"]):
         Whether its files can be listed.
     """
 
-    def __init__(self, path: StorePath) -> None:
+    def __init__(self, path: AnyPath) -> None:
         self.path = path
         check_root(path)
         self.listed = not (isinstance(path, ObjectPath) and path.is_web)

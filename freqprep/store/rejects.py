@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from freqprep.storage.object_path import ObjectPath
-from freqprep.storage.paths import StorePath
+from freqprep.storage.paths import AnyPath
 from freqprep.store.layout import beside
 from freqprep.store.reader import Split
 
 
-def rejects_path(store: StorePath, split: str) -> StorePath:
+def rejects_path(store: AnyPath, split: str) -> AnyPath:
     """Return the path of a split's list of rejected images beside a store (JSON lines)."""
     return beside(store, f".rejected-{split}.jsonl")
 
@@ -49,7 +49,7 @@ def noted_images(split: Split) -> list[dict[str, Any]]:
     ]
 
 
-def write_rejects(store: StorePath, split: Split) -> None:
+def write_rejects(store: AnyPath, split: Split) -> None:
     """Write the list of a split's rejected images beside the store; remove it if there are none."""
     path = rejects_path(store, split.attributes.split)
     lines = [json.dumps(entry, ensure_ascii=False) + "\n" for entry in rejected_images(split)]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from freqprep.spectrum.channels import Selection
-from freqprep.storage.paths import StorePath
+from freqprep.storage.paths import AnyPath
 from freqprep.store.cache import ChunkCache
 from freqprep.store.schema import ROWS_PER_SHARD, SplitAttributes
 from freqprep.store.shard import ShardFile
@@ -16,7 +16,7 @@ from freqprep.store.shard import ShardFile
 Rows = int | slice | range | Sequence[int] | np.ndarray
 
 
-def row_numbers(rows: Rows, count: int, path: StorePath) -> np.ndarray:
+def row_numbers(rows: Rows, count: int, path: AnyPath) -> np.ndarray:
     """Return rows as numbers from 0, in the order given.
 
     Parameters

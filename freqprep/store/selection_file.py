@@ -8,12 +8,12 @@ from typing import Any
 from freqprep.errors import UnknownChannelError, UsageError
 from freqprep.spectrum.channels import CHANNELS, Selection, channels
 from freqprep.storage.document_format import SUFFIX, DocumentFormat
-from freqprep.storage.paths import StorePath
+from freqprep.storage.paths import AnyPath
 
 __all__ = ["SUFFIX", "read_document", "read_selection", "write_selection"]
 
 
-def write_selection(path: StorePath, selection: Selection, made_from: Mapping[str, Any]) -> None:
+def write_selection(path: AnyPath, selection: Selection, made_from: Mapping[str, Any]) -> None:
     """Write a selection to a file, atomically; an existing file is replaced.
 
     Parameters
@@ -43,13 +43,13 @@ def write_selection(path: StorePath, selection: Selection, made_from: Mapping[st
         ) from None
 
 
-def read_selection(path: StorePath) -> Selection:
+def read_selection(path: AnyPath) -> Selection:
     """Read the selection in a file; errors as in `read_document`."""
     document = read_document(path)
     return Selection(channels(document["channels"]).indices, document["name"])
 
 
-def read_document(path: StorePath) -> dict[str, Any]:
+def read_document(path: AnyPath) -> dict[str, Any]:
     """Read a selection's file as JSON data, checked.
 
     Raises

@@ -32,7 +32,7 @@ from freqprep.spectrum.moments import Moments
 from freqprep.storage.disk import full_disk_named, sync_folder
 from freqprep.storage.document_format import PARTIAL_PREFIX
 from freqprep.storage.object_path import ObjectPath
-from freqprep.storage.paths import StorePath, as_path
+from freqprep.storage.paths import AnyPath, as_path
 from freqprep.store.layout import PathT
 from freqprep.store.manifest import check_root
 from freqprep.store.schema import SplitAttributes
@@ -60,7 +60,7 @@ FOLDER = ".selections"
 STEPS_SUFFIX = ".steps"
 """Before ``.json`` in the name of the steps file beside a selection that needs one."""
 
-ChannelsLike = str | int | StorePath | Sequence[int | str] | Selection | None
+ChannelsLike = str | int | AnyPath | Sequence[int | str] | Selection | None
 """Everything that `select` takes."""
 
 _COUNT = re.compile(r"[0-9]{1,9}")
@@ -69,7 +69,7 @@ _COUNT = re.compile(r"[0-9]{1,9}")
 class HasEnergies(Protocol):
     """The part of a split that `select` needs."""
 
-    path: StorePath
+    path: AnyPath
 
     @property
     def attributes(self) -> SplitAttributes:
@@ -131,7 +131,7 @@ def select(selection: ChannelsLike, split: HasEnergies | None = None) -> Selecti
 
 
 def _resolve(
-    selection: str | int | StorePath | Sequence[int | str] | Selection, split: HasEnergies | None
+    selection: str | int | AnyPath | Sequence[int | str] | Selection, split: HasEnergies | None
 ) -> Selection:
     if isinstance(selection, Selection):
         return selection
@@ -149,9 +149,7 @@ def _resolve(
     return _named(text, split)
 
 
-def save_selection(
-    store: StorePath, selection: Selection, made_from: Mapping[str, Any]
-) -> StorePath:
+def save_selection(store: AnyPath, selection: Selection, made_from: Mapping[str, Any]) -> AnyPath:
     """Save a selection in a store under its name, replacing one of the same name.
 
     Parameters
@@ -206,25 +204,25 @@ def check_name(name: str) -> None:
         )
 
 
-def saved_file(store: StorePath, name: str) -> StorePath | None:
+def saved_file(store: AnyPath, name: str) -> AnyPath | None:
     """Return the file of a saved selection; None if there is none of that name."""
     path = selection_path(store, name)
     there = path.is_file() if isinstance(path, ObjectPath) else os.path.lexists(path)
     return path if there else None
 
 
-def saved_selections(store: StorePath) -> dict[str, Selection]:
+def saved_selections(store: AnyPath) -> dict[str, Selection]:
     """Return the selections saved in a store by name; files with `problems` are left out."""
     return {name: read_selection(selection_path(store, name)) for name in saved_documents(store)}
 
 
-def saved_documents(store: StorePath) -> dict[str, dict[str, Any]]:
+def saved_documents(store: AnyPath) -> dict[str, dict[str, Any]]:
     """Return the documents of the selections saved in a store by name, as JSON data."""
     good = [path for path in _entries(store) if not _is_steps(path) and not _problem(path)]
     return {path.stem: read_document(path) for path in good}
 
 
-def problems(store: StorePath) -> list[tuple[str, str]]:
+def problems(store: AnyPath) -> list[tuple[str, str]]:
     """Return path inside the store and description of each problem with its selections."""
     folder = store / FOLDER
     if isinstance(folder, Path) and os.path.lexists(folder) and not folder.is_dir():
@@ -233,7 +231,7 @@ def problems(store: StorePath) -> list[tuple[str, str]]:
     return [(where, what) for where, what in found if what]
 
 
-def _entries(store: StorePath) -> list[StorePath]:
+def _entries(store: AnyPath) -> list[AnyPath]:
     """Return the entries of the folder of selections, except files being written."""
     folder = store / FOLDER
     if isinstance(folder, ObjectPath):
@@ -243,11 +241,11 @@ def _entries(store: StorePath) -> list[StorePath]:
     return [folder / name for name in names if not name.startswith(PARTIAL_PREFIX)]
 
 
-def _is_steps(path: StorePath) -> bool:
+def _is_steps(path: AnyPath) -> bool:
     return path.name.endswith(STEPS_SUFFIX + SUFFIX)
 
 
-def _problem(path: StorePath) -> str:
+def _problem(path: AnyPath) -> str:
     """Describe what is wrong with an entry of the folder; empty if nothing is."""
     if path.suffix != SUFFIX or not path.is_file():
         return "is not a selection"
@@ -264,7 +262,7 @@ def _problem(path: StorePath) -> str:
     return "" if name == path.stem else f"holds a selection of another name: {name[:64]!r}"
 
 
-def _steps_problem(path: StorePath) -> str:
+def _steps_problem(path: AnyPath) -> str:
     try:
         read_steps(path)
     except ObjectStoreError:

@@ -19,7 +19,7 @@ from numcodecs import zstd
 
 from freqprep.errors import ShardMissingError
 from freqprep.spectrum.channels import ranges
-from freqprep.storage.paths import StorePath
+from freqprep.storage.paths import AnyPath
 from freqprep.storage.ranged_file import RangedFile, Run, damaged, open_ranged
 
 _CHECKSUM_BYTES = 4
@@ -126,7 +126,7 @@ class ShardFile:
 
     def __init__(
         self,
-        path: StorePath,
+        path: AnyPath,
         chunk_shape: tuple[int, int, int],
         channels: int,
         dtype: np.dtype,

@@ -9,13 +9,13 @@ import numpy as np
 from freqprep.errors import CorruptStoreError, ShardMissingError, StoreError
 from freqprep.storage.concurrency import for_each
 from freqprep.storage.disk import FileEntry
-from freqprep.storage.paths import StorePath
+from freqprep.storage.paths import AnyPath
 
 RESTORE = "restore the split from a copy, or convert again with --overwrite"
 """What to do about a damaged split."""
 
 
-def read_array(split_folder: StorePath, files: Mapping[str, FileEntry], name: str) -> np.ndarray:
+def read_array(split_folder: AnyPath, files: Mapping[str, FileEntry], name: str) -> np.ndarray:
     """Read an array; parameters and errors beside these are those of `Split.array`.
 
     Parameters
@@ -53,14 +53,14 @@ def read_array(split_folder: StorePath, files: Mapping[str, FileEntry], name: st
         ) from None
 
 
-def _read(path: StorePath) -> bytes:
+def _read(path: AnyPath) -> bytes:
     try:
         return path.read_bytes()
     except FileNotFoundError:
         raise ShardMissingError(f"{path} is missing", RESTORE) from None
 
 
-def _checked(path: StorePath, data: bytes, entry: FileEntry) -> bytes:
+def _checked(path: AnyPath, data: bytes, entry: FileEntry) -> bytes:
     if FileEntry.of(data) != entry:
         raise CorruptStoreError(f"{path} is not what the manifest says", RESTORE)
     return data

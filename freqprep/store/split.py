@@ -23,7 +23,7 @@ from freqprep.spectrum.pixels import rgb_of
 from freqprep.spectrum.quantization import dequantize
 from freqprep.storage.disk import FileEntry
 from freqprep.storage.object_path import ObjectPath
-from freqprep.storage.paths import StorePath
+from freqprep.storage.paths import AnyPath
 from freqprep.storage.ranged_file import RangedFile
 from freqprep.store.cache import ChunkCache
 from freqprep.store.cached_shards import CachedShards
@@ -61,7 +61,7 @@ class Split:
         SHA-256 of the manifest, which identifies the data.
     """
 
-    def __init__(self, path: StorePath) -> None:
+    def __init__(self, path: AnyPath) -> None:
         self.path = path
         self.manifest, self.content_id = read_manifest(path)
         self.attributes = SplitAttributes.from_dict(self.manifest.attributes)

@@ -7,10 +7,10 @@ from typing import Any
 from freqprep.errors import UsageError
 from freqprep.spectrum.quantization import PRECISIONS, Precision
 from freqprep.storage.document_format import DocumentFormat
-from freqprep.storage.paths import StorePath
+from freqprep.storage.paths import AnyPath
 
 
-def write_steps(path: StorePath, precision: Precision) -> None:
+def write_steps(path: AnyPath, precision: Precision) -> None:
     """Write a precision to a file, atomically; an existing file is replaced.
 
     Parameters
@@ -31,7 +31,7 @@ def write_steps(path: StorePath, precision: Precision) -> None:
         raise UsageError(f"the steps cannot be saved: {error}", "choose another name") from None
 
 
-def read_steps(path: StorePath) -> Precision:
+def read_steps(path: AnyPath) -> Precision:
     """Read the precision in a steps file.
 
     Raises

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from freqprep.errors import UsageError, some
 from freqprep.storage.object_path import ObjectPath
-from freqprep.storage.paths import StorePath
+from freqprep.storage.paths import AnyPath
 
 
-def check_targets(paths: Iterable[StorePath | None], overwrite: bool) -> None:
+def check_targets(paths: Iterable[AnyPath | None], overwrite: bool) -> None:
     """Refuse files that cannot be written or may not be replaced.
 
     Parameters

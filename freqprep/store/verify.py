@@ -16,7 +16,7 @@ from freqprep.spectrum import BLOCK
 from freqprep.spectrum.moments import Moments
 from freqprep.storage.concurrency import for_each
 from freqprep.storage.disk import FileEntry
-from freqprep.storage.paths import StorePath, entry_names, hash_file, walk_files
+from freqprep.storage.paths import AnyPath, entry_names, hash_file, walk_files
 from freqprep.storage.ranged_file import InMemory
 from freqprep.store import selections
 from freqprep.store.layout import PARTIAL_PREFIX, REPLACED_PREFIX, root_document, shard_name
@@ -67,7 +67,7 @@ class Verified:
 
 
 def verify(
-    path: str | StorePath, workers: engines.Workers = _LOCAL, split: str | None = None
+    path: str | AnyPath, workers: engines.Workers = _LOCAL, split: str | None = None
 ) -> Verified:
     """Check the finished splits of a store.
 
@@ -275,12 +275,12 @@ def _shards_problems(
 
 
 class _CheckTask(NamedTuple):
-    path: StorePath
+    path: AnyPath
     shard: int
     content_id: str
 
 
-def _entry_of(path: StorePath) -> FileEntry | None:
+def _entry_of(path: AnyPath) -> FileEntry | None:
     """Return length and hash of a file; None if it has gone since it was listed."""
     try:
         return hash_file(path)

@@ -28,7 +28,7 @@ import numpy as np
 from freqprep.errors import CorruptStoreError, UsageError
 from freqprep.storage.disk import FileEntry, full_disk_named, sync_file, sync_folder, write_parts
 from freqprep.storage.object_path import ObjectPath
-from freqprep.storage.paths import StorePath, walk_files
+from freqprep.storage.paths import AnyPath, walk_files
 from freqprep.store.array_writer import write_arrays
 from freqprep.store.journal import Journal, Result
 from freqprep.store.layout import PARTIAL_PREFIX, REPLACED_PREFIX, root_document, shard_path
@@ -45,7 +45,7 @@ _PART_PREFIX = "journal-part-"
 
 
 def write_shard(
-    split_folder: StorePath, index: int, parts: Iterable[bytes], aside: StorePath
+    split_folder: AnyPath, index: int, parts: Iterable[bytes], aside: AnyPath
 ) -> FileEntry:
     """Write one shard.
 
@@ -248,7 +248,7 @@ UnfinishedSplit = PartialSplit | PartialObjectSplit
 
 
 def unfinished_split(
-    store: StorePath, split: str, confirm: Callable[[], None] = lambda: None
+    store: AnyPath, split: str, confirm: Callable[[], None] = lambda: None
 ) -> UnfinishedSplit:
     """Return the unfinished split of a name, begun or not.
 
@@ -269,7 +269,7 @@ def unfinished_split(
     return PartialSplit(store, split)
 
 
-def open_or_create_root(store: StorePath) -> None:
+def open_or_create_root(store: AnyPath) -> None:
     """Create the root of a store if it does not exist.
 
     Raises
@@ -290,7 +290,7 @@ def open_or_create_root(store: StorePath) -> None:
     sync_folder(store)
 
 
-def store_exists(store: StorePath) -> bool:
+def store_exists(store: AnyPath) -> bool:
     """Return whether a store of this format exists at a path.
 
     If not, the path is free: a store can be created there.
@@ -311,7 +311,7 @@ def store_exists(store: StorePath) -> bool:
     return False
 
 
-def _is_free(store: StorePath) -> bool:
+def _is_free(store: AnyPath) -> bool:
     if isinstance(store, ObjectPath):
         return not (store.is_file() or store.is_dir())
     begun = [_NEW_ROOT]  # left by a run that was killed right after its start

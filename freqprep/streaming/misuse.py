@@ -8,7 +8,7 @@ from pathlib import Path
 
 from freqprep.errors import StoreError, UsageError
 from freqprep.spectrum.channels import Selection, ranges
-from freqprep.storage.paths import StorePath
+from freqprep.storage.paths import AnyPath
 from freqprep.store.cached_shards import cached_shards, check_unchanged
 from freqprep.store.range_cache import disk_bytes
 from freqprep.store.shard import index_bytes
@@ -61,7 +61,7 @@ def check_has_rows(split: Split) -> None:
         )
 
 
-def warn_of_dropped(order: Order, path: StorePath) -> None:
+def warn_of_dropped(order: Order, path: AnyPath) -> None:
     """Warn if an epoch leaves out many rows, and say how to leave out fewer."""
     valid, lanes, batch_size = int(order.valid.sum()), order.plan.lanes, order.batch_size
     if order.dropped <= DROPPED_SILENTLY * valid:

@@ -14,7 +14,7 @@ from freqprep.augment import DetectorInput
 from freqprep.errors import UsageError
 from freqprep.models.detection import Detector
 from freqprep.progress import say
-from freqprep.storage.paths import StorePath
+from freqprep.storage.paths import AnyPath
 from freqprep.store.reader import open_store
 from freqprep.store.split import Split
 from freqprep.streaming.misuse import checked_split
@@ -192,7 +192,7 @@ class DetectorRunEvaluation(RunEvaluation):
 
 def evaluate_run(
     run: Path,
-    store: str | StorePath,
+    store: str | AnyPath,
     split: str,
     world: World,
     *,

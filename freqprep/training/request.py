@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from freqprep.storage.paths import StorePath
+from freqprep.storage.paths import AnyPath
 from freqprep.store.layout import MODEL_FILE
 from freqprep.store.selections import ChannelsLike
 from freqprep.store.split import Split
@@ -87,7 +87,7 @@ class TrainingRequest:
         Local folder that keeps what is read of the store, and its limit; see `freqprep.Loader`.
     """
 
-    store: str | StorePath
+    store: str | AnyPath
     run: Path
     model: str
     recipe: Recipe
