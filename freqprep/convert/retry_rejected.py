@@ -22,6 +22,7 @@ from freqprep.sources import Listing
 from freqprep.spectrum.channels import CHANNELS
 from freqprep.spectrum.moments import Moments
 from freqprep.storage.disk import FileEntry
+from freqprep.storage.paths import AnyPath
 from freqprep.store.journal import Journal, RowResults, ShardResult
 from freqprep.store.layout import shard_path
 from freqprep.store.plan import SplitPlan, make_plan, save_plan
@@ -31,7 +32,7 @@ from freqprep.store.verify import shard_moments
 from freqprep.store.writer import PartialSplit
 
 
-def prepare_retry(partial: PartialSplit, split: Split, listing: Listing, root: Path) -> None:
+def prepare_retry(partial: PartialSplit, split: Split, listing: Listing, root: AnyPath) -> None:
     """Start an unfinished split with a finished one's plan and its shards without rejects.
 
     Parameters
@@ -64,7 +65,7 @@ def prepare_retry(partial: PartialSplit, split: Split, listing: Listing, root: P
     partial.start_with(carried)
 
 
-def _refuse_changed(split: Split, plan: SplitPlan, root: Path, shards: set[int]) -> None:
+def _refuse_changed(split: Split, plan: SplitPlan, root: AnyPath, shards: set[int]) -> None:
     """Refuse a source in which a valid image of a shard to be rebuilt has changed."""
     encoder = Encoder(split.attributes.encoding)
     with Progress("check what is kept", len(shards), unit="shard") as progress:

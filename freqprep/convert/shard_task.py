@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import threading
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -33,26 +32,31 @@ class ImageFiles:
 
     Attributes
     ----------
-    root : Path
-        Folder of the source.
+    root : Path or ObjectPath
+        Folder of the files.
     table : FileTable
     stated_sizes : ndarray of int32, shape (n, 2), or None
         Height and width that the annotations state.
+    image_column : str or None
+        Column of the images, if the files are tables: they are to be unpacked before images are
+        read.
     """
 
-    root: Path
+    root: AnyPath
     table: FileTable
     stated_sizes: np.ndarray | None
+    image_column: str | None = None
 
     @classmethod
-    def of_rows(cls, root: Path, plan: SplitPlan, rows: np.ndarray | range) -> ImageFiles:
+    def of_rows(cls, root: AnyPath, plan: SplitPlan, rows: np.ndarray | range) -> ImageFiles:
         """Return the files of some rows of a plan."""
         rows = np.asarray(rows)
         files, sizes = plan.rows.files, plan.rows.stated_sizes
         table = FileTable(
-            files.paths.take(rows), files.offset[rows], files.length[rows], files.mtime_ns[rows]
+            files.paths.take(rows), files.offset[rows], files.length[rows], files.version[rows]
         )
-        return cls(root, table, None if sizes is None else sizes[rows])
+        stated = None if sizes is None else sizes[rows]
+        return cls(root, table, stated, plan.rows.image_column)
 
     def __len__(self) -> int:
         return len(self.table)
@@ -73,7 +77,7 @@ class ImageFiles:
             table.paths.bytes_at(index),
             int(table.offset[index]),
             int(table.length[index]),
-            int(table.mtime_ns[index]),
+            int(table.version[index]),
             MAX_FILE_BYTES,
         )
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -75,7 +74,7 @@ class SourceSample:
         return codes
 
 
-def source_sample(split: Split, source: Path, store: AnyPath) -> SourceSample:
+def source_sample(split: Split, source: AnyPath, store: AnyPath) -> SourceSample:
     """List the images of the shards that the statistics measure.
 
     Parameters
@@ -102,7 +101,7 @@ def source_sample(split: Split, source: Path, store: AnyPath) -> SourceSample:
     return SourceSample(split.path, split.content_id, files)
 
 
-def _files(split: Split, plan: SplitPlan, source: Path, shard: int) -> ImageFiles:
+def _files(split: Split, plan: SplitPlan, source: AnyPath, shard: int) -> ImageFiles:
     rows = _valid_rows(split, shard)
     files = ImageFiles.of_rows(source, plan, rows)
     other = files.table.length != split.array("source_bytes")[rows]

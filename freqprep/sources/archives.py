@@ -82,13 +82,13 @@ def images(root: Path, span: Span, ignored: Counter[str], folder: bytes = b"") -
     """
     found = []
     with open_regular(os.path.join(os.fsencode(root), span.archive)) as file:
-        mtime_ns = os.fstat(file.fileno()).st_mtime_ns
+        version = os.fstat(file.fileno()).st_mtime_ns
         for name, start, length in _members(file, span, ignored):
             key = name.removeprefix(folder + b"/")
             if any(map(is_hidden, key.split(b"/"))):
                 ignored["hidden or system file"] += 1
             elif is_named_image(key) or looks_like_image(_head(file, start, length)):
-                found.append(ImageEntry(key, span.archive, start, length, mtime_ns))
+                found.append(ImageEntry(key, span.archive, start, length, version))
             else:
                 ignored[not_an_image(key)] += 1
     return found

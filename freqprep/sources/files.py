@@ -5,11 +5,12 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from pathlib import Path
 from typing import BinaryIO
 
 from freqprep.errors import ImageDefect, SourceChangedError, SourceError
 from freqprep.sources.listing import WHOLE_FILE, class_text
+from freqprep.storage.object_path import ObjectPath
+from freqprep.storage.paths import AnyPath
 from freqprep.text.terminal import on_one_line
 
 _KINDS = {
@@ -59,22 +60,22 @@ def open_regular(path: bytes) -> BinaryIO:
 
 
 def read_image_bytes(
-    root: Path, path: bytes, offset: int, length: int, mtime_ns: int, limit: int
+    root: AnyPath, path: bytes, offset: int, length: int, version: int, limit: int
 ) -> bytes:
     """Read the bytes of one image, if its file has not changed since it was listed.
 
     Parameters
     ----------
-    root : Path
-        Folder of the source.
+    root : Path or ObjectPath
+        Folder of the source's files.
     path : bytes
         Path of the file or archive, relative to ``root``.
     offset : int
         First byte inside the archive, or ``WHOLE_FILE``.
     length : int
         Size of the image in bytes; 0 if the file was missing.
-    mtime_ns : int
-        Time of the last change of the file or archive in ns; 0 if it was missing.
+    version : int
+        Version of the file or archive, as in ``FileTable``; 0 if it was missing.
     limit : int
         Largest image that is read, in bytes.
 
@@ -90,8 +91,10 @@ def read_image_bytes(
     SourceChangedError
         The file has changed since it was listed.
     """
+    if isinstance(root, ObjectPath):
+        return _read_object(root / path.decode(), offset, length, version, limit)
     full = os.path.join(os.fsencode(root), path)
-    listed = (length, mtime_ns) != (0, 0)
+    listed = (length, version) != (0, 0)
     try:
         fd = os.open(full, _FLAGS)
     except OSError as error:
@@ -100,7 +103,7 @@ def read_image_bytes(
         status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode):
             raise _special_file(full, status.st_mode, listed)
-        _check_unchanged(full, status, offset, length, mtime_ns)
+        _check_unchanged(full, status, offset, length, version)
         if length > limit:
             raise ImageDefect("too_large", f"{length} bytes; at most {limit} are read")
         if length == 0:
@@ -108,6 +111,23 @@ def read_image_bytes(
         return _read(fd, full, max(offset, 0), length)
     finally:
         os.close(fd)
+
+
+def _read_object(path: ObjectPath, offset: int, length: int, version: int, limit: int) -> bytes:
+    name = str(path).encode()
+    if length > limit:
+        raise ImageDefect("too_large", f"{length} bytes; at most {limit} are read")
+    if length == 0:
+        raise ImageDefect("empty", "0 bytes")
+    try:
+        data, status = path.read_range(max(offset, 0), length)
+    except FileNotFoundError:
+        raise _changed(name, "is gone") from None
+    if status.version != version:
+        raise _changed(name, "has been written again")
+    if len(data) != length or (offset == WHOLE_FILE and status.length != length):
+        raise _changed(name, f"had {length} bytes, now {status.length}")
+    return data
 
 
 def _open_failure(full: bytes, error: OSError, listed: bool) -> Exception:
@@ -126,10 +146,10 @@ def _special_file(full: bytes, mode: int, listed: bool) -> Exception:
 
 
 def _check_unchanged(
-    full: bytes, status: os.stat_result, offset: int, length: int, mtime_ns: int
+    full: bytes, status: os.stat_result, offset: int, length: int, version: int
 ) -> None:
-    if status.st_mtime_ns != mtime_ns:
-        raise _changed(full, f"was last changed at {mtime_ns} ns, now at {status.st_mtime_ns} ns")
+    if status.st_mtime_ns != version:
+        raise _changed(full, f"was last changed at {version} ns, now at {status.st_mtime_ns} ns")
     if offset == WHOLE_FILE and status.st_size != length:
         raise _changed(full, f"had {length} bytes, now {status.st_size}")
     if offset != WHOLE_FILE and status.st_size < offset + length:
