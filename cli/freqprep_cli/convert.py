@@ -245,7 +245,8 @@ def convert(
         _print_shards(request, "planned", parts.plan(request), json)
         return
     if part is not None:
-        made = parts.convert_part(request, parts.Part.parse(part))
+        with resumable("run the same part again"):
+            made = parts.convert_part(request, parts.Part.parse(part))
         _print_shards(request, "made", made, json)
         return
     began = time.monotonic()

@@ -6,19 +6,20 @@ folder named after the plan, so that no writer adds to the journal of another pl
 
 from __future__ import annotations
 
-import contextlib
 import json
 import secrets
 import time
 from collections.abc import Callable, Mapping
 from typing import Generic, Self
 
-from freqprep.errors import CorruptStoreError, LeaseLostError, ObjectStoreError
+from freqprep.errors import CorruptStoreError, LeaseLostError
 from freqprep.storage.concurrency import for_each
 from freqprep.storage.object_path import ObjectPath
 from freqprep.storage.paths import AnyPath
+from freqprep.store.cleanup import clean_up
 from freqprep.store.journal import Result, parsed_line
 from freqprep.store.layout import shard_name
+from freqprep.text.quantities import plural
 
 _MOST_SHARDS = 64
 _MOST_SECONDS = 60.0
@@ -71,12 +72,12 @@ class ObjectJournal(Generic[Result]):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is not None and issubclass(kind, LeaseLostError):
-            return  # the split is another command's now, or finished
-        # After an error the server may be out of reach: that error says more than a second one.
-        with contextlib.suppress(*([ObjectStoreError, LeaseLostError] if kind else [])):
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if error is None:
             self._flush()
+        elif self._waiting and not isinstance(error, LeaseLostError):  # else it is another's now
+            left = f"not recorded, to be made again: {plural(len(self._waiting), 'shard')}"
+            clean_up(error, self._flush, left)
 
     def append(self, result: Result) -> None:
         """Record a finished shard: durable with the segment, at the latest at the end."""

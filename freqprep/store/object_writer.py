@@ -30,6 +30,7 @@ from freqprep.storage.disk import FileEntry, full_disk_named
 from freqprep.storage.object_path import ObjectPath
 from freqprep.storage.paths import AnyPath
 from freqprep.store.array_writer import write_arrays
+from freqprep.store.cleanup import clean_up
 from freqprep.store.journal import Result
 from freqprep.store.layout import PARTIAL_PREFIX
 from freqprep.store.lease import create_alone
@@ -130,9 +131,11 @@ class PartialObjectSplit:
         try:
             self._confirm()  # else `tidy` of the next run may have come before
             yield run
-        finally:
-            with contextlib.suppress(ObjectStoreError):  # the next run removes it
-                run.delete()
+        except BaseException as error:
+            clean_up(error, run.delete, f"{run} stays")
+            raise
+        with contextlib.suppress(ObjectStoreError):  # the next run removes it
+            run.delete()
 
     def journal(self, kind: type[Result]) -> ObjectJournal[Result]:
         """Open the journal; shards that are not there as it says do not count as finished."""
