@@ -122,9 +122,9 @@ def _estimate(plan: SplitPlan, source: AnyPath, jobs: int) -> Estimate:
     encoder, reasons = Encoder(encoding, compiled), Counter[str]()
     shrunk = 0
     began = time.process_time()
-    for index in range(len(rows)):
+    for index, source_image in enumerate(files.images()):
         try:
-            image = files.encode(index, encoder, codes[:, index])
+            image = source_image.encode(encoder, codes[:, index])
             shrunk += max(image.source_size) > max(image.size)
         except ImageDefect as defect:
             reasons[defect.reason] += 1

@@ -73,8 +73,9 @@ def _refuse_changed(split: Split, plan: SplitPlan, root: AnyPath, shards: set[in
             rows = np.array([row for row in plan.shard_rows(shard) if split.valid[row]], np.int64)
             files = ImageFiles.of_rows(root, plan, rows)
             stored = split.read_codes(rows)  # all at once: each chunk is decoded once
-            for index, row in enumerate(rows.tolist()):
-                if what := difference(split, row, stored[index], files, index, encoder):
+            images = zip(rows.tolist(), stored, files.images(), strict=True)
+            for row, codes, image in images:
+                if what := difference(split, row, codes, image, encoder):
                     raise SourceChangedError(
                         f"{split.keys[row]!r} is no longer the image that was converted: {what}",
                         "restore it, or convert again with --overwrite",

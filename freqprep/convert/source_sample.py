@@ -63,9 +63,10 @@ class SourceSample:
         encoder = Encoder(Encoding(geometry, FINE))
         codes = np.zeros((CHANNELS, ROWS_PER_SHARD, *geometry.grid), FINE.dtype)
         files, first = self.files[shard], shard * ROWS_PER_SHARD
-        for index, row in enumerate(_valid_rows(split, shard).tolist()):
+        rows = _valid_rows(split, shard).tolist()
+        for row, source_image in zip(rows, files.images(), strict=True):
             try:
-                image = files.encode(index, encoder, codes[:, row - first])
+                image = source_image.encode(encoder, codes[:, row - first])
             except ImageDefect as defect:
                 raise _changed(split, row, f"is now rejected: {defect}") from None
             if image.size != tuple(split.sizes[row].tolist()):

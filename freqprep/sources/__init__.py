@@ -6,13 +6,13 @@ Each kind of source is one function (see ``Source``) in a module of its own:
 - ``imagenet``: ImageNet as folders, as Kaggle has it, or as the original archives;
 - ``coco``: images with annotation files in COCO's format.
 
-Nothing is decoded here; ``read_image_bytes`` returns the bytes of a listed image.
+Nothing is decoded here; ``read_images`` yields the bytes of listed images.
 """
 
 from __future__ import annotations
 
 from freqprep.sources import coco, imagefolder, imagenet
-from freqprep.sources.files import read_image_bytes
+from freqprep.sources.files import read_image_bytes, read_images
 from freqprep.sources.listing import (
     WHOLE_FILE,
     Classes,
@@ -68,5 +68,6 @@ __all__ = [
     "discover",
     "normalise_split",
     "read_image_bytes",
+    "read_images",
     "root_of",
 ]
