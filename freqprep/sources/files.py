@@ -5,10 +5,12 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from freqprep.errors import ImageDefect, SourceChangedError, SourceError
 from freqprep.sources.listing import WHOLE_FILE, class_text
+from freqprep.storage.object_file import ObjectFile
+from freqprep.storage.object_listing import ObjectStatus
 from freqprep.storage.object_path import ObjectPath
 from freqprep.storage.paths import AnyPath
 from freqprep.text.terminal import on_one_line
@@ -57,6 +59,58 @@ def open_regular(path: bytes) -> BinaryIO:
             f"{shown(path)} is a {file_kind(mode)}, not a file", "remove or replace it"
         )
     return os.fdopen(fd, "rb")
+
+
+def open_file(root: AnyPath, path: bytes, version: int | None = None) -> BinaryIO:
+    """Open a file of a source for reading, of this machine or of a bucket or web server.
+
+    Parameters
+    ----------
+    root : Path or ObjectPath
+        Folder of the source's files.
+    path : bytes
+        Path of the file, relative to ``root``.
+    version : int, optional
+        Version that it must have, as in ``FileTable``.
+
+    Returns
+    -------
+    BinaryIO
+        A buffered one; its reads return as much as was asked for, unless the file ends before.
+
+    Raises
+    ------
+    SourceError
+        The file cannot be opened, or is not a regular file.
+    SourceChangedError
+        It has another version; for an object also whenever it is read.
+    """
+    if isinstance(root, ObjectPath):
+        return cast(BinaryIO, _open_object(root / path.decode(), version))
+    full = os.path.join(os.fsencode(root), path)
+    file = open_regular(full)
+    found = opened_status(file).version
+    if version not in (None, found):
+        file.close()
+        raise _changed(full, f"was last changed at {version} ns, now at {found} ns")
+    return file
+
+
+def _open_object(path: ObjectPath, version: int | None) -> ObjectFile:
+    file = ObjectFile(path, version)
+    try:
+        _ = file.status  # asks for it
+    except FileNotFoundError:
+        raise SourceError(f"cannot read {path}: it does not exist", "check the address") from None
+    return file
+
+
+def opened_status(file: BinaryIO) -> ObjectStatus:
+    """Return length and version, as in ``FileTable``, of what `open_file` opened."""
+    if isinstance(file, ObjectFile):
+        return file.status
+    status = os.fstat(file.fileno())
+    return ObjectStatus(status.st_size, status.st_mtime_ns)
 
 
 def read_image_bytes(
