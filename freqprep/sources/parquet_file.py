@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from freqprep.errors import FreqprepError, MissingPackageError, SourceChangedError, SourceError
 from freqprep.sources.files import open_regular, shown
+from freqprep.storage.object_file import ObjectFile
 from freqprep.storage.object_path import ObjectPath
 from freqprep.storage.paths import AnyPath
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 _BUFFER_BYTES = 2**20
+_REMOTE_BUFFER_BYTES = 8 * 2**20
+_FOOTER_BYTES = 2**16
 
 
 def arrow() -> Any:
@@ -69,7 +72,7 @@ class TableFile:
     ) -> None:
         self.name = shown(_full(root, path))
         self._version = version
-        self._file = _opened(root, path)
+        self._file = _opened(root, path, version)
         try:
             self.check_unchanged()
             with self.named_errors():
@@ -77,7 +80,7 @@ class TableFile:
                     self._file,
                     metadata=metadata,
                     # Columns are read through a buffer: whole, a column of images may not fit.
-                    buffer_size=_BUFFER_BYTES,
+                    buffer_size=_buffer_bytes(root),
                     pre_buffer=False,
                     page_checksum_verification=True,
                 )
@@ -152,7 +155,7 @@ class TableFile:
         except FreqprepError:
             raise
         except (arrow().ArrowException, OSError, ValueError, OverflowError) as error:
-            self.check_unchanged()
+            self.check_unchanged()  # what was written again meanwhile is not damaged
             raise SourceError(
                 f"{self.name} cannot be read as Parquet: {_first_line(error)}",
                 "check that it is a complete Parquet file without encryption, or download it again",
@@ -160,6 +163,8 @@ class TableFile:
 
     def check_unchanged(self) -> None:
         """Raise `SourceChangedError` if the file has another version by now."""
+        if isinstance(self._file, ObjectFile):
+            return  # each answer is checked
         found = os.fstat(self._file.fileno()).st_mtime_ns
         if found != self._version:
             raise _changed(self.name, f"was last changed at {self._version} ns, now at {found} ns")
@@ -171,13 +176,17 @@ def _full(root: AnyPath, path: bytes) -> bytes:
     return os.path.join(os.fsencode(root), path)
 
 
-def _opened(root: AnyPath, path: bytes) -> BinaryIO:
+def _opened(root: AnyPath, path: bytes, version: int) -> BinaryIO | ObjectFile:
     if isinstance(root, ObjectPath):
-        raise SourceError(f"{root}: Parquet files of URLs are not read yet", "copy them")
+        return ObjectFile(root / path.decode(), version, _FOOTER_BYTES)
     full = _full(root, path)
     if not os.path.exists(full):
         raise _changed(shown(full), "is gone")
     return open_regular(full)
+
+
+def _buffer_bytes(root: AnyPath) -> int:
+    return _REMOTE_BUFFER_BYTES if isinstance(root, ObjectPath) else _BUFFER_BYTES
 
 
 def _changed(name: str, what: str) -> SourceChangedError:

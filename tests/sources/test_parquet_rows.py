@@ -18,6 +18,8 @@ from freqprep.ragged import Ragged
 from freqprep.sources.listing import NO_BYTES, UNKNOWN, FileTable
 from freqprep.sources.parquet_file import TableFile
 from freqprep.sources.parquet_rows import copy_images
+from freqprep.sources.source_files import source_files
+from freqprep.storage.paths import as_path
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 
@@ -149,3 +151,31 @@ def test_a_full_disk_is_not_a_damaged_table(tmp_path: Path):
     with pytest.raises(OSError, match="No space left") as caught:
         copy_images(tmp_path, table_rows(tmp_path, [("t.parquet", 0)]), "image", Full())
     assert not isinstance(caught.value, SourceError)
+
+
+def test_tables_in_a_bucket_give_the_same_images(tables, bucket):
+    root, images = tables
+    source = as_path(bucket.upload(root, "tables"))
+    files = {file.path.decode(): file.version for file in source_files(source, (".parquet",))}
+    rows = [(name, row) for name, column in images.items() for row in range(len(column))]
+    listed = FileTable(
+        Ragged.of_bytes([name.encode() for name, _ in rows]),
+        np.array([row for _, row in rows]),
+        np.full(len(rows), UNKNOWN),
+        np.array([files[name] for name, _ in rows]),
+    )
+    out = io.BytesIO()
+    bucket.requests.clear()
+    found = copy_images(source, listed, "image", out)
+    data = out.getvalue()
+    kept = zip(found.offset.tolist(), found.length.tolist(), strict=True)
+    assert [None if n == NO_BYTES else data[start : start + n] for start, n in kept] == [
+        images[name][row] for name, row in rows
+    ]
+    assert len(bucket.requests) <= 3 * (2 + 7)  # files, and their row groups
+    bucket.put("tables/a.parquet", bucket.get("tables/b.parquet"))
+    with pytest.raises(SourceChangedError, match=r"a.parquet is not what it was"):
+        copy_images(source, listed, "image", io.BytesIO())
+    bucket.delete("tables/a.parquet")
+    with pytest.raises(SourceChangedError, match="is gone"):
+        copy_images(source, listed, "image", io.BytesIO())
