@@ -19,29 +19,30 @@ import contextlib
 import hashlib
 import secrets
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 
-from freqprep.errors import CorruptStoreError, LeaseLostError, ObjectStoreError
+from freqprep.errors import CorruptStoreError, LeaseLostError, ObjectStoreError, StoreError
 from freqprep.storage.concurrency import for_each
-from freqprep.storage.disk import FileEntry, full_disk_named
+from freqprep.storage.disk import full_disk_named
 from freqprep.storage.object_path import ObjectPath
 from freqprep.storage.paths import AnyPath
-from freqprep.store.array_writer import write_arrays
+from freqprep.store.array_writer import Fill, SplitWriter, WrittenArrays
 from freqprep.store.journal import Result
-from freqprep.store.layout import PARTIAL_PREFIX
+from freqprep.store.layout import PARTIAL_PREFIX, shard_name, shard_number
 from freqprep.store.lease import create_alone
 from freqprep.store.manifest import (
     GROUP_DOCUMENT,
     MANIFEST,
-    Manifest,
     read_manifest,
 )
 from freqprep.store.object_journal import ObjectJournal
-from freqprep.store.plan import load_attributes
-from freqprep.store.schema import ArraySpec, SplitAttributes
+from freqprep.store.plan import load_attributes, shard_count
+from freqprep.store.schema import SplitAttributes, is_large
+from freqprep.store.shard_table import ShardTable
+from freqprep.store.stored_lengths import ABSENT, StoredLengths
 
 
 class PartialObjectSplit:
@@ -112,10 +113,20 @@ class PartialObjectSplit:
     def _is_of_the_plan(self) -> bool:
         """Return whether the manifest is that of the planned split, and its objects are there."""
         manifest, _ = read_manifest(self.split_folder)
-        planned = load_attributes(self.folder).to_dict()
-        stored = dict(self.split_folder.files())
-        return {**manifest.attributes, "rejected": 0} == {**planned, "rejected": 0} and all(
-            stored.get(name) == entry.file_bytes for name, entry in manifest.files.items()
+        attributes = load_attributes(self.folder)
+        planned, shards = attributes.to_dict(), shard_count(attributes.images)
+        if {**manifest.attributes, "rejected": 0} != {**planned, "rejected": 0}:
+            return False
+        stored = StoredLengths(self.split_folder.files(), shards)
+        try:
+            table = ShardTable(self.split_folder, manifest, shards)
+            lengths = np.array([table.file_bytes(shard) for shard in range(shards)], np.int64)
+        except StoreError:
+            return False
+        return np.array_equal(stored.shards, lengths) and all(
+            stored.others.get(name) == entry.file_bytes
+            for name, entry in manifest.files.items()
+            if shard_number(name) is None
         )
 
     @contextlib.contextmanager
@@ -137,8 +148,10 @@ class PartialObjectSplit:
     def journal(self, kind: type[Result]) -> ObjectJournal[Result]:
         """Open the journal; shards that are not there as it says do not count as finished."""
         plan = hashlib.sha256(self._plan.read_bytes()).hexdigest()[:16]
-        stored = dict(self.split_folder.files())
-        return ObjectJournal(self.folder / f"journal-{plan}", kind, stored, self._confirm)
+        images = load_attributes(self.folder).images
+        stored = StoredLengths(self.split_folder.files(), shard_count(images))
+        folder = self.folder / f"journal-{plan}"
+        return ObjectJournal(folder, kind, stored, self._confirm, is_large(images))
 
     def part_journal(self, kind: type[Result], part: int, parts: int) -> ObjectJournal[Result]:
         """Open the journal for a run that makes one part of the shards, beside other runs."""
@@ -148,23 +161,13 @@ class PartialObjectSplit:
         """Return nothing: segments do not say which part they are of."""
         return set()
 
-    def publish(
-        self,
-        attributes: SplitAttributes,
-        arrays: Mapping[str, np.ndarray],
-        specs: Mapping[str, ArraySpec],
-        shards: Mapping[str, FileEntry],
-    ) -> str:
+    def publish(self, attributes: SplitAttributes, fill: Fill) -> str:
         """Put all that is not a shard, the manifest last; see `PartialSplit.publish`.
 
         Parameters
         ----------
         attributes : SplitAttributes
-        arrays : mapping of str to ndarray
-            The small arrays.
-        specs : mapping of str to ArraySpec
-        shards : mapping of str to FileEntry
-            Path of each shard relative to the split -> length and hash.
+        fill : callable
 
         Returns
         -------
@@ -182,10 +185,11 @@ class PartialObjectSplit:
         with tempfile.TemporaryDirectory(prefix="freqprep-") as name:
             folder = Path(name)
             with full_disk_named(folder):
-                written = write_arrays(folder, attributes, arrays, specs, shards)
-            self._put(folder, written.manifest.files.keys() - shards.keys())
+                writer = SplitWriter(folder, attributes)
+                written = writer.finish(fill(writer))
+            self._put(folder, [n for n in written.manifest.files if shard_number(n) is None])
         (self.split_folder / GROUP_DOCUMENT).write([written.group_document])
-        self._match(written.manifest, len(written.group_document))
+        self._match(written)
         self._confirm()
         create_alone(self._manifest, written.manifest_bytes)
         self._confirm()
@@ -198,19 +202,27 @@ class PartialObjectSplit:
         for _ in for_each(lambda path: path.write([files[path].read_bytes()]), list(files)):
             pass
 
-    def _match(self, manifest: Manifest, document_bytes: int) -> None:
+    def _match(self, written: WrittenArrays) -> None:
         """Remove objects that the manifest does not list; miss none of those it lists."""
-        found = dict(self.split_folder.files())
-        stated = {name: entry.file_bytes for name, entry in manifest.files.items()}
-        stated[GROUP_DOCUMENT] = document_bytes
-        for name in found.keys() - stated.keys() - {MANIFEST}:
+        found = StoredLengths(self.split_folder.files(), len(written.shard_bytes))
+        files = written.manifest.files.items()
+        stated = {name: entry.file_bytes for name, entry in files if shard_number(name) is None}
+        stated[GROUP_DOCUMENT] = len(written.group_document)
+        for name in found.others.keys() - stated.keys() - {MANIFEST}:
             (self.split_folder / name).delete()
         for name, length in stated.items():
-            if found.get(name) != length:
-                raise CorruptStoreError(
-                    f"{self.split_folder / name}: {found.get(name, 'no')} bytes, written {length}",
-                    "run again with --resume, once no other command writes to the store",
-                )
+            self._refuse_other(name, found.others.get(name, ABSENT), length)
+        for shard in np.flatnonzero(found.shards != written.shard_bytes)[:1].tolist():
+            lengths = int(found.shards[shard]), int(written.shard_bytes[shard])
+            self._refuse_other(shard_name(shard), *lengths)
+
+    def _refuse_other(self, name: str, found: int, written: int) -> None:
+        if found != written:
+            raise CorruptStoreError(
+                f"{self.split_folder / name}: {'no' if found == ABSENT else found} bytes,"
+                f" written {written}",
+                "run again with --resume, once no other command writes to the store",
+            )
 
     def _remove_finished_plan(self) -> None:
         """Remove the unfinished split after its publication, the plan last.

@@ -108,7 +108,7 @@ def summarize(split: Split) -> SplitSummary:
     attributes, valid = split.attributes, split.valid
     count = max(int(valid.sum()), 1)
     source_bytes = int(split.array("source_bytes")[valid].sum())
-    stored_bytes = sum(entry.file_bytes for entry in split.manifest.files.values())
+    stored_bytes = split.shard_table.all_bytes()
     saturated = int(split.array("saturated").sum())
     pooled, worst, worst_row = _luma_psnr(split)
     source_size = split.array("source_size")[valid].astype(np.int64)
@@ -124,7 +124,7 @@ def summarize(split: Split) -> SplitSummary:
         rejected=attributes.rejected,
         rejected_by_reason=_reasons(split),
         shards=split.shards,
-        files=len(split.manifest.files) + 2,
+        files=split.shard_table.files() + 2,
         classes=len(attributes.class_ids),
         geometry=dataclasses.asdict(attributes.encoding.geometry),
         precision=attributes.encoding.precision.name,
