@@ -21,6 +21,7 @@ from freqprep.sources import SOURCES
 from freqprep.spectrum.quantization import PRECISIONS
 from freqprep.spectrum.quantization import Precision as Steps
 from freqprep.storage.paths import AnyPath, as_path
+from freqprep.store.part import Part
 from freqprep.store.rejects import rejects_path
 from freqprep.store.schema import DEFAULT_LEVEL
 from freqprep.store.steps_file import read_steps
@@ -32,7 +33,7 @@ from freqprep_cli.summary_text import describe, describe_estimate
 
 EXIT_TOO_MANY_REJECTS = 3
 
-_ENCODING, _PARTS = "Encoding", "Parts"
+_ENCODING, _PARTS, _SOURCE = "Encoding", "Parts", "What the source does not say itself"
 
 
 if TYPE_CHECKING:
@@ -49,7 +50,15 @@ else:
 
 def convert(
     kind: Annotated[Kind, typer.Argument(help="Kind of source.", metavar="KIND")],
-    source: Annotated[Path, typer.Argument(help="The data set's top folder.", metavar="SOURCE")],
+    source: Annotated[
+        Place,
+        typer.Argument(
+            parser=as_path,
+            help="The data set's top folder, or a URL of it; files of parquet and webdataset also "
+            "as a pattern: data/train-{000..146}.tar.",
+            metavar="SOURCE",
+        ),
+    ],
     store: Annotated[
         Place,
         typer.Argument(
@@ -128,17 +137,46 @@ def convert(
         typer.Option(help="Text file with one class id per line, in label order.", metavar="FILE"),
     ] = None,
     annotations: Annotated[
-        Path | None,
+        Place | None,
         typer.Option(
+            parser=as_path,
             help="coco: the annotation file, if it is not found automatically.",
             metavar="FILE",
+            rich_help_panel=_SOURCE,
         ),
     ] = None,
     images: Annotated[
-        Path | None,
+        Place | None,
         typer.Option(
+            parser=as_path,
             help="coco: the folder that listed file names are relative to.",
             metavar="DIR",
+            rich_help_panel=_SOURCE,
+        ),
+    ] = None,
+    image_column: Annotated[
+        str | None,
+        typer.Option(
+            help="parquet: the column of the images, if it is not found automatically.",
+            metavar="NAME",
+            rich_help_panel=_SOURCE,
+        ),
+    ] = None,
+    label_column: Annotated[
+        str | None,
+        typer.Option(
+            help="parquet: the column of the labels; webdataset: the field of each .json.",
+            metavar="NAME",
+            rich_help_panel=_SOURCE,
+        ),
+    ] = None,
+    class_names: Annotated[
+        Place | None,
+        typer.Option(
+            parser=as_path,
+            help="parquet, webdataset: text file with the name of each class, in label order.",
+            metavar="FILE",
+            rich_help_panel=_SOURCE,
         ),
     ] = None,
     resume: Annotated[
@@ -235,6 +273,9 @@ def convert(
         retry_rejected=retry_rejected,
         annotations=annotations,
         images=images,
+        image_column=image_column,
+        label_column=label_column,
+        class_names=class_names,
     )
     _refuse_two(plan=plan, part=part is not None, finalize=finalize, dry_run=dry_run)
     if dry_run:
@@ -245,7 +286,8 @@ def convert(
         _print_shards(request, "planned", parts.plan(request), json)
         return
     if part is not None:
-        made = parts.convert_part(request, parts.Part.parse(part))
+        with resumable("run the same part again"):
+            made = parts.convert_part(request, Part.parse(part))
         _print_shards(request, "made", made, json)
         return
     began = time.monotonic()

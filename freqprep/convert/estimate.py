@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections import Counter
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from freqprep.errors import ImageDefect
 from freqprep.images.encoder import Encoder
 from freqprep.spectrum.channels import CHANNELS
 from freqprep.spectrum.coding import worth_compiling
+from freqprep.storage.paths import AnyPath
 from freqprep.store import shard
 from freqprep.store.class_counts import ClassCounts, ObjectCounts, count_labels, count_objects
 from freqprep.store.existing import pending
@@ -109,7 +109,7 @@ def estimate(request: Request) -> dict[str, Estimate]:
     }
 
 
-def _estimate(plan: SplitPlan, source: Path, jobs: int) -> Estimate:
+def _estimate(plan: SplitPlan, source: AnyPath, jobs: int) -> Estimate:
     encoding = plan.attributes.encoding
     # A shard of rows: chunks of fewer images compress less.
     rows = evenly_spread(len(plan.rows), ROWS_PER_SHARD)
@@ -122,9 +122,9 @@ def _estimate(plan: SplitPlan, source: Path, jobs: int) -> Estimate:
     encoder, reasons = Encoder(encoding, compiled), Counter[str]()
     shrunk = 0
     began = time.process_time()
-    for index in range(len(rows)):
+    for index, source_image in enumerate(files.images()):
         try:
-            image = files.encode(index, encoder, codes[:, index])
+            image = source_image.encode(encoder, codes[:, index])
             shrunk += max(image.source_size) > max(image.size)
         except ImageDefect as defect:
             reasons[defect.reason] += 1

@@ -11,11 +11,12 @@ from freqprep import sources
 from freqprep.convert.request import Request
 from freqprep.errors import SourceError, UsageError
 from freqprep.progress import say
-from freqprep.sources import Classes, Discovered, Listing, named_paths, normalise_split
+from freqprep.sources import Classes, Discovered, Listing, normalise_split
+from freqprep.sources.options import as_flags
 from freqprep.storage.paths import AnyPath
 from freqprep.store import existing
 from freqprep.store.layout import partial_folders
-from freqprep.store.plan import SplitPlan, load_attributes, load_named_paths, make_plan
+from freqprep.store.plan import SplitPlan, load_attributes, load_options, make_plan
 from freqprep.store.reader import open_store
 from freqprep.store.schema import SplitAttributes, library_versions
 from freqprep.store.writer import UnfinishedSplit, store_exists, unfinished_split
@@ -39,14 +40,9 @@ def discover(request: Request) -> Discovered:
     UsageError
         A split has a name that cannot be used in a store.
     """
-    if not request.source.is_dir():
-        remedy = "name the data set's top folder"
-        if request.source.suffix == ".json":
-            remedy += ", and the file with --annotations"
-        raise SourceError(f"{request.source} is not a folder", remedy)
     if request.resume:
-        _refuse_other_paths(request)
-    found = sources.discover(request.kind, request.source, request.split, request.named)
+        _refuse_other_options(request)
+    found = sources.discover(request.kind, request.source, request.split, request.options)
     for note in found.notes:
         say(note)
     for doubt in found.doubts:
@@ -63,16 +59,16 @@ def discover(request: Request) -> Discovered:
     return found
 
 
-def _refuse_other_paths(request: Request) -> None:
-    """Refuse to resume splits that were started with other annotations or images."""
-    now = named_paths(request.source, request.annotations, request.images)
+def _refuse_other_options(request: Request) -> None:
+    """Refuse to resume splits that were started with other options of the source."""
+    now = request.options.texts(sources.root_of(request.source))
     for name, folder in planned_folders(request).items():
         if request.split is not None and normalise_split(request.split) != name:
             continue
-        then = load_named_paths(folder)
+        then = load_options(folder)
         if now != then:
             raise UsageError(
-                f"the split {name} was begun with {_as_options(then)}, now {_as_options(now)}",
+                f"the split {name} was begun with {_as_text(then)}, now {_as_text(now)}",
                 "give the same options (with --split if splits differ in them), or start over"
                 " with --overwrite",
             )
@@ -84,9 +80,8 @@ def planned_folders(request: Request) -> dict[str, AnyPath]:
     return {name: folder for name, folder in folders.items() if (folder / "plan.json").is_file()}
 
 
-def _as_options(paths: Mapping[str, str]) -> str:
-    named = " ".join(f"--{option} {path}" for option, path in paths.items())
-    return named or "no --annotations and no --images"
+def _as_text(options: Mapping[str, str]) -> str:
+    return as_flags(options) or "no options of the source"
 
 
 def partial_splits(

@@ -9,7 +9,7 @@ from freqprep import engines
 from freqprep.errors import UsageError, did_you_mean
 from freqprep.images.encoding import Encoding
 from freqprep.images.geometry import Geometry
-from freqprep.sources import SOURCES
+from freqprep.sources import SOURCES, SourceOptions
 from freqprep.spectrum.quantization import PRECISIONS, Precision
 from freqprep.storage.object_path import ObjectPath
 from freqprep.storage.paths import AnyPath
@@ -30,7 +30,7 @@ class Request:
     ----------
     kind : str
         ``imagefolder``, ``imagenet`` or ``coco``.
-    source : Path
+    source : Path or ObjectPath
     store : Path or ObjectPath
     split : str or None
         Convert only this split, or name the split of a source without splits.
@@ -50,8 +50,8 @@ class Request:
         Where they are; see `freqprep.engines.Workers`.
     seed : int
         Seed of the row permutation.
-    annotations, images : Path or None
-        COCO's annotation file and the folder of its images, if they are not found automatically.
+    annotations, images, image_column, label_column, class_names : Path, ObjectPath, str or None
+        See `freqprep.sources.SourceOptions`.
     classes : tuple of str or int, or None
         Class ids in label order; by default those found.
     resume, overwrite, retry_rejected : bool
@@ -59,7 +59,7 @@ class Request:
     """
 
     kind: str
-    source: Path
+    source: AnyPath
     store: AnyPath
     split: str | None = None
     size: int | None = None
@@ -76,18 +76,17 @@ class Request:
     resume: bool = False
     overwrite: bool = False
     retry_rejected: bool = False
-    annotations: Path | None = None
-    images: Path | None = None
+    annotations: AnyPath | None = None
+    images: AnyPath | None = None
+    image_column: str | None = None
+    label_column: str | None = None
+    class_names: AnyPath | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in SOURCES:
             remedy = f"{did_you_mean(self.kind, SOURCES)}use {', '.join(SOURCES)}"
             raise UsageError(f"unknown kind of source {self.kind!r}", remedy)
-        if self.kind != "coco" and self.named:
-            options = " and ".join(f"--{option}" for option in self.named)
-            raise UsageError(
-                f"{options} with {self.kind}: only coco has annotation files", "omit it"
-            )
+        self.options.check(self.kind)
         if self.resume + self.overwrite + self.retry_rejected > 1:
             raise UsageError(
                 "--resume, --overwrite and --retry-rejected are mutually exclusive",
@@ -107,10 +106,15 @@ class Request:
         _ = self.encoding, self.workers  # check the sizes, and what work is done by
 
     @property
-    def named(self) -> dict[str, Path]:
-        """Paths given as ``annotations`` and ``images``, by option."""
-        given = {"annotations": self.annotations, "images": self.images}
-        return {option: path for option, path in given.items() if path is not None}
+    def options(self) -> SourceOptions:
+        """What was named of the source."""
+        return SourceOptions(
+            self.annotations,
+            self.images,
+            self.image_column,
+            self.label_column,
+            self.class_names,
+        )
 
     @property
     def encoding(self) -> Encoding:

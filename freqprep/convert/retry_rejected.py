@@ -22,6 +22,7 @@ from freqprep.sources import Listing
 from freqprep.spectrum.channels import CHANNELS
 from freqprep.spectrum.moments import Moments
 from freqprep.storage.disk import FileEntry
+from freqprep.storage.paths import AnyPath
 from freqprep.store.journal import RowResults, ShardResult
 from freqprep.store.layout import shard_path
 from freqprep.store.plan import SplitPlan, make_plan, save_plan
@@ -31,7 +32,7 @@ from freqprep.store.verify import shard_moments
 from freqprep.store.writer import PartialSplit
 
 
-def prepare_retry(partial: PartialSplit, split: Split, listing: Listing, root: Path) -> None:
+def prepare_retry(partial: PartialSplit, split: Split, listing: Listing, root: AnyPath) -> None:
     """Start an unfinished split with a finished one's plan and its shards without rejects.
 
     Parameters
@@ -64,7 +65,7 @@ def prepare_retry(partial: PartialSplit, split: Split, listing: Listing, root: P
     partial.start_with(carried)
 
 
-def _refuse_changed(split: Split, plan: SplitPlan, root: Path, shards: set[int]) -> None:
+def _refuse_changed(split: Split, plan: SplitPlan, root: AnyPath, shards: set[int]) -> None:
     """Refuse a source in which a valid image of a shard to be rebuilt has changed."""
     encoder = Encoder(split.attributes.encoding)
     with Progress("check what is kept", len(shards), unit="shard") as progress:
@@ -72,8 +73,9 @@ def _refuse_changed(split: Split, plan: SplitPlan, root: Path, shards: set[int])
             rows = np.array([row for row in plan.shard_rows(shard) if split.valid[row]], np.int64)
             files = ImageFiles.of_rows(root, plan, rows)
             stored = split.read_codes(rows)  # all at once: each chunk is decoded once
-            for index, row in enumerate(rows.tolist()):
-                if what := difference(split, row, stored[index], files, index, encoder):
+            images = zip(rows.tolist(), stored, files.images(), strict=True)
+            for row, codes, image in images:
+                if what := difference(split, row, codes, image, encoder):
                     raise SourceChangedError(
                         f"{split.keys[row]!r} is no longer the image that was converted: {what}",
                         "restore it, or convert again with --overwrite",

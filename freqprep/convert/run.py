@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import platform
 import time
 from collections.abc import Container, Iterable, Iterator, Mapping
@@ -26,9 +25,8 @@ from freqprep.convert.retry_rejected import prepare_retry
 from freqprep.convert.shard_runs import images_of, make_shards
 from freqprep.progress import say
 from freqprep.sources import Discovered
-from freqprep.sources.files import shown
 from freqprep.storage.disk import full_disk_named
-from freqprep.storage.paths import local_part
+from freqprep.storage.paths import absolute, local_part
 from freqprep.store.existing import pending
 from freqprep.store.journal import ShardResult
 from freqprep.store.lock import store_lock
@@ -43,6 +41,7 @@ from freqprep.store.writer import (
     open_or_create_root,
     store_exists,
 )
+from freqprep.text.terminal import on_one_line
 
 __all__ = ["Request", "convert"]
 
@@ -90,7 +89,7 @@ def planned(
     todo : mapping of str to UnfinishedSplit
         Those that are not finished.
     """
-    say(f"listing {shown(os.fsencode(request.source))}")
+    say(f"listing {on_one_line(str(request.source))}")
     found = discover(request)
     with store_lock(request.store) as confirm, full_disk_named(local_part(request.store)):
         store_exists(request.store)  # refuses anything else at this path
@@ -167,8 +166,8 @@ def convert_split(request: Request, partial: UnfinishedSplit) -> None:
         {
             "split": plan.attributes.split,
             "content_id": identity,
-            "source": str(request.source.resolve()),
-            "named_paths": plan.rows.named_paths,
+            "source": absolute(request.source),
+            "options": plan.rows.options,
             "host": platform.node(),
             "jobs": request.workers.count,
             "engine": request.engine,

@@ -18,6 +18,7 @@ from freqprep.convert.shard_task import (
 )
 from freqprep.progress import Progress, say
 from freqprep.spectrum.coding import worth_compiling
+from freqprep.storage.object_path import ObjectPath
 from freqprep.storage.paths import AnyPath
 from freqprep.store.journal import ShardResult
 from freqprep.store.object_journal import ObjectJournal
@@ -110,8 +111,10 @@ def _tasks(
         )
 
 
-def _sample(source: Path, plan: SplitPlan) -> tuple[Path, ...]:
+def _sample(source: AnyPath, plan: SplitPlan) -> tuple[Path, ...]:
     """Return the source and one of its files that is there, for workers to look for."""
+    if isinstance(source, ObjectPath):
+        return ()
     paths = plan.rows.files.paths
     files = (source / os.fsdecode(paths.bytes_at(row)) for row in range(min(len(paths), _LOOKS)))
     return (source, *islice((file for file in files if file.exists()), 1))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -64,9 +63,10 @@ class SourceSample:
         encoder = Encoder(Encoding(geometry, FINE))
         codes = np.zeros((CHANNELS, ROWS_PER_SHARD, *geometry.grid), FINE.dtype)
         files, first = self.files[shard], shard * ROWS_PER_SHARD
-        for index, row in enumerate(_valid_rows(split, shard).tolist()):
+        rows = _valid_rows(split, shard).tolist()
+        for row, source_image in zip(rows, files.images(), strict=True):
             try:
-                image = files.encode(index, encoder, codes[:, row - first])
+                image = source_image.encode(encoder, codes[:, row - first])
             except ImageDefect as defect:
                 raise _changed(split, row, f"is now rejected: {defect}") from None
             if image.size != tuple(split.sizes[row].tolist()):
@@ -75,7 +75,7 @@ class SourceSample:
         return codes
 
 
-def source_sample(split: Split, source: Path, store: AnyPath) -> SourceSample:
+def source_sample(split: Split, source: AnyPath, store: AnyPath) -> SourceSample:
     """List the images of the shards that the statistics measure.
 
     Parameters
@@ -102,7 +102,7 @@ def source_sample(split: Split, source: Path, store: AnyPath) -> SourceSample:
     return SourceSample(split.path, split.content_id, files)
 
 
-def _files(split: Split, plan: SplitPlan, source: Path, shard: int) -> ImageFiles:
+def _files(split: Split, plan: SplitPlan, source: AnyPath, shard: int) -> ImageFiles:
     rows = _valid_rows(split, shard)
     files = ImageFiles.of_rows(source, plan, rows)
     other = files.table.length != split.array("source_bytes")[rows]

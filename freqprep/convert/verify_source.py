@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 
-from freqprep.convert.shard_task import ImageFiles
+from freqprep.convert.shard_task import ImageFiles, SourceImage
 from freqprep.errors import ImageDefect, SourceError, UsageError
 from freqprep.images.encoder import Encoder
 from freqprep.progress import Progress
 from freqprep.ragged import Ragged
-from freqprep.sources import discover
+from freqprep.sources import SourceOptions, discover, root_of
 from freqprep.spectrum.channels import CHANNELS, STORED_POSITION
 from freqprep.spectrum.coding import worth_compiling
 from freqprep.storage.paths import AnyPath
-from freqprep.store.log import log_path, paths_of
+from freqprep.store.log import log_path, options_of
 from freqprep.store.plan import SplitPlan, evenly_spread, make_plan
 from freqprep.store.reader import Split, open_store
 from freqprep.store.schema import library_versions
@@ -23,7 +21,7 @@ from freqprep.store.verify import Problem
 
 
 def compare_with_source(
-    store: AnyPath, source: Path, sample: int, split: str | None = None
+    store: AnyPath, source: AnyPath, sample: int, split: str | None = None
 ) -> tuple[int, list[Problem]]:
     """Encode a sample of each split's images again and compare the codes.
 
@@ -62,9 +60,9 @@ def compare_with_source(
         files = ImageFiles.of_rows(source, plan, rows)
         encoder = Encoder(opened.attributes.encoding, worth_compiling(len(rows)))
         with Progress(f"compare {name}", len(rows)) as progress:
-            for index, row in enumerate(rows.tolist()):
+            for row, image in zip(rows.tolist(), files.images(), strict=True):
                 stored = opened.read_codes([row])[0] if opened.valid[row] else None
-                what = difference(opened, row, stored, files, index, encoder)
+                what = difference(opened, row, stored, image, encoder)
                 where = f"{name} row {row} ({opened.keys[row]!r})"
                 problems += [Problem(where, what)] if what else []
                 progress.update(1)
@@ -77,7 +75,7 @@ def compare_with_source(
     return compared, problems
 
 
-def plan_again(split: Split, source: Path, store: AnyPath) -> SplitPlan:
+def plan_again(split: Split, source: AnyPath, store: AnyPath) -> SplitPlan:
     """Return the plan of a finished split's rows, from the source as it is now.
 
     Parameters
@@ -96,12 +94,12 @@ def plan_again(split: Split, source: Path, store: AnyPath) -> SplitPlan:
     SourceError
         The source does not list the images that the split was made from.
     """
-    attributes, named = split.attributes, paths_of(store, split)
-    paths = {option: source / path for option, path in named.items()}
+    attributes, given = split.attributes, options_of(store, split)
+    options = SourceOptions.of_texts(root_of(source), given)
     try:
-        found = discover(attributes.source_kind, source, attributes.split, paths)
+        found = discover(attributes.source_kind, source, attributes.split, options)
     except SourceError as error:
-        if attributes.source_kind != "coco" or named or log_path(store).is_file():
+        if attributes.source_kind != "coco" or given or log_path(store).is_file():
             raise
         raise SourceError(
             f"{error.message} (the log with the --annotations and --images of the conversion,"
@@ -134,8 +132,7 @@ def difference(
     split: Split,
     row: int,
     stored: np.ndarray | None,
-    files: ImageFiles,
-    index: int,
+    image: SourceImage,
     encoder: Encoder,
 ) -> str:
     """Describe how an image, encoded again, differs from its stored row.
@@ -146,9 +143,7 @@ def difference(
     row : int
     stored : ndarray of int8 or int16, shape (channels, rows, columns), or None
         Codes of the channels stored, in raster order; None if the row was rejected.
-    files : ImageFiles
-    index : int
-        Index of the image in ``files``.
+    image : SourceImage
     encoder : Encoder
 
     Returns
@@ -159,7 +154,7 @@ def difference(
     encoding = split.attributes.encoding
     again = np.zeros((CHANNELS, *encoding.geometry.grid), encoding.dtype)
     try:
-        files.encode(index, encoder, again)
+        image.encode(encoder, again)
     except ImageDefect as defect:
         return "" if stored is None else f"is now rejected: {defect}"
     if stored is None:

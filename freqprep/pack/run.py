@@ -21,7 +21,7 @@ from freqprep.storage.paths import AnyPath, absolute, local_part
 from freqprep.store.array_writer import SplitWriter
 from freqprep.store.carried_selections import carry_selections
 from freqprep.store.lock import store_lock
-from freqprep.store.log import append_log, paths_of
+from freqprep.store.log import append_log, options_of
 from freqprep.store.manifest import MANIFEST, read_manifest
 from freqprep.store.plan import save_attributes
 from freqprep.store.reader import Split, open_store
@@ -94,8 +94,8 @@ def shard_source(plan: PackPlan, shard: int, workers: engines.Workers) -> ShardS
 def _start(request: PackRequest, partial: UnfinishedSplit, plan: PackPlan) -> None:
     partial.discard()
     partial.start()
-    named = paths_of(request.store, plan.split)
-    save_attributes(plan.attributes, partial.folder, named_paths=named)
+    options = options_of(request.store, plan.split)
+    save_attributes(plan.attributes, partial.folder, options=options)
 
 
 def _pack_split(request: PackRequest, partial: UnfinishedSplit, plan: PackPlan) -> None:
@@ -122,7 +122,7 @@ def _pack_split(request: PackRequest, partial: UnfinishedSplit, plan: PackPlan) 
             "content_id": identity,
             "packed_from": split.content_id,
             "source": absolute(request.store),
-            "named_paths": paths_of(request.store, split),
+            "options": options_of(request.store, split),
             "host": platform.node(),
             "jobs": request.workers.count,
             "engine": request.engine,

@@ -6,17 +6,13 @@ Each kind of source is one function (see ``Source``) in a module of its own:
 - ``imagenet``: ImageNet as folders, as Kaggle has it, or as the original archives;
 - ``coco``: images with annotation files in COCO's format.
 
-Nothing is decoded here; ``read_image_bytes`` returns the bytes of a listed image.
+Nothing is decoded here; ``read_images`` yields the bytes of listed images.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
-
 from freqprep.sources import coco, imagefolder, imagenet
-from freqprep.sources.coco import named_paths
-from freqprep.sources.files import read_image_bytes
+from freqprep.sources.files import read_image_bytes, read_images
 from freqprep.sources.listing import (
     WHOLE_FILE,
     Classes,
@@ -27,7 +23,10 @@ from freqprep.sources.listing import (
     Source,
     class_text,
 )
+from freqprep.sources.options import SourceOptions
+from freqprep.sources.source_files import root_of
 from freqprep.sources.split_names import normalise_split
+from freqprep.storage.paths import AnyPath
 
 SOURCES: dict[str, Source] = {
     "imagefolder": imagefolder.discover,
@@ -37,23 +36,22 @@ SOURCES: dict[str, Source] = {
 """Kind of source, as the command line names it -> function that lists one."""
 
 
-def discover(kind: str, root: Path, split: str | None, named: Mapping[str, Path]) -> Discovered:
+def discover(kind: str, source: AnyPath, split: str | None, options: SourceOptions) -> Discovered:
     """List the splits of a source; see `Source`.
 
     Parameters
     ----------
     kind : str
         One of `SOURCES`.
-    root : Path
+    source : Path or ObjectPath
     split : str or None
-    named : mapping of str to Path
-        Paths ``annotations`` and ``images`` that the user named; for COCO only.
+    options : SourceOptions
 
     Returns
     -------
     Discovered
     """
-    return coco.discover(root, split, **named) if named else SOURCES[kind](root, split)
+    return SOURCES[kind](source, split, options)
 
 
 __all__ = [
@@ -65,9 +63,11 @@ __all__ = [
     "Listing",
     "Objects",
     "Source",
+    "SourceOptions",
     "class_text",
     "discover",
-    "named_paths",
     "normalise_split",
     "read_image_bytes",
+    "read_images",
+    "root_of",
 ]

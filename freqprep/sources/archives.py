@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import tarfile
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from freqprep.errors import SourceError
 from freqprep.sources.by_class import ImageEntry
-from freqprep.sources.files import open_regular, shown
+from freqprep.sources.files import open_file, opened_status, shown
 from freqprep.sources.folders import (
     SNIFFED,
     is_hidden,
@@ -19,6 +17,7 @@ from freqprep.sources.folders import (
     looks_like_image,
     not_an_image,
 )
+from freqprep.storage.paths import AnyPath
 
 _REMEDY = "the archive is damaged or cut off: download it again"
 
@@ -39,13 +38,13 @@ class Member(NamedTuple):
     length: int
 
 
-def archive_span(root: Path, archive: bytes) -> Span:
+def archive_span(root: AnyPath, archive: bytes) -> Span:
     """Return the span of an archive, whose path is relative to ``root``."""
-    with open_regular(os.path.join(os.fsencode(root), archive)) as file:
-        return Span(archive, 0, os.fstat(file.fileno()).st_size)
+    with open_file(root, archive) as file:
+        return Span(archive, 0, opened_status(file).length)
 
 
-def members(root: Path, span: Span, ignored: Counter[str]) -> list[Member]:
+def members(root: AnyPath, span: Span, ignored: Counter[str]) -> list[Member]:
     """Return the regular files of an uncompressed tar; of files with one name, the last one.
 
     Raises
@@ -53,16 +52,18 @@ def members(root: Path, span: Span, ignored: Counter[str]) -> list[Member]:
     SourceError
         The archive cannot be read, is damaged or is cut off.
     """
-    with open_regular(os.path.join(os.fsencode(root), span.archive)) as file:
+    with open_file(root, span.archive) as file:
         return _members(file, span, ignored)
 
 
-def images(root: Path, span: Span, ignored: Counter[str], folder: bytes = b"") -> list[ImageEntry]:
+def images(
+    root: AnyPath, span: Span, ignored: Counter[str], folder: bytes = b""
+) -> list[ImageEntry]:
     """Return the images in an uncompressed tar, in no particular order.
 
     Parameters
     ----------
-    root : Path
+    root : Path or ObjectPath
         Folder of the source.
     span : Span
         Span of the tar.
@@ -81,14 +82,14 @@ def images(root: Path, span: Span, ignored: Counter[str], folder: bytes = b"") -
         The archive cannot be read, is damaged or is cut off.
     """
     found = []
-    with open_regular(os.path.join(os.fsencode(root), span.archive)) as file:
-        mtime_ns = os.fstat(file.fileno()).st_mtime_ns
+    with open_file(root, span.archive) as file:
+        version = opened_status(file).version
         for name, start, length in _members(file, span, ignored):
             key = name.removeprefix(folder + b"/")
             if any(map(is_hidden, key.split(b"/"))):
                 ignored["hidden or system file"] += 1
             elif is_named_image(key) or looks_like_image(_head(file, start, length)):
-                found.append(ImageEntry(key, span.archive, start, length, mtime_ns))
+                found.append(ImageEntry(key, span.archive, start, length, version))
             else:
                 ignored[not_an_image(key)] += 1
     return found

@@ -37,7 +37,7 @@ class ImageEntry(NamedTuple):
         Path of the file or archive, relative to the source.
     offset : int
         First byte inside the archive, or ``WHOLE_FILE``.
-    length, mtime_ns : int
+    length, version : int
         As in ``FileTable``.
     """
 
@@ -45,7 +45,7 @@ class ImageEntry(NamedTuple):
     path: bytes
     offset: int
     length: int
-    mtime_ns: int
+    version: int
 
 
 ListImages = Callable[[Counter[str]], list[ImageEntry]]
@@ -199,18 +199,18 @@ def _listing(
         keys.append(_flat(in_split))
         paths.append(_flat([image.path for image in images]))
         rows = [
-            (len(key), len(path), offset, length, mtime_ns)
-            for key, (_, path, offset, length, mtime_ns) in zip(in_split, images, strict=True)
+            (len(key), len(path), offset, length, version)
+            for key, (_, path, offset, length, version) in zip(in_split, images, strict=True)
         ]
         numbers.append(np.array(rows, np.int64).reshape(-1, 5))
-    key_length, path_length, offset, length, mtime_ns = np.concatenate(numbers).T.copy()
+    key_length, path_length, offset, length, version = np.concatenate(numbers).T.copy()
     listing = Listing(
         name=name,
         source_name=split.source_name,
         keys=Ragged.of_lengths(np.concatenate(keys), key_length),
         labels=np.repeat(np.array([labels[folder] for folder in present], np.int64), counts),
         files=FileTable(
-            Ragged.of_lengths(np.concatenate(paths), path_length), offset, length, mtime_ns
+            Ragged.of_lengths(np.concatenate(paths), path_length), offset, length, version
         ),
         ignored=dict(sorted(ignored.items())),
     )

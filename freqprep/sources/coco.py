@@ -45,12 +45,12 @@ from freqprep.sources.listing import (
     choose_splits,
     file_table,
 )
+from freqprep.sources.options import NO_OPTIONS, SourceOptions
 from freqprep.sources.split_names import normalise_split
+from freqprep.storage.paths import AnyPath
 
 
-def discover(
-    root: Path, split: str | None, annotations: Path | None = None, images: Path | None = None
-) -> Discovered:
+def discover(root: AnyPath, split: str | None, options: SourceOptions = NO_OPTIONS) -> Discovered:
     """List the splits with annotations under ``root``; see `freqprep.sources.listing.Source`.
 
     Rows are sorted by image id; objects of an image are in the order of the annotation file. An
@@ -58,14 +58,13 @@ def discover(
 
     Parameters
     ----------
-    root : Path
+    root : Path or ObjectPath
     split : str or None
         See `freqprep.sources.listing.Source`. If one annotation file is named, or the split of
         the only one is not known, this is the name of the split.
-    annotations : Path, optional
-        Annotation file to read, instead of those found.
-    images : Path, optional
-        Folder that listed file names are relative to.
+    options : SourceOptions
+        ``annotations``, the annotation file to read instead of those found, and ``images``, the
+        folder that listed file names are relative to.
 
     Returns
     -------
@@ -77,8 +76,10 @@ def discover(
         There are no annotations, no such split or none of the listed images, or an annotation
         file is malformed.
     """
-    folders.top(root)
-    named = named_paths(root, annotations, images)
+    root = folders.local_folder(root)
+    named = options.texts(root)
+    annotations = None if options.annotations is None else folders.local(options.annotations)
+    images = None if options.images is None else folders.local(options.images)
     if images is not None and not images.is_dir():
         raise _no_such("images", "folder", images)
     if annotations is None:
@@ -120,18 +121,6 @@ def discover(
         for path, what in unused.items():
             listings[name].ignored[f"{shown(path)} ({what})"] = 1
     return Discovered(classes, listings)
-
-
-def named_paths(root: Path, annotations: Path | None, images: Path | None) -> dict[str, str]:
-    """Return the paths that the user named, by option, relative to the source if inside it."""
-    top = os.path.abspath(root)
-    named = {}
-    for option, path in (("annotations", annotations), ("images", images)):
-        if path is not None:
-            full = os.path.abspath(path)
-            inside = os.path.commonpath([top, full]) == top
-            named[option] = os.path.relpath(full, top) if inside else full
-    return named
 
 
 def _given(root: Path, path: Path, named: bytes) -> AnnotationFile:
@@ -324,7 +313,7 @@ def _listing(
         stated_sizes=annotations.size[order],
         objects=objects,
         ignored={what: number for what, number in sorted(ignored.items()) if number},
-        named_paths=named,
+        options=named,
     )
 
 

@@ -5,11 +5,20 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from pathlib import Path
-from typing import BinaryIO
+from collections.abc import Iterator
+from functools import partial
+from typing import BinaryIO, cast
+
+import numpy as np
 
 from freqprep.errors import ImageDefect, SourceChangedError, SourceError
-from freqprep.sources.listing import WHOLE_FILE, class_text
+from freqprep.sources.listing import WHOLE_FILE, FileTable, class_text
+from freqprep.storage.concurrency import IN_FLIGHT
+from freqprep.storage.interruptible import in_threads
+from freqprep.storage.object_file import ObjectFile
+from freqprep.storage.object_listing import ObjectStatus
+from freqprep.storage.object_path import ObjectPath
+from freqprep.storage.paths import AnyPath
 from freqprep.text.terminal import on_one_line
 
 _KINDS = {
@@ -58,23 +67,75 @@ def open_regular(path: bytes) -> BinaryIO:
     return os.fdopen(fd, "rb")
 
 
+def open_file(root: AnyPath, path: bytes, version: int | None = None) -> BinaryIO:
+    """Open a file of a source for reading, of this machine or of a bucket or web server.
+
+    Parameters
+    ----------
+    root : Path or ObjectPath
+        Folder of the source's files.
+    path : bytes
+        Path of the file, relative to ``root``.
+    version : int, optional
+        Version that it must have, as in ``FileTable``.
+
+    Returns
+    -------
+    BinaryIO
+        A buffered one; its reads return as much as was asked for, unless the file ends before.
+
+    Raises
+    ------
+    SourceError
+        The file cannot be opened, or is not a regular file.
+    SourceChangedError
+        It has another version; for an object also whenever it is read.
+    """
+    if isinstance(root, ObjectPath):
+        return cast(BinaryIO, _open_object(root / path.decode(), version))
+    full = os.path.join(os.fsencode(root), path)
+    file = open_regular(full)
+    found = opened_status(file).version
+    if version not in (None, found):
+        file.close()
+        raise _changed(full, f"was last changed at {version} ns, now at {found} ns")
+    return file
+
+
+def _open_object(path: ObjectPath, version: int | None) -> ObjectFile:
+    file = ObjectFile(path, version)
+    try:
+        _ = file.status  # asks for it
+    except FileNotFoundError:
+        raise SourceError(f"cannot read {path}: it does not exist", "check the address") from None
+    return file
+
+
+def opened_status(file: BinaryIO) -> ObjectStatus:
+    """Return length and version, as in ``FileTable``, of what `open_file` opened."""
+    if isinstance(file, ObjectFile):
+        return file.status
+    status = os.fstat(file.fileno())
+    return ObjectStatus(status.st_size, status.st_mtime_ns)
+
+
 def read_image_bytes(
-    root: Path, path: bytes, offset: int, length: int, mtime_ns: int, limit: int
+    root: AnyPath, path: bytes, offset: int, length: int, version: int, limit: int
 ) -> bytes:
     """Read the bytes of one image, if its file has not changed since it was listed.
 
     Parameters
     ----------
-    root : Path
-        Folder of the source.
+    root : Path or ObjectPath
+        Folder of the source's files.
     path : bytes
         Path of the file or archive, relative to ``root``.
     offset : int
         First byte inside the archive, or ``WHOLE_FILE``.
     length : int
         Size of the image in bytes; 0 if the file was missing.
-    mtime_ns : int
-        Time of the last change of the file or archive in ns; 0 if it was missing.
+    version : int
+        Version of the file or archive, as in ``FileTable``; 0 if it was missing.
     limit : int
         Largest image that is read, in bytes.
 
@@ -90,8 +151,10 @@ def read_image_bytes(
     SourceChangedError
         The file has changed since it was listed.
     """
+    if isinstance(root, ObjectPath):
+        return _read_object(root / path.decode(), offset, length, version, limit)
     full = os.path.join(os.fsencode(root), path)
-    listed = (length, mtime_ns) != (0, 0)
+    listed = (length, version) != (0, 0)
     try:
         fd = os.open(full, _FLAGS)
     except OSError as error:
@@ -100,14 +163,73 @@ def read_image_bytes(
         status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode):
             raise _special_file(full, status.st_mode, listed)
-        _check_unchanged(full, status, offset, length, mtime_ns)
-        if length > limit:
-            raise ImageDefect("too_large", f"{length} bytes; at most {limit} are read")
-        if length == 0:
-            raise ImageDefect("empty", "0 bytes")
+        _check_unchanged(full, status, offset, length, version)
+        _check_size(length, limit)
         return _read(fd, full, max(offset, 0), length)
     finally:
         os.close(fd)
+
+
+def read_images(root: AnyPath, table: FileTable, limit: int) -> Iterator[bytes | ImageDefect]:
+    """Read images in turn; of a bucket or web server, ahead with many requests in flight.
+
+    Parameters
+    ----------
+    root : Path or ObjectPath
+        Folder of the source's files.
+    table : FileTable
+    limit : int
+        Largest image that is read, in bytes.
+
+    Yields
+    ------
+    bytes or ImageDefect
+        Bytes of each image, or the reason why it cannot be read; see `read_image_bytes`.
+
+    Raises
+    ------
+    SourceChangedError
+        A file has changed since it was listed.
+    ObjectStoreError
+        The server refuses, or cannot be reached.
+    """
+
+    def read(row: int) -> bytes | ImageDefect:
+        offset, length, version = (
+            int(column[row]) for column in (table.offset, table.length, table.version)
+        )
+        try:
+            return read_image_bytes(root, table.paths.bytes_at(row), offset, length, version, limit)
+        except ImageDefect as defect:
+            return defect
+
+    rows = range(len(table))
+    if isinstance(root, ObjectPath):
+        sizes = np.clip(table.length, 0, limit).tolist()
+        return in_threads((partial(read, row) for row in rows), IN_FLIGHT, sizes)
+    return map(read, rows)
+
+
+def _read_object(path: ObjectPath, offset: int, length: int, version: int, limit: int) -> bytes:
+    name, data = str(path).encode(), b""
+    if (length, version) == (0, 0):
+        raise ImageDefect("missing", "no such file")
+    try:
+        if 0 < length <= limit:
+            data, status = path.read_range(max(offset, 0), length)
+        else:
+            status = path.status()
+    except FileNotFoundError:
+        raise _changed(name, "is gone") from None
+    except EOFError:
+        raise _changed(name, f"ends before byte {max(offset, 0) + 1}") from None
+    if status.version != version:
+        raise _changed(name, "has been written again")
+    _check_length(name, status.length, offset, length)
+    _check_size(length, limit)
+    if len(data) != length:
+        raise _changed(name, f"ends after {max(offset, 0) + len(data)} bytes")
+    return data
 
 
 def _open_failure(full: bytes, error: OSError, listed: bool) -> Exception:
@@ -126,14 +248,25 @@ def _special_file(full: bytes, mode: int, listed: bool) -> Exception:
 
 
 def _check_unchanged(
-    full: bytes, status: os.stat_result, offset: int, length: int, mtime_ns: int
+    full: bytes, status: os.stat_result, offset: int, length: int, version: int
 ) -> None:
-    if status.st_mtime_ns != mtime_ns:
-        raise _changed(full, f"was last changed at {mtime_ns} ns, now at {status.st_mtime_ns} ns")
-    if offset == WHOLE_FILE and status.st_size != length:
-        raise _changed(full, f"had {length} bytes, now {status.st_size}")
-    if offset != WHOLE_FILE and status.st_size < offset + length:
-        raise _changed(full, f"had {offset + length} bytes or more, now {status.st_size}")
+    if status.st_mtime_ns != version:
+        raise _changed(full, f"was last changed at {version} ns, now at {status.st_mtime_ns} ns")
+    _check_length(full, status.st_size, offset, length)
+
+
+def _check_length(full: bytes, found: int, offset: int, length: int) -> None:
+    if offset == WHOLE_FILE and found != length:
+        raise _changed(full, f"had {length} bytes, now {found}")
+    if offset != WHOLE_FILE and found < offset + length:
+        raise _changed(full, f"had {offset + length} bytes or more, now {found}")
+
+
+def _check_size(length: int, limit: int) -> None:
+    if length > limit:
+        raise ImageDefect("too_large", f"{length} bytes; at most {limit} are read")
+    if length == 0:
+        raise ImageDefect("empty", "0 bytes")
 
 
 def _changed(full: bytes, what: str) -> SourceChangedError:

@@ -14,6 +14,8 @@ from freqprep.errors import SourceError
 from freqprep.sources.by_class import ImageEntry
 from freqprep.sources.files import file_kind, open_regular, shown
 from freqprep.sources.listing import WHOLE_FILE, class_text
+from freqprep.storage.object_path import ObjectPath
+from freqprep.storage.paths import AnyPath
 
 EXTENSIONS = frozenset(
     b"jpg jpeg jpe jfif png gif bmp tif tiff webp ppm pgm pbm pnm"
@@ -104,6 +106,33 @@ class Levels:
         path = level.folder.path
         ends = [0] + [end for end, byte in enumerate(path) if byte == ord("/")] if path else []
         return [self._known[path[:end]] for end in ends if path[:end] in self._known]
+
+
+def local(path: AnyPath) -> Path:
+    """Return a path of this machine; raise `SourceError` for a URL."""
+    if isinstance(path, ObjectPath):
+        raise SourceError(
+            f"{path}: of URLs only those of Parquet files and tar shards are read",
+            "copy the folder to this machine, or use freqprep convert parquet or webdataset",
+        )
+    return path
+
+
+def local_folder(source: AnyPath) -> Path:
+    """Return the folder of a source.
+
+    Raises
+    ------
+    SourceError
+        It is not a folder of this machine.
+    """
+    source = local(source)
+    if not source.is_dir():
+        remedy = "name the data set's top folder"
+        if source.suffix == ".json":
+            remedy += ", and the file with --annotations"
+        raise SourceError(f"{source} is not a folder", remedy)
+    return source
 
 
 def top(root: Path) -> Folder:

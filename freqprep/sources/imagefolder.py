@@ -18,21 +18,22 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import partial
-from pathlib import Path
 
 from freqprep.errors import SourceError
 from freqprep.sources.by_class import ClassSplit, ListImages, by_label, discovered
 from freqprep.sources.class_doubts import split_named
 from freqprep.sources.files import shown
-from freqprep.sources.folders import Folder, Level, Levels, outside
+from freqprep.sources.folders import Folder, Level, Levels, local_folder, outside
 from freqprep.sources.listing import Discovered, class_text
+from freqprep.sources.options import NO_OPTIONS, SourceOptions
 from freqprep.sources.other_kinds import refuse_coco, refuse_kaggle_imagenet, remedy_for_flat
 from freqprep.sources.split_names import normalise_split, split_folders
 from freqprep.sources.tiny_imagenet import VAL_LABELS, val_labels, wnid_names
 from freqprep.sources.wrapping import path_text, split_level, unwrapped
+from freqprep.storage.paths import AnyPath
 
 
-def discover(root: Path, split: str | None) -> Discovered:
+def discover(root: AnyPath, split: str | None, options: SourceOptions = NO_OPTIONS) -> Discovered:
     """List the class folders under ``root``; see `freqprep.sources.listing.Source`.
 
     Entries beside the splits or classes count as ignored in each split.
@@ -43,6 +44,7 @@ def discover(root: Path, split: str | None) -> Discovered:
         There are no class folders, no images or no such split; names collide; the images of a
         split are not in class folders; or the data set is of another kind.
     """
+    root = local_folder(root)
     levels = Levels(root)
     home = unwrapped(levels)
     refuse_kaggle_imagenet(levels, home)

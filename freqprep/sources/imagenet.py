@@ -36,9 +36,11 @@ from freqprep.sources.imagenet_labels import (
     find_labels,
 )
 from freqprep.sources.listing import Discovered, class_text
+from freqprep.sources.options import NO_OPTIONS, SourceOptions
 from freqprep.sources.split_names import normalise_split, split_folders
 from freqprep.sources.tiny_imagenet import VAL_LABELS, val_labels, wnid_names
 from freqprep.sources.wrapping import path_text, split_level, unwrapped
+from freqprep.storage.paths import AnyPath
 
 _WNID_TAR = re.compile(WNID.pattern + rb"\.tar")
 _SPLIT_TARS = {
@@ -47,7 +49,7 @@ _SPLIT_TARS = {
 }
 
 
-def discover(root: Path, split: str | None) -> Discovered:
+def discover(root: AnyPath, split: str | None, options: SourceOptions = NO_OPTIONS) -> Discovered:
     """List ImageNet's images under ``root``; see `freqprep.sources.listing.Source`.
 
     The archive of a split is ignored if the split's folder exists as well; the folder of a class is
@@ -59,6 +61,7 @@ def discover(root: Path, split: str | None) -> Discovered:
         None of the forms is found, there is no such split, a flat val has no labels, or an archive
         is damaged.
     """
+    root = folders.local_folder(root)
     levels = Levels(root)
     home = unwrapped(levels)
     base = _base(levels, home)

@@ -14,10 +14,18 @@ import numpy as np
 
 from freqprep.errors import SourceError, did_you_mean
 from freqprep.ragged import Ragged
+from freqprep.sources.options import SourceOptions
 from freqprep.sources.split_names import normalise_split
+from freqprep.storage.paths import AnyPath
 
 WHOLE_FILE = -1
 """Value of ``FileTable.offset`` for an image that is not in an archive."""
+
+UNKNOWN = -1
+"""Value of ``FileTable.length`` for a row of a table that has not been read yet."""
+
+NO_BYTES = -2
+"""Value of ``FileTable.length`` for a row of a table that has no image."""
 
 
 @dataclass(frozen=True)
@@ -47,20 +55,21 @@ class FileTable:
     Attributes
     ----------
     paths : Ragged of uint8
-        Path of the file or archive, relative to the source, as the system's bytes.
+        Path of the file, archive or table, relative to `root_of` the source, as the system's bytes.
     offset : ndarray of int64, shape (n,)
-        First byte inside the archive, or ``WHOLE_FILE``.
+        First byte inside the archive, or ``WHOLE_FILE``; the row's number in a table.
     length : ndarray of int64, shape (n,)
-        Size of the image in bytes; 0 if the file is missing or not a regular one.
-    mtime_ns : ndarray of int64, shape (n,)
-        Time of the last change of the file or archive in ns; 0 if it is missing or not a regular
-        one.
+        Size of the image in bytes; 0 if the file is missing or not a regular one, `UNKNOWN` in a
+        table, whose images have a size only once they are read, and `NO_BYTES` for a null there.
+    version : ndarray of int64, shape (n,)
+        Version of the file or archive: the time of its last change in ns, or a hash of its entity
+        tag; 0 if it is missing or not a regular one.
     """
 
     paths: Ragged
     offset: np.ndarray
     length: np.ndarray
-    mtime_ns: np.ndarray
+    version: np.ndarray
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -118,8 +127,13 @@ class Listing:
     objects : Objects or None
     ignored : dict of str to int
         Entries of the folder that are not images of this split: description -> count.
-    named_paths : dict of str to str
-        Paths that the user named, by option: relative to the source if inside it, else absolute.
+    options : dict of str to str
+        From `freqprep.sources.options.SourceOptions.texts`.
+    image_column : str or None
+        Column of the images if the files are tables (Parquet), else None.
+    runs : ndarray of int64, shape (runs,), or None
+        Lengths of runs of images that are read together, in listing order (row groups of tables);
+        None if images are read one by one.
     """
 
     name: str
@@ -131,7 +145,9 @@ class Listing:
     stated_sizes: np.ndarray | None = None
     objects: Objects | None = None
     ignored: dict[str, int] = field(default_factory=dict)
-    named_paths: dict[str, str] = field(default_factory=dict)
+    options: dict[str, str] = field(default_factory=dict)
+    image_column: str | None = None
+    runs: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -178,16 +194,18 @@ class Source(Protocol):
     It reads names, sizes and labels, and decodes nothing.
     """
 
-    def __call__(self, root: Path, split: str | None) -> Discovered:
+    def __call__(self, root: AnyPath, split: str | None, options: SourceOptions) -> Discovered:
         """List the splits under ``root``.
 
         Parameters
         ----------
-        root : Path
-            Folder that the user named.
+        root : Path or ObjectPath
+            What the user named: a folder, or files of the kind.
         split : str or None
             List only this split (a name in the store or in the source). If the source has no
             splits, this is the name of the split, by default ``train``.
+        options : SourceOptions
+            Only those of this kind are given.
 
         Returns
         -------
@@ -261,7 +279,7 @@ def file_table(root: Path, paths: list[bytes]) -> FileTable:
     ``paths`` are relative to ``root``; links are followed.
     """
     length = np.zeros(len(paths), np.int64)
-    mtime_ns = np.zeros(len(paths), np.int64)
+    version = np.zeros(len(paths), np.int64)
     for row, path in enumerate(paths):
         try:
             status = os.stat(os.path.join(os.fsencode(root), path))
@@ -269,6 +287,6 @@ def file_table(root: Path, paths: list[bytes]) -> FileTable:
             continue
         if not stat.S_ISREG(status.st_mode):
             continue
-        length[row], mtime_ns[row] = status.st_size, status.st_mtime_ns
+        length[row], version[row] = status.st_size, status.st_mtime_ns
     offset = np.full(len(paths), WHOLE_FILE, np.int64)
-    return FileTable(Ragged.of_bytes(paths), offset, length, mtime_ns)
+    return FileTable(Ragged.of_bytes(paths), offset, length, version)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,16 +13,17 @@ from freqprep.errors import AccessDeniedError, ObjectChangedError, ObjectStoreEr
 from freqprep.storage.disk import FileEntry
 from freqprep.storage.interruptible import interruptible
 from freqprep.storage.object_client import client, named_errors, patiently
+from freqprep.storage.object_listing import ObjectStatus, Pages, status_of
 from freqprep.storage.server_errors import names_no_bucket
 
 if TYPE_CHECKING:
-    from obstore import ListResult, ObjectMeta
+    from obstore import GetOptions, ListResult, ObjectMeta
     from obstore.store import ObjectStore
 
 _PART_BYTES = 16 * 2**20
 _LIST = "listed", "name the split"
 _WRITE = "written", "name a path or a bucket (s3://, gs://, az://)"
-_KEYS_A_DELETION = _KEYS_A_PAGE = 1000
+_KEYS_A_DELETION = 1000
 
 Etag: TypeAlias = dict[str, str]
 """What a server calls a version of an object: the entity tag, and Google's generation number."""
@@ -110,8 +110,45 @@ class ObjectPath:
 
     def size(self) -> int:
         """Return the length in bytes."""
+        return self.status().length
+
+    def status(self) -> ObjectStatus:
+        """Return length and version.
+
+        Raises
+        ------
+        FileNotFoundError
+            There is no such object.
+        """
         with named_errors(str(self)):
-            return int(interruptible(lambda: self._client.head(self.key))["size"])
+            return status_of(interruptible(lambda: self._client.head(self.key)))
+
+    def read_range(self, start: int, length: int) -> tuple[bytes, ObjectStatus]:
+        """Return some bytes, and the status of the object that they are from.
+
+        Parameters
+        ----------
+        start, length : int
+            What is past the end is left out; ``length`` is at least 1.
+
+        Returns
+        -------
+        data : bytes
+        status : ObjectStatus
+
+        Raises
+        ------
+        FileNotFoundError
+            There is no such object.
+        """
+        span: GetOptions = {"range": (start, start + length)}
+
+        def read() -> tuple[bytes, ObjectStatus]:
+            found = self._client.get(self.key, options=span)
+            return found.bytes().to_bytes(), status_of(found.meta)
+
+        with named_errors(str(self)):
+            return patiently(read)
 
     def is_file(self) -> bool:
         """Return whether there is such an object."""
@@ -131,13 +168,17 @@ class ObjectPath:
 
     def files(self) -> Iterator[tuple[str, int]]:
         """List all objects below this prefix: key relative to it, and length in bytes."""
+        return ((name, status.length) for name, status in self.statuses())
+
+    def statuses(self) -> Iterator[tuple[str, ObjectStatus]]:
+        """List all objects below this prefix: key relative to it, and status."""
         self._refuse_web(*_LIST)
         start = len(self.key) + 1 if self.key else 0
         with named_errors(str(self)):
-            pages = _Pages(self._client, self.key or None)
+            pages = Pages(self._client, self.key or None)
             while page := patiently(pages.next):
                 for found in page:
-                    yield found["path"][start:], found["size"]
+                    yield found["path"][start:], status_of(found)
 
     def folders(self) -> list[str]:
         """List the names of prefixes directly below this one, sorted."""
@@ -254,27 +295,6 @@ class ObjectPath:
     def _refuse_web(self, cannot_be: str, remedy: str) -> None:
         if self.is_web:
             raise UsageError(f"{self}: files of a web server cannot be {cannot_be}", remedy)
-
-
-class _Pages:
-    """Pages of a list; one that was cut off is asked for again."""
-
-    def __init__(self, client: ObjectStore, prefix: str | None) -> None:
-        self._list = functools.partial(client.list, prefix, chunk_size=_KEYS_A_PAGE)
-        self._pages: Iterator[Sequence[ObjectMeta]] | None = None
-        self._last: str | None = None
-
-    def next(self) -> Sequence[ObjectMeta]:
-        """Return the next page; an empty one at the end."""
-        if self._pages is None:
-            self._pages = iter(self._list(offset=self._last))
-        try:
-            page = next(self._pages, ())
-        except Exception:
-            self._pages = None  # begin again behind the last key
-            raise
-        self._last = page[-1]["path"] if page else None
-        return page
 
 
 def _etag(meta: Mapping[str, Any]) -> Etag:

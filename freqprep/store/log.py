@@ -43,14 +43,14 @@ def _append_to_object(path: ObjectPath, line: bytes) -> None:
     path.replace(before + line, etag)
 
 
-def paths_of(store: AnyPath, split: Split) -> dict[str, str]:
-    """Return the paths that the user named when a split was converted, from the log.
+def options_of(store: AnyPath, split: Split) -> dict[str, str]:
+    """Return the source's options that a split was converted with, from the log.
 
     Returns
     -------
     dict of str to str
-        ``annotations`` and ``images``, relative to the source or absolute; empty if none were
-        named or there is no log.
+        See `freqprep.sources.options.SourceOptions.texts`; empty if none were given or there is
+        no log.
     """
     try:
         lines = log_path(store).read_bytes().decode("utf-8", "replace").splitlines()
@@ -62,8 +62,7 @@ def paths_of(store: AnyPath, split: Split) -> dict[str, str]:
         except (ValueError, RecursionError):  # an incomplete line
             continue
         if isinstance(entry, dict) and entry.get("content_id") == split.content_id:
-            named = entry.get("named_paths")
-            options = named if isinstance(named, dict) else {}
-            known = {key: options.get(key) for key in ("annotations", "images")}
-            return {key: path for key, path in known.items() if isinstance(path, str)}
+            options = entry.get("options", entry.get("named_paths"))  # the latter up to 0.1
+            given = options if isinstance(options, dict) else {}
+            return {key: text for key, text in given.items() if isinstance(text, str)}
     return {}

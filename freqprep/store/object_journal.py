@@ -4,29 +4,34 @@ Entries are lines of JSON; of a large split binary records, which are read again
 asked for.
 
 Several processes may write segments at the same time: their names are unique. Segments are in a
-folder named after the plan, so that no writer adds to the journal of another plan.
+folder named after the plan, so that no writer adds to the journal of another plan; those of a part
+of the shards in a folder of that part, so that other parts need not read them.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Generic, Self
 
-from freqprep.errors import CorruptStoreError, LeaseLostError, ObjectStoreError
+import numpy as np
+
+from freqprep.errors import CorruptStoreError, LeaseLostError
 from freqprep.storage.concurrency import for_each
 from freqprep.storage.object_path import ObjectPath
 from freqprep.storage.paths import AnyPath
+from freqprep.store.cleanup import clean_up
 from freqprep.store.journal import Result, parsed_line
 from freqprep.store.records import START_OVER, Header, RecordIndex, headers, record_of
 from freqprep.store.stored_lengths import StoredLengths
+from freqprep.text.quantities import plural
 
 _MOST_SHARDS = 64
 _MOST_SECONDS = 60.0
 _SEGMENTS_AT_ONCE = 256
+_MOST_BYTES = 2**62
 
 
 class ObjectJournal(Generic[Result]):
@@ -35,12 +40,17 @@ class ObjectJournal(Generic[Result]):
     Parameters
     ----------
     folder : ObjectPath
-        Folder of the segments.
+        Where new segments are put.
     kind : type
         Class of its entries: `ShardResult` for a conversion.
-    stored : StoredLengths
-        Files of the split. Entries of shards that are not there, or have another length, do not
-        count: the shards are written again.
+    segments : iterable of ObjectPath
+        Those that are read, of this folder and of others.
+    shards : int
+        Number of shards of the split.
+    lengths : callable
+        Returns the lengths of the files of shards, by the numbers that it is given, and may return
+        more. Entries of shards that are not there, or have another length, do not count: the
+        shards are written again.
     confirm : callable
         From `freqprep.store.lock.store_lock`; called before a segment is put.
     large : bool
@@ -58,32 +68,36 @@ class ObjectJournal(Generic[Result]):
         self,
         folder: ObjectPath,
         kind: type[Result],
-        stored: StoredLengths,
+        segments: Iterable[ObjectPath],
+        shards: int,
+        lengths: Callable[[Sequence[int]], StoredLengths],
         confirm: Callable[[], None],
         large: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._entries = _Records(kind, stored) if large else _Lines(kind, stored)
+        self._entries = _Records(kind, shards) if large else _Lines(kind)
         self.finished: Mapping[int, Result] = self._entries.finished
         self._folder, self._confirm = folder, confirm
         self._clock, self._began = clock, clock()
         self._waiting: list[bytes] = []
-        names = sorted(name for name, _ in folder.files())
-        self._next = 1 + max((_number(folder, name) for name in names), default=-1)
-        for first in range(0, len(names), _SEGMENTS_AT_ONCE):
-            segments = [folder / name for name in names[first : first + _SEGMENTS_AT_ONCE]]
-            for segment, data in zip(segments, for_each(_read, segments), strict=True):
+        found = sorted(segments)
+        self._next = 1 + max(map(_number, found), default=-1)
+        for first in range(0, len(found), _SEGMENTS_AT_ONCE):
+            some = found[first : first + _SEGMENTS_AT_ONCE]
+            for segment, data in zip(some, for_each(_read, some), strict=True):
                 self._entries.add(segment, data)
+        if self.finished:
+            self._entries.keep_only(lengths(list(self.finished)))
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is not None and issubclass(kind, LeaseLostError):
-            return  # the split is another command's now, or finished
-        # After an error the server may be out of reach: that error says more than a second one.
-        with contextlib.suppress(*([ObjectStoreError, LeaseLostError] if kind else [])):
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if error is None:
             self._flush()
+        elif self._waiting and not isinstance(error, LeaseLostError):  # else it is another's now
+            left = f"not recorded, to be made again: {plural(len(self._waiting), 'shard')}"
+            clean_up(error, self._flush, left)
 
     def append(self, result: Result) -> None:
         """Record a finished shard: durable with the segment, at the latest at the end."""
@@ -109,15 +123,20 @@ class _Lines(Generic[Result]):
 
     suffix = ".jsonl"
 
-    def __init__(self, kind: type[Result], stored: StoredLengths) -> None:
+    def __init__(self, kind: type[Result]) -> None:
         self.finished: dict[int, Result] = {}
-        self._kind, self._stored = kind, stored
+        self._kind = kind
 
     def add(self, segment: AnyPath, data: bytes) -> None:
         for line in data.splitlines():
             entry = parsed_line(line, self._kind, f"a line of the journal {segment}")
-            if self._stored.has_shard(entry.shard, entry.file_bytes):
-                self.finished[entry.shard] = entry
+            self.finished[entry.shard] = entry
+
+    def keep_only(self, there: StoredLengths) -> None:
+        entries = list(self.finished.values())
+        self.finished.clear()
+        kept = (entry for entry in entries if there.has_shard(entry.shard, entry.file_bytes))
+        self.finished.update((entry.shard, entry) for entry in kept)
 
     def encoded(self, entry: Result) -> bytes:
         self.finished[entry.shard] = entry
@@ -132,38 +151,36 @@ class _Records(Generic[Result]):
 
     suffix = ".bin"
 
-    def __init__(self, kind: type[Result], stored: StoredLengths) -> None:
-        self.finished: RecordIndex[Result] = RecordIndex(kind, len(stored.shards))
-        self._stored = stored
+    def __init__(self, kind: type[Result], shards: int) -> None:
+        self.finished: RecordIndex[Result] = RecordIndex(kind, shards)
+        self._stated = np.zeros(shards, np.int64)
 
     def add(self, segment: AnyPath, data: bytes) -> None:
         source = self.finished.add_file(segment)
         for found in headers(data, f"the journal {segment}"):
-            if not isinstance(found, Header):
-                if found != len(data):
-                    raise CorruptStoreError(f"the journal {segment} is cut off", START_OVER)
-            elif self._stored.has_shard(found.shard, found.file_bytes):
+            if isinstance(found, Header):
                 self.finished.add(source, found)
+                self._stated[found.shard] = min(found.file_bytes, _MOST_BYTES)
+            elif found != len(data):
+                raise CorruptStoreError(f"the journal {segment} is cut off", START_OVER)
+
+    def keep_only(self, there: StoredLengths) -> None:
+        self.finished.drop(there.shards != self._stated)
 
     def encoded(self, entry: Result) -> bytes:
         self.finished.add_fresh(entry)
         return record_of(entry)
 
     def put(self, segment: AnyPath, data: bytes) -> None:
-        source = self.finished.add_file(segment)
-        for found in headers(data, str(segment)):
-            if isinstance(found, Header):
-                self.finished.add(source, found)
+        self.add(segment, data)
 
 
 def _read(path: AnyPath) -> bytes:
     return path.read_bytes()
 
 
-def _number(folder: ObjectPath, name: str) -> int:
+def _number(segment: ObjectPath) -> int:
     try:
-        return int(name.partition("-")[0])
+        return int(segment.name.partition("-")[0])
     except ValueError:
-        raise CorruptStoreError(
-            f"{folder / name} is not a part of a journal", "remove it"
-        ) from None
+        raise CorruptStoreError(f"{segment} is not a part of a journal", "remove it") from None

@@ -4,7 +4,7 @@ An unfinished split is objects under two prefixes::
 
     .partial-<split>/begun                    first of all
     .partial-<split>/plan.npz, plan.json      every row, fixed
-    .partial-<split>/journal-<plan>/*.jsonl   finished shards
+    .partial-<split>/journal-<plan>/*.jsonl   finished shards; part-I-of-N/*.jsonl: of a part
     .partial-<split>/run-*                    one for each run that may write
     <split>/coefficients/c/...                shards, at their final keys
 
@@ -19,7 +19,7 @@ import contextlib
 import hashlib
 import secrets
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +30,7 @@ from freqprep.storage.disk import full_disk_named
 from freqprep.storage.object_path import ObjectPath
 from freqprep.storage.paths import AnyPath
 from freqprep.store.array_writer import Fill, SplitWriter, WrittenArrays
+from freqprep.store.cleanup import clean_up
 from freqprep.store.journal import Result
 from freqprep.store.layout import PARTIAL_PREFIX, shard_name, shard_number
 from freqprep.store.lease import create_alone
@@ -39,6 +40,7 @@ from freqprep.store.manifest import (
     read_manifest,
 )
 from freqprep.store.object_journal import ObjectJournal
+from freqprep.store.part import Part
 from freqprep.store.plan import load_attributes, shard_count
 from freqprep.store.schema import SplitAttributes, is_large
 from freqprep.store.shard_table import ShardTable
@@ -141,25 +143,69 @@ class PartialObjectSplit:
         try:
             self._confirm()  # else `tidy` of the next run may have come before
             yield run
-        finally:
-            with contextlib.suppress(ObjectStoreError):  # the next run removes it
-                run.delete()
+        except BaseException as error:
+            clean_up(error, run.delete, f"{run} stays")
+            raise
+        with contextlib.suppress(ObjectStoreError):  # the next run removes it
+            run.delete()
 
     def journal(self, kind: type[Result]) -> ObjectJournal[Result]:
         """Open the journal; shards that are not there as it says do not count as finished."""
+        folder = self._journals()
+        segments = [folder / name for name, _ in folder.files()]
+        return self._journal(folder, kind, segments, self._lengths)
+
+    def part_journal(self, kind: type[Result], part: Part) -> ObjectJournal[Result]:
+        """Open the journal for a run that makes one part of the shards, beside other runs.
+
+        Read are the segments of runs that made all shards, and of parts that may have some of
+        these.
+        """
+        folder = self._journals()
+        parts = {name: Part.named(name) for name in folder.entries()}
+        segments = []
+        for name, one in parts.items():
+            if one is None:
+                segments.append(folder / name)
+            elif one.overlaps(part):
+                segments += [folder / name / segment for segment, _ in (folder / name).files()]
+        return self._journal(folder / part.label, kind, segments, self._lengths_of_few)
+
+    def parts_begun(self) -> set[Part]:
+        """Return the parts that have recorded a shard."""
+        return set(filter(None, map(Part.named, self._journals().folders())))
+
+    def _journals(self) -> ObjectPath:
+        """Return the folder of the segments of this plan; a folder of each part is in it."""
         plan = hashlib.sha256(self._plan.read_bytes()).hexdigest()[:16]
+        return self.folder / f"journal-{plan}"
+
+    def _journal(
+        self,
+        folder: ObjectPath,
+        kind: type[Result],
+        segments: Iterable[ObjectPath],
+        lengths: Callable[[Sequence[int], int], StoredLengths],
+    ) -> ObjectJournal[Result]:
         images = load_attributes(self.folder).images
-        stored = StoredLengths(self.split_folder.files(), shard_count(images))
-        folder = self.folder / f"journal-{plan}"
-        return ObjectJournal(folder, kind, stored, self._confirm, is_large(images))
+        shards = shard_count(images)
 
-    def part_journal(self, kind: type[Result], part: int, parts: int) -> ObjectJournal[Result]:
-        """Open the journal for a run that makes one part of the shards, beside other runs."""
-        return self.journal(kind)
+        def lengths_of(some: Sequence[int]) -> StoredLengths:
+            return lengths(some, shards)
 
-    def parts_begun(self) -> set[int]:
-        """Return nothing: segments do not say which part they are of."""
-        return set()
+        large = is_large(images)
+        return ObjectJournal(folder, kind, segments, shards, lengths_of, self._confirm, large)
+
+    def _lengths(self, some: Sequence[int], shards: int) -> StoredLengths:
+        """Return the lengths of all shards, from one list."""
+        return StoredLengths(self.split_folder.files(), shards)
+
+    def _lengths_of_few(self, some: Sequence[int], shards: int) -> StoredLengths:
+        """Return the lengths of some shards, by a request for each."""
+        names = list(map(shard_name, some))
+        found = zip(names, for_each(_length, [self.split_folder / n for n in names]), strict=True)
+        there = ((name, length) for name, length in found if length is not None)
+        return StoredLengths(there, shards)
 
     def publish(self, attributes: SplitAttributes, fill: Fill) -> str:
         """Put all that is not a shard, the manifest last; see `PartialSplit.publish`.
@@ -233,6 +279,13 @@ class PartialObjectSplit:
             if name != self._plan.name:
                 (self.folder / name).delete()
         self._plan.delete()
+
+
+def _length(path: ObjectPath) -> int | None:
+    try:
+        return path.size()
+    except FileNotFoundError:
+        return None
 
 
 def while_there(parts: Iterable[bytes], aside: AnyPath) -> Iterator[bytes]:

@@ -115,7 +115,7 @@ def reorder(listing: Listing, rows: np.ndarray) -> Listing:
         keys=listing.keys.take(rows),
         labels=listing.labels[rows],
         files=FileTable(
-            files.paths.take(rows), files.offset[rows], files.length[rows], files.mtime_ns[rows]
+            files.paths.take(rows), files.offset[rows], files.length[rows], files.version[rows]
         ),
         image_ids=None if listing.image_ids is None else listing.image_ids[rows],
         stated_sizes=None if listing.stated_sizes is None else listing.stated_sizes[rows],
@@ -145,12 +145,14 @@ def save_plan(plan: SplitPlan, folder: AnyPath) -> None:
         "labels": rows.labels,
         "offset": rows.files.offset,
         "length": rows.files.length,
-        "mtime_ns": rows.files.mtime_ns,
+        "version": rows.files.version,
         **_packed("keys", rows.keys),
         **_packed("paths", rows.files.paths),
     }
     if rows.image_ids is not None:
         arrays["image_ids"] = rows.image_ids
+    if rows.runs is not None:
+        arrays["runs"] = rows.runs
     if rows.stated_sizes is not None:
         arrays["stated_sizes"] = rows.stated_sizes
     if rows.objects is not None:
@@ -166,14 +168,15 @@ def save_plan(plan: SplitPlan, folder: AnyPath) -> None:
     else:
         np.savez(path, **arrays)
         sync_file(path)
-    save_attributes(plan.attributes, folder, rows.ignored, rows.named_paths, digest)
+    save_attributes(plan.attributes, folder, rows.ignored, rows.options, rows.image_column, digest)
 
 
 def save_attributes(
     attributes: SplitAttributes,
     folder: AnyPath,
     ignored: Mapping[str, int] | None = None,
-    named_paths: Mapping[str, str] | None = None,
+    options: Mapping[str, str] | None = None,
+    image_column: str | None = None,
     rows_sha256: str | None = None,
 ) -> None:
     """Write ``plan.json``: of a split whose rows are those of another, it is the whole plan.
@@ -185,8 +188,10 @@ def save_attributes(
         Folder of the unfinished split.
     ignored : mapping of str to int, optional
         See `freqprep.sources.listing.Listing`.
-    named_paths : mapping of str to str, optional
-        Paths named by the user, by option.
+    options : mapping of str to str, optional
+        From `freqprep.sources.options.SourceOptions.texts`.
+    image_column : str, optional
+        See `freqprep.sources.listing.Listing`.
     rows_sha256 : str, optional
         Hash of ``plan.npz`` in a bucket, where two commands might each have written one of the two
         files.
@@ -194,7 +199,8 @@ def save_attributes(
     header: dict[str, Any] = {
         "attributes": attributes.to_dict(),
         "ignored": dict(ignored or {}),
-        "named_paths": dict(named_paths or {}),
+        "options": dict(options or {}),
+        "image_column": image_column,
     }
     if rows_sha256 is not None:
         header["rows_sha256"] = rows_sha256
@@ -231,13 +237,18 @@ def load_plan(folder: AnyPath) -> SplitPlan:
             keys=_unpacked("keys", data),
             labels=data["labels"],
             files=FileTable(
-                _unpacked("paths", data), data["offset"], data["length"], data["mtime_ns"]
+                _unpacked("paths", data),
+                data["offset"],
+                data["length"],
+                data["version" if "version" in data else "mtime_ns"],  # the latter up to 0.1
             ),
             image_ids=data.get("image_ids"),
             stated_sizes=data.get("stated_sizes"),
             objects=_load_objects(data),
             ignored=header.ignored,
-            named_paths=header.named_paths,
+            options=header.options,
+            image_column=header.image_column,
+            runs=data.get("runs"),
         )
         return SplitPlan(attributes, rows, data["listing_index"])
     except ObjectStoreError:  # of the server; the plan may be whole
@@ -251,16 +262,17 @@ def load_attributes(folder: AnyPath) -> SplitAttributes:
     return _load_header(folder).attributes
 
 
-def load_named_paths(folder: AnyPath) -> dict[str, str]:
-    """Return the paths named by the user for a saved plan, by option; errors as in `load_plan`."""
-    return _load_header(folder).named_paths
+def load_options(folder: AnyPath) -> dict[str, str]:
+    """Return the source's options of a saved plan, as texts; errors as in `load_plan`."""
+    return _load_header(folder).options
 
 
 @dataclass(frozen=True)
 class _Header:
     attributes: SplitAttributes
     ignored: dict[str, int]
-    named_paths: dict[str, str]
+    options: dict[str, str]
+    image_column: str | None
     rows_sha256: str | None
 
 
@@ -270,7 +282,8 @@ def _load_header(folder: AnyPath) -> _Header:
         return _Header(
             SplitAttributes.from_dict(header["attributes"]),
             dict(header["ignored"]),
-            dict(header.get("named_paths", {})),
+            dict(header.get("options", header.get("named_paths", {}))),  # the latter up to 0.1
+            header.get("image_column"),
             header.get("rows_sha256"),
         )
     except ObjectStoreError:

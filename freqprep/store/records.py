@@ -114,6 +114,10 @@ class RecordIndex(Mapping[int, Result], Generic[Result]):
         self._fresh[entry.shard] = entry
         self._source[entry.shard] = len(self._sources)
 
+    def drop(self, which: np.ndarray) -> None:
+        """Forget the entries of some shards; bool, shape (shards,)."""
+        self._source[which] = -1
+
     def __contains__(self, shard: object) -> bool:
         return isinstance(shard, int) and 0 <= shard < self._shards and self._source[shard] >= 0
 

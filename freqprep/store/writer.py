@@ -44,12 +44,13 @@ from freqprep.store.manifest import (
     MANIFEST,
 )
 from freqprep.store.object_writer import PartialObjectSplit, while_there
+from freqprep.store.part import Part
 from freqprep.store.plan import load_attributes, shard_count
 from freqprep.store.record_journal import AnyJournal, journal_suffix, open_journal
 from freqprep.store.schema import SplitAttributes
 
 _NEW_ROOT = ".zarr.json.new"
-_PART_PREFIX = "journal-part-"
+_JOURNAL_PREFIX = "journal-"
 
 
 def write_shard(
@@ -163,22 +164,28 @@ class PartialSplit:
         """Open the journal of a split of so many images, before it has a plan."""
         return open_journal(self.folder / f"journal{journal_suffix(images)}", kind, images, others)
 
-    def part_journal(self, kind: type[Result], part: int, parts: int) -> AnyJournal[Result]:
-        """Open a new journal for a run that makes one part of the shards, beside other runs."""
+    def part_journal(self, kind: type[Result], part: Part) -> AnyJournal[Result]:
+        """Open a new journal for a run that makes one part of the shards, beside other runs.
+
+        Of the others' journals, those that may have shards of this part are read.
+        """
         images = load_attributes(self.folder).images
-        whole = self.folder / f"journal{journal_suffix(images)}"
-        others = filter(Path.exists, (whole, *self._part_journals(images)))
-        name = f"{_PART_PREFIX}{part}-of-{parts}-{secrets.token_hex(8)}{journal_suffix(images)}"
+        suffix, parts = journal_suffix(images), self._part_journals(images)
+        concerned = (path for path, one in parts.items() if one.overlaps(part))
+        name = f"{_JOURNAL_PREFIX}{part.label}-{secrets.token_hex(8)}{suffix}"
+        others = filter(Path.exists, (self.folder / f"journal{suffix}", *concerned))
         return open_journal(self.folder / name, kind, images, others)
 
-    def parts_begun(self) -> set[int]:
-        """Return of how many parts each the runs were that made one; a set of one, or a mistake."""
-        journals = self._part_journals(load_attributes(self.folder).images)
-        names = (path.name.removeprefix(_PART_PREFIX) for path in journals)
-        return {int(name.split("-")[2]) for name in names}
+    def parts_begun(self) -> set[Part]:
+        """Return the parts that have a journal."""
+        return set(self._part_journals(load_attributes(self.folder).images).values())
 
-    def _part_journals(self, images: int) -> list[Path]:
-        return sorted(self.folder.glob(f"{_PART_PREFIX}*-of-*-*{journal_suffix(images)}"))
+    def _part_journals(self, images: int) -> dict[Path, Part]:
+        found = {}
+        for path in sorted(self.folder.glob(f"{_JOURNAL_PREFIX}*-*{journal_suffix(images)}")):
+            if part := Part.named(path.name.removeprefix(_JOURNAL_PREFIX)):
+                found[path] = part
+        return found
 
     def carry_over(self) -> Path:
         """Create a folder for shards that are already done, for `start_with`.

@@ -86,13 +86,13 @@ def measure(folder: Path, images: int, part: str) -> dict[str, Any]:
 
 
 def _write(step: Step, request: Request, images: int) -> dict[str, int]:
-    listing, classes = scale._listing(images, request.kind), scale._classes()
+    listings, classes = [scale._listing(images, request.kind)], scale._classes()
     partial = PartialSplit(request.store, "train")
     partial.start()
     (request.store / "zarr.json").write_bytes(root_document())
-    plan = step("plan", lambda: plan_split(request, listing, classes, classes))
+    plan = step("plan", lambda: plan_split(request, listings.pop(), classes, classes))
     step("save the plan", lambda: save_plan(plan, partial.folder))
-    del listing, plan
+    del plan
     plan = step("load the plan", lambda: load_plan(partial.folder))
     for shard in range(plan.shards):
         path = shard_path(partial.split_folder, shard)

@@ -89,7 +89,7 @@ def test_a_resumed_run_has_the_same_named_paths(source, tmp_path, monkeypatch):
     fresh = make(source, "fresh.zarr", **NAMED)
     begun(source, monkeypatch, **NAMED)
     plan = load_plan(Path("s.zarr") / f"{PARTIAL_PREFIX}train")
-    assert plan.rows.named_paths == {"annotations": "exports/a.json", "images": "pictures"}
+    assert plan.rows.options == {"annotations": "exports/a.json", "images": "pictures"}
     others = [{}, {**NAMED, "annotations": Path("set/exports/b.json")}, {"images": Path("set")}]
     for other in others:
         with pytest.raises(UsageError, match=r"begun with --annotations exports/a\.json --images"):
@@ -105,7 +105,7 @@ def test_a_run_begun_without_named_paths_is_not_resumed_with_them(tmp_path, monk
     source = coco_folder(tmp_path / "coco")
     monkeypatch.chdir(tmp_path)
     begun(source, monkeypatch)
-    with pytest.raises(UsageError, match="begun with no --annotations and no --images, now"):
+    with pytest.raises(UsageError, match="begun with no options of the source, now"):
         make(source, split="val", resume=True, images=source / "val2017")
     make(source, resume=True)
 

@@ -164,7 +164,7 @@ def contents(root: Path, listing: Listing) -> list[bytes]:
             files.paths.bytes_at(row),
             int(files.offset[row]),
             int(files.length[row]),
-            int(files.mtime_ns[row]),
+            int(files.version[row]),
             10_000,
         )
         for row in range(len(listing))

@@ -182,7 +182,7 @@ def test_what_does_not_pair_is_a_row_or_counted(tmp_path):
     (tmp_path / "train" / "list.txt").write_bytes(b"x")
     listing = discover(tmp_path, None).listings["train"]
     assert keys(listing) == [b"sub/a.jpg", b"b.jpg"]
-    assert listing.files.length.tolist() == [0, 3] and listing.files.mtime_ns[0] == 0
+    assert listing.files.length.tolist() == [0, 3] and listing.files.version[0] == 0
     assert listing.objects.annotation_id.tolist() == [11, 12, 10]
     assert listing.ignored == {
         "annotation of an unlisted image": 1,

@@ -10,6 +10,7 @@ import pytest
 from freqprep.errors import SourceError
 from freqprep.sources.coco import discover
 from freqprep.sources.listing import Listing
+from freqprep.sources.options import SourceOptions
 
 
 def put(root: Path, *files: str) -> None:
@@ -30,7 +31,7 @@ def paths(listing: Listing) -> list[str]:
 
 
 def found(root: Path, split: str | None = None, **named: Path) -> Listing:
-    (listing,) = discover(root, split, **named).listings.values()
+    (listing,) = discover(root, split, SourceOptions(**named)).listings.values()
     return listing
 
 
@@ -136,7 +137,7 @@ def test_in_a_named_folder_another_splits_images_are_not_taken(tmp_path):
     listed(tmp_path, "annotations/instances_train.json", *NUMBERS)
     put(tmp_path, *(f"images/val/{name}" for name in NUMBERS))
     with pytest.raises(SourceError, match="none of the 8 images"):
-        discover(tmp_path, None, images=tmp_path / "images")
+        discover(tmp_path, None, SourceOptions(images=tmp_path / "images"))
     put(tmp_path, *(f"images/train/{name}" for name in NUMBERS))
     assert paths(found(tmp_path, images=tmp_path / "images")) == [
         f"images/train/{name}" for name in NUMBERS
@@ -147,7 +148,7 @@ def test_the_source_itself_may_be_the_named_folder(tmp_path):
     listed(tmp_path, "annotations/all.json", "0.jpg", "a/1.jpg")
     put(tmp_path, "0.jpg", "a/1.jpg", "a/2.jpg")
     listing = found(tmp_path, images=tmp_path)
-    assert paths(listing) == ["0.jpg", "a/1.jpg"] and listing.named_paths == {"images": "."}
+    assert paths(listing) == ["0.jpg", "a/1.jpg"] and listing.options == {"images": "."}
     assert listing.ignored == {"image without an entry in the annotations": 1}
 
 

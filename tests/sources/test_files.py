@@ -20,7 +20,7 @@ def read_listed(root: Path, name: bytes, limit: int = LIMIT) -> bytes:
     """List a file, then read it as listed."""
     table = file_table(root, [name])
     return read_image_bytes(
-        root, name, WHOLE_FILE, int(table.length[0]), int(table.mtime_ns[0]), limit
+        root, name, WHOLE_FILE, int(table.length[0]), int(table.version[0]), limit
     )
 
 
@@ -35,11 +35,11 @@ def test_a_run_of_an_archive_is_read(tmp_path_factory, content, data):
     (root / "t.tar").write_bytes(content)
     start = data.draw(st.integers(0, len(content) - 1))
     stop = data.draw(st.integers(start + 1, len(content)))
-    mtime_ns = os.stat(root / "t.tar").st_mtime_ns
-    read = read_image_bytes(root, b"t.tar", start, stop - start, mtime_ns, LIMIT)
+    version = os.stat(root / "t.tar").st_mtime_ns
+    read = read_image_bytes(root, b"t.tar", start, stop - start, version, LIMIT)
     assert read == content[start:stop]
     with pytest.raises(SourceChangedError, match=r"t\.tar"):
-        read_image_bytes(root, b"t.tar", start, len(content) - start + 1, mtime_ns, LIMIT)
+        read_image_bytes(root, b"t.tar", start, len(content) - start + 1, version, LIMIT)
 
 
 def make_directory(path: Path) -> None:
@@ -121,9 +121,9 @@ def rewrite(path: Path) -> None:
 
 
 def lengthen(path: Path) -> None:
-    mtime_ns = os.stat(path).st_mtime_ns
+    version = os.stat(path).st_mtime_ns
     path.write_bytes(b"longer than it was")
-    os.utime(path, ns=(mtime_ns, mtime_ns))
+    os.utime(path, ns=(version, version))
 
 
 def remove(path: Path) -> None:

@@ -92,7 +92,7 @@ def test_each_image_is_one_row_with_all_that_belongs_to_it(images, with_objects,
     for row, index in enumerate(plan.listing_index.tolist()):
         assert plan.rows.keys.bytes_at(row) == source.keys.bytes_at(index)
         assert plan.rows.files.paths.bytes_at(row) == source.files.paths.bytes_at(index)
-        for name in ("offset", "length", "mtime_ns"):
+        for name in ("offset", "length", "version"):
             assert getattr(plan.rows.files, name)[row] == getattr(source.files, name)[index]
         assert plan.rows.labels[row] == source.labels[index]
         if with_objects:
