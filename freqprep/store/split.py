@@ -17,7 +17,6 @@ from freqprep.errors import (
 )
 from freqprep.ragged import Ragged
 from freqprep.spectrum.channels import CHANNELS
-from freqprep.spectrum.dct import grid_of
 from freqprep.spectrum.moments import Moments
 from freqprep.spectrum.pixels import rgb_of
 from freqprep.spectrum.quantization import dequantize
@@ -32,7 +31,7 @@ from freqprep.store.lazy_ragged import LazyRagged
 from freqprep.store.manifest import GROUP_DOCUMENT, read_group_attributes, read_manifest
 from freqprep.store.object_table import ObjectTable
 from freqprep.store.plan import shard_count
-from freqprep.store.rows import RowReader, Rows, row_numbers
+from freqprep.store.rows import RowBlocks, RowReader, Rows, row_numbers
 from freqprep.store.schema import SplitAttributes, chunk_shape
 from freqprep.store.selections import ChannelsLike, select
 from freqprep.store.shard import ShardFile
@@ -187,7 +186,7 @@ class Split:
     def stored_moments(self) -> Moments:
         """Moments of the codes over all blocks with a valid pixel, channels in stored order."""
         totals = (self._by_channel(f"moment_{name}") for name in ("total", "total_squares"))
-        return Moments(int(self.blocks.sum()), *totals)
+        return Moments(self.blocks.sum(), *totals)
 
     @cached_property
     def moments(self) -> Moments:
@@ -197,12 +196,10 @@ class Split:
         sums[:, order] = stored.total, stored.total_squares
         return Moments(stored.count, *sums)
 
-    @cached_property
-    def blocks(self) -> np.ndarray:
-        """Number of blocks of one component with a valid pixel. int64, shape (n,)."""
-        height, width = self.sizes.astype(np.int64).T
-        blocks: np.ndarray = np.multiply(*grid_of(height, width))
-        return blocks
+    @property
+    def blocks(self) -> RowBlocks:
+        """Number of blocks of one component with a valid pixel, by rows."""
+        return RowBlocks(self.sizes)
 
     _defects = cached_property(lambda split: split.arrays.texts("defect"))
 
