@@ -20,9 +20,10 @@ from freqprep.progress import Progress, say
 from freqprep.spectrum.coding import worth_compiling
 from freqprep.storage.object_path import ObjectPath
 from freqprep.storage.paths import AnyPath
-from freqprep.store.journal import Journal, ShardResult
+from freqprep.store.journal import ShardResult
 from freqprep.store.object_journal import ObjectJournal
 from freqprep.store.plan import SplitPlan, memory_bound
+from freqprep.store.record_journal import AnyJournal
 from freqprep.store.writer import UnfinishedSplit
 
 _LOOKS = 100
@@ -37,7 +38,7 @@ def make_shards(
     request: Request,
     plan: SplitPlan,
     partial: UnfinishedSplit,
-    journal: Journal[ShardResult] | ObjectJournal[ShardResult],
+    journal: AnyJournal[ShardResult] | ObjectJournal[ShardResult],
     aside: AnyPath,
     shards: Sequence[int],
 ) -> int:

@@ -247,7 +247,7 @@ def test_a_reader_of_1_0_refuses_1_1_by_name(monkeypatch):
         SplitAttributes.from_dict(NEWER.to_dict())
 
 
-@pytest.mark.parametrize("version", ["1.2", "2.0", "0.1", "1", "", "1.0.0", "1.-1", None])
+@pytest.mark.parametrize("version", ["1.3", "2.0", "0.1", "1", "", "1.0.0", "1.-1", None])
 def test_only_this_major_and_up_to_this_minor_is_read(version):
     check_format({"format": "freqprep", "format_version": "1.0"})
     with pytest.raises(FormatVersionError):
