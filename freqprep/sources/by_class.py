@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -24,6 +23,7 @@ from freqprep.sources.listing import (
     choose_splits,
     class_text,
 )
+from freqprep.storage.paths import AnyPath
 
 
 class ImageEntry(NamedTuple):
@@ -114,7 +114,7 @@ def _listed(images: list[ImageEntry], ignored: Counter[str]) -> list[ImageEntry]
 
 
 def discovered(
-    root: Path,
+    root: AnyPath,
     splits: Sequence[ClassSplit],
     wanted: str | None,
     names: Mapping[str, str],
@@ -126,7 +126,7 @@ def discovered(
 
     Parameters
     ----------
-    root : Path
+    root : Path or ObjectPath
         Folder of the source, for messages.
     splits : sequence of ClassSplit
         All splits of the source.
@@ -167,7 +167,7 @@ def discovered(
     return Discovered(classes, listings, (*notes, *warnings), tuple(doubts))
 
 
-def _class_ids(root: Path, folders: Sequence[bytes]) -> tuple[str, ...]:
+def _class_ids(root: AnyPath, folders: Sequence[bytes]) -> tuple[str, ...]:
     by_id: dict[str, bytes] = {}
     for folder in folders:
         other = by_id.setdefault(class_text(folder), folder)

@@ -29,6 +29,8 @@ _KINDS = {
     stat.S_IFBLK: "block device",
 }
 
+_LONGEST_EXTENSION = 8
+
 # A FIFO without a writer would block open() for ever; O_NONBLOCK returns at once and changes
 # nothing for regular files.
 _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
@@ -42,6 +44,22 @@ def file_kind(mode: int) -> str:
 def shown(path: bytes) -> str:
     """Format a path for a message, on one line whatever its bytes."""
     return on_one_line(class_text(path))
+
+
+def extension(path: bytes) -> bytes:
+    """Return the extension of a name in lower case, without its dot; empty if it has none.
+
+    Numbers and long texts behind a dot are none.
+    """
+    _, dot, found = path.rpartition(b"/")[2].rpartition(b".")
+    if dot and len(found) <= _LONGEST_EXTENSION and found.isalnum() and not found.isdigit():
+        return found.lower()
+    return b""
+
+
+def as_bytes(path: AnyPath) -> bytes:
+    """Return a path or URL as bytes, for messages and to join others to."""
+    return os.fsencode(str(path))
 
 
 def open_regular(path: bytes) -> BinaryIO:
@@ -100,6 +118,13 @@ def open_file(root: AnyPath, path: bytes, version: int | None = None) -> BinaryI
         file.close()
         raise _changed(full, f"was last changed at {version} ns, now at {found} ns")
     return file
+
+
+def open_path(path: AnyPath) -> BinaryIO:
+    """Open a file for reading, wherever it is; see `open_file`."""
+    if isinstance(path, ObjectPath):
+        return cast(BinaryIO, _open_object(path, None))
+    return open_regular(bytes(path))
 
 
 def _open_object(path: ObjectPath, version: int | None) -> ObjectFile:

@@ -21,7 +21,6 @@ import stat
 from collections import Counter
 from collections.abc import Mapping
 from functools import partial
-from pathlib import Path
 
 from freqprep.errors import SourceError
 from freqprep.sources import archives, folders
@@ -39,6 +38,7 @@ from freqprep.sources.listing import Discovered, class_text
 from freqprep.sources.options import NO_OPTIONS, SourceOptions
 from freqprep.sources.split_names import normalise_split, split_folders
 from freqprep.sources.tiny_imagenet import VAL_LABELS, val_labels, wnid_names
+from freqprep.sources.tree import source_tree
 from freqprep.sources.wrapping import path_text, split_level, unwrapped
 from freqprep.storage.paths import AnyPath
 
@@ -61,8 +61,7 @@ def discover(root: AnyPath, split: str | None, options: SourceOptions = NO_OPTIO
         None of the forms is found, there is no such split, a flat val has no labels, or an archive
         is damaged.
     """
-    root = folders.local_folder(root)
-    levels = Levels(root)
+    levels = Levels(source_tree(root))
     home = unwrapped(levels)
     base = _base(levels, home)
     ignored = Counter(base.ignored)
@@ -90,7 +89,7 @@ def discover(root: AnyPath, split: str | None, options: SourceOptions = NO_OPTIO
 
 def _base(levels: Levels, home: Level) -> Level:
     for path in (b"ILSVRC/Data/CLS-LOC", b"Data/CLS-LOC"):
-        if found := folders.below(levels.root, home.folder, path):
+        if found := folders.below(levels.tree, home.folder, path):
             return levels.at(found)
     return home
 
@@ -160,7 +159,7 @@ def _by_wnid(levels: Levels, level: Level, source_name: str, split_name: str) ->
 
 
 def _packed_class(
-    root: Path, archive: bytes, wnid: bytes, ignored: Counter[str]
+    root: AnyPath, archive: bytes, wnid: bytes, ignored: Counter[str]
 ) -> list[ImageEntry]:
     return archives.images(root, archives.archive_span(root, archive), ignored, wnid)
 
@@ -227,12 +226,14 @@ def _labels(levels: Levels, top: Level, split_name: str) -> LabelImages | None:
     if split_name != "val":
         return None
     if VAL_LABELS in top.files:
-        return val_labels(levels.path(top.folder) / os.fsdecode(VAL_LABELS))
-    found = (find_labels(levels.path(level.folder)) for level in [*levels.above(top), top])
+        return val_labels(levels.tree, os.path.join(top.folder.path, VAL_LABELS))
+    found = (find_labels(levels.tree, level.folder.path) for level in [*levels.above(top), top])
     return next((labels for labels in found if labels), None)
 
 
-def _inner_tars(root: Path, outer: archives.Span, ignored: Counter[str]) -> dict[bytes, ListImages]:
+def _inner_tars(
+    root: AnyPath, outer: archives.Span, ignored: Counter[str]
+) -> dict[bytes, ListImages]:
     images: dict[bytes, ListImages] = {}
     for member in archives.members(root, outer, ignored):
         name = member.name.rpartition(b"/")[2]
