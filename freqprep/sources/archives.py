@@ -19,6 +19,9 @@ from freqprep.sources.folders import (
 )
 from freqprep.storage.paths import AnyPath
 
+_HEADER_BYTES = 64 * 2**10
+"""Bytes of a request for a header, where members are large: those behind it are not read."""
+
 _REMEDY = "the archive is damaged or cut off: download it again"
 
 
@@ -52,7 +55,7 @@ def members(root: AnyPath, span: Span, ignored: Counter[str]) -> list[Member]:
     SourceError
         The archive cannot be read, is damaged or is cut off.
     """
-    with open_file(root, span.archive) as file:
+    with open_file(root, span.archive, buffer_bytes=_HEADER_BYTES) as file:
         return _members(file, span, ignored)
 
 

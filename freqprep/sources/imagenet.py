@@ -40,9 +40,13 @@ from freqprep.sources.split_names import normalise_split, split_folders
 from freqprep.sources.tiny_imagenet import VAL_LABELS, val_labels, wnid_names
 from freqprep.sources.tree import source_tree
 from freqprep.sources.wrapping import path_text, split_level, unwrapped
+from freqprep.storage.object_path import ObjectPath
 from freqprep.storage.paths import AnyPath
 
 _WNID_TAR = re.compile(WNID.pattern + rb"\.tar")
+_TARS_AT_ONCE = 16
+"""Archives in a bucket whose indexes are read at the same time, each through 8 MB of memory."""
+
 _SPLIT_TARS = {
     b"ILSVRC2012_img_train.tar": "train",
     b"ILSVRC2012_img_val.tar": "val",
@@ -81,7 +85,10 @@ def discover(root: AnyPath, split: str | None, options: SourceOptions = NO_OPTIO
                 " folders of other classes",
             )
         splits.append(unsplit)
-    splits = [dataclasses.replace(s, ignored=s.ignored + ignored) for s in splits]
+    at_once = _TARS_AT_ONCE if isinstance(root, ObjectPath) else 1
+    splits = [
+        dataclasses.replace(one, ignored=one.ignored + ignored, at_once=at_once) for one in splits
+    ]
     ids = {wnid for one in splits for wnid in one.images}
     names = class_names() | wnid_names(levels, home, ids)
     return discovered(root, splits, split, names, notes)
@@ -149,19 +156,14 @@ def _by_wnid(levels: Levels, level: Level, source_name: str, split_name: str) ->
         if _WNID_TAR.fullmatch(name) and status and stat.S_ISREG(status.st_mode):
             archive = os.path.join(level.folder.path, name)
             wnid = name.removesuffix(b".tar")
-            packed[wnid] = partial(_packed_class, levels.root, archive, wnid)
+            span = archives.Span(archive, 0, status.st_size)
+            packed[wnid] = partial(archives.images, levels.root, span, folder=wnid)
     ignored = Counter(level.ignored)
     ignored["folder that is not a wnid"] += len(level.folders) - len(unpacked)
     ignored["outside any class folder"] += len(level.images) + len(level.files) - len(packed)
     # A damaged archive is an error; a folder beside it may be incompletely unpacked.
     ignored["folder beside its archive"] += len(unpacked.keys() & packed.keys())
     return ClassSplit(source_name, split_name, unpacked | packed, +ignored)
-
-
-def _packed_class(
-    root: AnyPath, archive: bytes, wnid: bytes, ignored: Counter[str]
-) -> list[ImageEntry]:
-    return archives.images(root, archives.archive_span(root, archive), ignored, wnid)
 
 
 def _archive_splits(
@@ -181,7 +183,7 @@ def _archive_splits(
         if name in have:
             ignored["archive beside its unpacked folder"] += 1
             continue
-        span = archives.archive_span(root, os.path.join(home.folder.path, file_name))
+        span = archives.Span(os.path.join(home.folder.path, file_name), 0, status.st_size)
         met: Counter[str] = Counter()
         if name == "train":
             splits.append(ClassSplit(name, name, _inner_tars(root, span, met), met))
