@@ -41,12 +41,6 @@ class Member(NamedTuple):
     length: int
 
 
-def archive_span(root: AnyPath, archive: bytes) -> Span:
-    """Return the span of an archive, whose path is relative to ``root``."""
-    with open_file(root, archive) as file:
-        return Span(archive, 0, opened_status(file).length)
-
-
 def members(root: AnyPath, span: Span, ignored: Counter[str]) -> list[Member]:
     """Return the regular files of an uncompressed tar; of files with one name, the last one.
 

@@ -105,9 +105,9 @@ def _relative(source: AnyPath, path: AnyPath) -> str:
     if source == path:
         return os.curdir
     if isinstance(source, ObjectPath) and isinstance(path, ObjectPath):
-        below = path.key.removeprefix(f"{source.key}/")
-        if path.root == source.root and below != path.key:
-            return below
+        prefix = f"{source.key}/" if source.key else ""
+        if path.root == source.root and path.key.startswith(prefix):
+            return path.key[len(prefix) :]
     return str(path) if isinstance(path, ObjectPath) else os.path.abspath(path)
 
 

@@ -20,6 +20,7 @@ from freqprep.ragged import Ragged
 from freqprep.sources.files import open_regular, shown
 from freqprep.sources.listing import WHOLE_FILE, FileTable
 from freqprep.sources.object_tree import HEAD_BYTES, ObjectStat, ObjectTree
+from freqprep.sources.source_files import root_of
 from freqprep.storage.object_path import ObjectPath
 from freqprep.storage.paths import AnyPath
 
@@ -103,6 +104,8 @@ def _bucket_tree(source: ObjectPath) -> SourceTree:
             "copy the folder to a bucket or to this machine; freqprep convert parquet and"
             " webdataset read files of a web server, by a pattern of their names",
         )
+    if root_of(source) != source:
+        raise _no_folder(source)
     objects = counted(source.statuses(), f"listing {source}", "objects")
     tree = ObjectTree(source, ((key.encode(), *status) for key, status in objects))
     if tree.is_empty:
@@ -114,7 +117,7 @@ def _no_folder(source: AnyPath) -> SourceError:
     remedy = "name the data set's top folder"
     if source.suffix == ".json":
         remedy += ", and the file with --annotations"
-    why = ": no object is below it" if isinstance(source, ObjectPath) else ""
+    why = ": no object is below it, or it is a pattern" if isinstance(source, ObjectPath) else ""
     return SourceError(f"{source} is not a folder{why}", remedy)
 
 
