@@ -18,6 +18,7 @@ from freqprep.sources.folders import is_hidden, not_an_image
 from freqprep.sources.sample_labels import LARGEST_PART, Label, LabelRule
 from freqprep.sources.tar_splits import MAGIC_BYTES, refuse_compressed
 from freqprep.storage.paths import AnyPath
+from freqprep.text.quantities import plural
 
 IMAGES = ("jpg", "jpeg", "png", "webp")
 """Suffixes of the images of samples."""
@@ -139,6 +140,7 @@ def _samples(
     parts = {suffix.encode(): suffix for suffix in rule.parts}
     sample: _Sample | None = None
     for member in archives.entries(file, span):
+        _refuse_outside(member, span)
         folder, slash, name = member.name.rpartition(b"/")
         stem, _, suffix = name.partition(b".")
         key, suffix = folder + slash + stem, suffix.lower()
@@ -174,6 +176,15 @@ def _description(name: bytes) -> str:
     return "hidden or system file" if hidden else "of no sample"
 
 
+def _refuse_outside(member: Member, span: archives.Span) -> None:
+    if member.name.startswith(b"/") or b".." in member.name.split(b"/"):
+        raise SourceError(
+            f"{shown(span.archive)}: the member {shown(member.name)} has a name that leads out of"
+            " the archive",
+            "pack it again with names relative to a folder: tar -cf X.tar -C DIR .",
+        )
+
+
 def _check(member: Member, repeated: bool, span: archives.Span) -> None:
     where = f"{shown(span.archive)}: the member {shown(member.name)}"
     if member.kind:
@@ -183,11 +194,6 @@ def _check(member: Member, repeated: bool, span: archives.Span) -> None:
         )
     if repeated:
         raise SourceError(f"{where} is there twice", _PACK)
-    if member.name.startswith(b"/") or b".." in member.name.split(b"/"):
-        raise SourceError(
-            f"{where} has a name that leads out of the archive",
-            "pack it again with names relative to a folder: tar -cf X.tar -C DIR .",
-        )
 
 
 def _content(file: BinaryIO, member: Member, span: archives.Span) -> bytes:
@@ -219,7 +225,8 @@ def _refuse_repeated(keys: list[bytes], hashes: np.ndarray, path: str) -> None:
     counts = Counter(keys)
     if repeated := [key for key, count in counts.items() if count > 1]:
         raise SourceError(
-            f"{path} has {len(repeated)} samples twice, the first of them {shown(repeated[0])}",
+            f"{path} has {plural(len(repeated), 'key')} more than once, the first of them"
+            f" {shown(repeated[0])}",
             _PACK,
         )
 
