@@ -69,8 +69,7 @@ def permutation(images: int, seed: int) -> np.ndarray:
     UsageError
         The seed is out of range.
     """
-    rows: np.ndarray = _random(seed).permutation(images).astype(np.int64)
-    return rows
+    return _random(seed).permutation(images).astype(np.int64)
 
 
 def permuted_runs(runs: np.ndarray, seed: int) -> np.ndarray:
@@ -95,7 +94,7 @@ def permuted_runs(runs: np.ndarray, seed: int) -> np.ndarray:
     order = _random(seed).permutation(len(runs))
     first, lengths = (np.cumsum(runs) - runs)[order], runs[order]
     begins = np.cumsum(lengths) - lengths
-    rows = np.arange(int(runs.sum()), dtype=np.int64) + np.repeat(first - begins, lengths)
+    rows: np.ndarray = np.arange(int(runs.sum())) + np.repeat(first - begins, lengths)
     for number, begin in enumerate(range(0, len(rows), WINDOW_ROWS)):
         window = rows[begin : begin + WINDOW_ROWS]
         window[:] = window[np.random.RandomState([seed, number]).permutation(len(window))]
