@@ -3,29 +3,84 @@
 A request blocks its thread in foreign code, for minutes where a server stalls. Python handles
 signals in the main thread only, so that one waits for another thread. These threads are daemons:
 the end of the program does not wait for a request that nobody waits for any more.
+
+After an error a command still tidies up. `deadline` limits what all requests of that take.
 """
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import queue
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextvars import ContextVar
 from typing import Generic, TypeAlias, TypeVar
 
 ResultT = TypeVar("ResultT")
 _Outcome: TypeAlias = tuple[ResultT, None] | tuple[None, BaseException]
-_Answer: TypeAlias = "queue.SimpleQueue[_Outcome[ResultT]]"
+_Answer: TypeAlias = queue.SimpleQueue[_Outcome[ResultT]]
 
 _MOST_BYTES = 256 * 2**20
 
+_until: ContextVar[float | None] = ContextVar("freqprep_deadline", default=None)
+
+
+@contextlib.contextmanager
+def deadline(moment: float) -> Iterator[None]:
+    """Let no request of this thread, over a block, wait beyond a moment of the monotonic clock."""
+    before = _until.set(moment)
+    try:
+        yield
+    finally:
+        _until.reset(before)
+
+
+def seconds_left() -> float | None:
+    """Return the seconds until the deadline, at least 0; None where there is none."""
+    moment = _until.get()
+    return None if moment is None else max(0.0, moment - time.monotonic())
+
 
 def interruptible(call: Callable[[], ResultT]) -> ResultT:
-    """Return what a call returns; the main thread leaves it to another one, and waits."""
-    if threading.current_thread() is not threading.main_thread():
+    """Return what a call returns; the main thread leaves it to another one, and waits.
+
+    Raises
+    ------
+    TimeoutError
+        The call has not returned at the `deadline`.
+    """
+    left = seconds_left()
+    if left is None and threading.current_thread() is not threading.main_thread():
         return call()
-    return next(in_threads([call], 1))
+    answer: _Answer[ResultT] = queue.SimpleQueue()
+    _thread(lambda: _make(call, answer))
+    try:
+        return _result(answer.get(timeout=left))
+    except queue.Empty:
+        raise TimeoutError("no answer in time") from None
+
+
+def _thread(work: Callable[[], None]) -> threading.Thread:
+    thread = threading.Thread(target=work, name="freqprep-request", daemon=True)
+    thread.start()
+    return thread
+
+
+def _make(call: Callable[[], ResultT], answer: _Answer[ResultT]) -> None:
+    try:
+        answer.put((call(), None))
+    except BaseException as error:  # raised again where it is waited for
+        answer.put((None, error))
+
+
+def _result(outcome: _Outcome[ResultT]) -> ResultT:
+    result, error = outcome
+    if error is not None:
+        raise error
+    return result  # type: ignore[return-value]  # it is one where there is no error
 
 
 def in_threads(
@@ -62,11 +117,9 @@ def in_threads(
                 held += size
                 one = next(coming, None)
             answer, size = ahead.popleft()
-            result, error = answer.get()
+            outcome = answer.get()
             held -= size
-            if error is not None:
-                raise error
-            yield result  # type: ignore[misc]  # it is one where there is no error
+            yield _result(outcome)
     except Exception:  # not Ctrl-C
         workers.stop()
         workers.join()
@@ -90,20 +143,13 @@ class _Workers(Generic[ResultT]):
         answer: _Answer[ResultT] = queue.SimpleQueue()
         self._todo.put((call, answer))
         if len(self._threads) < self._most:
-            thread = threading.Thread(target=self._work, name="freqprep-request", daemon=True)
-            self._threads.append(thread)
-            thread.start()
+            self._threads.append(_thread(self._work))
         return answer
 
     def _work(self) -> None:
         while (one := self._todo.get()) is not None:
-            if not self._wanted:
-                continue
-            call, answer = one
-            try:
-                answer.put((call(), None))
-            except BaseException as error:  # raised again where it is waited for
-                answer.put((None, error))
+            if self._wanted:
+                _make(*one)
 
     def stop(self) -> None:
         """Let no further call begin."""

@@ -39,6 +39,9 @@ ROOT_VERSION = "1.0"
 ROWS_PER_SHARD = 128
 """Images in one shard; a chunk holds one channel of all of them."""
 
+MOST_SIMPLE_ROWS = 2**23
+"""Splits of more rows have larger forms: of the manifest, the journal and the order of an epoch."""
+
 COEFFICIENTS = "coefficients"
 
 DEFAULT_LEVEL = 1
@@ -55,6 +58,11 @@ _TRANSFORM = {
     "block": 8,
     "value": "code * step",
 }
+
+
+def is_large(images: int) -> bool:
+    """Return whether a split of so many rows has the larger forms."""
+    return images > MOST_SIMPLE_ROWS
 
 
 def shard_shape(geometry: Geometry, channels: int = CHANNELS) -> tuple[int, int, int, int]:
