@@ -17,7 +17,7 @@ from freqprep.progress import Progress
 from freqprep.ragged import Ragged
 from freqprep.store.lazy_ragged import LazyRagged
 from freqprep.store.manifest import GROUP_DOCUMENT
-from freqprep.store.plan import permutation
+from freqprep.store.row_order import order_problem
 from freqprep.store.schema import IMAGE_ARRAYS, OBJECT_ARRAYS
 from freqprep.store.split import Split
 
@@ -65,6 +65,9 @@ def array_problems(split: Split) -> Iterator[ArrayProblem]:
     if not np.array_equal(split.array("step"), attributes.stored_steps):
         yield ArrayProblem("step", "is not the table of the precision")
     yield from _row_problems(split)
+    index = split.arrays.in_parts("listing_index").blocks()
+    if what := order_problem(index, len(split), attributes.seed, attributes.window):
+        yield ArrayProblem("listing_index", what)
     whole = []
     for name in ("key", "defect", "note"):
         if _offsets_fit(split, f"{name}_offset", len(split), name):
@@ -79,17 +82,13 @@ def array_problems(split: Split) -> Iterator[ArrayProblem]:
 
 def _row_problems(split: Split) -> Iterator[ArrayProblem]:
     attributes = split.attributes
-    valid, label, size, index = map(
-        split.arrays.in_parts, ("valid", "label", "size", "listing_index")
-    )
-    order, limit = _permutation(len(split), attributes.seed), attributes.encoding.geometry.grid
+    valid, label, size = map(split.arrays.in_parts, ("valid", "label", "size"))
+    limit = attributes.encoding.geometry.grid
     found, rejected = set(), 0
     for first in range(0, len(split), _ROWS_AT_ONCE):
         rows = first, min(first + _ROWS_AT_ONCE, len(split))
         mask, labels, sizes = valid.rows(*rows), label.rows(*rows), size.rows(*rows)
         rejected += int(np.count_nonzero(~mask))
-        if not np.array_equal(index.rows(*rows), order[slice(*rows)]):
-            found.add(ArrayProblem("listing_index", "is not the permutation of the seed"))
         if labels.max(initial=-1) >= len(attributes.class_ids) or labels.min(initial=0) < -1:
             found.add(ArrayProblem("label", "has a class that does not exist"))
         if (sizes[mask] < 1).any() or (sizes > np.multiply(limit, 8)).any():
@@ -99,14 +98,6 @@ def _row_problems(split: Split) -> Iterator[ArrayProblem]:
     if rejected != attributes.rejected:
         yield ArrayProblem("valid", f"does not mask {attributes.rejected} rejected rows")
     yield from sorted(found)
-
-
-def _permutation(images: int, seed: int) -> np.ndarray:
-    """Return the plan's permutation, of a large split in half the memory."""
-    if images < _ROWS_AT_ONCE or images >= 2**31:
-        return permutation(images, seed)
-    # Shuffling draws the same numbers whatever is shuffled.
-    return np.random.RandomState(seed).permutation(np.arange(images, dtype=np.int32))
 
 
 def _object_problems(split: Split) -> Iterator[ArrayProblem]:
