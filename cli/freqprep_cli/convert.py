@@ -21,6 +21,7 @@ from freqprep.sources import SOURCES
 from freqprep.spectrum.quantization import PRECISIONS
 from freqprep.spectrum.quantization import Precision as Steps
 from freqprep.storage.paths import AnyPath, as_path
+from freqprep.store.part import Part
 from freqprep.store.rejects import rejects_path
 from freqprep.store.schema import DEFAULT_LEVEL
 from freqprep.store.steps_file import read_steps
@@ -286,7 +287,8 @@ def convert(
         _print_shards(request, "planned", parts.plan(request), json)
         return
     if part is not None:
-        made = parts.convert_part(request, parts.Part.parse(part))
+        with resumable("run the same part again"):
+            made = parts.convert_part(request, Part.parse(part))
         _print_shards(request, "made", made, json)
         return
     began = time.monotonic()

@@ -62,10 +62,10 @@ def print_estimates(
 
 
 @contextlib.contextmanager
-def resumable() -> Iterator[None]:
+def resumable(again: str = "run the same command with --resume") -> Iterator[None]:
     """Say on Ctrl-C how to go on."""
     try:
         yield
     except KeyboardInterrupt:
-        typer.echo("\ninterrupted; run the same command with --resume to continue", err=True)
+        typer.echo(f"\ninterrupted; {again} to continue", err=True)
         raise

@@ -1,16 +1,14 @@
 """A conversion in parts, for batch queues: plan once, make the parts anywhere, finalize once.
 
 The parts share a file system and nothing else: each loads the plan and writes a journal of its own,
-so no lock has to work among machines. A part that is killed is run again; shards that any journal
-has are not made again, and one that is made twice has the same bytes.
+so no lock has to work among machines. A part that is killed is run again: what the journals of its
+shards have is not made again, and a shard that is made twice has the same bytes.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from freqprep.convert.planning import check_same, planned_folders
 from freqprep.convert.request import Request
@@ -22,49 +20,10 @@ from freqprep.storage.disk import full_disk_named
 from freqprep.storage.paths import local_part
 from freqprep.store.journal import ShardResult
 from freqprep.store.lock import store_lock
+from freqprep.store.part import Part
 from freqprep.store.plan import load_attributes, load_plan, shard_count
 from freqprep.store.summary import SplitSummary
 from freqprep.store.writer import UnfinishedSplit, store_exists, unfinished_split
-
-_MOST_PARTS = 100_000
-
-
-@dataclass(frozen=True)
-class Part:
-    """One of several parts: of each split the shards ``number - 1``, ``number - 1 + parts``, ...
-
-    Attributes
-    ----------
-    number : int
-        From 1.
-    parts : int
-    """
-
-    number: int
-    parts: int
-
-    @classmethod
-    def parse(cls, text: str) -> Part:
-        """Read ``I/N``.
-
-        Raises
-        ------
-        UsageError
-        """
-        found = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
-        number, parts = (int(digits) for digits in found.groups()) if found else (0, 0)
-        if not 1 <= number <= parts <= _MOST_PARTS:
-            raise UsageError(
-                f"--part must be I/N with I from 1 to N, got {text!r}", "the third of 8 is 3/8"
-            )
-        return cls(number, parts)
-
-    def __str__(self) -> str:
-        return f"{self.number}/{self.parts}"
-
-    def of(self, shards: int) -> range:
-        """Return the shards of this part, of so many."""
-        return range(self.number - 1, shards, self.parts)
 
 
 def plan(request: Request) -> dict[str, int]:
@@ -161,7 +120,7 @@ def _make_part(request: Request, partial: UnfinishedSplit, part: Part) -> int:
     with partial.aside() as aside:
         plan = load_plan(partial.folder)
         check_same(request, plan.attributes, finished=False)
-        with partial.part_journal(ShardResult, part.number, part.parts) as journal:
+        with partial.part_journal(ShardResult, part) as journal:
             before = len(journal.finished)
             make_shards(request, plan, partial, journal, aside, part.of(plan.shards))
             return len(journal.finished) - before
@@ -206,7 +165,7 @@ def _refuse_missing(name: str, partial: UnfinishedSplit) -> None:
     if not missing:
         return
     text = f"{name} lacks {len(missing)} of {shards} shards"
-    counts = partial.parts_begun()
+    counts = {part.parts for part in partial.parts_begun()}
     if len(counts) != 1:
         raise StoreError(text, "run all parts, --part 1/N to N/N, and then --finalize")
     (parts,) = counts

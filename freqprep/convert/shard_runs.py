@@ -16,7 +16,9 @@ from freqprep.convert.shard_task import (
     convert_shard,
     release_buffer,
 )
+from freqprep.convert.window_tasks import convert_windows
 from freqprep.progress import Progress, say
+from freqprep.sources import root_of
 from freqprep.spectrum.coding import worth_compiling
 from freqprep.storage.object_path import ObjectPath
 from freqprep.storage.paths import AnyPath
@@ -75,11 +77,15 @@ def make_shards(
     if compiled and workers.address is None:
         compile_coding(plan.attributes.encoding)
     tasks = _tasks(request, plan, partial, aside, left, compiled)
-    places = engines.Places(_sample(request.source, plan), aside)
+    places = engines.Places(_sample(root_of(request.source), plan), aside)
+    if plan.rows.image_column is None:
+        results = engines.run(convert_shard, tasks, workers, places)
+    else:
+        results = convert_windows(tasks, len(left), workers, places, aside)
     every = images_of(plan, shards)
     with Progress(name, every, every - images, keep=True) as progress:
         try:
-            for result in engines.run(convert_shard, tasks, workers, places):
+            for result in results:
                 journal.append(result)
                 progress.update(len(result.rows.valid))
         finally:
@@ -96,12 +102,13 @@ def _tasks(
     compiled: bool,
 ) -> Iterator[ShardTask]:
     path = request.workers.path
+    root = path(root_of(request.source))
     for shard in shards:
         rows = plan.shard_rows(shard)
         yield ShardTask(
             shard=shard,
             first_row=rows.start,
-            files=ImageFiles.of_rows(path(request.source), plan, rows),
+            files=ImageFiles.of_rows(root, plan, rows),
             encoding=plan.attributes.encoding,
             compiled=compiled,
             level=plan.attributes.level,
@@ -110,10 +117,10 @@ def _tasks(
         )
 
 
-def _sample(source: AnyPath, plan: SplitPlan) -> tuple[Path, ...]:
-    """Return the source and one of its files that is there, for workers to look for."""
-    if isinstance(source, ObjectPath):
+def _sample(root: AnyPath, plan: SplitPlan) -> tuple[Path, ...]:
+    """Return the source's folder and one of its files that is there, for workers to look for."""
+    if isinstance(root, ObjectPath):
         return ()
     paths = plan.rows.files.paths
-    files = (source / os.fsdecode(paths.bytes_at(row)) for row in range(min(len(paths), _LOOKS)))
-    return (source, *islice((file for file in files if file.exists()), 1))
+    files = (root / os.fsdecode(paths.bytes_at(row)) for row in range(min(len(paths), _LOOKS)))
+    return (root, *islice((file for file in files if file.exists()), 1))

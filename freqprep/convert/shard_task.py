@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import threading
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,7 +17,7 @@ from freqprep.images.decode import MAX_FILE_BYTES
 from freqprep.images.encoder import EncodedImage, Encoder
 from freqprep.images.encoding import Encoding
 from freqprep.progress import noted_if_long
-from freqprep.sources import FileTable, read_image_bytes
+from freqprep.sources import FileTable, read_images
 from freqprep.spectrum.channels import CHANNELS
 from freqprep.spectrum.coding import compile_coder, is_compiling
 from freqprep.spectrum.moments import Moments
@@ -61,33 +64,46 @@ class ImageFiles:
     def __len__(self) -> int:
         return len(self.table)
 
-    def read(self, index: int) -> bytes:
-        """Read the bytes of one image.
+    def images(self) -> Iterator[SourceImage]:
+        """Read the images in turn; see `freqprep.sources.read_images`.
+
+        Raises
+        ------
+        SourceChangedError
+            A file has changed since the conversion was planned.
+        """
+        sizes: Iterable[tuple[int, int] | None] = itertools.repeat(None)
+        if self.stated_sizes is not None:
+            sizes = map(tuple, self.stated_sizes.tolist())
+        contents = read_images(self.root, self.table, MAX_FILE_BYTES)
+        return map(SourceImage, contents, sizes)
+
+
+class SourceImage(NamedTuple):
+    """An image of a source as it was read.
+
+    Attributes
+    ----------
+    content : bytes or ImageDefect
+        Its bytes, or the reason why it cannot be read.
+    stated_size : tuple of int, or None
+        Height and width that the annotations state.
+    """
+
+    content: bytes | ImageDefect
+    stated_size: tuple[int, int] | None
+
+    def encode(self, encoder: Encoder, out: np.ndarray) -> EncodedImage:
+        """Encode the image; see `freqprep.images.encoder.Encoder.encode`.
 
         Raises
         ------
         ImageDefect
-            The image cannot be read.
-        SourceChangedError
-            The file has changed since the conversion was planned.
+            It cannot be read or decoded.
         """
-        table = self.table
-        return read_image_bytes(
-            self.root,
-            table.paths.bytes_at(index),
-            int(table.offset[index]),
-            int(table.length[index]),
-            int(table.version[index]),
-            MAX_FILE_BYTES,
-        )
-
-    def encode(self, index: int, encoder: Encoder, out: np.ndarray) -> EncodedImage:
-        """Read and encode one image; see `freqprep.images.encoder.Encoder.encode`."""
-        stated = None
-        if self.stated_sizes is not None:
-            height, width = self.stated_sizes[index].tolist()
-            stated = (height, width)
-        return encoder.encode(self.read(index), stated, out)
+        if isinstance(self.content, ImageDefect):
+            raise self.content
+        return encoder.encode(self.content, self.stated_size, out)
 
 
 @dataclass(frozen=True)
@@ -124,14 +140,14 @@ def convert_shard(task: ShardTask) -> ShardResult:
     codes = _shard_buffer(task.encoding)
     codes[:, len(task.files) :] = 0
     rows = RowResults.empty(len(task.files))
-    rows.source_bytes[:] = task.files.table.length
+    rows.source_bytes[:] = np.maximum(task.files.table.length, 0)  # none of a null
     moments = Moments.zero(CHANNELS)
     encoder = Encoder(task.encoding, task.compiled)
     defects, notes = {}, {}
-    for index in range(len(task.files)):
+    for index, source_image in enumerate(task.files.images()):
         row = task.first_row + index
         try:
-            image = task.files.encode(index, encoder, codes[:, index])
+            image = source_image.encode(encoder, codes[:, index])
         except ImageDefect as defect:
             codes[:, index] = 0
             defects[row] = str(defect)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from freqprep.convert.shard_task import ImageFiles
+from freqprep.convert.shard_task import ImageFiles, SourceImage
+from freqprep.convert.unpacking import unpacked
 from freqprep.errors import ImageDefect, SourceError, UsageError
 from freqprep.images.encoder import Encoder
 from freqprep.progress import Progress
@@ -57,12 +58,15 @@ def compare_with_source(
     for name, opened in splits.items():
         plan = plan_again(opened, source, store)
         rows = evenly_spread(len(opened), sample)
-        files = ImageFiles.of_rows(source, plan, rows)
+        tables = ImageFiles.of_rows(root_of(source), plan, rows)
         encoder = Encoder(opened.attributes.encoding, worth_compiling(len(rows)))
-        with Progress(f"compare {name}", len(rows)) as progress:
-            for index, row in enumerate(rows.tolist()):
+        with (
+            unpacked(tables, f"read {name}") as files,
+            Progress(f"compare {name}", len(rows)) as progress,
+        ):
+            for row, image in zip(rows.tolist(), files.images(), strict=True):
                 stored = opened.read_codes([row])[0] if opened.valid[row] else None
-                what = difference(opened, row, stored, files, index, encoder)
+                what = difference(opened, row, stored, image, encoder)
                 where = f"{name} row {row} ({opened.keys[row]!r})"
                 problems += [Problem(where, what)] if what else []
                 progress.update(1)
@@ -132,8 +136,7 @@ def difference(
     split: Split,
     row: int,
     stored: np.ndarray | None,
-    files: ImageFiles,
-    index: int,
+    image: SourceImage,
     encoder: Encoder,
 ) -> str:
     """Describe how an image, encoded again, differs from its stored row.
@@ -144,9 +147,7 @@ def difference(
     row : int
     stored : ndarray of int8 or int16, shape (channels, rows, columns), or None
         Codes of the channels stored, in raster order; None if the row was rejected.
-    files : ImageFiles
-    index : int
-        Index of the image in ``files``.
+    image : SourceImage
     encoder : Encoder
 
     Returns
@@ -157,7 +158,7 @@ def difference(
     encoding = split.attributes.encoding
     again = np.zeros((CHANNELS, *encoding.geometry.grid), encoding.dtype)
     try:
-        files.encode(index, encoder, again)
+        image.encode(encoder, again)
     except ImageDefect as defect:
         return "" if stored is None else f"is now rejected: {defect}"
     if stored is None:

@@ -7,13 +7,13 @@ Each kind of source is one function (see ``Source``) in a module of its own:
 - ``coco``: images with annotation files in COCO's format;
 - ``parquet``: tables with images in them, as the Hugging Face hub has them.
 
-Nothing is decoded here; ``read_image_bytes`` returns the bytes of a listed image.
+Nothing is decoded here; ``read_images`` yields the bytes of listed images.
 """
 
 from __future__ import annotations
 
 from freqprep.sources import coco, imagefolder, imagenet, parquet
-from freqprep.sources.files import read_image_bytes
+from freqprep.sources.files import read_image_bytes, read_images
 from freqprep.sources.listing import (
     WHOLE_FILE,
     Classes,
@@ -70,5 +70,6 @@ __all__ = [
     "discover",
     "normalise_split",
     "read_image_bytes",
+    "read_images",
     "root_of",
 ]

@@ -5,10 +5,16 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Iterator
+from functools import partial
 from typing import BinaryIO, cast
 
+import numpy as np
+
 from freqprep.errors import ImageDefect, SourceChangedError, SourceError
-from freqprep.sources.listing import WHOLE_FILE, class_text
+from freqprep.sources.listing import NO_BYTES, WHOLE_FILE, FileTable, class_text
+from freqprep.storage.concurrency import IN_FLIGHT
+from freqprep.storage.interruptible import in_threads
 from freqprep.storage.object_file import ObjectFile
 from freqprep.storage.object_listing import ObjectStatus
 from freqprep.storage.object_path import ObjectPath
@@ -127,7 +133,7 @@ def read_image_bytes(
     offset : int
         First byte inside the archive, or ``WHOLE_FILE``.
     length : int
-        Size of the image in bytes; 0 if the file was missing.
+        Size of the image in bytes; 0 if the file was missing, ``NO_BYTES`` for a null in a table.
     version : int
         Version of the file or archive, as in ``FileTable``; 0 if it was missing.
     limit : int
@@ -145,6 +151,8 @@ def read_image_bytes(
     SourceChangedError
         The file has changed since it was listed.
     """
+    if length == NO_BYTES:
+        raise ImageDefect("missing", "null in the table")
     if isinstance(root, ObjectPath):
         return _read_object(root / path.decode(), offset, length, version, limit)
     full = os.path.join(os.fsencode(root), path)
@@ -158,29 +166,71 @@ def read_image_bytes(
         if not stat.S_ISREG(status.st_mode):
             raise _special_file(full, status.st_mode, listed)
         _check_unchanged(full, status, offset, length, version)
-        if length > limit:
-            raise ImageDefect("too_large", f"{length} bytes; at most {limit} are read")
-        if length == 0:
-            raise ImageDefect("empty", "0 bytes")
+        _check_size(length, limit)
         return _read(fd, full, max(offset, 0), length)
     finally:
         os.close(fd)
 
 
+def read_images(root: AnyPath, table: FileTable, limit: int) -> Iterator[bytes | ImageDefect]:
+    """Read images in turn; of a bucket or web server, ahead with many requests in flight.
+
+    Parameters
+    ----------
+    root : Path or ObjectPath
+        Folder of the source's files.
+    table : FileTable
+    limit : int
+        Largest image that is read, in bytes.
+
+    Yields
+    ------
+    bytes or ImageDefect
+        Bytes of each image, or the reason why it cannot be read; see `read_image_bytes`.
+
+    Raises
+    ------
+    SourceChangedError
+        A file has changed since it was listed.
+    ObjectStoreError
+        The server refuses, or cannot be reached.
+    """
+
+    def read(row: int) -> bytes | ImageDefect:
+        offset, length, version = (
+            int(column[row]) for column in (table.offset, table.length, table.version)
+        )
+        try:
+            return read_image_bytes(root, table.paths.bytes_at(row), offset, length, version, limit)
+        except ImageDefect as defect:
+            return defect
+
+    rows = range(len(table))
+    if isinstance(root, ObjectPath):
+        sizes = np.clip(table.length, 0, limit).tolist()
+        return in_threads((partial(read, row) for row in rows), IN_FLIGHT, sizes)
+    return map(read, rows)
+
+
 def _read_object(path: ObjectPath, offset: int, length: int, version: int, limit: int) -> bytes:
-    name = str(path).encode()
-    if length > limit:
-        raise ImageDefect("too_large", f"{length} bytes; at most {limit} are read")
-    if length == 0:
-        raise ImageDefect("empty", "0 bytes")
+    name, data = str(path).encode(), b""
+    if (length, version) == (0, 0):
+        raise ImageDefect("missing", "no such file")
     try:
-        data, status = path.read_range(max(offset, 0), length)
+        if 0 < length <= limit:
+            data, status = path.read_range(max(offset, 0), length)
+        else:
+            status = path.status()
     except FileNotFoundError:
         raise _changed(name, "is gone") from None
+    except EOFError:
+        raise _changed(name, f"ends before byte {max(offset, 0) + 1}") from None
     if status.version != version:
         raise _changed(name, "has been written again")
-    if len(data) != length or (offset == WHOLE_FILE and status.length != length):
-        raise _changed(name, f"had {length} bytes, now {status.length}")
+    _check_length(name, status.length, offset, length)
+    _check_size(length, limit)
+    if len(data) != length:
+        raise _changed(name, f"ends after {max(offset, 0) + len(data)} bytes")
     return data
 
 
@@ -204,10 +254,21 @@ def _check_unchanged(
 ) -> None:
     if status.st_mtime_ns != version:
         raise _changed(full, f"was last changed at {version} ns, now at {status.st_mtime_ns} ns")
-    if offset == WHOLE_FILE and status.st_size != length:
-        raise _changed(full, f"had {length} bytes, now {status.st_size}")
-    if offset != WHOLE_FILE and status.st_size < offset + length:
-        raise _changed(full, f"had {offset + length} bytes or more, now {status.st_size}")
+    _check_length(full, status.st_size, offset, length)
+
+
+def _check_length(full: bytes, found: int, offset: int, length: int) -> None:
+    if offset == WHOLE_FILE and found != length:
+        raise _changed(full, f"had {length} bytes, now {found}")
+    if offset != WHOLE_FILE and found < offset + length:
+        raise _changed(full, f"had {offset + length} bytes or more, now {found}")
+
+
+def _check_size(length: int, limit: int) -> None:
+    if length > limit:
+        raise ImageDefect("too_large", f"{length} bytes; at most {limit} are read")
+    if length == 0:
+        raise ImageDefect("empty", "0 bytes")
 
 
 def _changed(full: bytes, what: str) -> SourceChangedError:

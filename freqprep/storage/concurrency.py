@@ -10,7 +10,8 @@ from freqprep.storage.interruptible import in_threads
 from freqprep.storage.object_path import ObjectPath
 from freqprep.storage.paths import AnyPath
 
-_IN_FLIGHT = 16
+IN_FLIGHT = 32
+"""Requests of a process at a time; more gain little, as the server is then what limits."""
 
 PathT = TypeVar("PathT", bound=AnyPath)
 ResultT = TypeVar("ResultT")
@@ -32,6 +33,6 @@ def for_each(function: Callable[[PathT], ResultT], paths: Sequence[PathT]) -> It
         Results in the order of the paths.
     """
     if paths and isinstance(paths[0], ObjectPath):
-        yield from in_threads([partial(function, path) for path in paths], _IN_FLIGHT)
+        yield from in_threads((partial(function, path) for path in paths), IN_FLIGHT)
     else:
         yield from map(function, paths)

@@ -3,34 +3,99 @@
 A request blocks its thread in foreign code, for minutes where a server stalls. Python handles
 signals in the main thread only, so that one waits for another thread. These threads are daemons:
 the end of the program does not wait for a request that nobody waits for any more.
+
+After an error a command still tidies up. `deadline` limits what all requests of that take.
 """
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import queue
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from typing import TypeAlias, TypeVar
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextvars import ContextVar
+from typing import Generic, TypeAlias, TypeVar
 
 ResultT = TypeVar("ResultT")
 _Outcome: TypeAlias = tuple[ResultT, None] | tuple[None, BaseException]
+_Answer: TypeAlias = queue.SimpleQueue[_Outcome[ResultT]]
+
+_MOST_BYTES = 256 * 2**20
+
+_until: ContextVar[float | None] = ContextVar("freqprep_deadline", default=None)
+
+
+@contextlib.contextmanager
+def deadline(moment: float) -> Iterator[None]:
+    """Let no request of this thread, over a block, wait beyond a moment of the monotonic clock."""
+    before = _until.set(moment)
+    try:
+        yield
+    finally:
+        _until.reset(before)
+
+
+def seconds_left() -> float | None:
+    """Return the seconds until the deadline, at least 0; None where there is none."""
+    moment = _until.get()
+    return None if moment is None else max(0.0, moment - time.monotonic())
 
 
 def interruptible(call: Callable[[], ResultT]) -> ResultT:
-    """Return what a call returns; the main thread leaves it to another one, and waits."""
-    if threading.current_thread() is not threading.main_thread():
+    """Return what a call returns; the main thread leaves it to another one, and waits.
+
+    Raises
+    ------
+    TimeoutError
+        The call has not returned at the `deadline`.
+    """
+    left = seconds_left()
+    if left is None and threading.current_thread() is not threading.main_thread():
         return call()
-    return next(in_threads([call], 1))
+    answer: _Answer[ResultT] = queue.SimpleQueue()
+    _thread(lambda: _make(call, answer))
+    try:
+        return _result(answer.get(timeout=left))
+    except queue.Empty:
+        raise TimeoutError("no answer in time") from None
 
 
-def in_threads(calls: Sequence[Callable[[], ResultT]], most: int) -> Iterator[ResultT]:
-    """Make calls in threads.
+def _thread(work: Callable[[], None]) -> threading.Thread:
+    thread = threading.Thread(target=work, name="freqprep-request", daemon=True)
+    thread.start()
+    return thread
+
+
+def _make(call: Callable[[], ResultT], answer: _Answer[ResultT]) -> None:
+    try:
+        answer.put((call(), None))
+    except BaseException as error:  # raised again where it is waited for
+        answer.put((None, error))
+
+
+def _result(outcome: _Outcome[ResultT]) -> ResultT:
+    result, error = outcome
+    if error is not None:
+        raise error
+    return result  # type: ignore[return-value]  # it is one where there is no error
+
+
+def in_threads(
+    calls: Iterable[Callable[[], ResultT]], most: int, sizes: Iterable[int] = itertools.repeat(0)
+) -> Iterator[ResultT]:
+    """Make calls in threads, a little ahead of what takes their results.
 
     Parameters
     ----------
-    calls : sequence of callable
+    calls : iterable of callable
+        Drawn as they are begun.
     most : int
-        Largest number of threads.
+        Largest number of threads; at most twice as many calls are begun ahead.
+    sizes : iterable of int, optional
+        Bytes of each result. Those begun ahead have 256 MB at most, or are one.
 
     Yields
     ------
@@ -38,38 +103,61 @@ def in_threads(calls: Sequence[Callable[[], ResultT]], most: int) -> Iterator[Re
         What they return, in their order. The first error is raised when those that have begun have
         ended; no other one is begun.
     """
-    answers: list[queue.SimpleQueue[_Outcome[ResultT]]] = [queue.SimpleQueue() for _ in calls]
-    todo, alone = iter(zip(calls, answers, strict=True)), threading.Lock()
-    wanted = True
-
-    def work() -> None:
-        while wanted:
-            with alone:
-                one = next(todo, None)
-            if one is None:
-                return
-            call, answer = one
-            try:
-                answer.put((call(), None))
-            except BaseException as error:  # raised again where it is waited for
-                answer.put((None, error))
-
-    threads = [
-        threading.Thread(target=work, name="freqprep-request", daemon=True)
-        for _ in range(min(most, len(calls)))
-    ]
-    for thread in threads:
-        thread.start()
+    workers: _Workers[ResultT] = _Workers(most)
+    coming = zip(calls, sizes, strict=False)
+    ahead: deque[tuple[_Answer[ResultT], int]] = deque()
+    held, one = 0, next(coming, None)
     try:
-        for answer in answers:
-            result, error = answer.get()
-            if error is not None:
-                raise error
-            yield result  # type: ignore[misc]  # it is one where there is no error
+        while one is not None or ahead:
+            while one is not None and len(ahead) < 2 * most:
+                call, size = one
+                if ahead and held + size > _MOST_BYTES:
+                    break
+                ahead.append((workers.begin(call), size))
+                held += size
+                one = next(coming, None)
+            answer, size = ahead.popleft()
+            outcome = answer.get()
+            held -= size
+            yield _result(outcome)
     except Exception:  # not Ctrl-C
-        wanted = False
-        for thread in threads:
-            thread.join()
+        workers.stop()
+        workers.join()
         raise
     finally:
-        wanted = False
+        workers.stop()
+
+
+class _Workers(Generic[ResultT]):
+    """Threads that make calls in the order in which they are begun."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._threads: list[threading.Thread] = []
+        self._todo: queue.SimpleQueue[tuple[Callable[[], ResultT], _Answer[ResultT]] | None]
+        self._todo = queue.SimpleQueue()
+        self._wanted = True
+
+    def begin(self, call: Callable[[], ResultT]) -> _Answer[ResultT]:
+        """Have a call made, and return where its outcome will be."""
+        answer: _Answer[ResultT] = queue.SimpleQueue()
+        self._todo.put((call, answer))
+        if len(self._threads) < self._most:
+            self._threads.append(_thread(self._work))
+        return answer
+
+    def _work(self) -> None:
+        while (one := self._todo.get()) is not None:
+            if self._wanted:
+                _make(*one)
+
+    def stop(self) -> None:
+        """Let no further call begin."""
+        self._wanted = False
+        for _ in self._threads:
+            self._todo.put(None)
+
+    def join(self) -> None:
+        """Wait for the calls that have begun."""
+        for thread in self._threads:
+            thread.join()

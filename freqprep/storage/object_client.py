@@ -17,7 +17,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from freqprep.errors import AccessDeniedError, MissingPackageError, UsageError
+from freqprep.errors import (
+    AccessDeniedError,
+    MissingPackageError,
+    ObjectStoreError,
+    UsageError,
+)
 from freqprep.storage.interruptible import interruptible
 from freqprep.storage.server_errors import (
     CREDENTIALS,
@@ -205,6 +210,10 @@ def named_errors(where: str) -> Iterator[None]:
         if names_no_bucket(str(error)):
             raise server_error(str(error), where) from None
         raise FileNotFoundError(f"{where} does not exist") from None
+    except TimeoutError:
+        raise ObjectStoreError(
+            f"the server of {where} does not answer", "run again; a run that can resume --resume"
+        ) from None
     except Exception as error:
         kind = type(error)
         if not kind.__module__.startswith("obstore") or kind.__name__ in _EXPECTED:

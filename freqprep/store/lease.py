@@ -28,7 +28,9 @@ from freqprep.errors import (
     UsageError,
 )
 from freqprep.progress import say
+from freqprep.storage.interruptible import seconds_left
 from freqprep.storage.object_path import Etag, ObjectPath
+from freqprep.store.cleanup import clean_up
 
 _FORMAT = "freqprep-lease"
 
@@ -94,8 +96,8 @@ class Lease:
             continue
         try:
             self._check_server()
-        except BaseException:
-            self.release()
+        except BaseException as error:
+            self.release(error)
             raise
 
     def _acquired(self) -> bool:
@@ -171,7 +173,7 @@ class Lease:
         LeaseLostError
             Another process has taken it over.
         """
-        with self._renewing:
+        with self._one_renewal():
             body = self._body(self._counter + 1)
             try:
                 self._etag = self._path.replace(body, self._etag)
@@ -179,6 +181,18 @@ class Lease:
                 # The answer to an earlier attempt may have been lost on its way.
                 self._etag = self._etag_of_mine()
             self._counter += 1
+
+    @contextlib.contextmanager
+    def _one_renewal(self) -> Iterator[None]:
+        left = seconds_left()  # the thread that renews may be waiting for a silent server
+        if not self._renewing.acquire(timeout=-1 if left is None else left):
+            raise ObjectStoreError(
+                f"the server of {self._path} does not answer", "run again with --resume"
+            )
+        try:
+            yield
+        finally:
+            self._renewing.release()
 
     def _etag_of_mine(self) -> Etag:
         try:
@@ -194,14 +208,25 @@ class Lease:
             )
         return etag
 
-    def release(self) -> None:
+    def release(self, after: BaseException | None = None) -> None:
         """Remove the lease, unless another process has taken it over.
 
         If the server cannot be reached, the lease ends by itself.
+
+        Parameters
+        ----------
+        after : BaseException, optional
+            The error that ends the command.
         """
+        if after is not None:
+            clean_up(after, self._remove, f"{self._path} stays")
+            return
         with contextlib.suppress(LeaseLostError, ObjectStoreError):
-            self.confirm()
-            self._path.delete()
+            self._remove()
+
+    def _remove(self) -> None:
+        self.confirm()
+        self._path.delete()
 
     def _is_mine(self, body: bytes) -> bool:
         document = _parsed(body)
@@ -240,15 +265,27 @@ def held_lease(path: ObjectPath, store: ObjectPath) -> Iterator[Lease]:
     renewal = threading.Thread(target=_renew, args=(lease, over, TIMING.renewal), daemon=True)
     renewal.start()
     try:
-        yield lease
-    except StoreError as error:
-        if not isinstance(error, ObjectStoreError):
-            with contextlib.suppress(ObjectStoreError):
-                lease.confirm()  # what is missing or damaged may be the work of another command
-        raise
-    finally:
+        with _lost_if_taken_over(lease):
+            yield lease
+    except BaseException as error:
         over.set()
-        lease.release()
+        lease.release(error)
+        raise
+    over.set()
+    lease.release()
+
+
+@contextlib.contextmanager
+def _lost_if_taken_over(lease: Lease) -> Iterator[None]:
+    """Say that the lease is lost where that is why something is missing or damaged."""
+    try:
+        yield
+    except ObjectStoreError:
+        raise
+    except StoreError:
+        with contextlib.suppress(ObjectStoreError):
+            lease.confirm()
+        raise
 
 
 def _renew(lease: Lease, over: threading.Event, seconds: float) -> None:

@@ -1,24 +1,26 @@
 """The journal of finished shards in a bucket: objects of up to 64 lines, never changed.
 
 Several processes may write segments at the same time: their names are unique. Segments are in a
-folder named after the plan, so that no writer adds to the journal of another plan.
+folder named after the plan, so that no writer adds to the journal of another plan; those of a part
+of the shards in a folder of that part, so that other parts need not read them.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Generic, Self
 
-from freqprep.errors import CorruptStoreError, LeaseLostError, ObjectStoreError
+from freqprep.errors import CorruptStoreError, LeaseLostError
 from freqprep.storage.concurrency import for_each
 from freqprep.storage.object_path import ObjectPath
 from freqprep.storage.paths import AnyPath
+from freqprep.store.cleanup import clean_up
 from freqprep.store.journal import Result, parsed_line
 from freqprep.store.layout import shard_name
+from freqprep.text.quantities import plural
 
 _MOST_SHARDS = 64
 _MOST_SECONDS = 60.0
@@ -30,12 +32,15 @@ class ObjectJournal(Generic[Result]):
     Parameters
     ----------
     folder : ObjectPath
-        Folder of the segments.
+        Where new segments are put.
     kind : type
         Class of its entries: `ShardResult` for a conversion.
-    stored : mapping of str to int
-        Length of each object of the split by its name. Entries of shards that are not there, or
-        have another length, do not count: the shards are written again.
+    segments : iterable of ObjectPath
+        Those that are read, of this folder and of others.
+    lengths : callable
+        Returns the lengths of objects of the split, by the names that it is given, and may return
+        more. Entries of shards that are not there, or have another length, do not count: the
+        shards are written again.
     confirm : callable
         From `freqprep.store.lock.store_lock`; called before a segment is put.
     clock : callable, optional
@@ -51,7 +56,8 @@ class ObjectJournal(Generic[Result]):
         self,
         folder: ObjectPath,
         kind: type[Result],
-        stored: Mapping[str, int],
+        segments: Iterable[ObjectPath],
+        lengths: Callable[[Iterable[str]], Mapping[str, int]],
         confirm: Callable[[], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -59,24 +65,26 @@ class ObjectJournal(Generic[Result]):
         self._folder, self._confirm = folder, confirm
         self._clock, self._began = clock, clock()
         self._waiting: list[bytes] = []
-        names = sorted(name for name, _ in folder.files())
-        self._next = 1 + max((_number(folder, name) for name in names), default=-1)
-        segments = [folder / name for name in names]
-        for segment, data in zip(segments, for_each(_read, segments), strict=True):
-            for line in data.splitlines():
-                entry = parsed_line(line, kind, f"a line of the journal {segment}")
-                if stored.get(shard_name(entry.shard)) == entry.file_bytes:
-                    self.finished[entry.shard] = entry
+        found = sorted(segments)
+        self._next = 1 + max(map(_number, found), default=-1)
+        entries = []
+        for segment, data in zip(found, for_each(_read, found), strict=True):
+            where = f"a line of the journal {segment}"
+            entries += [parsed_line(line, kind, where) for line in data.splitlines()]
+        there = lengths({shard_name(entry.shard) for entry in entries}) if entries else {}
+        for entry in entries:
+            if there.get(shard_name(entry.shard)) == entry.file_bytes:
+                self.finished[entry.shard] = entry
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is not None and issubclass(kind, LeaseLostError):
-            return  # the split is another command's now, or finished
-        # After an error the server may be out of reach: that error says more than a second one.
-        with contextlib.suppress(*([ObjectStoreError, LeaseLostError] if kind else [])):
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if error is None:
             self._flush()
+        elif self._waiting and not isinstance(error, LeaseLostError):  # else it is another's now
+            left = f"not recorded, to be made again: {plural(len(self._waiting), 'shard')}"
+            clean_up(error, self._flush, left)
 
     def append(self, result: Result) -> None:
         """Record a finished shard: durable with the segment, at the latest at the end."""
@@ -101,10 +109,8 @@ def _read(path: AnyPath) -> bytes:
     return path.read_bytes()
 
 
-def _number(folder: ObjectPath, name: str) -> int:
+def _number(segment: ObjectPath) -> int:
     try:
-        return int(name.partition("-")[0])
+        return int(segment.name.partition("-")[0])
     except ValueError:
-        raise CorruptStoreError(
-            f"{folder / name} is not a part of a journal", "remove it"
-        ) from None
+        raise CorruptStoreError(f"{segment} is not a part of a journal", "remove it") from None

@@ -4,7 +4,7 @@ An unfinished split is objects under two prefixes::
 
     .partial-<split>/begun                    first of all
     .partial-<split>/plan.npz, plan.json      every row, fixed
-    .partial-<split>/journal-<plan>/*.jsonl   finished shards
+    .partial-<split>/journal-<plan>/*.jsonl   finished shards; part-I-of-N/*.jsonl: of a part
     .partial-<split>/run-*                    one for each run that may write
     <split>/coefficients/c/...                shards, at their final keys
 
@@ -30,6 +30,7 @@ from freqprep.storage.disk import FileEntry, full_disk_named
 from freqprep.storage.object_path import ObjectPath
 from freqprep.storage.paths import AnyPath
 from freqprep.store.array_writer import write_arrays
+from freqprep.store.cleanup import clean_up
 from freqprep.store.journal import Result
 from freqprep.store.layout import PARTIAL_PREFIX
 from freqprep.store.lease import create_alone
@@ -40,6 +41,7 @@ from freqprep.store.manifest import (
     read_manifest,
 )
 from freqprep.store.object_journal import ObjectJournal
+from freqprep.store.part import Part
 from freqprep.store.plan import load_attributes
 from freqprep.store.schema import ArraySpec, SplitAttributes
 
@@ -130,23 +132,53 @@ class PartialObjectSplit:
         try:
             self._confirm()  # else `tidy` of the next run may have come before
             yield run
-        finally:
-            with contextlib.suppress(ObjectStoreError):  # the next run removes it
-                run.delete()
+        except BaseException as error:
+            clean_up(error, run.delete, f"{run} stays")
+            raise
+        with contextlib.suppress(ObjectStoreError):  # the next run removes it
+            run.delete()
 
     def journal(self, kind: type[Result]) -> ObjectJournal[Result]:
         """Open the journal; shards that are not there as it says do not count as finished."""
+        folder = self._journals()
+        segments = [folder / name for name, _ in folder.files()]
+        return ObjectJournal(folder, kind, segments, self._lengths, self._confirm)
+
+    def part_journal(self, kind: type[Result], part: Part) -> ObjectJournal[Result]:
+        """Open the journal for a run that makes one part of the shards, beside other runs.
+
+        Read are the segments of runs that made all shards, and of parts that may have some of
+        these.
+        """
+        folder = self._journals()
+        parts = {name: Part.named(name) for name in folder.entries()}
+        segments = []
+        for name, one in parts.items():
+            if one is None:
+                segments.append(folder / name)
+            elif one.overlaps(part):
+                segments += [folder / name / segment for segment, _ in (folder / name).files()]
+        mine = folder / part.label
+        return ObjectJournal(mine, kind, segments, self._lengths_of_few, self._confirm)
+
+    def parts_begun(self) -> set[Part]:
+        """Return the parts that have recorded a shard."""
+        return set(filter(None, map(Part.named, self._journals().folders())))
+
+    def _journals(self) -> ObjectPath:
+        """Return the folder of the segments of this plan; a folder of each part is in it."""
         plan = hashlib.sha256(self._plan.read_bytes()).hexdigest()[:16]
-        stored = dict(self.split_folder.files())
-        return ObjectJournal(self.folder / f"journal-{plan}", kind, stored, self._confirm)
+        return self.folder / f"journal-{plan}"
 
-    def part_journal(self, kind: type[Result], part: int, parts: int) -> ObjectJournal[Result]:
-        """Open the journal for a run that makes one part of the shards, beside other runs."""
-        return self.journal(kind)
+    def _lengths(self, names: Iterable[str]) -> dict[str, int]:
+        """Return the lengths of the split's objects by name, from one list of all."""
+        return dict(self.split_folder.files())
 
-    def parts_begun(self) -> set[int]:
-        """Return nothing: segments do not say which part they are of."""
-        return set()
+    def _lengths_of_few(self, names: Iterable[str]) -> dict[str, int]:
+        """Return the lengths of some objects of the split, by a request for each."""
+        paths = {self.split_folder / name: name for name in names}
+        lengths = zip(paths.values(), for_each(_length, list(paths)), strict=True)
+        return {name: length for name, length in lengths if length is not None}
 
     def publish(
         self,
@@ -221,6 +253,13 @@ class PartialObjectSplit:
             if name != self._plan.name:
                 (self.folder / name).delete()
         self._plan.delete()
+
+
+def _length(path: ObjectPath) -> int | None:
+    try:
+        return path.size()
+    except FileNotFoundError:
+        return None
 
 
 def while_there(parts: Iterable[bytes], aside: AnyPath) -> Iterator[bytes]:

@@ -25,17 +25,22 @@ from freqprep.store.attribute_checks import (
     refuse_other_keys,
     texts,
     typed,
+    window_of,
 )
+from freqprep.store.row_order import rule_document
 
 FORMAT_NAME = "freqprep"
-FORMAT_VERSION = "1.1"
-"""The newest version that is read. Splits that 1.0 can express are written as 1.0."""
+FORMAT_VERSION = "1.2"
+"""The newest version that is read. Each split is written as the oldest that can express it."""
 
 ROOT_VERSION = "1.0"
 """Version of every store's root; each split states its own."""
 
 ROWS_PER_SHARD = 128
 """Images in one shard; a chunk holds one channel of all of them."""
+
+MOST_SIMPLE_ROWS = 2**23
+"""Splits of more rows have larger forms: of the manifest, the journal and the order of an epoch."""
 
 COEFFICIENTS = "coefficients"
 
@@ -53,6 +58,11 @@ _TRANSFORM = {
     "block": 8,
     "value": "code * step",
 }
+
+
+def is_large(images: int) -> bool:
+    """Return whether a split of so many rows has the larger forms."""
+    return images > MOST_SIMPLE_ROWS
 
 
 def shard_shape(geometry: Geometry, channels: int = CHANNELS) -> tuple[int, int, int, int]:
@@ -113,6 +123,9 @@ class SplitAttributes:
         Level of zstd of the coefficients, 1 to 22.
     packed : Packed or None
         The split that this one was packed from; None if it was converted.
+    window : int or None
+        Rows of a window of the row order ``runs``; None if rows are one permutation. See
+        `freqprep.store.row_order`.
     """
 
     split: str
@@ -128,6 +141,7 @@ class SplitAttributes:
     channels: tuple[int, ...] = STORED_ORDER
     level: int = DEFAULT_LEVEL
     packed: Packed | None = None
+    window: int | None = None
 
     def __post_init__(self) -> None:
         kept = set(self.channels)
@@ -159,6 +173,8 @@ class SplitAttributes:
     @property
     def format_version(self) -> str:
         """The oldest version of the format that can express this split."""
+        if self.window is not None:
+            return "1.2"
         as_before = (
             self.encoding.precision.name in CODE_TYPES
             and self.channels == STORED_ORDER
@@ -184,7 +200,7 @@ class SplitAttributes:
             "geometry": dataclasses.asdict(self.encoding.geometry),
             "quantization": precision.to_dict() if newer else {"precision": precision.name},
             **({"compression": {"codec": "zstd", "level": self.level}} if newer else {}),
-            "order": {"seed": self.seed, "rule": "numpy.random.RandomState(seed).permutation"},
+            "order": rule_document(self.seed, self.window),
             "classes": {"ids": list(self.class_ids), "names": list(self.class_names)},
             "versions": self.versions,
             **({} if self.packed is None else {"packed": dataclasses.asdict(self.packed)}),
@@ -221,6 +237,7 @@ class SplitAttributes:
                 channels=channels_of(data),
                 level=level_of(data, DEFAULT_LEVEL),
                 packed=Packed.from_dict(data["packed"]) if "packed" in data else None,
+                window=window_of(data),
             )
         except (KeyError, TypeError, ValueError, AttributeError, UsageError) as error:
             what = f"{error!r:.{_MOST_SHOWN}}"

@@ -22,8 +22,8 @@ from freqprep.store import selections
 from freqprep.store.layout import PARTIAL_PREFIX, REPLACED_PREFIX, root_document, shard_name
 from freqprep.store.manifest import GROUP_DOCUMENT, MANIFEST, group_document
 from freqprep.store.object_table import offsets_fit
-from freqprep.store.plan import permutation
 from freqprep.store.reader import Split, Store, open_store, reopen
+from freqprep.store.row_order import order_problem
 from freqprep.store.schema import IMAGE_ARRAYS, OBJECT_ARRAYS, ROWS_PER_SHARD
 
 _LOCAL = engines.Workers()
@@ -215,8 +215,8 @@ def _array_problems(split: Split) -> Iterator[Problem]:
         yield Problem("valid", f"does not mask {attributes.rejected} rejected rows")
     if not np.array_equal(split.array("step"), attributes.stored_steps):
         yield Problem("step", "is not the table of the precision")
-    if not np.array_equal(split.array("listing_index"), permutation(len(split), attributes.seed)):
-        yield Problem("listing_index", "is not the permutation of the seed")
+    if what := order_problem(split.array("listing_index"), attributes.seed, attributes.window):
+        yield Problem("listing_index", what)
     if (
         split.labels.max(initial=-1) >= len(attributes.class_ids)
         or split.labels.min(initial=0) < -1

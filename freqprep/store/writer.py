@@ -38,10 +38,11 @@ from freqprep.store.manifest import (
     MANIFEST,
 )
 from freqprep.store.object_writer import PartialObjectSplit, while_there
+from freqprep.store.part import Part
 from freqprep.store.schema import ArraySpec, SplitAttributes
 
 _NEW_ROOT = ".zarr.json.new"
-_PART_PREFIX = "journal-part-"
+_JOURNAL_PREFIX = "journal-"
 
 
 def write_shard(
@@ -149,19 +150,26 @@ class PartialSplit:
         """Open the journal of finished shards; what parts have finished is in it, too."""
         return Journal(self.journal_path, kind, self._part_journals())
 
-    def part_journal(self, kind: type[Result], part: int, parts: int) -> Journal[Result]:
-        """Open a new journal for a run that makes one part of the shards, beside other runs."""
-        others = filter(Path.exists, (self.journal_path, *self._part_journals()))
-        name = f"{_PART_PREFIX}{part}-of-{parts}-{secrets.token_hex(8)}.jsonl"
+    def part_journal(self, kind: type[Result], part: Part) -> Journal[Result]:
+        """Open a new journal for a run that makes one part of the shards, beside other runs.
+
+        Of the others' journals, those that may have shards of this part are read.
+        """
+        concerned = (path for path, one in self._part_journals().items() if one.overlaps(part))
+        name = f"{_JOURNAL_PREFIX}{part.label}-{secrets.token_hex(8)}.jsonl"
+        others = filter(Path.exists, (self.journal_path, *concerned))
         return Journal(self.folder / name, kind, others)
 
-    def parts_begun(self) -> set[int]:
-        """Return of how many parts each the runs were that made one; a set of one, or a mistake."""
-        names = (path.name.removeprefix(_PART_PREFIX) for path in self._part_journals())
-        return {int(name.split("-")[2]) for name in names}
+    def parts_begun(self) -> set[Part]:
+        """Return the parts that have a journal."""
+        return set(self._part_journals().values())
 
-    def _part_journals(self) -> list[Path]:
-        return sorted(self.folder.glob(f"{_PART_PREFIX}*-of-*-*.jsonl"))
+    def _part_journals(self) -> dict[Path, Part]:
+        found = {}
+        for path in sorted(self.folder.glob(f"{_JOURNAL_PREFIX}*-*.jsonl")):
+            if part := Part.named(path.name.removeprefix(_JOURNAL_PREFIX)):
+                found[path] = part
+        return found
 
     def carry_over(self) -> Path:
         """Create a folder for shards that are already done, for `start_with`.

@@ -12,9 +12,9 @@ import numpy as np
 
 from freqprep.errors import UsageError
 from freqprep.store.cache import DEFAULT_BYTES
-from freqprep.store.schema import ROWS_PER_SHARD
 from freqprep.store.selections import ChannelsLike, select
 from freqprep.store.split import Split
+from freqprep.streaming.dealing import valid_rows_of_shards
 from freqprep.streaming.memory import shard_bytes
 from freqprep.streaming.misuse import (
     check_cache,
@@ -171,7 +171,7 @@ class BatchSampler:
         split = self._split = dataset.split
         self._rows = dataset.rows
         plan = choose_plan(
-            len(np.unique(self._rows // ROWS_PER_SHARD)),
+            int(np.count_nonzero(valid_rows_of_shards(split.valid))),
             shard_bytes(split, dataset.selection),
             DEFAULT_BYTES // 2,  # of decoded chunks; the rest is for those of other channels
             shuffle=shuffle,
@@ -206,12 +206,15 @@ class BatchSampler:
     def __iter__(self) -> Iterator[list[int]]:
         """Yield the batches of an epoch, each a list of image numbers."""
         check_content(self._split)
-        mine, batches = self._mine(), self._order.batches(self.epoch)
-        for number in mine:
-            rows = batches.rows[batches.edges[number] : batches.edges[number + 1]]
-            if number == mine.start:
-                self.epoch += 1
-            yield np.searchsorted(self._rows, rows).tolist()
+        mine = self._mine()
+        for section in self._order.sections(self.epoch):
+            numbers = section.numbers.tolist()
+            for number, first, stop in zip(numbers, section.edges, section.edges[1:], strict=False):
+                if number not in mine:
+                    continue
+                if number == mine.start:
+                    self.epoch += 1
+                yield np.searchsorted(self._rows, section.rows[first:stop]).tolist()
 
     def set_epoch(self, epoch: int) -> None:
         """Set the epoch of the next iterator."""

@@ -8,11 +8,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from copy import copy
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from freqprep.errors import UsageError
 from freqprep.store.selections import ChannelsLike, select
@@ -20,11 +17,11 @@ from freqprep.store.split import Split
 from freqprep.streaming import misuse
 from freqprep.streaming.batch import Batch, BatchMaker
 from freqprep.streaming.delivery import check_device
-from freqprep.streaming.memory import Memory, image_bytes, plan_of, wait_for_first
-from freqprep.streaming.order import Batches, Order
+from freqprep.streaming.memory import Memory, Section, image_bytes, plan_of, wait_for_first
+from freqprep.streaming.order import Order
 from freqprep.streaming.pipeline import Pipeline
 from freqprep.streaming.ranks import check_rank_known, given_ranks, this_process
-from freqprep.streaming.shuffling import aspect_bins
+from freqprep.streaming.shuffling import AspectBins
 from freqprep.streaming.state import (
     VERSION,
     Position,
@@ -165,7 +162,7 @@ class Loader:
             self.batch_size,
             check_integer("seed", seed, 0),
             *this_process(*self._told),
-            aspect_bins(split.sizes) if group_by_aspect else None,
+            AspectBins(split.sizes) if group_by_aspect else None,
         )
         self.threads = choose_threads(threads, image_bytes(split, self.selection), split)
         misuse.check_cache(split, self.selection, threads or 2)
@@ -175,6 +172,7 @@ class Loader:
         self._lock, self.wait_seconds = threading.RLock(), 0.0
         self._pipeline: Pipeline | None = None  # of the iterator that is alive
         self._process, self._closed = os.getpid(), False
+        self.dropped = self._last_order.dropped
         misuse.warn_of_dropped(self._last_order, split.path)
 
     @property
@@ -195,11 +193,6 @@ class Loader:
         """Number of this rank's batches that were delivered in the epoch."""
         return self._order.delivered(self._position.global_step)
 
-    @property
-    def dropped(self) -> int:
-        """Number of valid rows that an epoch leaves out."""
-        return self._last_order.dropped
-
     def __len__(self) -> int:
         """Return the number of this rank's batches in a full epoch."""
         return self._order.steps
@@ -207,15 +200,19 @@ class Loader:
     def __iter__(self) -> Iterator[Batch]:
         """Yield the batches of an epoch, or the rest of it after `load_state_dict`."""
         with self._alone:
-            order, epoch, begun, batches = self._begin()
-            pipeline, sending = self._memory.begin(order, batches)
-            self._pipeline = pipeline
-        # Copies: a batch that is kept must not keep the whole epoch's rows.
-        rows = [part.copy() for part in np.split(batches.rows, batches.edges[1:-1])]
-        sent = 0
+            order, epoch, begun, sections = self._begin()
+            section = self._next(sections)
+        while section is not None:
+            yield from self._give(section, order, epoch, begun)
+            with self._alone:
+                begun = order.after(begun, len(section.rows))
+                section = self._next(sections, section)
+
+    def _give(self, section: Section, order: Order, epoch: int, begun: int) -> Iterator[Batch]:
+        pipeline, sending = section.pipeline, section.sending
         try:
             pipeline.start()
-            for number in range(len(batches)):
+            for number in range(len(section.rows)):
                 began = time.perf_counter()
                 if number == 0 and order.rank == 0:
                     wait_for_first(pipeline, f"reading {self.split.path} for the first batch")
@@ -223,11 +220,7 @@ class Loader:
                 self.wait_seconds += time.perf_counter() - began
                 with self._alone:
                     pipeline.check()
-                    # The next one too, if it is there: it is copied to a device during the work.
-                    while sent < min(number + 2, len(batches)) and pipeline.ready(sent):
-                        make = partial(self._make, rows[sent], epoch, int(batches.numbers[sent]))
-                        sending.send(sent, self.split.labels[rows[sent]], make)
-                        sent += 1
+                    section.send(number, self._make, epoch)
                     given = [sending.take(number)]
                     self._position.advance(order, begun, number + 1)
                 try:
@@ -241,8 +234,8 @@ class Loader:
             pipeline.stop()
             sending.settle()
 
-    def _begin(self) -> tuple[Order, int, int, Batches]:
-        """End a running iterator; return order, epoch, global step to start at, and batches."""
+    def _begin(self) -> tuple[Order, int, int, Iterator[Section]]:
+        """End a running iterator; return order, epoch, global step to start at, and sections."""
         if self._closed:
             raise UsageError("the loader is closed", "make a new loader")
         self._stop()
@@ -251,10 +244,17 @@ class Loader:
         check_rank_known(*self._told)
         self._position.begin()
         order, epoch, begun = self._order, self.epoch, self._position.global_step
-        batches = order.batches(epoch, order.delivered(begun))
-        if not len(batches):  # the other ranks alone have any
+        if order.delivered(begun) == order.steps:  # the other ranks alone have any
             self._position.advance(order, begun, 0)
-        return order, epoch, begun, batches
+        sections = order.sections(epoch, order.delivered(begun))
+        return order, epoch, begun, (self._memory.begin(order, part) for part in sections)
+
+    def _next(self, sections: Iterator[Section], before: Section | None = None) -> Section | None:
+        if before is not None and self._pipeline is not before.pipeline:
+            before.pipeline.check()  # another iterator has ended this one
+        if (section := next(sections, None)) is not None:
+            self._pipeline = section.pipeline
+        return section
 
     def state_dict(self) -> dict[str, Any]:
         """Return epoch, step and all that fixes the order as JSON data.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +12,8 @@ from freqprep.progress import Progress
 from freqprep.spectrum.channels import Selection
 from freqprep.store.schema import ROWS_PER_SHARD
 from freqprep.store.split import Split
+from freqprep.streaming.batch import BatchMaker
+from freqprep.streaming.dealing import valid_rows_of_shards
 from freqprep.streaming.delivery import Delivery, Sending, make_delivery
 from freqprep.streaming.filling import Cache, from_store, ring_depth
 from freqprep.streaming.order import Batches, Order, reads
@@ -32,7 +36,7 @@ def plan_of(
     split: Split, selection: Selection, window_bytes: int, lanes: int | None, shuffle: bool
 ) -> ShufflePlan:
     """Choose how the rows of a split are shuffled; see `choose_plan`."""
-    filled = len(np.unique(np.flatnonzero(split.valid) // ROWS_PER_SHARD))
+    filled = int(np.count_nonzero(valid_rows_of_shards(split.valid)))
     reference = shard_bytes(split, selection) * _REFERENCE_CHANNELS // len(selection)
     lanes = None if lanes is None else check_integer("lanes", lanes)
     return choose_plan(filled, reference, window_bytes, lanes, shuffle)
@@ -48,6 +52,40 @@ def image_bytes(split: Split, selection: Selection) -> int:
     encoding = split.attributes.encoding
     rows, columns = encoding.geometry.grid
     return len(selection) * rows * columns * encoding.dtype.itemsize
+
+
+@dataclass
+class Section:
+    """Batches that are given one after the other.
+
+    Attributes
+    ----------
+    rows : list of ndarray of int64
+        Rows of each batch.
+    numbers : list of int
+        Number of each global batch in the epoch.
+    labels : ndarray of int64, shape (n,)
+        Labels of the split.
+    pipeline : Pipeline
+        Threads that fill the ring; not yet started.
+    sending : Sending
+        Makes tensors of the batches.
+    """
+
+    rows: list[np.ndarray]
+    numbers: list[int]
+    labels: np.ndarray
+    pipeline: Pipeline
+    sending: Sending
+    _sent: int = 0
+
+    def send(self, number: int, make: BatchMaker, epoch: int) -> None:
+        """Send a batch, and the next one if it is there: it is copied to a device meanwhile."""
+        while self._sent < min(number + 2, len(self.rows)) and self.pipeline.ready(self._sent):
+            rows = self.rows[self._sent]
+            made = partial(make, rows, epoch, self.numbers[self._sent])
+            self.sending.send(self._sent, self.labels[rows], made)
+            self._sent += 1
 
 
 class Memory:
@@ -86,16 +124,8 @@ class Memory:
         """Leave the memory out: another process fills its own."""
         return {**self.__dict__, "_cache": None, "_delivery": None}
 
-    def begin(self, order: Order, batches: Batches) -> tuple[Pipeline, Sending]:
-        """Prepare an iterator over some batches; the pipeline before must have been stopped.
-
-        Returns
-        -------
-        Pipeline
-            Threads that fill the ring; not yet started.
-        Sending
-            Makes tensors of the batches.
-        """
+    def begin(self, order: Order, batches: Batches) -> Section:
+        """Prepare to give some batches; the pipeline before must have been stopped."""
         needed = reads(batches)
         plan, images = order.plan, order.rows_per_batch
         rows = self._window_bytes * ROWS_PER_SHARD // shard_bytes(self._split, self._selection)
@@ -110,7 +140,11 @@ class Memory:
             tasks, wanted = self._cache.filling(needed, batches, buffers)
         else:
             tasks, wanted = from_store(self._split, self._selection, needed, buffers)
-        return Pipeline(tasks, wanted, buffers.assign(), self._threads), sending
+        # Copies: a batch that is kept must not keep all rows of the section.
+        parts = [part.copy() for part in np.split(batches.rows, batches.edges[1:-1])]
+        pipeline = Pipeline(tasks, wanted, buffers.assign(), self._threads)
+        numbers, labels = batches.numbers.tolist(), self._split.labels
+        return Section(parts, numbers, labels, pipeline, sending)
 
     def _delivery_of(self, depth: int, images: int) -> Delivery:
         """Return a delivery with a ring of at least ``depth`` buffers of ``images`` rows."""

@@ -63,7 +63,7 @@ def check_has_rows(split: Split) -> None:
 
 def warn_of_dropped(order: Order, path: AnyPath) -> None:
     """Warn if an epoch leaves out many rows, and say how to leave out fewer."""
-    valid, lanes, batch_size = int(order.valid.sum()), order.plan.lanes, order.batch_size
+    valid, lanes, batch_size = order.valid_rows, order.plan.lanes, order.batch_size
     if order.dropped <= DROPPED_SILENTLY * valid:
         return
     remedy = f"use a smaller batch_size than {batch_size}"

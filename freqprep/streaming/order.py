@@ -10,14 +10,33 @@ read by several ranks. Without shuffling, rank r has the whole batches b with b 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from freqprep.errors import UsageError
+from freqprep.store import schema
 from freqprep.store.schema import ROWS_PER_SHARD
-from freqprep.streaming.shuffling import LARGEST_SEED, ShufflePlan, allowed_ranks, grouped, sequence
+from freqprep.streaming.dealing import valid_rows_of_shards
+from freqprep.streaming.shuffling import (
+    LARGEST_SEED,
+    POOL,
+    AspectBins,
+    EpochRows,
+    ShufflePlan,
+    allowed_ranks,
+    epoch_rows,
+    grouped,
+    mixed_rows,
+)
+
+_SECTION_ROWS = 2**21
+"""Rows of a rank that are drawn together, at least."""
+
+_SECTION_WINDOWS = 16
+"""A section is at least so many times the rows in memory, of which shards are read twice."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +103,7 @@ class Order:
     seed : int
         0 to 2**32 - 1.
     rank, world_size : int
-    bins : ndarray of int64, shape (n,), optional
+    bins : ndarray of int64, shape (n,), or AspectBins, optional
         Numbers that rows are `grouped` by, when shuffling.
 
     Raises
@@ -101,7 +120,7 @@ class Order:
     seed: int = 0
     rank: int = 0
     world_size: int = 1
-    bins: np.ndarray | None = None
+    bins: np.ndarray | AspectBins | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed <= LARGEST_SEED:
@@ -138,8 +157,17 @@ class Order:
             )
 
     @cached_property
+    def _counts(self) -> np.ndarray:
+        return valid_rows_of_shards(self.valid)
+
+    @cached_property
+    def valid_rows(self) -> int:
+        """Number of valid rows."""
+        return int(self._counts.sum(dtype=np.int64))
+
+    @cached_property
     def _mixed(self) -> int:
-        return sequence(self.valid, self.plan, self.seed, 0)[1]
+        return mixed_rows(self._counts, self.plan)
 
     @cached_property
     def global_steps(self) -> int:
@@ -150,7 +178,7 @@ class Order:
     @cached_property
     def dropped(self) -> int:
         """Number of valid rows that an epoch leaves out."""
-        return max(int(self.valid.sum()) - self.global_steps * self.batch_size, 0)
+        return max(self.valid_rows - self.global_steps * self.batch_size, 0)
 
     @property
     def dropped_of_a_batch(self) -> int:
@@ -181,27 +209,69 @@ class Order:
             return global_step + count
         return min(global_step + count * self.world_size, self.global_steps)
 
+    @property
+    def drawn_lazily(self) -> bool:
+        """Whether each rank draws the rows of its own lanes only."""
+        return self.plan.mode == "lanes" and schema.is_large(len(self.valid))
+
     def batches(self, epoch: int, step: int = 0) -> Batches:
         """Compute this rank's batches in an epoch, without the first ``step`` of them."""
-        rows, _ = sequence(self.valid, self.plan, self.seed, epoch)
+        return self._batches(self._rows(epoch), epoch, step, self.steps)
+
+    def sections(self, epoch: int, step: int = 0) -> Iterator[Batches]:
+        """Yield this rank's batches in an epoch in sections, each computed when it is asked for.
+
+        Only an epoch of a large split has several. Shards that are mixed where a section ends are
+        read again for the next one.
+        """
+        rows = self._rows(epoch)
+        length = self._section_steps
+        while step < self.steps:
+            stop = min(step - step % length + length, self.steps)
+            yield self._batches(rows, epoch, step, stop)
+            step = stop
+
+    @property
+    def _section_steps(self) -> int:
+        if self.plan.mode == "exact" or not schema.is_large(len(self.valid)):
+            return max(self.steps, 1)
+        mixed = 0 if self.plan.mode == "rows" else self.plan.rows_in_memory(self.world_size)
+        rows = max(_SECTION_ROWS, _SECTION_WINDOWS * mixed)
+        return -(-rows // (self.rows_per_batch * POOL)) * POOL
+
+    def _rows(self, epoch: int) -> EpochRows:
+        mine = range(self.rank if self.bins is None else 0, self.plan.lanes, self._lane_step)
+        return epoch_rows(self.valid, self._counts, self.plan, self.seed, epoch, mine)
+
+    @property
+    def _lane_step(self) -> int:
+        return self.world_size if self.bins is None else 1
+
+    def _batches(self, rows: EpochRows, epoch: int, step: int, stop: int) -> Batches:
+        size = self.batch_size
         if self.plan.mode == "rows":
-            numbers = np.arange(self.rank, self.global_steps, self.world_size)[step:]
-            parts = [rows[b * self.batch_size : (b + 1) * self.batch_size] for b in numbers]
+            numbers = np.arange(self.rank, self.global_steps, self.world_size)[step:stop]
+            parts = [rows.slots(b * size, min((b + 1) * size, self._mixed)) for b in numbers]
             edges = np.cumsum([0, *map(len, parts)])
-            return Batches(np.concatenate([rows[:0], *parts]), edges, numbers)
-        each = self.rows_per_batch
-        rows = rows[: self.global_steps * self.batch_size]
-        if self.bins is not None:
-            rows = grouped(rows, self.bins, self.batch_size, self.seed, epoch)
-        mine = rows[self.rank :: self.world_size]
-        numbers = np.arange(step, self.global_steps)
-        return Batches(mine[step * each :], np.arange(len(numbers) + 1) * each, numbers)
+            return Batches(np.concatenate([np.empty(0, np.int64), *parts]), edges, numbers)
+        each, numbers = self.rows_per_batch, np.arange(step, stop)
+        if self.bins is None:
+            found = rows.slots(step * size, stop * size)
+        else:
+            first = step - step % POOL  # pools are regrouped as a whole
+            last = min(-(-stop // POOL) * POOL, self.global_steps)
+            found = rows.slots(first * size, last * size)
+            found = grouped(found, self.bins, size, self.seed, epoch, first, self.global_steps)[
+                (step - first) * size : (stop - first) * size
+            ]
+        if self.bins is not None or not self.drawn_lazily:
+            found = found[self.rank :: self.world_size]
+        return Batches(found, np.arange(len(numbers) + 1) * each, numbers)
 
 
 def reads(batches: Batches) -> Reads:
     """List the shards that batches need, in the order in which they are needed."""
-    slots = np.argsort(batches.rows)
-    rows = batches.rows[slots]
+    rows, slots = _sorted_with_slots(batches.rows)
     shards, begins = np.unique(rows // ROWS_PER_SHARD, return_index=True)
     if not len(shards):
         return Reads(shards, shards, shards, (), ())
@@ -214,3 +284,15 @@ def reads(batches: Batches) -> Reads:
     parts = [np.split(values, begins[1:]) for values in (rows, slots)]
     in_order = (tuple(part[i] for i in order) for part in parts)
     return Reads(shards[order], first, last, *in_order)
+
+
+def _sorted_with_slots(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return rows, none of them twice, in rising order, and the index at which each was."""
+    bits = len(rows).bit_length()
+    if int(rows.max(initial=0)).bit_length() + bits > 63:
+        slots = np.argsort(rows)
+        return rows[slots], slots
+    # Sorting numbers is several times as fast as sorting indices by them.
+    keys = rows << bits | np.arange(len(rows))
+    keys.sort()
+    return keys >> bits, keys & (1 << bits) - 1

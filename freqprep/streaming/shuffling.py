@@ -14,21 +14,29 @@ Whole shards are cheap to read and single rows are not, so there are three modes
 ``rows``
     Not shuffled: the valid rows in order, for evaluation.
 
+Up to 2**23 rows in lanes are drawn at once, because orders must stay what they were. Of larger
+splits each process draws the rows of its own lanes, as they are needed; see
+`freqprep.streaming.lane_order`.
+
 A shuffled sequence can then be regrouped, so that the images of a batch have about the same
 aspect: `grouped`.
 """
 
 from __future__ import annotations
 
-import heapq
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from functools import lru_cache
+from typing import Literal, Protocol
 
 import numpy as np
 
 from freqprep.errors import UsageError
+from freqprep.store import schema
 from freqprep.store.schema import ROWS_PER_SHARD
+from freqprep.streaming.dealing import deal, lane_lengths, spans, valid_rows_of_shards
+from freqprep.streaming.lane_order import LaneOrder
 
 Mode = Literal["exact", "lanes", "rows"]
 
@@ -147,17 +155,96 @@ def sequence(valid: np.ndarray, plan: ShufflePlan, seed: int, epoch: int) -> tup
     mixed : int
         Number of rows before the tail; the same in every epoch.
     """
-    rows = np.flatnonzero(valid)
+    counts = valid_rows_of_shards(valid)
+    mixed = mixed_rows(counts, plan)
+    drawn = epoch_rows(valid, counts, plan, seed, epoch)
+    if not isinstance(drawn, LaneOrder):
+        return drawn.slots(0, int(counts.sum())), mixed
+    # Only here a lane is drawn to its end: what is beyond the shortest is in no batch.
+    shortest = mixed // plan.lanes
+    rest = [drawn.lane(lane, shortest, len(valid)) for lane in range(plan.lanes)]
+    return np.concatenate([drawn.slots(0, mixed), *rest]), mixed
+
+
+def mixed_rows(counts: np.ndarray, plan: ShufflePlan) -> int:
+    """Count the rows of an epoch before the tail, from the valid rows of each shard."""
+    if plan.mode != "lanes":
+        return int(counts.sum(dtype=np.int64))
+    filled = counts[counts > 0]
+    return plan.lanes * int(lane_lengths(filled, deal(filled, plan.lanes), plan.lanes).min())
+
+
+class EpochRows(Protocol):
+    """Rows of an epoch by their slots."""
+
+    def slots(self, first: int, stop: int) -> np.ndarray:
+        """Return the rows at some slots, int64."""
+
+
+def epoch_rows(
+    valid: np.ndarray,
+    counts: np.ndarray,
+    plan: ShufflePlan,
+    seed: int,
+    epoch: int,
+    mine: Iterable[int] | None = None,
+) -> EpochRows:
+    """Return the rows of an epoch, of a large split drawn when they are asked for.
+
+    Parameters
+    ----------
+    valid : ndarray of bool, shape (n,)
+    counts : ndarray of uint8, shape (shards,)
+        Valid rows of each shard.
+    plan : ShufflePlan
+    seed, epoch : int
+    mine : iterable of int, optional
+        Lanes whose rows are wanted; of a large split in lanes the slots of others are left out.
+
+    Returns
+    -------
+    EpochRows
+    """
     if plan.mode == "rows":
-        return rows, len(rows)
+        return _InOrder(valid, counts)
+    if plan.mode == "lanes" and schema.is_large(len(valid)):
+        mine = range(plan.lanes) if mine is None else mine
+        return LaneOrder(valid, counts, plan.lanes, plan.window, seed, epoch, mine)
+    rows = np.flatnonzero(valid)
     # RandomState: NumPy has promised never to change its stream, and a run may go on elsewhere.
     random = np.random.RandomState([seed, epoch])
     if plan.mode == "exact":
-        return random.permutation(rows), len(rows)
+        return _Listed(random.permutation(rows))
     by_lane = _lanes(rows, plan, random)
     shortest = min(map(len, by_lane))
     mixed = np.stack([lane[:shortest] for lane in by_lane], axis=1).ravel()
-    return np.concatenate([mixed, *(lane[shortest:] for lane in by_lane)]), len(mixed)
+    return _Listed(np.concatenate([mixed, *(lane[shortest:] for lane in by_lane)]))
+
+
+class _Listed:
+    """An epoch whose rows were all drawn."""
+
+    def __init__(self, rows: np.ndarray) -> None:
+        self._rows = rows
+
+    def slots(self, first: int, stop: int) -> np.ndarray:
+        return self._rows[first:stop]
+
+
+class _InOrder:
+    """The valid rows in order."""
+
+    def __init__(self, valid: np.ndarray, counts: np.ndarray) -> None:
+        self._valid = valid
+        self._before = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
+
+    def slots(self, first: int, stop: int) -> np.ndarray:
+        low = int(np.searchsorted(self._before, first, side="right")) - 1
+        high = int(np.searchsorted(self._before, stop))
+        begin = low * ROWS_PER_SHARD
+        rows = begin + np.flatnonzero(self._valid[begin : high * ROWS_PER_SHARD])
+        skipped = first - int(self._before[low])
+        return rows[skipped : skipped + stop - first]
 
 
 def aspect_bins(sizes: np.ndarray) -> np.ndarray:
@@ -179,8 +266,29 @@ def aspect_bins(sizes: np.ndarray) -> np.ndarray:
     return thirds.clip(-_OCTAVES * _BINS_PER_OCTAVE, _OCTAVES * _BINS_PER_OCTAVE)
 
 
+class AspectBins:
+    """Aspect bins of the rows of a split, computed when they are asked for.
+
+    Parameters
+    ----------
+    sizes : ndarray of int, shape (n, 2)
+    """
+
+    def __init__(self, sizes: np.ndarray) -> None:
+        self._sizes = sizes
+
+    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
+        return aspect_bins(self._sizes[rows])
+
+
 def grouped(
-    rows: np.ndarray, bins: np.ndarray, batch_size: int, seed: int, epoch: int
+    rows: np.ndarray,
+    bins: np.ndarray | AspectBins,
+    batch_size: int,
+    seed: int,
+    epoch: int,
+    first: int = 0,
+    batches: int | None = None,
 ) -> np.ndarray:
     """Regroup an epoch's rows, so that most batches are of images of one bin.
 
@@ -190,23 +298,34 @@ def grouped(
 
     Parameters
     ----------
-    rows : ndarray of int64, shape (batches * batch_size,)
-    bins : ndarray of int64, shape (n,)
+    rows : ndarray of int64
+        Whole batches.
+    bins : ndarray of int64, shape (n,), or AspectBins
         Bin of each row of the split.
     batch_size : int
     seed, epoch : int
+    first : int
+        Number of the first of the batches in the epoch, a multiple of `POOL`.
+    batches : int, optional
+        Batches of the epoch; by default those given.
 
     Returns
     -------
     ndarray of int64
         The same rows.
     """
-    batches = len(rows) // batch_size
-    pool = np.arange(batches) // POOL
+    count = len(rows) // batch_size
+    pool = np.arange(count) // POOL
     by_bin = rows[np.lexsort([bins[rows], np.repeat(pool, batch_size)])]
-    random = np.random.RandomState([seed, epoch, 1])  # not the stream that `sequence` draws from
-    order = np.lexsort([random.permutation(batches), pool])
-    return by_bin.reshape(batches, batch_size)[order].ravel()
+    drawn = _batch_numbers(count if batches is None else batches, seed, epoch)
+    order = np.lexsort([drawn[first : first + count], pool])
+    return by_bin.reshape(count, batch_size)[order].ravel()
+
+
+@lru_cache(maxsize=1)
+def _batch_numbers(batches: int, seed: int, epoch: int) -> np.ndarray:
+    # Not the stream that the rows are drawn from.
+    return np.random.RandomState([seed, epoch, 1]).permutation(batches)
 
 
 def _lanes(rows: np.ndarray, plan: ShufflePlan, random: np.random.RandomState) -> list[np.ndarray]:
@@ -214,42 +333,13 @@ def _lanes(rows: np.ndarray, plan: ShufflePlan, random: np.random.RandomState) -
     shard_of_row = rows // ROWS_PER_SHARD
     counts = np.bincount(shard_of_row)
     shards = random.permutation(np.flatnonzero(counts))
-    lane = _deal(counts[shards], plan.lanes)
+    lane = deal(counts[shards], plan.lanes)
     lane_of, begin, span = (np.zeros(len(counts), kind) for kind in (np.int64, float, float))
     lane_of[shards] = lane
     for number in range(plan.lanes):
         mine = shards[lane == number]
-        begin[mine], span[mine] = _spans(len(mine), plan.window, number / plan.lanes)
+        begin[mine], span[mine] = spans(np.arange(len(mine)), plan.window, number / plan.lanes)
     moment = begin[shard_of_row] + span[shard_of_row] * random.random_sample(len(rows))
-    lengths = np.bincount(lane, weights=counts[shards], minlength=plan.lanes).astype(np.int64)
+    lengths = lane_lengths(counts[shards], lane, plan.lanes)
     in_order = np.lexsort([moment, lane_of[shard_of_row]])
     return np.split(rows[in_order], np.cumsum(lengths)[:-1])
-
-
-def _spans(shards: int, window: float, phase: float) -> tuple[np.ndarray, np.ndarray]:
-    """Compute when each shard of a lane begins, and the span over which its rows are spread.
-
-    The unit is the time from one shard's beginning to the next one's. Spans grow by half of the
-    elapsed time, from 1 to the window, so that a consumer which takes 1.5 times the reading never
-    waits after the first shards. Lanes are shifted against each other by their phase, 0 to 1, so
-    that their shards are not all needed at once; a window of one shard cannot be shifted.
-    """
-    number = np.arange(shards)
-    begin = number - phase * np.minimum(number / 2, min(1.0, window - 1))
-    return begin, np.minimum(1 + begin / 2, window)
-
-
-def _deal(counts: np.ndarray, lanes: int) -> np.ndarray:
-    """Assign shards to lanes: the largest first, each to the lane of the fewest rows so far.
-
-    Shards of equal size keep their order, so lanes get them in turn. Lengths of lanes differ by at
-    most one shard's rows and do not depend on the order.
-    """
-    lane_of = np.empty(len(counts), np.int64)
-    lengths = [(0, lane) for lane in range(lanes)]
-    sizes = counts.tolist()
-    for shard in np.argsort(-counts, kind="stable").tolist():
-        rows, lane = lengths[0]
-        lane_of[shard] = lane
-        heapq.heapreplace(lengths, (rows + sizes[shard], lane))
-    return lane_of

@@ -98,6 +98,7 @@ def identity(order: Order, split: Split, selection: Selection) -> dict[str, Any]
         "lanes": plan.lanes,
         "window": plan.window,
         "group_by_aspect": order.bins is not None,
+        **({"drawn": "lane by lane"} if order.drawn_lazily else {}),
     }
 
 

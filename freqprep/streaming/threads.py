@@ -36,6 +36,8 @@ _ASKED = 3
 _FEW_BYTES = (0, 16)
 _OF_ALL_THE_TIME = 0.8
 
+_measured: dict[ObjectPath, float] = {}
+
 
 def reading_threads(image_bytes: int, cores: int, round_trip: float = 0.0) -> int:
     """Compute how many threads read fast enough for a network of `IMAGES_PER_SECOND`. Pure.
@@ -91,7 +93,7 @@ def choose_threads(given: int | None, image_bytes: int, split: Split) -> int:
 
 
 def round_trip(split: Split) -> float:
-    """Measure the seconds of a small request to the bucket of a split; 0 for a local folder.
+    """Return the seconds of a small request to the bucket of a split; 0 for a local folder.
 
     Parameters
     ----------
@@ -100,10 +102,18 @@ def round_trip(split: Split) -> float:
     Returns
     -------
     float
-        Median of a few requests; a cache is passed by.
+        Median of a few requests, made once for each store in a process: a loader of an epoch that
+        is all in the cache asks for nothing. The cache is passed by.
     """
     if not isinstance(split.path, ObjectPath):
         return 0.0
+    store = split.path.parent
+    if store not in _measured:
+        _measured[store] = _median_of_a_few(split)
+    return _measured[store]
+
+
+def _median_of_a_few(split: Split) -> float:
     seconds = []
     for shard in evenly_spread(split.shards, _ASKED).tolist():
         file_bytes = split.shard_entry(shard).file_bytes

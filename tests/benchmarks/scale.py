@@ -34,8 +34,9 @@ from freqprep.storage.disk import write_parts
 from freqprep.store import shard as shard_bytes
 from freqprep.store.journal import Journal, RowResults, ShardResult
 from freqprep.store.layout import root_document, shard_path
-from freqprep.store.plan import SplitPlan, load_plan, permutation, save_plan, shard_count
+from freqprep.store.plan import SplitPlan, load_plan, save_plan, shard_count
 from freqprep.store.reader import open_store
+from freqprep.store.row_order import permutation
 from freqprep.store.schema import ROWS_PER_SHARD
 from freqprep.store.verify import _array_problems, _check_shard, _CheckTask, _shape_problems
 from freqprep.store.writer import PartialSplit

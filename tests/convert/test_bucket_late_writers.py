@@ -6,11 +6,12 @@ from bucket_store import KEY, begin
 from in_threads import together
 
 import freqprep
-from freqprep.convert.parts import Part, convert_part, finalize, plan
+from freqprep.convert.parts import convert_part, finalize, plan
 from freqprep.convert.request import Request
 from freqprep.engines import Workers
 from freqprep.errors import LeaseLostError, StoreError, UsageError
 from freqprep.store.object_writer import PartialObjectSplit
+from freqprep.store.part import Part
 from freqprep.store.verify import verify
 
 
@@ -18,7 +19,7 @@ def test_parts_at_the_same_time(many, expected, place, bucket):
     request = Request("imagefolder", many, place, size=32, jobs=1)
     plan(request)
     convert_part(request, Part(1, 3))
-    with pytest.raises(StoreError, match="train lacks 4 of 6 shards; run all parts"):
+    with pytest.raises(StoreError, match="train lacks 4 of 6 shards: those of --part 2/3, 3/3"):
         finalize(request)
     assert not list(freqprep.open_store(place))
     together(lambda: convert_part(request, Part(2, 3)), lambda: convert_part(request, Part(3, 3)))

@@ -7,12 +7,9 @@ import pytest
 import synthetic
 from bucket_store import KEY, begin
 from coco_folder import coco_folder
-from in_threads import together
 
 import freqprep
 from freqprep.convert import shard_runs as conversion
-from freqprep.convert.parts import Part, convert_part, finalize, plan
-from freqprep.convert.request import Request
 from freqprep.errors import (
     CorruptStoreError,
     LeaseLostError,
@@ -177,7 +174,12 @@ def test_segments_are_written_by_count_by_time_and_at_the_end(bucket):
 
     def journal() -> object_journal.ObjectJournal:
         return object_journal.ObjectJournal(
-            folder, PackedShard, stored, lambda: None, lambda: now[0]
+            folder,
+            PackedShard,
+            [folder / name for name, _ in folder.files()],
+            lambda names: stored,
+            lambda: None,
+            lambda: now[0],
         )
 
     with journal() as first, journal() as second:  # two processes at the same time
@@ -274,15 +276,6 @@ def test_workers_of_a_run_that_was_taken_over_write_no_shard(place, bucket):
         with pytest.raises(LeaseLostError, match="taken over"):
             write_shard(partial.split_folder, 0, [b"late"], aside)
     assert bucket.keys("") == []
-
-
-def test_parts_at_the_same_time_and_one_of_them_twice(many, expected, place, bucket):
-    request = Request("imagefolder", many, place, size=32, jobs=1)
-    assert plan(request) == {"train": 6}
-    parts = [Part(3, 3), Part(1, 3), Part(2, 3), Part(2, 3)]
-    together(*(lambda part=part: convert_part(request, part) for part in parts))
-    finalize(request)
-    assert bucket.contents(KEY) == expected
 
 
 @pytest.mark.parametrize(("engine", "package"), [("dask", "distributed"), ("ray", "ray")])

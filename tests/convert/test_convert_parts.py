@@ -12,9 +12,10 @@ from interruptions import under_way, wait_until
 
 import freqprep
 from freqprep.convert import parts
-from freqprep.convert.parts import Part, convert_part, finalize, plan
+from freqprep.convert.parts import convert_part, finalize, plan
 from freqprep.convert.request import Request
 from freqprep.errors import SplitExistsError, StoreError, UsageError
+from freqprep.store.part import Part
 from freqprep.store.plan import load_plan
 
 IMAGES = {"train": 1100, "val": 200}
@@ -160,20 +161,6 @@ def test_a_part_has_the_options_of_the_plan(many, request_):
     for run in (lambda: convert_part(other, Part(1, 2)), lambda: finalize(other)):
         with pytest.raises(UsageError, match="geometry or precision"):
             run()
-
-
-@pytest.mark.parametrize(
-    "text", ["0/3", "4/3", "1", "1/0", "-1/3", "a/b", "1/3/5", "", "1/9999999"]
-)
-def test_parts_that_do_not_exist(text):
-    with pytest.raises(UsageError, match="--part must be I/N"):
-        Part.parse(text)
-
-
-def test_every_shard_is_in_one_part():
-    for count in (1, 2, 7, 20):
-        mine = [shard for n in range(count) for shard in Part.parse(f"{n + 1}/{count}").of(11)]
-        assert sorted(mine) == list(range(11))
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import threading
+from collections.abc import Callable, Iterator
 
 import pytest
 import synthetic
@@ -51,3 +52,26 @@ def test_results_come_in_order_and_the_first_error_ends_them():
     with pytest.raises(ValueError, match="number 3"):
         next(found)
     assert list(in_threads([], 4)) == []
+
+
+@pytest.mark.parametrize(("size", "ahead"), [(0, 8), (2**26, 4), (2**29, 1)])
+def test_calls_are_begun_a_little_ahead(size, ahead):
+    begun = 0
+
+    def calls() -> Iterator[Callable[[], int]]:
+        nonlocal begun
+        for number in range(100):
+            begun += 1
+            yield lambda number=number: number
+
+    found = in_threads(calls(), 4, [size] * 100)
+    for number in range(50):
+        assert next(found) == number
+        assert begun <= number + 1 + ahead + 1  # and the one whose turn has not come
+    found.close()
+    assert begun < 70
+
+
+def test_as_many_calls_as_threads_are_made_at_a_time():
+    together = threading.Barrier(5)
+    assert len(list(in_threads([together.wait] * 10, 5))) == 10

@@ -13,6 +13,7 @@ from slow_server import Fault
 from freqprep import Loader
 from freqprep.errors import AccessDeniedError, ObjectStoreError, ShardMissingError
 from freqprep.storage import object_client
+from freqprep.streaming import threads
 
 pytestmark = pytest.mark.filterwarnings("ignore::freqprep.streaming.misuse.DroppedRows")
 
@@ -39,11 +40,19 @@ def impatient(monkeypatch):
     object_client._opened.cache_clear()
 
 
-def test_threads_follow_from_the_latency(remote, split, slow_server):
+def test_threads_follow_from_the_latency_which_is_measured_once(
+    remote, split, slow_server, monkeypatch
+):
+    monkeypatch.setattr(threads, "_measured", {})
     assert Loader(split, CHANNELS).threads == 2
-    slow_server.behave(delay=0.02)
-    assert Loader(remote, CHANNELS).threads > 2
     assert Loader(remote, CHANNELS, threads=3).threads == 3
+    slow_server.behave(delay=0.02)
+    measured = Loader(remote, CHANNELS).threads
+    assert measured > 2
+    slow_server.behave()
+    slow_server.counts()
+    assert Loader(remote, CHANNELS).threads == measured
+    assert slow_server.counts().requests == {"GET": 1}  # the manifest
 
 
 def test_a_shard_is_two_round_trips(remote, slow_server):

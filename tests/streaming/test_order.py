@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from freqprep.errors import UsageError
-from freqprep.streaming import order, shuffling
+from freqprep.streaming import dealing, lane_order, order, shuffling
 from freqprep.streaming.order import Order, reads
 from freqprep.streaming.shuffling import ShufflePlan, allowed_ranks, choose_plan, sequence
 
@@ -22,7 +22,7 @@ LANES = [ShufflePlan("lanes", lanes, window) for lanes in (1, 2, 3, 4, 8) for wi
 def small_shards():
     """Shards of four rows, so that small sizes have many."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in (order, shuffling):
+        for module in (order, shuffling, dealing, lane_order):
             patch.setattr(module, "ROWS_PER_SHARD", SHARD)
         yield
 
@@ -169,17 +169,19 @@ def test_every_row_comes_everywhere_in_the_long_run(plan):
 
 
 def test_windows_grow_to_the_largest():
-    begin, span = shuffling._spans(40, 5, 0)
+    begin, span = dealing.spans(np.arange(40), 5, 0)
     assert begin.tolist() == list(range(40))
     assert span.tolist() == [1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, *[5] * 32]
-    assert shuffling._spans(40, 1, 0.5)[1].tolist() == [1] * 40
+    assert dealing.spans(np.arange(40), 1, 0.5)[1].tolist() == [1] * 40
 
 
 def test_lanes_need_their_shards_one_after_the_other():
-    begins = np.concatenate([shuffling._spans(40, 3, lane / 4)[0][10:] for lane in range(4)])
+    begins = np.concatenate(
+        [dealing.spans(np.arange(40), 3, lane / 4)[0][10:] for lane in range(4)]
+    )
     assert np.diff(np.sort(begins)).tolist() == [0.25] * (4 * 30 - 1)
     # Where whole shards are mixed one by one there is nothing to shift.
-    assert shuffling._spans(5, 1, 0.5)[0].tolist() == [0, 1, 2, 3, 4]
+    assert dealing.spans(np.arange(5), 1, 0.5)[0].tolist() == [0, 1, 2, 3, 4]
 
 
 def meetings(shards: int, plan: ShufflePlan, batch_size: int) -> float:

@@ -1,0 +1,139 @@
+"""Class ids and names of sources that number their classes: tables and tar shards."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from freqprep.errors import SourceError
+from freqprep.sources.files import open_file, shown
+from freqprep.sources.imagenet_labels import WNID, class_names
+from freqprep.sources.listing import Classes
+from freqprep.storage.paths import AnyPath
+
+MOST_CLASSES = 100_000
+"""Numbers from here on are taken for something else than classes."""
+
+_MOST_BYTES = 16 * 2**20
+_ALIKE = 0.25
+"""Share of names that are ImageNet's at their position. torchvision's list has 998 of 1000, lists
+reworded for CLIP have fewer, and other lists hardly one."""
+
+
+def classes_of(ids: Sequence[str], names: Sequence[str] | None = None) -> Classes:
+    """Return classes; those of ImageNet have their wnids as ids, however a source calls them.
+
+    Parameters
+    ----------
+    ids : sequence of str
+        Ids in label order: ``"0"``, ``"1"`` and so on, or texts that are labels; unique.
+    names : sequence of str, optional
+        Names for people; by default the ids. Where they are wnids, or a thousand names of
+        which a quarter and more are ImageNet's in the usual order (that of the wnids), the ids are
+        the wnids.
+
+    Returns
+    -------
+    Classes
+        With ImageNet's own names if the ids are wnids of it.
+    """
+    names, known = list(names or ids), class_names()
+    for wnids in (ids, names):
+        if all(_is_wnid(text) for text in wnids) and len(set(wnids)) == len(wnids):
+            return Classes(tuple(wnids), tuple(known.get(wnid, wnid) for wnid in wnids))
+    if _are_imagenets(names):
+        return Classes(tuple(known), tuple(known.values()))
+    return Classes(tuple(ids), tuple(names))
+
+
+def numbered_classes(largest: int, names: Sequence[str] | None, where: str) -> Classes:
+    """Return the classes of labels that are numbers from 0.
+
+    Parameters
+    ----------
+    largest : int
+        Largest label; all numbers up to it are classes, whether they occur or not.
+    names : sequence of str, optional
+        Name of each class; there may be more than labels.
+    where : str
+        What has the largest label, for messages.
+
+    Returns
+    -------
+    Classes
+
+    Raises
+    ------
+    SourceError
+        The largest label has no name, or is no number of a class.
+    """
+    if largest >= MOST_CLASSES:
+        raise SourceError(
+            f"{where}: label {largest}; numbers of classes are below {MOST_CLASSES}",
+            "name what holds the class with --label-column",
+        )
+    if names is not None and largest >= len(names):
+        raise SourceError(
+            f"{where}: label {largest}, but there are {len(names)} class names, for labels from 0",
+            "give a file with a line for each class: --class-names FILE",
+        )
+    count = largest + 1 if names is None else len(names)
+    return classes_of([str(number) for number in range(count)], names)
+
+
+def read_class_names(path: AnyPath) -> list[str]:
+    """Read class names from a text file, one per line, in label order.
+
+    Parameters
+    ----------
+    path : Path or ObjectPath
+        UTF-8; empty lines at the end are skipped.
+
+    Returns
+    -------
+    list of str
+        Not empty; names may be equal.
+
+    Raises
+    ------
+    SourceError
+        The file cannot be read, is too large, is not UTF-8, or has an empty line between others.
+    """
+    parent = Path(".") if isinstance(path, Path) else path.parent
+    relative = os.fsencode(path) if isinstance(path, Path) else path.name.encode()
+    with open_file(parent, relative) as file:
+        data = file.read(_MOST_BYTES + 1)
+    where, remedy = shown(str(path).encode(errors="surrogateescape")), "give one name per line"
+    if len(data) > _MOST_BYTES:
+        raise SourceError(f"{where}: more than {_MOST_BYTES} bytes of class names", remedy)
+    try:
+        names = [line.strip() for line in data.decode("utf-8-sig").rstrip().splitlines()]
+    except UnicodeDecodeError:
+        raise SourceError(f"the class names in {where} are not UTF-8 text", remedy) from None
+    if not names or not all(names):
+        empty = names.index("") + 1 if names else 1
+        raise SourceError(f"{where}, line {empty}: no class name", remedy)
+    if len(names) > MOST_CLASSES:
+        raise SourceError(f"{where}: {len(names)} class names; at most {MOST_CLASSES}", remedy)
+    return names
+
+
+def _is_wnid(text: str) -> bool:
+    return WNID.fullmatch(text.encode(errors="replace")) is not None
+
+
+def _are_imagenets(names: Sequence[str]) -> bool:
+    known = class_names().values()
+    if len(names) != len(known):
+        return False
+    pairs = zip(names, known, strict=True)
+    return sum(_lemma(ours) in _lemmas(name) for name, ours in pairs) >= _ALIKE * len(names)
+
+
+def _lemmas(name: str) -> set[str]:
+    return {_lemma(part) for part in name.split(",")}
+
+
+def _lemma(text: str) -> str:
+    return text.replace("_", " ").strip().lower()
