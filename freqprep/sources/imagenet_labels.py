@@ -8,7 +8,6 @@ import io
 import re
 import tarfile
 import zlib
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from importlib import resources
@@ -33,18 +32,6 @@ _SOLUTION = "LOC_val_solution.csv"
 _DEVKIT = "ILSVRC2012_devkit_t12"
 _TRUTH = "ILSVRC2012_validation_ground_truth.txt"
 _META = "meta.mat"
-_NUMBERED = re.compile(r"(?<=\D)\d+$")
-_PAIRS = (
-    (("crane", "n02012849"), ("crane2", "n03126707")),
-    (("crane", "n03126707"), ("crane bird", "n02012849")),
-    (("maillot", "n03710637"), ("maillot, tank suit", "n03710721")),
-    (("maillot", "n03710637"), ("maillot tank suit", "n03710721")),
-)
-"""Classes that share their first lemma, as the Hugging Face hub and torchvision tell them apart.
-
-The second name has one meaning; the first, the lemma itself, only beside the second.
-"""
-
 _NUMBER = re.compile(rb"ILSVRC2012_val_(\d{8})\.")
 
 
@@ -57,46 +44,6 @@ def class_names() -> dict[str, str]:
     table = resources.files("freqprep.sources").joinpath("imagenet_classes.tsv")
     lines = table.read_text(encoding="utf-8").splitlines()
     return dict(line.split("\t", 1) for line in lines)
-
-
-def wnids_of(names: Sequence[str]) -> tuple[str | None, ...]:
-    """Return the wnid that each class name means; no wnid is there twice.
-
-    A name is a wnid, or begins with the first lemma of a synset: ``tench``, ``tench, Tinca tinca``,
-    ``great_white_shark``. ``crane`` and ``maillot`` are lemmas of two classes each. They are
-    recognised in a list of all thousand in order, and beside a name that tells them apart:
-    ``crane2`` (the machine), ``maillot, tank suit``.
-
-    Parameters
-    ----------
-    names : sequence of str
-        Names of all classes of a data set.
-
-    Returns
-    -------
-    tuple of str or None
-        None for a name that is not one of ImageNet's, or may mean two classes.
-    """
-    known = class_names()
-    lemmas = [name.partition(",")[0].strip().replace("_", " ") for name in names]
-    if [_NUMBERED.sub("", lemma) for lemma in lemmas] == list(known.values()):
-        return tuple(known)
-    counts = Counter(known.values())
-    wnid_of = {name: wnid for wnid, name in known.items() if counts[name] == 1}
-    present = set(names)
-    for first, second in _PAIRS:
-        if second[0] in present:
-            wnid_of |= {second[0]: second[1]}
-            if first[0] in present:
-                wnid_of |= {first[0]: first[1]}
-    found = [
-        name
-        if WNID.fullmatch(name.encode("utf-8", "replace"))
-        else wnid_of.get(name, wnid_of.get(lemma))
-        for name, lemma in zip(names, lemmas, strict=True)
-    ]
-    twice = Counter(found)
-    return tuple(wnid if twice[wnid] == 1 else None for wnid in found)
 
 
 def find_labels(root: Path) -> LabelImages | None:

@@ -21,7 +21,8 @@ import numpy as np
 
 from freqprep.errors import SourceError
 from freqprep.ragged import Ragged
-from freqprep.sources.class_names import classes_of, read_class_names
+from freqprep.sources.class_ids import read_class_names
+from freqprep.sources.imagenet_labels import WNID
 from freqprep.sources.listing import (
     UNKNOWN,
     Classes,
@@ -32,7 +33,7 @@ from freqprep.sources.listing import (
 )
 from freqprep.sources.options import NO_OPTIONS, SourceOptions
 from freqprep.sources.parquet_keys import row_keys
-from freqprep.sources.parquet_labels import Indexed, Values, index_labels
+from freqprep.sources.parquet_labels import Indexed, Values, index_categories, index_labels
 from freqprep.sources.parquet_objects import (
     categories,
     read_objects,
@@ -73,8 +74,8 @@ def discover(root: AnyPath, split: str | None, options: SourceOptions = NO_OPTIO
     named = {name for name in names.values() if name is not None}
     chosen = choose_splits(named, split, folder) if named else {split or "train": None}
     parts = read_parts(folder, files, options)
-    labels_of, classes, more = _classes(parts, options)
-    notes += more
+    classes, labels = _index(parts, options)
+    notes += _about(classes, parts)
     listings = {}
     for name, source_name in chosen.items():
         mine = [number for number, file in enumerate(files) if names[file.path] == source_name]
@@ -82,7 +83,7 @@ def discover(root: AnyPath, split: str | None, options: SourceOptions = NO_OPTIO
             folder,
             source_name or name,
             [parts[number] for number in mine],
-            [labels_of[number] for number in mine],
+            [labels[number] for number in mine],
             classes,
         )
         listings[name] = Listing(name=name, options=options.texts(folder), **fields)
@@ -90,22 +91,25 @@ def discover(root: AnyPath, split: str | None, options: SourceOptions = NO_OPTIO
     return Discovered(classes, listings, tuple(notes))
 
 
-def _classes(
-    parts: Sequence[Part], options: SourceOptions
-) -> tuple[list[np.ndarray], Classes, list[str]]:
+def _index(parts: Sequence[Part], options: SourceOptions) -> Indexed:
+    """Return the classes of all splits, and the labels of images, or of objects, of each file."""
     columns = parts[0].columns
-    names, named_in = columns.names, parts[0].where
+    names: Sequence[str] | None = columns.names
+    named_in = parts[0].where
     if options.class_names is not None:
         names, named_in = read_class_names(options.class_names), str(options.class_names)
-    raw = [
-        Values(part.where, part.values[columns.label] if columns.label else categories(part))
-        for part in parts
-    ]
-    found: Indexed = index_labels(raw, columns.numbered, names, named_in)
-    if columns.objects:
-        return found.labels, Classes(found.numbers, found.names), []
-    classes, notes = classes_of(found.names, named_in)
-    return found.labels, classes, list(notes)
+    if columns.label is None:
+        found = [Values(part.where, categories(part)) for part in parts]
+        return index_categories(found, columns.numbered, names, named_in)
+    found = [Values(part.where, part.values[columns.label]) for part in parts]
+    return index_labels(found, columns.numbered, names, named_in)
+
+
+def _about(classes: Classes, parts: Sequence[Part]) -> list[str]:
+    names = parts[0].columns.names
+    if names is not None and classes.ids != names and WNID.match(str(classes.ids[0]).encode()):
+        return [f"the {len(names)} class names are ImageNet's: class ids are wnids"]
+    return []
 
 
 def _listing(

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from freqprep.errors import SourceError, did_you_mean
+from freqprep.sources.class_ids import MOST_CLASSES
 from freqprep.sources.options import SourceOptions
 from freqprep.sources.parquet_file import arrow
 from freqprep.sources.parquet_rows import image_leaf
@@ -243,6 +244,11 @@ def _names(feature: Any, where: str, column: str) -> tuple[str, ...] | None:
             f"{where}: the names of {column!r} in the schema's metadata are not a list of texts:"
             f" {repr(wrong)[:80]}",
             "give the names with --class-names FILE",
+        )
+    if len(names) > MOST_CLASSES:
+        raise SourceError(
+            f"{where}: {column!r} has {len(names)} names of classes; at most {MOST_CLASSES}",
+            "choose another column with --label-column",
         )
     return tuple(names)
 
