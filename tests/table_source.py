@@ -67,7 +67,9 @@ def small_windows(shards: int = 2) -> None:
 
 
 register()
-PROGRAM = "import table_source; table_source.small_windows(); from freqprep_cli.main import main; main()"
+PROGRAM = (
+    "import table_source; table_source.small_windows(); from freqprep_cli.main import main; main()"
+)
 
 
 def image_tables(

@@ -235,10 +235,10 @@ class _Windows:
             raise _StoppedError
 
     def _check_room(self) -> None:
-        free = free_bytes(self._folder)
+        free, rows = free_bytes(self._folder), WINDOW_SHARDS * ROWS_PER_SHARD
         if free < self._largest:
             raise DiskFullError(
-                f"images of {WINDOW_SHARDS * ROWS_PER_SHARD} rows of tables are unpacked together, which takes"
+                f"images of {rows} rows of tables are unpacked together, which takes"
                 f" {self._largest / 1e6:.0f} MB, but {self._folder} has {free / 1e6:.0f} MB free",
                 "free some space and run the command again with --resume",
             )

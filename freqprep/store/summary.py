@@ -14,6 +14,7 @@ from freqprep.spectrum.channels import NAMES, published
 from freqprep.spectrum.fidelity import psnr
 from freqprep.store.channel_bytes import bytes_read
 from freqprep.store.class_counts import ClassCounts, ObjectCounts, count_split
+from freqprep.store.class_mixing import ClassMixing, mixing_of_shards
 from freqprep.store.split import Split
 
 _PUBLISHED = "square-24"
@@ -43,6 +44,8 @@ class SplitSummary:
     class_counts : ClassCounts
         Counts of the valid images.
     objects : ObjectCounts or None
+    shard_classes : ClassMixing or None
+        Classes in a shard; None without labels.
     capped : int
         Number of images that were scaled down.
     pixel_share : float or None
@@ -83,6 +86,7 @@ class SplitSummary:
     grid: tuple[int, int]
     class_counts: ClassCounts
     objects: ObjectCounts | None
+    shard_classes: ClassMixing | None
     capped: int
     pixel_share: float | None
     source_bytes: int
@@ -135,6 +139,7 @@ def summarize(split: Split) -> SplitSummary:
         grid=attributes.encoding.geometry.grid,
         class_counts=class_counts,
         objects=objects,
+        shard_classes=mixing_of_shards(split),
         capped=int((source_size.max(axis=1) > size.max(axis=1)).sum()),
         pixel_share=_pixel_share(size, source_size),
         source_bytes=source_bytes,

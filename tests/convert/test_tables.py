@@ -6,6 +6,7 @@ import shutil
 import signal
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +17,7 @@ import table_source
 from interruptions import stopped_after, under_way, wait_for_a_shard, wait_for_changes
 
 import freqprep
-from freqprep.convert import shard_runs, unpacking, window_tasks
+from freqprep.convert import unpacking, window_tasks
 from freqprep.convert.estimate import estimate
 from freqprep.convert.parts import Part, convert_part, finalize, plan
 from freqprep.convert.request import Request
@@ -116,9 +117,7 @@ class Counted:
         return count
 
 
-def test_tables_are_read_once_and_at_most_three_windows_are_unpacked(
-    tables, tmp_path, monkeypatch
-):
+def test_tables_are_read_once_and_at_most_three_windows_are_unpacked(tables, tmp_path, monkeypatch):
     opened = parquet_file.open_regular
     monkeypatch.setattr(parquet_file, "open_regular", lambda path: Counted(opened(path)))
     most, done = [0], window_tasks._Windows.done
@@ -258,16 +257,13 @@ def test_no_room_for_a_window_is_named_and_resumable(tables, expected, tmp_path,
     assert synthetic.digest(store) == synthetic.digest(expected)
 
 
-def test_work_is_divided_into_whole_windows_where_there_are_enough(monkeypatch, expected):
+@pytest.mark.parametrize(
+    ("workers", "together"),
+    [(1, 128), (16, 128), (19, 128), (20, 64), (64, 32), (1000, 8), (20_000, 1)],
+)
+def test_work_is_whole_windows_where_there_are_enough(monkeypatch, workers, together):
     monkeypatch.setattr(window_tasks, "WINDOW_SHARDS", 128)
-
-    class Plan:
-        shards = 10_009
-
-        class rows:
-            image_column = "image"
-
-    together = {n: window_tasks.shards_together(Plan, n) for n in (1, 16, 19, 20, 64, 1000, 20_000)}
-    assert together == {1: 128, 16: 128, 19: 128, 20: 64, 64: 32, 1000: 8, 20_000: 1}
-    Plan.rows.image_column = None
-    assert window_tasks.shards_together(Plan, 4) == 1
+    tables = SimpleNamespace(shards=10_009, rows=SimpleNamespace(image_column="image"))
+    assert window_tasks.shards_together(tables, workers) == together
+    files = SimpleNamespace(shards=10_009, rows=SimpleNamespace(image_column=None))
+    assert window_tasks.shards_together(files, workers) == 1
