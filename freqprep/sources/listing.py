@@ -221,7 +221,7 @@ class Source(Protocol):
 def choose_splits(
     found: Iterable[str],
     wanted: str | None,
-    root: Path,
+    root: AnyPath,
     names: Mapping[str, str] = types.MappingProxyType({}),
 ) -> dict[str, str]:
     """Choose the splits to convert: name in the store -> name in the source.
@@ -232,7 +232,7 @@ def choose_splits(
         Names in the source.
     wanted : str or None
         Choose only this split: a name in the source, or else one in the store.
-    root : Path
+    root : Path or ObjectPath
         Folder of the source, for messages.
     names : mapping of str to str
         Name in the source -> name in the store, if not that of `normalise_split`.
