@@ -17,7 +17,7 @@ from freqprep.convert.shard_task import (
     convert_shard,
     release_buffer,
 )
-from freqprep.convert.window_tasks import convert_windows
+from freqprep.convert.window_tasks import convert_windows, unpackers
 from freqprep.progress import Progress, say
 from freqprep.sources import root_of
 from freqprep.spectrum.coding import worth_compiling
@@ -64,7 +64,9 @@ def make_shards(
     """
     name, left = plan.attributes.split, [s for s in shards if s not in journal.finished]
     workers, images = request.workers.at_most(len(left)), images_of(plan, left)
-    bound = memory_bound(plan.attributes.encoding, workers.count, len(plan.rows))
+    bound = memory_bound(
+        plan.attributes.encoding, workers.count, len(plan.rows), unpackers(plan, workers)
+    )
     say(
         f"{name}: images {len(plan.rows)}, shards {len(shards)} "
         f"(done {len(shards) - len(left)}), {workers.described()}, memory at most "
@@ -83,7 +85,7 @@ def make_shards(
     if plan.rows.image_column is None:
         results = engines.run(convert_shard, tasks, workers, places)
     else:
-        results = convert_windows(tasks, len(left), workers, places, aside)
+        results = convert_windows(plan, tasks, len(left), workers, places, aside)
     every = images_of(plan, shards)
     with Progress(name, every, every - images, keep=True) as progress:
         try:

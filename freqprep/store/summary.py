@@ -14,6 +14,7 @@ from freqprep.spectrum.channels import NAMES, published
 from freqprep.spectrum.fidelity import psnr
 from freqprep.store.channel_bytes import bytes_read
 from freqprep.store.class_counts import ClassCounts, ObjectCounts, count_split
+from freqprep.store.class_mixing import ClassMixing, mixing_of_shards
 from freqprep.store.split import Split
 
 _PUBLISHED = "square-24"
@@ -44,6 +45,8 @@ class SplitSummary:
     class_counts : ClassCounts
         Counts of the valid images.
     objects : ObjectCounts or None
+    shard_classes : ClassMixing or None
+        Classes in a shard; None without labels.
     capped : int
         Number of images that were scaled down.
     pixel_share : float or None
@@ -84,6 +87,7 @@ class SplitSummary:
     grid: tuple[int, int]
     class_counts: ClassCounts
     objects: ObjectCounts | None
+    shard_classes: ClassMixing | None
     capped: int
     pixel_share: float | None
     source_bytes: int
@@ -130,6 +134,7 @@ def summarize(split: Split) -> SplitSummary:
         grid=attributes.encoding.geometry.grid,
         class_counts=class_counts,
         objects=objects,
+        shard_classes=mixing_of_shards(split),
         capped=sums.capped,
         pixel_share=sums.pixels / sums.source_pixels if sums.source_pixels else None,
         source_bytes=sums.source_bytes,
