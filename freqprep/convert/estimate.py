@@ -5,15 +5,20 @@ from __future__ import annotations
 import time
 from collections import Counter
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from freqprep import engines
 from freqprep.convert.planning import class_list, discover, plan_split, refuse_existing
 from freqprep.convert.request import Request
 from freqprep.convert.shard_task import ImageFiles, compile_coding
+from freqprep.convert.unpacking import unpacked
+from freqprep.convert.window_tasks import unpackers
 from freqprep.errors import ImageDefect
 from freqprep.images.encoder import Encoder
+from freqprep.images.encoding import Encoding
+from freqprep.sources import root_of
 from freqprep.spectrum.channels import CHANNELS
 from freqprep.spectrum.coding import worth_compiling
 from freqprep.storage.paths import AnyPath
@@ -24,6 +29,7 @@ from freqprep.store.plan import SplitPlan, estimated_bytes, evenly_spread, memor
 from freqprep.store.schema import IMAGE_ARRAYS, OBJECT_ARRAYS, ROWS_PER_SHARD
 from freqprep.store.writer import store_exists, unfinished_split
 
+_RUNS_SAMPLED = 16
 _OTHER_FILES = 3  # the documents of group and coefficients, and the manifest
 
 
@@ -103,35 +109,26 @@ def estimate(request: Request) -> dict[str, Estimate]:
         name: _estimate(
             plan_split(request, found.listings[name], found.classes, classes),
             request.source,
-            request.workers.count,
+            request.workers,
         )
         for name in todo
     }
 
 
-def _estimate(plan: SplitPlan, source: AnyPath, jobs: int) -> Estimate:
+def _estimate(plan: SplitPlan, source: AnyPath, workers: engines.Workers) -> Estimate:
     encoding = plan.attributes.encoding
-    # A shard of rows: chunks of fewer images compress less.
-    rows = evenly_spread(len(plan.rows), ROWS_PER_SHARD)
-    files = ImageFiles.of_rows(source, plan, rows)
-    codes = np.zeros((CHANNELS, len(rows), *encoding.geometry.grid), encoding.dtype)
-    jobs = min(jobs, plan.shards)
+    jobs = min(workers.count, plan.shards)
     compiled = worth_compiling(len(plan.rows) // jobs)
     if compiled:
         compile_coding(encoding)
-    encoder, reasons = Encoder(encoding, compiled), Counter[str]()
-    shrunk = 0
-    began = time.process_time()
-    for index, source_image in enumerate(files.images()):
-        try:
-            image = source_image.encode(encoder, codes[:, index])
-            shrunk += max(image.source_size) > max(image.size)
-        except ImageDefect as defect:
-            reasons[defect.reason] += 1
-    sampled_bytes = sum(len(part) for part in shard.encode(codes, plan.attributes.level))
-    seconds = (time.process_time() - began) / len(rows)
+    tables = ImageFiles.of_rows(root_of(source), plan, _sampled_rows(plan))
+    with unpacked(tables, f"read {plan.attributes.split}") as files:
+        sample = _encode(files, encoding, compiled, plan.attributes.level)
     class_counts, objects = _counts(plan)
     arrays = len(IMAGE_ARRAYS) + (len(OBJECT_ARRAYS) if plan.rows.objects is not None else 0)
+    source_bytes = int(plan.rows.files.length.sum())
+    if tables.image_column is not None:
+        source_bytes = int(np.maximum(files.table.length, 0).mean() * len(plan.rows))
     return Estimate(
         images=len(plan.rows),
         shards=plan.shards,
@@ -140,15 +137,50 @@ def _estimate(plan: SplitPlan, source: AnyPath, jobs: int) -> Estimate:
         class_counts=class_counts,
         objects=objects,
         geometry=asdict(encoding.geometry),
-        stored_bytes=estimated_bytes(len(plan.rows), sampled_bytes / len(rows)),
-        source_bytes=int(plan.rows.files.length.sum()),
-        minutes=seconds * len(plan.rows) / jobs / 60,
-        memory_bytes=memory_bound(encoding, jobs, len(plan.rows)),
-        sampled=len(rows),
-        shrunk_in_sample=shrunk,
-        rejected_in_sample=dict(sorted(reasons.items())),
+        stored_bytes=estimated_bytes(len(plan.rows), sample.stored_bytes / len(files)),
+        source_bytes=source_bytes,
+        minutes=sample.seconds / len(files) * len(plan.rows) / jobs / 60,
+        memory_bytes=memory_bound(encoding, jobs, len(plan.rows), unpackers(plan, workers)),
+        sampled=len(files),
+        shrunk_in_sample=sample.shrunk,
+        rejected_in_sample=dict(sorted(sample.reasons.items())),
         ignored=plan.rows.ignored,
     )
+
+
+def _sampled_rows(plan: SplitPlan) -> np.ndarray:
+    """Return a shard of rows: chunks of fewer images compress less."""
+    runs = plan.rows.runs
+    if runs is None:
+        return evenly_spread(len(plan.rows), ROWS_PER_SHARD)
+    # Of tables the beginnings of some runs: to read any row is to read those before it.
+    chosen = evenly_spread(len(runs), _RUNS_SAMPLED)
+    each = -(-ROWS_PER_SHARD // len(chosen))
+    first, lengths = (np.cumsum(runs) - runs)[chosen], np.minimum(runs[chosen], each)
+    listed = [np.arange(begin, begin + n) for begin, n in zip(first, lengths, strict=True)]
+    return np.flatnonzero(np.isin(plan.listing_index, np.concatenate(listed)))[:ROWS_PER_SHARD]
+
+
+class _Sample(NamedTuple):
+    stored_bytes: int
+    seconds: float
+    shrunk: int
+    reasons: Counter[str]
+
+
+def _encode(files: ImageFiles, encoding: Encoding, compiled: bool, level: int) -> _Sample:
+    encoder = Encoder(encoding, compiled)
+    codes = np.zeros((CHANNELS, len(files), *encoding.geometry.grid), encoding.dtype)
+    reasons, shrunk = Counter[str](), 0
+    began = time.process_time()
+    for index, source_image in enumerate(files.images()):
+        try:
+            image = source_image.encode(encoder, codes[:, index])
+            shrunk += max(image.source_size) > max(image.size)
+        except ImageDefect as defect:
+            reasons[defect.reason] += 1
+    stored = sum(len(part) for part in shard.encode(codes, level))
+    return _Sample(stored, time.process_time() - began, shrunk, reasons)
 
 
 def _counts(plan: SplitPlan) -> tuple[ClassCounts, ObjectCounts | None]:

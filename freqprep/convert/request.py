@@ -13,7 +13,7 @@ from freqprep.sources import SOURCES, SourceOptions
 from freqprep.spectrum.quantization import PRECISIONS, Precision
 from freqprep.storage.object_path import ObjectPath
 from freqprep.storage.paths import AnyPath
-from freqprep.store.plan import LARGEST_SEED
+from freqprep.store.row_order import LARGEST_SEED
 from freqprep.store.schema import DEFAULT_LEVEL, check_level
 
 FIT_SIZES = {"coco": 640}
@@ -29,7 +29,7 @@ class Request:
     Attributes
     ----------
     kind : str
-        ``imagefolder``, ``imagenet`` or ``coco``.
+        One of `freqprep.sources.SOURCES`.
     source : Path or ObjectPath
     store : Path or ObjectPath
     split : str or None

@@ -14,16 +14,18 @@ from pathlib import Path
 import numpy as np
 
 from freqprep.convert.shard_task import ImageFiles
+from freqprep.convert.unpacking import unpacked
 from freqprep.convert.verify_source import difference, same_rows
 from freqprep.errors import SourceChangedError, UsageError
 from freqprep.images.encoder import Encoder
 from freqprep.progress import Progress
 from freqprep.sources import Listing
+from freqprep.sources.listing import UNKNOWN
 from freqprep.spectrum.channels import CHANNELS
 from freqprep.spectrum.moments import Moments
 from freqprep.storage.disk import FileEntry
 from freqprep.storage.paths import AnyPath
-from freqprep.store.journal import Journal, RowResults, ShardResult
+from freqprep.store.journal import RowResults, ShardResult
 from freqprep.store.layout import shard_path
 from freqprep.store.plan import SplitPlan, make_plan, save_plan
 from freqprep.store.reader import Split
@@ -42,8 +44,8 @@ def prepare_retry(partial: PartialSplit, split: Split, listing: Listing, root: A
         Finished split.
     listing : Listing
         Listing of the source as it is now.
-    root : Path
-        Folder of the source.
+    root : Path or ObjectPath
+        Folder of the source's files.
 
     Raises
     ------
@@ -57,7 +59,7 @@ def prepare_retry(partial: PartialSplit, split: Split, listing: Listing, root: A
     _refuse_changed(split, plan, root, bad)
     partial.discard()
     carried = partial.carry_over()
-    with Journal(partial.journal_path, ShardResult) as journal:
+    with partial.journal_of(ShardResult, len(split)) as journal:
         for result in _carried(split, plan, bad):
             _link(shard_path(partial.published, result.shard), shard_path(carried, result.shard))
             journal.append(result)
@@ -71,15 +73,16 @@ def _refuse_changed(split: Split, plan: SplitPlan, root: AnyPath, shards: set[in
     with Progress("check what is kept", len(shards), unit="shard") as progress:
         for shard in sorted(shards):
             rows = np.array([row for row in plan.shard_rows(shard) if split.valid[row]], np.int64)
-            files = ImageFiles.of_rows(root, plan, rows)
             stored = split.read_codes(rows)  # all at once: each chunk is decoded once
-            images = zip(rows.tolist(), stored, files.images(), strict=True)
-            for row, codes, image in images:
-                if what := difference(split, row, codes, image, encoder):
-                    raise SourceChangedError(
-                        f"{split.keys[row]!r} is no longer the image that was converted: {what}",
-                        "restore it, or convert again with --overwrite",
-                    )
+            with unpacked(ImageFiles.of_rows(root, plan, rows)) as files:
+                images = zip(rows.tolist(), stored, files.images(), strict=True)
+                for row, codes, image in images:
+                    if what := difference(split, row, codes, image, encoder):
+                        raise SourceChangedError(
+                            f"{split.keys[row]!r} is no longer the image that was converted:"
+                            f" {what}",
+                            "restore it, or convert again with --overwrite",
+                        )
             progress.update(1)
 
 
@@ -100,7 +103,8 @@ def _plan_again(split: Split, listing: Listing) -> SplitPlan:
         raise SourceChangedError("the source lists other images than the split holds", remedy)
     if not _same_annotations(plan.rows, split):
         raise SourceChangedError("the source has other annotations than the split holds", remedy)
-    changed = split.valid & (plan.rows.files.length != split.array("source_bytes"))
+    length = plan.rows.files.length
+    changed = split.valid & (length != UNKNOWN) & (length != split.array("source_bytes"))
     if changed.any():
         key = split.keys[int(np.flatnonzero(changed)[0])]
         raise SourceChangedError(f"{key!r} has another length than when it was converted", remedy)
@@ -135,7 +139,7 @@ def _carried(split: Split, plan: SplitPlan, bad: set[int]) -> list[ShardResult]:
     results: list[ShardResult] = []
     for shard in sorted(set(range(plan.shards)) - bad):
         mine = plan.shard_rows(shard)
-        entry: FileEntry = split.shard_entry(shard)
+        entry: FileEntry = split.shard_table.entry(shard)
         texts = {row: notes.bytes_at(row).decode("utf-8", "replace") for row in mine}
         results.append(
             ShardResult(

@@ -24,7 +24,7 @@ from freqprep.convert.request import Request
 from freqprep.convert.retry_rejected import prepare_retry
 from freqprep.convert.shard_runs import images_of, make_shards
 from freqprep.progress import say
-from freqprep.sources import Discovered
+from freqprep.sources import Discovered, root_of
 from freqprep.storage.disk import full_disk_named
 from freqprep.storage.paths import absolute, local_part
 from freqprep.store.existing import pending
@@ -128,7 +128,7 @@ def _prepare(
         for name, partial in todo.items():
             check_same(request, store[name].attributes, finished=True)
             assert isinstance(partial, PartialSplit)  # `Request` refuses buckets
-            prepare_retry(partial, store[name], found.listings[name], request.source)
+            prepare_retry(partial, store[name], found.listings[name], root_of(request.source))
         return
     for name, partial in partials.items():
         if name not in todo:

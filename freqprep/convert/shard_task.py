@@ -140,7 +140,7 @@ def convert_shard(task: ShardTask) -> ShardResult:
     codes = _shard_buffer(task.encoding)
     codes[:, len(task.files) :] = 0
     rows = RowResults.empty(len(task.files))
-    rows.source_bytes[:] = task.files.table.length
+    rows.source_bytes[:] = np.maximum(task.files.table.length, 0)  # none of a null
     moments = Moments.zero(CHANNELS)
     encoder = Encoder(task.encoding, task.compiled)
     defects, notes = {}, {}

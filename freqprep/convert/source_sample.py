@@ -12,11 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from freqprep.convert.shard_task import ImageFiles
+from freqprep.convert.unpacking import unpacked
 from freqprep.convert.verify_source import plan_again
 from freqprep.errors import ImageDefect, SourceChangedError
 from freqprep.images.encoder import Encoder
 from freqprep.images.encoding import Encoding
 from freqprep.importance.rate_distortion import FINE, sampled_shards
+from freqprep.sources import root_of
 from freqprep.spectrum.channels import CHANNELS, STORED_POSITION
 from freqprep.spectrum.quantization import SMALLEST_STEP
 from freqprep.storage.paths import AnyPath
@@ -62,15 +64,16 @@ class SourceSample:
         geometry = split.attributes.encoding.geometry
         encoder = Encoder(Encoding(geometry, FINE))
         codes = np.zeros((CHANNELS, ROWS_PER_SHARD, *geometry.grid), FINE.dtype)
-        files, first = self.files[shard], shard * ROWS_PER_SHARD
-        rows = _valid_rows(split, shard).tolist()
-        for row, source_image in zip(rows, files.images(), strict=True):
-            try:
-                image = source_image.encode(encoder, codes[:, row - first])
-            except ImageDefect as defect:
-                raise _changed(split, row, f"is now rejected: {defect}") from None
-            if image.size != tuple(split.sizes[row].tolist()):
-                raise _changed(split, row, "is of another size")
+        rows, first = _valid_rows(split, shard), shard * ROWS_PER_SHARD
+        with unpacked(self.files[shard]) as files:
+            _check_lengths(split, rows, files)
+            for row, source_image in zip(rows.tolist(), files.images(), strict=True):
+                try:
+                    image = source_image.encode(encoder, codes[:, row - first])
+                except ImageDefect as defect:
+                    raise _changed(split, row, f"is now rejected: {defect}") from None
+                if image.size != tuple(split.sizes[row].tolist()):
+                    raise _changed(split, row, "is of another size")
         _check_codes(split, shard, codes)
         return codes
 
@@ -104,11 +107,16 @@ def source_sample(split: Split, source: AnyPath, store: AnyPath) -> SourceSample
 
 def _files(split: Split, plan: SplitPlan, source: AnyPath, shard: int) -> ImageFiles:
     rows = _valid_rows(split, shard)
-    files = ImageFiles.of_rows(source, plan, rows)
+    files = ImageFiles.of_rows(root_of(source), plan, rows)
+    if files.image_column is None:
+        _check_lengths(split, rows, files)
+    return files
+
+
+def _check_lengths(split: Split, rows: np.ndarray, files: ImageFiles) -> None:
     other = files.table.length != split.array("source_bytes")[rows]
     if other.any():
         raise _changed(split, int(rows[other][0]), "has another length in bytes")
-    return files
 
 
 def _valid_rows(split: Split, shard: int) -> np.ndarray:

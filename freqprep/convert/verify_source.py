@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from freqprep.convert.shard_task import ImageFiles, SourceImage
+from freqprep.convert.unpacking import unpacked
 from freqprep.errors import ImageDefect, SourceError, UsageError
 from freqprep.images.encoder import Encoder
 from freqprep.progress import Progress
@@ -57,9 +58,12 @@ def compare_with_source(
     for name, opened in splits.items():
         plan = plan_again(opened, source, store)
         rows = evenly_spread(len(opened), sample)
-        files = ImageFiles.of_rows(source, plan, rows)
+        tables = ImageFiles.of_rows(root_of(source), plan, rows)
         encoder = Encoder(opened.attributes.encoding, worth_compiling(len(rows)))
-        with Progress(f"compare {name}", len(rows)) as progress:
+        with (
+            unpacked(tables, f"read {name}") as files,
+            Progress(f"compare {name}", len(rows)) as progress,
+        ):
             for row, image in zip(rows.tolist(), files.images(), strict=True):
                 stored = opened.read_codes([row])[0] if opened.valid[row] else None
                 what = difference(opened, row, stored, image, encoder)

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 from freqprep.engines.remote import CHECKED, DONE, FAILED, MISSING, Answer, Needs, versions
 from freqprep.errors import ClusterError, WorkerDiedError, some
@@ -31,6 +31,14 @@ _WEIGHT = 0.1
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
+
+Tasks: TypeAlias = Iterable[Task] | Callable[[int], Iterable[Task]]
+"""Tasks, or a function that divides work into tasks for so many workers."""
+
+
+def of_workers(tasks: Tasks[Task], workers: int) -> Iterable[Task]:
+    """Return the tasks for a number of workers."""
+    return tasks(workers) if callable(tasks) else tasks
 
 
 @dataclass(frozen=True)
@@ -95,13 +103,13 @@ def shipped() -> Callable[[tuple[Any, ...], bytes], Answer]:
 
 
 def run_on(
-    cluster: Cluster, function: Callable[[Task], Result], tasks: Iterable[Task], places: Places
+    cluster: Cluster, function: Callable[[Task], Result], tasks: Tasks[Task], places: Places
 ) -> Iterator[Result]:
     """Apply a function to tasks on a cluster; see `freqprep.engines.run`."""
     with _needs(places) as needs:
         _check_workers(cluster, needs)
-        groups, under_way = _Groups(tasks), dict[Any, Sequence[Task]]()
         threads, counted = max(cluster.threads(), 1), time.monotonic()
+        groups, under_way = _Groups(of_workers(tasks, threads)), dict[Any, Sequence[Task]]()
         while True:
             while len(under_way) < _TASKS_A_THREAD * threads and (group := groups.take(threads)):
                 under_way[cluster.submit(needs, pickle.dumps((function, group)))] = group

@@ -6,12 +6,12 @@ import atexit
 import contextlib
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
 from multiprocessing import resource_tracker
 from typing import Any, NamedTuple, TypeVar
 
-from freqprep.engines.cluster import Places, TaskLostError, run_on, shipped
+from freqprep.engines.cluster import Places, TaskLostError, Tasks, run_on, shipped
 from freqprep.engines.local import signals_held
 from freqprep.engines.remote import MISSING, Answer, Needs, versions
 from freqprep.engines.workers import Workers
@@ -29,7 +29,7 @@ Result = TypeVar("Result")
 
 
 def run(
-    function: Callable[[Task], Result], tasks: Iterable[Task], workers: Workers, places: Places
+    function: Callable[[Task], Result], tasks: Tasks[Task], workers: Workers, places: Places
 ) -> Iterator[Result]:
     """Apply a function to tasks on a Dask cluster; see `freqprep.engines.run`."""
     with _client(workers) as client:

@@ -8,10 +8,10 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
-from freqprep.engines.cluster import Places, TaskLostError, run_on, shipped
+from freqprep.engines.cluster import Places, TaskLostError, Tasks, run_on, shipped
 from freqprep.engines.remote import Answer, Needs
 from freqprep.engines.workers import Workers
 from freqprep.errors import ClusterError, MissingPackageError, UsageError
@@ -29,7 +29,7 @@ Result = TypeVar("Result")
 
 
 def run(
-    function: Callable[[Task], Result], tasks: Iterable[Task], workers: Workers, places: Places
+    function: Callable[[Task], Result], tasks: Tasks[Task], workers: Workers, places: Places
 ) -> Iterator[Result]:
     """Apply a function to tasks on a Ray cluster; see `freqprep.engines.run`."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # of a cluster that is started here

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from freqprep.engines import local
-from freqprep.engines.cluster import Places
+from freqprep.engines.cluster import Places, Tasks, of_workers
 from freqprep.engines.workers import Workers
 
 Task = TypeVar("Task")
@@ -17,7 +17,7 @@ _NOWHERE = Places()
 
 def run(
     function: Callable[[Task], Result],
-    tasks: Iterable[Task],
+    tasks: Tasks[Task],
     workers: Workers,
     places: Places = _NOWHERE,
 ) -> Iterator[Result]:
@@ -30,7 +30,7 @@ def run(
     function : callable
         Picklable function of a task. NumPy runs on one core during the call. It may be called
         again for a task whose worker was lost.
-    tasks : iterable
+    tasks : iterable, or function of a number of workers that returns one
         Picklable tasks, consumed as workers become free. Paths in them are absolute, where the
         workers are a cluster's. Errors name a task by its attribute ``shard``.
     workers : Workers
@@ -59,4 +59,4 @@ def run(
         from freqprep.engines import ray
 
         return ray.run(function, tasks, workers, places)
-    return local.run(function, tasks, workers.count)
+    return local.run(function, of_workers(tasks, workers.count), workers.count)

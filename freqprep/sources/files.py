@@ -12,7 +12,7 @@ from typing import BinaryIO, cast
 import numpy as np
 
 from freqprep.errors import ImageDefect, SourceChangedError, SourceError
-from freqprep.sources.listing import WHOLE_FILE, FileTable, class_text
+from freqprep.sources.listing import NO_BYTES, WHOLE_FILE, FileTable, class_text
 from freqprep.storage.concurrency import IN_FLIGHT
 from freqprep.storage.interruptible import in_threads
 from freqprep.storage.object_file import BUFFER_BYTES, ObjectFile
@@ -164,7 +164,7 @@ def read_image_bytes(
     offset : int
         First byte inside the archive, or ``WHOLE_FILE``.
     length : int
-        Size of the image in bytes; 0 if the file was missing.
+        Size of the image in bytes; 0 if the file was missing, ``NO_BYTES`` for a null in a table.
     version : int
         Version of the file or archive, as in ``FileTable``; 0 if it was missing.
     limit : int
@@ -182,6 +182,8 @@ def read_image_bytes(
     SourceChangedError
         The file has changed since it was listed.
     """
+    if length == NO_BYTES:
+        raise ImageDefect("missing", "null in the table")
     if isinstance(root, ObjectPath):
         return _read_object(root / path.decode(), offset, length, version, limit)
     full = os.path.join(os.fsencode(root), path)

@@ -11,18 +11,21 @@ from collections.abc import Mapping
 from typing import Any
 
 from freqprep.spectrum.channels import CHANNELS, NAMES
+from freqprep.store.row_order import WINDOW_ROWS
 
 _CONTENT_ID = re.compile("[0-9a-f]{64}")
 
 
 def refuse_other_keys(data: Mapping[str, Any]) -> None:
-    """Refuse keys of format 1.1 in attributes of 1.0, and attributes of 1.1 that lack them."""
+    """Refuse keys of a newer format than is stated, and attributes that lack those of theirs."""
     older, stated = str(data["format_version"]) == "1.0", data["quantization"]
     for where, name in ((stated, "codes"), (stated, "steps"), (data, "compression")):
         if (name in where) == older:
             raise ValueError(f"{name} in format 1.0" if older else f"no {name}")
     if older and ("packed" in data or len(data["channels"]) != CHANNELS):
         raise ValueError("a packed split, or some of the channels, in format 1.0")
+    if "window" in data["order"] and data["format_version"] in ("1.0", "1.1"):
+        raise ValueError(f"windows of rows in format {data['format_version']}")
 
 
 def typed(data: Mapping[str, Any], name: str, kind: type) -> Any:
@@ -73,6 +76,15 @@ def level_of(data: Mapping[str, Any], default: int) -> int:
     if compression["codec"] != "zstd":
         raise ValueError(f"the codec is {compression['codec']!r:.60}, not zstd")
     return number(compression, "level")
+
+
+def window_of(data: Mapping[str, Any]) -> int | None:
+    """Return the rows of a window of the order of rows; None without windows."""
+    if "window" not in data["order"]:
+        return None
+    if (window := number(data["order"], "window")) != WINDOW_ROWS:
+        raise ValueError(f"windows of {window} rows, not of {WINDOW_ROWS}")
+    return window
 
 
 def check_classes(classes: Mapping[str, Any]) -> None:

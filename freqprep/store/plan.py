@@ -19,7 +19,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from freqprep.errors import CorruptStoreError, ObjectStoreError, UsageError
+from freqprep.errors import CorruptStoreError, ObjectStoreError
 from freqprep.images.encoding import Encoding
 from freqprep.ragged import Ragged
 from freqprep.sources.listing import FileTable, Listing, Objects
@@ -27,6 +27,7 @@ from freqprep.storage.disk import sync_file, sync_folder
 from freqprep.storage.object_path import ObjectPath
 from freqprep.storage.paths import AnyPath
 from freqprep.store.lease import create_alone
+from freqprep.store.row_order import WINDOW_ROWS, permutation, permuted_runs
 from freqprep.store.schema import ROWS_PER_SHARD, SplitAttributes, shard_shape
 
 _IMAGE_MEMORY = 1400 * 2**20  # 980 MB for a progressive JPEG of 100 Mpx, and its file
@@ -34,7 +35,7 @@ _BASE_MEMORY = 350 * 2**20  # of it 130 to load compiled code, 190 to compile it
 _DOCUMENT_BYTES = 45_000
 _SMALL_BYTES_PER_IMAGE = 60
 _ROW_MEMORY = 600
-LARGEST_SEED = 2**32 - 1
+_UNPACKING_MEMORY = 512 * 2**20  # half of it row groups of tables, the rest pyarrow
 
 
 @dataclass(frozen=True)
@@ -68,20 +69,29 @@ class SplitPlan:
 
 
 def make_plan(listing: Listing, attributes: SplitAttributes) -> SplitPlan:
-    """Permute a listing into rows.
+    """Put the images of a listing into rows, by the rule for its kind of source.
 
-    Rows are ``numpy.random.RandomState(seed).permutation(images)`` of the listing: a generator
-    whose stream NumPy has frozen. Readers take whole shards, so each shard must be a fair sample.
+    Parameters
+    ----------
+    listing : Listing
+    attributes : SplitAttributes
+        Those of the plan have the rule.
+
+    Returns
+    -------
+    SplitPlan
+
+    Raises
+    ------
+    UsageError
+        The seed is out of range.
     """
-    order = permutation(len(listing), attributes.seed)
+    if listing.runs is None:
+        window, order = None, permutation(len(listing), attributes.seed)
+    else:
+        window, order = WINDOW_ROWS, permuted_runs(listing.runs, attributes.seed)
+    attributes = dataclasses.replace(attributes, window=window)
     return SplitPlan(attributes, reorder(listing, order), order)
-
-
-def permutation(images: int, seed: int) -> np.ndarray:
-    """Return the listing index of each row, int64, shape (images,)."""
-    if not 0 <= seed <= LARGEST_SEED:
-        raise UsageError(f"seed must be from 0 to {LARGEST_SEED}, got {seed}")
-    return np.random.RandomState(seed).permutation(images).astype(np.int64)
 
 
 def shard_count(images: int) -> int:
@@ -95,15 +105,17 @@ def evenly_spread(count: int, most: int) -> np.ndarray:
     return spread
 
 
-def memory_bound(encoding: Encoding, jobs: int, images: int) -> int:
+def memory_bound(encoding: Encoding, jobs: int, images: int, unpacking: int = 0) -> int:
     """Return an upper bound of the memory of a conversion, in bytes.
 
     Each job holds the codes of one shard, one decoded image of the largest size allowed, and the
     libraries. The main process holds the plan and the results, and only they grow with the data
-    set: by about 600 bytes per image, and for COCO by the size of its annotations.
+    set: by about 600 bytes per image, and for COCO by the size of its annotations. Of these
+    processes ``unpacking`` read the row groups of tables.
     """
     shard = int(np.prod(shard_shape(encoding.geometry))) * encoding.dtype.itemsize
-    return jobs * (shard + _IMAGE_MEMORY + _BASE_MEMORY) + _BASE_MEMORY + images * _ROW_MEMORY
+    each = jobs * (shard + _IMAGE_MEMORY + _BASE_MEMORY) + unpacking * _UNPACKING_MEMORY
+    return each + _BASE_MEMORY + images * _ROW_MEMORY
 
 
 def reorder(listing: Listing, rows: np.ndarray) -> Listing:

@@ -25,11 +25,13 @@ from freqprep.store.attribute_checks import (
     refuse_other_keys,
     texts,
     typed,
+    window_of,
 )
+from freqprep.store.row_order import rule_document
 
 FORMAT_NAME = "freqprep"
-FORMAT_VERSION = "1.1"
-"""The newest version that is read. Splits that 1.0 can express are written as 1.0."""
+FORMAT_VERSION = "1.2"
+"""The newest version that is read. Each split is written as the oldest that can express it."""
 
 ROOT_VERSION = "1.0"
 """Version of every store's root; each split states its own."""
@@ -47,6 +49,7 @@ LEVELS = range(1, 23)
 """Levels of zstd: more is smaller, and slower to write."""
 
 _MOST_SHOWN = 200
+_MOST_IMAGES = 2**62
 _CONVERTING = ("numcodecs", "pillow", "simplejpeg", "zarr")
 _PACKING = ("numcodecs", "zarr")
 
@@ -121,6 +124,9 @@ class SplitAttributes:
         Level of zstd of the coefficients, 1 to 22.
     packed : Packed or None
         The split that this one was packed from; None if it was converted.
+    window : int or None
+        Rows of a window of the row order ``runs``; None if rows are one permutation. See
+        `freqprep.store.row_order`.
     """
 
     split: str
@@ -136,6 +142,7 @@ class SplitAttributes:
     channels: tuple[int, ...] = STORED_ORDER
     level: int = DEFAULT_LEVEL
     packed: Packed | None = None
+    window: int | None = None
 
     def __post_init__(self) -> None:
         kept = set(self.channels)
@@ -143,6 +150,8 @@ class SplitAttributes:
             raise ValueError("the channels are not some of the 192 in stored order")
         if not 0 <= self.rejected <= self.images:
             raise ValueError(f"{self.rejected} of {self.images} images are rejected")
+        if self.images > _MOST_IMAGES:
+            raise ValueError(f"{self.images} images")
         if self.level not in LEVELS:
             raise ValueError(f"level {self.level} is not one of 1 to {LEVELS[-1]}")
 
@@ -167,6 +176,8 @@ class SplitAttributes:
     @property
     def format_version(self) -> str:
         """The oldest version of the format that can express this split."""
+        if is_large(self.images) or self.window is not None:
+            return "1.2"
         as_before = (
             self.encoding.precision.name in CODE_TYPES
             and self.channels == STORED_ORDER
@@ -192,7 +203,7 @@ class SplitAttributes:
             "geometry": dataclasses.asdict(self.encoding.geometry),
             "quantization": precision.to_dict() if newer else {"precision": precision.name},
             **({"compression": {"codec": "zstd", "level": self.level}} if newer else {}),
-            "order": {"seed": self.seed, "rule": "numpy.random.RandomState(seed).permutation"},
+            "order": rule_document(self.seed, self.window),
             "classes": {"ids": list(self.class_ids), "names": list(self.class_names)},
             "versions": self.versions,
             **({} if self.packed is None else {"packed": dataclasses.asdict(self.packed)}),
@@ -229,6 +240,7 @@ class SplitAttributes:
                 channels=channels_of(data),
                 level=level_of(data, DEFAULT_LEVEL),
                 packed=Packed.from_dict(data["packed"]) if "packed" in data else None,
+                window=window_of(data),
             )
         except (KeyError, TypeError, ValueError, AttributeError, UsageError) as error:
             what = f"{error!r:.{_MOST_SHOWN}}"
@@ -256,6 +268,11 @@ def check_format(data: dict[str, Any]) -> None:
             f"the store has format {stored}, this freqprep reads up to {FORMAT_VERSION}",
             "install a newer freqprep",
         )
+
+
+def in_two_levels(attributes: Mapping[str, Any]) -> bool:
+    """Return whether attributes, of a format that is read, say that the manifest has two levels."""
+    return int(str(attributes["format_version"]).partition(".")[2]) >= 2
 
 
 def check_level(level: int) -> None:

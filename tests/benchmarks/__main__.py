@@ -34,6 +34,7 @@ BENCHMARKS = (
     "scale",
     "shard_costs",
     "growth",
+    "rows",
     "engines",
     "selections",
     "joint",
@@ -48,7 +49,7 @@ BENCHMARKS = (
 )
 """Modules of this package, or packages with a module ``running``: each has a function ``run``."""
 
-_WITHOUT_DATA = {"gpu"}
+_WITHOUT_DATA = {"gpu", "rows"}
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ from freqprep.errors import SourceError, UsageError
 from freqprep.images.decode import REASONS
 from freqprep.spectrum.channels import STORED_POSITION
 from freqprep.spectrum.quantization import PRECISIONS
-from freqprep.store.plan import permutation
+from freqprep.store.row_order import permutation
 
 REJECTED_EACH = 5
 

@@ -9,24 +9,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from freqprep.errors import CorruptStoreError, UsageError
+from freqprep.errors import CorruptStoreError
 from freqprep.images.encoding import Encoding
 from freqprep.images.geometry import Geometry
 from freqprep.ragged import Ragged
 from freqprep.sources.listing import FileTable, Listing, Objects
 from freqprep.spectrum.quantization import PRECISIONS
 from freqprep.store.plan import (
-    LARGEST_SEED,
     SplitPlan,
     estimated_bytes,
     load_attributes,
     load_plan,
     make_plan,
     memory_bound,
-    permutation,
     save_plan,
     shard_count,
 )
+from freqprep.store.row_order import WINDOW_ROWS, permuted_runs
 from freqprep.store.schema import ROWS_PER_SHARD, SplitAttributes
 
 ENCODING = Encoding(Geometry("fit", 32, None, "apply"), PRECISIONS["int8"])
@@ -127,13 +126,12 @@ def test_shards_cut_the_rows_into_runs(images):
     assert plan.shards == shard_count(images)
 
 
-def test_the_order_is_numpys_frozen_generator():
-    assert permutation(10, 0).tolist() == [2, 8, 4, 9, 1, 6, 7, 3, 0, 5]
-    assert permutation(10, 1).tolist() == [2, 9, 6, 4, 0, 3, 1, 7, 8, 5]
-    assert sorted(permutation(1000, LARGEST_SEED)) == list(range(1000))
-    for seed in (-1, LARGEST_SEED + 1):
-        with pytest.raises(UsageError, match=str(seed)):
-            permutation(10, seed)
+def test_a_listing_with_runs_is_planned_by_them():
+    rows = dataclasses.replace(listing(400, False), runs=np.array([150, 1, 249]))
+    plan = planned(rows, 3)
+    assert plan.attributes.window == WINDOW_ROWS
+    assert np.array_equal(plan.listing_index, permuted_runs(rows.runs, 3))
+    assert planned(listing(400, False), 3).attributes.window is None
 
 
 @pytest.mark.parametrize("name", ["plan.json", "plan.npz"])

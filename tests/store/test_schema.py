@@ -16,6 +16,7 @@ from freqprep.images.geometry import Geometry
 from freqprep.spectrum.channels import STORED_ORDER
 from freqprep.spectrum.quantization import PRECISIONS
 from freqprep.store import schema
+from freqprep.store.row_order import WINDOW_ROWS
 from freqprep.store.schema import (
     IMAGE_ARRAYS,
     OBJECT_ARRAYS,
@@ -67,6 +68,7 @@ def attributes(draw) -> SplitAttributes:
         channels=draw(stored),
         level=draw(st.sampled_from([1, 1, 17])),
         packed=draw(packed),
+        window=draw(st.sampled_from([None, None, WINDOW_ROWS])),
     )
 
 
@@ -81,9 +83,10 @@ def test_attributes_survive_json(wanted):
         wanted.level,
         wanted.packed,
     ) == (192, 1, None)
-    assert data["format_version"] == ("1.0" if as_before else "1.1")
+    newest = wanted.window is not None
+    assert data["format_version"] == ("1.2" if newest else "1.0" if as_before else "1.1")
     older = set(data) == OLDER_KEYS and set(data["quantization"]) == {"precision"}
-    assert older == as_before
+    assert older == (as_before and not newest)
 
 
 @settings(max_examples=50, deadline=None, derandomize=True)
@@ -139,6 +142,8 @@ def test_a_missing_attribute_is_refused(name):
         {"quantization": subset.MIXED.to_dict()},
         {"quantization": PRECISIONS["int8"].to_dict()},
         {"channels": ["y_0_0", "cb_0_0"]},
+        # what only format 1.2 has
+        {"order": {"seed": 0, "rule": "runs", "window": WINDOW_ROWS}},
     ],
     ids=str,
 )
@@ -222,6 +227,7 @@ def steps_with(*places: object, value: object) -> dict:
         {"packed": {"content_id": "0a" * 32, "versions": {"zarr": 3}}},
         {"packed": {"content_id": "0a" * 32, "versions": {}, "more": 1}},
         {"format_version": "1.0"},
+        {"order": {"seed": 0, "rule": "runs", "window": WINDOW_ROWS}},
     ],
     ids=lambda change: str(change)[:60],
 )
@@ -240,14 +246,31 @@ def test_a_missing_attribute_of_format_1_1_is_refused(name):
         SplitAttributes.from_dict(data)
 
 
-def test_a_reader_of_1_0_refuses_1_1_by_name(monkeypatch):
-    monkeypatch.setattr(schema, "FORMAT_VERSION", "1.0")
-    assert SplitAttributes.from_dict(EXAMPLE.to_dict()) == EXAMPLE
-    with pytest.raises(FormatVersionError, match=r"format 1\.1.*reads up to 1\.0"):
-        SplitAttributes.from_dict(NEWER.to_dict())
+NEWEST = dataclasses.replace(EXAMPLE, window=WINDOW_ROWS)
 
 
-@pytest.mark.parametrize("version", ["1.2", "2.0", "0.1", "1", "", "1.0.0", "1.-1", None])
+@pytest.mark.parametrize("window", [0, 128, -WINDOW_ROWS, 2 * WINDOW_ROWS, "16384", 16384.0, None])
+def test_other_windows_are_refused(window):
+    data = NEWEST.to_dict()
+    assert SplitAttributes.from_dict(data) == NEWEST
+    with pytest.raises(CorruptStoreError, match="malformed"):
+        SplitAttributes.from_dict(data | {"order": {**data["order"], "window": window}})
+
+
+@pytest.mark.parametrize(
+    ("reader", "known", "unknown"), [("1.0", EXAMPLE, NEWER), ("1.1", NEWER, NEWEST)]
+)
+def test_a_reader_of_an_older_version_refuses_a_newer_one_by_name(
+    monkeypatch, reader, known, unknown
+):
+    monkeypatch.setattr(schema, "FORMAT_VERSION", reader)
+    assert SplitAttributes.from_dict(known.to_dict()) == known
+    newer = unknown.format_version
+    with pytest.raises(FormatVersionError, match=rf"format {newer}.*reads up to {reader}"):
+        SplitAttributes.from_dict(unknown.to_dict())
+
+
+@pytest.mark.parametrize("version", ["1.3", "2.0", "0.1", "1", "", "1.0.0", "1.-1", None])
 def test_only_this_major_and_up_to_this_minor_is_read(version):
     check_format({"format": "freqprep", "format_version": "1.0"})
     with pytest.raises(FormatVersionError):
