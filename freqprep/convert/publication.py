@@ -58,7 +58,7 @@ def publish_results(
     specs: dict[str, ArraySpec] = dict(IMAGE_ARRAYS)
     if plan.rows.objects is not None:
         specs |= OBJECT_ARRAYS
-        arrays |= _object_arrays(plan)
+        arrays |= _object_arrays(plan, rows.source_size)
     shards = {
         shard_name(result.shard): FileEntry(result.file_bytes, result.sha256) for result in results
     }
@@ -66,10 +66,12 @@ def publish_results(
     return partial.publish(attributes, arrays, specs, shards)
 
 
-def _object_arrays(plan: SplitPlan) -> dict[str, np.ndarray]:
+def _object_arrays(plan: SplitPlan, decoded_sizes: np.ndarray) -> dict[str, np.ndarray]:
     objects, sizes = plan.rows.objects, plan.rows.stated_sizes
-    if objects is None or sizes is None or plan.rows.image_ids is None:
-        raise SourceError(f"the listing of {plan.attributes.split} has objects but no image sizes")
+    if objects is None or plan.rows.image_ids is None:
+        raise SourceError(f"the listing of {plan.attributes.split} has objects but no image ids")
+    if sizes is None:
+        sizes = decoded_sizes
     return {
         "image_id": plan.rows.image_ids,
         "object_offset": objects.offsets,
