@@ -5,9 +5,9 @@ from __future__ import annotations
 import tarfile
 from collections import Counter
 from collections.abc import Iterator
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple, cast
 
-from freqprep.errors import SourceError
+from freqprep.errors import FreqprepError, SourceError
 from freqprep.sources.by_class import ImageEntry
 from freqprep.sources.files import open_file, opened_status, shown
 from freqprep.sources.folders import (
@@ -19,6 +19,10 @@ from freqprep.sources.folders import (
 )
 from freqprep.storage.paths import AnyPath
 
+_HEADER_BYTES = 64 * 2**10
+"""Bytes of a request for a header, where members are large: those behind it are not read."""
+
+_LARGEST_HEADER = 2**20
 _REMEDY = "the archive is damaged or cut off: download it again"
 
 
@@ -31,17 +35,22 @@ class Span(NamedTuple):
 
 
 class Member(NamedTuple):
-    """Regular file in an archive: its name and its range of bytes in the outermost file."""
+    """Member of an archive that is not a folder.
+
+    Attributes
+    ----------
+    name : bytes
+        As in the archive, without ``./`` before it.
+    start, length : int
+        Its bytes in the outermost file.
+    kind : str
+        Empty for a regular file whose bytes are there, else what it is: ``link``, ``device``.
+    """
 
     name: bytes
     start: int
     length: int
-
-
-def archive_span(root: AnyPath, archive: bytes) -> Span:
-    """Return the span of an archive, whose path is relative to ``root``."""
-    with open_file(root, archive) as file:
-        return Span(archive, 0, opened_status(file).length)
+    kind: str = ""
 
 
 def members(root: AnyPath, span: Span, ignored: Counter[str]) -> list[Member]:
@@ -52,7 +61,7 @@ def members(root: AnyPath, span: Span, ignored: Counter[str]) -> list[Member]:
     SourceError
         The archive cannot be read, is damaged or is cut off.
     """
-    with open_file(root, span.archive) as file:
+    with open_file(root, span.archive, buffer_bytes=_HEADER_BYTES) as file:
         return _members(file, span, ignored)
 
 
@@ -84,7 +93,7 @@ def images(
     found = []
     with open_file(root, span.archive) as file:
         version = opened_status(file).version
-        for name, start, length in _members(file, span, ignored):
+        for name, start, length, _ in _members(file, span, ignored):
             key = name.removeprefix(folder + b"/")
             if any(map(is_hidden, key.split(b"/"))):
                 ignored["hidden or system file"] += 1
@@ -102,13 +111,50 @@ def _head(file: BinaryIO, start: int, length: int) -> bytes:
 
 def _members(file: BinaryIO, span: Span, ignored: Counter[str]) -> list[Member]:
     found: dict[bytes, Member] = {}
-    for info in _headers(file, span):
-        name = info.name.encode("utf-8", "surrogateescape").removeprefix(b"./").lstrip(b"/")
-        if info.isreg() and not info.issparse():
-            found[name] = Member(name, info.offset_data, info.size)
-        elif not info.isdir():
+    for member in entries(file, span):
+        name = member.name.lstrip(b"/")
+        if member.kind:
             ignored["not a regular file in an archive"] += 1
+        else:
+            found[name] = member._replace(name=name)
     return list(found.values())
+
+
+def entries(file: BinaryIO, span: Span) -> Iterator[Member]:
+    """Yield the members of an uncompressed tar in order, except folders.
+
+    The file may be read between two of them.
+
+    Raises
+    ------
+    SourceError
+        The archive cannot be read, is damaged or is cut off.
+    """
+    for info in _headers(file, span):
+        if not info.isdir():
+            name = info.name.encode("utf-8", "surrogateescape").removeprefix(b"./")
+            yield Member(name, info.offset_data, info.size, _kind(info))
+
+
+def _kind(info: tarfile.TarInfo) -> str:
+    if info.issparse():
+        return "sparse file"
+    if info.isreg():
+        return ""
+    return "link" if info.issym() or info.islnk() else "device"
+
+
+class _Headers:
+    """File that `tarfile` reads headers from: no more at once than these can have."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.seek, self.tell = file.seek, file.tell
+
+    def read(self, size: int) -> bytes:
+        if not 0 <= size <= _LARGEST_HEADER:
+            raise tarfile.ReadError(f"a header of {size} bytes")
+        return self._file.read(size)
 
 
 def _headers(file: BinaryIO, span: Span) -> Iterator[tarfile.TarInfo]:
@@ -118,9 +164,14 @@ def _headers(file: BinaryIO, span: Span) -> Iterator[tarfile.TarInfo]:
     last = ""
     file.seek(span.start)
     try:
-        with tarfile.open(fileobj=file, mode="r:", encoding="utf-8") as tar:
+        headers = cast(BinaryIO, _Headers(file))
+        with tarfile.open(fileobj=headers, mode="r:", encoding="utf-8") as tar:
             for info in tar:
+                if info.size < 0:
+                    raise tarfile.ReadError(f"a member of {info.size} bytes")
                 last = f" after {info.name!r}"
+                # Else all members of a large archive stay in memory.
+                tar.members.clear()  # type: ignore[attr-defined]
                 if info.isreg() and info.offset_data + info.size > end:
                     raise SourceError(
                         f"{_where(span)}: the member {info.name!r} needs bytes up to"
@@ -129,7 +180,16 @@ def _headers(file: BinaryIO, span: Span) -> Iterator[tarfile.TarInfo]:
                     )
                 yield info
             stopped = tar.offset
-    except (tarfile.TarError, OSError) as error:
+    except FreqprepError:
+        raise
+    except (
+        tarfile.TarError,
+        OSError,
+        EOFError,
+        ValueError,
+        ArithmeticError,
+        RecursionError,
+    ) as error:
         raise SourceError(f"{_where(span)}: not a whole tar{last}: {error}", _REMEDY) from error
     file.seek(stopped)
     if stopped + tarfile.BLOCKSIZE > end or any(file.read(tarfile.BLOCKSIZE)):

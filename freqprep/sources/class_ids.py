@@ -24,6 +24,8 @@ reworded for CLIP have fewer, and other lists hardly one."""
 def classes_of(ids: Sequence[str], names: Sequence[str] | None = None) -> Classes:
     """Return classes; those of ImageNet have their wnids as ids, however a source calls them.
 
+    Names are better ids than numbers: those of the same images in class folders.
+
     Parameters
     ----------
     ids : sequence of str
@@ -44,7 +46,8 @@ def classes_of(ids: Sequence[str], names: Sequence[str] | None = None) -> Classe
             return Classes(tuple(wnids), tuple(known.get(wnid, wnid) for wnid in wnids))
     if _are_imagenets(names):
         return Classes(tuple(known), tuple(known.values()))
-    return Classes(tuple(ids), tuple(names))
+    unique = len(set(names)) == len(names)
+    return Classes(tuple(names if unique else ids), tuple(names))
 
 
 def numbered_classes(largest: int, names: Sequence[str] | None, where: str) -> Classes:

@@ -33,6 +33,7 @@ BENCHMARKS = (
     "scale",
     "shard_costs",
     "growth",
+    "rows",
     "engines",
     "selections",
     "joint",
@@ -47,7 +48,7 @@ BENCHMARKS = (
 )
 """Modules of this package, or packages with a module ``running``: each has a function ``run``."""
 
-_WITHOUT_DATA = {"gpu"}
+_WITHOUT_DATA = {"gpu", "rows"}
 
 
 def main() -> None:

@@ -12,8 +12,9 @@ from freqprep.storage.paths import as_path
 WNIDS, NAMES = tuple(class_names()), tuple(class_names().values())
 
 
-def test_ids_are_numbers_with_names_where_there_are_some():
+def test_ids_are_names_where_these_are_unique_and_numbers_elsewhere():
     assert numbered_classes(1, None, "x").ids == ("0", "1")
+    assert numbered_classes(0, ["cat", "dog"], "x").ids == ("cat", "dog")
     classes = numbered_classes(1, ["cat", "dog", "dog"], "x")
     assert (classes.ids, classes.names) == (("0", "1", "2"), ("cat", "dog", "dog"))
     assert classes_of(["cat", "dog"]).ids == classes_of(["cat", "dog"]).names == ("cat", "dog")
@@ -40,9 +41,11 @@ def test_some_of_imagenets_wnids_are_ids_with_its_names():
     assert classes_of(["n99999999"]).names == ("n99999999",)  # of another synset
 
 
-@pytest.mark.parametrize("names", [NAMES[:999], NAMES[::-1], [f"thing {n}" for n in range(1000)]])
+@pytest.mark.parametrize("names", [NAMES[:999], NAMES[::-1], [f"{n}" for n in range(1000)]])
 def test_other_names_are_not_taken_for_imagenets(names):
-    assert numbered_classes(0, names, "x").ids == tuple(str(n) for n in range(len(names)))
+    classes = numbered_classes(0, names, "x")
+    assert (len(classes.ids), classes.names) == (len(names), tuple(names))
+    assert not set(classes.ids) & set(WNIDS)
 
 
 def test_labels_without_a_name_are_refused():

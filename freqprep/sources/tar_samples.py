@@ -1,0 +1,249 @@
+"""Samples in a tar shard: members in a row with the same name up to its first dot."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+
+from freqprep.errors import SourceError, some
+from freqprep.ragged import Ragged
+from freqprep.sources import archives
+from freqprep.sources.archives import Member
+from freqprep.sources.files import open_file, opened_status, shown
+from freqprep.sources.folders import is_hidden, not_an_image
+from freqprep.sources.sample_labels import LARGEST_PART, Label, LabelRule
+from freqprep.sources.tar_splits import MAGIC_BYTES, refuse_compressed
+from freqprep.storage.paths import AnyPath
+from freqprep.text.quantities import plural
+
+IMAGES = ("jpg", "jpeg", "png", "webp")
+"""Suffixes of the images of samples."""
+
+NO_LABEL = -1
+"""In `TarIndex.labels`, for a sample without a label."""
+
+_PACK = "pack it again with the files of each sample in a row: tar --sort=name -cf X.tar -C DIR ."
+
+
+@dataclass(frozen=True)
+class TarIndex:
+    """Samples of one tar that have an image, in its order.
+
+    Attributes
+    ----------
+    path : bytes
+        As in `freqprep.sources.listing.FileTable`.
+    version : int
+    keys : Ragged of uint8
+        Names of the members up to the first dot of the last part, unique.
+    hashes : ndarray of int64, shape (n,)
+        Hashes of the keys, for this process.
+    offset, length : ndarray of int64, shape (n,)
+        Bytes of the images.
+    labels : ndarray of int64, shape (n,)
+        Numbers of classes, or indices into ``texts``; `NO_LABEL` for none.
+    texts : tuple of str or None
+        Names of classes if labels are names.
+    ignored : Counter
+        What is not an image or a label: description -> count.
+    """
+
+    path: bytes
+    version: int
+    keys: Ragged
+    hashes: np.ndarray
+    offset: np.ndarray
+    length: np.ndarray
+    labels: np.ndarray
+    texts: tuple[str, ...] | None
+    ignored: Counter[str]
+
+    def __len__(self) -> int:
+        return len(self.offset)
+
+
+class _Row(NamedTuple):
+    key: bytes
+    start: int
+    length: int
+    label: Label | None
+
+
+@dataclass
+class _Sample:
+    """Members with the same key; ``parts`` are the contents of those that may hold the label."""
+
+    key: bytes
+    images: list[Member] = field(default_factory=list)
+    suffixes: set[bytes] = field(default_factory=set)
+    parts: dict[str, bytes] = field(default_factory=dict)
+
+
+def index_tar(root: AnyPath, path: bytes, rule: LabelRule) -> TarIndex:
+    """List the samples of a tar, by its headers and the small members with labels.
+
+    Parameters
+    ----------
+    root : Path or ObjectPath
+        Folder of the source's files.
+    path : bytes
+        Path of the tar, relative to ``root``.
+    rule : LabelRule
+
+    Returns
+    -------
+    TarIndex
+
+    Raises
+    ------
+    SourceError
+        The tar is damaged, compressed, or has members that no sample can have; or a label is
+        malformed.
+    """
+    ignored: Counter[str] = Counter()
+    with open_file(root, path) as file:
+        status = opened_status(file)
+        refuse_compressed(path, file.read(MAGIC_BYTES))
+        span = archives.Span(path, 0, status.length)
+        rows = [
+            row
+            for sample in _samples(file, span, rule, ignored)
+            if (row := _row(sample, rule, shown(path), ignored)) is not None
+        ]
+    if not rows:
+        ignored["tar without an image"] += 1
+    keys = [row.key for row in rows]
+    hashes = np.array([hash(key) for key in keys], np.int64)
+    _refuse_repeated(keys, hashes, shown(path))
+    labels, texts = _labels([row.label for row in rows], shown(path))
+    return TarIndex(
+        path=path,
+        version=status.version,
+        keys=Ragged.of_bytes(keys),
+        hashes=hashes,
+        offset=np.array([row.start for row in rows], np.int64),
+        length=np.array([row.length for row in rows], np.int64),
+        labels=labels,
+        texts=texts,
+        ignored=ignored,
+    )
+
+
+def _samples(
+    file: BinaryIO, span: archives.Span, rule: LabelRule, ignored: Counter[str]
+) -> Iterator[_Sample]:
+    images = {suffix.encode() for suffix in IMAGES}
+    parts = {suffix.encode(): suffix for suffix in rule.parts}
+    sample: _Sample | None = None
+    for member in archives.entries(file, span):
+        _refuse_outside(member, span)
+        folder, slash, name = member.name.rpartition(b"/")
+        stem, _, suffix = name.partition(b".")
+        key, suffix = folder + slash + stem, suffix.lower()
+        if _is_other(member.name, stem, suffix):
+            ignored[_description(member.name)] += 1
+            continue
+        if sample is None or key != sample.key:
+            if sample is not None:
+                yield sample
+            sample = _Sample(key)
+        if suffix not in images and suffix not in parts:
+            ignored[not_an_image(b"." + suffix)] += 1
+            continue
+        _check(member, suffix in sample.suffixes, span)
+        sample.suffixes.add(suffix)
+        if suffix in images:
+            sample.images.append(member)
+        else:
+            sample.parts[parts[suffix]] = _content(file, member, span)
+    if sample is not None:
+        yield sample
+
+
+def _is_other(name: bytes, stem: bytes, suffix: bytes) -> bool:
+    """Return whether a member belongs to no sample: hidden, without a suffix, or ``__meta__``."""
+    top = name.partition(b"/")[0]
+    is_meta = len(top) >= 4 and top.startswith(b"__") and top.endswith(b"__")
+    return not stem or not suffix or is_meta or any(map(is_hidden, name.split(b"/")))
+
+
+def _description(name: bytes) -> str:
+    hidden = any(map(is_hidden, name.split(b"/")))
+    return "hidden or system file" if hidden else "of no sample"
+
+
+def _refuse_outside(member: Member, span: archives.Span) -> None:
+    if member.name.startswith(b"/") or b".." in member.name.split(b"/"):
+        raise SourceError(
+            f"{shown(span.archive)}: the member {shown(member.name)} has a name that leads out of"
+            " the archive",
+            "pack it again with names relative to a folder: tar -cf X.tar -C DIR .",
+        )
+
+
+def _check(member: Member, repeated: bool, span: archives.Span) -> None:
+    where = f"{shown(span.archive)}: the member {shown(member.name)}"
+    if member.kind:
+        raise SourceError(
+            f"{where} is a {member.kind}, not a file with bytes of its own",
+            "pack it again with tar --dereference --hard-dereference",
+        )
+    if repeated:
+        raise SourceError(f"{where} is there twice", _PACK)
+
+
+def _content(file: BinaryIO, member: Member, span: archives.Span) -> bytes:
+    if member.length > LARGEST_PART:
+        raise SourceError(
+            f"{shown(span.archive)}: the member {shown(member.name)} has {member.length} bytes; at"
+            f" most {LARGEST_PART} are read for a label",
+            "name what holds the class with --label-column",
+        )
+    file.seek(member.start)
+    return file.read(member.length)
+
+
+def _row(sample: _Sample, rule: LabelRule, path: str, ignored: Counter[str]) -> _Row | None:
+    where = f"{path}: {shown(sample.key)}"
+    if not sample.images:
+        ignored["sample without an image"] += 1
+        return None
+    if len(sample.images) > 1:
+        names = some([shown(image.name) for image in sample.images])
+        raise SourceError(f"{where} has several images: {names}", "keep one image in each sample")
+    image = sample.images[0]
+    return _Row(sample.key, image.start, image.length, rule.label(sample.parts, where))
+
+
+def _refuse_repeated(keys: list[bytes], hashes: np.ndarray, path: str) -> None:
+    if len(np.unique(hashes)) == len(keys):
+        return
+    counts = Counter(keys)
+    if repeated := [key for key, count in counts.items() if count > 1]:
+        raise SourceError(
+            f"{path} has {plural(len(repeated), 'key')} more than once, the first of them"
+            f" {shown(repeated[0])}",
+            _PACK,
+        )
+
+
+def _labels(labels: list[Label | None], path: str) -> tuple[np.ndarray, tuple[str, ...] | None]:
+    texts = [label for label in labels if isinstance(label, str)]
+    known = [label for label in labels if label is not None]
+    if texts and len(texts) < len(known):
+        number = next(label for label in known if isinstance(label, int))
+        raise SourceError(
+            f"{path}: some labels are names ({texts[0]!r}), others numbers ({number})",
+            "name what holds the class with --label-column",
+        )
+    names = tuple(dict.fromkeys(texts))
+    index = {name: position for position, name in enumerate(names)}
+    values = [
+        NO_LABEL if label is None else index[label] if isinstance(label, str) else label
+        for label in labels
+    ]
+    return np.array(values, np.int64), names if texts else None
