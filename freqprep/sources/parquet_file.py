@@ -25,7 +25,7 @@ _FOOTER_BYTES = 2**16
 
 
 def arrow() -> Any:
-    """Return pyarrow, with its module ``parquet``.
+    """Return pyarrow, with its modules ``compute`` and ``parquet``.
 
     Raises
     ------
@@ -33,6 +33,7 @@ def arrow() -> Any:
     """
     try:
         import pyarrow
+        import pyarrow.compute
         import pyarrow.parquet
     except ImportError as error:
         raise MissingPackageError(

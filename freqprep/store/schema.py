@@ -272,7 +272,8 @@ def check_format(data: dict[str, Any]) -> None:
 
 def in_two_levels(attributes: Mapping[str, Any]) -> bool:
     """Return whether attributes, of a format that is read, say that the manifest has two levels."""
-    return int(str(attributes["format_version"]).partition(".")[2]) >= 2
+    newer = int(str(attributes["format_version"]).partition(".")[2]) >= 2
+    return newer and is_large(attributes["images"])  # 1.2 is also that of rows by runs
 
 
 def check_level(level: int) -> None:

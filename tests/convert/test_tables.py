@@ -8,13 +8,14 @@ from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 
+import image_tables
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import synthetic
-import table_source
 from interruptions import stopped_after, under_way, wait_for_a_shard, wait_for_changes
+from parquet_tables import IMAGE
 
 import freqprep
 from freqprep.convert import unpacking, window_tasks
@@ -36,23 +37,19 @@ FOOTER = 2**16  # bytes at the end of a file that are read with its footer
 @pytest.fixture(autouse=True)
 def windows(monkeypatch):
     """Windows of two shards."""
-    for module in (table_source.attribute_checks, table_source.plan, table_source.row_order):
-        monkeypatch.setattr(module, "WINDOW_ROWS", 256)
-    monkeypatch.setattr(window_tasks, "WINDOW_SHARDS", 2)
+    image_tables.small_windows(monkeypatch.setattr)
 
 
 @pytest.fixture(scope="module")
 def tables(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("tables")
-    return table_source.image_tables(folder, {"train": IMAGES}, GROUP, TABLES, CORRUPT)
+    return image_tables.image_tables(folder, {"train": IMAGES}, GROUP, TABLES, CORRUPT)
 
 
 @pytest.fixture(scope="module")
 def expected(tables, tmp_path_factory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
-        for module in (table_source.attribute_checks, table_source.plan, table_source.row_order):
-            patch.setattr(module, "WINDOW_ROWS", 256)
-        patch.setattr(window_tasks, "WINDOW_SHARDS", 2)
+        image_tables.small_windows(patch.setattr)
         return synthetic.make(tables, tmp_path_factory.mktemp("whole") / "out.zarr", kind="parquet")
 
 
@@ -127,9 +124,11 @@ def test_tables_are_read_once_and_at_most_three_windows_are_unpacked(tables, tmp
         done(self, shard)
 
     monkeypatch.setattr(window_tasks._Windows, "done", counting)
-    Counted.read_bytes = 0
     monkeypatch.setattr(window_tasks, "WINDOW_SHARDS", 128)  # all rows are one window
-    synthetic.make(tables, tmp_path / "one.zarr", kind="parquet")
+    request = request_of(tables, tmp_path / "one.zarr")
+    plan(request)
+    Counted.read_bytes = 0
+    convert_part(request, Part(1, 1))
     size = sum(path.stat().st_size for path in tables.iterdir())
     assert size * 0.9 < Counted.read_bytes < size * 1.2 + TABLES * FOOTER
     monkeypatch.setattr(window_tasks, "WINDOW_SHARDS", 2)
@@ -164,12 +163,12 @@ def test_parts_have_whole_windows_and_give_the_same_bytes(tables, expected, tmp_
 
 
 def test_killed_at_random_moments(tables, expected, tmp_path, monkeypatch):
-    places = (Path(table_source.__file__).parent, *os.environ.get("PYTHONPATH", "").split(":"))
+    places = (Path(image_tables.__file__).parent, *os.environ.get("PYTHONPATH", "").split(":"))
     monkeypatch.setenv("PYTHONPATH", ":".join(map(str, places)))
     dice, store, options = random.Random(1), tmp_path / "out.zarr", []
     for jobs in (1, 2, 2):
         words = ["convert", "parquet", tables, store, "--size", "32", "--jobs", str(jobs)]
-        with under_way(*words, *options, program=table_source.PROGRAM) as process:
+        with under_way(*words, *options, program=image_tables.PROGRAM) as process:
             wait_for_a_shard(process, store)
             wait_for_changes(process, store / ".partial-train", dice.randrange(1, 12))
             os.killpg(process.pid, signal.SIGKILL)
@@ -185,8 +184,8 @@ def rewrite(path: Path, change) -> None:
     """Change the cells of a table; its time stays."""
     status, table = path.stat(), pq.read_table(path)
     cells = change(table["image"].to_pylist())
-    column = pa.array(cells, table_source.IMAGE)
-    pq.write_table(table.set_column(0, "image", column), path, row_group_size=GROUP)
+    table = table.set_column(0, "image", pa.array(cells, IMAGE))
+    pq.write_table(table, path, row_group_size=GROUP)
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import cluster_tasks
+import image_tables
 import numpy as np
 import pytest
 import synthetic
@@ -52,6 +53,13 @@ def test_a_cluster_converts_packs_counts_and_checks_as_this_machine_does(
     pack(PackRequest(made, Path("packed.zarr"), channels="paper-48", **options(cluster)))
     pack(PackRequest(made, Path("local.zarr"), channels="paper-48", jobs=1))
     assert synthetic.digest(Path("packed.zarr")) == synthetic.digest(Path("local.zarr"))
+
+
+def test_workers_of_a_cluster_unpack_tables_for_themselves(cluster, tmp_path):
+    tables = image_tables.image_tables(tmp_path / "tables", {"train": 400}, corrupt=4)
+    local = synthetic.make(tables, tmp_path / "local.zarr", kind="parquet")
+    made = synthetic.make(tables, tmp_path / "made.zarr", kind="parquet", **options(cluster))
+    assert synthetic.digest(made) == synthetic.digest(local)
 
 
 # --- workers that end -----------------------------------------------------------------------------
