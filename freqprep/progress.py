@@ -12,9 +12,9 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from tqdm import tqdm
 
@@ -25,10 +25,13 @@ SWITCH = "FREQPREP_PROGRESS"
 
 _QUIET_SECONDS = 2.0
 _SECONDS_BETWEEN_LINES = 10.0
+_ITEMS_BETWEEN_LOOKS = 100
 _COLUMNS = 80
 _SHORTEST_BAR = 10
 _MOST_DIGITS = 5
 _WARNING = "warning: "
+
+ItemT = TypeVar("ItemT")
 
 _logger = logging.getLogger("freqprep")
 _switched: bool | None = None  # by show_progress; until then the environment decides
@@ -53,6 +56,28 @@ def noted_if_long(message: str, applies: Callable[[], bool]) -> Iterator[None]:
         yield
     finally:
         timer.cancel()
+
+
+def counted(items: Iterable[ItemT], what: str, unit: str) -> Iterator[ItemT]:
+    """Pass on items whose number is not known; lines say how many there are, if it takes long.
+
+    Parameters
+    ----------
+    items : iterable
+    what, unit : str
+        Name of the work, and of the items.
+
+    Yields
+    ------
+    Any
+    """
+    due = time.monotonic() + _QUIET_SECONDS
+    for number, item in enumerate(items, start=1):
+        yield item
+        if number % _ITEMS_BETWEEN_LOOKS == 0 and time.monotonic() > due:
+            due = time.monotonic() + _SECONDS_BETWEEN_LINES
+            if _progress_is_shown():
+                _write(f"{what}: {number} {unit}")
 
 
 def show_progress(shown: bool = True) -> None:

@@ -20,7 +20,7 @@ from freqprep.images.geometry import GEOMETRIES, ORIENTATIONS
 from freqprep.sources import SOURCES
 from freqprep.spectrum.quantization import PRECISIONS
 from freqprep.spectrum.quantization import Precision as Steps
-from freqprep.storage.paths import AnyPath, as_path
+from freqprep.storage.paths import AnyPath, as_path, as_source
 from freqprep.store.part import Part
 from freqprep.store.rejects import rejects_path
 from freqprep.store.schema import DEFAULT_LEVEL
@@ -53,7 +53,7 @@ def convert(
     source: Annotated[
         Place,
         typer.Argument(
-            parser=as_path,
+            parser=as_source,
             help="The data set's top folder, or a URL of it; files of parquet and webdataset also "
             "as a pattern: data/train-{000..146}.tar.",
             metavar="SOURCE",

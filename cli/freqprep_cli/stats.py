@@ -21,7 +21,7 @@ from freqprep.progress import say
 from freqprep.report import PLOT_FILES, write_plots, write_report
 from freqprep.report.style import check_matplotlib
 from freqprep.spectrum.channels import Selection
-from freqprep.storage.paths import AnyPath, remove
+from freqprep.storage.paths import AnyPath, as_source, remove
 from freqprep.store.reader import open_store
 from freqprep.store.selection_file import SUFFIX
 from freqprep.store.selections import (
@@ -35,7 +35,7 @@ from freqprep.store.split import Split
 from freqprep.store.steps_file import write_steps
 from freqprep.store.targets import check_folder, check_targets, refuse_replacing
 from freqprep_cli.command_line import selection_names
-from freqprep_cli.options import Address, Engine, Jobs, Overwrite, StoreArgument
+from freqprep_cli.options import Address, Engine, Jobs, Overwrite, Place, StoreArgument
 from freqprep_cli.output import print_json
 from freqprep_cli.stats_table import describe
 
@@ -87,10 +87,11 @@ def stats(
         ),
     ] = None,
     source: Annotated[
-        Path | None,
+        Place | None,
         typer.Option(
-            help="What the store was made from. Precisions are then compared by its images, not by"
-            " the stored codes, which say nothing of steps finer than theirs.",
+            parser=as_source,
+            help="What the store was made from, a folder or a URL. Precisions are then compared by "
+            "its images, not by the stored codes, which say nothing of steps finer than theirs.",
             metavar="SOURCE",
             rich_help_panel=_CHOICE,
         ),

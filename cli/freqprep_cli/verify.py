@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,10 +10,11 @@ import typer
 from freqprep.convert.verify_source import compare_with_source
 from freqprep.engines import Workers
 from freqprep.errors import CorruptStoreError, StoreError
+from freqprep.storage.paths import as_source
 from freqprep.store.reader import open_store
 from freqprep.store.verify import verify as check
 from freqprep.text.terminal import on_one_line, paragraph
-from freqprep_cli.options import Address, Engine, Jobs, SplitOption, StoreArgument
+from freqprep_cli.options import Address, Engine, Jobs, Place, SplitOption, StoreArgument
 from freqprep_cli.output import print_json
 
 EXIT_NOT_WHOLE = CorruptStoreError.exit_code
@@ -23,9 +23,11 @@ EXIT_NOT_WHOLE = CorruptStoreError.exit_code
 def verify(
     store: StoreArgument,
     source: Annotated[
-        Path | None,
+        Place | None,
         typer.Option(
-            help="Also encode a sample of this source again and compare.", metavar="SOURCE"
+            parser=as_source,
+            help="Also encode a sample of this source (a folder or a URL) again and compare.",
+            metavar="SOURCE",
         ),
     ] = None,
     split: SplitOption = None,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from pathlib import Path
+
+import numpy as np
 
 from freqprep import engines
 from freqprep.convert.request import Request
@@ -117,10 +118,11 @@ def _tasks(
         )
 
 
-def _sample(root: AnyPath, plan: SplitPlan) -> tuple[Path, ...]:
+def _sample(root: AnyPath, plan: SplitPlan) -> tuple[AnyPath, ...]:
     """Return the source's folder and one of its files that is there, for workers to look for."""
-    if isinstance(root, ObjectPath):
-        return ()
     paths = plan.rows.files.paths
+    if isinstance(root, ObjectPath):
+        known = np.flatnonzero(plan.rows.files.version)[:1]
+        return tuple(root / paths.bytes_at(row).decode() for row in known.tolist())
     files = (root / os.fsdecode(paths.bytes_at(row)) for row in range(min(len(paths), _LOOKS)))
     return (root, *islice((file for file in files if file.exists()), 1))

@@ -95,15 +95,23 @@ def lacks(needs: Needs) -> str:
             return f"it has {name} {here.get(name)}, this process {version}"
     try:
         for path in needs.reads:
-            if not _is_there(as_path(path)):
-                return f"it does not see {path}"
+            if missing := _cannot_read(as_path(path)):
+                return missing
         return _cannot_write(as_path(needs.writes), needs.nonce) if needs.writes else ""
     except (FreqprepError, OSError) as error:
         return f"it has no access: {error}"
 
 
-def _is_there(path: AnyPath) -> bool:
-    return path.is_file() if isinstance(path, ObjectPath) else path.exists()
+def _cannot_read(path: AnyPath) -> str:
+    if not isinstance(path, ObjectPath):
+        return "" if path.exists() else f"it does not see {path}"
+    try:
+        path.read_range(0, 1)
+    except FileNotFoundError:
+        return f"it does not see the bucket's {path}"
+    except EOFError:
+        pass  # an empty object
+    return ""
 
 
 def _cannot_write(folder: AnyPath, nonce: str) -> str:

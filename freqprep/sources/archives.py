@@ -19,6 +19,9 @@ from freqprep.sources.folders import (
 )
 from freqprep.storage.paths import AnyPath
 
+_HEADER_BYTES = 64 * 2**10
+"""Bytes of a request for a header, where members are large: those behind it are not read."""
+
 _LARGEST_HEADER = 2**20
 _REMEDY = "the archive is damaged or cut off: download it again"
 
@@ -50,12 +53,6 @@ class Member(NamedTuple):
     kind: str = ""
 
 
-def archive_span(root: AnyPath, archive: bytes) -> Span:
-    """Return the span of an archive, whose path is relative to ``root``."""
-    with open_file(root, archive) as file:
-        return Span(archive, 0, opened_status(file).length)
-
-
 def members(root: AnyPath, span: Span, ignored: Counter[str]) -> list[Member]:
     """Return the regular files of an uncompressed tar; of files with one name, the last one.
 
@@ -64,7 +61,7 @@ def members(root: AnyPath, span: Span, ignored: Counter[str]) -> list[Member]:
     SourceError
         The archive cannot be read, is damaged or is cut off.
     """
-    with open_file(root, span.archive) as file:
+    with open_file(root, span.archive, buffer_bytes=_HEADER_BYTES) as file:
         return _members(file, span, ignored)
 
 

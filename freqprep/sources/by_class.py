@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -24,6 +23,8 @@ from freqprep.sources.listing import (
     choose_splits,
     class_text,
 )
+from freqprep.storage.interruptible import in_threads
+from freqprep.storage.paths import AnyPath
 
 
 class ImageEntry(NamedTuple):
@@ -66,12 +67,15 @@ class ClassSplit:
         Class -> function that lists its images, called when they are needed.
     ignored : Counter
         Ignored entries outside the classes: description -> count.
+    at_once : int
+        Number of classes that are listed at the same time, where a server is waited for.
     """
 
     source_name: str
     name: str
     images: Mapping[bytes, ListImages]
     ignored: Counter[str] = field(default_factory=Counter)
+    at_once: int = 1
 
 
 def by_label(
@@ -114,7 +118,7 @@ def _listed(images: list[ImageEntry], ignored: Counter[str]) -> list[ImageEntry]
 
 
 def discovered(
-    root: Path,
+    root: AnyPath,
     splits: Sequence[ClassSplit],
     wanted: str | None,
     names: Mapping[str, str],
@@ -126,7 +130,7 @@ def discovered(
 
     Parameters
     ----------
-    root : Path
+    root : Path or ObjectPath
         Folder of the source, for messages.
     splits : sequence of ClassSplit
         All splits of the source.
@@ -167,7 +171,7 @@ def discovered(
     return Discovered(classes, listings, (*notes, *warnings), tuple(doubts))
 
 
-def _class_ids(root: Path, folders: Sequence[bytes]) -> tuple[str, ...]:
+def _class_ids(root: AnyPath, folders: Sequence[bytes]) -> tuple[str, ...]:
     by_id: dict[str, bytes] = {}
     for folder in folders:
         other = by_id.setdefault(class_text(folder), folder)
@@ -189,8 +193,8 @@ def _listing(
     counts = []
     shapes = {}
     present = sorted(split.images)
-    for folder in present:
-        images = sorted(split.images[folder](ignored))
+    for folder, (images, met) in zip(present, _images(split, present), strict=True):
+        ignored += met
         counts.append(len(images))
         shapes[folder] = Counter(
             image.key.partition(b"/")[0] if b"/" in image.key else b"" for image in images
@@ -215,6 +219,20 @@ def _listing(
         ignored=dict(sorted(ignored.items())),
     )
     return listing, shapes
+
+
+def _images(
+    split: ClassSplit, folders: Sequence[bytes]
+) -> Iterator[tuple[list[ImageEntry], Counter[str]]]:
+    """Yield the sorted images of each class, and counts of ignored entries."""
+
+    def listed(folder: bytes) -> tuple[list[ImageEntry], Counter[str]]:
+        met: Counter[str] = Counter()
+        return sorted(split.images[folder](met)), met
+
+    if split.at_once == 1:
+        return map(listed, folders)
+    return in_threads((partial(listed, folder) for folder in folders), split.at_once)
 
 
 def _flat(rows: Sequence[bytes]) -> np.ndarray:

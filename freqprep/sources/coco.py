@@ -16,14 +16,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
-from pathlib import Path
 
 import numpy as np
 
 from freqprep.errors import SourceError, some
 from freqprep.progress import say
 from freqprep.ragged import Ragged
-from freqprep.sources import folders
 from freqprep.sources.coco_annotations import (
     Annotations,
     Outline,
@@ -31,22 +29,22 @@ from freqprep.sources.coco_annotations import (
     read_outline,
     rows_of,
 )
-from freqprep.sources.coco_files import NOT_USED, AnnotationFile, find_files, is_unnamed, named_file
+from freqprep.sources.coco_files import NOT_USED, AnnotationFile, find_files, is_unnamed
+from freqprep.sources.coco_given import given_file, images_folder
 from freqprep.sources.coco_images import Located, candidate_folders, locate
-from freqprep.sources.coco_kinds import READABLE, kind_of
 from freqprep.sources.coco_refusals import some_image
 from freqprep.sources.coco_unlisted import count_ignored
-from freqprep.sources.files import shown
+from freqprep.sources.files import as_bytes, shown
 from freqprep.sources.listing import (
     Classes,
     Discovered,
     Listing,
     Objects,
     choose_splits,
-    file_table,
 )
 from freqprep.sources.options import NO_OPTIONS, SourceOptions
 from freqprep.sources.split_names import normalise_split
+from freqprep.sources.tree import SourceTree, file_table, source_tree
 from freqprep.storage.paths import AnyPath
 
 
@@ -76,16 +74,13 @@ def discover(root: AnyPath, split: str | None, options: SourceOptions = NO_OPTIO
         There are no annotations, no such split or none of the listed images, or an annotation
         file is malformed.
     """
-    root = folders.local_folder(root)
+    tree = source_tree(root)
     named = options.texts(root)
-    annotations = None if options.annotations is None else folders.local(options.annotations)
-    images = None if options.images is None else folders.local(options.images)
-    if images is not None and not images.is_dir():
-        raise _no_such("images", "folder", images)
-    if annotations is None:
-        files, unused = _by_split(root, split)
+    folder = images_folder(tree, options.images, named)
+    if options.annotations is None:
+        files, unused = _by_split(tree, split)
     else:
-        file = _given(root, annotations, os.fsencode(named["annotations"]))
+        file = given_file(options.annotations, os.fsencode(named["annotations"]))
         files, unused = {split or file.split or "train": file}, {}
     if left := [shown(path) for path, what in unused.items() if what == NOT_USED]:
         say(
@@ -93,11 +88,8 @@ def discover(root: AnyPath, split: str | None, options: SourceOptions = NO_OPTIO
             " converts one of them"
         )
     chosen = choose_splits(files, split, root)
-    folder = None if images is None else os.fsencode(named["images"])
-    if folder == os.fsencode(os.curdir):
-        folder = b""  # the source itself
     sources = {
-        name: _Source(root, file, name, file.split or split, folder) for name, file in files.items()
+        name: _Source(tree, file, name, file.split or split, folder) for name, file in files.items()
     }
     read = {name: sources[chosen[name]].read() for name in sorted(chosen)}
     classes = _classes(
@@ -123,33 +115,13 @@ def discover(root: AnyPath, split: str | None, options: SourceOptions = NO_OPTIO
     return Discovered(classes, listings)
 
 
-def _given(root: Path, path: Path, named: bytes) -> AnnotationFile:
-    """Return the annotation file that the user named, if it can be one of objects."""
-    if not path.is_file():
-        raise _no_such("annotations", "file", path)
-    file = named_file(root, named)
-    if (what := kind_of(os.fsencode(path))) not in READABLE:
-        raise SourceError(
-            f"--annotations {shown(os.fsencode(path))} has {what}, not annotated objects",
-            "name a file with images, annotations with boxes, and categories",
-        )
-    return file
-
-
-def _no_such(option: str, kind: str, path: Path) -> SourceError:
-    return SourceError(
-        f"--{option} {shown(os.fsencode(path))}: there is no such {kind}",
-        "give its path from the current folder",
-    )
-
-
 @dataclass(frozen=True)
 class _Source:
     """Annotation file and its split.
 
     Attributes
     ----------
-    root : Path
+    tree : SourceTree
     file : AnnotationFile
     name : str
         Name of the split in the source.
@@ -159,15 +131,15 @@ class _Source:
         Folder of the images, if the user named one.
     """
 
-    root: Path
+    tree: SourceTree
     file: AnnotationFile
     name: str
     stated: str | None
     images: bytes | None
 
     @property
-    def path(self) -> Path:
-        return self.file.full(self.root)
+    def path(self) -> AnyPath:
+        return self.file.full(self.tree.root)
 
     @cached_property
     def outline(self) -> Outline:
@@ -178,15 +150,15 @@ class _Source:
 
     def located(self, names: list[bytes]) -> Located:
         return locate(
-            self.root, names, candidate_folders(self.root, self.file, self.stated, self.images)
+            self.tree, names, candidate_folders(self.tree, self.file, self.stated, self.images)
         )
 
 
 def _by_split(
-    root: Path, wanted: str | None
+    tree: SourceTree, wanted: str | None
 ) -> tuple[dict[str, AnnotationFile], Mapping[bytes, str]]:
     """Return the annotation files by split name in the source, and other JSON files."""
-    found = find_files(root)
+    found = find_files(tree)
     if len(found.files) == 1 and is_unnamed(found.files[0]):
         (file,) = found.files
         return {wanted or file.split or "train": file}, found.unused
@@ -195,7 +167,7 @@ def _by_split(
         other = files.setdefault(file.split or "train", file)
         if other is not file:
             raise SourceError(
-                f"both {shown(other.path)} and {shown(file.path)} in {root} are the split"
+                f"both {shown(other.path)} and {shown(file.path)} in {tree.root} are the split"
                 f" {file.split!r}",
                 "choose one with --annotations FILE",
             )
@@ -205,20 +177,19 @@ def _by_split(
 def _check_there(source: _Source, name: str, names: list[bytes], located: Located) -> None:
     """Raise if no listed image exists, and warn if most do not."""
     if located.there == 0:
-        top = os.path.normpath(os.path.join(os.fsencode(source.root), source.images or b""))
-        example = some_image(top)
+        top, folder = as_bytes(source.tree.root), source.images or b""
+        example = some_image(source.tree, folder)
         found = "no image is there" if example is None else f"{shown(example)} is there"
         raise SourceError(
-            f"none of the {len(names)} images of {source.path} is in {shown(top)}:"
+            f"none of the {len(names)} images of {source.path} is in"
+            f" {shown(os.path.join(top, folder) if folder else top)}:"
             f" {shown(names[0])} is listed, {found}",
             "name the folder that the listed names start from with --images DIR, or choose another"
             " split with --split",
         )
     if 2 * located.there < len(names):
         missing = next(
-            number
-            for number, path in enumerate(located.paths)
-            if not os.path.exists(os.path.join(os.fsencode(source.root), path))
+            number for number, path in enumerate(located.paths) if source.tree.stat(path) is None
         )
         say(
             f"warning: {name}: {len(names) - located.there} of {len(names)} listed images are not"
@@ -273,7 +244,7 @@ class _Elsewhere:
         return paths
 
 
-def _classes(categories: Mapping[Path, Mapping[int, str]]) -> Classes:
+def _classes(categories: Mapping[AnyPath, Mapping[int, str]]) -> Classes:
     names: dict[int, str] = {}
     for path, in_file in categories.items():
         for id_, name in in_file.items():
@@ -301,14 +272,14 @@ def _listing(
     objects, unlisted = _objects(annotations, image_ids, classes)
     if not len(objects.box):
         say(f"warning: {name}: none of the {len(order)} images has an annotated object")
-    ignored = count_ignored(source.root, located, elsewhere.of(name), elsewhere.annotations)
+    ignored = count_ignored(source.tree, located, elsewhere.of(name), elsewhere.annotations)
     ignored["annotation of an unlisted image"] = unlisted
     return Listing(
         name=name,
         source_name=source.name,
         keys=Ragged.of_bytes(annotations.file_name[row] for row in order),
         labels=np.full(len(order), -1, np.int64),
-        files=file_table(source.root, [located.paths[row] for row in order]),
+        files=file_table(source.tree, [located.paths[row] for row in order]),
         image_ids=image_ids,
         stated_sizes=annotations.size[order],
         objects=objects,

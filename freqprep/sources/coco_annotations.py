@@ -6,7 +6,6 @@ import json
 from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
@@ -15,7 +14,8 @@ from freqprep.errors import SourceError
 from freqprep.sources.coco_json import Take, read_arrays
 from freqprep.sources.coco_names import escapes, name_in_url, spellings
 from freqprep.sources.coco_values import LARGEST_SIDE, as_int64, brief, measures
-from freqprep.sources.files import open_regular
+from freqprep.sources.files import open_path
+from freqprep.storage.paths import AnyPath
 
 _REMEDY = "correct the annotation file, or download it again"
 
@@ -77,7 +77,7 @@ class Outline:
     file_name: list[bytes]
 
 
-def read_outline(path: Path) -> Outline:
+def read_outline(path: AnyPath) -> Outline:
     """Read categories and images of an annotation file that is not converted itself.
 
     Raises
@@ -98,7 +98,7 @@ def read_outline(path: Path) -> Outline:
     return Outline(reader.categories, list(names))
 
 
-def read_annotations(path: Path) -> Annotations:
+def read_annotations(path: AnyPath) -> Annotations:
     """Read all columns of one annotation file.
 
     Raises
@@ -119,8 +119,8 @@ def read_annotations(path: Path) -> Annotations:
     return reader.columns()
 
 
-def _read(path: Path, take: Mapping[str, Take]) -> None:
-    with open_regular(bytes(path)) as file:
+def _read(path: AnyPath, take: Mapping[str, Take]) -> None:
+    with open_path(path) as file:
         data = file.read()
     try:
         text = data.decode("utf-8-sig")
@@ -141,7 +141,7 @@ def _read(path: Path, take: Mapping[str, Take]) -> None:
 class _Reader:
     """Reader of entries, which are checked and collected in columns."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: AnyPath) -> None:
         self.path = path
         self.categories: dict[int, str] = {}
         self.image_id = array("q")

@@ -7,15 +7,17 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 
 from freqprep.errors import SourceError, some
 from freqprep.sources.coco_kinds import DAMAGED, OBJECTS, kind_of
 from freqprep.sources.coco_names import is_structure, split_in
 from freqprep.sources.coco_refusals import no_annotations
-from freqprep.sources.files import shown
+from freqprep.sources.files import as_bytes, shown
 from freqprep.sources.folders import is_hidden
 from freqprep.sources.listing import class_text
+from freqprep.sources.tree import Entry, SourceTree, Stat
+from freqprep.storage.paths import AnyPath, as_path
 
 NOT_USED = "not used"
 """Description of an annotation file that belongs to none of the data set's splits."""
@@ -29,6 +31,7 @@ _MOST_UNKNOWN = 100
 """Largest number of JSON files per folder that are read; more of them are one per image."""
 
 _INSTANCES = re.compile(rb"instances_([^.].*)\.json")
+_URL = re.compile(rb"[a-z][a-z0-9]+://")
 _UNNAMED = "default"  # CVAT's and Datumaro's name of a data set without splits
 
 
@@ -39,7 +42,7 @@ class AnnotationFile:
     Attributes
     ----------
     path : bytes
-        Path relative to the source if inside it, else absolute.
+        Path relative to the source if inside it, else absolute, or a URL.
     split : str or None
         Name of its split in the source; None if not known.
     base : bytes
@@ -50,9 +53,20 @@ class AnnotationFile:
     split: str | None
     base: bytes
 
-    def full(self, root: Path) -> Path:
+    @property
+    def is_inside(self) -> bool:
+        """Whether it is inside the source."""
+        return is_inside(self.path)
+
+    def full(self, root: AnyPath) -> AnyPath:
         """Return the path of the file."""
-        return Path(os.fsdecode(os.path.join(os.fsencode(root), self.path)))
+        text = os.fsdecode(self.path)
+        return root / text if self.is_inside else as_path(text)
+
+
+def is_inside(path: bytes) -> bool:
+    """Return whether a path is relative to the source: neither absolute nor a URL."""
+    return not os.path.isabs(path) and not _URL.match(path)
 
 
 @dataclass(frozen=True)
@@ -63,7 +77,7 @@ class FoundFiles:
     unused: dict[bytes, str]
 
 
-def find_files(root: Path) -> FoundFiles:
+def find_files(tree: SourceTree) -> FoundFiles:
     """Find the annotation files under a folder.
 
     Known names are preferred: ``instances_NAME.json``, then Roboflow's ``_annotations.coco.json``,
@@ -77,13 +91,15 @@ def find_files(root: Path) -> FoundFiles:
     """
     unused: dict[bytes, str] = {}
     groups: tuple[list[AnnotationFile], ...] = ([], [], [], [])  # by what identifies them
-    for folder, names in _json_files(os.fsencode(root)):
+    for folder, names in _json_files(tree):
         for number, name in enumerate(names):
             path = os.path.join(folder, name)
             file = _described(path)
             known = _known(name)
             if known is None:
-                what = "one of many" if number >= _MOST_UNKNOWN else kind_of(_full(root, path))
+                what = (
+                    "one of many" if number >= _MOST_UNKNOWN else kind_of(partial(tree.open, path))
+                )
                 if what not in (OBJECTS, DAMAGED):
                     unused[path] = what
                     continue
@@ -92,21 +108,20 @@ def find_files(root: Path) -> FoundFiles:
     for number, group in enumerate(groups):
         if group:
             if number == 3 and len(group) > 1:
-                raise _unknown(root, group)
-            files = _one_data_set(root, group)
+                raise _unknown(tree.root, group)
+            files = _one_data_set(tree.root, group)
             if number == 1 and len(files) == 1:
                 files = [_without_folders_name(files[0])]
             kept = {file.path for file in files}
             rest = (file.path for other in groups for file in other if file.path not in kept)
             return FoundFiles(files, {**unused, **dict.fromkeys(rest, NOT_USED)})
-    raise no_annotations(root, unused)
+    raise no_annotations(tree, unused)
 
 
-def named_file(root: Path, path: bytes) -> AnnotationFile:
+def named_file(path: bytes) -> AnnotationFile:
     """Describe the annotation file that the user named; ``path`` is as in `AnnotationFile`."""
-    inside = not os.path.isabs(path)
     described = _described(path)
-    return described if inside else AnnotationFile(path, described.split, b"")
+    return described if described.is_inside else AnnotationFile(path, described.split, b"")
 
 
 def _described(path: bytes) -> AnnotationFile:
@@ -153,53 +168,47 @@ def _known(name: bytes) -> int | None:
     return 1 if name == ROBOFLOW else None
 
 
-def _full(root: Path, path: bytes) -> bytes:
-    return os.path.join(os.fsencode(root), path)
+def _full(root: AnyPath, path: bytes) -> bytes:
+    return os.path.join(as_bytes(root), path)
 
 
-def _json_files(root: bytes) -> Iterator[tuple[bytes, list[bytes]]]:
+def _json_files(tree: SourceTree) -> Iterator[tuple[bytes, list[bytes]]]:
     """Yield folders, relative to the root, and their JSON files, outermost folders first."""
     level = [b""]
-    top = os.stat(root)
-    met = {(top.st_dev, top.st_ino)}
+    met = {_identity(tree.stat(b""))}
     for _ in range(_DEEPEST):
         below = []
         for folder in level:
             names = []
-            for entry in _entries(os.path.join(root, folder)):
+            for entry in _entries(tree, folder):
                 if _is_json(entry.name):
                     names.append(entry.name)
-                else:
-                    status = entry.stat()
-                    if (status.st_dev, status.st_ino) not in met:  # links may form loops
-                        met.add((status.st_dev, status.st_ino))
-                        below.append(os.path.join(folder, entry.name))
+                elif (identity := _identity(entry.stat())) not in met:  # links may form loops
+                    met.add(identity)
+                    below.append(os.path.join(folder, entry.name))
             if names:
                 yield folder, names
         level = below
+
+
+def _identity(status: Stat | None) -> tuple[int, int] | None:
+    return None if status is None else (status.st_dev, status.st_ino)
 
 
 def _is_json(name: bytes) -> bool:
     return name.lower().endswith(b".json")
 
 
-def _entries(folder: bytes) -> list[os.DirEntry[bytes]]:
-    try:
-        with os.scandir(folder) as entries:
-            visible = [
-                entry
-                for entry in entries
-                if not is_hidden(entry.name) and (_is_json(entry.name) or entry.is_dir())
-            ]
-    except OSError as error:
-        raise SourceError(
-            f"cannot list the folder {shown(folder)}: {error.strerror}",
-            "make it readable, or move it out of the source",
-        ) from error
+def _entries(tree: SourceTree, folder: bytes) -> list[Entry]:
+    visible = [
+        entry
+        for entry in tree.entries(folder)
+        if not is_hidden(entry.name) and (_is_json(entry.name) or entry.is_dir())
+    ]
     return sorted(visible, key=lambda entry: entry.name)
 
 
-def _one_data_set(root: Path, files: Iterable[AnnotationFile]) -> list[AnnotationFile]:
+def _one_data_set(root: AnyPath, files: Iterable[AnnotationFile]) -> list[AnnotationFile]:
     files = list(files)
     depth = min(_depth(file.base) for file in files)
     outermost = [file for file in files if _depth(file.base) == depth]
@@ -207,7 +216,7 @@ def _one_data_set(root: Path, files: Iterable[AnnotationFile]) -> list[Annotatio
     if len(bases) > 1:
         names = some([*map(shown, bases)])
         raise SourceError(
-            f"{shown(os.fsencode(root))} holds {len(bases)} data sets: {names}",
+            f"{shown(as_bytes(root))} holds {len(bases)} data sets: {names}",
             f"name one of them, for example {shown(_full(root, bases[0]))}",
         )
     return outermost
@@ -217,10 +226,10 @@ def _depth(base: bytes) -> int:
     return base.count(b"/") + 1 if base else 0
 
 
-def _unknown(root: Path, files: list[AnnotationFile]) -> SourceError:
+def _unknown(root: AnyPath, files: list[AnnotationFile]) -> SourceError:
     names = [shown(file.path) for file in files]
     return SourceError(
-        f"{len(files)} annotation files in {shown(os.fsencode(root))} could each be of any split:"
+        f"{len(files)} annotation files in {shown(as_bytes(root))} could each be of any split:"
         f" {', '.join(names[:10])}{', ...' * (len(names) > 10)}",
         "convert them one by one with --annotations FILE --split NAME",
     )

@@ -8,9 +8,9 @@ is not that of another.
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 from freqprep.errors import SourceError
@@ -20,6 +20,7 @@ from freqprep.sources.files import shown
 from freqprep.sources.folders import is_hidden
 from freqprep.sources.listing import class_text
 from freqprep.sources.split_names import normalise_split
+from freqprep.sources.tree import SourceTree
 
 _POOLS = (b"images", b"image", b"imgs", b"img", b"data", b"JPEGImages")
 """Names of folders with the images of all splits."""
@@ -83,14 +84,13 @@ class _Rule(NamedTuple):
 
 
 def candidate_folders(
-    root: Path, file: AnnotationFile, split: str | None, images: bytes | None
+    tree: SourceTree, file: AnnotationFile, split: str | None, images: bytes | None
 ) -> CandidateFolders:
     """Return the folders to search for the images of an annotation file.
 
     Parameters
     ----------
-    root : Path
-        Folder of the source.
+    tree : SourceTree
     file : AnnotationFile
     split : str or None
         Name of the split in the source, if it is stated.
@@ -104,10 +104,10 @@ def candidate_folders(
     above = _above(file)
     if images is not None:
         own, search = [], [images]
-        shared = [images, *(_of_split(root, images, split) if split else [])]
+        shared = [images, *(_of_split(tree, images, split) if split else [])]
     else:
-        own = _own(root, above, split) if split else []
-        pools = [pool for folder in above for pool in _existing(root, folder, _POOLS)]
+        own = _own(tree, above, split) if split else []
+        pools = [pool for folder in above for pool in _existing(tree, folder, _POOLS)]
         shared = [folder for folder in dict.fromkeys([*pools, *above]) if folder not in own]
         search = own or [b""]
     certain = split if own or not is_unnamed(file) else None
@@ -123,30 +123,30 @@ def candidate_folders(
 
 def _above(file: AnnotationFile) -> list[bytes]:
     """Return the folder of the annotation file and those above it, up to the source."""
-    if os.path.isabs(file.path) or b"/" not in file.path:
+    if not file.is_inside or b"/" not in file.path:
         return [b""]
     parents = os.path.dirname(file.path).split(b"/")
     return [b"/".join(parents[:number]) for number in range(len(parents), -1, -1)]
 
 
-def _own(root: Path, above: Sequence[bytes], split: str) -> list[bytes]:
+def _own(tree: SourceTree, above: Sequence[bytes], split: str) -> list[bytes]:
     """Return the folders of a split: around its annotation file, then those named for it."""
     own = []
     for folder in above:
         name = os.path.basename(folder)
         if class_text(name) == split or _is_of(name, split):
-            own += [folder, *_existing(root, folder, _POOLS)]
+            own += [folder, *_existing(tree, folder, _POOLS)]
     for folder in above:
-        own += _of_split(root, folder, split)
+        own += _of_split(tree, folder, split)
     return [*dict.fromkeys(own)]
 
 
-def locate(root: Path, names: Sequence[bytes], candidates: CandidateFolders) -> Located:
+def locate(tree: SourceTree, names: Sequence[bytes], candidates: CandidateFolders) -> Located:
     """Find the files of the names that an annotation file lists.
 
     Parameters
     ----------
-    root : Path
+    tree : SourceTree
     names : sequence of bytes
         Listed names, unique.
     candidates : CandidateFolders
@@ -167,14 +167,14 @@ def locate(root: Path, names: Sequence[bytes], candidates: CandidateFolders) -> 
         _Rule(folder, tail) for tail in tails for folder in [*candidates.own, *candidates.shared]
     ]
     sample = listed[:: max(1, len(listed) // _SAMPLE)]
-    rule, hits = _best(root, candidates, rules, sample)
+    rule, hits = _best(tree, candidates, rules, sample)
     if hits == 0 and len(sample) < len(listed):
-        rule, _ = _best(root, candidates, rules, listed)
-    paths, there = _apply(root, candidates, rule, listed)
+        rule, _ = _best(tree, candidates, rules, listed)
+    paths, there = _apply(tree, candidates, rule, listed)
     how = "" if rule.tail == longest else "by the last components of their names"
-    folders = [folder for folder in _counted(candidates, rule, paths) if _is_folder(root, folder)]
+    folders = [folder for folder in _counted(candidates, rule, paths) if _is_folder(tree, folder)]
     if 2 * there <= len(names):
-        found, ambiguous = _by_name(root, candidates, listed)
+        found, ambiguous = _by_name(tree, candidates, listed)
         if len(found) + len(ambiguous) > there:
             _refuse_ambiguous(names, ambiguous)
             paths = [found.get(number, path) for number, path in enumerate(paths)]
@@ -183,16 +183,16 @@ def locate(root: Path, names: Sequence[bytes], candidates: CandidateFolders) -> 
     return Located(paths, there, folders, how)
 
 
-def _of_split(root: Path, folder: bytes, split: str) -> list[bytes]:
+def _of_split(tree: SourceTree, folder: bytes, split: str) -> list[bytes]:
     """Return the folders in ``folder`` named for a split, exact names first."""
-    inside = [folder, *_existing(root, folder, (b"images",))]
+    inside = [folder, *_existing(tree, folder, (b"images",))]
     named = [os.path.join(parent, os.fsencode(split)) for parent in inside]
-    found = [path for path in named if _is_folder(root, path)]
-    for parent in [folder, *_existing(root, folder, _POOLS)]:
-        for name in _subfolders(root, parent):
+    found = [path for path in named if _is_folder(tree, path)]
+    for parent in [folder, *_existing(tree, folder, _POOLS)]:
+        for name in _subfolders(tree, parent):
             if _is_of(name, split):
                 found.append(os.path.join(parent, name))
-    return [path for one in dict.fromkeys(found) for path in (one, *_existing(root, one, _POOLS))]
+    return [path for one in dict.fromkeys(found) for path in (one, *_existing(tree, one, _POOLS))]
 
 
 def _is_of(name: bytes, split: str) -> bool:
@@ -201,30 +201,37 @@ def _is_of(name: bytes, split: str) -> bool:
     return said is not None and normalise_split(said) == normalise_split(split)
 
 
-def _subfolders(root: Path, folder: bytes) -> list[bytes]:
+def _subfolders(tree: SourceTree, folder: bytes) -> list[bytes]:
     try:
-        with os.scandir(os.path.join(os.fsencode(root), folder)) as entries:
-            return sorted(e.name for e in entries if e.is_dir() and not is_hidden(e.name))
-    except OSError:
+        return sorted(
+            entry.name
+            for entry in tree.entries(folder)
+            if entry.is_dir() and not is_hidden(entry.name)
+        )
+    except SourceError:
         return []
 
 
-def _existing(root: Path, folder: bytes, names: Sequence[bytes]) -> list[bytes]:
+def _existing(tree: SourceTree, folder: bytes, names: Sequence[bytes]) -> list[bytes]:
     paths = [os.path.join(folder, name) for name in names]
-    return [path for path in paths if _is_folder(root, path)]
+    return [path for path in paths if _is_folder(tree, path)]
 
 
-def _is_folder(root: Path, path: bytes) -> bool:
-    return os.path.isdir(os.path.join(os.fsencode(root), path))
+def _is_folder(tree: SourceTree, path: bytes) -> bool:
+    status = tree.stat(path)
+    return status is not None and stat.S_ISDIR(status.st_mode)
 
 
 def _best(
-    root: Path, candidates: CandidateFolders, rules: Sequence[_Rule], names: Sequence[list[Parts]]
+    tree: SourceTree,
+    candidates: CandidateFolders,
+    rules: Sequence[_Rule],
+    names: Sequence[list[Parts]],
 ) -> tuple[_Rule, int]:
     """Return the first rule that finds all names, else the one that finds most."""
     best, most = rules[0], 0
     for rule in rules:
-        _, hits = _apply(root, candidates, rule, names)
+        _, hits = _apply(tree, candidates, rule, names)
         if hits > most:
             best, most = rule, hits
         if most == len(names):
@@ -232,12 +239,12 @@ def _best(
     return best, most
 
 
-def _is_there(root: Path, path: bytes) -> bool:
-    return os.path.exists(os.path.join(os.fsencode(root), path))
+def _is_there(tree: SourceTree, path: bytes) -> bool:
+    return tree.stat(path) is not None
 
 
 def _apply(
-    root: Path, candidates: CandidateFolders, rule: _Rule, names: Sequence[list[Parts]]
+    tree: SourceTree, candidates: CandidateFolders, rule: _Rule, names: Sequence[list[Parts]]
 ) -> tuple[list[bytes], int]:
     """Return the path of each name, and the number of those that exist."""
     paths, there = [], 0
@@ -245,7 +252,7 @@ def _apply(
         spelt = rule.paths(name)
         found = None
         if not _is_of_another(candidates, rule.folder, name, rule.tail):
-            found = next((path for path in spelt if _is_there(root, path)), None)
+            found = next((path for path in spelt if _is_there(tree, path)), None)
         there += found is not None
         paths.append(spelt[0] if found is None else found)
     return paths, there
@@ -272,7 +279,7 @@ def _counted(candidates: CandidateFolders, rule: _Rule, paths: Sequence[bytes]) 
 
 
 def _by_name(
-    root: Path, candidates: CandidateFolders, listed: Sequence[list[Parts]]
+    tree: SourceTree, candidates: CandidateFolders, listed: Sequence[list[Parts]]
 ) -> tuple[dict[int, bytes], dict[int, list[bytes]]]:
     """Find files by their names at any depth of the searched folders.
 
@@ -281,7 +288,7 @@ def _by_name(
     """
     wanted = {parts[-1] for name in listed for parts in name}
     files: dict[bytes, list[bytes]] = {}
-    for path in _files(root, candidates):
+    for path in _files(tree, candidates):
         if (base := os.path.basename(path)) in wanted:
             files.setdefault(base, []).append(path)
     found, ambiguous = {}, {}
@@ -317,18 +324,12 @@ def _common_tail(one: Sequence[bytes], other: Sequence[bytes]) -> int:
     return next((n for n, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
 
 
-def _files(root: Path, candidates: CandidateFolders) -> Iterator[bytes]:
-    top = os.fsencode(root)
+def _files(tree: SourceTree, candidates: CandidateFolders) -> Iterator[bytes]:
+    def enter(name: bytes) -> bool:
+        return not is_hidden(name) and not candidates.of_another(name)
+
     for start in candidates.search:
-        for folder, children, names in os.walk(os.path.join(top, start)):
-            children[:] = sorted(
-                child
-                for child in children
-                if not is_hidden(child) and not candidates.of_another(child)
-            )
-            inside = os.path.join(start, os.path.relpath(folder, os.path.join(top, start)))
-            for name in sorted(names):
-                yield os.path.normpath(os.path.join(inside, name))
+        yield from tree.walk(start, enter)
 
 
 def _refuse_shared(names: Sequence[bytes], paths: Sequence[bytes]) -> None:

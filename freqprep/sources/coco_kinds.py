@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import BinaryIO, NamedTuple
 
 from freqprep.errors import SourceError
-from freqprep.sources.files import open_regular
 
 OBJECTS, KEYPOINTS, DAMAGED = "objects", "keypoints", "damaged"
 READABLE = (OBJECTS, KEYPOINTS, DAMAGED)
@@ -28,14 +28,23 @@ class _Scan(NamedTuple):
     annotations: bytes | None
 
 
-def kind_of(path: bytes) -> str:
+def kind_of(open_file: Callable[[], BinaryIO]) -> str:
     """Return the kind of a JSON file: one of `READABLE`, or a description of something else.
 
     Only the first and last bytes, the keys of arrays and the start of the annotations are checked:
-    half a gigabyte takes a fraction of a second.
+    half a gigabyte takes a fraction of a second on a disk.
+
+    Parameters
+    ----------
+    open_file : callable
+        Opens the file.
+
+    Returns
+    -------
+    str
     """
     try:
-        with open_regular(path) as file:
+        with open_file() as file:
             scan = _scan(file)
     except (SourceError, OSError):
         return DAMAGED

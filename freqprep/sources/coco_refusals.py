@@ -6,12 +6,12 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from itertools import islice
-from pathlib import Path
 from typing import NamedTuple
 
 from freqprep.errors import SourceError
-from freqprep.sources.files import open_regular, shown
+from freqprep.sources.files import as_bytes, shown
 from freqprep.sources.folders import is_hidden, is_named_image
+from freqprep.sources.tree import SourceTree
 
 _MOST_SEEN = 200_000
 """Largest number of entries of a source that are checked."""
@@ -34,13 +34,12 @@ class _Seen(NamedTuple):
     voc: bytes | None
 
 
-def no_annotations(root: Path, unused: Mapping[bytes, str]) -> SourceError:
+def no_annotations(tree: SourceTree, unused: Mapping[bytes, str]) -> SourceError:
     """Return the error for a folder without annotation files.
 
     Parameters
     ----------
-    root : Path
-        Folder of the source.
+    tree : SourceTree
     unused : mapping of bytes to str
         JSON file in it -> description.
 
@@ -48,8 +47,8 @@ def no_annotations(root: Path, unused: Mapping[bytes, str]) -> SourceError:
     -------
     SourceError
     """
-    seen = _look(os.fsencode(root))
-    where = shown(os.fsencode(root))
+    seen = _look(tree)
+    where = shown(as_bytes(tree.root))
     if seen.voc is not None:
         return SourceError(
             f"{where} has labels in Pascal VOC's format ({shown(seen.voc)}), not COCO's",
@@ -78,16 +77,17 @@ def no_annotations(root: Path, unused: Mapping[bytes, str]) -> SourceError:
     )
 
 
-def some_image(folder: bytes) -> bytes | None:
+def some_image(tree: SourceTree, folder: bytes) -> bytes | None:
     """Return an image file under a folder, relative to it; None if there is none."""
-    return next((path for path in _files(folder) if is_named_image(path)), None)
+    found = next((path for path in _files(tree, folder) if is_named_image(path)), None)
+    return None if found is None else os.path.relpath(found, folder or b".")
 
 
-def _look(root: bytes) -> _Seen:
+def _look(tree: SourceTree) -> _Seen:
     image = yolo = voc = None
     stems: set[bytes] = set()
     texts: list[bytes] = []
-    for path in islice(_files(root), _MOST_SEEN):
+    for path in islice(_files(tree, b""), _MOST_SEEN):
         extension = os.path.splitext(path)[1].lower()
         if is_named_image(path):
             image = image or path
@@ -95,11 +95,11 @@ def _look(root: bytes) -> _Seen:
         elif extension == b".txt":
             texts.append(path)
         elif extension == b".xml" and voc is None:
-            voc = path if b"<annotation" in _head(root, path) else None
+            voc = path if b"<annotation" in _head(tree, path) else None
         elif extension in (b".yaml", b".yml") and yolo is None:
-            yolo = path if _YOLO_CONFIGURATION.search(_head(root, path)) else None
+            yolo = path if _YOLO_CONFIGURATION.search(_head(tree, path)) else None
     beside = islice((path for path in texts if _stem(path) in stems), _MOST_READ)
-    yolo = next((path for path in beside if _is_yolo(_head(root, path))), yolo)
+    yolo = next((path for path in beside if _is_yolo(_head(tree, path))), yolo)
     return _Seen(image, yolo, voc)
 
 
@@ -113,19 +113,15 @@ def _stem(path: bytes) -> bytes:
     return os.path.splitext(os.path.basename(path))[0]
 
 
-def _head(root: bytes, path: bytes) -> bytes:
+def _head(tree: SourceTree, path: bytes) -> bytes:
     try:
-        with open_regular(os.path.join(root, path)) as file:
+        with tree.open(path) as file:
             return file.read(_HEAD)
     except (SourceError, OSError):
         return b""
 
 
-def _files(root: bytes) -> Iterator[bytes]:
-    """Yield visible files under a folder, relative to it, in sorted order."""
-    for folder, children, names in os.walk(root):
-        children[:] = sorted(child for child in children if not is_hidden(child))
-        inside = os.path.relpath(folder, root)
-        for name in sorted(names):
-            if not is_hidden(name):
-                yield os.path.normpath(os.path.join(inside, name))
+def _files(tree: SourceTree, folder: bytes) -> Iterator[bytes]:
+    """Yield visible files under a folder, in sorted order."""
+    paths = tree.walk(folder, lambda name: not is_hidden(name))
+    return (path for path in paths if not is_hidden(os.path.basename(path)))

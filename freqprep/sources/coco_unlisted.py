@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 from freqprep.sources import folders
 from freqprep.sources.coco_images import Located
 from freqprep.sources.folders import Folder
+from freqprep.sources.tree import SourceTree
 
 
 def count_ignored(
-    root: Path, located: Located, elsewhere: Iterable[set[bytes]], annotations: set[bytes]
+    tree: SourceTree, located: Located, elsewhere: Iterable[set[bytes]], annotations: set[bytes]
 ) -> Counter[str]:
     """Count the files in the folders of a split that no split uses, by description.
 
     Parameters
     ----------
-    root : Path
-        Folder of the source.
+    tree : SourceTree
     located : Located
         Images of the split.
     elsewhere : iterable of set of bytes
@@ -35,9 +35,9 @@ def count_ignored(
     ignored: Counter[str] = Counter()
     seen: set[bytes] = set()
     for path in located.folders:
-        seen.update(image.path for image in folders.images(root, _folder(root, path), ignored))
+        seen.update(image.path for image in folders.images(tree, _folder(tree, path), ignored))
     used = set(located.paths)
-    _take_back(root, located.folders, (used | annotations) - seen, ignored)
+    _take_back(tree, located.folders, (used | annotations) - seen, ignored)
     unlisted = seen - used
     others = iter(elsewhere)
     while unlisted and (paths := next(others, None)) is not None:
@@ -46,23 +46,24 @@ def count_ignored(
     return ignored
 
 
-def _folder(root: Path, path: bytes) -> Folder:
+def _folder(tree: SourceTree, path: bytes) -> Folder:
+    top = folders.top(tree)
     if not path:
-        return folders.top(root)
-    if not os.path.isabs(path) and (found := folders.below(root, folders.top(root), path)):
+        return top
+    if not os.path.isabs(path) and (found := folders.below(tree, top, path)):
         return found
-    status = os.stat(os.path.join(os.fsencode(root), path))
-    return Folder(path, frozenset([(status.st_dev, status.st_ino)]))
+    return Folder(path, folders.trail_of(tree.stat(path)))
 
 
 def _take_back(
-    root: Path, counted: Sequence[bytes], used: Iterable[bytes], ignored: Counter[str]
+    tree: SourceTree, counted: Sequence[bytes], used: Iterable[bytes], ignored: Counter[str]
 ) -> None:
     """Subtract files that are used although they do not look like images, or are hidden."""
     hidden: set[bytes] = set()
     for path in used:
         inside = next((rest for folder in counted if (rest := _below(folder, path))), None)
-        if inside is None or not os.path.isfile(os.path.join(os.fsencode(root), path)):
+        status = tree.stat(path)
+        if inside is None or status is None or not stat.S_ISREG(status.st_mode):
             continue
         depth = next((n for n, part in enumerate(inside) if folders.is_hidden(part)), None)
         if depth is None:

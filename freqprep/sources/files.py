@@ -15,7 +15,7 @@ from freqprep.errors import ImageDefect, SourceChangedError, SourceError
 from freqprep.sources.listing import NO_BYTES, WHOLE_FILE, FileTable, class_text
 from freqprep.storage.concurrency import IN_FLIGHT
 from freqprep.storage.interruptible import in_threads
-from freqprep.storage.object_file import ObjectFile
+from freqprep.storage.object_file import BUFFER_BYTES, ObjectFile
 from freqprep.storage.object_listing import ObjectStatus
 from freqprep.storage.object_path import ObjectPath
 from freqprep.storage.paths import AnyPath
@@ -28,6 +28,8 @@ _KINDS = {
     stat.S_IFCHR: "character device",
     stat.S_IFBLK: "block device",
 }
+
+_LONGEST_EXTENSION = 8
 
 # A FIFO without a writer would block open() for ever; O_NONBLOCK returns at once and changes
 # nothing for regular files.
@@ -42,6 +44,22 @@ def file_kind(mode: int) -> str:
 def shown(path: bytes) -> str:
     """Format a path for a message, on one line whatever its bytes."""
     return on_one_line(class_text(path))
+
+
+def extension(path: bytes) -> bytes:
+    """Return the extension of a name in lower case, without its dot; empty if it has none.
+
+    Numbers and long texts behind a dot are none.
+    """
+    _, dot, found = path.rpartition(b"/")[2].rpartition(b".")
+    if dot and len(found) <= _LONGEST_EXTENSION and found.isalnum() and not found.isdigit():
+        return found.lower()
+    return b""
+
+
+def as_bytes(path: AnyPath) -> bytes:
+    """Return a path or URL as bytes, for messages and to join others to."""
+    return os.fsencode(str(path))
 
 
 def open_regular(path: bytes) -> BinaryIO:
@@ -67,7 +85,9 @@ def open_regular(path: bytes) -> BinaryIO:
     return os.fdopen(fd, "rb")
 
 
-def open_file(root: AnyPath, path: bytes, version: int | None = None) -> BinaryIO:
+def open_file(
+    root: AnyPath, path: bytes, version: int | None = None, buffer_bytes: int = BUFFER_BYTES
+) -> BinaryIO:
     """Open a file of a source for reading, of this machine or of a bucket or web server.
 
     Parameters
@@ -78,6 +98,8 @@ def open_file(root: AnyPath, path: bytes, version: int | None = None) -> BinaryI
         Path of the file, relative to ``root``.
     version : int, optional
         Version that it must have, as in ``FileTable``.
+    buffer_bytes : int, optional
+        Fewest bytes that a request for an object's asks for.
 
     Returns
     -------
@@ -92,7 +114,7 @@ def open_file(root: AnyPath, path: bytes, version: int | None = None) -> BinaryI
         It has another version; for an object also whenever it is read.
     """
     if isinstance(root, ObjectPath):
-        return cast(BinaryIO, _open_object(root / path.decode(), version))
+        return cast(BinaryIO, _open_object(root / path.decode(), version, buffer_bytes))
     full = os.path.join(os.fsencode(root), path)
     file = open_regular(full)
     found = opened_status(file).version
@@ -102,8 +124,17 @@ def open_file(root: AnyPath, path: bytes, version: int | None = None) -> BinaryI
     return file
 
 
-def _open_object(path: ObjectPath, version: int | None) -> ObjectFile:
-    file = ObjectFile(path, version)
+def open_path(path: AnyPath) -> BinaryIO:
+    """Open a file for reading, wherever it is; see `open_file`."""
+    if isinstance(path, ObjectPath):
+        return cast(BinaryIO, _open_object(path))
+    return open_regular(bytes(path))
+
+
+def _open_object(
+    path: ObjectPath, version: int | None = None, buffer_bytes: int = BUFFER_BYTES
+) -> ObjectFile:
+    file = ObjectFile(path, version, buffer_bytes)
     try:
         _ = file.status  # asks for it
     except FileNotFoundError:

@@ -7,14 +7,13 @@ import stat
 import types
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import NamedTuple
 
-from freqprep.errors import SourceError
 from freqprep.sources.by_class import ImageEntry
-from freqprep.sources.files import file_kind, open_regular, shown
+from freqprep.sources.files import extension, file_kind
 from freqprep.sources.listing import WHOLE_FILE, class_text
-from freqprep.storage.object_path import ObjectPath
+from freqprep.sources.object_tree import HEAD_BYTES
+from freqprep.sources.tree import SourceTree, Stat
 from freqprep.storage.paths import AnyPath
 
 EXTENSIONS = frozenset(
@@ -23,7 +22,7 @@ EXTENSIONS = frozenset(
 )
 """File name extensions of images, in lower case."""
 
-SNIFFED = 16
+SNIFFED = HEAD_BYTES
 """Number of bytes that `looks_like_image` needs."""
 
 _SYSTEM_ENTRIES = frozenset(
@@ -60,7 +59,7 @@ class Level(NamedTuple):
         Entries that are images by name or content, except folders; keys are their names.
     image_folders : list of ImageEntry
         Folders with the name of an image: each is also a row, which is rejected later.
-    files : dict of bytes to stat_result or None
+    files : dict of bytes to Stat or None
         All other entries; None for a broken link.
     ignored : Counter
         Entries that were not listed: description -> count.
@@ -70,7 +69,7 @@ class Level(NamedTuple):
     folders: dict[bytes, Folder]
     images: list[ImageEntry]
     image_folders: list[ImageEntry]
-    files: dict[bytes, os.stat_result | None]
+    files: dict[bytes, Stat | None]
     ignored: Counter[str]
 
 
@@ -79,27 +78,27 @@ class Levels:
 
     Parameters
     ----------
-    root : Path
-        Folder of the source.
+    tree : SourceTree
     """
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, tree: SourceTree) -> None:
+        self.tree = tree
         self._known: dict[bytes, Level] = {}
 
     def at(self, folder: Folder) -> Level:
         """Return the content of a folder."""
         if folder.path not in self._known:
-            self._known[folder.path] = level(self.root, folder)
+            self._known[folder.path] = level(self.tree, folder)
         return self._known[folder.path]
 
     def images(self, folder: Folder, ignored: Counter[str]) -> list[ImageEntry]:
         """Return all images in a folder as `images` does, without listing known folders again."""
-        return images(self.root, folder, ignored, self._known)
+        return images(self.tree, folder, ignored, self._known)
 
-    def path(self, folder: Folder) -> Path:
-        """Return the path of a folder, not relative to the source."""
-        return self.root / os.fsdecode(folder.path)
+    @property
+    def root(self) -> AnyPath:
+        """Folder or prefix of the source."""
+        return self.tree.root
 
     def above(self, level: Level) -> list[Level]:
         """Return the listed folders above ``level``, from the source down."""
@@ -108,86 +107,38 @@ class Levels:
         return [self._known[path[:end]] for end in ends if path[:end] in self._known]
 
 
-def local(path: AnyPath) -> Path:
-    """Return a path of this machine; raise `SourceError` for a URL."""
-    if isinstance(path, ObjectPath):
-        raise SourceError(
-            f"{path}: of URLs only those of Parquet files and tar shards are read",
-            "copy the folder to this machine, or use freqprep convert parquet or webdataset",
-        )
-    return path
+def top(tree: SourceTree) -> Folder:
+    """Return the folder of a source itself."""
+    return Folder(b"", trail_of(tree.stat(b"")))
 
 
-def local_folder(source: AnyPath) -> Path:
-    """Return the folder of a source.
-
-    Raises
-    ------
-    SourceError
-        It is not a folder of this machine.
-    """
-    source = local(source)
-    if not source.is_dir():
-        remedy = "name the data set's top folder"
-        if source.suffix == ".json":
-            remedy += ", and the file with --annotations"
-        raise SourceError(f"{source} is not a folder", remedy)
-    return source
-
-
-def top(root: Path) -> Folder:
-    """Return the folder of a source itself.
-
-    Raises
-    ------
-    SourceError
-        The source does not exist or is not a folder.
-    """
-    try:
-        status = os.stat(root)
-    except OSError as error:
-        raise SourceError(
-            f"cannot open the source {shown(os.fsencode(root))}: {error.strerror}",
-            "name the folder that holds the images",
-        ) from error
-    if not stat.S_ISDIR(status.st_mode):
-        raise SourceError(
-            f"the source {shown(os.fsencode(root))} is not a folder",
-            "name the folder that holds the images",
-        )
-    return Folder(b"", frozenset([(status.st_dev, status.st_ino)]))
+def trail_of(status: Stat | None) -> frozenset[tuple[int, int]]:
+    """Return the trail of a folder above which there is none."""
+    return frozenset([(status.st_dev, status.st_ino)] if status is not None else [])
 
 
 def scan(
-    root: Path, folder: Folder, ignored: Counter[str]
-) -> Iterator[tuple[bytes, os.stat_result | None]]:
+    tree: SourceTree, folder: Folder, ignored: Counter[str]
+) -> Iterator[tuple[bytes, Stat | None]]:
     """Yield name and status of each visible entry; the status of a broken link is None.
 
     Raises
     ------
     SourceError
-        The folder cannot be listed; its content would be lost silently.
+        The folder cannot be listed.
     """
-    full = os.path.join(os.fsencode(root), folder.path)
-    try:
-        with os.scandir(full) as entries:
-            for entry in entries:
-                name = entry.name
-                if is_hidden(name):
-                    ignored["hidden or system file"] += 1
-                    continue
-                try:
-                    yield name, entry.stat()
-                except OSError:
-                    yield name, None
-    except OSError as error:
-        raise SourceError(
-            f"cannot list the folder {shown(full)}: {error.strerror}",
-            "make it readable, or move it out of the source",
-        ) from error
+    for entry in tree.entries(folder.path):
+        name = entry.name
+        if is_hidden(name):
+            ignored["hidden or system file"] += 1
+            continue
+        try:
+            yield name, entry.stat()
+        except OSError:
+            yield name, None
 
 
-def subfolder(folder: Folder, name: bytes, status: os.stat_result) -> Folder | None:
+def subfolder(folder: Folder, name: bytes, status: Stat) -> Folder | None:
     """Return the folder ``name`` in ``folder``; None if it leads back to a folder above."""
     identity = (status.st_dev, status.st_ino)
     if identity in folder.trail:
@@ -195,12 +146,11 @@ def subfolder(folder: Folder, name: bytes, status: os.stat_result) -> Folder | N
     return Folder(os.path.join(folder.path, name), folder.trail | {identity})
 
 
-def below(root: Path, folder: Folder, path: bytes) -> Folder | None:
+def below(tree: SourceTree, folder: Folder, path: bytes) -> Folder | None:
     """Return the folder at a path relative to ``folder``; None if there is none."""
     for name in path.split(b"/"):
-        try:
-            status = os.stat(os.path.join(os.fsencode(root), folder.path, name))
-        except OSError:
+        status = tree.stat(os.path.join(folder.path, name))
+        if status is None:
             return None
         child = subfolder(folder, name, status) if stat.S_ISDIR(status.st_mode) else None
         if child is None:
@@ -209,7 +159,7 @@ def below(root: Path, folder: Folder, path: bytes) -> Folder | None:
     return folder
 
 
-def level(root: Path, folder: Folder) -> Level:
+def level(tree: SourceTree, folder: Folder) -> Level:
     """List one folder.
 
     Any entry with an image's extension counts as an image: one that cannot be decoded is rejected
@@ -222,12 +172,15 @@ def level(root: Path, folder: Folder) -> Level:
     """
     found = Level(folder, {}, [], [], {}, Counter())
     prefix = os.path.join(folder.path, b"")
-    for name, status in scan(root, folder, found.ignored):
+    unnamed: list[tuple[bytes, Stat]] = []
+    for name, status in scan(tree, folder, found.ignored):
         path = prefix + name
         is_folder = status is not None and stat.S_ISDIR(status.st_mode)
-        if is_named_image(name) or _is_image_by_content(root, path, status):
+        if is_named_image(name):
             rows = found.image_folders if is_folder else found.images
             rows.append(_image(name, path, status))
+        elif status is not None and stat.S_ISREG(status.st_mode):
+            unnamed.append((name, status))
         elif not is_folder:
             found.files[name] = status
         if status is not None and is_folder:
@@ -235,7 +188,24 @@ def level(root: Path, folder: Folder) -> Level:
                 found.folders[name] = child
             else:
                 found.ignored["symlink loop"] += 1
-    return found
+    heads = tree.heads([prefix + name for name, _ in unnamed])
+    for (name, status), head in zip(unnamed, heads, strict=True):
+        # One that cannot be read may be an image: its row is rejected later with the reason.
+        if head is None or looks_like_image(head):
+            found.images.append(_image(name, prefix + name, status))
+        else:
+            found.files[name] = status
+    return _without_twins(found)
+
+
+def _without_twins(level: Level) -> Level:
+    """Drop rows of folders that have the name of an image file, which a bucket may have both."""
+    if not level.image_folders:
+        return level
+    names = {image.key for image in level.images}
+    return level._replace(
+        image_folders=[image for image in level.image_folders if image.key not in names]
+    )
 
 
 def outside(level: Level) -> Counter[str]:
@@ -249,7 +219,7 @@ def outside(level: Level) -> Counter[str]:
 
 
 def images(
-    root: Path,
+    tree: SourceTree,
     folder: Folder,
     ignored: Counter[str],
     known: Mapping[bytes, Level] = types.MappingProxyType({}),
@@ -258,8 +228,7 @@ def images(
 
     Parameters
     ----------
-    root : Path
-        Folder of the source.
+    tree : SourceTree
     folder : Folder
         Folder to start from; keys are relative to it.
     ignored : Counter
@@ -281,7 +250,7 @@ def images(
     pending = [folder]
     while pending:
         parent = pending.pop()
-        here = known.get(parent.path) or level(root, parent)
+        here = known.get(parent.path) or level(tree, parent)
         rows = here.images + here.image_folders
         if here.folder is folder:
             found += rows
@@ -301,8 +270,8 @@ def is_hidden(name: bytes) -> bool:
 
 def is_named_image(name: bytes) -> bool:
     """Return whether a name has the extension of an image."""
-    _, dot, extension = name.rpartition(b".")
-    return bool(dot) and extension.lower() in EXTENSIONS
+    _, dot, behind = name.rpartition(b".")
+    return bool(dot) and behind.lower() in EXTENSIONS
 
 
 def looks_like_image(head: bytes) -> bool:
@@ -317,14 +286,12 @@ def looks_like_image(head: bytes) -> bool:
 
 def not_an_image(name: bytes) -> str:
     """Describe an ignored file by its extension."""
-    _, dot, extension = name.rpartition(b".")
     # Only real extensions: numbered names would have a description each.
-    if dot and len(extension) <= 8 and extension.isalnum() and not extension.isdigit():
-        return f"not an image (.{class_text(extension.lower())})"
-    return "not an image (no known extension)"
+    known = extension(name)
+    return f"not an image (.{class_text(known)})" if known else "not an image (no known extension)"
 
 
-def _not_an_image(name: bytes, status: os.stat_result | None) -> str:
+def _not_an_image(name: bytes, status: Stat | None) -> str:
     if status is None:
         return "broken link"
     if stat.S_ISREG(status.st_mode):
@@ -332,17 +299,7 @@ def _not_an_image(name: bytes, status: os.stat_result | None) -> str:
     return f"not an image ({file_kind(status.st_mode)})"
 
 
-def _is_image_by_content(root: Path, path: bytes, status: os.stat_result | None) -> bool:
-    if status is None or not stat.S_ISREG(status.st_mode):
-        return False
-    try:
-        with open_regular(os.path.join(os.fsencode(root), path)) as file:
-            return looks_like_image(file.read(SNIFFED))
-    except (SourceError, OSError):
-        return True  # possibly an image: its row is rejected later with the reason
-
-
-def _image(key: bytes, path: bytes, status: os.stat_result | None) -> ImageEntry:
+def _image(key: bytes, path: bytes, status: Stat | None) -> ImageEntry:
     if status is None or not stat.S_ISREG(status.st_mode):
         return ImageEntry(key, path, WHOLE_FILE, 0, 0)
     return ImageEntry(key, path, WHOLE_FILE, status.st_size, status.st_mtime_ns)

@@ -23,12 +23,13 @@ from freqprep.errors import SourceError
 from freqprep.sources.by_class import ClassSplit, ListImages, by_label, discovered
 from freqprep.sources.class_doubts import split_named
 from freqprep.sources.files import shown
-from freqprep.sources.folders import Folder, Level, Levels, local_folder, outside
+from freqprep.sources.folders import Folder, Level, Levels, outside
 from freqprep.sources.listing import Discovered, class_text
 from freqprep.sources.options import NO_OPTIONS, SourceOptions
 from freqprep.sources.other_kinds import refuse_coco, refuse_kaggle_imagenet, remedy_for_flat
 from freqprep.sources.split_names import normalise_split, split_folders
 from freqprep.sources.tiny_imagenet import VAL_LABELS, val_labels, wnid_names
+from freqprep.sources.tree import source_tree
 from freqprep.sources.wrapping import path_text, split_level, unwrapped
 from freqprep.storage.paths import AnyPath
 
@@ -44,8 +45,7 @@ def discover(root: AnyPath, split: str | None, options: SourceOptions = NO_OPTIO
         There are no class folders, no images or no such split; names collide; the images of a
         split are not in class folders; or the data set is of another kind.
     """
-    root = local_folder(root)
-    levels = Levels(root)
+    levels = Levels(source_tree(root))
     home = unwrapped(levels)
     refuse_kaggle_imagenet(levels, home)
     names = split_folders(map(class_text, home.folders))
@@ -190,8 +190,8 @@ def _split_images(
             raise SourceError(f"no images in {where}", "choose another --split")
         return {}
     if labels := [one for one in (top, level) if VAL_LABELS in one.files]:
-        path = found.levels.path(labels[0].folder) / os.fsdecode(VAL_LABELS)
-        return by_label(where, level.images, val_labels(path))
+        path = os.path.join(labels[0].folder.path, VAL_LABELS)
+        return by_label(where, level.images, val_labels(found.levels.tree, path))
     count = len(level.images)
     if found.asked_for(name) and (found.wanted is not None or found.named[name] != "test"):
         raise SourceError(

@@ -21,7 +21,6 @@ import stat
 from collections import Counter
 from collections.abc import Mapping
 from functools import partial
-from pathlib import Path
 
 from freqprep.errors import SourceError
 from freqprep.sources import archives, folders
@@ -39,10 +38,15 @@ from freqprep.sources.listing import Discovered, class_text
 from freqprep.sources.options import NO_OPTIONS, SourceOptions
 from freqprep.sources.split_names import normalise_split, split_folders
 from freqprep.sources.tiny_imagenet import VAL_LABELS, val_labels, wnid_names
+from freqprep.sources.tree import source_tree
 from freqprep.sources.wrapping import path_text, split_level, unwrapped
+from freqprep.storage.object_path import ObjectPath
 from freqprep.storage.paths import AnyPath
 
 _WNID_TAR = re.compile(WNID.pattern + rb"\.tar")
+_TARS_AT_ONCE = 16
+"""Archives in a bucket whose indexes are read at the same time, each through 8 MB of memory."""
+
 _SPLIT_TARS = {
     b"ILSVRC2012_img_train.tar": "train",
     b"ILSVRC2012_img_val.tar": "val",
@@ -61,8 +65,7 @@ def discover(root: AnyPath, split: str | None, options: SourceOptions = NO_OPTIO
         None of the forms is found, there is no such split, a flat val has no labels, or an archive
         is damaged.
     """
-    root = folders.local_folder(root)
-    levels = Levels(root)
+    levels = Levels(source_tree(root))
     home = unwrapped(levels)
     base = _base(levels, home)
     ignored = Counter(base.ignored)
@@ -82,7 +85,10 @@ def discover(root: AnyPath, split: str | None, options: SourceOptions = NO_OPTIO
                 " folders of other classes",
             )
         splits.append(unsplit)
-    splits = [dataclasses.replace(s, ignored=s.ignored + ignored) for s in splits]
+    at_once = _TARS_AT_ONCE if isinstance(root, ObjectPath) else 1
+    splits = [
+        dataclasses.replace(one, ignored=one.ignored + ignored, at_once=at_once) for one in splits
+    ]
     ids = {wnid for one in splits for wnid in one.images}
     names = class_names() | wnid_names(levels, home, ids)
     return discovered(root, splits, split, names, notes)
@@ -90,7 +96,7 @@ def discover(root: AnyPath, split: str | None, options: SourceOptions = NO_OPTIO
 
 def _base(levels: Levels, home: Level) -> Level:
     for path in (b"ILSVRC/Data/CLS-LOC", b"Data/CLS-LOC"):
-        if found := folders.below(levels.root, home.folder, path):
+        if found := folders.below(levels.tree, home.folder, path):
             return levels.at(found)
     return home
 
@@ -150,19 +156,14 @@ def _by_wnid(levels: Levels, level: Level, source_name: str, split_name: str) ->
         if _WNID_TAR.fullmatch(name) and status and stat.S_ISREG(status.st_mode):
             archive = os.path.join(level.folder.path, name)
             wnid = name.removesuffix(b".tar")
-            packed[wnid] = partial(_packed_class, levels.root, archive, wnid)
+            span = archives.Span(archive, 0, status.st_size)
+            packed[wnid] = partial(archives.images, levels.root, span, folder=wnid)
     ignored = Counter(level.ignored)
     ignored["folder that is not a wnid"] += len(level.folders) - len(unpacked)
     ignored["outside any class folder"] += len(level.images) + len(level.files) - len(packed)
     # A damaged archive is an error; a folder beside it may be incompletely unpacked.
     ignored["folder beside its archive"] += len(unpacked.keys() & packed.keys())
     return ClassSplit(source_name, split_name, unpacked | packed, +ignored)
-
-
-def _packed_class(
-    root: Path, archive: bytes, wnid: bytes, ignored: Counter[str]
-) -> list[ImageEntry]:
-    return archives.images(root, archives.archive_span(root, archive), ignored, wnid)
 
 
 def _archive_splits(
@@ -182,7 +183,7 @@ def _archive_splits(
         if name in have:
             ignored["archive beside its unpacked folder"] += 1
             continue
-        span = archives.archive_span(root, os.path.join(home.folder.path, file_name))
+        span = archives.Span(os.path.join(home.folder.path, file_name), 0, status.st_size)
         met: Counter[str] = Counter()
         if name == "train":
             splits.append(ClassSplit(name, name, _inner_tars(root, span, met), met))
@@ -227,12 +228,14 @@ def _labels(levels: Levels, top: Level, split_name: str) -> LabelImages | None:
     if split_name != "val":
         return None
     if VAL_LABELS in top.files:
-        return val_labels(levels.path(top.folder) / os.fsdecode(VAL_LABELS))
-    found = (find_labels(levels.path(level.folder)) for level in [*levels.above(top), top])
+        return val_labels(levels.tree, os.path.join(top.folder.path, VAL_LABELS))
+    found = (find_labels(levels.tree, level.folder.path) for level in [*levels.above(top), top])
     return next((labels for labels in found if labels), None)
 
 
-def _inner_tars(root: Path, outer: archives.Span, ignored: Counter[str]) -> dict[bytes, ListImages]:
+def _inner_tars(
+    root: AnyPath, outer: archives.Span, ignored: Counter[str]
+) -> dict[bytes, ListImages]:
     images: dict[bytes, ListImages] = {}
     for member in archives.members(root, outer, ignored):
         name = member.name.rpartition(b"/")[2]

@@ -5,16 +5,18 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import os
 import re
+import stat
 import tarfile
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from importlib import resources
-from pathlib import Path
 
 from freqprep.errors import SourceError
-from freqprep.sources.files import open_regular, shown
+from freqprep.sources.files import as_bytes, shown
+from freqprep.sources.tree import SourceTree
 
 WNID = re.compile(rb"n\d{8}")
 """Class id of ImageNet: n and the eight digits of its WordNet synset."""
@@ -28,8 +30,8 @@ LABEL_FILES = (
 LabelImages = Callable[[Sequence[bytes]], list[bytes]]
 """Function of the sorted file names of all validation images that returns their wnids."""
 
-_SOLUTION = "LOC_val_solution.csv"
-_DEVKIT = "ILSVRC2012_devkit_t12"
+_SOLUTION = b"LOC_val_solution.csv"
+_DEVKIT = b"ILSVRC2012_devkit_t12"
 _TRUTH = "ILSVRC2012_validation_ground_truth.txt"
 _META = "meta.mat"
 _NUMBER = re.compile(rb"ILSVRC2012_val_(\d{8})\.")
@@ -46,36 +48,49 @@ def class_names() -> dict[str, str]:
     return dict(line.split("\t", 1) for line in lines)
 
 
-def find_labels(root: Path) -> LabelImages | None:
-    """Find the labels in the source; None if there are none.
+def find_labels(tree: SourceTree, folder: bytes) -> LabelImages | None:
+    """Find the labels in a folder of the source; None if there are none.
 
-    Kaggle's table is searched first: in ``root``, or beside ``ILSVRC`` if ``root`` is that folder.
-    Then the devkit's ground truth, in ``root``.
+    Kaggle's table is searched first: in ``folder``, or beside ``ILSVRC`` if it is that folder. Then
+    the devkit's ground truth, in ``folder``.
 
     Raises
     ------
     SourceError
         The labels are damaged.
     """
-    for folder in [root, root / "..", root / "ILSVRC"]:
-        path = folder / _SOLUTION
-        # The folder above belongs to the source only in Kaggle's layout.
-        if path.is_file() and (folder != root / ".." or (root / "Data" / "CLS-LOC").is_dir()):
-            return partial(labels_by_name, path, _solution(path), key=_stem)
-    files = _devkit(root)
+    places = [folder, b"ILSVRC" if not folder else os.path.join(folder, b"ILSVRC")]
+    # The folder above belongs to the source only in Kaggle's layout.
+    if _is(stat.S_ISDIR, tree, os.path.join(folder, b"Data/CLS-LOC")):
+        places.insert(1, os.path.join(folder, b".."))
+    for place in places:
+        path = os.path.join(place, _SOLUTION)
+        if _is(stat.S_ISREG, tree, path):
+            where = _where(tree, path)
+            return partial(labels_by_name, where, _solution(tree, path, where), key=_stem)
+    files = _devkit(tree, folder)
     if files is None:
         return None
     wnids = _ground_truth(files[_TRUTH], _wnid_of_id(files[_META]))
     return partial(_by_number, wnids)
 
 
-def _solution(path: Path) -> dict[bytes, bytes]:
-    with open_regular(bytes(path)) as file:
+def _is(kind: Callable[[int], bool], tree: SourceTree, path: bytes) -> bool:
+    status = tree.stat(path)
+    return status is not None and kind(status.st_mode)
+
+
+def _where(tree: SourceTree, path: bytes) -> str:
+    return shown(os.path.join(as_bytes(tree.root), path))
+
+
+def _solution(tree: SourceTree, path: bytes, where: str) -> dict[bytes, bytes]:
+    with tree.open(path) as file:
         text = file.read().decode("utf-8-sig", "replace")
     reader = csv.DictReader(io.StringIO(text))
     if not {"ImageId", "PredictionString"} <= set(reader.fieldnames or ()):
         raise SourceError(
-            f"{path} has the columns {reader.fieldnames}, not ImageId and PredictionString",
+            f"{where} has the columns {reader.fieldnames}, not ImageId and PredictionString",
             "download it again",
         )
     wnids = {}
@@ -84,7 +99,7 @@ def _solution(path: Path) -> dict[bytes, bytes]:
         wnid = (row["PredictionString"] or "").partition(" ")[0].encode()
         if not WNID.fullmatch(wnid):
             raise SourceError(
-                f"{path}, line {reader.line_num}: {row['PredictionString']!r} does not begin"
+                f"{where}, line {reader.line_num}: {row['PredictionString']!r} does not begin"
                 " with a wnid such as n01440764",
                 "download it again",
             )
@@ -93,7 +108,7 @@ def _solution(path: Path) -> dict[bytes, bytes]:
 
 
 def labels_by_name(
-    path: Path,
+    where: str,
     wnids: Mapping[bytes, bytes],
     names: Sequence[bytes],
     key: Callable[[bytes], bytes] = bytes,
@@ -102,7 +117,7 @@ def labels_by_name(
 
     Parameters
     ----------
-    path : Path
+    where : str
         File with the labels, for messages.
     wnids : mapping of bytes to bytes
         Key of a file name -> wnid.
@@ -122,7 +137,7 @@ def labels_by_name(
     """
     if unknown := [name for name in names if key(name) not in wnids]:
         raise SourceError(
-            f"{path} has no label for {len(unknown)} of {len(names)} validation images, the first"
+            f"{where} has no label for {len(unknown)} of {len(names)} validation images, the first"
             f" of them {shown(unknown[0])}",
             "remove what is not a validation image, or download the file again",
         )
@@ -133,22 +148,23 @@ def _stem(name: bytes) -> bytes:
     return name.rpartition(b".")[0] or name
 
 
-def _devkit(root: Path) -> dict[str, bytes] | None:
-    for folder in [root / _DEVKIT / "data", root / _DEVKIT, root]:
-        if (folder / _TRUTH).is_file():
+def _devkit(tree: SourceTree, folder: bytes) -> dict[str, bytes] | None:
+    for inside in [_DEVKIT + b"/data", _DEVKIT, b""]:
+        place = os.path.join(folder, inside)
+        if _is(stat.S_ISREG, tree, os.path.join(place, os.fsencode(_TRUTH))):
             files = {}
             for name in (_TRUTH, _META):
-                with open_regular(bytes(folder / name)) as file:
+                with tree.open(os.path.join(place, os.fsencode(name))) as file:
                     files[name] = file.read()
             return files
-    packed = root / f"{_DEVKIT}.tar.gz"
-    return _unpacked_devkit(packed) if packed.is_file() else None
+    packed = os.path.join(folder, _DEVKIT + b".tar.gz")
+    return _unpacked_devkit(tree, packed) if _is(stat.S_ISREG, tree, packed) else None
 
 
-def _unpacked_devkit(path: Path) -> dict[str, bytes]:
-    files = {}
+def _unpacked_devkit(tree: SourceTree, path: bytes) -> dict[str, bytes]:
+    files, where = {}, _where(tree, path)
     try:
-        with open_regular(bytes(path)) as packed:
+        with tree.open(path) as packed:
             unpacked = io.BytesIO(gzip.decompress(packed.read()))
         with tarfile.open(fileobj=unpacked, mode="r:") as tar:
             for info in tar:
@@ -156,10 +172,10 @@ def _unpacked_devkit(path: Path) -> dict[str, bytes]:
                 if name in (_TRUTH, _META) and (content := tar.extractfile(info)):
                     files[name] = content.read()
     except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
-        raise SourceError(f"{path} is damaged or cut off: {error}", "download it again") from error
+        raise SourceError(f"{where} is damaged or cut off: {error}", "download it again") from error
     for name in (_TRUTH, _META):
         if name not in files:
-            raise SourceError(f"{path} holds no {name}", "download it again")
+            raise SourceError(f"{where} holds no {name}", "download it again")
     return files
 
 
@@ -178,7 +194,7 @@ def _wnid_of_id(meta: bytes) -> dict[int, bytes]:
         # scipy raises many types on damaged files, and none of its own.
         raise SourceError(
             f"the devkit's {_META} cannot be read: {type(error).__name__}: {error}",
-            f"download {_DEVKIT}.tar.gz again",
+            f"download {_DEVKIT.decode()}.tar.gz again",
         ) from error
 
 
@@ -189,7 +205,7 @@ def _ground_truth(text: bytes, wnid_of_id: Mapping[int, bytes]) -> list[bytes]:
         if wnid is None or not WNID.fullmatch(wnid):
             raise SourceError(
                 f"{_TRUTH}, line {number}: {shown(line[:40])} is not the id of a class in {_META}",
-                f"download {_DEVKIT}.tar.gz again",
+                f"download {_DEVKIT.decode()}.tar.gz again",
             )
         wnids.append(wnid)
     return wnids
@@ -210,6 +226,6 @@ def _by_number(wnids: Sequence[bytes], names: Sequence[bytes]) -> list[bytes]:
         if not 1 <= number <= len(wnids):
             raise SourceError(
                 f"validation image {shown(name)} has no line in {_TRUTH}, which has {len(wnids)}",
-                f"remove it, or download {_DEVKIT}.tar.gz again",
+                f"remove it, or download {_DEVKIT.decode()}.tar.gz again",
             )
     return [wnids[number - 1] for number in numbers]

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import stat
 import types
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -271,22 +268,3 @@ def choose_splits(
 def class_text(name: bytes) -> str:
     r"""Return a folder name as text; bytes that are not UTF-8 become ``\xNN``."""
     return name.decode("utf-8", "backslashreplace")
-
-
-def file_table(root: Path, paths: list[bytes]) -> FileTable:
-    """List files with sizes and times; both are 0 for what is not a regular file.
-
-    ``paths`` are relative to ``root``; links are followed.
-    """
-    length = np.zeros(len(paths), np.int64)
-    version = np.zeros(len(paths), np.int64)
-    for row, path in enumerate(paths):
-        try:
-            status = os.stat(os.path.join(os.fsencode(root), path))
-        except OSError:
-            continue
-        if not stat.S_ISREG(status.st_mode):
-            continue
-        length[row], version[row] = status.st_size, status.st_mtime_ns
-    offset = np.full(len(paths), WHOLE_FILE, np.int64)
-    return FileTable(Ragged.of_bytes(paths), offset, length, version)

@@ -102,14 +102,18 @@ def _relative(source: AnyPath, path: AnyPath) -> str:
         top, full = os.path.abspath(source), os.path.abspath(path)
         inside = os.path.commonpath([top, full]) == top
         return os.path.relpath(full, top) if inside else full
+    if source == path:
+        return os.curdir
     if isinstance(source, ObjectPath) and isinstance(path, ObjectPath):
-        below = path.key.removeprefix(f"{source.key}/")
-        if path.root == source.root and below != path.key:
-            return below
+        prefix = f"{source.key}/" if source.key else ""
+        if path.root == source.root and path.key.startswith(prefix):
+            return path.key[len(prefix) :]
     return str(path) if isinstance(path, ObjectPath) else os.path.abspath(path)
 
 
 def _absolute(source: AnyPath, text: str) -> AnyPath:
+    if text == os.curdir:
+        return source
     named = as_path(text)
     if isinstance(named, ObjectPath) or named.is_absolute():
         return named

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from freqprep.errors import SourceError
 from freqprep.sources import folders
-from freqprep.sources.files import shown
+from freqprep.sources.files import as_bytes, shown
 from freqprep.sources.folders import Level, Levels
 from freqprep.sources.imagenet_labels import WNID
 from freqprep.sources.wrapping import path_text
@@ -65,7 +65,7 @@ def refuse_kaggle_imagenet(levels: Levels, home: Level) -> None:
         The folder ``Data/CLS-LOC`` exists.
     """
     for path in (b"ILSVRC/Data/CLS-LOC", b"Data/CLS-LOC"):
-        if folders.below(levels.root, home.folder, path):
+        if folders.below(levels.tree, home.folder, path):
             raise SourceError(
                 f"{path_text(levels, home.folder)} has the folders of Kaggle's ImageNet"
                 f" ({path.decode()})",
@@ -106,4 +106,4 @@ def remedy_for_flat(levels: Levels, home: Level, splits: Iterable[Level]) -> str
 
 def _source(levels: Levels) -> str:
     # Labels may be above the folder with the splits.
-    return shown(bytes(levels.root))
+    return shown(as_bytes(levels.root))

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection
 from functools import partial
-from pathlib import Path
 
 from freqprep.errors import SourceError
-from freqprep.sources.files import open_regular, shown
+from freqprep.sources.files import as_bytes, shown
 from freqprep.sources.folders import Level, Levels
 from freqprep.sources.imagenet_labels import WNID, LabelImages, class_names, labels_by_name
+from freqprep.sources.tree import SourceTree
 
 VAL_LABELS = b"val_annotations.txt"
 """File with the labels, in the folder of val."""
@@ -17,29 +18,36 @@ VAL_LABELS = b"val_annotations.txt"
 _MARKS = {b"wnids.txt", b"words.txt"}
 
 
-def val_labels(path: Path) -> LabelImages:
+def val_labels(tree: SourceTree, path: bytes) -> LabelImages:
     """Read the labels in a ``val_annotations.txt``: lines of file name, wnid and box, with tabs.
+
+    Parameters
+    ----------
+    tree : SourceTree
+    path : bytes
+        Path of the file in it.
 
     Raises
     ------
     SourceError
         A line has another form.
     """
+    where = shown(os.path.join(as_bytes(tree.root), path))
     wnids: dict[bytes, bytes] = {}
-    for number, line in enumerate(_lines(path), start=1):
+    for number, line in enumerate(_lines(tree, path), start=1):
         name, _, rest = line.partition(b"\t")
         wnid = rest.partition(b"\t")[0].strip()
         if not WNID.fullmatch(wnid):
             raise SourceError(
-                f"{path}, line {number}: {shown(line[:60])} is not a file name and a wnid such as"
+                f"{where}, line {number}: {shown(line[:60])} is not a file name and a wnid such as"
                 " n01443537 with a tab between",
                 "download it again",
             )
         if wnids.setdefault(name, wnid) != wnid:
             raise SourceError(
-                f"{path}, line {number}: another wnid for {shown(name)}", "download it again"
+                f"{where}, line {number}: another wnid for {shown(name)}", "download it again"
             )
-    return partial(labels_by_name, path, wnids)
+    return partial(labels_by_name, where, wnids)
 
 
 def wnid_names(levels: Levels, home: Level, ids: Collection[bytes]) -> dict[str, str]:
@@ -64,13 +72,13 @@ def wnid_names(levels: Levels, home: Level, ids: Collection[bytes]) -> dict[str,
     names = dict(class_names())
     if b"words.txt" in home.files:
         wanted = {wnid.decode() for wnid in ids}
-        for line in _lines(levels.path(home.folder) / "words.txt"):
+        for line in _lines(levels.tree, os.path.join(home.folder.path, b"words.txt")):
             wnid, _, words = line.decode("utf-8", "replace").partition("\t")
             if wnid in wanted and words:
                 names[wnid] = words.partition(",")[0].strip()
     return names
 
 
-def _lines(path: Path) -> list[bytes]:
-    with open_regular(bytes(path)) as file:
+def _lines(tree: SourceTree, path: bytes) -> list[bytes]:
+    with tree.open(path) as file:
         return [line for line in file.read().splitlines() if line.strip()]

@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection
 
 from freqprep.sources.class_doubts import GENERIC
-from freqprep.sources.files import shown
+from freqprep.sources.files import as_bytes, shown
 from freqprep.sources.folders import Folder, Level, Levels, top
 from freqprep.sources.imagenet_labels import WNID
 from freqprep.sources.listing import class_text
@@ -22,7 +22,7 @@ def unwrapped(levels: Levels) -> Level:
     The folder of a split is not a wrapper unless it has several splits itself; nor is a folder
     beside ImageNet's archives, or a class of ImageNet.
     """
-    here = levels.at(top(levels.root))
+    here = levels.at(top(levels.tree))
     while len(here.folders) == 1 and not any(map(_ARCHIVE.fullmatch, here.files)):
         ((name, folder),) = here.folders.items()
         inner = levels.at(folder)
@@ -68,6 +68,5 @@ def split_level(levels: Levels, folder: Folder, elsewhere: Collection[bytes]) ->
 
 def path_text(levels: Levels, folder: Folder) -> str:
     """Format a folder of the source for messages."""
-    return shown(
-        os.path.join(bytes(levels.root), folder.path) if folder.path else bytes(levels.root)
-    )
+    root = as_bytes(levels.root)
+    return shown(os.path.join(root, folder.path) if folder.path else root)

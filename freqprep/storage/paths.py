@@ -20,6 +20,7 @@ AnyPath: TypeAlias = Path | ObjectPath
 
 _SCHEMES = ("s3", "gs", "az", "http", "https")
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
+_BUCKET = re.compile(r"((?i:s3|gs|az)://)([^/]+)/*")
 _BROKEN_URL = re.compile(rf"({'|'.join(_SCHEMES)}):/[^/]")
 
 
@@ -62,10 +63,16 @@ def as_path(text: str | Path | ObjectPath) -> AnyPath:
         return _local(text)
     if scheme not in _SCHEMES:
         raise UsageError(
-            f"{text}: stores are not read by {scheme}://",
+            f"{text}: nothing is read by {scheme}://",
             f"name a path, or a URL of {', '.join(_SCHEMES)} or file",
         )
     return _remote(text, scheme)
+
+
+def as_source(text: str | Path | ObjectPath) -> AnyPath:
+    """Return the place of a source that a text names: as `as_path`, but also a whole bucket."""
+    found = _BUCKET.fullmatch(str(text))
+    return ObjectPath(found[1].lower() + found[2], "") if found else as_path(text)
 
 
 def _local(text: str) -> Path:
@@ -77,6 +84,12 @@ def _local(text: str) -> Path:
 
 def _remote(text: str, scheme: str) -> ObjectPath:
     host, _, key = text[len(scheme) + 3 :].partition("/")
+    if "@" in host:
+        raise UsageError(
+            f"a {scheme} URL with a user or password before {host.rpartition('@')[2]}",
+            "leave them out, and give credentials by environment variables: they would stand in"
+            " logs",
+        )
     if scheme in ("http", "https"):
         if "?" in text or "#" in text:
             raise UsageError(f"{text}: a store's address has no ? or #", "name the folder alone")

@@ -92,6 +92,12 @@ _ANSWERS = (
         "serve the store by one that does, such as nginx, or copy it",
     ),
     _Answer(
+        "invalid path",
+        ObjectStoreError,
+        "a key of {where} is not the path of a file: {said}",
+        "rename or delete the object: empty, . and .. parts and control characters are not read",
+    ),
+    _Answer(
         "kind: Connect",
         ObjectStoreError,
         "no connection to the server of {where}: {said}",

@@ -20,6 +20,7 @@ from freqprep.progress import say
 from freqprep.sources import folders
 from freqprep.sources.files import read_image_bytes, shown
 from freqprep.sources.listing import WHOLE_FILE
+from freqprep.sources.tree import LocalTree
 from freqprep.spectrum.channels import CHANNELS, STORED_POSITION
 from freqprep.training.model_config import ModelConfig
 
@@ -107,7 +108,8 @@ def find_images(places: Sequence[Path]) -> list[bytes]:
             found.append(os.fsencode(place))
             continue
         ignored: Counter[str] = Counter()
-        inside = sorted(image.path for image in folders.images(place, folders.top(place), ignored))
+        tree = LocalTree(place)
+        inside = sorted(image.path for image in folders.images(tree, folders.top(tree), ignored))
         if not inside:
             say(f"note: no image in {shown(os.fsencode(place))}")
         found += [os.path.join(os.fsencode(place), path) for path in inside]

@@ -127,7 +127,7 @@ def test_other_paths_are_of_this_machine(call, words, name, tmp_path, monkeypatc
 
 def test_a_url_of_an_unknown_kind_is_refused_by_name(call):
     code, _, err = call("info", "ftp://host/photos.zarr")
-    assert code == 2 and err.startswith("error: ftp://host/photos.zarr: stores are not read by ftp")
+    assert code == 2 and err.startswith("error: ftp://host/photos.zarr: nothing is read by ftp")
 
 
 def test_on_a_web_server_the_split_is_named(call, store, web_server):

@@ -11,14 +11,15 @@ from hypothesis import strategies as st
 from freqprep.errors import ImageDefect, SourceChangedError
 from freqprep.sources import WHOLE_FILE, read_image_bytes
 from freqprep.sources.files import shown
-from freqprep.sources.listing import choose_splits, file_table, normalise_split
+from freqprep.sources.listing import choose_splits, normalise_split
+from freqprep.sources.tree import LocalTree, file_table
 
 LIMIT = 1000
 
 
 def read_listed(root: Path, name: bytes, limit: int = LIMIT) -> bytes:
     """List a file, then read it as listed."""
-    table = file_table(root, [name])
+    table = file_table(LocalTree(root), [name])
     return read_image_bytes(
         root, name, WHOLE_FILE, int(table.length[0]), int(table.version[0]), limit
     )

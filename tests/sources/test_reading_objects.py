@@ -47,7 +47,7 @@ def test_many_requests_are_in_flight_and_each_image_is_one(root, slow_server):
     assert list(read_images(root, table, LIMIT)) == CONTENTS
     counts = slow_server.counts()
     assert counts.requests == {"GET": COUNT}
-    assert counts.at_once == 32
+    assert 16 < counts.at_once <= 32
 
 
 @pytest.mark.parametrize(
