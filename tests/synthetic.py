@@ -15,6 +15,7 @@ from PIL import Image
 
 from freqprep.convert.run import Request, convert
 from freqprep.storage.paths import hash_file, walk_files
+from freqprep.store.layout import shard_number
 from freqprep.store.manifest import (
     GROUP_DOCUMENT,
     MANIFEST,
@@ -100,11 +101,13 @@ def command(*arguments: str | Path | bytes, program: str = MAIN) -> list[str | b
     return [sys.executable, "-c", program, *words]
 
 
-def freqprep(*arguments: str | Path | bytes, **options) -> subprocess.CompletedProcess[str]:
+def freqprep(
+    *arguments: str | Path | bytes, program: str = MAIN, **options
+) -> subprocess.CompletedProcess[str]:
     """Run the command; return exit code, stdout and stderr."""
     options["env"] = {**os.environ, "PYTHONWARNINGS": "default", **options.get("env", {})}
     return subprocess.run(
-        command(*arguments),
+        command(*arguments, program=program),
         capture_output=True,
         text=True,
         errors="surrogateescape",
@@ -125,6 +128,8 @@ def reseal(split: Path) -> str:
     """Rewrite manifest and group document for the present files; return the new content id."""
     manifest, _ = read_manifest(split)
     names = [name for name in walk_files(split) if name not in (MANIFEST, GROUP_DOCUMENT)]
+    if manifest.two_levels:
+        names = [name for name in names if shard_number(name) is None]
     return write_manifest(
         split, Manifest(manifest.attributes, {name: hash_file(split / name) for name in names})
     )

@@ -1,5 +1,6 @@
 """Parquet tables of synthetic images, and a stand-in for their source."""
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +9,12 @@ import pyarrow.parquet as pq
 import synthetic
 
 from freqprep import sources
-from freqprep.sources.source_files import source_files
+from freqprep.convert import window_tasks
 from freqprep.ragged import Ragged
 from freqprep.sources.listing import UNKNOWN, Classes, Discovered, FileTable, Listing
+from freqprep.sources.source_files import source_files
+from freqprep.store import attribute_checks, plan, row_order
+from freqprep.store.schema import ROWS_PER_SHARD
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 
@@ -55,8 +59,17 @@ def register() -> None:
     sources.SOURCES.setdefault("parquet", discover)
 
 
+def small_windows(shards: int = 2) -> None:
+    """Let windows be of so few shards, in this process; its workers do not ask."""
+    for module in (attribute_checks, plan, row_order):
+        module.WINDOW_ROWS = shards * ROWS_PER_SHARD
+    window_tasks.WINDOW_SHARDS = shards
+
+
 register()
-PROGRAM = "import table_source; from freqprep_cli.main import main; main()"
+PROGRAM = (
+    "import table_source; table_source.small_windows(); from freqprep_cli.main import main; main()"
+)
 
 
 def image_tables(
@@ -71,7 +84,7 @@ def image_tables(
         labels = np.arange(count) * 3 // count
         table = pa.table({"image": pa.array(cells, IMAGE), "label": labels})
         edges = np.linspace(0, count, tables + 1).astype(int)
-        for part, (begin, end) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
+        for part, (begin, end) in enumerate(itertools.pairwise(edges)):
             path = root / f"{split}-{part:05}-of-{tables:05}.parquet"
             pq.write_table(table.slice(begin, end - begin), path, row_group_size=group)
     return root

@@ -248,7 +248,8 @@ def convert(
     """Convert images to a store of frequency channels.
 
     KIND is imagefolder (one folder per class), imagenet (folders, Kaggle or the original archives),
-    coco (images with annotation files in COCO's format) or webdataset (tar shards of samples).
+    coco (images with annotation files in COCO's format), parquet (tables with images in them, as on
+    the Hugging Face hub) or webdataset (tar shards of samples).
 
     Example: freqprep convert imagefolder photos photos.zarr
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Annotated, Any
 
 import typer
@@ -10,6 +11,7 @@ from freqprep.store.reader import Store, open_store
 from freqprep.store.rejects import noted_images, rejected_images
 from freqprep.store.selections import problems, saved_documents
 from freqprep.store.summary import summarize
+from freqprep.streaming.batch_mixing import mixing_of_batches
 from freqprep.text.quantities import plural
 from freqprep.text.terminal import on_one_line, paragraph, shortened
 from freqprep_cli.options import SplitOption, StoreArgument
@@ -37,15 +39,17 @@ def info(
     for name, chosen in opened.chosen(split).items():
         summary, rejects = summarize(chosen), rejected_images(chosen)
         noted = noted_images(chosen)
+        batches = mixing_of_batches(chosen)
         documents[name] = {
             **summary.to_dict(),
+            "batch_classes": None if batches is None else dataclasses.asdict(batches),
             "seed": chosen.attributes.seed,
             "versions": chosen.attributes.versions,
             "rejected_images": rejects,
             "noted_images": noted,
         }
         if not json:
-            typer.echo(describe(summary))
+            typer.echo(describe(summary, batches))
             _print_images(rejects, noted)
     saved, damaged = saved_documents(store), problems(store)
     if json:

@@ -10,6 +10,7 @@ from freqprep.convert.estimate import Estimate
 from freqprep.pack.estimate import PackEstimate
 from freqprep.spectrum.channels import CHANNELS, NAMES, described
 from freqprep.store.class_counts import ClassCounts, ObjectCounts
+from freqprep.store.class_mixing import ClassMixing
 from freqprep.store.summary import SplitSummary
 from freqprep.text.quantities import counts, duration, plural
 from freqprep.text.quantities import size as size_text
@@ -22,8 +23,8 @@ _NAME_ROOM, _KEY_ROOM, _SPLIT_ROOM = 24, 32, 30
 Rows = list[tuple[str, str]]
 
 
-def describe(summary: SplitSummary) -> str:
-    """Return the summary of a split as text."""
+def describe(summary: SplitSummary, batches: ClassMixing | None = None) -> str:
+    """Return the summary of a split as text, with the classes of a loader's batches if given."""
     valid, rejected = f"{summary.valid:,} valid", f"{summary.rejected:,} rejected"
     source = size_text(summary.source_bytes_per_image)
     shards = f"{plural(summary.shards, 'shard')}, {size_text(summary.stored_bytes)}"
@@ -32,6 +33,7 @@ def describe(summary: SplitSummary) -> str:
         ("rejected", counts(summary.rejected_by_reason)),
         *_object_rows(summary.objects),
         *_class_rows(summary.class_counts),
+        *_mixing_rows(summary.shard_classes, batches),
         *_geometry_rows(summary),
         ("source", f"{source} an image ({size_text(summary.source_bytes)})"),
         *_stored_rows(summary),
@@ -132,6 +134,17 @@ def _class_rows(classes: ClassCounts) -> Rows:
         ("smallest", listed(filled[-_SMALLEST:])),
         *unlabelled,
     ]
+
+
+def _mixing_rows(shards: ClassMixing | None, batches: ClassMixing | None) -> Rows:
+    """Numbers of classes in a shard and in a batch, against those of a random order."""
+    each = [
+        f"{found.classes:.1f} in a {what} of {found.rows},"
+        f" {found.classes / found.random_classes:.1%} of a random order's"
+        for what, found in (("shard", shards), ("batch", batches))
+        if found is not None
+    ]
+    return [("mixing" if not number else "", text) for number, text in enumerate(each)]
 
 
 def _geometry_rows(summary: SplitSummary) -> Rows:

@@ -9,10 +9,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from freqprep import engines
 from freqprep.convert.planning import class_list, discover, plan_split, refuse_existing
 from freqprep.convert.request import Request
 from freqprep.convert.shard_task import ImageFiles, compile_coding
 from freqprep.convert.unpacking import unpacked
+from freqprep.convert.window_tasks import unpackers
 from freqprep.errors import ImageDefect
 from freqprep.images.encoder import Encoder
 from freqprep.images.encoding import Encoding
@@ -107,15 +109,15 @@ def estimate(request: Request) -> dict[str, Estimate]:
         name: _estimate(
             plan_split(request, found.listings[name], found.classes, classes),
             request.source,
-            request.workers.count,
+            request.workers,
         )
         for name in todo
     }
 
 
-def _estimate(plan: SplitPlan, source: AnyPath, jobs: int) -> Estimate:
+def _estimate(plan: SplitPlan, source: AnyPath, workers: engines.Workers) -> Estimate:
     encoding = plan.attributes.encoding
-    jobs = min(jobs, plan.shards)
+    jobs = min(workers.count, plan.shards)
     compiled = worth_compiling(len(plan.rows) // jobs)
     if compiled:
         compile_coding(encoding)
@@ -138,7 +140,7 @@ def _estimate(plan: SplitPlan, source: AnyPath, jobs: int) -> Estimate:
         stored_bytes=estimated_bytes(len(plan.rows), sample.stored_bytes / len(files)),
         source_bytes=source_bytes,
         minutes=sample.seconds / len(files) * len(plan.rows) / jobs / 60,
-        memory_bytes=memory_bound(encoding, jobs, len(plan.rows)),
+        memory_bytes=memory_bound(encoding, jobs, len(plan.rows), unpackers(plan, workers)),
         sampled=len(files),
         shrunk_in_sample=sample.shrunk,
         rejected_in_sample=dict(sorted(sample.reasons.items())),
@@ -156,7 +158,7 @@ def _sampled_rows(plan: SplitPlan) -> np.ndarray:
     each = -(-ROWS_PER_SHARD // len(chosen))
     first, lengths = (np.cumsum(runs) - runs)[chosen], np.minimum(runs[chosen], each)
     listed = [np.arange(begin, begin + n) for begin, n in zip(first, lengths, strict=True)]
-    return np.flatnonzero(np.isin(plan.listing_index, np.concatenate(listed)))
+    return np.flatnonzero(np.isin(plan.listing_index, np.concatenate(listed)))[:ROWS_PER_SHARD]
 
 
 class _Sample(NamedTuple):

@@ -14,6 +14,7 @@ from freqprep.convert.planning import check_same, planned_folders
 from freqprep.convert.request import Request
 from freqprep.convert.run import convert_split, finished, planned
 from freqprep.convert.shard_runs import make_shards
+from freqprep.convert.window_tasks import shards_together
 from freqprep.errors import StoreError, UsageError, some
 from freqprep.sources import normalise_split
 from freqprep.storage.disk import full_disk_named
@@ -122,7 +123,8 @@ def _make_part(request: Request, partial: UnfinishedSplit, part: Part) -> int:
         check_same(request, plan.attributes, finished=False)
         with partial.part_journal(ShardResult, part) as journal:
             before = len(journal.finished)
-            make_shards(request, plan, partial, journal, aside, part.of(plan.shards))
+            shards = part.of(plan.shards, shards_together(plan, part.parts))
+            make_shards(request, plan, partial, journal, aside, shards)
             return len(journal.finished) - before
 
 
@@ -159,7 +161,8 @@ def _planned(
 
 
 def _refuse_missing(name: str, partial: UnfinishedSplit) -> None:
-    shards = load_plan(partial.folder).shards
+    plan = load_plan(partial.folder)
+    shards = plan.shards
     with partial.journal(ShardResult) as journal:
         missing = set(range(shards)) - journal.finished.keys()
     if not missing:
@@ -169,8 +172,9 @@ def _refuse_missing(name: str, partial: UnfinishedSplit) -> None:
     if len(counts) != 1:
         raise StoreError(text, "run all parts, --part 1/N to N/N, and then --finalize")
     (parts,) = counts
-    wanting = sorted({shard % parts + 1 for shard in missing})
-    listed = some([str(Part(number, parts)) for number in wanting])
+    together = shards_together(plan, parts)
+    wanting = {Part(1, parts).with_shard(shard, together).number for shard in missing}
+    listed = some([str(Part(number, parts)) for number in sorted(wanting)])
     raise StoreError(f"{text}: those of --part {listed}", "run these again, and then --finalize")
 
 

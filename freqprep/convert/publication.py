@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
 from freqprep.convert.stored_objects import stored_objects
 from freqprep.errors import SourceError, StoreError
+from freqprep.progress import Progress
 from freqprep.ragged import Ragged
 from freqprep.spectrum.channels import CHANNELS
 from freqprep.spectrum.moments import Moments
 from freqprep.storage.disk import FileEntry
+from freqprep.store.array_writer import RaggedWriter, SplitWriter
 from freqprep.store.journal import RowResults, ShardResult
-from freqprep.store.layout import shard_name
 from freqprep.store.plan import SplitPlan
-from freqprep.store.schema import IMAGE_ARRAYS, OBJECT_ARRAYS, ArraySpec
+from freqprep.store.schema import IMAGE_ARRAYS, OBJECT_ARRAYS, SplitAttributes
 from freqprep.store.writer import UnfinishedSplit
+
+_SHARDS_AT_ONCE = 8192
 
 
 def publish_results(
@@ -39,31 +42,52 @@ def publish_results(
     """
     if len(finished) != plan.shards:
         raise StoreError(f"{len(finished)} of {plan.shards} shards are converted", "use --resume")
-    results = [finished[shard] for shard in range(plan.shards)]
-    rows = RowResults.concatenate([result.rows for result in results])
-    moments = sum((result.moments for result in results), Moments.zero(CHANNELS))
-    defects = {row: text for result in results for row, text in result.defects.items()}
-    notes = {row: text for result in results for row, text in result.notes.items()}
+
+    def fill(writer: SplitWriter) -> SplitAttributes:
+        _append_plan(writer, plan)
+        return _append_results(writer, plan, finished)
+
+    return partial.publish(plan.attributes, fill)
+
+
+def _append_plan(writer: SplitWriter, plan: SplitPlan) -> None:
+    """Append the arrays that were known before the conversion."""
     arrays = {
-        **{field.name: getattr(rows, field.name) for field in dataclasses.fields(rows)},
         "step": plan.attributes.stored_steps,
-        "moment_total": moments.total,
-        "moment_total_squares": moments.total_squares,
         "label": plan.rows.labels,
         "listing_index": plan.listing_index,
         **_flat("key", plan.rows.keys),
-        **_flat("defect", _texts(defects, len(plan.rows))),
-        **_flat("note", _texts(notes, len(plan.rows))),
     }
-    specs: dict[str, ArraySpec] = dict(IMAGE_ARRAYS)
+    for name, values in arrays.items():
+        writer.append(name, IMAGE_ARRAYS[name], values)
     if plan.rows.objects is not None:
-        specs |= OBJECT_ARRAYS
-        arrays |= _object_arrays(plan)
-    shards = {
-        shard_name(result.shard): FileEntry(result.file_bytes, result.sha256) for result in results
-    }
-    attributes = dataclasses.replace(plan.attributes, rejected=len(defects))
-    return partial.publish(attributes, arrays, specs, shards)
+        for name, values in _object_arrays(plan).items():
+            writer.append(name, OBJECT_ARRAYS[name], values)
+
+
+def _append_results(
+    writer: SplitWriter, plan: SplitPlan, finished: Mapping[int, ShardResult]
+) -> SplitAttributes:
+    """Append what the conversion found, some shards at a time; return the final attributes."""
+    moments, rejected = Moments.zero(CHANNELS), 0
+    texts = {name: RaggedWriter(writer, name) for name in ("defect", "note")}
+    with Progress(f"publish {plan.attributes.split}", plan.shards, unit="shard") as progress:
+        for first in range(0, plan.shards, _SHARDS_AT_ONCE):
+            last = min(first + _SHARDS_AT_ONCE, plan.shards) - 1
+            results = [finished[shard] for shard in range(first, last + 1)]
+            rows = RowResults.concatenate([result.rows for result in results])
+            for field in dataclasses.fields(rows):
+                writer.append(field.name, IMAGE_ARRAYS[field.name], getattr(rows, field.name))
+            moments = sum((result.moments for result in results), moments)
+            span = range(plan.shard_rows(first).start, plan.shard_rows(last).stop)
+            texts["defect"].append(_texts([result.defects for result in results], span))
+            texts["note"].append(_texts([result.notes for result in results], span))
+            rejected += sum(len(result.defects) for result in results)
+            writer.add_shards(FileEntry(result.file_bytes, result.sha256) for result in results)
+            progress.update(len(results))
+    for name, sums in (("", moments.total), ("_squares", moments.total_squares)):
+        writer.append(f"moment_total{name}", IMAGE_ARRAYS[f"moment_total{name}"], sums)
+    return dataclasses.replace(plan.attributes, rejected=rejected)
 
 
 def _object_arrays(plan: SplitPlan) -> dict[str, np.ndarray]:
@@ -81,8 +105,14 @@ def _object_arrays(plan: SplitPlan) -> dict[str, np.ndarray]:
     }
 
 
-def _texts(texts: Mapping[int, str], rows: int) -> Ragged:
-    return Ragged.of_bytes(texts.get(row, "").encode("utf-8", "replace") for row in range(rows))
+def _texts(found: Iterable[Mapping[int, str]], rows: range) -> Ragged:
+    """Return the texts of some rows, most of them empty."""
+    texts = {row: text.encode("utf-8", "replace") for part in found for row, text in part.items()}
+    lengths = np.zeros(len(rows), np.int64)
+    for row, text in texts.items():
+        lengths[row - rows.start] = len(text)
+    joined = b"".join(texts[row] for row in sorted(texts))
+    return Ragged.of_lengths(np.frombuffer(joined, np.uint8), lengths)
 
 
 def _flat(name: str, ragged: Ragged) -> dict[str, np.ndarray]:

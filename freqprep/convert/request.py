@@ -29,7 +29,7 @@ class Request:
     Attributes
     ----------
     kind : str
-        ``imagefolder``, ``imagenet`` or ``coco``.
+        One of `freqprep.sources.SOURCES`.
     source : Path or ObjectPath
     store : Path or ObjectPath
     split : str or None

@@ -25,7 +25,7 @@ from freqprep.spectrum.channels import CHANNELS
 from freqprep.spectrum.moments import Moments
 from freqprep.storage.disk import FileEntry
 from freqprep.storage.paths import AnyPath
-from freqprep.store.journal import Journal, RowResults, ShardResult
+from freqprep.store.journal import RowResults, ShardResult
 from freqprep.store.layout import shard_path
 from freqprep.store.plan import SplitPlan, make_plan, save_plan
 from freqprep.store.reader import Split
@@ -59,7 +59,7 @@ def prepare_retry(partial: PartialSplit, split: Split, listing: Listing, root: A
     _refuse_changed(split, plan, root, bad)
     partial.discard()
     carried = partial.carry_over()
-    with Journal(partial.journal_path, ShardResult) as journal:
+    with partial.journal_of(ShardResult, len(split)) as journal:
         for result in _carried(split, plan, bad):
             _link(shard_path(partial.published, result.shard), shard_path(carried, result.shard))
             journal.append(result)
@@ -139,7 +139,7 @@ def _carried(split: Split, plan: SplitPlan, bad: set[int]) -> list[ShardResult]:
     results: list[ShardResult] = []
     for shard in sorted(set(range(plan.shards)) - bad):
         mine = plan.shard_rows(shard)
-        entry: FileEntry = split.shard_entry(shard)
+        entry: FileEntry = split.shard_table.entry(shard)
         texts = {row: notes.bytes_at(row).decode("utf-8", "replace") for row in mine}
         results.append(
             ShardResult(

@@ -17,15 +17,16 @@ from freqprep.convert.shard_task import (
     convert_shard,
     release_buffer,
 )
-from freqprep.convert.window_tasks import convert_windows
+from freqprep.convert.window_tasks import convert_windows, unpackers
 from freqprep.progress import Progress, say
 from freqprep.sources import root_of
 from freqprep.spectrum.coding import worth_compiling
 from freqprep.storage.object_path import ObjectPath
 from freqprep.storage.paths import AnyPath
-from freqprep.store.journal import Journal, ShardResult
+from freqprep.store.journal import ShardResult
 from freqprep.store.object_journal import ObjectJournal
 from freqprep.store.plan import SplitPlan, memory_bound
+from freqprep.store.record_journal import AnyJournal
 from freqprep.store.writer import UnfinishedSplit
 
 _LOOKS = 100
@@ -40,7 +41,7 @@ def make_shards(
     request: Request,
     plan: SplitPlan,
     partial: UnfinishedSplit,
-    journal: Journal[ShardResult] | ObjectJournal[ShardResult],
+    journal: AnyJournal[ShardResult] | ObjectJournal[ShardResult],
     aside: AnyPath,
     shards: Sequence[int],
 ) -> int:
@@ -63,7 +64,9 @@ def make_shards(
     """
     name, left = plan.attributes.split, [s for s in shards if s not in journal.finished]
     workers, images = request.workers.at_most(len(left)), images_of(plan, left)
-    bound = memory_bound(plan.attributes.encoding, workers.count, len(plan.rows))
+    bound = memory_bound(
+        plan.attributes.encoding, workers.count, len(plan.rows), unpackers(plan, workers)
+    )
     say(
         f"{name}: images {len(plan.rows)}, shards {len(shards)} "
         f"(done {len(shards) - len(left)}), {workers.described()}, memory at most "
@@ -82,7 +85,7 @@ def make_shards(
     if plan.rows.image_column is None:
         results = engines.run(convert_shard, tasks, workers, places)
     else:
-        results = convert_windows(tasks, len(left), workers, places, aside)
+        results = convert_windows(plan, tasks, len(left), workers, places, aside)
     every = images_of(plan, shards)
     with Progress(name, every, every - images, keep=True) as progress:
         try:

@@ -30,6 +30,7 @@ from freqprep.storage.disk import free_bytes, full_disk_named
 from freqprep.storage.interruptible import in_threads
 from freqprep.storage.paths import AnyPath
 from freqprep.store.journal import ShardResult
+from freqprep.store.plan import SplitPlan
 from freqprep.store.row_order import WINDOW_ROWS
 from freqprep.store.schema import ROWS_PER_SHARD
 
@@ -40,6 +41,7 @@ _FEWEST_TOGETHER = 8
 
 
 def convert_windows(
+    plan: SplitPlan,
     tasks: Iterable[ShardTask],
     shards: int,
     workers: engines.Workers,
@@ -50,6 +52,7 @@ def convert_windows(
 
     Parameters
     ----------
+    plan : SplitPlan
     tasks : iterable of ShardTask
         By rising shard.
     shards : int
@@ -68,7 +71,7 @@ def convert_windows(
     if workers.on_cluster:
 
         def groups(threads: int) -> Iterator[ShardGroup]:
-            together = shards_together(shards, threads)
+            together = shards_together(plan, threads, shards)
             for _, group in itertools.groupby(tasks, lambda task: task.shard // together):
                 yield ShardGroup(tuple(group))
 
@@ -81,23 +84,35 @@ def convert_windows(
             yield result
 
 
-def shards_together(shards: int, workers: int) -> int:
-    """Return how many consecutive shards of tables are work for one worker at a time.
+def shards_together(plan: SplitPlan, workers: int, shards: int | None = None) -> int:
+    """Return how many consecutive shards are work for one worker at a time.
 
     Parameters
     ----------
-    shards, workers : int
-        Numbers of all of them.
+    plan : SplitPlan
+    workers : int
+    shards : int, optional
+        Number of shards that are left to make; by default all.
 
     Returns
     -------
     int
-        A divisor of a window's 128: as many, if each worker gets four times that. Fewer than 8
-        only where workers would have nothing to do.
+        1, unless images are in tables. Then a divisor of a window's 128: as many, if each worker
+        gets four times that. It is less than 8 only where workers would have nothing to do.
     """
+    if plan.rows.image_column is None:
+        return 1
+    shards = plan.shards if shards is None else shards
     least = min(_FEWEST_TOGETHER, -(-shards // workers))
     together = max(least, min(WINDOW_SHARDS, shards // (_TASKS_A_WORKER * workers)), 1)
     return 1 << together.bit_length() - 1
+
+
+def unpackers(plan: SplitPlan, workers: engines.Workers) -> int:
+    """Return the number of processes that unpack tables."""
+    if plan.rows.image_column is None:
+        return 0
+    return workers.count if workers.on_cluster else 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -220,10 +235,10 @@ class _Windows:
             raise _StoppedError
 
     def _check_room(self) -> None:
-        free = free_bytes(self._folder)
+        free, rows = free_bytes(self._folder), WINDOW_SHARDS * ROWS_PER_SHARD
         if free < self._largest:
             raise DiskFullError(
-                f"the images of {WINDOW_ROWS} rows of tables are unpacked together, which takes"
+                f"images of {rows} rows of tables are unpacked together, which takes"
                 f" {self._largest / 1e6:.0f} MB, but {self._folder} has {free / 1e6:.0f} MB free",
                 "free some space and run the command again with --resume",
             )

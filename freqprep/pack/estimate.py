@@ -90,14 +90,14 @@ def _estimate(plan: PackPlan, workers: engines.Workers) -> PackEstimate:
         for old, new, took in engines.run(_measure, tasks, workers.at_most(len(sample)), places):
             before, after, seconds = before + old, after + new, seconds + took
             progress.update(1)
-    shards = sum(split.shard_entry(shard).file_bytes for shard in range(split.shards))
-    every = sum(entry.file_bytes for entry in split.manifest.files.values())
+    shards = sum(split.shard_table.file_bytes(shard) for shard in range(split.shards))
+    every = split.shard_table.all_bytes()
     stored = round(shards * after / before) + every - shards
     jobs = min(workers.count, split.shards)
     return PackEstimate(
         images=len(split),
         shards=split.shards,
-        files=len(split.manifest.files) + 2,
+        files=split.shard_table.files() + 2,
         channels=tuple(NAMES[index] for index in plan.attributes.channels),
         level=plan.attributes.level,
         bytes_before=every,

@@ -9,8 +9,6 @@ import platform
 import time
 from collections.abc import Iterator, Mapping
 
-import numpy as np
-
 from freqprep import engines
 from freqprep.errors import CorruptStoreError, StoreError
 from freqprep.pack.planning import PackPlan, make_plans, still_to_pack
@@ -20,15 +18,15 @@ from freqprep.progress import Progress, say
 from freqprep.spectrum.channels import described
 from freqprep.storage.disk import FileEntry, full_disk_named
 from freqprep.storage.paths import AnyPath, absolute, local_part
+from freqprep.store.array_writer import SplitWriter
 from freqprep.store.carried_selections import carry_selections
-from freqprep.store.layout import shard_name
 from freqprep.store.lock import store_lock
 from freqprep.store.log import append_log, options_of
 from freqprep.store.manifest import MANIFEST, read_manifest
 from freqprep.store.plan import save_attributes
 from freqprep.store.reader import Split, open_store
 from freqprep.store.rejects import write_rejects
-from freqprep.store.schema import IMAGE_ARRAYS, OBJECT_ARRAYS, ROWS_PER_SHARD, ArraySpec
+from freqprep.store.schema import IMAGE_ARRAYS, OBJECT_ARRAYS, ROWS_PER_SHARD, SplitAttributes
 from freqprep.store.summary import SplitSummary, summarize
 from freqprep.store.writer import (
     UnfinishedSplit,
@@ -36,6 +34,8 @@ from freqprep.store.writer import (
     store_exists,
     unfinished_split,
 )
+
+_SHARDS_AT_ONCE = 8192
 
 _BY_CHANNEL = [name for name, spec in IMAGE_ARRAYS.items() if spec.dimensions == ("channel",)]
 
@@ -154,20 +154,23 @@ def _rows(split: Split, shard: int) -> int:
 
 def _publish(partial: UnfinishedSplit, plan: PackPlan, finished: Mapping[int, PackedShard]) -> str:
     split = plan.split
-    specs: dict[str, ArraySpec] = dict(IMAGE_ARRAYS)
-    if split.has_boxes:
-        specs |= OBJECT_ARRAYS
-    arrays: dict[str, np.ndarray] = {name: split.array(name) for name in specs}
-    for name in _BY_CHANNEL:
-        arrays[name] = arrays[name][list(plan.positions)]
-    shards = {
-        shard_name(shard): FileEntry(packed.file_bytes, packed.sha256)
-        for shard, packed in sorted(finished.items())
-    }
     if len(finished) != split.shards:
         raise StoreError(f"{len(finished)} of {split.shards} shards are packed", "use --resume")
     if read_manifest(split.path)[1] != split.content_id:
         raise CorruptStoreError(
             f"{split.path} was replaced while it was packed", "start over with --overwrite"
         )
-    return partial.publish(plan.attributes, arrays, specs, shards)
+    specs = {**IMAGE_ARRAYS, **(OBJECT_ARRAYS if split.has_boxes else {})}
+
+    def fill(writer: SplitWriter) -> SplitAttributes:
+        for name, spec in specs.items():
+            for values in split.arrays.in_parts(name).blocks():
+                kept = values[list(plan.positions)] if name in _BY_CHANNEL else values
+                writer.append(name, spec, kept)
+        for first in range(0, split.shards, _SHARDS_AT_ONCE):
+            shards = range(first, min(first + _SHARDS_AT_ONCE, split.shards))
+            packed = (finished[shard] for shard in shards)
+            writer.add_shards(FileEntry(shard.file_bytes, shard.sha256) for shard in packed)
+        return plan.attributes
+
+    return partial.publish(plan.attributes, fill)

@@ -56,7 +56,7 @@ class ShardSource:
     @property
     def file_bytes(self) -> int:
         """Length of the shard's file as it is."""
-        return reopen(self.split_folder, self.content_id).shard_entry(self.shard).file_bytes
+        return reopen(self.split_folder, self.content_id).shard_table.file_bytes(self.shard)
 
 
 @dataclass(frozen=True)
@@ -96,6 +96,15 @@ class PackedShard:
     def from_json(cls, data: dict[str, Any]) -> PackedShard:
         """Return the shard that `to_json` was called on."""
         return cls(int(data["shard"]), int(data["bytes"]), str(data["sha256"]))
+
+    def to_bytes(self) -> bytes:
+        """Return length and hash."""
+        return self.file_bytes.to_bytes(8, "little") + bytes.fromhex(self.sha256)
+
+    @classmethod
+    def from_bytes(cls, shard: int, data: bytes) -> PackedShard:
+        """Return the shard that `to_bytes` was called on."""
+        return cls(shard, int.from_bytes(data[:8], "little"), data[8:].hex())
 
 
 def pack_shard(task: PackTask) -> PackedShard:

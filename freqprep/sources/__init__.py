@@ -5,6 +5,7 @@ Each kind of source is one function (see ``Source``) in a module of its own:
 - ``imagefolder``: class folders, with or without split folders above them;
 - ``imagenet``: ImageNet as folders, as Kaggle has it, or as the original archives;
 - ``coco``: images with annotation files in COCO's format;
+- ``parquet``: tables with images in them, as the Hugging Face hub has them;
 - ``webdataset``: tar shards of samples, an image and its label.
 
 Nothing is decoded here; ``read_images`` yields the bytes of listed images.
@@ -12,7 +13,7 @@ Nothing is decoded here; ``read_images`` yields the bytes of listed images.
 
 from __future__ import annotations
 
-from freqprep.sources import coco, imagefolder, imagenet, webdataset
+from freqprep.sources import coco, imagefolder, imagenet, parquet, webdataset
 from freqprep.sources.files import read_image_bytes, read_images
 from freqprep.sources.listing import (
     WHOLE_FILE,
@@ -33,6 +34,7 @@ SOURCES: dict[str, Source] = {
     "imagefolder": imagefolder.discover,
     "imagenet": imagenet.discover,
     "coco": coco.discover,
+    "parquet": parquet.discover,
     "webdataset": webdataset.discover,
 }
 """Kind of source, as the command line names it -> function that lists one."""

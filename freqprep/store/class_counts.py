@@ -15,6 +15,9 @@ _MOST_FLAGS = 2**24
 """Largest number of rows times classes per step: 16 MB."""
 
 
+_ROWS_AT_ONCE = 2**20
+
+
 @dataclass(frozen=True)
 class ObjectCounts:
     """Counts of annotated objects.
@@ -81,7 +84,12 @@ def count_split(split: Split) -> tuple[ClassCounts, ObjectCounts | None]:
     ids, names = split.attributes.class_ids, split.attributes.class_names
     if not split.has_boxes:
         _check(_within(split.labels, -1, len(ids)), split, "labels of classes that do not exist")
-        return count_labels(ids, names, split.labels[split.valid]), None
+        counts = np.zeros(len(ids) + 1, np.int64)
+        for first in range(0, len(split), _ROWS_AT_ONCE):
+            rows = slice(first, first + _ROWS_AT_ONCE)
+            labels = split.labels[rows][split.valid[rows]]
+            counts += np.bincount(labels + 1, minlength=len(counts))
+        return _of_images(ids, names, counts), None
     offsets, label = split.array("object_offset"), split.array("object_label")
     crowd, masks = split.array("iscrowd"), np.diff(split.array("mask_offset"))
     fits = offsets_fit(offsets, len(split), len(label)) and _within(label, 0, len(ids))
@@ -94,7 +102,13 @@ def count_labels(
     ids: tuple[str | int, ...], names: tuple[str, ...], labels: np.ndarray
 ) -> ClassCounts:
     """Count images by their labels: int64, shape (n,), -1 without a label."""
-    unlabelled, *images = np.bincount(labels + 1, minlength=len(ids) + 1).tolist()
+    return _of_images(ids, names, np.bincount(labels + 1, minlength=len(ids) + 1))
+
+
+def _of_images(
+    ids: tuple[str | int, ...], names: tuple[str, ...], counts: np.ndarray
+) -> ClassCounts:
+    unlabelled, *images = counts.tolist()
     return ClassCounts(ids, names, tuple(images), None, unlabelled)
 
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import overload
 
 from freqprep.ragged import Ragged
+from freqprep.store.lazy_ragged import LazyRagged
 
 
 class Keys(Sequence[str]):
     """Keys of all rows as text; bytes that are not UTF-8 become surrogate escapes."""
 
-    def __init__(self, ragged: Ragged) -> None:
+    def __init__(self, ragged: Ragged | LazyRagged) -> None:
         self._ragged = ragged
 
     def __len__(self) -> int:
@@ -26,6 +27,9 @@ class Keys(Sequence[str]):
         if isinstance(row, slice):
             return [self[r] for r in range(*row.indices(len(self)))]
         return self._ragged.bytes_at(operator.index(row)).decode("utf-8", "surrogateescape")
+
+    def __iter__(self) -> Iterator[str]:
+        return (row.tobytes().decode("utf-8", "surrogateescape") for row in self._ragged)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Sequence):

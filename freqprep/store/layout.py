@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,6 +20,8 @@ REPLACED_PREFIX = ".replaced-"
 """Prefix of a split that was just overwritten, until it is removed."""
 
 
+_MOST_DIGITS = 18
+
 PathT = TypeVar("PathT", Path, ObjectPath, AnyPath)
 
 MODEL_FILE = "model.json"
@@ -28,6 +31,15 @@ MODEL_FILE = "model.json"
 def shard_name(shard: int) -> str:
     """Return the path of a shard's file relative to its split, with forward slashes."""
     return f"{COEFFICIENTS}/c/{shard}/0/0/0"
+
+
+_SHARD = re.compile(rf"{COEFFICIENTS}/c/(0|[1-9][0-9]*)/0/0/0")
+
+
+def shard_number(name: str) -> int | None:
+    """Return the shard whose file has a path relative to its split; None if none has."""
+    found = _SHARD.fullmatch(name)
+    return int(found[1]) if found and len(found[1]) < _MOST_DIGITS else None
 
 
 def shard_path(split_folder: PathT, shard: int) -> PathT:

@@ -18,7 +18,7 @@ from freqprep.storage.concurrency import for_each
 from freqprep.storage.disk import FileEntry
 from freqprep.storage.paths import AnyPath
 from freqprep.store.not_a_store import inside_a_store, is_root_document, not_a_store
-from freqprep.store.schema import FORMAT_NAME, check_format
+from freqprep.store.schema import FORMAT_NAME, check_format, in_two_levels
 
 MANIFEST = "manifest.json"
 GROUP_DOCUMENT = "zarr.json"
@@ -35,11 +35,17 @@ class Manifest:
     attributes : dict
         Attributes of the split's group, without the content id.
     files : dict of str to FileEntry
-        Path relative to the split, with forward slashes -> length and hash; sorted.
+        Path relative to the split, with forward slashes -> length and hash; sorted. Of a large
+        split, without the shards; see `freqprep.store.shard_table`.
     """
 
     attributes: dict[str, Any]
     files: dict[str, FileEntry]
+
+    @property
+    def two_levels(self) -> bool:
+        """Whether the shards are listed in files of their own: from format 1.2 on."""
+        return in_two_levels(self.attributes)
 
     def __repr__(self) -> str:
         total = sum(entry.file_bytes for entry in self.files.values())

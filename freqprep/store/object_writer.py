@@ -19,31 +19,32 @@ import contextlib
 import hashlib
 import secrets
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from freqprep.errors import CorruptStoreError, LeaseLostError, ObjectStoreError
+from freqprep.errors import CorruptStoreError, LeaseLostError, ObjectStoreError, StoreError
 from freqprep.storage.concurrency import for_each
-from freqprep.storage.disk import FileEntry, full_disk_named
+from freqprep.storage.disk import full_disk_named
 from freqprep.storage.object_path import ObjectPath
 from freqprep.storage.paths import AnyPath
-from freqprep.store.array_writer import write_arrays
+from freqprep.store.array_writer import Fill, SplitWriter, WrittenArrays
 from freqprep.store.cleanup import clean_up
 from freqprep.store.journal import Result
-from freqprep.store.layout import PARTIAL_PREFIX
+from freqprep.store.layout import PARTIAL_PREFIX, shard_name, shard_number
 from freqprep.store.lease import create_alone
 from freqprep.store.manifest import (
     GROUP_DOCUMENT,
     MANIFEST,
-    Manifest,
     read_manifest,
 )
 from freqprep.store.object_journal import ObjectJournal
 from freqprep.store.part import Part
-from freqprep.store.plan import load_attributes
-from freqprep.store.schema import ArraySpec, SplitAttributes
+from freqprep.store.plan import load_attributes, shard_count
+from freqprep.store.schema import SplitAttributes, is_large
+from freqprep.store.shard_table import ShardTable
+from freqprep.store.stored_lengths import ABSENT, StoredLengths
 
 
 class PartialObjectSplit:
@@ -114,10 +115,20 @@ class PartialObjectSplit:
     def _is_of_the_plan(self) -> bool:
         """Return whether the manifest is that of the planned split, and its objects are there."""
         manifest, _ = read_manifest(self.split_folder)
-        planned = load_attributes(self.folder).to_dict()
-        stored = dict(self.split_folder.files())
-        return {**manifest.attributes, "rejected": 0} == {**planned, "rejected": 0} and all(
-            stored.get(name) == entry.file_bytes for name, entry in manifest.files.items()
+        attributes = load_attributes(self.folder)
+        planned, shards = attributes.to_dict(), shard_count(attributes.images)
+        if {**manifest.attributes, "rejected": 0} != {**planned, "rejected": 0}:
+            return False
+        stored = StoredLengths(self.split_folder.files(), shards)
+        try:
+            table = ShardTable(self.split_folder, manifest, shards)
+            lengths = np.array([table.file_bytes(shard) for shard in range(shards)], np.int64)
+        except StoreError:
+            return False
+        return np.array_equal(stored.shards, lengths) and all(
+            stored.others.get(name) == entry.file_bytes
+            for name, entry in manifest.files.items()
+            if shard_number(name) is None
         )
 
     @contextlib.contextmanager
@@ -142,7 +153,7 @@ class PartialObjectSplit:
         """Open the journal; shards that are not there as it says do not count as finished."""
         folder = self._journals()
         segments = [folder / name for name, _ in folder.files()]
-        return ObjectJournal(folder, kind, segments, self._lengths, self._confirm)
+        return self._journal(folder, kind, segments, self._lengths)
 
     def part_journal(self, kind: type[Result], part: Part) -> ObjectJournal[Result]:
         """Open the journal for a run that makes one part of the shards, beside other runs.
@@ -158,8 +169,7 @@ class PartialObjectSplit:
                 segments.append(folder / name)
             elif one.overlaps(part):
                 segments += [folder / name / segment for segment, _ in (folder / name).files()]
-        mine = folder / part.label
-        return ObjectJournal(mine, kind, segments, self._lengths_of_few, self._confirm)
+        return self._journal(folder / part.label, kind, segments, self._lengths_of_few)
 
     def parts_begun(self) -> set[Part]:
         """Return the parts that have recorded a shard."""
@@ -170,33 +180,40 @@ class PartialObjectSplit:
         plan = hashlib.sha256(self._plan.read_bytes()).hexdigest()[:16]
         return self.folder / f"journal-{plan}"
 
-    def _lengths(self, names: Iterable[str]) -> dict[str, int]:
-        """Return the lengths of the split's objects by name, from one list of all."""
-        return dict(self.split_folder.files())
-
-    def _lengths_of_few(self, names: Iterable[str]) -> dict[str, int]:
-        """Return the lengths of some objects of the split, by a request for each."""
-        paths = {self.split_folder / name: name for name in names}
-        lengths = zip(paths.values(), for_each(_length, list(paths)), strict=True)
-        return {name: length for name, length in lengths if length is not None}
-
-    def publish(
+    def _journal(
         self,
-        attributes: SplitAttributes,
-        arrays: Mapping[str, np.ndarray],
-        specs: Mapping[str, ArraySpec],
-        shards: Mapping[str, FileEntry],
-    ) -> str:
+        folder: ObjectPath,
+        kind: type[Result],
+        segments: Iterable[ObjectPath],
+        lengths: Callable[[Sequence[int], int], StoredLengths],
+    ) -> ObjectJournal[Result]:
+        images = load_attributes(self.folder).images
+        shards = shard_count(images)
+
+        def lengths_of(some: Sequence[int]) -> StoredLengths:
+            return lengths(some, shards)
+
+        large = is_large(images)
+        return ObjectJournal(folder, kind, segments, shards, lengths_of, self._confirm, large)
+
+    def _lengths(self, some: Sequence[int], shards: int) -> StoredLengths:
+        """Return the lengths of all shards, from one list."""
+        return StoredLengths(self.split_folder.files(), shards)
+
+    def _lengths_of_few(self, some: Sequence[int], shards: int) -> StoredLengths:
+        """Return the lengths of some shards, by a request for each."""
+        names = list(map(shard_name, some))
+        found = zip(names, for_each(_length, [self.split_folder / n for n in names]), strict=True)
+        there = ((name, length) for name, length in found if length is not None)
+        return StoredLengths(there, shards)
+
+    def publish(self, attributes: SplitAttributes, fill: Fill) -> str:
         """Put all that is not a shard, the manifest last; see `PartialSplit.publish`.
 
         Parameters
         ----------
         attributes : SplitAttributes
-        arrays : mapping of str to ndarray
-            The small arrays.
-        specs : mapping of str to ArraySpec
-        shards : mapping of str to FileEntry
-            Path of each shard relative to the split -> length and hash.
+        fill : callable
 
         Returns
         -------
@@ -214,10 +231,11 @@ class PartialObjectSplit:
         with tempfile.TemporaryDirectory(prefix="freqprep-") as name:
             folder = Path(name)
             with full_disk_named(folder):
-                written = write_arrays(folder, attributes, arrays, specs, shards)
-            self._put(folder, written.manifest.files.keys() - shards.keys())
+                writer = SplitWriter(folder, attributes)
+                written = writer.finish(fill(writer))
+            self._put(folder, [n for n in written.manifest.files if shard_number(n) is None])
         (self.split_folder / GROUP_DOCUMENT).write([written.group_document])
-        self._match(written.manifest, len(written.group_document))
+        self._match(written)
         self._confirm()
         create_alone(self._manifest, written.manifest_bytes)
         self._confirm()
@@ -230,19 +248,27 @@ class PartialObjectSplit:
         for _ in for_each(lambda path: path.write([files[path].read_bytes()]), list(files)):
             pass
 
-    def _match(self, manifest: Manifest, document_bytes: int) -> None:
+    def _match(self, written: WrittenArrays) -> None:
         """Remove objects that the manifest does not list; miss none of those it lists."""
-        found = dict(self.split_folder.files())
-        stated = {name: entry.file_bytes for name, entry in manifest.files.items()}
-        stated[GROUP_DOCUMENT] = document_bytes
-        for name in found.keys() - stated.keys() - {MANIFEST}:
+        found = StoredLengths(self.split_folder.files(), len(written.shard_bytes))
+        files = written.manifest.files.items()
+        stated = {name: entry.file_bytes for name, entry in files if shard_number(name) is None}
+        stated[GROUP_DOCUMENT] = len(written.group_document)
+        for name in found.others.keys() - stated.keys() - {MANIFEST}:
             (self.split_folder / name).delete()
         for name, length in stated.items():
-            if found.get(name) != length:
-                raise CorruptStoreError(
-                    f"{self.split_folder / name}: {found.get(name, 'no')} bytes, written {length}",
-                    "run again with --resume, once no other command writes to the store",
-                )
+            self._refuse_other(name, found.others.get(name, ABSENT), length)
+        for shard in np.flatnonzero(found.shards != written.shard_bytes)[:1].tolist():
+            lengths = int(found.shards[shard]), int(written.shard_bytes[shard])
+            self._refuse_other(shard_name(shard), *lengths)
+
+    def _refuse_other(self, name: str, found: int, written: int) -> None:
+        if found != written:
+            raise CorruptStoreError(
+                f"{self.split_folder / name}: {'no' if found == ABSENT else found} bytes,"
+                f" written {written}",
+                "run again with --resume, once no other command writes to the store",
+            )
 
     def _remove_finished_plan(self) -> None:
         """Remove the unfinished split after its publication, the plan last.

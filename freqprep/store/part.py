@@ -16,6 +16,8 @@ _MOST_PARTS = 100_000
 class Part:
     """One of several parts: of each split the shards ``number - 1``, ``number - 1 + parts``, ...
 
+    Where shards are made together, as those of tables, groups of them are dealt in this way.
+
     Attributes
     ----------
     number : int
@@ -56,10 +58,18 @@ class Part:
     def __str__(self) -> str:
         return f"{self.number}/{self.parts}"
 
-    def of(self, shards: int) -> range:
-        """Return the shards of this part, of so many."""
-        return range(self.number - 1, shards, self.parts)
+    def of(self, shards: int, together: int = 1) -> list[int]:
+        """Return the shards of this part, of so many, where some consecutive ones go together."""
+        groups = range((self.number - 1) * together, shards, self.parts * together)
+        return [s for first in groups for s in range(first, min(first + together, shards))]
+
+    def with_shard(self, shard: int, together: int = 1) -> Part:
+        """Return the part, of as many as these, that has a shard."""
+        return Part(shard // together % self.parts + 1, self.parts)
 
     def overlaps(self, other: Part) -> bool:
-        """Return whether this part and one of another number of parts can share a shard."""
+        """Return whether this part and one of another number of parts can share a shard.
+
+        Where shards go together they may share one that this does not see; it is then made twice.
+        """
         return (self.number - other.number) % math.gcd(self.parts, other.parts) == 0

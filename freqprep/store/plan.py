@@ -35,6 +35,7 @@ _BASE_MEMORY = 350 * 2**20  # of it 130 to load compiled code, 190 to compile it
 _DOCUMENT_BYTES = 45_000
 _SMALL_BYTES_PER_IMAGE = 60
 _ROW_MEMORY = 600
+_UNPACKING_MEMORY = 512 * 2**20  # half of it row groups of tables, the rest pyarrow
 
 
 @dataclass(frozen=True)
@@ -104,15 +105,17 @@ def evenly_spread(count: int, most: int) -> np.ndarray:
     return spread
 
 
-def memory_bound(encoding: Encoding, jobs: int, images: int) -> int:
+def memory_bound(encoding: Encoding, jobs: int, images: int, unpacking: int = 0) -> int:
     """Return an upper bound of the memory of a conversion, in bytes.
 
     Each job holds the codes of one shard, one decoded image of the largest size allowed, and the
     libraries. The main process holds the plan and the results, and only they grow with the data
-    set: by about 600 bytes per image, and for COCO by the size of its annotations.
+    set: by about 600 bytes per image, and for COCO by the size of its annotations. Of these
+    processes ``unpacking`` read the row groups of tables.
     """
     shard = int(np.prod(shard_shape(encoding.geometry))) * encoding.dtype.itemsize
-    return jobs * (shard + _IMAGE_MEMORY + _BASE_MEMORY) + _BASE_MEMORY + images * _ROW_MEMORY
+    each = jobs * (shard + _IMAGE_MEMORY + _BASE_MEMORY) + unpacking * _UNPACKING_MEMORY
+    return each + _BASE_MEMORY + images * _ROW_MEMORY
 
 
 def reorder(listing: Listing, rows: np.ndarray) -> Listing:

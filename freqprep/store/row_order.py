@@ -14,6 +14,7 @@ The generator is NumPy's `RandomState`, whose stream it has frozen.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,8 @@ LARGEST_SEED = 2**32 - 1
 
 WINDOW_ROWS = 2**14
 """Rows of a window of the rule ``runs``: a constant, and whole shards."""
+
+_ROWS_TO_COMPACT = 2**20
 
 _PERMUTATION = "numpy.random.RandomState(seed).permutation"
 _RUNS = (
@@ -101,12 +104,17 @@ def permuted_runs(runs: np.ndarray, seed: int) -> np.ndarray:
     return rows
 
 
-def order_problem(listing_index: np.ndarray, seed: int, window: int | None) -> str:
+def order_problem(
+    listing_index: Iterable[np.ndarray], images: int, seed: int, window: int | None
+) -> str:
     """Describe how stored rows do not follow their rule, as far as they tell without the source.
 
     Parameters
     ----------
-    listing_index : ndarray of int64, shape (n,)
+    listing_index : iterable of ndarray of int64
+        Parts of the array, in order.
+    images : int
+        Rows in all.
     seed : int
     window : int or None
         Rows of a window of the rule ``runs``; None for the rule ``permutation``.
@@ -116,11 +124,23 @@ def order_problem(listing_index: np.ndarray, seed: int, window: int | None) -> s
     str
         Empty if they may follow it: what the runs were, only the source knows.
     """
-    if window is None:
-        same = np.array_equal(listing_index, permutation(len(listing_index), seed))
-        return "" if same else "is not the permutation of the seed"
-    once = np.array_equal(np.sort(listing_index), np.arange(len(listing_index)))
-    return "" if once else "does not have each image of the listing once"
+    expected = _compact_permutation(images, seed) if window is None else np.empty(0)
+    first, seen = 0, np.zeros(images, bool)
+    for part in listing_index:
+        if window is None and not np.array_equal(part, expected[first : first + len(part)]):
+            return "is not the permutation of the seed"
+        inside = (part >= 0) & (part < images)
+        seen[part[inside]] = True
+        first += len(part)
+    return "" if first == images and seen.all() else "does not have each image of the listing once"
+
+
+def _compact_permutation(images: int, seed: int) -> np.ndarray:
+    """Return the rule ``permutation``, in half the memory where that counts."""
+    if images < _ROWS_TO_COMPACT or images >= 2**31:
+        return permutation(images, seed)
+    # Shuffling draws the same numbers whatever is shuffled.
+    return np.random.RandomState(seed).permutation(np.arange(images, dtype=np.int32))
 
 
 def _random(seed: int) -> np.random.RandomState:

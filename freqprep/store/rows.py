@@ -8,10 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from freqprep.spectrum.channels import Selection
+from freqprep.spectrum.dct import grid_of
 from freqprep.storage.paths import AnyPath
 from freqprep.store.cache import ChunkCache
 from freqprep.store.schema import ROWS_PER_SHARD, SplitAttributes
 from freqprep.store.shard import ShardFile
+
+_ROWS_AT_ONCE = 2**20
 
 Rows = int | slice | range | Sequence[int] | np.ndarray
 
@@ -53,6 +56,30 @@ def row_numbers(rows: Rows, count: int, path: AnyPath) -> np.ndarray:
     if outside.size:
         raise IndexError(f"row {outside[0]} is outside 0..{count - 1} of {path}")
     return np.where(indices < 0, indices + count, indices)
+
+
+class RowBlocks:
+    """Number of blocks of one component with a valid pixel of each image, computed when asked for.
+
+    Parameters
+    ----------
+    sizes : ndarray of int, shape (n, 2)
+        Height and width; 0 if rejected.
+    """
+
+    def __init__(self, sizes: np.ndarray) -> None:
+        self._sizes = sizes
+
+    def __getitem__(self, rows: Rows) -> np.ndarray:
+        """Return the numbers of some rows, int64."""
+        height, width = np.moveaxis(self._sizes[rows].astype(np.int64), -1, 0)
+        blocks: np.ndarray = np.multiply(*grid_of(height, width))
+        return blocks
+
+    def sum(self) -> int:
+        """Return the number of all."""
+        parts = range(0, len(self._sizes), _ROWS_AT_ONCE)
+        return sum(int(self[first : first + _ROWS_AT_ONCE].sum()) for first in parts)
 
 
 @dataclass(frozen=True)

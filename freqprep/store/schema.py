@@ -49,6 +49,7 @@ LEVELS = range(1, 23)
 """Levels of zstd: more is smaller, and slower to write."""
 
 _MOST_SHOWN = 200
+_MOST_IMAGES = 2**62
 _CONVERTING = ("numcodecs", "pillow", "simplejpeg", "zarr")
 _PACKING = ("numcodecs", "zarr")
 
@@ -149,6 +150,8 @@ class SplitAttributes:
             raise ValueError("the channels are not some of the 192 in stored order")
         if not 0 <= self.rejected <= self.images:
             raise ValueError(f"{self.rejected} of {self.images} images are rejected")
+        if self.images > _MOST_IMAGES:
+            raise ValueError(f"{self.images} images")
         if self.level not in LEVELS:
             raise ValueError(f"level {self.level} is not one of 1 to {LEVELS[-1]}")
 
@@ -173,7 +176,7 @@ class SplitAttributes:
     @property
     def format_version(self) -> str:
         """The oldest version of the format that can express this split."""
-        if self.window is not None:
+        if is_large(self.images) or self.window is not None:
             return "1.2"
         as_before = (
             self.encoding.precision.name in CODE_TYPES
@@ -265,6 +268,11 @@ def check_format(data: dict[str, Any]) -> None:
             f"the store has format {stored}, this freqprep reads up to {FORMAT_VERSION}",
             "install a newer freqprep",
         )
+
+
+def in_two_levels(attributes: Mapping[str, Any]) -> bool:
+    """Return whether attributes, of a format that is read, say that the manifest has two levels."""
+    return int(str(attributes["format_version"]).partition(".")[2]) >= 2
 
 
 def check_level(level: int) -> None:

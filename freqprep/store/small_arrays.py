@@ -29,28 +29,54 @@ def read_array(split_folder: AnyPath, files: Mapping[str, FileEntry], name: str)
     -------
     ndarray
     """
-    import zarr  # the slowest import of all; loader and selections do not need it
-    from zarr.abc.buffer import Buffer as AnyBuffer
-    from zarr.buffer.cpu import Buffer
-    from zarr.storage import MemoryStore
-
     prefix = f"{name}/"
     keys = [path.removeprefix(prefix) for path in files if path.startswith(prefix)]
     if not keys:
         raise StoreError(f"{split_folder} has no array {name!r}")
     paths = [split_folder / name / key for key in keys]
     content = zip(keys, paths, for_each(_read, paths), strict=True)
-    buffers: dict[str, AnyBuffer] = {
-        key: Buffer.from_bytes(_checked(path, data, files[prefix + key]))
-        for key, path, data in content
-    }
+    found = {key: _checked(path, data, files[prefix + key]) for key, path, data in content}
+    return decoded(found, slice(None), f"array {name} of {split_folder}")
+
+
+def decoded(files: Mapping[str, bytes], rows: slice, what: str) -> np.ndarray:
+    """Decode rows of an array from the content of its document and of the chunks that hold them.
+
+    Parameters
+    ----------
+    files : mapping of str to bytes
+        Content by name inside the array's folder.
+    rows : slice
+    what : str
+        The array, for messages.
+
+    Raises
+    ------
+    CorruptStoreError
+        The files are not those of such an array.
+    """
+    import zarr  # the slowest import of all; loader and selections do not need it
+    from zarr.abc.buffer import Buffer as AnyBuffer
+    from zarr.buffer.cpu import Buffer
+    from zarr.storage import MemoryStore
+
+    buffers: dict[str, AnyBuffer] = {key: Buffer.from_bytes(data) for key, data in files.items()}
     try:
         array = zarr.open_array(MemoryStore(buffers, read_only=True), mode="r")
-        return np.asarray(array[...])
+        return np.asarray(array[rows])
     except Exception as error:  # checksum and decoding errors of many types
-        raise CorruptStoreError(
-            f"array {name} of {split_folder} cannot be read: {error}", RESTORE
-        ) from None
+        raise CorruptStoreError(f"{what} cannot be read: {error}", RESTORE) from None
+
+
+def read_checked(path: AnyPath, entry: FileEntry) -> bytes:
+    """Read a small file of a split; its bytes must be those that the manifest states.
+
+    Raises
+    ------
+    ShardMissingError, CorruptStoreError
+        They are not.
+    """
+    return _checked(path, _read(path), entry)
 
 
 def _read(path: AnyPath) -> bytes:

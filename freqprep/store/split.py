@@ -17,11 +17,9 @@ from freqprep.errors import (
 )
 from freqprep.ragged import Ragged
 from freqprep.spectrum.channels import CHANNELS
-from freqprep.spectrum.dct import grid_of
 from freqprep.spectrum.moments import Moments
 from freqprep.spectrum.pixels import rgb_of
 from freqprep.spectrum.quantization import dequantize
-from freqprep.storage.disk import FileEntry
 from freqprep.storage.object_path import ObjectPath
 from freqprep.storage.paths import AnyPath
 from freqprep.storage.ranged_file import RangedFile
@@ -29,14 +27,17 @@ from freqprep.store.cache import ChunkCache
 from freqprep.store.cached_shards import CachedShards
 from freqprep.store.keys import Keys
 from freqprep.store.layout import shard_name
+from freqprep.store.lazy_ragged import LazyRagged
 from freqprep.store.manifest import GROUP_DOCUMENT, read_group_attributes, read_manifest
 from freqprep.store.object_table import ObjectTable
 from freqprep.store.plan import shard_count
-from freqprep.store.rows import RowReader, Rows, row_numbers
+from freqprep.store.rows import RowBlocks, RowReader, Rows, row_numbers
 from freqprep.store.schema import SplitAttributes, chunk_shape
 from freqprep.store.selections import ChannelsLike, select
 from freqprep.store.shard import ShardFile
-from freqprep.store.small_arrays import RESTORE, read_array
+from freqprep.store.shard_table import ShardTable
+from freqprep.store.small_arrays import RESTORE
+from freqprep.store.split_arrays import SplitArrays
 
 if TYPE_CHECKING:
     import xarray
@@ -59,6 +60,10 @@ class Split:
     manifest : Manifest
     content_id : str
         SHA-256 of the manifest, which identifies the data.
+    shard_table : ShardTable
+        Length and hash of each shard's file.
+    arrays : SplitArrays
+        The small arrays, to be read whole or in parts.
     """
 
     def __init__(self, path: AnyPath) -> None:
@@ -76,6 +81,8 @@ class Split:
             raise CorruptStoreError(
                 f"{path / GROUP_DOCUMENT} has other attributes than the manifest", RESTORE
             )
+        self.shard_table = ShardTable(path, self.manifest, self.shards)
+        self.arrays = SplitArrays(path, self.manifest, self.content_id)
         self._cache = ChunkCache()
         self.shard_cache: CachedShards | None = None
         self._indexes: dict[int, np.ndarray] = {}  # of shards in a bucket
@@ -109,7 +116,7 @@ class Split:
         ShardMissingError, CorruptStoreError
             A file is missing or damaged.
         """
-        return read_array(self.path, self.manifest.files, name)
+        return self.arrays.whole(name)
 
     def ragged(self, name: str) -> Ragged:
         """Read a ragged array: ``key``, ``defect``, ``note``, ``mask`` or ``annotation``."""
@@ -118,22 +125,27 @@ class Split:
     @cached_property
     def labels(self) -> np.ndarray:
         """Index into ``attributes.class_ids``, or -1 if there is none. int64, shape (n,)."""
-        return self.array("label")
+        return self.arrays.column("label")
 
     @cached_property
     def valid(self) -> np.ndarray:
         """Whether each image was converted, not rejected. bool, shape (n,)."""
-        return self.array("valid")
+        return self.arrays.column("valid")
 
     @cached_property
     def sizes(self) -> np.ndarray:
         """Height and width of the valid pixels; 0 if rejected. int32, shape (n, 2)."""
-        return self.array("size")
+        return self.arrays.column("size")
+
+    @cached_property
+    def key_rows(self) -> Ragged | LazyRagged:
+        """Key of each row, as bytes."""
+        return self.arrays.texts("key")
 
     @cached_property
     def keys(self) -> Keys:
         """Key of each row: ``class/file``, or COCO's file name."""
-        return Keys(self.ragged("key"))
+        return Keys(self.key_rows)
 
     @cached_property
     def steps(self) -> np.ndarray:
@@ -174,7 +186,7 @@ class Split:
     def stored_moments(self) -> Moments:
         """Moments of the codes over all blocks with a valid pixel, channels in stored order."""
         totals = (self._by_channel(f"moment_{name}") for name in ("total", "total_squares"))
-        return Moments(int(self.blocks.sum()), *totals)
+        return Moments(self.blocks.sum(), *totals)
 
     @cached_property
     def moments(self) -> Moments:
@@ -184,14 +196,12 @@ class Split:
         sums[:, order] = stored.total, stored.total_squares
         return Moments(stored.count, *sums)
 
-    @cached_property
-    def blocks(self) -> np.ndarray:
-        """Number of blocks of one component with a valid pixel. int64, shape (n,)."""
-        height, width = self.sizes.astype(np.int64).T
-        blocks: np.ndarray = np.multiply(*grid_of(height, width))
-        return blocks
+    @property
+    def blocks(self) -> RowBlocks:
+        """Number of blocks of one component with a valid pixel, by rows."""
+        return RowBlocks(self.sizes)
 
-    _defects = cached_property(lambda split: split.ragged("defect"))
+    _defects = cached_property(lambda split: split.arrays.texts("defect"))
 
     def defect(self, row: int) -> str:
         """Return why a row was rejected; empty for a valid row."""
@@ -301,17 +311,9 @@ class Split:
         """Number of shards."""
         return shard_count(len(self))
 
-    def shard_entry(self, shard: int) -> FileEntry:
-        """Return length and hash of a shard's file, from the manifest."""
-        relative = shard_name(shard)
-        entry = self.manifest.files.get(relative)
-        if entry is None:
-            raise CorruptStoreError(f"the manifest of {self.path} does not list {relative}")
-        return entry
-
     def open_shard(self, shard: int, file: RangedFile | None = None) -> ShardFile:
         """Open the file of a shard, or its content; the length must be the manifest's."""
-        file_bytes = self.shard_entry(shard).file_bytes
+        file_bytes = self.shard_table.file_bytes(shard)
         kept = file is None and self.shard_cache is None and isinstance(self.path, ObjectPath)
         if file is None and self.shard_cache is not None:
             file = self.shard_cache.open(shard, file_bytes)

@@ -14,9 +14,11 @@ from freqprep.spectrum.channels import NAMES, published
 from freqprep.spectrum.fidelity import psnr
 from freqprep.store.channel_bytes import bytes_read
 from freqprep.store.class_counts import ClassCounts, ObjectCounts, count_split
+from freqprep.store.class_mixing import ClassMixing, mixing_of_shards
 from freqprep.store.split import Split
 
 _PUBLISHED = "square-24"
+_ROWS_AT_ONCE = 2**20
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,8 @@ class SplitSummary:
     class_counts : ClassCounts
         Counts of the valid images.
     objects : ObjectCounts or None
+    shard_classes : ClassMixing or None
+        Classes in a shard; None without labels.
     capped : int
         Number of images that were scaled down.
     pixel_share : float or None
@@ -83,6 +87,7 @@ class SplitSummary:
     grid: tuple[int, int]
     class_counts: ClassCounts
     objects: ObjectCounts | None
+    shard_classes: ClassMixing | None
     capped: int
     pixel_share: float | None
     source_bytes: int
@@ -105,14 +110,8 @@ class SplitSummary:
 
 def summarize(split: Split) -> SplitSummary:
     """Summarize a split from its small arrays and its manifest."""
-    attributes, valid = split.attributes, split.valid
-    count = max(int(valid.sum()), 1)
-    source_bytes = int(split.array("source_bytes")[valid].sum())
-    stored_bytes = sum(entry.file_bytes for entry in split.manifest.files.values())
-    saturated = int(split.array("saturated").sum())
-    pooled, worst, worst_row = _luma_psnr(split)
-    source_size = split.array("source_size")[valid].astype(np.int64)
-    size = split.sizes[valid].astype(np.int64)
+    attributes, sums = split.attributes, _sums_of_rows(split)
+    count, stored_bytes = max(sums.valid, 1), split.shard_table.all_bytes()
     class_counts, objects = count_split(split)
     return SplitSummary(
         split=attributes.split,
@@ -120,11 +119,11 @@ def summarize(split: Split) -> SplitSummary:
         source_kind=attributes.source_kind,
         source_split=attributes.source_split,
         images=len(split),
-        valid=int(valid.sum()),
+        valid=sums.valid,
         rejected=attributes.rejected,
         rejected_by_reason=_reasons(split),
         shards=split.shards,
-        files=len(split.manifest.files) + 2,
+        files=split.shard_table.files() + 2,
         classes=len(attributes.class_ids),
         geometry=dataclasses.asdict(attributes.encoding.geometry),
         precision=attributes.encoding.precision.name,
@@ -135,18 +134,19 @@ def summarize(split: Split) -> SplitSummary:
         grid=attributes.encoding.geometry.grid,
         class_counts=class_counts,
         objects=objects,
-        capped=int((source_size.max(axis=1) > size.max(axis=1)).sum()),
-        pixel_share=_pixel_share(size, source_size),
-        source_bytes=source_bytes,
+        shard_classes=mixing_of_shards(split),
+        capped=sums.capped,
+        pixel_share=sums.pixels / sums.source_pixels if sums.source_pixels else None,
+        source_bytes=sums.source_bytes,
         stored_bytes=stored_bytes,
-        source_bytes_per_image=source_bytes / count,
+        source_bytes_per_image=sums.source_bytes / count,
         stored_bytes_per_image=stored_bytes / count,
         published_24_bytes_per_image=_published_bytes(split, count),
-        psnr_luma_pooled=pooled,
-        psnr_luma_worst=worst,
-        psnr_luma_worst_key=None if worst_row is None else split.keys[worst_row],
-        saturated=saturated,
-        saturated_share=saturated / max(3 * FREQUENCIES * int(split.blocks.sum()), 1),
+        psnr_luma_pooled=_finite(psnr(sums.error, sums.stored_pixels)) if sums.valid else None,
+        psnr_luma_worst=_finite(sums.worst) if sums.valid else None,
+        psnr_luma_worst_key=split.keys[sums.worst_row] if sums.valid else None,
+        saturated=sums.saturated,
+        saturated_share=sums.saturated / max(3 * FREQUENCIES * split.blocks.sum(), 1),
     )
 
 
@@ -156,26 +156,58 @@ def _published_bytes(split: Split, images: int) -> float | None:
     return bytes_read(split, indices) / images if stored else None
 
 
-def _pixel_share(size: np.ndarray, source_size: np.ndarray) -> float | None:
-    pixels = int(source_size.prod(axis=1).sum())
-    return int(size.prod(axis=1).sum()) / pixels if pixels else None
+@dataclass
+class _Sums:
+    """Sums over the valid rows; of ``saturated`` over all."""
+
+    valid: int = 0
+    source_bytes: int = 0
+    saturated: int = 0
+    capped: int = 0
+    pixels: int = 0
+    source_pixels: int = 0
+    error: float = 0.0
+    stored_pixels: int = 0
+    worst: float = np.inf
+    worst_row: int = 0
+
+
+def _sums_of_rows(split: Split) -> _Sums:
+    """Add up what images have, some rows at a time."""
+    sums = _Sums()
+    names = ("source_bytes", "saturated", "source_size", "luma_squared_error")
+    arrays = {name: split.arrays.in_parts(name) for name in names}
+    for first in range(0, len(split), _ROWS_AT_ONCE):
+        stop = min(first + _ROWS_AT_ONCE, len(split))
+        columns = {name: array.rows(first, stop) for name, array in arrays.items()}
+        sums.saturated += int(columns["saturated"].sum())
+        rows = np.flatnonzero(split.valid[first:stop])
+        if not rows.size:
+            continue
+        source_size = columns["source_size"][rows].astype(np.int64)
+        size = split.sizes[first:stop][rows].astype(np.int64)
+        error, pixels = (
+            columns["luma_squared_error"][rows],
+            split.blocks[first + rows] * FREQUENCIES,
+        )
+        each = psnr(error, pixels)
+        worst = int(each.argmin())
+        if not sums.valid or each[worst] < sums.worst:
+            sums.worst, sums.worst_row = float(each[worst]), first + int(rows[worst])
+        sums.valid += len(rows)
+        sums.source_bytes += int(columns["source_bytes"][rows].sum())
+        sums.capped += int((source_size.max(axis=1) > size.max(axis=1)).sum())
+        sums.pixels += int(size.prod(axis=1).sum())
+        sums.source_pixels += int(source_size.prod(axis=1).sum())
+        sums.error += float(error.sum())
+        sums.stored_pixels += int(pixels.sum())
+    return sums
+
+
+def _finite(value: float | np.ndarray) -> float | None:
+    return float(value) if np.isfinite(value) else None
 
 
 def _reasons(split: Split) -> dict[str, int]:
-    defects = split.ragged("defect")
     rejected = np.flatnonzero(~split.valid).tolist()
-    words = (defects.bytes_at(row).partition(b":")[0].decode() for row in rejected)
-    return dict(sorted(Counter(words).items()))
-
-
-def _luma_psnr(split: Split) -> tuple[float | None, float | None, int | None]:
-    rows = np.flatnonzero(split.valid)
-    if not rows.size:
-        return None, None, None
-    error = split.array("luma_squared_error")[rows]
-    pixels = split.blocks[rows] * FREQUENCIES
-    each = psnr(error, pixels)
-    worst = int(each.argmin())
-    pooled = float(psnr(error.sum(), pixels.sum()))
-    finite = [value if np.isfinite(value) else None for value in (pooled, float(each[worst]))]
-    return finite[0], finite[1], int(rows[worst])
+    return dict(sorted(Counter(split.defect(row).partition(":")[0] for row in rejected).items()))

@@ -11,7 +11,6 @@ import numpy as np
 from freqprep import engines
 from freqprep.errors import FreqprepError, ObjectStoreError, StoreError, UnknownSplitError
 from freqprep.progress import Progress
-from freqprep.ragged import Ragged
 from freqprep.spectrum import BLOCK
 from freqprep.spectrum.moments import Moments
 from freqprep.storage.concurrency import for_each
@@ -19,12 +18,17 @@ from freqprep.storage.disk import FileEntry
 from freqprep.storage.paths import AnyPath, entry_names, hash_file, walk_files
 from freqprep.storage.ranged_file import InMemory
 from freqprep.store import selections
-from freqprep.store.layout import PARTIAL_PREFIX, REPLACED_PREFIX, root_document, shard_name
+from freqprep.store.layout import (
+    PARTIAL_PREFIX,
+    REPLACED_PREFIX,
+    root_document,
+    shard_name,
+    shard_number,
+)
 from freqprep.store.manifest import GROUP_DOCUMENT, MANIFEST, group_document
-from freqprep.store.object_table import offsets_fit
 from freqprep.store.reader import Split, Store, open_store, reopen
-from freqprep.store.row_order import order_problem
-from freqprep.store.schema import IMAGE_ARRAYS, OBJECT_ARRAYS, ROWS_PER_SHARD
+from freqprep.store.schema import ROWS_PER_SHARD
+from freqprep.store.verify_arrays import array_problems, shape_problems
 
 _LOCAL = engines.Workers()
 _MISSING = "is missing"
@@ -110,7 +114,7 @@ def verify(
             Problem(f"{name}/{found.where}".rstrip("/"), found.what)
             for found in _split_problems(opened, workers, store.listed)
         )
-        files += len(opened.manifest.files) + 2
+        files += opened.shard_table.files() + 2
         chunks += opened.shards * len(opened.attributes.channels)
         images += len(opened)
     return Verified(len(names), files, chunks, images, tuple(problems))
@@ -140,10 +144,11 @@ def _root_problems(store: Store) -> Iterator[Problem]:
 def _split_problems(
     split: Split, workers: engines.Workers, can_be_listed: bool
 ) -> Iterator[Problem]:
-    listed = set(split.manifest.files)
-    there = set(walk_files(split.path)) if can_be_listed else listed
-    yield from (Problem(name, _MISSING) for name in sorted(listed - there))
-    extra = there - listed - {MANIFEST, GROUP_DOCUMENT}
+    files, table = split.manifest.files, split.shard_table
+    small = {name for name in files if not _is_shard(split, name)}
+    others, there = _found(split) if can_be_listed else (small, None)
+    yield from (Problem(name, _MISSING) for name in sorted(small - others))
+    extra = others - small - {MANIFEST, GROUP_DOCUMENT}
     yield from (Problem(name, "is not in the manifest") for name in sorted(extra))
     try:
         document = group_document(split.manifest, split.content_id, split.path)
@@ -153,112 +158,72 @@ def _split_problems(
         raise
     except FreqprepError as error:
         yield Problem(GROUP_DOCUMENT, str(error))
-    shards = [shard_name(shard) for shard in range(split.shards)]
-    unlisted = (name for name in shards if name not in listed)
+    unlisted = (shard_name(shard) for shard in table.unlisted())
     yield from (Problem(name, "is a shard that the manifest does not list") for name in unlisted)
     damaged = False
-    small = sorted((listed & there) - set(shards))
-    hashes = for_each(_entry_of, [split.path / name for name in small])
-    for name, found in zip(small, hashes, strict=True):
-        if found != split.manifest.files[name]:
+    present = sorted(small & others)
+    hashes = for_each(_entry_of, [split.path / name for name in present])
+    for name, found in zip(present, hashes, strict=True):
+        if found != files[name]:
             damaged = True
             yield Problem(name, _OTHER_HASH if found else _MISSING)
+    if damaged and split.manifest.two_levels:
+        return  # the parts that list the shards cannot be trusted
+    listed = table.listed()
+    there = listed if there is None else there
+    for shard in np.setdiff1d(listed, there).tolist():
+        yield Problem(shard_name(shard), _MISSING)
+    for shard in np.setdiff1d(there, listed).tolist():
+        yield Problem(shard_name(shard), "is not in the manifest")
     if damaged:
         return  # the shards are checked against arrays, which cannot be trusted
     try:
-        if misshapen := list(_shape_problems(split)):
-            yield from misshapen
+        if misshapen := list(shape_problems(split)):
+            yield from (Problem(*problem) for problem in misshapen)
             return
-        yield from _array_problems(split)
+        yield from (Problem(*problem) for problem in array_problems(split))
     except ObjectStoreError:
         raise
     except FreqprepError as error:
         yield Problem("", str(error))
         return
-    there_and_listed = [shard for shard, name in enumerate(shards) if name in listed & there]
     try:
-        yield from _shards_problems(split, there_and_listed, workers)
+        yield from _shards_problems(split, np.intersect1d(listed, there), workers)
     except ObjectStoreError:
         raise
     except StoreError as error:  # others are the workers'
         yield Problem("", str(error))
 
 
-def _shape_problems(split: Split) -> Iterator[Problem]:
-    """Find arrays that are missing, and dimensions of one name that differ in length."""
-    known = {
-        "image": len(split),
-        "image_edge": len(split) + 1,
-        "channel": len(split.attributes.channels),
-    }
-    specs = dict(IMAGE_ARRAYS)
-    if any(f"{name}/{GROUP_DOCUMENT}" in split.manifest.files for name in OBJECT_ARRAYS):
-        specs |= OBJECT_ARRAYS
-    for name, spec in specs.items():
-        if f"{name}/{GROUP_DOCUMENT}" not in split.manifest.files:
-            yield Problem(name, "is not there")
-            continue
-        array = split.array(name)
-        if array.dtype != spec.dtype or array.ndim != len(spec.dimensions):
-            yield Problem(name, f"is not of {spec.dtype} over {', '.join(spec.dimensions)}")
-            continue
-        for dimension, length in zip(spec.dimensions, array.shape, strict=True):
-            if known.setdefault(dimension, length) != length:
-                yield Problem(name, f"has {length} along {dimension}, not {known[dimension]}")
-    if known.get("object_edge", 1) != known.get("object", 0) + 1:
-        yield Problem("mask_offset", "does not have one entry more than there are objects")
+def _is_shard(split: Split, name: str) -> bool:
+    shard = shard_number(name)
+    return shard is not None and shard < split.shards
 
 
-def _array_problems(split: Split) -> Iterator[Problem]:
-    attributes = split.attributes
-    if int((~split.valid).sum()) != attributes.rejected:
-        yield Problem("valid", f"does not mask {attributes.rejected} rejected rows")
-    if not np.array_equal(split.array("step"), attributes.stored_steps):
-        yield Problem("step", "is not the table of the precision")
-    if what := order_problem(split.array("listing_index"), attributes.seed, attributes.window):
-        yield Problem("listing_index", what)
-    if (
-        split.labels.max(initial=-1) >= len(attributes.class_ids)
-        or split.labels.min(initial=0) < -1
-    ):
-        yield Problem("label", "has a class that does not exist")
-    grid = attributes.encoding.geometry.grid
-    sizes = split.sizes
-    if (sizes[split.valid] < 1).any() or (sizes > np.multiply(grid, 8)).any():
-        yield Problem("size", "has an image that does not fit the grid")
-    if (sizes[~split.valid] != 0).any():
-        yield Problem("size", "has a size for a rejected row")
-    for name in ("key", "defect", "note"):
-        if not _offsets_fit(split.ragged(name)):
-            yield Problem(f"{name}_offset", f"does not cut {name} into {len(split)} rows")
-    if split.has_boxes:
-        yield from _object_problems(split)
-    if len(set(split.keys)) != len(split):
-        yield Problem("key", "is not unique")
+def _found(split: Split) -> tuple[set[str], np.ndarray]:
+    """Return the files of a split's folder that are no shards, and the numbers of the shards."""
+    others: set[str] = set()
 
+    def shards() -> Iterator[int]:
+        for name in walk_files(split.path):
+            shard = shard_number(name)
+            if shard is not None and shard < split.shards:
+                yield shard
+            else:
+                others.add(name)
 
-def _object_problems(split: Split) -> Iterator[Problem]:
-    labels, box = split.array("object_label"), split.array("box")
-    if labels.min(initial=0) < 0 or labels.max(initial=-1) >= len(split.attributes.class_ids):
-        yield Problem("object_label", "has a class that does not exist")
-    for name, offset in (("box", "object"), ("mask", "mask"), ("annotation", "annotation")):
-        values = box if name == "box" else split.array(name)
-        if not _offsets_fit(Ragged(values, split.array(f"{offset}_offset"))):
-            yield Problem(f"{offset}_offset", f"does not cut {name} into rows")
-
-
-def _offsets_fit(ragged: Ragged) -> bool:
-    return offsets_fit(ragged.offsets, len(ragged), len(ragged.values))
+    numbers = np.unique(np.fromiter(shards(), np.int64))
+    return others, numbers
 
 
 def _shards_problems(
-    split: Split, shards: list[int], workers: engines.Workers
+    split: Split, shards: np.ndarray, workers: engines.Workers
 ) -> Iterator[Problem]:
     zero = Moments.zero(len(split.attributes.channels))
     total = zero
     clean = len(shards) == split.shards
     path = workers.path(split.path)
-    tasks = (_CheckTask(path, shard, split.content_id) for shard in shards)
+    tasks = (_CheckTask(path, shard, split.content_id) for shard in shards.tolist())
     workers, places = workers.at_most(len(shards)), engines.Places((split.path / MANIFEST,))
     with Progress(f"verify {split.attributes.split}", split.shards, unit="shard") as progress:
         for shard, moments, found in engines.run(_check_shard, tasks, workers, places):
@@ -296,7 +261,7 @@ def _check_shard(task: _CheckTask) -> tuple[int, Moments | None, list[str]]:
         data = (path / shard_name(shard)).read_bytes()
     except FileNotFoundError:  # it has gone since it was listed
         return shard, None, [_MISSING]
-    moments, entry = None, split.shard_entry(shard)
+    moments, entry = None, split.shard_table.entry(shard)
     found = [] if FileEntry.of(data) == entry else [_OTHER_HASH]
     try:
         moments, stray = _decode_shard(split, shard, data)
@@ -324,7 +289,7 @@ def _decode_shard(split: Split, shard: int, data: bytes | None) -> tuple[Moments
     channels = len(split.attributes.channels)
     totals = np.zeros((2, channels), np.int64)
     stray = False
-    path, length = split.path / shard_name(shard), split.shard_entry(shard).file_bytes
+    path, length = split.path / shard_name(shard), split.shard_table.entry(shard).file_bytes
     content = None if data is None else InMemory(path, data, length)
     with split.open_shard(shard, content) as file:
         for position, codes in file.read(range(channels)):

@@ -4,7 +4,7 @@ In a bucket see `freqprep.store.object_writer`. In a folder an unfinished split 
 ``.partial-<split>``::
 
     plan.json, plan.npz     every row, fixed
-    journal.jsonl           finished shards
+    journal.jsonl           finished shards; journal.bin of a large split
     tmp-*/                  files being written, by this run only
     split/                  the split itself; renamed to its final path last
 
@@ -20,7 +20,7 @@ import secrets
 import shutil
 import stat
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -29,9 +29,15 @@ from freqprep.errors import CorruptStoreError, UsageError
 from freqprep.storage.disk import FileEntry, full_disk_named, sync_file, sync_folder, write_parts
 from freqprep.storage.object_path import ObjectPath
 from freqprep.storage.paths import AnyPath, walk_files
-from freqprep.store.array_writer import write_arrays
-from freqprep.store.journal import Journal, Result
-from freqprep.store.layout import PARTIAL_PREFIX, REPLACED_PREFIX, root_document, shard_path
+from freqprep.store.array_writer import Fill, SplitWriter
+from freqprep.store.journal import Result
+from freqprep.store.layout import (
+    PARTIAL_PREFIX,
+    REPLACED_PREFIX,
+    root_document,
+    shard_number,
+    shard_path,
+)
 from freqprep.store.lease import create_alone
 from freqprep.store.manifest import (
     GROUP_DOCUMENT,
@@ -39,7 +45,9 @@ from freqprep.store.manifest import (
 )
 from freqprep.store.object_writer import PartialObjectSplit, while_there
 from freqprep.store.part import Part
-from freqprep.store.schema import ArraySpec, SplitAttributes
+from freqprep.store.plan import load_attributes, shard_count
+from freqprep.store.record_journal import AnyJournal, journal_suffix, open_journal
+from freqprep.store.schema import SplitAttributes
 
 _NEW_ROOT = ".zarr.json.new"
 _JOURNAL_PREFIX = "journal-"
@@ -93,7 +101,6 @@ class PartialSplit:
         self.store = store
         self.folder = store / f"{PARTIAL_PREFIX}{split}"
         self.split_folder = self.folder / "split"
-        self.journal_path = self.folder / "journal.jsonl"
         self.published = store / split
         self._replaced = store / f"{REPLACED_PREFIX}{split}"
 
@@ -146,27 +153,36 @@ class PartialSplit:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def journal(self, kind: type[Result]) -> Journal[Result]:
+    def journal(self, kind: type[Result]) -> AnyJournal[Result]:
         """Open the journal of finished shards; what parts have finished is in it, too."""
-        return Journal(self.journal_path, kind, self._part_journals())
+        images = load_attributes(self.folder).images
+        return self.journal_of(kind, images, self._part_journals(images))
 
-    def part_journal(self, kind: type[Result], part: Part) -> Journal[Result]:
+    def journal_of(
+        self, kind: type[Result], images: int, others: Iterable[Path] = ()
+    ) -> AnyJournal[Result]:
+        """Open the journal of a split of so many images, before it has a plan."""
+        return open_journal(self.folder / f"journal{journal_suffix(images)}", kind, images, others)
+
+    def part_journal(self, kind: type[Result], part: Part) -> AnyJournal[Result]:
         """Open a new journal for a run that makes one part of the shards, beside other runs.
 
         Of the others' journals, those that may have shards of this part are read.
         """
-        concerned = (path for path, one in self._part_journals().items() if one.overlaps(part))
-        name = f"{_JOURNAL_PREFIX}{part.label}-{secrets.token_hex(8)}.jsonl"
-        others = filter(Path.exists, (self.journal_path, *concerned))
-        return Journal(self.folder / name, kind, others)
+        images = load_attributes(self.folder).images
+        suffix, parts = journal_suffix(images), self._part_journals(images)
+        concerned = (path for path, one in parts.items() if one.overlaps(part))
+        name = f"{_JOURNAL_PREFIX}{part.label}-{secrets.token_hex(8)}{suffix}"
+        others = filter(Path.exists, (self.folder / f"journal{suffix}", *concerned))
+        return open_journal(self.folder / name, kind, images, others)
 
     def parts_begun(self) -> set[Part]:
         """Return the parts that have a journal."""
-        return set(self._part_journals().values())
+        return set(self._part_journals(load_attributes(self.folder).images).values())
 
-    def _part_journals(self) -> dict[Path, Part]:
+    def _part_journals(self, images: int) -> dict[Path, Part]:
         found = {}
-        for path in sorted(self.folder.glob(f"{_JOURNAL_PREFIX}*-*.jsonl")):
+        for path in sorted(self.folder.glob(f"{_JOURNAL_PREFIX}*-*{journal_suffix(images)}")):
             if part := Part.named(path.name.removeprefix(_JOURNAL_PREFIX)):
                 found[path] = part
         return found
@@ -185,54 +201,51 @@ class PartialSplit:
         os.rename(carried, self.split_folder)
         sync_folder(self.folder)
 
-    def publish(
-        self,
-        attributes: SplitAttributes,
-        arrays: Mapping[str, np.ndarray],
-        specs: Mapping[str, ArraySpec],
-        shards: Mapping[str, FileEntry],
-    ) -> str:
+    def publish(self, attributes: SplitAttributes, fill: Fill) -> str:
         """Write everything except the shards, hash it, and rename the split to its final path.
 
         Parameters
         ----------
         attributes : SplitAttributes
-        arrays : mapping of str to ndarray
-            All arrays of ``specs``.
-        specs : mapping of str to ArraySpec
-        shards : mapping of str to FileEntry
-            Path of each shard relative to the split -> length and hash.
+            Those of the plan.
+        fill : callable
+            Appends all arrays, and length and hash of the shards, to a `SplitWriter`; returns the
+            final attributes.
 
         Returns
         -------
         str
             Content id of the split.
         """
-        self._check_shards(shards)
-        self._remove_small_files(shards)
-        written = write_arrays(self.split_folder, attributes, arrays, specs, shards)
+        self._remove_small_files(shard_count(attributes.images))
+        writer = SplitWriter(self.split_folder, attributes)
+        written = writer.finish(fill(writer))
+        self._check_shards(written.shard_bytes)
         with self.aside() as aside:
             write_parts(self.split_folder / MANIFEST, [written.manifest_bytes], aside)
             write_parts(self.split_folder / GROUP_DOCUMENT, [written.group_document], aside)
-        _sync_tree(self.split_folder, set(shards))
+        _sync_tree(self.split_folder)
         self._swap_in()
         return written.content_id
 
-    def _check_shards(self, shards: Mapping[str, FileEntry]) -> None:
-        for path, entry in shards.items():
+    def _check_shards(self, lengths: np.ndarray) -> None:
+        for shard, length in enumerate(lengths.tolist()):
+            path = shard_path(self.split_folder, shard)
             try:
-                found = (self.split_folder / path).stat().st_size
+                found = path.stat().st_size
             except FileNotFoundError:
                 found = -1
-            if found != entry.file_bytes:
+            if found != length:
                 raise CorruptStoreError(
-                    f"{self.split_folder / path}: {found} bytes, journalled {entry.file_bytes}",
+                    f"{path}: {found} bytes, journalled {length}",
                     "start over with --overwrite",
                 )
 
-    def _remove_small_files(self, shards: Mapping[str, FileEntry]) -> None:
-        for path in list(walk_files(self.split_folder)):
-            if path not in shards:
+    def _remove_small_files(self, shards: int) -> None:
+        """Remove what an interrupted publication has written, and what is no shard of the plan."""
+        for path in walk_files(self.split_folder):
+            shard = shard_number(path)
+            if shard is None or shard >= shards:
                 (self.split_folder / path).unlink()
 
     def _swap_in(self) -> None:
@@ -326,9 +339,9 @@ def _is_free(store: AnyPath) -> bool:
     return not os.path.lexists(store) or (store.is_dir() and os.listdir(store) in ([], begun))
 
 
-def _sync_tree(folder: Path, already: set[str]) -> None:
+def _sync_tree(folder: Path) -> None:
     for path in walk_files(folder):
-        if path not in already:
+        if shard_number(path) is None:
             sync_file(folder / path)
     for child in folder.iterdir():
         if child.is_dir():

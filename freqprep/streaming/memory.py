@@ -64,8 +64,8 @@ class Section:
         Rows of each batch.
     numbers : list of int
         Number of each global batch in the epoch.
-    labels : ndarray of int64, shape (n,)
-        Labels of the split.
+    split : Split
+        Its labels are read with the first batch: what is wrong with a shard is said before.
     pipeline : Pipeline
         Threads that fill the ring; not yet started.
     sending : Sending
@@ -74,7 +74,7 @@ class Section:
 
     rows: list[np.ndarray]
     numbers: list[int]
-    labels: np.ndarray
+    split: Split
     pipeline: Pipeline
     sending: Sending
     _sent: int = 0
@@ -84,7 +84,7 @@ class Section:
         while self._sent < min(number + 2, len(self.rows)) and self.pipeline.ready(self._sent):
             rows = self.rows[self._sent]
             made = partial(make, rows, epoch, self.numbers[self._sent])
-            self.sending.send(self._sent, self.labels[rows], made)
+            self.sending.send(self._sent, self.split.labels[rows], made)
             self._sent += 1
 
 
@@ -143,8 +143,7 @@ class Memory:
         # Copies: a batch that is kept must not keep all rows of the section.
         parts = [part.copy() for part in np.split(batches.rows, batches.edges[1:-1])]
         pipeline = Pipeline(tasks, wanted, buffers.assign(), self._threads)
-        numbers, labels = batches.numbers.tolist(), self._split.labels
-        return Section(parts, numbers, labels, pipeline, sending)
+        return Section(parts, batches.numbers.tolist(), self._split, pipeline, sending)
 
     def _delivery_of(self, depth: int, images: int) -> Delivery:
         """Return a delivery with a ring of at least ``depth`` buffers of ``images`` rows."""

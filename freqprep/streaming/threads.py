@@ -116,7 +116,7 @@ def round_trip(split: Split) -> float:
 def _median_of_a_few(split: Split) -> float:
     seconds = []
     for shard in evenly_spread(split.shards, _ASKED).tolist():
-        file_bytes = split.shard_entry(shard).file_bytes
+        file_bytes = split.shard_table.file_bytes(shard)
         began = time.perf_counter()
         # What is wrong with a shard is said when its rows are read.
         with contextlib.suppress(CorruptStoreError, FileNotFoundError):

@@ -21,6 +21,7 @@ DATA = Path(__file__).resolve().parents[2].parent / "shared/data"
 BENCHMARKS = (
     "fidelity",
     "conversion",
+    "sources",
     "reading",
     "streaming",
     "remote",
@@ -33,6 +34,7 @@ BENCHMARKS = (
     "scale",
     "shard_costs",
     "growth",
+    "rows",
     "engines",
     "selections",
     "joint",
@@ -47,7 +49,7 @@ BENCHMARKS = (
 )
 """Modules of this package, or packages with a module ``running``: each has a function ``run``."""
 
-_WITHOUT_DATA = {"gpu"}
+_WITHOUT_DATA = {"gpu", "rows"}
 
 
 def main() -> None:

@@ -32,13 +32,14 @@ from freqprep.spectrum.channels import CHANNELS
 from freqprep.spectrum.moments import Moments
 from freqprep.storage.disk import write_parts
 from freqprep.store import shard as shard_bytes
-from freqprep.store.journal import Journal, RowResults, ShardResult
+from freqprep.store.journal import RowResults, ShardResult
 from freqprep.store.layout import root_document, shard_path
 from freqprep.store.plan import SplitPlan, load_plan, save_plan, shard_count
 from freqprep.store.reader import open_store
 from freqprep.store.row_order import permutation
 from freqprep.store.schema import ROWS_PER_SHARD
-from freqprep.store.verify import _array_problems, _check_shard, _CheckTask, _shape_problems
+from freqprep.store.verify import _check_shard, _CheckTask
+from freqprep.store.verify_arrays import array_problems, shape_problems
 from freqprep.store.writer import PartialSplit
 from freqprep.streaming.order import Order, reads
 from freqprep.streaming.shuffling import choose_plan
@@ -145,7 +146,7 @@ def _write(step: Step, request: Request, images: int) -> None:
     )
     results = list(_results(plan, partial, aside))
     step("journal", lambda: _journal(partial, results))
-    with step("read the journal", lambda: Journal(partial.journal_path, ShardResult)) as journal:
+    with step("read the journal", lambda: partial.journal(ShardResult)) as journal:
         step("publish", lambda: publish_results(partial, plan, journal.finished))
 
 
@@ -158,7 +159,7 @@ def _read(step: Step, request: Request, images: int) -> None:
     again, listing = PartialSplit(request.store, "train"), _listing(images, request.kind)
     step("make ready to retry", lambda: prepare_retry(again, split, listing, Path()))
     split = open_store(request.store)["train"]
-    wrong = step("verify: small arrays", lambda: [*_shape_problems(split), *_array_problems(split)])
+    wrong = step("verify: small arrays", lambda: [*shape_problems(split), *array_problems(split)])
     few = range(min(SHARDS_VERIFIED, split.shards))
     tasks = [_CheckTask(split.path, shard, split.content_id) for shard in few]
     found = step(f"verify: {len(tasks)} shards", lambda: list(map(_check_shard, tasks)))
@@ -230,7 +231,7 @@ def _results(plan: SplitPlan, partial: PartialSplit, aside: Path) -> Iterator[Sh
 
 
 def _journal(partial: PartialSplit, results: list[ShardResult]) -> None:
-    with Journal(partial.journal_path, ShardResult) as journal:
+    with partial.journal(ShardResult) as journal:
         for result in results:
             journal.append(result)
 

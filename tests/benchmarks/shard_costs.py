@@ -73,7 +73,7 @@ def run(data: Path, folder: Path) -> dict[str, object]:
     print()
     sizes = {
         "source files": int(plan.rows.files.length[:ROWS_PER_SHARD].sum()),
-        "shard": split.shard_entry(0).file_bytes,
+        "shard": split.shard_table.entry(0).file_bytes,
         "task of a conversion, pickled": len(pickle.dumps(tasks[True][0])),
         "result of a conversion, pickled": len(pickle.dumps(results[0])),
         "line of the journal": (folder / "journal").stat().st_size // _SHARDS,

@@ -24,6 +24,7 @@ from freqprep.store import lease, object_journal
 from freqprep.store.lease import Timing
 from freqprep.store.lock import store_lock
 from freqprep.store.object_writer import PartialObjectSplit
+from freqprep.store.stored_lengths import StoredLengths
 from freqprep.store.writer import write_shard
 
 SHARD = "coefficients/c/{}/0/0/0"
@@ -167,18 +168,21 @@ def test_a_damaged_journal_or_plan_is_named(many, place, bucket, monkeypatch):
         synthetic.make(many, place, resume=True)
 
 
-def test_segments_are_written_by_count_by_time_and_at_the_end(bucket):
+@pytest.mark.parametrize("large", [False, True])
+def test_segments_are_written_by_count_by_time_and_at_the_end(bucket, large):
     folder, now = as_path(f"{bucket.url}/journal"), [0.0]
-    entries = [PackedShard(shard, 9, "0") for shard in range(200)]
-    stored = {SHARD.format(shard): 9 for shard in range(200)}
+    entries = [PackedShard(shard, 9, "00" * 32) for shard in range(200)]
+    stored = StoredLengths(((SHARD.format(shard), 9) for shard in range(200)), 200)
 
     def journal() -> object_journal.ObjectJournal:
         return object_journal.ObjectJournal(
             folder,
             PackedShard,
             [folder / name for name, _ in folder.files()],
-            lambda names: stored,
+            200,
+            lambda shards: stored,
             lambda: None,
+            large,
             lambda: now[0],
         )
 
@@ -196,6 +200,9 @@ def test_segments_are_written_by_count_by_time_and_at_the_end(bucket):
     with journal() as third:
         assert sorted(third.finished) == [*range(65), 70, 71]
         third.append(entries[100])
+        assert [third.finished[shard] for shard in (3, 71, 100)] == [
+            entries[shard] for shard in (3, 71, 100)
+        ]
     numbers = [int(key.split("/")[1].split("-")[0]) for key in bucket.keys("")]
     assert max(numbers) == 2 and len(bucket.keys("")) == 4
 

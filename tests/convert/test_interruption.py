@@ -185,7 +185,7 @@ def test_no_room_at_any_stage_is_named_and_resumable(many, expected, tmp_path, m
         "root": "freqprep.store.writer.sync_file",
         "plan": "freqprep.convert.run.save_plan",
         "journal": "freqprep.store.journal.Journal.append",
-        "arrays": "freqprep.store.writer.write_arrays",
+        "arrays": "freqprep.store.array_writer.SplitWriter.finish",
     }
 
     def fail(*_: object) -> None:

@@ -128,7 +128,7 @@ def test_workers_follow_to_another_folder(store, tmp_path, monkeypatch):
 def test_bytes_are_those_of_the_chunks(split):
     collected = collect(split, Workers(1))
     index_bytes = 192 * 16 + 4
-    files = sum(split.shard_entry(shard).file_bytes for shard in range(split.shards))
+    files = sum(split.shard_table.entry(shard).file_bytes for shard in range(split.shards))
     assert collected.chunk_bytes.sum() == files - split.shards * index_bytes
 
 

@@ -128,7 +128,7 @@ def test_no_room_at_any_stage_is_named_and_resumable(many, expected, tmp_path, m
         "root": "freqprep.store.writer.sync_file",
         "plan": "freqprep.pack.run.save_attributes",
         "journal": "freqprep.store.journal.Journal.append",
-        "arrays": "freqprep.store.writer.write_arrays",
+        "arrays": "freqprep.store.array_writer.SplitWriter.finish",
         "selections": "freqprep.store.carried_selections.write_parts",
     }
 

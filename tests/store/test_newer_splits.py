@@ -161,7 +161,7 @@ def test_costs_are_of_what_is_stored(part, subset_store):
     assert (six.stored, six.ranges, fortyeight.ranges, all_stored.ranges) == (True, 3, 2, 1)
     assert six.bytes_per_image < fortyeight.bytes_per_image < all_stored.bytes_per_image
     assert all_stored.share == 1.0
-    files = sum(part.shard_entry(shard).file_bytes for shard in range(part.shards))
+    files = sum(part.shard_table.entry(shard).file_bytes for shard in range(part.shards))
     assert all_stored.bytes_per_image == pytest.approx(files / part.valid.sum())
     for cost in absent:
         assert (cost.stored, cost.ranges, cost.bytes_per_image, cost.share) == (False, *[None] * 3)

@@ -25,6 +25,16 @@ def test_every_shard_is_in_one_part():
         assert sorted(mine) == list(range(11))
 
 
+@pytest.mark.parametrize("together", [1, 4, 128])
+def test_shards_that_go_together_are_in_one_part(together):
+    for count in (1, 2, 7):
+        parts = [Part(number, count) for number in range(1, count + 1)]
+        dealt = {shard: part for part in parts for shard in part.of(301, together)}
+        assert sorted(dealt) == list(range(301))
+        assert all(dealt[s] == dealt[s // together * together] for s in dealt)
+        assert all(Part(1, count).with_shard(s, together) == part for s, part in dealt.items())
+
+
 def test_parts_overlap_that_share_a_shard():
     for one, other in itertools.product(PARTS, PARTS):
         share = not set(one.of(200)).isdisjoint(other.of(200))

@@ -57,7 +57,7 @@ def test_runs_are_mixed_as_the_words_say(runs, seed):
     rows = permuted_runs(np.array(runs), seed)
     assert rows.tolist() == by_hand(runs, seed)
     assert rows.dtype == np.int64
-    assert order_problem(rows, seed, WINDOW_ROWS) == ""
+    assert order_problem([rows], len(rows), seed, WINDOW_ROWS) == ""
 
 
 def test_a_window_is_whole_shards_and_the_rows_of_few_runs():
@@ -75,9 +75,15 @@ def test_other_seeds_are_refused(seed):
             order()
 
 
+def problem(rows: np.ndarray, seed: int, window: int | None) -> str:
+    return order_problem([rows[:9], rows[9:]], 300, seed, window)
+
+
 def test_rows_that_cannot_be_of_the_rule_are_found():
     rows = permutation(300, 5)
-    assert order_problem(rows, 5, None) == order_problem(rows, 5, WINDOW_ROWS) == ""
-    assert "permutation of the seed" in order_problem(rows, 6, None)
+    assert problem(rows, 5, None) == problem(rows, 5, WINDOW_ROWS) == ""
+    assert "permutation of the seed" in problem(rows, 6, None)
     rows[0] = rows[1]
-    assert "once" in order_problem(rows, 5, WINDOW_ROWS)
+    assert "once" in problem(rows, 5, WINDOW_ROWS)
+    rows[0] = 300
+    assert "once" in problem(rows, 5, WINDOW_ROWS)

@@ -1,0 +1,187 @@
+"""Parquet: tables with images in them, as the Hugging Face hub has them.
+
+::
+
+    ROOT/data/train-00000-of-00294.parquet         several splits, told apart by file name
+    ROOT/default/train/0000.parquet                the hub's own conversion
+    ROOT/train.parquet
+    ROOT/anything.parquet                          one split
+
+An image is a struct with its bytes and path, or a column of bytes. Rows are in the order of the
+files by name, and in each file as they are there. No image is read, except the sizes of some where
+objects are annotated and no sizes are stated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from freqprep.errors import SourceError
+from freqprep.ragged import Ragged
+from freqprep.sources.class_ids import read_class_names
+from freqprep.sources.imagenet_labels import WNID
+from freqprep.sources.listing import (
+    UNKNOWN,
+    Classes,
+    Discovered,
+    FileTable,
+    Listing,
+    choose_splits,
+)
+from freqprep.sources.options import NO_OPTIONS, SourceOptions
+from freqprep.sources.parquet_keys import row_keys
+from freqprep.sources.parquet_labels import Indexed, Values, index_categories, index_labels
+from freqprep.sources.parquet_objects import (
+    categories,
+    read_objects,
+    refuse_other_boxes,
+)
+from freqprep.sources.parquet_parts import Part, read_parts
+from freqprep.sources.parquet_sizes import sampled_sizes, stated_sizes
+from freqprep.sources.parquet_splits import name_splits
+from freqprep.sources.source_files import root_of, source_files
+from freqprep.storage.paths import AnyPath
+
+
+def discover(root: AnyPath, split: str | None, options: SourceOptions = NO_OPTIONS) -> Discovered:
+    """List the splits of Parquet tables; see `freqprep.sources.listing.Source`.
+
+    Parameters
+    ----------
+    root : Path or ObjectPath
+        Folder, file or pattern of files.
+    split : str or None
+        See `freqprep.sources.listing.Source`.
+    options : SourceOptions
+        ``image_column``, ``label_column`` and ``class_names``.
+
+    Returns
+    -------
+    Discovered
+
+    Raises
+    ------
+    SourceError
+        There are no tables or no split ``split``, a table is damaged, columns are not found, labels
+        have no names, boxes are not those of COCO, or no row has an image.
+    """
+    folder = root_of(root)
+    files = source_files(root, (".parquet",))
+    names, notes = name_splits(files, folder)
+    named = {name for name in names.values() if name is not None}
+    chosen = choose_splits(named, split, folder) if named else {split or "train": None}
+    parts = read_parts(folder, files, options)
+    classes, labels = _index(parts, options)
+    notes += _about(classes, parts)
+    listings = {}
+    for name, source_name in chosen.items():
+        mine = [number for number, file in enumerate(files) if names[file.path] == source_name]
+        fields, more = _listing(
+            folder,
+            source_name or name,
+            [parts[number] for number in mine],
+            [labels[number] for number in mine],
+            classes,
+        )
+        listings[name] = Listing(name=name, options=options.texts(folder), **fields)
+        notes += more
+    return Discovered(classes, listings, tuple(notes))
+
+
+def _index(parts: Sequence[Part], options: SourceOptions) -> Indexed:
+    """Return the classes of all splits, and the labels of images, or of objects, of each file."""
+    columns = parts[0].columns
+    names: Sequence[str] | None = columns.names
+    named_in = parts[0].where
+    if options.class_names is not None:
+        names, named_in = read_class_names(options.class_names), str(options.class_names)
+    if columns.label is None:
+        found = [Values(part.where, categories(part)) for part in parts]
+        return index_categories(found, columns.numbered, names, named_in)
+    found = [Values(part.where, part.values[columns.label]) for part in parts]
+    return index_labels(found, columns.numbered, names, named_in)
+
+
+def _about(classes: Classes, parts: Sequence[Part]) -> list[str]:
+    names = parts[0].columns.names
+    if names is not None and classes.ids != names and WNID.match(str(classes.ids[0]).encode()):
+        return [f"the {len(names)} class names are ImageNet's: class ids are wnids"]
+    return []
+
+
+def _listing(
+    root: AnyPath,
+    source_name: str,
+    parts: Sequence[Part],
+    labels: Sequence[np.ndarray],
+    classes: Classes,
+) -> tuple[dict[str, Any], list[str]]:
+    columns = parts[0].columns
+    files = _file_table(parts)
+    notes = _notes_on_images(source_name, parts, len(files))
+    label = np.full(len(files), -1, np.int64) if columns.objects else np.concatenate(labels)
+    without = int((label < 0).sum())
+    if without and not columns.objects:
+        notes.append(f"{source_name}: {without} of {len(files)} rows have no label")
+    keys, more = row_keys(parts, label, classes.ids, source_name)
+    notes += more
+    fields = {
+        "source_name": source_name,
+        "keys": keys,
+        "labels": label,
+        "files": files,
+        "image_column": columns.image,
+        "runs": np.concatenate([part.groups for part in parts]),
+    }
+    if columns.objects:
+        sizes, image_ids = stated_sizes(parts), _image_ids(parts, len(files))
+        objects, more = read_objects(parts, labels, list(map(int, classes.ids)), image_ids)
+        notes += more
+        if sizes is not None:
+            known = (np.arange(len(files)), sizes)
+        else:
+            known = sampled_sizes(root, files, columns.image, np.diff(objects.offsets) > 0)
+        refuse_other_boxes(objects, *known, parts[0].where)
+        fields |= {"stated_sizes": sizes, "image_ids": image_ids, "objects": objects}
+    return fields, notes
+
+
+def _file_table(parts: Sequence[Part]) -> FileTable:
+    rows = sum(part.rows for part in parts)
+    paths = [np.tile(np.frombuffer(part.file.path, np.uint8), part.rows) for part in parts]
+    lengths = np.repeat([len(part.file.path) for part in parts], [part.rows for part in parts])
+    return FileTable(
+        Ragged.of_lengths(np.concatenate(paths), lengths),
+        np.concatenate([np.arange(part.rows, dtype=np.int64) for part in parts]),
+        np.full(rows, UNKNOWN, np.int64),
+        np.concatenate([np.full(part.rows, part.file.version, np.int64) for part in parts]),
+    )
+
+
+def _notes_on_images(split: str, parts: Sequence[Part], rows: int) -> list[str]:
+    counted = [part.null_images for part in parts]
+    without = sum(count for count in counted if count is not None)
+    if not rows:
+        raise SourceError(f"the tables of {split} have no rows: {parts[0].where}", "name others")
+    if None not in counted and without == rows:
+        raise SourceError(
+            f"no row of {split} has the bytes of an image, only paths: {parts[0].where}",
+            "write the table with its images in it, as to_parquet or push_to_hub of the datasets"
+            " library do",
+        )
+    return [f"{split}: {without} of {rows} rows have no image"] if without else []
+
+
+def _image_ids(parts: Sequence[Part], rows: int) -> np.ndarray:
+    """Return the ids of the images if they are unique whole numbers, else numbers of the rows."""
+    name = parts[0].columns.image_id
+    if name is not None and all(part.columns.image_id == name for part in parts):
+        chunks = [part.values[name] for part in parts]
+        if not any(chunk.null_count for chunk in chunks):
+            ids = np.concatenate([chunk.to_numpy() for chunk in chunks])
+            if ids.max(initial=0) < 2**63 and len(np.unique(ids)) == rows:
+                return ids.astype(np.int64)
+    return np.arange(rows, dtype=np.int64)

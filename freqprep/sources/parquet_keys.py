@@ -1,0 +1,119 @@
+"""Keys of the rows of tables: those that the same images have in folders, where paths are given."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from freqprep.ragged import Ragged
+from freqprep.sources.files import shown
+from freqprep.sources.parquet_file import arrow
+from freqprep.sources.parquet_parts import Part
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def row_keys(
+    parts: Sequence[Part], labels: np.ndarray, class_ids: Sequence[str | int], split: str
+) -> tuple[Ragged, tuple[str, ...]]:
+    """Return the key of each row of a split.
+
+    It is ``class/path``, as in a folder of class folders, or ``path`` for a row without a class;
+    of an absolute path the file's name. If a row has no path, or two rows would have one key, all
+    rows of the split have ``FILE:ROW`` instead.
+
+    Parameters
+    ----------
+    parts : sequence of Part
+        Files of the split.
+    labels : ndarray of int64, shape (n,)
+        Index of each row's class; -1 for none.
+    class_ids : sequence of str or int
+    split : str
+        Name of the split, for the note.
+
+    Returns
+    -------
+    keys : Ragged of uint8
+        Unique.
+    notes : tuple of str
+        Why there are no paths in them, though the tables have paths.
+    """
+    chunks = [_paths(part) for part in parts]
+    if any(chunk is None for chunk in chunks):
+        return _numbered(parts), ()
+    paths = arrow().chunked_array(chunks, arrow().large_binary()).combine_chunks()
+    compute = arrow().compute
+    empty = compute.fill_null(compute.equal(compute.binary_length(paths), 0), True)
+    missing = int(compute.sum(empty).as_py() or 0)
+    if missing == len(paths):
+        return _numbered(parts), ()
+    if missing:
+        note = f"{split}: {missing} of {len(paths)} rows have no path: keys are FILE:ROW"
+        return _numbered(parts), (note,)
+    keys = _joined(paths, labels, class_ids)
+    repeated = _repeated(keys)
+    if repeated is not None:
+        note = f"{split}: paths repeat, such as {shown(repeated)}: keys are FILE:ROW"
+        return _numbered(parts), (note,)
+    return _ragged(keys), ()
+
+
+def _paths(part: Part) -> pa.Array | None:
+    if part.columns.path is None:
+        return None
+    return part.values[part.columns.path].cast(arrow().large_binary()).combine_chunks()
+
+
+def _joined(paths: pa.Array, labels: np.ndarray, class_ids: Sequence[str | int]) -> pa.Array:
+    compute, binary = arrow().compute, arrow().large_binary()
+    names = [str(id_).encode() for id_ in class_ids]
+    paths = _within_class(paths, labels, names)
+    classes = arrow().array([*(name + b"/" for name in names), b""], binary)
+    # -1 takes the last one: rows without a class have their path alone.
+    prefixes = classes.take(arrow().array(np.where(labels < 0, len(names), labels)))
+    return compute.binary_join_element_wise(prefixes, paths, arrow().scalar(b"", binary))
+
+
+def _within_class(paths: pa.Array, labels: np.ndarray, names: Sequence[bytes]) -> pa.Array:
+    """Return paths relative to the folder of their class, whatever is above it."""
+    compute = arrow().compute
+    nested = np.flatnonzero(compute.match_substring(paths, "/").to_numpy(zero_copy_only=False))
+    if not len(nested):
+        return paths
+    changed = paths.to_pylist()
+    for row in nested.tolist():
+        path = changed[row]
+        if path.startswith(b"/"):
+            path = path.rpartition(b"/")[2] or path
+        if labels[row] >= 0:
+            path = path.removeprefix(names[labels[row]] + b"/") or path
+        changed[row] = path
+    return arrow().array(changed, arrow().large_binary())
+
+
+def _repeated(keys: pa.Array) -> bytes | None:
+    """Return a key that is there twice; None if there is none."""
+    compute = arrow().compute
+    if compute.count_distinct(keys).as_py() == len(keys):
+        return None
+    counts = compute.value_counts(keys)
+    twice = compute.greater(counts.field("counts"), 1)
+    first: bytes = counts.field("values").filter(twice)[0].as_py()
+    return first
+
+
+def _ragged(keys: pa.Array) -> Ragged:
+    _, offsets, data = keys.buffers()
+    edges = np.frombuffer(offsets, np.int64)[keys.offset : keys.offset + len(keys) + 1]
+    values = np.frombuffer(data, np.uint8)[edges[0] : edges[-1]]
+    return Ragged(values, edges - edges[0])
+
+
+def _numbered(parts: Sequence[Part]) -> Ragged:
+    return Ragged.of_bytes(
+        part.file.path + b":%d" % row for part in parts for row in range(part.rows)
+    )

@@ -1,0 +1,157 @@
+"""What a listing needs of each Parquet file: all columns but the bytes of the images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from freqprep.errors import SourceError
+from freqprep.progress import Progress
+from freqprep.sources.options import SourceOptions
+from freqprep.sources.parquet_file import TableFile, arrow
+from freqprep.sources.parquet_schema import Columns, find_columns
+from freqprep.sources.source_files import SourceFile
+from freqprep.storage.interruptible import in_threads
+from freqprep.storage.object_path import ObjectPath
+from freqprep.storage.paths import AnyPath
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_ROWS = 65_536
+_IN_FLIGHT = 16
+
+
+@dataclass(frozen=True)
+class Part:
+    """Rows of one file, without their images.
+
+    Attributes
+    ----------
+    file : SourceFile
+    where : str
+        The file, for messages.
+    columns : Columns
+    groups : ndarray of int64
+        Length of each row group that is not empty.
+    null_images : int or None
+        Number of rows without an image; None if the writer did not count them.
+    values : dict of str to ChunkedArray
+        Columns and fields of `Columns.read`, by their names there.
+    """
+
+    file: SourceFile
+    where: str
+    columns: Columns
+    groups: np.ndarray
+    null_images: int | None
+    values: dict[str, pa.ChunkedArray]
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return int(self.groups.sum())
+
+
+def read_parts(root: AnyPath, files: Sequence[SourceFile], options: SourceOptions) -> list[Part]:
+    """Read all columns that a listing needs, of all files of a source.
+
+    Raises
+    ------
+    SourceError
+        A file is damaged, or its columns are not found; see `find_columns`. Files differ in the
+        columns of images and labels, or in the names of classes.
+    """
+    calls = [partial(_read, root, file, options) for file in files]
+    remote = isinstance(root, ObjectPath)
+    parts: list[Part] = []
+    with Progress("list", len(files), unit="table") as progress:
+        for part in in_threads(calls, _IN_FLIGHT) if remote else (call() for call in calls):
+            if parts:
+                _check_alike(parts[0], part)
+            parts.append(part)
+            progress.update(1)
+    return parts
+
+
+def _read(root: AnyPath, file: SourceFile, options: SourceOptions) -> Part:
+    with TableFile(root, *file[::2]) as table:
+        columns = find_columns(table.schema, table.name, options)
+        batches = list(table.batches(columns.read, _ROWS))
+        with table.named_errors():
+            values = {name: _joined(batches, name, table.schema) for name in columns.read}
+            for column in values.values():
+                column.validate(
+                    full=True
+                )  # texts that are not UTF-8, offsets that are out of range
+        footer = table.metadata
+        groups = [footer.row_group(number) for number in range(footer.num_row_groups)]
+        lengths = np.array([group.num_rows for group in groups], np.int64)
+        if any(len(column) != lengths.sum() for column in values.values()):
+            raise SourceError(
+                f"{table.name} has columns of other lengths than its {lengths.sum()} rows",
+                "download it again",
+            )
+        nulls = [_nulls(group, columns.leaf) for group in groups]
+        table.check_unchanged()
+    known = sum(n for n in nulls if n is not None) if None not in nulls else None
+    return Part(file, table.name, columns, lengths[lengths > 0], known, values)
+
+
+def _joined(batches: list[pa.RecordBatch], name: str, schema: pa.Schema) -> pa.ChunkedArray:
+    column, _, field = (name, "", "") if name in schema.names else name.rpartition(".")
+    kind = schema.field(column).type
+    kind = kind.field(field).type if field else kind
+    if arrow().types.is_dictionary(kind):
+        kind = kind.value_type
+    chunks = []
+    for batch in batches:
+        chunk = batch.column(column)
+        if field:
+            (chunk,) = chunk.flatten()
+        if arrow().types.is_dictionary(chunk.type):
+            chunk = chunk.dictionary_decode()
+        chunks.append(chunk)
+    return arrow().chunked_array(chunks, kind)
+
+
+def _nulls(group: Any, leaf: str) -> int | None:
+    """Return the number of rows of a row group without an image, if its writer counted them."""
+    for index in range(group.num_columns):
+        chunk = group.column(index)
+        if chunk.path_in_schema == leaf:
+            counted = chunk.statistics if chunk.is_stats_set else None
+            if counted is not None and counted.has_null_count:
+                return int(counted.null_count)
+    return None
+
+
+def _check_alike(first: Part, other: Part) -> None:
+    """Refuse files that do not belong together; order and further columns may differ."""
+    for name in ("leaf", "label", "objects", "category", "numbered"):
+        one, two = getattr(first.columns, name), getattr(other.columns, name)
+        if one != two:
+            what = {"leaf": "images", "numbered": "labels that are numbers"}.get(name, name)
+            raise SourceError(
+                f"{first.where} and {other.where} have other columns: {what} {one!r} and {two!r}",
+                "name files of one data set, for example with a pattern: 'data/train-*.parquet'",
+            )
+    one, two = first.columns.names, other.columns.names
+    if one != two:
+        raise SourceError(
+            f"{first.where} and {other.where} have other names of classes: {_difference(one, two)}",
+            "name files of one data set, or give the names of all with --class-names FILE",
+        )
+
+
+def _difference(one: tuple[str, ...] | None, two: tuple[str, ...] | None) -> str:
+    if one is None or two is None:
+        return "one has none"
+    if len(one) != len(two):
+        return f"{len(one)} and {len(two)} names"
+    label = next(i for i, (a, b) in enumerate(zip(one, two, strict=True)) if a != b)
+    return f"label {label} is {one[label]!r} and {two[label]!r}"

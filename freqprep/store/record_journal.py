@@ -1,0 +1,105 @@
+"""The journal of finished shards of a large split in a folder: binary records, each synced."""
+
+from __future__ import annotations
+
+import mmap
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Generic, Self, TypeAlias
+
+from freqprep.store.journal import Journal, Result
+from freqprep.store.plan import shard_count
+from freqprep.store.records import Header, RecordIndex, headers, record_of
+from freqprep.store.schema import is_large
+
+
+class RecordJournal(Generic[Result]):
+    """The journal file, open for appending; see `freqprep.store.journal.Journal`.
+
+    Parameters
+    ----------
+    path : Path
+        Created if it does not exist; an incomplete last record is cut off.
+    kind : type
+        Class of its entries.
+    shards : int
+        Number of shards of the split.
+    others : iterable of Path
+        Journals of other runs, which may be appending to them: only read.
+
+    Attributes
+    ----------
+    finished : mapping of int to Entry
+        Entry of each finished shard, read when it is asked for.
+
+    Raises
+    ------
+    CorruptStoreError
+        A record before the last one is damaged, or of a shard that does not exist.
+    """
+
+    def __init__(
+        self, path: Path, kind: type[Result], shards: int, others: Iterable[Path] = ()
+    ) -> None:
+        self.finished: RecordIndex[Result] = RecordIndex(kind, shards)
+        self._file = open(path, "a+b")  # noqa: SIM115 - closed by __exit__
+        try:
+            for other in others:
+                self._index(other)
+            self._length = self._index(path)
+            self._file.truncate(self._length)
+        except BaseException:
+            self._file.close()
+            raise
+        self._source = self.finished.add_file(path)
+
+    def _index(self, path: Path) -> int:
+        """Add the records of a file; return the length of those that are complete."""
+        source, length = self.finished.add_file(path), 0
+        if not path.stat().st_size:
+            return 0
+        with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            view = memoryview(data)
+            try:
+                for found in headers(view, f"the journal {path}"):
+                    if isinstance(found, Header):
+                        self.finished.add(source, found)
+                    else:
+                        length = found
+            finally:
+                view.release()
+        return length
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def append(self, result: Result) -> None:
+        """Record a finished shard, durably."""
+        record = record_of(result)
+        self._file.write(record)
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self.finished.add(self._source, Header(self._length, result.shard, result.file_bytes))
+        self._length += len(record)
+
+
+AnyJournal: TypeAlias = Journal[Result] | RecordJournal[Result]
+"""The journal of a split in a folder: of a large one binary."""
+
+
+def journal_suffix(images: int) -> str:
+    """Return how the name of the journal of a split of so many images ends."""
+    return ".bin" if is_large(images) else ".jsonl"
+
+
+def open_journal(
+    path: Path, kind: type[Result], images: int, others: Iterable[Path]
+) -> AnyJournal[Result]:
+    """Open the journal of a split of so many images; see `RecordJournal`."""
+    if is_large(images):
+        return RecordJournal(path, kind, shard_count(images), others)
+    return Journal(path, kind, others)

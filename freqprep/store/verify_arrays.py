@@ -1,0 +1,159 @@
+"""Checks of a split's small arrays, a part at a time: none is in memory as a whole.
+
+An array of a split that is not large is one part.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from freqprep.progress import Progress
+from freqprep.ragged import Ragged
+from freqprep.store.lazy_ragged import LazyRagged
+from freqprep.store.manifest import GROUP_DOCUMENT
+from freqprep.store.row_order import order_problem
+from freqprep.store.schema import IMAGE_ARRAYS, OBJECT_ARRAYS
+from freqprep.store.split import Split
+
+_ROWS_AT_ONCE = 2**20
+_KEYS_AT_ONCE = 2**22
+_DIGEST_BYTES = 16
+
+
+class ArrayProblem(NamedTuple):
+    """Path inside the split, and what is wrong."""
+
+    where: str
+    what: str
+
+
+def shape_problems(split: Split) -> Iterator[ArrayProblem]:
+    """Find arrays that are missing, and dimensions of one name that differ in length."""
+    known = {
+        "image": len(split),
+        "image_edge": len(split) + 1,
+        "channel": len(split.attributes.channels),
+    }
+    specs = dict(IMAGE_ARRAYS)
+    if any(f"{name}/{GROUP_DOCUMENT}" in split.manifest.files for name in OBJECT_ARRAYS):
+        specs |= OBJECT_ARRAYS
+    for name, spec in specs.items():
+        if f"{name}/{GROUP_DOCUMENT}" not in split.manifest.files:
+            yield ArrayProblem(name, "is not there")
+            continue
+        array = split.arrays.in_parts(name)
+        if array.dtype != spec.dtype or len(array.shape) != len(spec.dimensions):
+            dimensions = ", ".join(spec.dimensions)
+            yield ArrayProblem(name, f"is not of {spec.dtype} over {dimensions}")
+            continue
+        for dimension, length in zip(spec.dimensions, array.shape, strict=True):
+            if known.setdefault(dimension, length) != length:
+                yield ArrayProblem(name, f"has {length} along {dimension}, not {known[dimension]}")
+    if known.get("object_edge", 1) != known.get("object", 0) + 1:
+        yield ArrayProblem("mask_offset", "does not have one entry more than there are objects")
+
+
+def array_problems(split: Split) -> Iterator[ArrayProblem]:
+    """Find values that contradict the attributes or each other; shapes must have been checked."""
+    attributes = split.attributes
+    if not np.array_equal(split.array("step"), attributes.stored_steps):
+        yield ArrayProblem("step", "is not the table of the precision")
+    yield from _row_problems(split)
+    index = split.arrays.in_parts("listing_index").blocks()
+    if what := order_problem(index, len(split), attributes.seed, attributes.window):
+        yield ArrayProblem("listing_index", what)
+    whole = []
+    for name in ("key", "defect", "note"):
+        if _offsets_fit(split, f"{name}_offset", len(split), name):
+            whole.append(name)
+        else:
+            yield ArrayProblem(f"{name}_offset", f"does not cut {name} into {len(split)} rows")
+    if split.has_boxes:
+        yield from _object_problems(split)
+    if "key" in whole and _has_repeated(split.key_rows, len(split)):
+        yield ArrayProblem("key", "is not unique")
+
+
+def _row_problems(split: Split) -> Iterator[ArrayProblem]:
+    attributes = split.attributes
+    valid, label, size = map(split.arrays.in_parts, ("valid", "label", "size"))
+    limit = attributes.encoding.geometry.grid
+    found, rejected = set(), 0
+    for first in range(0, len(split), _ROWS_AT_ONCE):
+        rows = first, min(first + _ROWS_AT_ONCE, len(split))
+        mask, labels, sizes = valid.rows(*rows), label.rows(*rows), size.rows(*rows)
+        rejected += int(np.count_nonzero(~mask))
+        if labels.max(initial=-1) >= len(attributes.class_ids) or labels.min(initial=0) < -1:
+            found.add(ArrayProblem("label", "has a class that does not exist"))
+        if (sizes[mask] < 1).any() or (sizes > np.multiply(limit, 8)).any():
+            found.add(ArrayProblem("size", "has an image that does not fit the grid"))
+        if (sizes[~mask] != 0).any():
+            found.add(ArrayProblem("size", "has a size for a rejected row"))
+    if rejected != attributes.rejected:
+        yield ArrayProblem("valid", f"does not mask {attributes.rejected} rejected rows")
+    yield from sorted(found)
+
+
+def _object_problems(split: Split) -> Iterator[ArrayProblem]:
+    classes = len(split.attributes.class_ids)
+    if any(
+        labels.min(initial=0) < 0 or labels.max(initial=-1) >= classes
+        for labels in split.arrays.in_parts("object_label").blocks()
+    ):
+        yield ArrayProblem("object_label", "has a class that does not exist")
+    objects = len(split.arrays.in_parts("object_label"))
+    for name, rows in (("box", len(split)), ("mask", objects), ("annotation", objects)):
+        offsets = "object_offset" if name == "box" else f"{name}_offset"
+        if not _offsets_fit(split, offsets, rows, name):
+            yield ArrayProblem(offsets, f"does not cut {name} into rows")
+
+
+def _offsets_fit(split: Split, offsets: str, rows: int, values: str) -> bool:
+    """Return whether offsets cut all values into so many rows, in order."""
+    array, last = split.arrays.in_parts(offsets), 0
+    if array.shape != (rows + 1,):
+        return False
+    for number, block in enumerate(array.blocks()):
+        if (number == 0 and block[0] != 0) or (np.diff(block, prepend=last) < 0).any():
+            return False
+        last = int(block[-1])
+    return last == len(split.arrays.in_parts(values))
+
+
+def _has_repeated(keys: Ragged | LazyRagged, count: int) -> bool:
+    """Return whether a key is there twice, by their BLAKE2b digests of 128 bits.
+
+    The digests of many keys are spread over files by their first byte, and each file is sorted.
+    """
+    if count <= _KEYS_AT_ONCE:
+        return len({row.tobytes() for row in keys}) != count
+    with tempfile.TemporaryDirectory(prefix="freqprep-") as name:
+        folder = Path(name)
+        with Progress("digests of keys", count, unit="key") as progress:
+            for block in [keys] if isinstance(keys, Ragged) else keys.blocks():
+                digests = np.frombuffer(
+                    b"".join(
+                        hashlib.blake2b(row.data, digest_size=_DIGEST_BYTES).digest()
+                        for row in block
+                    ),
+                    np.uint8,
+                ).reshape(-1, _DIGEST_BYTES)
+                for part in np.unique(digests[:, 0]).tolist():
+                    with open(folder / str(part), "ab") as file:
+                        file.write(digests[digests[:, 0] == part].data)
+                progress.update(len(block))
+        return any(_repeated(np.fromfile(path, np.uint64)) for path in folder.iterdir())
+
+
+def _repeated(halves: np.ndarray) -> bool:
+    """Return whether a digest is there twice."""
+    low, high = halves.reshape(-1, 2).T
+    order = np.lexsort([low, high])
+    same = (np.diff(low[order]) == 0) & (np.diff(high[order]) == 0)
+    return bool(same.any())

@@ -1,0 +1,235 @@
+"""Large splits and journals that lie: named errors, and nothing that their files do not hold."""
+
+import json
+import os
+import resource
+import stat
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import synthetic
+import zarr
+from large_forms import lower_limits
+
+import freqprep
+from freqprep.engines import Workers
+from freqprep.errors import CorruptStoreError, ShardMissingError, UsageError
+from freqprep.pack.shard_task import PackedShard
+from freqprep.store.manifest import Manifest
+from freqprep.store.record_journal import RecordJournal
+from freqprep.store.verify import verify
+
+
+@pytest.fixture(autouse=True)
+def large(monkeypatch, tmp_path):
+    lower_limits(monkeypatch, tmp_path / "copies")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> Path:
+    """A store of 700 images in six shards. Read only."""
+    folder = tmp_path_factory.mktemp("whole")
+    source = synthetic.image_folder(folder / "source", {"train": 700}, corrupt=5)
+    with pytest.MonkeyPatch.context() as patch:
+        lower_limits(patch, folder / "copies")
+        return synthetic.make(source, folder / "out.zarr")
+
+
+@pytest.fixture
+def copy(whole, tmp_path) -> Path:
+    return next(synthetic.copies(whole, tmp_path))
+
+
+@pytest.fixture
+def little_memory():
+    """As much memory as there is now, and a gigabyte."""
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + 2**30, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+def restate(split: Path, change) -> None:
+    """Change the attributes and files of a manifest, and make the documents agree."""
+    manifest, _ = synthetic.read_manifest(split)
+    files = dict(manifest.files)
+    change(manifest.attributes, files)
+    synthetic.write_manifest(split, Manifest(manifest.attributes, files))
+
+
+LIES = {
+    "10**15 images": lambda attributes, files: attributes.update(images=10**15),
+    "10**30 images": lambda attributes, files: attributes.update(images=10**30),
+    "fewer images": lambda attributes, files: attributes.update(images=500),
+    "no images": lambda attributes, files: attributes.update(images=0, rejected=0),
+    "one part less": lambda attributes, files: files.pop("shards/1"),
+    "one part more": lambda attributes, files: files.update({"shards/2": files["shards/1"]}),
+    "another number": lambda attributes, files: files.update({"shards/3": files.pop("shards/1")}),
+}
+
+
+@pytest.mark.parametrize("lie", LIES.values(), ids=LIES)
+def test_another_number_of_shards_than_parts_hold_is_refused(copy, little_memory, lie):
+    restate(copy / "train", lie)
+    with pytest.raises(CorruptStoreError, match=r"list another number|malformed"):
+        freqprep.open_store(copy)["train"]
+    (problem,) = verify(copy, Workers(1)).problems
+    assert problem.where == "train"
+
+
+def test_shards_in_a_manifest_of_one_level_are_counted_before_they_are_looked_for(
+    copy, little_memory
+):
+    def lie(attributes, files):
+        attributes.update(images=10**15, format_version="1.1")
+
+    restate(copy / "train", lie)
+    found = verify(copy, Workers(1)).problems
+    assert 0 < len(found) < 1000
+
+
+def test_parts_that_are_missing_or_damaged_are_named(copy):
+    split = freqprep.open_store(copy)["train"]
+    part = copy / "train/shards/1"
+    data = bytearray(part.read_bytes())
+    data[7] ^= 1
+    part.write_bytes(data)
+    assert split.read_codes([3]).any()  # of another part
+    with pytest.raises(CorruptStoreError, match="shards/1 is not what the manifest says"):
+        split.read_codes([600])
+    assert "train/shards/1" in {problem.where for problem in verify(copy, Workers(1)).problems}
+    part.unlink()
+    with pytest.raises(ShardMissingError, match="shards/1 is missing"):
+        freqprep.open_store(copy)["train"].read_codes([600])
+    assert "train/shards/1" in {problem.where for problem in verify(copy, Workers(1)).problems}
+
+
+def test_shards_that_are_missing_or_too_many_are_found(copy):
+    folder = copy / "train/coefficients/c"
+    (folder / "5").rename(folder / "9")
+    (folder / "2/0/0/0").unlink()
+    found = {problem.where for problem in verify(copy, Workers(1)).problems}
+    assert {"train/coefficients/c/5/0/0/0", "train/coefficients/c/9/0/0/0"} < found
+    assert "train/coefficients/c/2/0/0/0" in found
+
+
+def shape(document: dict) -> None:
+    document["shape"][0] = 10**15
+
+
+def chunk(document: dict) -> None:
+    document["chunk_grid"]["configuration"]["chunk_shape"][0] = 10**13
+    document["shape"][0] = 3 * 10**13
+
+
+def axes(document: dict) -> None:
+    document["shape"].append(3)
+
+
+def nothing(document: dict) -> None:
+    document.clear()
+
+
+@pytest.mark.parametrize("change", [shape, chunk, axes, nothing])
+@pytest.mark.parametrize("name", ["valid", "key_offset"])
+def test_an_array_that_states_more_than_its_chunks_hold_is_refused(
+    copy, little_memory, name, change
+):
+    path = copy / "train" / name / "zarr.json"
+    document = json.loads(path.read_bytes())
+    change(document)
+    path.write_text(json.dumps(document))
+    synthetic.reseal(copy / "train")
+    split = freqprep.open_store(copy)["train"]
+    with pytest.raises(CorruptStoreError, match=rf"array {name} .*(chunk|document)"):
+        split.arrays.column("valid") if name == "valid" else split.keys
+    assert name in str(verify(copy, Workers(1)).problems)
+
+
+def test_offsets_that_point_outside_are_refused(copy):
+    zarr.open_array(copy / "train/key_offset", mode="r+")[300] = 10**12
+    synthetic.reseal(copy / "train")
+    split = freqprep.open_store(copy)["train"]
+    assert split.keys[0]
+    with pytest.raises(CorruptStoreError, match="does not cut its values"):
+        split.keys[300]
+    (problem,) = verify(copy, Workers(1)).problems
+    assert problem.where == "train/key_offset"
+
+
+def test_a_copy_is_made_once_and_again_if_it_is_not_whole(whole, tmp_path):
+    first = freqprep.open_store(whole)["train"]
+    valid = np.array(first.valid)
+    (path,) = (tmp_path / "copies").glob("freqprep-*/*/valid.npy")
+    inode = path.stat().st_ino
+    np.testing.assert_array_equal(freqprep.open_store(whole)["train"].valid, valid)
+    assert path.stat().st_ino == inode and not first.valid.flags.writeable
+    path.write_bytes(path.read_bytes()[:-1])
+    np.testing.assert_array_equal(freqprep.open_store(whole)["train"].valid, valid)
+    assert path.stat().st_ino != inode
+    assert {other.name for other in path.parent.iterdir()} == {"valid.npy", "lock"}
+
+
+@pytest.mark.parametrize("form", ["link", "open to others"])
+def test_a_folder_for_copies_that_others_may_write_to_is_refused(whole, tmp_path, form):
+    place = tmp_path / "copies" / f"freqprep-{os.getuid()}"
+    if form == "link":
+        place.symlink_to(tmp_path)
+    else:
+        place.mkdir()
+        place.chmod(stat.S_IRWXU | stat.S_IRWXO)
+    with pytest.raises(UsageError, match=r"this user alone.*TMPDIR"):
+        freqprep.open_store(whole)["train"].valid  # noqa: B018
+
+
+def record(shard: int, body: bytes = b"") -> bytes:
+    rest = struct.pack("<QQ", shard, 9) + body
+    return struct.pack("<II", len(body), zlib.crc32(rest)) + rest
+
+
+def journal(path: Path, kind=PackedShard) -> RecordJournal:
+    return RecordJournal(path, kind, 10)
+
+
+def test_a_binary_journal_reads_back_and_drops_a_torn_end(tmp_path):
+    path, entries = tmp_path / "journal.bin", [PackedShard(n, n, f"{n:064x}") for n in range(4)]
+    with journal(path) as first:
+        for entry in entries:
+            first.append(entry)
+        assert [first.finished[n] for n in range(4)] == entries
+    whole = path.read_bytes()
+    for cut in (1, 20, 30):
+        for tail in (whole[:-cut], whole[:-cut] + bytes(cut)):  # not all written, or not synced
+            path.write_bytes(tail)
+            with journal(path) as again:
+                assert sorted(again.finished) == [0, 1, 2] and len(again.finished) == 3
+                again.append(entries[3])
+                assert dict(again.finished) == dict(enumerate(entries))
+            assert path.read_bytes() == whole
+    damaged = bytearray(whole)
+    damaged[40] ^= 1
+    path.write_bytes(damaged)
+    with pytest.raises(CorruptStoreError, match=r"record at 0 of .* is damaged.*--overwrite"):
+        journal(path)
+    assert path.read_bytes() == damaged
+
+
+@pytest.mark.parametrize("shard", [10, 2**63, 2**64 - 1])
+def test_a_record_of_a_shard_that_does_not_exist_is_refused(tmp_path, little_memory, shard):
+    (tmp_path / "journal.bin").write_bytes(record(shard))
+    with pytest.raises(CorruptStoreError, match=f"there is no shard {shard}"):
+        journal(tmp_path / "journal.bin")
+
+
+@pytest.mark.parametrize("body", [b"", b"no frame", b"\x28\xb5\x2f\xfd" + bytes(9)])
+def test_a_record_that_holds_no_entry_is_refused_when_it_is_read(tmp_path, body):
+    (tmp_path / "journal.bin").write_bytes(record(3, body) + record(4, body))
+    with (
+        journal(tmp_path / "journal.bin") as opened,
+        pytest.raises(CorruptStoreError, match="at 0"),
+    ):
+        opened.finished[3]
