@@ -32,7 +32,7 @@ settings.load_profile("unhurried")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "long: takes a minute or more, and is begun first")
+    config.addinivalue_line("markers", "long: takes half a minute or more, and is begun first")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -26,6 +26,8 @@ from freqprep.store.lock import store_lock
 from freqprep.store.object_writer import PartialObjectSplit
 from freqprep.store.writer import write_shard
 
+pytestmark = pytest.mark.long
+
 SHARD = "coefficients/c/{}/0/0/0"
 
 

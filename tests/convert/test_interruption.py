@@ -26,6 +26,8 @@ from freqprep.convert.run import Request, convert
 from freqprep.errors import DiskFullError, StoreLockedError
 from freqprep.store.lock import store_lock
 
+pytestmark = pytest.mark.long
+
 IMAGES = 1300
 KILLS = 20
 

@@ -31,6 +31,8 @@ from freqprep.training.planning import plan
 from freqprep.training.recipe import preset_recipe
 from freqprep.training.request import TrainingRequest
 
+pytestmark = pytest.mark.long
+
 FASTER, MASK = "fasterrcnn_resnet50_fpn", "maskrcnn_resnet50_fpn"
 BODY = "backbone.body."
 

@@ -17,6 +17,8 @@ from freqprep.training.loop import train
 from freqprep.training.metrics import read_metrics
 from freqprep.training.recipe import preset_recipe
 
+pytestmark = pytest.mark.long
+
 RAMP = {"grid": 24, "grid_ramp": (16, 24)}
 EARLY = {**RAMP, "early_read": "square-24"}
 

@@ -31,6 +31,8 @@ from freqprep.training.metrics import METRICS, read_metrics
 from freqprep.training.model_config import read_model_config
 from freqprep.training.sweep import sweep
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def trained(store, tmp_path_factory):
