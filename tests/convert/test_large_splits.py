@@ -107,7 +107,7 @@ def test_killed_at_random_moments_it_is_resumed_to_the_same_bytes(many, large_st
         if process.returncode != -signal.SIGKILL:
             assert process.returncode == 3, errors
             break
-    done = synthetic.freqprep(*words, "--resume", program=PROGRAM)
+    done = synthetic.in_a_process(*words, "--resume", program=PROGRAM)
     assert done.returncode == 3, done.stderr
     assert synthetic.digest(store) == synthetic.digest(large_store)
 
