@@ -14,8 +14,9 @@ from freqprep.store.existing import pending, refuse_existing
 from freqprep.store.layout import partial_folders
 from freqprep.store.plan import load_attributes
 from freqprep.store.reader import Split, open_store
-from freqprep.store.schema import Packed, SplitAttributes, packing_versions
+from freqprep.store.schema import Packed, SplitAttributes
 from freqprep.store.selections import ChannelsLike, select
+from freqprep.store.versions import packing_versions
 from freqprep.store.writer import UnfinishedSplit, store_exists
 
 
