@@ -19,7 +19,6 @@ from freqprep.spectrum.quantization import CODE_TYPES, Precision
 from freqprep.store.attribute_checks import (
     channels_of,
     check_classes,
-    hexadecimal,
     level_of,
     number,
     refuse_other_keys,
@@ -27,6 +26,7 @@ from freqprep.store.attribute_checks import (
     typed,
     window_of,
 )
+from freqprep.store.packed import Packed
 from freqprep.store.row_order import rule_document
 
 FORMAT_NAME = "freqprep"
@@ -74,29 +74,6 @@ def shard_shape(geometry: Geometry, channels: int = CHANNELS) -> tuple[int, int,
 def chunk_shape(geometry: Geometry) -> tuple[int, int, int, int]:
     """Return the shape of a chunk: images, channels, rows and columns."""
     return (ROWS_PER_SHARD, 1, *geometry.grid)
-
-
-@dataclass(frozen=True)
-class Packed:
-    """Provenance of a packed split.
-
-    Attributes
-    ----------
-    content_id : str
-        Content id of the split that it was packed from.
-    versions : dict of str to str
-        Versions of the libraries that packed it.
-    """
-
-    content_id: str
-    versions: Mapping[str, str]
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Packed:
-        """Parse the attribute ``packed``; raise `TypeError` or `ValueError` if malformed."""
-        if set(data) != {"content_id", "versions"}:
-            raise ValueError("packed has other fields than content_id and versions")
-        return cls(hexadecimal(data, "content_id"), texts(data, "versions"))
 
 
 @dataclass(frozen=True)
@@ -272,7 +249,8 @@ def check_format(data: dict[str, Any]) -> None:
 
 def in_two_levels(attributes: Mapping[str, Any]) -> bool:
     """Return whether attributes, of a format that is read, say that the manifest has two levels."""
-    return int(str(attributes["format_version"]).partition(".")[2]) >= 2
+    newer = int(str(attributes["format_version"]).partition(".")[2]) >= 2
+    return newer and is_large(attributes["images"])  # 1.2 is also that of rows by runs
 
 
 def check_level(level: int) -> None:
