@@ -44,14 +44,14 @@ def publish_results(
         raise StoreError(f"{len(finished)} of {plan.shards} shards are converted", "use --resume")
 
     def fill(writer: SplitWriter) -> SplitAttributes:
-        _append_plan(writer, plan)
+        _append_plan(writer, plan, finished)
         return _append_results(writer, plan, finished)
 
     return partial.publish(plan.attributes, fill)
 
 
-def _append_plan(writer: SplitWriter, plan: SplitPlan) -> None:
-    """Append the arrays that were known before the conversion."""
+def _append_plan(writer: SplitWriter, plan: SplitPlan, finished: Mapping[int, ShardResult]) -> None:
+    """Append the arrays that were known before the conversion, but for the sizes of images."""
     arrays = {
         "step": plan.attributes.stored_steps,
         "label": plan.rows.labels,
@@ -61,7 +61,7 @@ def _append_plan(writer: SplitWriter, plan: SplitPlan) -> None:
     for name, values in arrays.items():
         writer.append(name, IMAGE_ARRAYS[name], values)
     if plan.rows.objects is not None:
-        for name, values in _object_arrays(plan).items():
+        for name, values in _object_arrays(plan, finished).items():
             writer.append(name, OBJECT_ARRAYS[name], values)
 
 
@@ -90,10 +90,13 @@ def _append_results(
     return dataclasses.replace(plan.attributes, rejected=rejected)
 
 
-def _object_arrays(plan: SplitPlan) -> dict[str, np.ndarray]:
+def _object_arrays(plan: SplitPlan, finished: Mapping[int, ShardResult]) -> dict[str, np.ndarray]:
     objects, sizes = plan.rows.objects, plan.rows.stated_sizes
-    if objects is None or sizes is None or plan.rows.image_ids is None:
-        raise SourceError(f"the listing of {plan.attributes.split} has objects but no image sizes")
+    if objects is None or plan.rows.image_ids is None:
+        raise SourceError(f"the listing of {plan.attributes.split} has objects but no image ids")
+    if sizes is None:
+        decoded = [finished[shard].rows.source_size for shard in range(plan.shards)]
+        sizes = np.concatenate(decoded)
     return {
         "image_id": plan.rows.image_ids,
         "object_offset": objects.offsets,

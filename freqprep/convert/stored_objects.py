@@ -20,6 +20,7 @@ from freqprep.images.geometry import Geometry, Placement, boxes_to_stored
 from freqprep.images.rle import checked_runs, pixels_of
 from freqprep.progress import Progress, say
 from freqprep.ragged import Ragged
+from freqprep.sources.coco_values import as_int64
 from freqprep.sources.listing import Objects
 
 _FARTHEST = 2.0
@@ -30,7 +31,7 @@ _LONGEST_OUTLINE = 1_000_000.0
 
 
 def stored_objects(
-    objects: Objects, stated_sizes: np.ndarray, geometry: Geometry
+    objects: Objects, sizes: np.ndarray, geometry: Geometry
 ) -> dict[str, np.ndarray]:
     """Compute the box, area and mask arrays of a split.
 
@@ -38,8 +39,9 @@ def stored_objects(
     ----------
     objects : Objects
         In row order, in source pixels.
-    stated_sizes : ndarray of int32, shape (n, 2)
-        Height and width of each source image.
+    sizes : ndarray of int32, shape (n, 2)
+        Height and width of each source image; 0 if it is not known, because the image was
+        rejected: its objects keep the pixels of the source, without masks.
     geometry : Geometry
 
     Returns
@@ -50,9 +52,13 @@ def stored_objects(
     """
     box, area, masks = objects.box.copy(), objects.area.copy(), []
     unusable = 0
-    with Progress("masks", len(stated_sizes)) as progress:
-        for row, (height, width) in enumerate(stated_sizes.tolist()):
+    with Progress("masks", len(sizes)) as progress:
+        for row, (height, width) in enumerate(sizes.tolist()):
             mine = slice(int(objects.offsets[row]), int(objects.offsets[row + 1]))
+            progress.update(1)
+            if not height or not width:
+                masks += [b""] * (mine.stop - mine.start)
+                continue
             placement = geometry.place(height, width)
             box[mine] = boxes_to_stored(objects.box[mine], (height, width), placement)
             area[mine] *= (placement.resized[0] / height) * (placement.resized[1] / width)
@@ -60,7 +66,6 @@ def stored_objects(
                 segmentation = json.loads(objects.annotation.bytes_at(number)).get("segmentation")
                 masks.append(stored_mask(segmentation, (height, width), placement))
                 unusable += bool(segmentation) and not masks[-1]
-            progress.update(1)
     if unusable:
         say(f"{unusable} objects have a segmentation that cannot be used: their mask is empty")
     flat = int(np.count_nonzero((objects.box[:, 2:] <= 0).any(axis=1)))
@@ -121,7 +126,9 @@ def _polygons_mask(polygons: list[Any], source: tuple[int, int], placement: Plac
 
 def _runs_mask(runs: dict[str, Any], source: tuple[int, int], placement: Placement) -> bytes:
     counts = checked_runs(runs.get("counts"), math.prod(source))
-    if counts is None:
+    size = runs.get("size")
+    stated = list(map(as_int64, size)) if isinstance(size, list) else None
+    if counts is None or stated not in (None, list(source)):
         return b""
     if placement.resized == source and placement.size == source:
         rle = coco_mask.frPyObjects({"size": list(source), "counts": counts.tolist()}, *source)

@@ -88,15 +88,15 @@ def _read(root: AnyPath, file: SourceFile, options: SourceOptions) -> Part:
                 column.validate(
                     full=True
                 )  # texts that are not UTF-8, offsets that are out of range
-        footer = table.metadata
-        groups = [footer.row_group(number) for number in range(footer.num_row_groups)]
-        lengths = np.array([group.num_rows for group in groups], np.int64)
+            footer = table.metadata
+            groups = [footer.row_group(number) for number in range(footer.num_row_groups)]
+            lengths = np.array([group.num_rows for group in groups], np.int64)
+            nulls = [_nulls(group, columns.leaf) for group in groups]
         if any(len(column) != lengths.sum() for column in values.values()):
             raise SourceError(
                 f"{table.name} has columns of other lengths than its {lengths.sum()} rows",
                 "download it again",
             )
-        nulls = [_nulls(group, columns.leaf) for group in groups]
         table.check_unchanged()
     known = sum(n for n in nulls if n is not None) if None not in nulls else None
     return Part(file, table.name, columns, lengths[lengths > 0], known, values)
@@ -123,7 +123,8 @@ def _nulls(group: Any, leaf: str) -> int | None:
     """Return the number of rows of a row group without an image, if its writer counted them."""
     for index in range(group.num_columns):
         chunk = group.column(index)
-        if chunk.path_in_schema == leaf:
+        # pyarrow ends the process at the statistics of a chunk that is damaged in its type.
+        if chunk.path_in_schema == leaf and chunk.physical_type == "BYTE_ARRAY":
             counted = chunk.statistics if chunk.is_stats_set else None
             if counted is not None and counted.has_null_count:
                 return int(counted.null_count)

@@ -46,8 +46,10 @@ class _Group(NamedTuple):
         Number of the row group in its file.
     leaf : str
         Column of the bytes, such as ``image.bytes``.
-    first_row : int
-        First row of the group in its file.
+    first_row, length : int
+        First row of the group in its file, and number of rows.
+    size : int
+        Bytes of the column, decompressed.
     rows : ndarray of int64
         Wanted rows, sorted, numbered in the file.
     indices : ndarray of int64
@@ -60,6 +62,8 @@ class _Group(NamedTuple):
     number: int
     leaf: str
     first_row: int
+    length: int
+    size: int
     rows: np.ndarray
     indices: np.ndarray
 
@@ -181,7 +185,10 @@ def _groups(
                 "name another with --image-column",
             )
         footer = table.metadata
-        lengths = [footer.row_group(i).num_rows for i in range(footer.num_row_groups)]
+        with table.named_errors():
+            groups = [footer.row_group(number) for number in range(footer.num_row_groups)]
+            lengths = [group.num_rows for group in groups]
+            sizes = [_leaf_bytes(group, leaf) for group in groups]
         ends = np.cumsum(lengths, dtype=np.int64)
         order = np.argsort(files.offset[indices], kind="stable")
         rows, indices = files.offset[indices][order], indices[order]
@@ -195,20 +202,17 @@ def _groups(
         for number, end in enumerate(cuts.tolist()):
             mine = slice(int(cuts[number - 1]) if number else 0, end)
             if mine.start < mine.stop:
-                first = int(ends[number]) - lengths[number]
-                found.append(
-                    _Group(path, version, footer, number, leaf, first, rows[mine], indices[mine])
-                )
+                count = lengths[number]
+                place = (number, leaf, int(ends[number]) - count, count, sizes[number])
+                found.append(_Group(path, version, footer, *place, rows[mine], indices[mine]))
         return found
 
 
 def _copy_group(root: AnyPath, group: _Group, copies: _Copies, memory: _Memory) -> None:
-    chunks = group.footer.row_group(group.number)
-    size = _leaf_bytes(chunks, group.leaf)
-    batch_rows = max(1, min(_MOST_ROWS, _BATCH_BYTES * chunks.num_rows // max(size, 1)))
+    batch_rows = max(1, min(_MOST_ROWS, _BATCH_BYTES * group.length // max(group.size, 1)))
     first = group.first_row
     with (
-        memory.of(2 * size),
+        memory.of(2 * group.size),
         TableFile(root, group.path, group.version, group.footer) as table,
     ):
         for batch in table.batches([group.leaf], batch_rows, [group.number]):
