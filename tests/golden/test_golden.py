@@ -11,7 +11,7 @@ import freqprep
 from freqprep.engines import Workers
 from freqprep.errors import FormatVersionError, RejectedRowError
 from freqprep.spectrum.channels import NAMES
-from freqprep.store import versions
+from freqprep.store import schema, versions
 from freqprep.store.manifest import read_manifest
 from freqprep.store.verify import verify
 
