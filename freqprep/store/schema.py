@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.metadata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -50,8 +49,6 @@ LEVELS = range(1, 23)
 
 _MOST_SHOWN = 200
 _MOST_IMAGES = 2**62
-_CONVERTING = ("numcodecs", "pillow", "simplejpeg", "zarr")
-_PACKING = ("numcodecs", "zarr")
 
 _TRANSFORM = {
     "color": "JFIF YCbCr, full range",
@@ -262,20 +259,6 @@ def check_level(level: int) -> None:
     """
     if level not in LEVELS:
         raise UsageError(f"--level must be from {LEVELS[0]} to {LEVELS[-1]}, got {level}")
-
-
-def library_versions() -> dict[str, str]:
-    """Return the versions of freqprep and of the libraries that decide a conversion's bytes."""
-    return _versions(_CONVERTING)
-
-
-def packing_versions() -> dict[str, str]:
-    """Return the versions of freqprep and of the libraries that decide what packing changes."""
-    return _versions(_PACKING)
-
-
-def _versions(libraries: tuple[str, ...]) -> dict[str, str]:
-    return {name: importlib.metadata.version(name) for name in ("freqprep", *libraries)}
 
 
 @dataclass(frozen=True)

@@ -24,9 +24,9 @@ from freqprep.store.schema import (
     SplitAttributes,
     check_format,
     chunk_shape,
-    library_versions,
     shard_shape,
 )
+from freqprep.store.versions import library_versions
 
 orientations = st.sampled_from(["apply", "keep"])
 sizes = st.integers(1, 4096)
