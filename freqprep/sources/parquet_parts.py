@@ -79,7 +79,7 @@ def read_parts(root: AnyPath, files: Sequence[SourceFile], options: SourceOption
 
 
 def _read(root: AnyPath, file: SourceFile, options: SourceOptions) -> Part:
-    with TableFile(root, *file[::2]) as table:
+    with TableFile(root, file.path, file.version, file.length) as table:
         columns = find_columns(table.schema, table.name, options)
         batches = list(table.batches(columns.read, _ROWS))
         with table.named_errors():
