@@ -37,9 +37,10 @@ check: $(TEST) ## ruff, mypy, numpydoc, and the pages made from the code
 	$(BIN)/python docs/reference.py --check
 	$(BIN)/python -m tests.benchmarks.scale_tables --check
 
-# Workers share the cores already: with more compute threads than cores, torch mostly waits.
+# Workers share the cores already: with more compute threads than cores, torch mostly waits. Each
+# takes whole files, so that what the tests of a file share is made once, the longest files first.
 test: $(TEST) ## run the tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 docs: $(TEST) ## write docs/cli.md, docs/api.md and the tables of docs/scale.md from the code
 	$(BIN)/python docs/reference.py

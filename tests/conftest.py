@@ -1,7 +1,9 @@
 """Shared fixtures: real data if available, a synthetic image folder, and stores made from it."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from hypothesis import settings
@@ -20,6 +22,7 @@ from object_servers import (  # noqa: E402, F401
 )
 
 from freqprep import progress  # noqa: E402
+from freqprep.engines import workers  # noqa: E402
 from freqprep.spectrum.channels import channels  # noqa: E402
 from freqprep.spectrum.quantization import PRECISIONS  # noqa: E402
 
@@ -29,12 +32,19 @@ settings.load_profile("unhurried")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "long: takes a minute or more, and is begun first")
+    config.addinivalue_line("markers", "long: takes half a minute or more, and is begun first")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the longest: at the end, all workers but one would wait for it."""
     items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_job_by_default() -> Iterator[None]:
+    """Let commands start no workers unless a test asks for some: each core has a test already."""
+    with mock.patch.object(workers, "default_jobs", lambda: 1):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -59,10 +59,11 @@ def wait_for_changes(process: subprocess.Popen, folder: Path, changes: int) -> b
     while changes:
         if process.poll() is not None:
             return False
+        began = time.monotonic()
         if (now := state(folder)) != last:
             last = now
             changes -= 1
-        time.sleep(BETWEEN_LOOKS)
+        time.sleep(max(BETWEEN_LOOKS, 4 * (time.monotonic() - began)))
     return True
 
 

@@ -1,16 +1,22 @@
 """Small image folders and stores, the command in a subprocess, and damaged stores."""
 
+import contextlib
 import hashlib
 import io
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import traceback
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
+from freqprep_cli.main import main
 from PIL import Image
 
 from freqprep.convert.run import Request, convert
@@ -92,6 +98,7 @@ def digest(folder: Path) -> str:
     return total.hexdigest()
 
 
+_ESCAPED = "backslashreplace"
 MAIN = "from freqprep_cli.main import main; main()"
 
 
@@ -101,10 +108,10 @@ def command(*arguments: str | Path | bytes, program: str = MAIN) -> list[str | b
     return [sys.executable, "-c", program, *words]
 
 
-def freqprep(
+def in_a_process(
     *arguments: str | Path | bytes, program: str = MAIN, **options
 ) -> subprocess.CompletedProcess[str]:
-    """Run the command; return exit code, stdout and stderr."""
+    """Run the command in a process of its own; return exit code, stdout and stderr."""
     options["env"] = {**os.environ, "PYTHONWARNINGS": "default", **options.get("env", {})}
     return subprocess.run(
         command(*arguments, program=program),
@@ -117,9 +124,51 @@ def freqprep(
     )
 
 
-def freqprep_json(*arguments: str | Path | bytes, code: int = 0, **options) -> dict:
+def freqprep(
+    *arguments: str | Path | bytes, cwd: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run the command in this process, which has imported all of it; as `in_a_process`.
+
+    A process takes most of a second to start. It is for what needs one: variables that libraries
+    read at their start, signals, and workers that are to be seen to end.
+    """
+    words = ["freqprep", *map(os.fsdecode, arguments)]
+    output, errors = (io.TextIOWrapper(io.BytesIO(), "utf-8", how) for how in ("strict", _ESCAPED))
+    code: object = 0
+    with (
+        mock.patch.object(sys, "argv", words),
+        mock.patch.multiple(sys, stdout=output, stderr=errors),
+        contextlib.chdir(cwd or os.getcwd()),
+        warnings.catch_warnings(),
+        _handler_of(signal.SIGTERM),
+    ):
+        warnings.simplefilter("default")
+        try:
+            main()
+        except SystemExit as ended:
+            code = ended.code or 0
+        except BaseException:  # as the interpreter does
+            traceback.print_exc()
+            code = 1
+    texts = []
+    for stream in (output, errors):
+        stream.flush()
+        texts.append(stream.buffer.getvalue().decode(errors="surrogateescape"))
+    return subprocess.CompletedProcess(words, code, *texts)
+
+
+@contextlib.contextmanager
+def _handler_of(number: signal.Signals) -> Iterator[None]:
+    before = signal.getsignal(number)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
+
+
+def freqprep_json(*arguments: str | Path | bytes, code: int = 0, run=freqprep, **options) -> dict:
     """Run the command with --json; return the object on stdout."""
-    done = freqprep(*arguments, "--json", **options)
+    done = run(*arguments, "--json", **options)
     assert done.returncode == code, done.stderr
     return json.loads(done.stdout)
 

@@ -30,7 +30,7 @@ def info(
         typer.Option("--json", help="Print as JSON, with all classes and all rejected images."),
     ] = False,
 ) -> None:
-    """Summarize a store: counts, classes, objects, bytes, fidelity, rejected images.
+    """Summarize a store: counts, classes and how mixed they are, objects, bytes, rejected images.
 
     Example: freqprep info photos.zarr
     """
@@ -49,7 +49,7 @@ def info(
             "noted_images": noted,
         }
         if not json:
-            typer.echo(describe(summary, batches))
+            typer.echo(describe(summary, {"shard": summary.shard_classes, "batch": batches}))
             _print_images(rejects, noted)
     saved, damaged = saved_documents(store), problems(store)
     if json:

@@ -23,8 +23,8 @@ _NAME_ROOM, _KEY_ROOM, _SPLIT_ROOM = 24, 32, 30
 Rows = list[tuple[str, str]]
 
 
-def describe(summary: SplitSummary, batches: ClassMixing | None = None) -> str:
-    """Return the summary of a split as text, with the classes of a loader's batches if given."""
+def describe(summary: SplitSummary, mixing: Mapping[str, ClassMixing | None] | None = None) -> str:
+    """Return the summary of a split as text, with the classes in groups of rows if given."""
     valid, rejected = f"{summary.valid:,} valid", f"{summary.rejected:,} rejected"
     source = size_text(summary.source_bytes_per_image)
     shards = f"{plural(summary.shards, 'shard')}, {size_text(summary.stored_bytes)}"
@@ -33,7 +33,7 @@ def describe(summary: SplitSummary, batches: ClassMixing | None = None) -> str:
         ("rejected", counts(summary.rejected_by_reason)),
         *_object_rows(summary.objects),
         *_class_rows(summary.class_counts),
-        *_mixing_rows(summary.shard_classes, batches),
+        *_mixing_rows(mixing or {}),
         *_geometry_rows(summary),
         ("source", f"{source} an image ({size_text(summary.source_bytes)})"),
         *_stored_rows(summary),
@@ -136,15 +136,15 @@ def _class_rows(classes: ClassCounts) -> Rows:
     ]
 
 
-def _mixing_rows(shards: ClassMixing | None, batches: ClassMixing | None) -> Rows:
-    """Numbers of classes in a shard and in a batch, against those of a random order."""
+def _mixing_rows(mixing: Mapping[str, ClassMixing | None]) -> Rows:
+    """Numbers of classes in groups of rows, against those of a random order."""
     each = [
-        f"{found.classes:.1f} in a {what} of {found.rows},"
+        f"{found.classes:.1f} classes in a {name} of {found.rows},"
         f" {found.classes / found.random_classes:.1%} of a random order's"
-        for what, found in (("shard", shards), ("batch", batches))
+        for name, found in mixing.items()
         if found is not None
     ]
-    return [("mixing" if not number else "", text) for number, text in enumerate(each)]
+    return [("" if number else "mixing", text) for number, text in enumerate(each)]
 
 
 def _geometry_rows(summary: SplitSummary) -> Rows:

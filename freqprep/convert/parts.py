@@ -164,7 +164,7 @@ def _refuse_missing(name: str, partial: UnfinishedSplit) -> None:
     plan = load_plan(partial.folder)
     shards = plan.shards
     with partial.journal(ShardResult) as journal:
-        missing = set(range(shards)) - journal.finished.keys()
+        missing = [shard for shard in range(shards) if shard not in journal.finished]
     if not missing:
         return
     text = f"{name} lacks {len(missing)} of {shards} shards"

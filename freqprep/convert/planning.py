@@ -18,7 +18,8 @@ from freqprep.store import existing
 from freqprep.store.layout import partial_folders
 from freqprep.store.plan import SplitPlan, load_attributes, load_options, make_plan
 from freqprep.store.reader import open_store
-from freqprep.store.schema import SplitAttributes, library_versions
+from freqprep.store.schema import SplitAttributes
+from freqprep.store.versions import library_versions
 from freqprep.store.writer import UnfinishedSplit, store_exists, unfinished_split
 
 

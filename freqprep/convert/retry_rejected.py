@@ -29,8 +29,9 @@ from freqprep.store.journal import RowResults, ShardResult
 from freqprep.store.layout import shard_path
 from freqprep.store.plan import SplitPlan, make_plan, save_plan
 from freqprep.store.reader import Split
-from freqprep.store.schema import ROWS_PER_SHARD, library_versions
+from freqprep.store.schema import ROWS_PER_SHARD
 from freqprep.store.verify import shard_moments
+from freqprep.store.versions import library_versions
 from freqprep.store.writer import PartialSplit
 
 

@@ -17,8 +17,8 @@ from freqprep.storage.paths import AnyPath
 from freqprep.store.log import log_path, options_of
 from freqprep.store.plan import SplitPlan, evenly_spread, make_plan
 from freqprep.store.reader import Split, open_store
-from freqprep.store.schema import library_versions
 from freqprep.store.verify import Problem
+from freqprep.store.versions import library_versions
 
 
 def compare_with_source(

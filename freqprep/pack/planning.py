@@ -12,10 +12,12 @@ from freqprep.spectrum.channels import described
 from freqprep.storage.paths import AnyPath
 from freqprep.store.existing import pending, refuse_existing
 from freqprep.store.layout import partial_folders
+from freqprep.store.packed import Packed
 from freqprep.store.plan import load_attributes
 from freqprep.store.reader import Split, open_store
-from freqprep.store.schema import Packed, SplitAttributes, packing_versions
+from freqprep.store.schema import SplitAttributes
 from freqprep.store.selections import ChannelsLike, select
+from freqprep.store.versions import packing_versions
 from freqprep.store.writer import UnfinishedSplit, store_exists
 
 

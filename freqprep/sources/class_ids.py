@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from pathlib import Path
 
 from freqprep.errors import SourceError
-from freqprep.sources.files import open_file, shown
+from freqprep.sources.files import as_bytes, open_path, shown
 from freqprep.sources.imagenet_labels import WNID, class_names
 from freqprep.sources.listing import Classes
 from freqprep.storage.paths import AnyPath
@@ -103,11 +101,9 @@ def read_class_names(path: AnyPath) -> list[str]:
     SourceError
         The file cannot be read, is too large, is not UTF-8, or has an empty line between others.
     """
-    parent = Path(".") if isinstance(path, Path) else path.parent
-    relative = os.fsencode(path) if isinstance(path, Path) else path.name.encode()
-    with open_file(parent, relative) as file:
+    with open_path(path) as file:
         data = file.read(_MOST_BYTES + 1)
-    where, remedy = shown(str(path).encode(errors="surrogateescape")), "give one name per line"
+    where, remedy = shown(as_bytes(path)), "give one name per line"
     if len(data) > _MOST_BYTES:
         raise SourceError(f"{where}: more than {_MOST_BYTES} bytes of class names", remedy)
     try:

@@ -38,15 +38,15 @@ class LabelRule:
         self.parts = ("cls", "json") if column is None else (_part(column),)
         """Suffixes of the files that may hold it, the first that is there."""
 
-    def label(self, parts: Mapping[str, bytes], where: str) -> Label | None:
+    def label(self, parts: Mapping[str, bytes], where: object) -> Label | None:
         """Return the label of a sample; None if it has none.
 
         Parameters
         ----------
         parts : mapping of str to bytes
             Content of the sample's files with one of `parts`, by suffix.
-        where : str
-            Name of the sample, for messages.
+        where : object
+            The sample, whose text names it in messages.
 
         Returns
         -------
@@ -59,7 +59,7 @@ class LabelRule:
         """
         for suffix in self.parts:
             if suffix in parts:
-                return _READ[suffix](parts[suffix], self.column, f"{where}.{suffix}")
+                return _READ[suffix](parts[suffix], self.column, where)
         return None
 
 
@@ -67,48 +67,51 @@ def _part(column: str) -> str:
     return column if column in ("cls", "txt") else "json"
 
 
-def _number(data: bytes, column: str | None, where: str) -> int:
+def _number(data: bytes, column: str | None, where: object) -> int:
     text = data.strip()
     # isdigit of bytes knows ASCII digits alone; more of them than fit are no class either.
     if not text.isdigit() or len(text) > _MOST_DIGITS:
-        raise SourceError(f"{where}: {shown(text[:_SHOWN])!r} is not a number from 0", _REMEDY)
+        raise SourceError(f"{where}.cls: {shown(text[:_SHOWN])!r} is not a number from 0", _REMEDY)
     return int(text)
 
 
-def _text(data: bytes, column: str | None, where: str) -> str:
+def _text(data: bytes, column: str | None, where: object) -> str:
     try:
         text = data.decode().strip()
     except UnicodeDecodeError:
-        raise SourceError(f"{where} is not UTF-8 text", _REMEDY) from None
+        raise SourceError(f"{where}.txt is not UTF-8 text", _REMEDY) from None
     if not text:
-        raise SourceError(f"{where} is empty", _REMEDY)
+        raise SourceError(f"{where}.txt is empty", _REMEDY)
     return text
 
 
-def _field(data: bytes, column: str | None, where: str) -> Label | None:
+def _field(data: bytes, column: str | None, where: object) -> Label | None:
     try:
         value = json.loads(data)
     except (ValueError, RecursionError) as error:
         what = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise SourceError(f"{where} is not JSON: {what}", "correct it") from None
+        raise SourceError(f"{where}.json is not JSON: {what}", "correct it") from None
     fields = value if isinstance(value, dict) else {}
     name = column or next((field for field in FIELDS if field in fields), None)
     if name is None:
         return None
     if name not in fields:
         there = some(sorted(map(repr, fields))) or "none"
-        raise SourceError(f"{where} has no field {name!r}", f"name another: there are {there}")
-    return _checked(fields[name], f"{where}, field {name!r}")
+        raise SourceError(f"{where}.json has no field {name!r}", f"name another: there are {there}")
+    return _checked(fields[name], name, where)
 
 
-def _checked(value: object, where: str) -> Label | None:
+def _checked(value: object, name: str, where: object) -> Label | None:
     if value is None:
         return None
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**_MOST_DIGITS:
         return value
     if isinstance(value, str) and (text := value.strip()) and _is_utf8(text):
         return text
-    raise SourceError(f"{where}: {repr(value)[:_SHOWN]} is not a number from 0 or a name", _REMEDY)
+    raise SourceError(
+        f"{where}.json, field {name!r}: {repr(value)[:_SHOWN]} is not a number from 0 or a name",
+        _REMEDY,
+    )
 
 
 def _is_utf8(text: str) -> bool:
@@ -119,7 +122,7 @@ def _is_utf8(text: str) -> bool:
     return True
 
 
-_READ: Mapping[str, Callable[[bytes, str | None, str], Label | None]] = {
+_READ: Mapping[str, Callable[[bytes, str | None, object], Label | None]] = {
     "cls": _number,
     "txt": _text,
     "json": _field,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
@@ -75,12 +76,19 @@ class _Row(NamedTuple):
 
 @dataclass
 class _Sample:
-    """Members with the same key; ``parts`` are the contents of those that may hold the label."""
+    """Members with the same key; ``parts`` are the contents of those that may hold the label.
 
+    Its text names it in messages.
+    """
+
+    archive: bytes
     key: bytes
     images: list[Member] = field(default_factory=list)
     suffixes: set[bytes] = field(default_factory=set)
     parts: dict[str, bytes] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"{shown(self.archive)}: {shown(self.key)}"
 
 
 def index_tar(root: AnyPath, path: bytes, rule: LabelRule) -> TarIndex:
@@ -112,7 +120,7 @@ def index_tar(root: AnyPath, path: bytes, rule: LabelRule) -> TarIndex:
         rows = [
             row
             for sample in _samples(file, span, rule, ignored)
-            if (row := _row(sample, rule, shown(path), ignored)) is not None
+            if (row := _row(sample, rule, ignored)) is not None
         ]
     if not rows:
         ignored["tar without an image"] += 1
@@ -138,19 +146,23 @@ def _samples(
 ) -> Iterator[_Sample]:
     images = {suffix.encode() for suffix in IMAGES}
     parts = {suffix.encode(): suffix for suffix in rule.parts}
+    preferred = next(iter(parts))
     sample: _Sample | None = None
     for member in archives.entries(file, span):
         _refuse_outside(member, span)
         folder, slash, name = member.name.rpartition(b"/")
         stem, _, suffix = name.partition(b".")
         key, suffix = folder + slash + stem, suffix.lower()
-        if _is_other(member.name, stem, suffix):
-            ignored[_description(member.name)] += 1
+        if is_hidden(name) or _is_apart(folder):
+            ignored["hidden or system file"] += 1
+            continue
+        if not suffix:
+            ignored["of no sample"] += 1
             continue
         if sample is None or key != sample.key:
             if sample is not None:
                 yield sample
-            sample = _Sample(key)
+            sample = _Sample(span.archive, key)
         if suffix not in images and suffix not in parts:
             ignored[not_an_image(b"." + suffix)] += 1
             continue
@@ -158,65 +170,62 @@ def _samples(
         sample.suffixes.add(suffix)
         if suffix in images:
             sample.images.append(member)
-        else:
+        elif not sample.parts or suffix == preferred:
             sample.parts[parts[suffix]] = _content(file, member, span)
     if sample is not None:
         yield sample
 
 
-def _is_other(name: bytes, stem: bytes, suffix: bytes) -> bool:
-    """Return whether a member belongs to no sample: hidden, without a suffix, or ``__meta__``."""
-    top = name.partition(b"/")[0]
+@lru_cache
+def _is_apart(folder: bytes) -> bool:
+    """Return whether what is in a folder belongs to no sample: hidden, or ``__meta__``."""
+    top, *_ = parts = folder.split(b"/")
     is_meta = len(top) >= 4 and top.startswith(b"__") and top.endswith(b"__")
-    return not stem or not suffix or is_meta or any(map(is_hidden, name.split(b"/")))
+    return is_meta or any(map(is_hidden, parts))
 
 
-def _description(name: bytes) -> str:
-    hidden = any(map(is_hidden, name.split(b"/")))
-    return "hidden or system file" if hidden else "of no sample"
+def _where(member: Member, span: archives.Span) -> str:
+    return f"{shown(span.archive)}: the member {shown(member.name)}"
 
 
 def _refuse_outside(member: Member, span: archives.Span) -> None:
     if member.name.startswith(b"/") or b".." in member.name.split(b"/"):
         raise SourceError(
-            f"{shown(span.archive)}: the member {shown(member.name)} has a name that leads out of"
-            " the archive",
+            f"{_where(member, span)} has a name that leads out of the archive",
             "pack it again with names relative to a folder: tar -cf X.tar -C DIR .",
         )
 
 
 def _check(member: Member, repeated: bool, span: archives.Span) -> None:
-    where = f"{shown(span.archive)}: the member {shown(member.name)}"
     if member.kind:
         raise SourceError(
-            f"{where} is a {member.kind}, not a file with bytes of its own",
+            f"{_where(member, span)} is a {member.kind}, not a file with bytes of its own",
             "pack it again with tar --dereference --hard-dereference",
         )
     if repeated:
-        raise SourceError(f"{where} is there twice", _PACK)
+        raise SourceError(f"{_where(member, span)} is there twice", _PACK)
 
 
 def _content(file: BinaryIO, member: Member, span: archives.Span) -> bytes:
     if member.length > LARGEST_PART:
         raise SourceError(
-            f"{shown(span.archive)}: the member {shown(member.name)} has {member.length} bytes; at"
-            f" most {LARGEST_PART} are read for a label",
+            f"{_where(member, span)} has {member.length} bytes; at most {LARGEST_PART} are read for"
+            " a label",
             "name what holds the class with --label-column",
         )
     file.seek(member.start)
     return file.read(member.length)
 
 
-def _row(sample: _Sample, rule: LabelRule, path: str, ignored: Counter[str]) -> _Row | None:
-    where = f"{path}: {shown(sample.key)}"
+def _row(sample: _Sample, rule: LabelRule, ignored: Counter[str]) -> _Row | None:
     if not sample.images:
         ignored["sample without an image"] += 1
         return None
     if len(sample.images) > 1:
         names = some([shown(image.name) for image in sample.images])
-        raise SourceError(f"{where} has several images: {names}", "keep one image in each sample")
+        raise SourceError(f"{sample} has several images: {names}", "keep one image in each sample")
     image = sample.images[0]
-    return _Row(sample.key, image.start, image.length, rule.label(sample.parts, where))
+    return _Row(sample.key, image.start, image.length, rule.label(sample.parts, sample))
 
 
 def _refuse_repeated(keys: list[bytes], hashes: np.ndarray, path: str) -> None:

@@ -60,6 +60,12 @@ class ChunkedArray:
             raise self._corrupt(f"has {listed} chunks, and {self._chunks} are needed")
         self._kept = lru_cache(_CHUNKS_KEPT)(self._read)
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_kept": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _kept=lru_cache(_CHUNKS_KEPT)(self._read))
+
     def __len__(self) -> int:
         return self.shape[0]
 

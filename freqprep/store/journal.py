@@ -7,6 +7,7 @@ crash is dropped; its shard is then written again, with the same bytes.
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
@@ -174,7 +175,7 @@ class ShardResult:
             sums,
             sums,
         ):
-            length = int(np.prod(shape)) * np.dtype(dtype).itemsize
+            length = math.prod(shape) * np.dtype(dtype).itemsize
             columns.append(_from_planes(numbers[offset : offset + length], dtype, shape))
             offset += length
         if offset != len(numbers):

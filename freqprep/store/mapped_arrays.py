@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import mmap
 import os
 import secrets
 import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -62,6 +64,8 @@ def mapped_copy(array: ChunkedArray, name: str, content_id: str) -> np.ndarray:
     with _locked(folder / "lock"), full_disk_named(folder):
         if (found := _mapped(path, array)) is not None:  # another process was faster
             return found
+        for left_over in folder.glob(".writing-*"):  # of a process that was killed
+            left_over.unlink()
         aside = folder / f".writing-{name}-{secrets.token_hex(4)}"
         try:
             _copy(array, aside, name)
@@ -71,6 +75,25 @@ def mapped_copy(array: ChunkedArray, name: str, content_id: str) -> np.ndarray:
         copied = _mapped(path, array)
         assert copied is not None
         return copied
+
+
+class _Reopened(NamedTuple):
+    """A whole mapped copy, for another process of this machine."""
+
+    path: str
+
+
+def pickled(array: Any) -> Any:
+    """Return what to pickle for an array: of a mapped copy its path, not its content."""
+    whole = isinstance(array, np.memmap) and isinstance(array.base, mmap.mmap)
+    return _Reopened(str(array.filename)) if whole else array
+
+
+def unpickled(state: Any) -> Any:
+    """Return the array that `pickled` was called on."""
+    if not isinstance(state, _Reopened):
+        return state
+    return np.load(state.path, mmap_mode="r", allow_pickle=False)
 
 
 def _copy(array: ChunkedArray, path: Path, name: str) -> None:

@@ -10,6 +10,7 @@ of the shards in a folder of that part, so that other parts need not read them.
 
 from __future__ import annotations
 
+import io
 import json
 import secrets
 import time
@@ -157,7 +158,7 @@ class _Records(Generic[Result]):
 
     def add(self, segment: AnyPath, data: bytes) -> None:
         source = self.finished.add_file(segment)
-        for found in headers(data, f"the journal {segment}"):
+        for found in headers(io.BytesIO(data), len(data), f"the journal {segment}"):
             if isinstance(found, Header):
                 self.finished.add(source, found)
                 self._stated[found.shard] = min(found.file_bytes, _MOST_BYTES)

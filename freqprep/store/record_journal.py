@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -56,20 +55,15 @@ class RecordJournal(Generic[Result]):
 
     def _index(self, path: Path) -> int:
         """Add the records of a file; return the length of those that are complete."""
-        source, length = self.finished.add_file(path), 0
-        if not path.stat().st_size:
-            return 0
-        with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            view = memoryview(data)
-            try:
-                for found in headers(view, f"the journal {path}"):
-                    if isinstance(found, Header):
-                        self.finished.add(source, found)
-                    else:
-                        length = found
-            finally:
-                view.release()
-        return length
+        source, complete = self.finished.add_file(path), 0
+        with open(path, "rb") as file:
+            length = os.fstat(file.fileno()).st_size
+            for found in headers(file, length, f"the journal {path}"):
+                if isinstance(found, Header):
+                    self.finished.add(source, found)
+                else:
+                    complete = found
+        return complete
 
     def __enter__(self) -> Self:
         return self

@@ -13,7 +13,7 @@ import zlib
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Generic, NamedTuple
+from typing import BinaryIO, Generic, NamedTuple
 
 import numpy as np
 from numcodecs import zstd
@@ -46,10 +46,19 @@ def record_of(entry: Result) -> bytes:
     return struct.pack("<II", len(body), zlib.crc32(rest)) + rest
 
 
-def headers(data: bytes | memoryview, where: str) -> Iterator[Header | int]:
+def headers(file: BinaryIO, length: int, where: str) -> Iterator[Header | int]:
     """Yield the headers of the records of a file, and last the length of all complete records.
 
     A record at the very end that is cut off, or whose bytes were not all written, does not count.
+
+    Parameters
+    ----------
+    file : binary file
+        At its beginning.
+    length : int
+        Bytes of the file.
+    where : str
+        The file, for messages.
 
     Raises
     ------
@@ -57,13 +66,15 @@ def headers(data: bytes | memoryview, where: str) -> Iterator[Header | int]:
         A record before the end is damaged.
     """
     offset = 0
-    while len(data) - offset >= _HEADER.size:
-        length, checksum, shard, file_bytes = _HEADER.unpack_from(data, offset)
-        end = offset + _HEADER.size + length
-        if end > len(data):
+    while length - offset >= _HEADER.size:
+        header = file.read(_HEADER.size)
+        size, checksum, shard, file_bytes = _HEADER.unpack(header)
+        end = offset + _HEADER.size + size
+        if end > length:
             break
-        if length > _MOST_BODY or zlib.crc32(data[offset + 8 : end]) != checksum:
-            if end == len(data):
+        whole = size <= _MOST_BODY and zlib.crc32(header[8:] + file.read(size)) == checksum
+        if not whole:
+            if end == length:
                 break
             raise _damaged(where, offset, "its checksum does not match")
         yield Header(offset, shard, file_bytes)

@@ -21,10 +21,9 @@ def rejects_path(store: AnyPath, split: str) -> AnyPath:
 
 def rejected_images(split: Split) -> list[dict[str, Any]]:
     """Return row, key, reason, detail and bytes of each rejected image, in row order."""
-    defects, sizes = split.ragged("defect"), split.array("source_bytes")
-    rejects = []
+    sizes, rejects = split.arrays.in_parts("source_bytes"), []
     for row in np.flatnonzero(~split.valid).tolist():
-        reason, _, detail = defects.bytes_at(row).decode("utf-8", "replace").partition(": ")
+        reason, _, detail = split.defect(row).partition(": ")
         key = split.keys[row].encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
         rejects.append(
             {
@@ -32,7 +31,7 @@ def rejected_images(split: Split) -> list[dict[str, Any]]:
                 "key": key,
                 "reason": reason,
                 "detail": detail,
-                "bytes": int(sizes[row]),
+                "bytes": int(sizes.rows(row, row + 1)[0]),
             }
         )
     return rejects
@@ -40,13 +39,14 @@ def rejected_images(split: Split) -> list[dict[str, Any]]:
 
 def noted_images(split: Split) -> list[dict[str, Any]]:
     """Return row, key and note of each image with a note, such as the first frame of a GIF."""
-    notes = split.ragged("note")
-    rows = np.flatnonzero(np.diff(notes.offsets)).tolist()
-    texts = (notes.bytes_at(row).decode("utf-8", "replace") for row in rows)
-    return [
-        {"row": row, "key": ascii(split.keys[row])[1:-1], "note": text}
-        for row, text in zip(rows, texts, strict=True)
-    ]
+    first, noted = 0, []
+    for notes in split.arrays.texts("note").blocks():
+        for index in np.flatnonzero(np.diff(notes.offsets)).tolist():
+            key = ascii(split.keys[first + index])[1:-1]
+            text = notes.bytes_at(index).decode("utf-8", "replace")
+            noted.append({"row": first + index, "key": key, "note": text})
+        first += len(notes)
+    return noted
 
 
 def write_rejects(store: AnyPath, split: Split) -> None:

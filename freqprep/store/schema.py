@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.metadata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,7 +18,6 @@ from freqprep.spectrum.quantization import CODE_TYPES, Precision
 from freqprep.store.attribute_checks import (
     channels_of,
     check_classes,
-    hexadecimal,
     level_of,
     number,
     refuse_other_keys,
@@ -27,6 +25,7 @@ from freqprep.store.attribute_checks import (
     typed,
     window_of,
 )
+from freqprep.store.packed import Packed
 from freqprep.store.row_order import rule_document
 
 FORMAT_NAME = "freqprep"
@@ -50,8 +49,6 @@ LEVELS = range(1, 23)
 
 _MOST_SHOWN = 200
 _MOST_IMAGES = 2**62
-_CONVERTING = ("numcodecs", "pillow", "simplejpeg", "zarr")
-_PACKING = ("numcodecs", "zarr")
 
 _TRANSFORM = {
     "color": "JFIF YCbCr, full range",
@@ -74,29 +71,6 @@ def shard_shape(geometry: Geometry, channels: int = CHANNELS) -> tuple[int, int,
 def chunk_shape(geometry: Geometry) -> tuple[int, int, int, int]:
     """Return the shape of a chunk: images, channels, rows and columns."""
     return (ROWS_PER_SHARD, 1, *geometry.grid)
-
-
-@dataclass(frozen=True)
-class Packed:
-    """Provenance of a packed split.
-
-    Attributes
-    ----------
-    content_id : str
-        Content id of the split that it was packed from.
-    versions : dict of str to str
-        Versions of the libraries that packed it.
-    """
-
-    content_id: str
-    versions: Mapping[str, str]
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Packed:
-        """Parse the attribute ``packed``; raise `TypeError` or `ValueError` if malformed."""
-        if set(data) != {"content_id", "versions"}:
-            raise ValueError("packed has other fields than content_id and versions")
-        return cls(hexadecimal(data, "content_id"), texts(data, "versions"))
 
 
 @dataclass(frozen=True)
@@ -285,20 +259,6 @@ def check_level(level: int) -> None:
     """
     if level not in LEVELS:
         raise UsageError(f"--level must be from {LEVELS[0]} to {LEVELS[-1]}, got {level}")
-
-
-def library_versions() -> dict[str, str]:
-    """Return the versions of freqprep and of the libraries that decide a conversion's bytes."""
-    return _versions(_CONVERTING)
-
-
-def packing_versions() -> dict[str, str]:
-    """Return the versions of freqprep and of the libraries that decide what packing changes."""
-    return _versions(_PACKING)
-
-
-def _versions(libraries: tuple[str, ...]) -> dict[str, str]:
-    return {name: importlib.metadata.version(name) for name in ("freqprep", *libraries)}
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -29,6 +29,7 @@ from freqprep.store.keys import Keys
 from freqprep.store.layout import shard_name
 from freqprep.store.lazy_ragged import LazyRagged
 from freqprep.store.manifest import GROUP_DOCUMENT, read_group_attributes, read_manifest
+from freqprep.store.mapped_arrays import pickled, unpickled
 from freqprep.store.object_table import ObjectTable
 from freqprep.store.plan import shard_count
 from freqprep.store.rows import RowBlocks, RowReader, Rows, row_numbers
@@ -87,6 +88,12 @@ class Split:
         self.shard_cache: CachedShards | None = None
         self._indexes: dict[int, np.ndarray] = {}  # of shards in a bucket
         keep_freed_memory()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: pickled(value) for name, value in self.__dict__.items()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update((name, unpickled(value)) for name, value in state.items())
 
     def __len__(self) -> int:
         return self.attributes.images

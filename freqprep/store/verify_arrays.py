@@ -136,7 +136,7 @@ def _has_repeated(keys: Ragged | LazyRagged, count: int) -> bool:
     with tempfile.TemporaryDirectory(prefix="freqprep-") as name:
         folder = Path(name)
         with Progress("digests of keys", count, unit="key") as progress:
-            for block in [keys] if isinstance(keys, Ragged) else keys.blocks():
+            for block in keys.blocks():
                 digests = np.frombuffer(
                     b"".join(
                         hashlib.blake2b(row.data, digest_size=_DIGEST_BYTES).digest()

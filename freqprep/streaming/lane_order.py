@@ -21,7 +21,7 @@ BLOCK = 1024
 _TICKS = 2**20
 """Resolution of moments: ticks between the beginnings of two shards."""
 
-_STREAM = 2  # not that of the shards' order, nor that of `shuffling.grouped`
+_STREAM = 2  # not that of the shards' order, nor that of `aspects.grouped`
 
 
 class LaneOrder:

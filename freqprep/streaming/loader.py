@@ -15,13 +15,13 @@ from freqprep.errors import UsageError
 from freqprep.store.selections import ChannelsLike, select
 from freqprep.store.split import Split
 from freqprep.streaming import misuse
+from freqprep.streaming.aspects import AspectBins
 from freqprep.streaming.batch import Batch, BatchMaker
 from freqprep.streaming.delivery import check_device
 from freqprep.streaming.memory import Memory, Section, image_bytes, plan_of, wait_for_first
 from freqprep.streaming.order import Order
 from freqprep.streaming.pipeline import Pipeline
 from freqprep.streaming.ranks import check_rank_known, given_ranks, this_process
-from freqprep.streaming.shuffling import AspectBins
 from freqprep.streaming.state import (
     VERSION,
     Position,

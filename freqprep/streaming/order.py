@@ -13,22 +13,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from freqprep.errors import UsageError
 from freqprep.store import schema
+from freqprep.store.mapped_arrays import pickled, unpickled
 from freqprep.store.schema import ROWS_PER_SHARD
+from freqprep.streaming.aspects import POOL, AspectBins, grouped
 from freqprep.streaming.dealing import valid_rows_of_shards
 from freqprep.streaming.shuffling import (
     LARGEST_SEED,
-    POOL,
-    AspectBins,
     EpochRows,
     ShufflePlan,
     allowed_ranks,
     epoch_rows,
-    grouped,
     mixed_rows,
 )
 
@@ -143,6 +143,12 @@ class Order:
                 " rows can be shuffled into whole batches",
                 f"use a batch_size of at most {self._mixed}",
             )
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "valid": pickled(self.valid)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, valid=unpickled(state["valid"]))
 
     def _check_ranks(self) -> None:
         allowed = allowed_ranks(self.plan, self.batch_size)

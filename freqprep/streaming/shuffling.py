@@ -18,8 +18,7 @@ Up to 2**23 rows in lanes are drawn at once, because orders must stay what they 
 splits each process draws the rows of its own lanes, as they are needed; see
 `freqprep.streaming.lane_order`.
 
-A shuffled sequence can then be regrouped, so that the images of a batch have about the same
-aspect: `grouped`.
+A shuffled sequence can then be regrouped: `freqprep.streaming.aspects`.
 """
 
 from __future__ import annotations
@@ -27,7 +26,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Literal, Protocol
 
 import numpy as np
@@ -48,13 +46,6 @@ SHARDS_PER_LANE = 16
 
 _MIXED_EIGHTHS = 7
 """Eighths of the memory budget that are mixed; the rest is read ahead."""
-
-POOL = 16
-"""Number of batches that are regrouped together."""
-
-_BINS_PER_OCTAVE = 3
-_OCTAVES = 1
-"""Images more than about twice as wide as high, or as high as wide, share a bin."""
 
 LARGEST_SEED = 2**32 - 1
 
@@ -245,87 +236,6 @@ class _InOrder:
         rows = begin + np.flatnonzero(self._valid[begin : high * ROWS_PER_SHARD])
         skipped = first - int(self._before[low])
         return rows[skipped : skipped + stop - first]
-
-
-def aspect_bins(sizes: np.ndarray) -> np.ndarray:
-    """Number images by their aspect: about the same aspect, the same number.
-
-    Parameters
-    ----------
-    sizes : ndarray of int, shape (n, 2)
-        Height and width.
-
-    Returns
-    -------
-    ndarray of int64, shape (n,)
-        ``log2(width / height)`` in thirds, rounded: -3 to 3. No quotient of whole numbers lies on
-        an edge, so that it is the same on every machine.
-    """
-    height, width = np.maximum(sizes, 1).T  # a rejected image has no size
-    thirds: np.ndarray = np.rint(np.log2(width / height) * _BINS_PER_OCTAVE).astype(np.int64)
-    return thirds.clip(-_OCTAVES * _BINS_PER_OCTAVE, _OCTAVES * _BINS_PER_OCTAVE)
-
-
-class AspectBins:
-    """Aspect bins of the rows of a split, computed when they are asked for.
-
-    Parameters
-    ----------
-    sizes : ndarray of int, shape (n, 2)
-    """
-
-    def __init__(self, sizes: np.ndarray) -> None:
-        self._sizes = sizes
-
-    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
-        return aspect_bins(self._sizes[rows])
-
-
-def grouped(
-    rows: np.ndarray,
-    bins: np.ndarray | AspectBins,
-    batch_size: int,
-    seed: int,
-    epoch: int,
-    first: int = 0,
-    batches: int | None = None,
-) -> np.ndarray:
-    """Regroup an epoch's rows, so that most batches are of images of one bin.
-
-    Each pool of `POOL` batches is sorted by bin, rows of one bin as they came, and cut into
-    batches again, whose order in the pool is drawn. Bins meet in fewer batches of a pool than
-    there are bins.
-
-    Parameters
-    ----------
-    rows : ndarray of int64
-        Whole batches.
-    bins : ndarray of int64, shape (n,), or AspectBins
-        Bin of each row of the split.
-    batch_size : int
-    seed, epoch : int
-    first : int
-        Number of the first of the batches in the epoch, a multiple of `POOL`.
-    batches : int, optional
-        Batches of the epoch; by default those given.
-
-    Returns
-    -------
-    ndarray of int64
-        The same rows.
-    """
-    count = len(rows) // batch_size
-    pool = np.arange(count) // POOL
-    by_bin = rows[np.lexsort([bins[rows], np.repeat(pool, batch_size)])]
-    drawn = _batch_numbers(count if batches is None else batches, seed, epoch)
-    order = np.lexsort([drawn[first : first + count], pool])
-    return by_bin.reshape(count, batch_size)[order].ravel()
-
-
-@lru_cache(maxsize=1)
-def _batch_numbers(batches: int, seed: int, epoch: int) -> np.ndarray:
-    # Not the stream that the rows are drawn from.
-    return np.random.RandomState([seed, epoch, 1]).permutation(batches)
 
 
 def _lanes(rows: np.ndarray, plan: ShufflePlan, random: np.random.RandomState) -> list[np.ndarray]:

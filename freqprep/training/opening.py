@@ -63,7 +63,7 @@ def _network(run: RunState) -> str:
         *(["with a gate"] if config.gate else []),
         *(["the authors' strides"] if config.strides != "canonical" else []),
         f"{_millions(sum(one.numel() for one in network.parameters()))} parameters",
-        f"{_millions(task.arithmetic(network))} multiply-accumulates {task.arithmetic_unit}",
+        f"{_millions(run.multiply_accumulates)} multiply-accumulates {task.arithmetic_unit}",
     ]
     return ", ".join(parts)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -153,6 +153,13 @@ class RunState:
         write_checkpoint(self.request.run, self.config, state)
         self.saved = time.monotonic()
 
+    @cached_property
+    def multiply_accumulates(self) -> int:
+        """Those of one image, of a detector its backbone's; counting them takes some tenths of a
+        second.
+        """
+        return self.task.arithmetic(self.network)
+
     def results(self) -> dict[str, Any]:
         """Return the results that a finished run's config states.
 
@@ -172,7 +179,7 @@ class RunState:
         return {
             "validation": self.validation,
             "parameters": sum(parameter.numel() for parameter in network.parameters()),
-            "multiply_accumulates": self.task.arithmetic(network),
+            "multiply_accumulates": self.multiply_accumulates,
             "read_bytes_per_image": bytes_read(train, read) / valid,
             "source_bytes_per_image": source / valid,
         }

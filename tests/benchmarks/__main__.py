@@ -21,6 +21,7 @@ DATA = Path(__file__).resolve().parents[2].parent / "shared/data"
 BENCHMARKS = (
     "fidelity",
     "conversion",
+    "sources",
     "reading",
     "streaming",
     "remote",

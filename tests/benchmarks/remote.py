@@ -38,23 +38,28 @@ def run(data: Path, folder: Path) -> dict[str, object]:
     source = replicate(data / "imagenet", folder / "source")
     convert(Request("imagenet", source, folder / "s.zarr"))
     with SlowServer() as server:
-        os.environ |= {
-            "AWS_ENDPOINT_URL": server.url,
-            "AWS_ACCESS_KEY_ID": "any",
-            "AWS_SECRET_ACCESS_KEY": "any",
-            "AWS_REGION": "us-east-1",
-        }
+        lead_to(server)
         url = server.load(folder / "s.zarr", "s.zarr")
         server.behave(delay=_DELAY)
-        with _cores_apart(server.pid):
+        with cores_apart(server.pid):
             speed = _speed(folder, url, server)
         print()
         shared = _three_processes(folder, url)
     return {"speed": speed, "three_processes": shared}
 
 
+def lead_to(server: SlowServer) -> None:
+    """Let the environment lead to a server."""
+    os.environ |= {
+        "AWS_ENDPOINT_URL": server.url,
+        "AWS_ACCESS_KEY_ID": "any",
+        "AWS_SECRET_ACCESS_KEY": "any",
+        "AWS_REGION": "us-east-1",
+    }
+
+
 @contextlib.contextmanager
-def _cores_apart(server: int) -> Iterator[None]:
+def cores_apart(server: int) -> Iterator[None]:
     """Give the server a core of its own, as another machine has, and the reader all others."""
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) > 1:

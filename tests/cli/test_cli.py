@@ -190,7 +190,7 @@ def test_a_file_name_of_any_bytes_can_be_written_to(store, tmp_path):
     split = freqprep.open_store(store)["val"]
     row = int(np.flatnonzero(split.valid)[0])
     words = ["show", store, str(row), "--split", "val", "-o", path]
-    done = run(*words, env={"PYTHONIOENCODING": "utf-8"})
+    done = synthetic.in_a_process(*words, env={"PYTHONIOENCODING": "utf-8"})
     assert done.returncode == 0, done.stderr
     assert os.path.exists(path)
 

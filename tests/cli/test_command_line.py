@@ -35,7 +35,7 @@ def shell(tmp_path_factory) -> Path:
     return folder
 
 
-def complete(shell: Path, *words: str) -> list[str]:
+def complete_in_bash(shell: Path, *words: str) -> list[str]:
     """What bash offers for the last word, by the script that the command gives it."""
     script = f"""
         eval "$(freqprep --show-completion bash)"
@@ -55,6 +55,12 @@ def complete(shell: Path, *words: str) -> list[str]:
     return done.stdout.split()
 
 
+def test_bash_completes_commands_and_values(shell):
+    assert set(complete_in_bash(shell, "freqprep", "")) == set(COMMANDS)
+    words = ["freqprep", "convert", "coco", "a", "b", "--precision", ""]
+    assert set(complete_in_bash(shell, *words)) == set(PRECISIONS)
+
+
 @pytest.mark.parametrize(
     ("words", "offered"),
     [
@@ -70,8 +76,13 @@ def complete(shell: Path, *words: str) -> list[str]:
         (["freqprep", "verify", "a", "--s"], {"--source", "--sample", "--split"}),
     ],
 )
-def test_bash_completes_commands_options_and_values(shell, words, offered):
-    assert set(complete(shell, *words)) == offered
+def test_the_script_is_told_commands_options_and_values(call, monkeypatch, words, offered):
+    """Bash's script asks the command so for what it offers."""
+    asked = {"COMP_WORDS": " ".join(words), "COMP_CWORD": str(len(words) - 1)}
+    for name, value in {"_FREQPREP_COMPLETE": "complete_bash", **asked}.items():
+        monkeypatch.setenv(name, value)
+    _, out, err = call()
+    assert set(out.split()) == offered and err == ""
 
 
 def test_each_shell_gets_its_script_and_others_are_refused(call):

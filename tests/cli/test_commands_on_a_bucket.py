@@ -10,6 +10,8 @@ import synthetic
 from freqprep.spectrum.channels import Selection, channels
 from freqprep.store.selections import save_selection
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def local(store, tmp_path) -> Path:

@@ -231,7 +231,7 @@ def test_a_package_that_does_not_import_is_named(package, store, tmp_path):
     options = options or ["--network", weights]
     words = ["stats", store, "--split", "val", *options]
     path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
-    done = synthetic.freqprep(*words, env={"PYTHONPATH": path})
+    done = synthetic.in_a_process(*words, env={"PYTHONPATH": path})
     assert done.returncode == 1
     assert "its library is not there; pip install 'freqprep[" in done.stderr
     assert "Traceback" not in done.stderr

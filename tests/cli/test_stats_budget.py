@@ -14,6 +14,8 @@ from freqprep.spectrum.quantization import PRECISIONS
 from freqprep.store.channel_bytes import ChannelBytes
 from freqprep.store.steps_file import read_steps
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def run(call):

@@ -89,7 +89,9 @@ def test_two_processes_find_and_write_the_same_to_the_bit(tables, run_folder, st
     one, two = tmp_path / "one", tmp_path / "two"
     one.mkdir()
     two.mkdir()
-    alone = synthetic.freqprep_json(*words, *options, env=environment, cwd=one)
+    alone = synthetic.freqprep_json(
+        *words, *options, run=synthetic.in_a_process, env=environment, cwd=one
+    )
     assert alone["images"] == 155
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--no-python"]
     done = subprocess.run(

@@ -74,7 +74,7 @@ def test_a_ramp_of_grids_sets_the_grid_of_use(call, store, tmp_path):
 def test_ctrl_c_saves_and_resume_goes_on(store, tmp_path):
     words = ["train", store, *TINY, "--epochs", "3", "--seed", "3"]
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    assert synthetic.freqprep(*words, "--run", whole, env=ONE_THREAD).returncode == 0
+    assert synthetic.in_a_process(*words, "--run", whole, env=ONE_THREAD).returncode == 0
     started = subprocess.Popen(
         synthetic.command(*words, "--run", cut), env=ONE_THREAD, stderr=subprocess.PIPE, text=True
     )
@@ -89,7 +89,7 @@ def test_ctrl_c_saves_and_resume_goes_on(store, tmp_path):
     assert f"saved in {cut}: go on with --resume" in said
     steps = [line["steps"] for line in read_metrics(cut)]
     assert max(steps) < 12
-    assert synthetic.freqprep(*words, "--run", cut, "--resume", env=ONE_THREAD).returncode == 0
+    assert synthetic.in_a_process(*words, "--run", cut, "--resume", env=ONE_THREAD).returncode == 0
     last, other = ([line["loss"] for line in read_metrics(folder)] for folder in (whole, cut))
     assert last == other
 
@@ -104,7 +104,9 @@ def test_two_processes_train_one_network_and_one_goes_on(store, tmp_path):
     assert done.stderr.count("training on ") == 1 and "; 2 processes" in done.stderr
     lines = read_metrics(run)
     assert [line["steps"] for line in lines if line["kind"] == "validation"] == [4, 8]
-    alone = synthetic.freqprep_json(*words, "--epochs", "2", "--resume", env=ONE_THREAD)
+    alone = synthetic.freqprep_json(
+        *words, "--epochs", "2", "--resume", run=synthetic.in_a_process, env=ONE_THREAD
+    )
     assert alone["validation"] == document["validation"]
 
 

@@ -54,7 +54,7 @@ def trained(shapes, tmp_path_factory):
     """A run of one process, and what it printed."""
     run = tmp_path_factory.mktemp("runs") / "run"
     words = ["train", shapes, *TINY, "--run", run, "--epochs", "1"]
-    return run, synthetic.freqprep_json(*words, env=ONE_THREAD)
+    return run, synthetic.freqprep_json(*words, run=synthetic.in_a_process, env=ONE_THREAD)
 
 
 def torchrun(*words: object) -> subprocess.CompletedProcess[str]:
@@ -137,7 +137,7 @@ def test_two_processes_train_one_detector_and_one_goes_on(shapes, tmp_path):
     assert [(line["kind"], line["steps"]) for line in lines] == [
         *(("train", 1), ("train", 2), ("validation", 2))
     ]
-    alone = synthetic.freqprep_json(*words, "--resume", env=ONE_THREAD)
+    alone = synthetic.freqprep_json(*words, "--resume", run=synthetic.in_a_process, env=ONE_THREAD)
     assert alone["validation"] == document["validation"]
 
 

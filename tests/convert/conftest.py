@@ -9,13 +9,13 @@ from bucket_store import KEY
 from freqprep.storage.paths import as_path
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def many(tmp_path_factory) -> Path:
-    """As many images as fill 6 shards."""
+    """As many images as fill 6 shards. Read only."""
     return synthetic.image_folder(tmp_path_factory.mktemp("many"), {"train": 700}, corrupt=5)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def expected(many, tmp_path_factory) -> dict[str, bytes]:
     return synthetic.contents(synthetic.make(many, tmp_path_factory.mktemp("whole") / "out.zarr"))
 

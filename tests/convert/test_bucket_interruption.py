@@ -28,12 +28,6 @@ object_journal._MOST_SHARDS = 2
 """
 
 
-@pytest.fixture(scope="module")
-def many(tmp_path_factory) -> Path:
-    """As many images as fill 4 shards."""
-    return synthetic.image_folder(tmp_path_factory.mktemp("many"), {"train": 500}, corrupt=5)
-
-
 def conversion(
     many: Path, bucket, *options: str, life: float = 0.5
 ) -> AbstractContextManager[subprocess.Popen]:

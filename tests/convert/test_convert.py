@@ -54,7 +54,9 @@ def test_another_place_and_other_times_give_the_same_bytes(source, store, tmp_pa
 def test_another_blas_kernel_and_two_jobs_give_the_same_bytes(source, store, tmp_path, kernel):
     again = tmp_path / "again.zarr"
     words = ["convert", "imagefolder", source, again, "--size", "32", "--jobs", "2"]
-    done = synthetic.freqprep(*words, env={"OPENBLAS_CORETYPE": kernel, "OPENBLAS_VERBOSE": "2"})
+    done = synthetic.in_a_process(
+        *words, env={"OPENBLAS_CORETYPE": kernel, "OPENBLAS_VERBOSE": "2"}
+    )
     assert done.returncode == 3, done.stderr
     assert synthetic.contents(again) == synthetic.contents(store)
 

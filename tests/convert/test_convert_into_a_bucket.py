@@ -27,6 +27,8 @@ from freqprep.store.object_writer import PartialObjectSplit
 from freqprep.store.stored_lengths import StoredLengths
 from freqprep.store.writer import write_shard
 
+pytestmark = pytest.mark.long
+
 SHARD = "coefficients/c/{}/0/0/0"
 
 

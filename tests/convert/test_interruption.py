@@ -26,14 +26,15 @@ from freqprep.convert.run import Request, convert
 from freqprep.errors import DiskFullError, StoreLockedError
 from freqprep.store.lock import store_lock
 
-IMAGES = 2600
-SHARDS = 21
+pytestmark = pytest.mark.long
+
+IMAGES = 1300
 KILLS = 20
 
 
 @pytest.fixture(scope="module")
 def many(tmp_path_factory) -> Path:
-    """As many images as fill 21 shards."""
+    """As many images as fill 11 shards."""
     return synthetic.image_folder(tmp_path_factory.mktemp("many"), {"train": IMAGES}, corrupt=5)
 
 
@@ -66,7 +67,7 @@ def test_killed_twenty_times_at_random_moments(many, expected, tmp_path):
         while not whole:
             jobs = dice.choice([1, 1, 2])
             with conversion(many, store, jobs, *options) as process:
-                if wait_for_changes(process, store / ".partial-train", dice.randrange(1, 60)):
+                if wait_for_changes(process, store / ".partial-train", dice.randrange(1, 45)):
                     # Often the whole group, sometimes its head alone: the workers are orphans.
                     kill = dice.choice([os.killpg, os.killpg, os.kill])
                     kill(process.pid, signal.SIGKILL)

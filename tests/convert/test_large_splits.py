@@ -17,7 +17,8 @@ from freqprep.convert.run import Request, convert
 from freqprep.engines import Workers
 from freqprep.errors import CorruptStoreError
 from freqprep.pack import PackRequest, pack
-from freqprep.store import schema, verify_arrays
+from freqprep.store import class_counts, schema, summary, verify_arrays
+from freqprep.store.summary import summarize
 from freqprep.store.verify import verify
 
 KILLS = 4
@@ -64,6 +65,20 @@ def test_the_data_are_those_of_the_simple_form(large, large_store, simple_store)
     assert verify(large_store, Workers(1)).problems == ()
 
 
+def test_its_summary_and_its_rejects_are_the_same_in_parts(
+    large, large_store, simple_store, monkeypatch
+):
+    simple = summarize(freqprep.open_store(simple_store)["train"]).to_dict()
+    for module in (summary, class_counts):
+        monkeypatch.setattr(module, "_ROWS_AT_ONCE", 100)
+    found = summarize(freqprep.open_store(large_store)["train"]).to_dict()
+    form = {"content_id", "files", "stored_bytes", "stored_bytes_per_image"}
+    assert {name for name in simple if found[name] != pytest.approx(simple[name])} == form
+    name = "out.zarr.rejected-train.jsonl"
+    rejects = large_store.with_name(name).read_bytes()
+    assert rejects == simple_store.with_name(name).read_bytes() != b""
+
+
 def test_its_size_is_that_of_its_files(large, large_store):
     split = freqprep.open_store(large_store)["train"]
     files = [path.stat().st_size for path in (large_store / "train").rglob("*") if path.is_file()]
@@ -92,7 +107,7 @@ def test_killed_at_random_moments_it_is_resumed_to_the_same_bytes(many, large_st
         if process.returncode != -signal.SIGKILL:
             assert process.returncode == 3, errors
             break
-    done = synthetic.freqprep(*words, "--resume", program=PROGRAM)
+    done = synthetic.in_a_process(*words, "--resume", program=PROGRAM)
     assert done.returncode == 3, done.stderr
     assert synthetic.digest(store) == synthetic.digest(large_store)
 

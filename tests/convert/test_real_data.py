@@ -13,6 +13,8 @@ from freqprep.convert.run import convert
 from freqprep.store.summary import SplitSummary
 from freqprep.store.verify import verify
 
+pytestmark = pytest.mark.long
+
 SETS = {
     "imagenet": ("imagenet", {"train": 200}),
     "flowers17": ("imagefolder", {"train": 1088, "val": 272}),

@@ -11,7 +11,7 @@ import freqprep
 from freqprep.engines import Workers
 from freqprep.errors import FormatVersionError, RejectedRowError
 from freqprep.spectrum.channels import NAMES
-from freqprep.store import schema
+from freqprep.store import schema, versions
 from freqprep.store.manifest import read_manifest
 from freqprep.store.verify import verify
 
@@ -127,7 +127,7 @@ def test_rows_have_their_keys_labels_and_defects(split, place):
 
 
 def test_reading_does_not_care_about_library_versions(split, monkeypatch):
-    monkeypatch.setattr(schema, "library_versions", lambda: {"freqprep": "99"})
+    monkeypatch.setattr(versions, "library_versions", lambda: {"freqprep": "99"})
     assert set(split.attributes.versions) >= {"freqprep", "zarr", "numcodecs", "pillow"}
     assert split.read(split.valid).dtype == np.float32
 

@@ -15,9 +15,10 @@ from freqprep.pack import PackRequest, pack
 from freqprep.pack.planning import make_plans
 from freqprep.spectrum.channels import Selection, published
 from freqprep.spectrum.quantization import PRECISIONS
-from freqprep.store.schema import IMAGE_ARRAYS, OBJECT_ARRAYS, packing_versions
+from freqprep.store.schema import IMAGE_ARRAYS, OBJECT_ARRAYS
 from freqprep.store.selections import FOLDER, save_selection, saved_selections
 from freqprep.store.verify import verify
+from freqprep.store.versions import packing_versions
 
 BY_CHANNEL = ("step", "moment_total", "moment_total_squares")
 PAPER = published("paper-48").indices

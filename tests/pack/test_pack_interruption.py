@@ -24,15 +24,16 @@ from freqprep.pack import PackRequest, pack
 from freqprep.spectrum.channels import Selection
 from freqprep.store.selections import save_selection
 
+IMAGES = 1300
 KILLS = 10
 OPTIONS = {"level": 17, "channels": "paper-48"}
 
 
 @pytest.fixture(scope="module")
 def many(tmp_path_factory) -> Path:
-    """A store of 21 shards, with a saved selection."""
+    """A store of 11 shards, with a saved selection."""
     folder = tmp_path_factory.mktemp("many")
-    source = synthetic.image_folder(folder / "source", {"train": 2600}, corrupt=5)
+    source = synthetic.image_folder(folder / "source", {"train": IMAGES}, corrupt=5)
     store = synthetic.make(source, folder / "many.zarr")
     save_selection(store, Selection((3, 0), "mine"), {"by": "energy"})
     return store
@@ -78,7 +79,7 @@ def test_killed_ten_times_at_random_moments(many, expected, tmp_path):
             killed = process.returncode == -signal.SIGKILL
             assert killed or process.returncode == 0, errors
             if (target / "zarr.json").is_file():
-                assert all(len(split) == 2600 for split in freqprep.open_store(target).values())
+                assert all(len(split) == IMAGES for split in freqprep.open_store(target).values())
             options = ["--resume"]
         resume(many, target)
         assert synthetic.digest(target) == expected

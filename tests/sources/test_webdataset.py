@@ -168,9 +168,9 @@ def test_members_of_no_sample_are_counted(tmp_path):
     listing = discover(tmp_path, None).listings["train"]
     assert keys(listing) == [b"a"]
     assert listing.ignored == {
-        "hidden or system file": 2,
+        "hidden or system file": 3,
         "not an image (.tiff)": 1,
-        "of no sample": 2,
+        "of no sample": 1,
         "sample without an image": 2,
         "tar without an image": 1,
     }

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import resource
 import stat
 import struct
@@ -21,6 +22,8 @@ from freqprep.pack.shard_task import PackedShard
 from freqprep.store.manifest import Manifest
 from freqprep.store.record_journal import RecordJournal
 from freqprep.store.verify import verify
+from freqprep.streaming.order import Order
+from freqprep.streaming.shuffling import ShufflePlan
 
 
 @pytest.fixture(autouse=True)
@@ -172,6 +175,17 @@ def test_a_copy_is_made_once_and_again_if_it_is_not_whole(whole, tmp_path):
     np.testing.assert_array_equal(freqprep.open_store(whole)["train"].valid, valid)
     assert path.stat().st_ino != inode
     assert {other.name for other in path.parent.iterdir()} == {"valid.npy", "lock"}
+
+
+def test_another_process_maps_the_copy(whole):
+    split = freqprep.open_store(whole)["train"]
+    assert split.valid.any() and split.keys[5] and split.defect(3) == ""
+    data = pickle.dumps((split, Order(split.valid, ShufflePlan("rows"), 8)))
+    again, order = pickle.loads(data)
+    assert isinstance(again.valid, np.memmap) and isinstance(order.valid, np.memmap)
+    np.testing.assert_array_equal(again.valid, split.valid)
+    assert again.keys[5] == split.keys[5]
+    np.testing.assert_array_equal(again.read_codes([5]), split.read_codes([5]))
 
 
 @pytest.mark.parametrize("form", ["link", "open to others"])

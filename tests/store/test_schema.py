@@ -16,17 +16,17 @@ from freqprep.images.geometry import Geometry
 from freqprep.spectrum.channels import STORED_ORDER
 from freqprep.spectrum.quantization import PRECISIONS
 from freqprep.store import schema
+from freqprep.store.packed import Packed
 from freqprep.store.row_order import WINDOW_ROWS
 from freqprep.store.schema import (
     IMAGE_ARRAYS,
     OBJECT_ARRAYS,
-    Packed,
     SplitAttributes,
     check_format,
     chunk_shape,
-    library_versions,
     shard_shape,
 )
+from freqprep.store.versions import library_versions
 
 orientations = st.sampled_from(["apply", "keep"])
 sizes = st.integers(1, 4096)

@@ -10,15 +10,9 @@ from hypothesis import strategies as st
 
 from freqprep import Loader
 from freqprep.errors import UsageError
+from freqprep.streaming.aspects import POOL, aspect_bins, grouped
 from freqprep.streaming.order import Order, reads
-from freqprep.streaming.shuffling import (
-    POOL,
-    ShufflePlan,
-    allowed_ranks,
-    aspect_bins,
-    grouped,
-    sequence,
-)
+from freqprep.streaming.shuffling import ShufflePlan, allowed_ranks, sequence
 
 # Small stores in lanes leave out much of an epoch, which is said.
 pytestmark = pytest.mark.filterwarnings("ignore::freqprep.streaming.misuse.DroppedRows")

@@ -12,8 +12,9 @@ from freqprep import Dataset, Loader
 from freqprep.errors import UsageError
 from freqprep.store import schema
 from freqprep.streaming import dealing, lane_order, order, shuffling
+from freqprep.streaming.aspects import POOL
 from freqprep.streaming.order import Order, reads
-from freqprep.streaming.shuffling import POOL, ShufflePlan, allowed_ranks, sequence
+from freqprep.streaming.shuffling import ShufflePlan, allowed_ranks, sequence
 
 SHARD = 4
 LANES = [ShufflePlan("lanes", lanes, window) for lanes in (1, 3, 4) for window in (1, 2.5, 9)]

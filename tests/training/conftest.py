@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,8 +11,9 @@ import pytest
 pytest.importorskip("torch")
 
 import torch
+from tiny_runs import tiny_request
 
-from freqprep.training.recipe import Recipe
+from freqprep.training import curves
 from freqprep.training.request import TrainingRequest
 
 
@@ -25,23 +26,13 @@ def one_thread():
     torch.set_num_threads(before)
 
 
+@pytest.fixture(autouse=True)
+def one_picture_of_curves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no run draw its curves: that takes a quarter of a tiny run. `test_metrics` draws some."""
+    monkeypatch.setattr(curves, "as_png", lambda draw: b"\x89PNG")
+
+
 @pytest.fixture
 def tiny(store: Path, tmp_path: Path) -> Callable[..., TrainingRequest]:
-    """A run of mobilenet_v2 on 16x16 blocks: 155 images in batches of 32, two epochs."""
-    recipe = Recipe(2, 32, 0.05, warmup_epochs=0.5, label_smoothing=0.1, average=0.9)
-
-    def make(**changes: object) -> TrainingRequest:
-        of_recipe = {name for name in changes if name in Recipe.__dataclass_fields__}
-        numbers = {name: changes.pop(name) for name in of_recipe}
-        request = TrainingRequest(
-            store=store,
-            run=tmp_path / "run",
-            model="mobilenet_v2",
-            recipe=dataclasses.replace(recipe, **numbers),
-            channels="paper-6",
-            grid=16,
-            device="cpu",
-        )
-        return dataclasses.replace(request, **changes)
-
-    return make
+    """Requests for a run in a folder of the test: see `tiny_request`."""
+    return partial(tiny_request, store, tmp_path / "run")

@@ -14,7 +14,7 @@ from freqprep.training.loop import train
 from freqprep.training.recipe import preset_recipe
 from freqprep.training.request import TrainingRequest
 
-IMAGES, COPIES = 4, 120
+IMAGES, COPIES = 4, 80
 
 
 def repeated(folder: Path) -> Path:
@@ -40,7 +40,7 @@ def repeated(folder: Path) -> Path:
 def test_all_objects_of_four_images(tmp_path):
     folder = shapes_folder(tmp_path / "coco", {"val": IMAGES}, side=64, crowds=False, square=True)
     store = synthetic.make(repeated(folder), tmp_path / "s.zarr", kind="coco", size=64)
-    recipe = preset_recipe("short", "maskrcnn_resnet50_fpn", epochs=1, batch_size=4, lr=0.006)
+    recipe = preset_recipe("short", "maskrcnn_resnet50_fpn", epochs=1, batch_size=4, lr=0.008)
     recipe = dataclasses.replace(recipe, average=0.9, policy=DetectorPolicy(flip=0.0))
     request = TrainingRequest(
         store=store,

@@ -31,6 +31,8 @@ from freqprep.training.planning import plan
 from freqprep.training.recipe import preset_recipe
 from freqprep.training.request import TrainingRequest
 
+pytestmark = pytest.mark.long
+
 FASTER, MASK = "fasterrcnn_resnet50_fpn", "maskrcnn_resnet50_fpn"
 BODY = "backbone.body."
 
@@ -82,6 +84,8 @@ def lines(folder):
 
 
 CROPS = DetectorPolicy(smallest_crop=0.5)
+FEW = {"train_split": "val", "epochs": 2}
+"""Two steps of two images, and no validation."""
 
 
 @pytest.mark.parametrize(
@@ -196,7 +200,7 @@ def changed(trained, given):
 def test_frozen_norms_and_stages_keep_what_they_began_with(tiny, classifier, frozen):
     path, given = classifier
     options = {} if frozen else {"frozen_norm": False}  # frozen where there are weights
-    request = tiny(model=FASTER, init=path, trained_stages=2, val_split="train", **options)
+    request = tiny(model=FASTER, init=path, trained_stages=2, **FEW, **options)
     assert train(request).frozen_norm == frozen
     trained = weights(request.run)
     expected = {
@@ -211,7 +215,7 @@ def test_frozen_norms_and_stages_keep_what_they_began_with(tiny, classifier, fro
 
 def test_norms_behind_new_layers_are_settled_and_then_kept(tiny, classifier):
     path, given = classifier
-    request = tiny(model=FASTER, init=path, channels="square-24", val_split="train")
+    request = tiny(model=FASTER, init=path, channels="square-24", **FEW)
     train(request)
     trained = weights(request.run)
     norms = {n for n in given if ".bn" in n or "downsample.1" in n}
@@ -262,7 +266,7 @@ def test_the_gradient_is_clipped(tiny):
     """One step without momentum: the weights move by the learning rate times the norm."""
     distances = {}
     for clip in (0.0, 0.5):
-        request = tiny(model=FASTER, batch_size=8, lr=1.0, val_split="train")
+        request = tiny(model=FASTER, batch_size=3, lr=1.0, train_split="val")
         recipe = dataclasses.replace(
             request.recipe, clip=clip, momentum=0.0, weight_decay=0.0, average=0.0, warmup_steps=0
         )

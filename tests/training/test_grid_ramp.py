@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 from interrupting import interrupt_after
 from test_training import assert_same
+from tiny_runs import tiny_request
 
 import freqprep
 from freqprep.augment import ClassifierInput
@@ -16,8 +17,18 @@ from freqprep.training.loop import train
 from freqprep.training.metrics import read_metrics
 from freqprep.training.recipe import preset_recipe
 
+pytestmark = pytest.mark.long
+
 RAMP = {"grid": 24, "grid_ramp": (16, 24)}
 EARLY = {**RAMP, "early_read": "square-24"}
+
+
+@pytest.fixture(scope="module")
+def whole(store, tmp_path_factory):
+    """The folder of a run of `EARLY` that was never interrupted."""
+    request = tiny_request(store, tmp_path_factory.mktemp("whole") / "run", **EARLY)
+    train(request)
+    return request.run
 
 
 def seen(monkeypatch):
@@ -73,9 +84,8 @@ def test_rows_come_in_the_same_order_whatever_is_read_early(tiny, tmp_path, monk
 
 
 @pytest.mark.parametrize("steps", [(2, 4), (4,), (3, 1, 2)], ids=["amid", "at the switch", "often"])
-def test_a_resumed_run_equals_the_uninterrupted_one(tiny, tmp_path, monkeypatch, steps):
-    train(tiny(run=tmp_path / "one", **EARLY))
-    other = tiny(run=tmp_path / "other", **EARLY)
+def test_a_resumed_run_equals_the_uninterrupted_one(tiny, whole, monkeypatch, steps):
+    other = tiny(**EARLY)
     for count in steps:
         with monkeypatch.context() as patch:
             interrupt_after(patch, count)
@@ -83,12 +93,11 @@ def test_a_resumed_run_equals_the_uninterrupted_one(tiny, tmp_path, monkeypatch,
                 train(other)
         other = dataclasses.replace(other, resume=True)
     train(other)
-    assert_same(tmp_path / "one", tmp_path / "other")
+    assert_same(whole, other.run)
 
 
-def test_a_run_killed_after_the_switch_resumes_from_before_it(tiny, tmp_path, monkeypatch):
-    train(tiny(run=tmp_path / "one", **EARLY))
-    request = tiny(run=tmp_path / "other", **EARLY)
+def test_a_run_killed_after_the_switch_resumes_from_before_it(tiny, whole, monkeypatch):
+    request = tiny(**EARLY)
 
     class Killed(Exception):
         pass
@@ -103,7 +112,7 @@ def test_a_run_killed_after_the_switch_resumes_from_before_it(tiny, tmp_path, mo
         with pytest.raises(Killed):
             train(request)
     train(dataclasses.replace(request, resume=True))
-    assert_same(tmp_path / "one", tmp_path / "other")
+    assert_same(whole, request.run)
 
 
 def test_another_ramp_is_another_run(tiny, monkeypatch):

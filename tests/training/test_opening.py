@@ -11,9 +11,10 @@ from interrupting import interrupt_after
 from freqprep.models.networks import build
 from freqprep.spectrum.channels import channels
 from freqprep.store.reader import open_store
-from freqprep.training import opening
+from freqprep.training import loop, opening
 from freqprep.training.loop import train
 from freqprep.training.recipe import preset_recipe
+from freqprep.training.request import TrainingRequest
 
 
 @pytest.fixture(autouse=True)
@@ -34,10 +35,29 @@ def opened(err: str) -> dict[str, str]:
     return rows
 
 
-def test_a_run_opens_with_what_it_does(tiny, capsys):
+class Begun(Exception):
+    """The first step is to begin."""
+
+
+@pytest.fixture
+def begin(monkeypatch, capsys):
+    """Train up to the first step; return what was said."""
+
+    def stop(*_: object) -> None:
+        raise Begun
+
+    def begun(request: TrainingRequest) -> str:
+        with monkeypatch.context() as patched, pytest.raises(Begun):
+            patched.setattr(loop, "train_step", stop)
+            train(request)
+        return capsys.readouterr().err
+
+    return begun
+
+
+def test_a_run_opens_with_what_it_does(tiny, begin):
     request = tiny(epochs=1, preset="short", seed=7)
-    train(request)
-    err = capsys.readouterr().err
+    err = begin(request)
     rows = opened(err)
     network = build("mobilenet_v2", channels=6, classes=3)
     parameters = sum(one.numel() for one in network.parameters())
@@ -80,12 +100,12 @@ def test_a_run_opens_with_what_it_does(tiny, capsys):
         ),
     ],
 )
-def test_each_row_follows_what_was_asked(tiny, capsys, changes, row, said):
+def test_each_row_follows_what_was_asked(tiny, begin, changes, row, said):
     if changes.get("train_split") == "val":
         changes = {**changes, "batch_size": 8}
     steps = {"epochs": 2} if row == "learning rate" else {"epochs": 1}
-    train(tiny(**(steps | changes | ({"warmup_epochs": 1} if "schedule" in changes else {}))))
-    assert said in opened(capsys.readouterr().err)[row]
+    warmup = {"warmup_epochs": 1} if "schedule" in changes else {}
+    assert said in opened(begin(tiny(**(steps | changes | warmup))))[row]
 
 
 def test_it_says_from_where_it_goes_on(tiny, monkeypatch, capsys):
@@ -103,11 +123,11 @@ def test_it_says_from_where_it_goes_on(tiny, monkeypatch, capsys):
     )
 
 
-def test_weights_to_begin_with_are_named(tiny, tmp_path, capsys):
+def test_weights_to_begin_with_are_named(tiny, tmp_path, begin):
     path = tmp_path / "weights.pt"
     torch.save(build("mobilenet_v2", channels=6, classes=3).state_dict(), path)
-    train(tiny(epochs=1, init=path))
-    assert opened(capsys.readouterr().err)["begins"] == f"with the weights of {path}"
+    begins = opened(begin(tiny(epochs=1, init=path)))["begins"]
+    assert begins == f"with the weights of {path}"
 
 
 class Clock:

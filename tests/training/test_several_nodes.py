@@ -16,6 +16,8 @@ torch = pytest.importorskip("torch")
 import freqprep  # noqa: E402
 from freqprep.training.checkpoint import CHECKPOINT  # noqa: E402
 
+pytestmark = pytest.mark.long
+
 SHARDS = 4
 LANES = {"batch_size": 64, "lanes": 2, "window_bytes": 1}
 TINY = ["--model", "mobilenet_v2", "--channels", "paper-6", "--grid", "16", "--device", "cpu"]

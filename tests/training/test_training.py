@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from interrupting import interrupt_after
+from tiny_runs import tiny_request
 
 import freqprep
 from freqprep.augment import Policy
@@ -29,6 +30,24 @@ from freqprep.training.loop import train
 from freqprep.training.metrics import METRICS, read_metrics
 from freqprep.training.model_config import read_model_config
 from freqprep.training.sweep import sweep
+
+pytestmark = pytest.mark.long
+
+
+@pytest.fixture(scope="module")
+def trained(store, tmp_path_factory):
+    """The folder of a run of one epoch. Read only."""
+    request = tiny_request(store, tmp_path_factory.mktemp("trained") / "run", epochs=1)
+    train(request)
+    return request.run
+
+
+@pytest.fixture
+def finished(tiny, trained):
+    """The request of a run of one epoch that is finished, in a folder of this test."""
+    request = tiny(epochs=1)
+    shutil.copytree(trained, request.run)
+    return request
 
 
 def weights(folder):
@@ -78,10 +97,10 @@ def test_the_same_request_gives_the_same_weights(tiny, tmp_path, changes, monkey
     assert config.results == read_model_config(tmp_path / "one").results
 
 
-def test_another_seed_is_another_run(tiny, tmp_path):
-    for seed in (1, 2):
-        train(tiny(run=tmp_path / str(seed), seed=seed, epochs=1))
-    assert losses(tmp_path / "1") != losses(tmp_path / "2")
+def test_another_seed_is_another_run(tiny, trained):
+    request = tiny(seed=1, epochs=1)
+    train(request)
+    assert losses(request.run) != losses(trained)
 
 
 def test_lines_written_after_the_checkpoint_are_cut(tiny, tmp_path, monkeypatch):
@@ -125,9 +144,8 @@ def planning_with(request, begun):
     return ClassifierTask.prepare(request, split, None, 1, begun)
 
 
-def test_a_finished_run_is_not_trained_again(tiny, tmp_path):
-    request = tiny(epochs=1)
-    config = train(request)
+def test_a_finished_run_is_not_trained_again(finished):
+    request, config = finished, read_model_config(finished.run)
     before = {path.name: path.read_bytes() for path in request.run.iterdir()}
     assert train(dataclasses.replace(request, resume=True)) == config
     assert {path.name: path.read_bytes() for path in request.run.iterdir()} == before
@@ -221,11 +239,9 @@ def test_what_cannot_be_done_is_refused_before_anything_is_written(tiny, changes
     assert not request.run.exists()
 
 
-def test_a_folder_with_a_run_is_not_overwritten(tiny):
-    request = tiny(epochs=1)
-    train(request)
+def test_a_folder_with_a_run_is_not_overwritten(tiny, finished):
     with pytest.raises(UsageError, match="--resume"):
-        train(request)
+        train(finished)
     for changes, words in (
         ({"channels": "paper-32"}, "inputs.channels"),
         ({"epochs": 3}, "recipe.epochs is 1, now 3"),
@@ -250,12 +266,10 @@ def test_a_checkpoint_of_another_selection_is_refused(tiny, tmp_path):
         load_model(requests[1].run, torch.device("cpu"))
 
 
-def test_a_run_begun_with_other_weights_is_another_run(tiny, tmp_path):
-    first = tiny(epochs=1, run=tmp_path / "first")
-    train(first)
-    begun = tiny(epochs=1, run=tmp_path / "begun", init=first.run / CHECKPOINT)
+def test_a_run_begun_with_other_weights_is_another_run(tiny, trained):
+    begun = tiny(epochs=1, init=trained / CHECKPOINT)
     train(begun)
-    assert losses(first.run) != losses(begun.run)
+    assert losses(trained) != losses(begun.run)
     with pytest.raises(RunError, match=r"recipe\.init"):
         train(dataclasses.replace(begun, init=None, resume=True))
 
@@ -273,9 +287,8 @@ def test_nothing_of_others_is_overwritten(tiny, store, tmp_path):
             train(tiny(run=folder))
 
 
-def test_what_a_killed_run_wrote_aside_is_removed(tiny):
-    request = tiny(epochs=1)
-    train(request)
+def test_what_a_killed_run_wrote_aside_is_removed(finished):
+    request = finished
     (request.run / ".writing-checkpoint.pt-abc").write_bytes(b"half")
     (request.run / "notes.txt").write_text("mine")
     train(dataclasses.replace(request, resume=True))
