@@ -64,7 +64,7 @@ class _Group(NamedTuple):
     first_row, length : int
         First row of the group in its file, and number of rows.
     size : int
-        Bytes of the images, decompressed.
+        Bytes of the group, decompressed.
     rows : ndarray of int64
         Wanted rows, sorted, numbered in the file.
     indices : ndarray of int64
@@ -201,7 +201,7 @@ def _groups(
         with table.named_errors():
             groups = [footer.row_group(number) for number in range(footer.num_row_groups)]
             lengths = [group.num_rows for group in groups]
-            sizes = [_leaf_bytes(group, leaf) for group in groups]
+            sizes = [group.total_byte_size for group in groups]
         ends = np.cumsum(lengths, dtype=np.int64)
         order = np.argsort(files.offset[indices], kind="stable")
         rows, indices = files.offset[indices][order], indices[order]
@@ -227,7 +227,7 @@ def _copy_group(root: AnyPath, group: _Group, copies: _Copies, memory: _Memory) 
     with memory.of(2 * group.size), TableFile(root, *file) as table:
         for batch in table.batches([leaf], batch_rows, [group.number]):
             begin, end = np.searchsorted(group.rows, [first, first + batch.num_rows]).tolist()
-            images = _flat(batch.column(0))
+            images = flat_images(batch.column(0))
             for index in range(begin, end):
                 with table.named_errors():
                     data = images[int(group.rows[index]) - first].as_buffer()
@@ -244,12 +244,7 @@ def _copy_group(root: AnyPath, group: _Group, copies: _Copies, memory: _Memory) 
             )
 
 
-def _leaf_bytes(chunks: pq.RowGroupMetaData, leaf: str) -> int:
-    found = (chunks.column(index) for index in range(chunks.num_columns))
-    return max((c.total_uncompressed_size for c in found if c.path_in_schema == leaf), default=0)
-
-
-def _flat(images: pa.Array) -> pa.Array:
+def flat_images(images: pa.Array) -> pa.Array:
     """Return the bytes of a column of images, as an array with their nulls."""
     types = arrow().types
     if types.is_struct(images.type):
