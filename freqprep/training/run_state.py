@@ -155,9 +155,7 @@ class RunState:
 
     @cached_property
     def multiply_accumulates(self) -> int:
-        """Those of one image, of a detector its backbone's; counting them takes some tenths of a
-        second.
-        """
+        """Multiply-accumulates of one image, counted once; of a detector, its backbone's."""
         return self.task.arithmetic(self.network)
 
     def results(self) -> dict[str, Any]:
