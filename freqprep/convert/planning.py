@@ -152,7 +152,10 @@ def class_list(request: Request, found: Discovered, replaced: set[str]) -> Class
     fixed = _stored_classes(request, replaced)
     if request.classes is not None:
         names = dict(zip(found.classes.ids, found.classes.names, strict=True))
-        given = Classes(request.classes, tuple(names.get(i, str(i)) for i in request.classes))
+        # A file of classes has text; categories of objects are numbers, also those of tables.
+        numbers = all(isinstance(id_, int) for id_ in names)
+        ids = tuple(int(i) if numbers and str(i).isdecimal() else i for i in request.classes)
+        given = Classes(ids, tuple(names.get(i, str(i)) for i in ids))
         if fixed is not None and fixed.ids != given.ids:
             raise UsageError(
                 f"--classes names {len(given.ids)} classes, but {request.store} is fixed to "

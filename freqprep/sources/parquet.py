@@ -121,7 +121,8 @@ def _listing(
 ) -> tuple[dict[str, Any], list[str]]:
     columns = parts[0].columns
     files = _file_table(parts)
-    notes = _notes_on_images(source_name, parts, len(files))
+    _refuse_without_images(source_name, parts, len(files))
+    notes = []
     label = np.full(len(files), -1, np.int64) if columns.objects else np.concatenate(labels)
     without = int((label < 0).sum())
     if without and not columns.objects:
@@ -161,18 +162,15 @@ def _file_table(parts: Sequence[Part]) -> FileTable:
     )
 
 
-def _notes_on_images(split: str, parts: Sequence[Part], rows: int) -> list[str]:
-    counted = [part.null_images for part in parts]
-    without = sum(count for count in counted if count is not None)
+def _refuse_without_images(split: str, parts: Sequence[Part], rows: int) -> None:
     if not rows:
         raise SourceError(f"the tables of {split} have no rows: {parts[0].where}", "name others")
-    if None not in counted and without == rows:
+    if not any(part.has_images for part in parts):
         raise SourceError(
             f"no row of {split} has the bytes of an image, only paths: {parts[0].where}",
             "put them in before to_parquet: dataset.with_format('arrow').map("
             "datasets.table.embed_table_storage, batched=True, batch_size=100)",
         )
-    return [f"{split}: {without} of {rows} rows have no image"] if without else []
 
 
 def _image_ids(parts: Sequence[Part], rows: int) -> np.ndarray:

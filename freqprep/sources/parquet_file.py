@@ -53,6 +53,8 @@ class TableFile:
         Path of the file, relative to ``root``.
     version : int
         Version that the file must have, as in ``FileTable``.
+    length : int, optional
+        Its length, if it is known.
     metadata : FileMetaData, optional
         Footer, if it was read before.
 
@@ -69,11 +71,12 @@ class TableFile:
         root: AnyPath,
         path: bytes,
         version: int,
+        length: int | None = None,
         metadata: pq.FileMetaData | None = None,
     ) -> None:
         self.name = shown(_full(root, path))
         self._version = version
-        self._file = _opened(root, path, version)
+        self._file = _opened(root, path, version, length)
         try:
             self.check_unchanged()
             with self.named_errors():
@@ -100,6 +103,13 @@ class TableFile:
     ) -> None:
         self._table.close(force=True)
         self._file.close()
+
+    @property
+    def length(self) -> int:
+        """Length in bytes."""
+        if isinstance(self._file, ObjectFile):
+            return self._file.size()
+        return os.fstat(self._file.fileno()).st_size
 
     @property
     def metadata(self) -> pq.FileMetaData:
@@ -177,9 +187,9 @@ def _full(root: AnyPath, path: bytes) -> bytes:
     return os.path.join(os.fsencode(root), path)
 
 
-def _opened(root: AnyPath, path: bytes, version: int) -> BinaryIO | ObjectFile:
+def _opened(root: AnyPath, path: bytes, version: int, length: int | None) -> BinaryIO | ObjectFile:
     if isinstance(root, ObjectPath):
-        return ObjectFile(root / path.decode(), version, _FOOTER_BYTES)
+        return ObjectFile(root / path.decode(), version, _FOOTER_BYTES, length)
     full = _full(root, path)
     if not os.path.exists(full):
         raise _changed(shown(full), "is gone")

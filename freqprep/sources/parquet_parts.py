@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from freqprep.errors import SourceError
 from freqprep.progress import Progress
 from freqprep.sources.options import SourceOptions
 from freqprep.sources.parquet_file import TableFile, arrow
+from freqprep.sources.parquet_rows import flat_images
 from freqprep.sources.parquet_schema import Columns, find_columns
 from freqprep.sources.source_files import SourceFile
 from freqprep.storage.interruptible import in_threads
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 _ROWS = 65_536
 _IN_FLIGHT = 16
+_SHORT = 1024  # bytes of a row that may be too short for an image
 
 
 @dataclass(frozen=True)
@@ -38,8 +40,8 @@ class Part:
     columns : Columns
     groups : ndarray of int64
         Length of each row group that is not empty.
-    null_images : int or None
-        Number of rows without an image; None if the writer did not count them.
+    has_images : bool
+        Whether a row has an image; true without a look if the file is large enough for images.
     values : dict of str to ChunkedArray
         Columns and fields of `Columns.read`, by their names there.
     """
@@ -48,7 +50,7 @@ class Part:
     where: str
     columns: Columns
     groups: np.ndarray
-    null_images: int | None
+    has_images: bool
     values: dict[str, pa.ChunkedArray]
 
     @property
@@ -79,7 +81,7 @@ def read_parts(root: AnyPath, files: Sequence[SourceFile], options: SourceOption
 
 
 def _read(root: AnyPath, file: SourceFile, options: SourceOptions) -> Part:
-    with TableFile(root, *file[::2]) as table:
+    with TableFile(root, file.path, file.version, file.length) as table:
         columns = find_columns(table.schema, table.name, options)
         batches = list(table.batches(columns.read, _ROWS))
         with table.named_errors():
@@ -91,15 +93,15 @@ def _read(root: AnyPath, file: SourceFile, options: SourceOptions) -> Part:
             footer = table.metadata
             groups = [footer.row_group(number) for number in range(footer.num_row_groups)]
             lengths = np.array([group.num_rows for group in groups], np.int64)
-            nulls = [_nulls(group, columns.leaf) for group in groups]
+            size = sum(group.total_byte_size for group in groups)
         if any(len(column) != lengths.sum() for column in values.values()):
             raise SourceError(
                 f"{table.name} has columns of other lengths than its {lengths.sum()} rows",
                 "download it again",
             )
+        has_images = _has_images(table, columns.leaf, int(lengths.sum()), size)
         table.check_unchanged()
-    known = sum(n for n in nulls if n is not None) if None not in nulls else None
-    return Part(file, table.name, columns, lengths[lengths > 0], known, values)
+    return Part(file, table.name, columns, lengths[lengths > 0], has_images, values)
 
 
 def _joined(batches: list[pa.RecordBatch], name: str, schema: pa.Schema) -> pa.ChunkedArray:
@@ -119,16 +121,20 @@ def _joined(batches: list[pa.RecordBatch], name: str, schema: pa.Schema) -> pa.C
     return arrow().chunked_array(chunks, kind)
 
 
-def _nulls(group: Any, leaf: str) -> int | None:
-    """Return the number of rows of a row group without an image, if its writer counted them."""
-    for index in range(group.num_columns):
-        chunk = group.column(index)
-        # pyarrow ends the process at the statistics of a chunk that is damaged in its type.
-        if chunk.path_in_schema == leaf and chunk.physical_type == "BYTE_ARRAY":
-            counted = chunk.statistics if chunk.is_stats_set else None
-            if counted is not None and counted.has_null_count:
-                return int(counted.null_count)
-    return None
+def _has_images(table: TableFile, leaf: str, rows: int, size: int) -> bool:
+    """Return whether a row has an image, from the file itself if its rows are shorter than images.
+
+    The counts of nulls in its footer are left alone: pyarrow ends the process at those of
+    encrypted columns.
+    """
+    if not rows or size > _SHORT * rows:
+        return True
+    for batch in table.batches([leaf], _ROWS):
+        with table.named_errors():
+            images = flat_images(batch.column(0))
+            if images.null_count < len(images):
+                return True
+    return False
 
 
 def _check_alike(first: Part, other: Part) -> None:

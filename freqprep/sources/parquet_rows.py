@@ -34,33 +34,45 @@ _MOST_ROWS = 1024
 ResultT = TypeVar("ResultT")
 
 
+class _Table(NamedTuple):
+    """One file, as it was found.
+
+    Attributes
+    ----------
+    path : bytes
+    version, length : int
+    footer : FileMetaData
+    leaf : str
+        Column of the bytes of images, such as ``image.bytes``.
+    """
+
+    path: bytes
+    version: int
+    length: int
+    footer: pq.FileMetaData
+    leaf: str
+
+
 class _Group(NamedTuple):
     """Wanted rows of one row group.
 
     Attributes
     ----------
-    path : bytes
-    version : int
-    footer : FileMetaData
+    table : _Table
     number : int
         Number of the row group in its file.
-    leaf : str
-        Column of the bytes, such as ``image.bytes``.
     first_row, length : int
         First row of the group in its file, and number of rows.
     size : int
-        Bytes of the column, decompressed.
+        Bytes of the group, decompressed.
     rows : ndarray of int64
         Wanted rows, sorted, numbered in the file.
     indices : ndarray of int64
         Index in the `FileTable` of each.
     """
 
-    path: bytes
-    version: int
-    footer: pq.FileMetaData
+    table: _Table
     number: int
-    leaf: str
     first_row: int
     length: int
     size: int
@@ -185,10 +197,11 @@ def _groups(
                 "name another with --image-column",
             )
         footer = table.metadata
+        known = _Table(path, version, table.length, footer, leaf)
         with table.named_errors():
             groups = [footer.row_group(number) for number in range(footer.num_row_groups)]
             lengths = [group.num_rows for group in groups]
-            sizes = [_leaf_bytes(group, leaf) for group in groups]
+            sizes = [group.total_byte_size for group in groups]
         ends = np.cumsum(lengths, dtype=np.int64)
         order = np.argsort(files.offset[indices], kind="stable")
         rows, indices = files.offset[indices][order], indices[order]
@@ -203,21 +216,18 @@ def _groups(
             mine = slice(int(cuts[number - 1]) if number else 0, end)
             if mine.start < mine.stop:
                 count = lengths[number]
-                place = (number, leaf, int(ends[number]) - count, count, sizes[number])
-                found.append(_Group(path, version, footer, *place, rows[mine], indices[mine]))
+                place = (number, int(ends[number]) - count, count, sizes[number])
+                found.append(_Group(known, *place, rows[mine], indices[mine]))
         return found
 
 
 def _copy_group(root: AnyPath, group: _Group, copies: _Copies, memory: _Memory) -> None:
     batch_rows = max(1, min(_MOST_ROWS, _BATCH_BYTES * group.length // max(group.size, 1)))
-    first = group.first_row
-    with (
-        memory.of(2 * group.size),
-        TableFile(root, group.path, group.version, group.footer) as table,
-    ):
-        for batch in table.batches([group.leaf], batch_rows, [group.number]):
+    first, (*file, leaf) = group.first_row, group.table
+    with memory.of(2 * group.size), TableFile(root, *file) as table:
+        for batch in table.batches([leaf], batch_rows, [group.number]):
             begin, end = np.searchsorted(group.rows, [first, first + batch.num_rows]).tolist()
-            images = _flat(batch.column(0))
+            images = flat_images(batch.column(0))
             for index in range(begin, end):
                 with table.named_errors():
                     data = images[int(group.rows[index]) - first].as_buffer()
@@ -227,14 +237,14 @@ def _copy_group(root: AnyPath, group: _Group, copies: _Copies, memory: _Memory) 
             if first > group.rows[-1]:
                 break
         table.check_unchanged()
+        if first <= group.rows[-1]:
+            raise SourceError(
+                f"{table.name}: row group {group.number} ends before row {group.rows[-1]}",
+                "download the file again",
+            )
 
 
-def _leaf_bytes(chunks: pq.RowGroupMetaData, leaf: str) -> int:
-    found = (chunks.column(index) for index in range(chunks.num_columns))
-    return max((c.total_uncompressed_size for c in found if c.path_in_schema == leaf), default=0)
-
-
-def _flat(images: pa.Array) -> pa.Array:
+def flat_images(images: pa.Array) -> pa.Array:
     """Return the bytes of a column of images, as an array with their nulls."""
     types = arrow().types
     if types.is_struct(images.type):

@@ -33,6 +33,8 @@ class ObjectFile(io.RawIOBase):
         Version that the object must have, as in `freqprep.storage.object_listing.ObjectStatus`.
     buffer_bytes : int, optional
         Fewest bytes that a request asks for.
+    length : int, optional
+        Its length in bytes, if that is known with its version; else a request may ask for it.
 
     Raises
     ------
@@ -45,11 +47,17 @@ class ObjectFile(io.RawIOBase):
     """
 
     def __init__(
-        self, path: ObjectPath, version: int | None = None, buffer_bytes: int = BUFFER_BYTES
+        self,
+        path: ObjectPath,
+        version: int | None = None,
+        buffer_bytes: int = BUFFER_BYTES,
+        length: int | None = None,
     ) -> None:
         self.path = path
         self._version = version
         self._status: ObjectStatus | None = None
+        if version is not None and length is not None:
+            self._status = ObjectStatus(length, version)
         self._buffer_bytes = buffer_bytes
         self._position = 0
         self._start, self._buffer = 0, b""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ from freqprep.engines import Workers
 from freqprep.storage.paths import as_path
 from freqprep.store.reader import open_store
 from freqprep.store.verify import verify
+from freqprep.training.coco_truth import coco_truth
 
 ALONE = Workers(1)
 RNG = np.random.default_rng(0)
@@ -80,13 +80,21 @@ def test_objects_are_moved_by_the_sizes_of_the_images_where_none_are_stated(tmp_
     splits = []
     for name in ("one", "two"):
         request = Request(
-            kind="parquet", source=tmp_path / name, store=tmp_path / f"{name}.zarr", size=16, jobs=1
+            kind="parquet",
+            source=tmp_path / name,
+            store=tmp_path / f"{name}.zarr",
+            size=16,
+            jobs=1,
+            classes=("5", "0"),
         )
         (summary,) = convert(request).values()
         assert summary.rejected == 1
         splits.append(open_store(tmp_path / f"{name}.zarr")["train"])
         assert not verify(request.store, ALONE).problems
     one, two = splits
+    assert one.attributes.class_ids == (5, 0) and set(one.objects.label.tolist()) == {1}
+    (first, *_) = (a for a in coco_truth(one)["annotations"] if a["id"] == 1)
+    assert first["bbox"] == boxes[0][0] and first["category_id"] == 0
     for row in range(3):
         mine = one.objects.of(row)
         if not one.valid[row]:
@@ -97,7 +105,6 @@ def test_objects_are_moved_by_the_sizes_of_the_images_where_none_are_stated(tmp_
         assert [one.ragged("mask").bytes_at(n) for n in range(*mine.indices(3))] == [
             two.ragged("mask").bytes_at(n) for n in range(*mine.indices(3))
         ]
-    assert json.loads(one.ragged("annotation").bytes_at(0))["category_id"] == 0
 
 
 def outline(box: list[float]) -> list[float]:

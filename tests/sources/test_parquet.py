@@ -232,12 +232,6 @@ def test_columns_may_differ_in_order_and_others_may_be_there(tmp_path: Path):
     assert found(tmp_path).listings["train"].labels.tolist() == [0, 1]
 
 
-def test_rows_without_images_are_counted_before_they_are_read(tmp_path: Path):
-    images = pa.array([{"bytes": None, "path": "1.jpg"}, None, *cells([3]).to_pylist()])
-    write(tmp_path / "t.parquet", pa.table({"image": images, "label": [0, 1, 1]}))
-    assert "train: 2 of 3 rows have no image" in found(tmp_path).notes
-
-
 def test_tables_in_a_bucket_are_listed_alike(tmp_path: Path, bucket):
     from freqprep.storage.paths import as_path
 

@@ -12,14 +12,16 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from slow_server import Fault
 
 from freqprep.errors import SourceChangedError, SourceError
 from freqprep.ragged import Ragged
+from freqprep.sources import parquet_rows
 from freqprep.sources.listing import NO_BYTES, UNKNOWN, FileTable
 from freqprep.sources.parquet_file import TableFile
 from freqprep.sources.parquet_rows import copy_images
 from freqprep.sources.source_files import source_files
-from freqprep.storage.paths import as_path
+from freqprep.storage.paths import AnyPath, as_path
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 
@@ -37,9 +39,13 @@ def table_rows(root: Path, rows: list[tuple[str, int]]) -> FileTable:
 
 def copied(root: Path, rows: list[tuple[str, int]], column: str = "image") -> list[bytes | None]:
     """Copy rows behind something else in a file, and read each back."""
+    return read_back(root, table_rows(root, rows), column)
+
+
+def read_back(root: AnyPath, files: FileTable, column: str = "image") -> list[bytes | None]:
     out = io.BytesIO()
     out.write(b"before")
-    found = copy_images(root, table_rows(root, rows), column, out)
+    found = copy_images(root, files, column, out)
     data = out.getvalue()
     assert data.startswith(b"before")
     kept = zip(found.offset.tolist(), found.length.tolist(), strict=True)
@@ -153,29 +159,45 @@ def test_a_full_disk_is_not_a_damaged_table(tmp_path: Path):
     assert not isinstance(caught.value, SourceError)
 
 
-def test_tables_in_a_bucket_give_the_same_images(tables, bucket):
-    root, images = tables
-    source = as_path(bucket.upload(root, "tables"))
+def all_rows(source: AnyPath, images: dict[str, list]) -> FileTable:
     files = {file.path.decode(): file.version for file in source_files(source, (".parquet",))}
     rows = [(name, row) for name, column in images.items() for row in range(len(column))]
-    listed = FileTable(
+    return FileTable(
         Ragged.of_bytes([name.encode() for name, _ in rows]),
         np.array([row for _, row in rows]),
         np.full(len(rows), UNKNOWN),
         np.array([files[name] for name, _ in rows]),
     )
-    out = io.BytesIO()
+
+
+def test_tables_in_a_bucket_give_the_same_images(tables, bucket):
+    root, images = tables
+    source = as_path(bucket.upload(root, "tables"))
+    listed = all_rows(source, images)
     bucket.requests.clear()
-    found = copy_images(source, listed, "image", out)
-    data = out.getvalue()
-    kept = zip(found.offset.tolist(), found.length.tolist(), strict=True)
-    assert [None if n == NO_BYTES else data[start : start + n] for start, n in kept] == [
-        images[name][row] for name, row in rows
-    ]
-    assert len(bucket.requests) <= 3 * (2 + 7)  # files, and their row groups
+    assert read_back(source, listed) == [data for column in images.values() for data in column]
+    # A look at each file and its footer, and one request for each row group.
+    assert len(bucket.requests) <= 2 * 2 + 7
     bucket.put("tables/a.parquet", bucket.get("tables/b.parquet"))
     with pytest.raises(SourceChangedError, match=r"a.parquet is not what it was"):
         copy_images(source, listed, "image", io.BytesIO())
     bucket.delete("tables/a.parquet")
     with pytest.raises(SourceChangedError, match="is gone"):
         copy_images(source, listed, "image", io.BytesIO())
+
+
+def test_row_groups_are_fetched_together_as_memory_allows(
+    tables, slow_server, monkeypatch: pytest.MonkeyPatch
+):
+    root, images = tables
+    source = as_path(slow_server.load(root, "row-groups"))
+    listed = all_rows(source, images)
+    expected = [data for column in images.values() for data in column]
+    slow_server.behave(Fault("503", every=5, methods=("GET",)), delay=0.05)
+    slow_server.counts()
+    assert read_back(source, listed) == expected
+    assert slow_server.counts().at_once >= 5
+    monkeypatch.setattr(parquet_rows, "_MOST_MEMORY", 1)  # no two at a time
+    footers = len(images)
+    assert read_back(source, listed) == expected
+    assert slow_server.counts().at_once <= footers
