@@ -214,9 +214,9 @@ def read_images(root: AnyPath, table: FileTable, limit: int) -> Iterator[bytes |
     limit : int
         Largest image that is read, in bytes.
 
-    Yields
-    ------
-    bytes or ImageDefect
+    Returns
+    -------
+    iterator of bytes or ImageDefect
         Bytes of each image, or the reason why it cannot be read; see `read_image_bytes`.
 
     Raises

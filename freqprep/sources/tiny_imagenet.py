@@ -27,6 +27,11 @@ def val_labels(tree: SourceTree, path: bytes) -> LabelImages:
     path : bytes
         Path of the file in it.
 
+    Returns
+    -------
+    callable
+        See `freqprep.sources.imagenet_labels.LabelImages`.
+
     Raises
     ------
     SourceError
