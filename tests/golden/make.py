@@ -9,6 +9,7 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import zarr
@@ -18,14 +19,16 @@ from freqprep.convert.run import Request, convert
 from freqprep.pack import PackRequest, pack
 from freqprep.sources import SOURCES
 from freqprep.spectrum.quantization import PRECISIONS, Precision
+from freqprep.store import schema
 
 HERE = Path(__file__).resolve().parent
 STORES = {
     "imagefolder": "format-1.0.zarr",
     "coco": "format-1.0-coco.zarr",
     "packed": "format-1.1.zarr",
+    "large": "format-1.2.zarr",
 }
-EXPECTED = {"1.0": "expected.npz", "1.1": "expected-1.1.npz"}
+EXPECTED = {"1.0": "expected.npz", "1.1": "expected-1.1.npz", "1.2": "expected-1.2.npz"}
 SIZE = 32
 
 STEPS = Precision("golden", "int8", (4.0,) * 64 + (16.0,) * 64 + (0.5, *(8.0,) * 63))
@@ -93,6 +96,9 @@ def make(kind: str, folder: Path) -> Path:
     store = folder / STORES[kind]
     if kind in MAKERS:
         return _converted(kind, source, store)
+    if kind == "large":  # as if five rows were millions
+        with mock.patch.object(schema, "MOST_SIMPLE_ROWS", 4):
+            return _converted("imagefolder", source, store)
     whole = _converted("imagefolder", source, folder / "whole.zarr", STEPS, LEVEL)
     pack(PackRequest(whole, store, channels=KEPT, jobs=1))
     return store

@@ -1,7 +1,9 @@
 """Stores of each format version stay readable, by this code and by zarr-python alone."""
 
+import hashlib
 import importlib.util
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -112,6 +114,22 @@ def test_a_reader_of_1_0_refuses_the_newer_store_by_name(monkeypatch):
     store = freqprep.open_store(HERE / STORES["packed"])
     with pytest.raises(FormatVersionError, match=r"format 1\.1, this freqprep reads up to 1\.0"):
         store["train"]
+
+
+def test_a_large_split_with_its_shards_listed_apart(monkeypatch, tmp_path, maker):
+    store, held = HERE / "format-1.2.zarr", np.load(HERE / "expected-1.2.npz")
+    monkeypatch.setattr(schema, "MOST_SIMPLE_ROWS", 4)  # as if five rows were millions
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    split = freqprep.open_store(store)["train"]
+    assert split.manifest.attributes["format_version"] == "1.2"
+    assert verify(store, Workers(1)).problems == () and sorted(split.keys) == FILES
+    content = (store / "train/coefficients/c/0/0/0/0").read_bytes()
+    part = len(content).to_bytes(8, "little") + hashlib.sha256(content).digest()
+    assert (store / "train/shards/0").read_bytes() == part
+    again = maker.arrays(maker.make("large", tmp_path))
+    for name, values in maker.arrays(store).items():
+        assert np.array_equal(values, held[f"large/{name}"]), name
+        assert np.array_equal(values, again[name]), name
 
 
 def test_rows_have_their_keys_labels_and_defects(split, place):
