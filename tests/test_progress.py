@@ -9,7 +9,7 @@ import pytest
 import terminal
 
 from freqprep import progress
-from freqprep.progress import Progress, say, show_progress
+from freqprep.progress import Progress, counted, say, show_progress
 
 NOTES = logging.getLogger("freqprep")
 
@@ -50,7 +50,7 @@ PROGRAM = """
 import logging, sys
 {before}
 import freqprep
-from freqprep.progress import say
+from freqprep.progress import counted, say
 {after}
 say("a note")
 """
@@ -92,6 +92,18 @@ def test_progress_is_switched_off_and_on(monkeypatch, capsys):
     assert shown(monkeypatch, capsys) == ""
     show_progress()
     assert len(shown(monkeypatch, capsys).splitlines()) == 2
+
+
+def test_items_of_unknown_number_are_counted_in_lines(monkeypatch, capsys):
+    assert list(counted(range(250), "listing", "objects")) == list(range(250))
+    assert capsys.readouterr().err == ""  # it did not take long
+    monkeypatch.setattr(progress, "_QUIET_SECONDS", -1.0)
+    monkeypatch.setattr(progress, "_SECONDS_BETWEEN_LINES", -1.0)
+    assert list(counted(range(250), "listing", "objects")) == list(range(250))
+    assert capsys.readouterr().err == "listing: 100 objects\nlisting: 200 objects\n"
+    show_progress(False)
+    assert len(list(counted(range(250), "listing", "objects"))) == 250
+    assert capsys.readouterr().err == ""
 
 
 def test_the_environment_switches_progress_off_until_the_program_decides(monkeypatch, capsys):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from itertools import islice
 
 import numpy as np
@@ -82,19 +83,32 @@ def make_shards(
         compile_coding(plan.attributes.encoding)
     tasks = _tasks(request, plan, partial, aside, left, compiled)
     places = engines.Places(_sample(root_of(request.source), plan), aside)
-    if plan.rows.image_column is None:
-        results = engines.run(convert_shard, tasks, workers, places)
-    else:
-        results = convert_windows(plan, tasks, len(left), workers, places, aside)
+    results = _results(plan, tasks, len(left), workers, places, aside)
     every = images_of(plan, shards)
     with Progress(name, every, every - images, keep=True) as progress:
         try:
-            for result in results:
-                journal.append(result)
-                progress.update(len(result.rows.valid))
+            # Closed at once: after an error nothing may go on working until it is forgotten.
+            with contextlib.closing(results):
+                for result in results:
+                    journal.append(result)
+                    progress.update(len(result.rows.valid))
         finally:
             release_buffer()
     return bound
+
+
+def _results(
+    plan: SplitPlan,
+    tasks: Iterable[ShardTask],
+    shards: int,
+    workers: engines.Workers,
+    places: engines.Places,
+    aside: AnyPath,
+) -> Generator[ShardResult, None, None]:
+    if plan.rows.image_column is None:
+        yield from engines.run(convert_shard, tasks, workers, places)
+    else:
+        yield from convert_windows(plan, tasks, shards, workers, places, aside)
 
 
 def _tasks(

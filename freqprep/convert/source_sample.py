@@ -84,7 +84,7 @@ def source_sample(split: Split, source: AnyPath, store: AnyPath) -> SourceSample
     Parameters
     ----------
     split : Split
-    source : Path
+    source : Path or ObjectPath
         Folder that the store was made from.
     store : Path or ObjectPath
 

@@ -29,7 +29,7 @@ def compare_with_source(
     Parameters
     ----------
     store : Path or ObjectPath
-    source : Path
+    source : Path or ObjectPath
     sample : int
         Number of images of each split, spread over its rows. Rejected images must be rejected
         again.
@@ -85,7 +85,7 @@ def plan_again(split: Split, source: AnyPath, store: AnyPath) -> SplitPlan:
     Parameters
     ----------
     split : Split
-    source : Path
+    source : Path or ObjectPath
     store : Path or ObjectPath
         The store: the log beside it has the paths that the user named.
 

@@ -90,6 +90,7 @@ def make_plan(listing: Listing, attributes: SplitAttributes) -> SplitPlan:
         window, order = None, permutation(len(listing), attributes.seed)
     else:
         window, order = WINDOW_ROWS, permuted_runs(listing.runs, attributes.seed)
+        assert len(order) == len(listing), "the runs are not those of the listing"
     attributes = dataclasses.replace(attributes, window=window)
     return SplitPlan(attributes, reorder(listing, order), order)
 

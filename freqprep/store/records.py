@@ -47,7 +47,7 @@ def record_of(entry: Result) -> bytes:
 
 
 def headers(file: BinaryIO, length: int, where: str) -> Iterator[Header | int]:
-    """Yield the headers of the records of a file, and last the length of all complete records.
+    """Read the headers of the records of a file.
 
     A record at the very end that is cut off, or whose bytes were not all written, does not count.
 
@@ -59,6 +59,11 @@ def headers(file: BinaryIO, length: int, where: str) -> Iterator[Header | int]:
         Bytes of the file.
     where : str
         The file, for messages.
+
+    Yields
+    ------
+    Header or int
+        Each header, and last the length of all complete records.
 
     Raises
     ------

@@ -50,6 +50,10 @@ def decoded(files: Mapping[str, bytes], rows: slice, what: str) -> np.ndarray:
     what : str
         The array, for messages.
 
+    Returns
+    -------
+    ndarray
+
     Raises
     ------
     CorruptStoreError

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from freqprep.engines.cluster import group_size
 from freqprep.importance.collect import shards_together
+from freqprep.store.schema import is_large
 
 CHANNELS = (24, 64, 192)
 ROWS_PER_SHARD = 128
@@ -25,6 +26,10 @@ class DataSet:
     @property
     def shards(self) -> int:
         return -(-self.images // ROWS_PER_SHARD)
+
+    @property
+    def is_large(self) -> bool:
+        return is_large(self.images)
 
 
 DATA_SETS = (
@@ -83,6 +88,19 @@ class Costs:
     manifest_shard_bytes: int = 104  # and the digits of its number
     held_manifest_shard: int = 600
     open_shard: float = 3e-6
+    # above 2**23 rows, by ``python -m tests.benchmarks rows``; the last two do not grow
+    large_record: float = 80e-6
+    large_publish_row: float = 2.6e-6
+    large_order_row: float = 0.1e-6
+    large_order_shard: float = 0.1e-6
+    large_record_bytes: int = 3_846
+    large_part_entry_bytes: int = 40
+    large_manifest_row_bytes: float = 0.0043
+    large_held_record: int = 20
+    large_held_length: int = 8
+    large_order_shard_bytes: int = 26
+    large_publish_bytes: int = 330_000_000
+    large_section_bytes: int = 110_000_000
 
 
 @dataclass(frozen=True)
@@ -208,10 +226,12 @@ def conversion(model: Model, data: DataSet, workers: int) -> Estimate:
     serial = {
         "listing": data.images * costs.list_row,
         "planning": data.images * costs.plan_row,
-        "publishing": costs.imports + data.images * costs.publish_row,
+        "publishing": costs.imports
+        + data.images * (costs.large_publish_row if data.is_large else costs.publish_row),
     }
     traffic = {"source": costs.source_bytes, "to bucket": costs.shard_bytes}
-    main, puts = costs.hand_out + costs.record, data.shards + -(-data.shards // 64)
+    record = costs.large_record if data.is_large else costs.record
+    main, puts = costs.hand_out + record, data.shards + -(-data.shards // 64)
     memory = bytes_of(model, data)["memory: convert"]
     return pass_over(model, data, workers, costs.convert, main, traffic, serial, memory, puts=puts)
 
@@ -250,13 +270,17 @@ def epoch(model: Model, data: DataSet, workers: int, channels: int) -> Estimate:
         "requests": gets / site.gets_per_second,
     }
     serial = {"order": data.images * costs.order_row}
+    if data.is_large:  # a rank a machine; its rows are drawn in sections
+        mine = data.images / machines
+        serial["order"] = data.shards * costs.large_order_shard + mine * costs.large_order_row
     return Estimate(serial, parallel, gets, 0, bytes_of(model, data)["memory: a rank"])
 
 
 def _opening(model: Model, data: DataSet) -> dict[str, float]:
     costs = model.costs
-    rows = data.shards * costs.open_shard + data.images * costs.read_row
-    return {"opening": costs.imports + rows}
+    rows = data.images * costs.read_row
+    listed = 0.0 if data.is_large else data.shards * costs.open_shard
+    return {"opening": costs.imports + listed + rows}
 
 
 def _of_workers(model: Model, data: DataSet, workers: int) -> int:
@@ -281,16 +305,34 @@ def bytes_of(model: Model, data: DataSet) -> dict[str, int]:
     """Bytes on disk, and in memory of the processes that see all rows."""
     costs = model.costs
     plan = data.images * (2 * costs.key_bytes + costs.row_bytes)
-    rows = 2 * plan + data.images * (costs.held_journal_row + costs.publish_row_bytes)
-    listed = costs.manifest_shard_bytes + len(str(data.shards))
-    opened = data.images * costs.small_row_bytes + data.shards * costs.held_manifest_shard
-    return {
+    sizes = {
         "source": data.shards * costs.source_bytes,
         "store": data.shards * costs.shard_bytes,
         "plan": plan,
+    }
+    if data.is_large:
+        listed = data.shards * costs.large_part_entry_bytes
+        lines = costs.attributes_bytes + int(data.images * costs.large_manifest_row_bytes)
+        held = lines + data.shards * costs.large_held_length
+        order = data.shards * costs.large_order_shard_bytes + costs.large_section_bytes
+        return {
+            **sizes,
+            "journal": data.shards * costs.large_record_bytes,
+            "manifest": lines + listed,
+            "memory: convert": 2 * plan
+            + data.shards * costs.large_held_record
+            + costs.large_publish_bytes,
+            "memory: a worker of stats": held,
+            "memory: a rank": held + order,
+        }
+    listed = costs.manifest_shard_bytes + len(str(data.shards))
+    opened = data.images * costs.small_row_bytes + data.shards * costs.held_manifest_shard
+    return {
+        **sizes,
         "journal": data.shards * costs.journal_bytes,
         "manifest": costs.attributes_bytes + data.shards * listed,
-        "memory: convert": rows,
+        "memory: convert": 2 * plan
+        + data.images * (costs.held_journal_row + costs.publish_row_bytes),
         "memory: a worker of stats": opened,
         "memory: a rank": opened + data.images * costs.order_row_bytes,
     }

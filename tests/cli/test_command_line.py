@@ -145,7 +145,10 @@ STATS = ["stats", "STORE", "--split", "train"]
         (["trian"], "freqprep has no command 'trian'; did you mean train?"),
         (["--verson"], "freqprep has no option --verson; did you mean --version?"),
         ([*TRAIN, "--chanels", "24"], "no option --chanels; did you mean --channels?"),
-        (["convert", "imagefolde", "SOURCE", "NEW"], "KIND must be imagefolder, imagenet or coco"),
+        (
+            ["convert", "imagefolde", "SOURCE", "NEW"],
+            "KIND must be imagefolder, imagenet, coco, parquet or webdataset",
+        ),
         (["convert", "imagefolde", "SOURCE", "NEW"], "did you mean imagefolder?"),
         ([*CONVERT, "--geometry", "fitt"], "--geometry must be fit or crop, got 'fitt'; did you"),
         ([*CONVERT, "--precision", "int88"], "--precision must be int8, int16, compact or coarse"),

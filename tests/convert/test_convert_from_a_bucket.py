@@ -1,6 +1,7 @@
 """Conversions of a source in a bucket: the bytes of those from a folder, whatever happens."""
 
 import os
+import shutil
 import signal
 
 import pytest
@@ -116,6 +117,20 @@ def test_parts(url, expected, tmp_path):
         convert_part(request, Part(number, 2))
     finalize(request)
     assert synthetic.contents(tmp_path / "out.zarr") == expected
+
+
+def test_what_was_repaired_is_tried_again(copy, many, slow_server, tmp_path):
+    store = synthetic.make(copy, tmp_path / "out.zarr")
+    broken = sorted(many.rglob("*.jpg"))[-1]  # as are the last ones of each class
+    repaired = shutil.copytree(many, tmp_path / "repaired")
+    (repaired / broken.relative_to(many)).write_bytes(synthetic.picture(1))
+    (copy / broken.relative_to(many).as_posix()).write([synthetic.picture(1)])
+    synthetic.make(copy, store, retry_rejected=True)
+    again = synthetic.make(repaired, tmp_path / "again.zarr")
+    assert synthetic.contents(store) == synthetic.contents(again)
+    (copy / "train/apple/00000.jpg").write([synthetic.picture(1)])
+    with pytest.raises(SourceChangedError):
+        synthetic.make(copy, store, retry_rejected=True)
 
 
 def test_killed_and_resumed(url, expected, slow_server, tmp_path):

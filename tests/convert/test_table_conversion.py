@@ -14,11 +14,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import synthetic
+from bucket_store import KEY
 from interruptions import stopped_after, under_way, wait_for_a_shard, wait_for_changes
 from parquet_tables import IMAGE
 
 import freqprep
-from freqprep.convert import unpacking, window_tasks
+from freqprep.convert import shard_runs, unpacking, window_tasks
 from freqprep.convert.estimate import estimate
 from freqprep.convert.parts import Part, convert_part, finalize, plan
 from freqprep.convert.request import Request
@@ -28,6 +29,7 @@ from freqprep.engines import Workers
 from freqprep.errors import DiskFullError, SourceChangedError, SourceError
 from freqprep.importance.rate_distortion import sampled_shards
 from freqprep.sources import parquet_file
+from freqprep.storage.paths import as_path
 from freqprep.store.verify import verify
 
 IMAGES, SHARDS, GROUP, TABLES, CORRUPT = 520, 5, 50, 2, 6
@@ -266,3 +268,27 @@ def test_work_is_whole_windows_where_there_are_enough(monkeypatch, workers, toge
     assert window_tasks.shards_together(tables, workers) == together
     files = SimpleNamespace(shards=10_009, rows=SimpleNamespace(image_column=None))
     assert window_tasks.shards_together(files, workers) == 1
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_ctrl_c_while_a_window_is_unpacked(tables, expected, tmp_path, monkeypatch, jobs):
+    """Whatever waits for the window then, nothing is left, and the rest is made by resume."""
+    store = tmp_path / "out.zarr"
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shard_runs.Progress, "update", interrupted)  # in the main thread
+        with pytest.raises(KeyboardInterrupt):
+            synthetic.make(tables, store, kind="parquet", jobs=jobs)
+    assert not list((store / ".partial-train").glob("tmp-*"))
+    synthetic.make(tables, store, kind="parquet", resume=True)
+    assert synthetic.digest(store) == synthetic.digest(expected)
+
+
+def test_tables_in_a_bucket_and_a_store_in_a_bucket(tables, expected, place, bucket):
+    source = as_path(bucket.upload(tables, "tables"))
+    synthetic.make(source, place, kind="parquet")
+    assert bucket.contents(KEY) == synthetic.contents(expected)
+    assert compare_with_source(place, source, 20) == (20, [])
