@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 
 from freqprep.errors import SourceError, some
-from freqprep.sources.class_ids import classes_of, numbered_classes
+from freqprep.sources.class_ids import MOST_CLASSES, classes_of, numbered_classes
 from freqprep.sources.listing import Classes
 from freqprep.sources.parquet_file import arrow
 
@@ -152,6 +153,18 @@ def _texts(
     known = [_dictionary(part) for part in encoded]
     if names is None:
         names = sorted({text for texts in known for text in texts if text})
+        if len(names) > MOST_CLASSES:
+            raise SourceError(
+                f"{files[0].where} and the files with it have {len(names)} texts as labels, such as"
+                f" {names[0]!r}; classes are at most {MOST_CLASSES}",
+                "name another column with --label-column",
+            )
+    if len(set(names)) < len(names):
+        twice = next(name for name, count in Counter(names).items() if count > 1)
+        raise SourceError(
+            f"{named_in} has the class name {twice!r} twice, and labels are texts",
+            "give each class a name of its own",
+        )
     index_of = {"": _UNLABELLED, **{name: index for index, name in enumerate(names)}}
     labels = []
     for (where, _), part, texts in zip(files, encoded, known, strict=True):

@@ -134,6 +134,14 @@ REFUSED: dict[str, tuple[Make, dict, str]] = {
         "no numbers of 64 bits",
     ),
     "no_labels": (labels([None, -1], None), {}, "no row of .* has a label"),
+    "captions": (
+        lambda root: write(
+            root / "t.parquet",
+            pa.table({"image": [b"x"] * 100_001, "label": [str(n) for n in range(100_001)]}),
+        ),
+        {},
+        "100001 texts as labels, such as '0'; classes are at most 100000",
+    ),
     "text_that_is_none": (text_as_bytes, {}, "t.parquet cannot be read as Parquet.*UTF8"),
     "metadata_no_json": (metadata("{"), {}, "metadata 'huggingface' of its schema"),
     "metadata_list": (metadata("[]"), {}, "metadata 'huggingface' of its schema"),
@@ -172,6 +180,14 @@ def test_what_cannot_be_listed_is_a_named_error(tmp_path: Path, name: str):
     with pytest.raises(SourceError, match=f"(?s){message}") as caught:
         discover("parquet", tmp_path, None, SourceOptions(**options))
     assert caught.value.remedy and len(str(caught.value)) < 1500
+
+
+def test_texts_with_a_name_twice_are_refused(tmp_path: Path):
+    labelled(tmp_path / "t.parquet", ["cat"], names=None)
+    (tmp_path / "names.txt").write_text("cat\ncat\n")
+    options = SourceOptions(class_names=tmp_path / "names.txt")
+    with pytest.raises(SourceError, match=r"names.txt has the class name 'cat' twice"):
+        discover("parquet", tmp_path, None, options)
 
 
 def damage(path: Path, where: int) -> None:
