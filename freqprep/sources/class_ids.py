@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 
 from freqprep.errors import SourceError
@@ -18,6 +19,9 @@ _ALIKE = 0.25
 """Share of names that are ImageNet's at their position. torchvision's list has 998 of 1000, lists
 reworded for CLIP have fewer, and other lists hardly one."""
 
+_FEWEST_NAMES = 10
+"""Fewest names that are taken for some of ImageNet's: a lion and a tiger may be anybody's."""
+
 
 def classes_of(ids: Sequence[str], names: Sequence[str] | None = None) -> Classes:
     """Return classes; those of ImageNet have their wnids as ids, however a source calls them.
@@ -30,8 +34,8 @@ def classes_of(ids: Sequence[str], names: Sequence[str] | None = None) -> Classe
         Ids in label order: ``"0"``, ``"1"`` and so on, or texts that are labels; unique.
     names : sequence of str, optional
         Names for people; by default the ids. Where they are wnids, or a thousand names of
-        which a quarter and more are ImageNet's in the usual order (that of the wnids), the ids are
-        the wnids.
+        which a quarter and more are ImageNet's in the usual order (that of the wnids), or ten and
+        more names of which each is that of another of its classes, the ids are the wnids.
 
     Returns
     -------
@@ -44,6 +48,8 @@ def classes_of(ids: Sequence[str], names: Sequence[str] | None = None) -> Classe
             return Classes(tuple(wnids), tuple(known.get(wnid, wnid) for wnid in wnids))
     if _are_imagenets(names):
         return Classes(tuple(known), tuple(known.values()))
+    if found := _some_of_imagenets(names):
+        return Classes(tuple(found), tuple(known[wnid] for wnid in found))
     unique = len(set(names)) == len(names)
     return Classes(tuple(names if unique else ids), tuple(names))
 
@@ -128,6 +134,17 @@ def _are_imagenets(names: Sequence[str]) -> bool:
         return False
     pairs = zip(names, known, strict=True)
     return sum(_lemma(ours) in _lemmas(name) for name, ours in pairs) >= _ALIKE * len(names)
+
+
+def _some_of_imagenets(names: Sequence[str]) -> list[str]:
+    """Return the wnids of some classes by their names; empty if they are not all ImageNet's."""
+    wnids_of = defaultdict(set)
+    for wnid, name in class_names().items():
+        wnids_of[_lemma(name)].add(wnid)
+    meant = [set().union(*(wnids_of.get(lemma, ()) for lemma in _lemmas(name))) for name in names]
+    found = [next(iter(wnids)) for wnids in meant if len(wnids) == 1]
+    every = len(found) == len(names) >= _FEWEST_NAMES and len(set(found)) == len(found)
+    return found if every else []
 
 
 def _lemmas(name: str) -> set[str]:

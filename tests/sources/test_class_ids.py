@@ -41,6 +41,29 @@ def test_some_of_imagenets_wnids_are_ids_with_its_names():
     assert classes_of(["n99999999"]).names == ("n99999999",)  # of another synset
 
 
+IMAGENETTE = {
+    "tench": "n01440764",
+    "English springer": "n02102040",
+    "cassette player": "n02979186",
+    "chain saw, chainsaw": "n03000684",
+    "church, church building": "n03028079",
+    "French_horn": "n03394916",
+    "garbage truck, dustcart": "n03417042",
+    "gas pump": "n03425413",
+    "golf ball": "n03445777",
+    "parachute, chute": "n03888257",
+}
+
+
+def test_ten_names_of_imagenets_classes_have_their_wnids():
+    names, wnids = list(IMAGENETTE), tuple(IMAGENETTE.values())
+    found = classes_of([str(number) for number in range(10)], names)
+    assert found.ids == wnids and found.names[3] == "chain saw"
+    for others in (names[:9], [*names[:9], "lathe operator"], [*names, "crane"], [*names, "tench"]):
+        ids = [str(number) for number in range(len(others))]
+        assert classes_of(ids, others).ids in (tuple(others), tuple(ids))
+
+
 @pytest.mark.parametrize("names", [NAMES[:999], NAMES[::-1], [f"{n}" for n in range(1000)]])
 def test_other_names_are_not_taken_for_imagenets(names):
     classes = numbered_classes(0, names, "x")
