@@ -104,9 +104,7 @@ def test_two_processes_train_one_network_and_one_goes_on(store, tmp_path):
     assert done.stderr.count("training on ") == 1 and "; 2 processes" in done.stderr
     lines = read_metrics(run)
     assert [line["steps"] for line in lines if line["kind"] == "validation"] == [4, 8]
-    alone = synthetic.freqprep_json(
-        *words, "--epochs", "2", "--resume", run=synthetic.in_a_process, env=ONE_THREAD
-    )
+    alone = synthetic.freqprep_json(*words, "--epochs", "2", "--resume")
     assert alone["validation"] == document["validation"]
 
 

@@ -137,7 +137,7 @@ def test_two_processes_train_one_detector_and_one_goes_on(shapes, tmp_path):
     assert [(line["kind"], line["steps"]) for line in lines] == [
         *(("train", 1), ("train", 2), ("validation", 2))
     ]
-    alone = synthetic.freqprep_json(*words, "--resume", run=synthetic.in_a_process, env=ONE_THREAD)
+    alone = synthetic.freqprep_json(*words, "--resume")
     assert alone["validation"] == document["validation"]
 
 

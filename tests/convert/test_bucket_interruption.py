@@ -28,6 +28,17 @@ object_journal._MOST_SHARDS = 2
 """
 
 
+@pytest.fixture(scope="module")
+def many(tmp_path_factory) -> Path:
+    """As many images as fill 4 shards: fewer than other tests have, for they are made often."""
+    return synthetic.image_folder(tmp_path_factory.mktemp("many"), {"train": 400}, corrupt=5)
+
+
+@pytest.fixture(scope="module")
+def expected(many, tmp_path_factory) -> dict[str, bytes]:
+    return synthetic.contents(synthetic.make(many, tmp_path_factory.mktemp("whole") / "out.zarr"))
+
+
 def conversion(
     many: Path, bucket, *options: str, life: float = 0.5
 ) -> AbstractContextManager[subprocess.Popen]:
