@@ -68,7 +68,6 @@ LIES = {
     "10**15 images": lambda attributes, files: attributes.update(images=10**15),
     "10**30 images": lambda attributes, files: attributes.update(images=10**30),
     "fewer images": lambda attributes, files: attributes.update(images=500),
-    "no images": lambda attributes, files: attributes.update(images=0, rejected=0),
     "one part less": lambda attributes, files: files.pop("shards/1"),
     "one part more": lambda attributes, files: files.update({"shards/2": files["shards/1"]}),
     "another number": lambda attributes, files: files.update({"shards/3": files.pop("shards/1")}),
@@ -82,6 +81,12 @@ def test_another_number_of_shards_than_parts_hold_is_refused(copy, little_memory
         freqprep.open_store(copy)["train"]
     (problem,) = verify(copy, Workers(1)).problems
     assert problem.where == "train"
+
+
+def test_a_large_manifest_that_states_few_images_is_found(copy):
+    restate(copy / "train", lambda attributes, files: attributes.update(images=0, rejected=0))
+    assert len(freqprep.open_store(copy)["train"]) == 0
+    assert verify(copy, Workers(1)).problems
 
 
 def test_shards_in_a_manifest_of_one_level_are_counted_before_they_are_looked_for(
