@@ -7,8 +7,11 @@ own and on a core of its own.
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 import tarfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from unittest import mock
 
@@ -28,6 +31,19 @@ _COPIES, _ROUNDS = 8, 2
 _SAMPLES = 200
 """Images of a tar."""
 
+_LISTED_TARS, _LISTED_SAMPLES = 25, 2000
+_LISTING = """
+import re, sys, time
+from pathlib import Path
+from freqprep.sources import SourceOptions, discover
+def peak():  # of getrusage, a process inherits that of its parent
+    return int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) * 1024
+for source in sys.argv[1:]:  # the first is small: imports
+    before, began = peak(), time.process_time()
+    rows = len(discover("webdataset", Path(source), None, SourceOptions()).listings["train"])
+print((time.process_time() - began) / rows * 1e6, (peak() - before) / rows)
+"""
+
 
 def run(data: Path, folder: Path) -> dict[str, object]:
     source = replicate(data / "imagenet", folder / "source", _COPIES)
@@ -46,6 +62,7 @@ def run(data: Path, folder: Path) -> dict[str, object]:
         }
         with cores_apart(server.pid):
             found = {name: _best(folder, server, images, *way) for name, way in ways.items()}
+    listing = _listing(folder)
     base = found["folder"]
     show(
         (
@@ -70,7 +87,22 @@ def run(data: Path, folder: Path) -> dict[str, object]:
             for name, one in found.items()
         ],
     )
-    return {"images": images, **found}
+    show(("list of tars", "CPU us a sample", "bytes a sample, peak"), [("on the disk", *listing)])
+    return {"images": images, "listing": listing, **found}
+
+
+def _listing(folder: Path) -> tuple[float, float]:
+    """Return CPU time and memory of listing many small samples, in a process of its own."""
+    sizes = {"one": (1, 1), "many": (_LISTED_TARS, _LISTED_SAMPLES)}
+    for name, (tars, samples) in sizes.items():
+        (folder / name).mkdir()
+        for number in range(tars):
+            rows = [(f"n01440764_{number:04}{row:06}", b"7", bytes(500)) for row in range(samples)]
+            _write_tar(folder / name / f"train-{number:06}.tar", rows)
+    command = [sys.executable, "-c", _LISTING, str(folder / "one"), str(folder / "many")]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    microseconds, memory = map(float, done.stdout.split())
+    return microseconds, memory
 
 
 def _tars(source: Path, folder: Path) -> Path:
@@ -80,14 +112,22 @@ def _tars(source: Path, folder: Path) -> Path:
     classes = sorted({path.parent.name for path in paths})
     (folder / "classnames.txt").write_text("\n".join(classes))
     for first in range(0, len(paths), _SAMPLES):
-        with tarfile.open(folder / f"train-{first // _SAMPLES:06}.tar", "w") as tar:
-            for path in paths[first : first + _SAMPLES]:
-                parts = {"cls": b"%d" % classes.index(path.parent.name), "jpg": path.read_bytes()}
-                for suffix, content in parts.items():
-                    info = tarfile.TarInfo(f"{path.parent.name}/{path.stem}.{suffix}")
-                    info.size = len(content)
-                    tar.addfile(info, io.BytesIO(content))
+        rows = [
+            (f"{p.parent.name}/{p.stem}", b"%d" % classes.index(p.parent.name), p.read_bytes())
+            for p in paths[first : first + _SAMPLES]
+        ]
+        _write_tar(folder / f"train-{first // _SAMPLES:06}.tar", rows)
     return folder
+
+
+def _write_tar(path: Path, rows: Sequence[tuple[str, bytes, bytes]]) -> None:
+    """Write a tar of samples: key, label and image of each."""
+    with tarfile.open(path, "w") as tar:
+        for key, label, image in rows:
+            for suffix, content in (("cls", label), ("jpg", image)):
+                info = tarfile.TarInfo(f"{key}.{suffix}")
+                info.size = len(content)
+                tar.addfile(info, io.BytesIO(content))
 
 
 def _best(
