@@ -11,6 +11,7 @@ import zlib
 from pathlib import Path
 
 import pytest
+from doc_tables import rows
 from imagenet_forms import jpeg, put
 from tar_shards import put_tar, tar_of
 
@@ -263,3 +264,20 @@ def test_two_names_of_one_split_are_refused(tmp_path):
         put(Path(tmp_path / name), WHOLE)
     with pytest.raises(SourceError, match=r"both 'val' and 'validation'.*--split"):
         discover(tmp_path, None)
+
+
+def test_the_errors_of_the_how_to_are_met(tmp_path):
+    folders = {case: {"a.tar": content} for case, (content, _) in REFUSED.items()}
+    folders["packed"] = {"a.tar.gz": WHOLE}
+    folders["splits"] = {"train-0.tar": WHOLE, "0.tar": WHOLE}
+    folders["names"] = {"a.tar": cls(b"5"), "classnames.txt": b"a\nb\nc\nd\ne\n"}
+    met = []
+    for case, content in folders.items():
+        for name, data in content.items():
+            put(tmp_path / case / name, data)
+        with pytest.raises(SourceError) as caught:
+            discover(tmp_path / case, None)
+        met.append(str(caught.value))
+    stated = [row[2].strip("`") for row in rows("Convert tar shards") if row[1] == "error"]
+    assert len(stated) == 12
+    assert [words for words in stated if not any(words in text for text in met)] == []
