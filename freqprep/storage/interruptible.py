@@ -24,6 +24,7 @@ _Outcome: TypeAlias = tuple[ResultT, None] | tuple[None, BaseException]
 _Answer: TypeAlias = queue.SimpleQueue[_Outcome[ResultT]]
 
 _MOST_BYTES = 256 * 2**20
+_PATIENCE_SECONDS = 3.0
 
 _until: ContextVar[float | None] = ContextVar("freqprep_deadline", default=None)
 
@@ -56,7 +57,7 @@ def interruptible(call: Callable[[], ResultT]) -> ResultT:
     if left is None and threading.current_thread() is not threading.main_thread():
         return call()
     answer: _Answer[ResultT] = queue.SimpleQueue()
-    _thread(lambda: _make(call, answer))
+    _thread(lambda: answer.put(_outcome_of(call)))
     try:
         return _result(answer.get(timeout=left))
     except queue.Empty:
@@ -69,11 +70,11 @@ def _thread(work: Callable[[], None]) -> threading.Thread:
     return thread
 
 
-def _make(call: Callable[[], ResultT], answer: _Answer[ResultT]) -> None:
+def _outcome_of(call: Callable[[], ResultT]) -> _Outcome[ResultT]:
     try:
-        answer.put((call(), None))
+        return call(), None
     except BaseException as error:  # raised again where it is waited for
-        answer.put((None, error))
+        return None, error
 
 
 def _result(outcome: _Outcome[ResultT]) -> ResultT:
@@ -100,8 +101,9 @@ def in_threads(
     Yields
     ------
     Any
-        What they return, in their order. The first error is raised when those that have begun have
-        ended; no other one is begun.
+        What they return, in their order. After the first error no other call is begun, and it is
+        raised when those that have begun have ended, or after a few seconds: a server that is
+        silent to one request must not hide what it has said to another.
     """
     workers: _Workers[ResultT] = _Workers(most)
     coming = zip(calls, sizes, strict=False)
@@ -117,7 +119,7 @@ def in_threads(
                 held += size
                 one = next(coming, None)
             answer, size = ahead.popleft()
-            outcome = answer.get()
+            outcome = workers.outcome(answer)
             held -= size
             yield _result(outcome)
     except Exception:  # not Ctrl-C
@@ -137,6 +139,7 @@ class _Workers(Generic[ResultT]):
         self._todo: queue.SimpleQueue[tuple[Callable[[], ResultT], _Answer[ResultT]] | None]
         self._todo = queue.SimpleQueue()
         self._wanted = True
+        self._failed: queue.SimpleQueue[_Outcome[ResultT]] = queue.SimpleQueue()
 
     def begin(self, call: Callable[[], ResultT]) -> _Answer[ResultT]:
         """Have a call made, and return where its outcome will be."""
@@ -146,10 +149,23 @@ class _Workers(Generic[ResultT]):
             self._threads.append(_thread(self._work))
         return answer
 
+    def outcome(self, answer: _Answer[ResultT]) -> _Outcome[ResultT]:
+        """Wait for an outcome, or for another call's error if this one takes long."""
+        while True:
+            with contextlib.suppress(queue.Empty):
+                return answer.get(timeout=_PATIENCE_SECONDS)
+            with contextlib.suppress(queue.Empty):
+                return self._failed.get_nowait()
+
     def _work(self) -> None:
         while (one := self._todo.get()) is not None:
-            if self._wanted:
-                _make(*one)
+            if not self._wanted:
+                continue
+            call, answer = one
+            outcome = _outcome_of(call)
+            if outcome[1] is not None:
+                self._failed.put(outcome)
+            answer.put(outcome)
 
     def stop(self) -> None:
         """Let no further call begin."""
@@ -158,6 +174,7 @@ class _Workers(Generic[ResultT]):
             self._todo.put(None)
 
     def join(self) -> None:
-        """Wait for the calls that have begun."""
+        """Wait for the calls that have begun, but not long."""
+        end = time.monotonic() + _PATIENCE_SECONDS
         for thread in self._threads:
-            thread.join()
+            thread.join(max(end - time.monotonic(), 0))

@@ -75,3 +75,15 @@ def test_calls_are_begun_a_little_ahead(size, ahead):
 def test_as_many_calls_as_threads_are_made_at_a_time():
     together = threading.Barrier(5)
     assert len(list(in_threads([together.wait] * 10, 5))) == 10
+
+
+def test_an_error_is_not_hidden_by_a_call_that_never_returns(monkeypatch):
+    monkeypatch.setattr("freqprep.storage.interruptible._PATIENCE_SECONDS", 0.01)
+    for_ever = threading.Event()
+
+    def refuse() -> None:
+        raise PermissionError("403")
+
+    with pytest.raises(PermissionError, match="403"):
+        list(in_threads([for_ever.wait, refuse], 2))
+    for_ever.set()
