@@ -115,7 +115,6 @@ def test_a_run_from_a_bucket_has_the_same_weights(both, url, tmp_path):
     [
         (["train", "a.zarr", "--model", "resnet50", "--run", "s3://b/run"], "--run"),
         (["predict", "run", "s3://b/cat.jpg"], "IMAGE..."),
-        (["convert", "imagefolder", "https://host/images", "a.zarr"], "SOURCE"),
         (["show", "a.zarr", "0", "-o", "gs://b/row.png"], "--output"),
     ],
 )
