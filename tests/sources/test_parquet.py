@@ -141,9 +141,9 @@ def test_the_same_images_as_folders_and_as_a_table_are_the_same_rows(tmp_path: P
     assert two.notes == ("the 1000 class names are ImageNet's: class ids are wnids",)
     mine, other = one.listings["train"], two.listings["train"]
     assert keys(mine) == keys(other)
-    for field in ("ids", "names"):
-        of_mine, of_other = (getattr(result.classes, field) for result in (one, two))
-        assert [of_mine[n] for n in mine.labels] == [of_other[n] for n in other.labels]
+    assert two.classes.names == tuple(english)
+    of_mine, of_other = one.classes.ids, two.classes.ids
+    assert [of_mine[n] for n in mine.labels] == [of_other[n] for n in other.labels]
 
 
 def test_rows_without_paths_have_file_and_row_as_their_key(tmp_path: Path):
