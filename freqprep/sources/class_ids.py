@@ -15,9 +15,13 @@ MOST_CLASSES = 100_000
 """Numbers from here on are taken for something else than classes."""
 
 _MOST_BYTES = 16 * 2**20
-_ALIKE = 0.25
-"""Share of names that are ImageNet's at their position. torchvision's list has 998 of 1000, lists
-reworded for CLIP have fewer, and other lists hardly one."""
+_ALIKE = 0.5
+"""Least share of names that are ImageNet's at their position: torchvision's list has 998 of 1000,
+the one reworded for CLIP 703."""
+
+_OTHERS = 0.01
+"""Share of names that are another class's from which on the order is another one: the list reworded
+for CLIP has two (the sunglass is called sunglasses), one that is shifted hundreds."""
 
 _FEWEST_NAMES = 10
 """Fewest names that are taken for some of ImageNet's: a lion and a tiger may be anybody's."""
@@ -33,23 +37,24 @@ def classes_of(ids: Sequence[str], names: Sequence[str] | None = None) -> Classe
     ids : sequence of str
         Ids in label order: ``"0"``, ``"1"`` and so on, or texts that are labels; unique.
     names : sequence of str, optional
-        Names for people; by default the ids. Where they are wnids, or a thousand names of
-        which a quarter and more are ImageNet's in the usual order (that of the wnids), or ten and
-        more names of which each is that of another of its classes, the ids are the wnids.
+        Names for people; by default the ids. Where they are wnids, or a thousand names of which
+        half and more are ImageNet's in the usual order (that of the wnids) and hardly one is that
+        of a class elsewhere in it, or ten and more names of which each is that of another of its
+        classes, the ids are the wnids.
 
     Returns
     -------
     Classes
-        With ImageNet's own names if the ids are wnids of it.
+        With the names that were given; ImageNet's own if these are wnids.
     """
     names, known = list(names or ids), class_names()
     for wnids in (ids, names):
         if all(_is_wnid(text) for text in wnids) and len(set(wnids)) == len(wnids):
             return Classes(tuple(wnids), tuple(known.get(wnid, wnid) for wnid in wnids))
     if _are_imagenets(names):
-        return Classes(tuple(known), tuple(known.values()))
+        return Classes(tuple(known), tuple(names))
     if found := _some_of_imagenets(names):
-        return Classes(tuple(found), tuple(known[wnid] for wnid in found))
+        return Classes(tuple(found), tuple(names))
     unique = len(set(names)) == len(names)
     return Classes(tuple(names if unique else ids), tuple(names))
 
@@ -129,22 +134,29 @@ def _is_wnid(text: str) -> bool:
 
 
 def _are_imagenets(names: Sequence[str]) -> bool:
-    known = class_names().values()
-    if len(names) != len(known):
+    """Return whether names are those of all of ImageNet's classes, in the order of the wnids."""
+    wnids = list(class_names())
+    if len(names) != len(wnids):
         return False
-    pairs = zip(names, known, strict=True)
-    return sum(_lemma(ours) in _lemmas(name) for name, ours in pairs) >= _ALIKE * len(names)
+    pairs = list(zip(wnids, _meant(names), strict=True))
+    alike = sum(wnid in meant for wnid, meant in pairs)
+    others = sum(len(meant) == 1 and wnid not in meant for wnid, meant in pairs)
+    return alike >= _ALIKE * len(wnids) and others < _OTHERS * len(wnids)
 
 
 def _some_of_imagenets(names: Sequence[str]) -> list[str]:
     """Return the wnids of some classes by their names; empty if they are not all ImageNet's."""
+    found = [next(iter(wnids)) for wnids in _meant(names) if len(wnids) == 1]
+    every = len(found) == len(names) >= _FEWEST_NAMES and len(set(found)) == len(found)
+    return found if every else []
+
+
+def _meant(names: Sequence[str]) -> list[set[str]]:
+    """Return the wnids of ImageNet's classes that each name may be of."""
     wnids_of = defaultdict(set)
     for wnid, name in class_names().items():
         wnids_of[_lemma(name)].add(wnid)
-    meant = [set().union(*(wnids_of.get(lemma, ()) for lemma in _lemmas(name))) for name in names]
-    found = [next(iter(wnids)) for wnids in meant if len(wnids) == 1]
-    every = len(found) == len(names) >= _FEWEST_NAMES and len(set(found)) == len(found)
-    return found if every else []
+    return [set().union(*(wnids_of.get(lemma, ()) for lemma in _lemmas(name))) for name in names]
 
 
 def _lemmas(name: str) -> set[str]:

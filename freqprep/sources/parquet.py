@@ -14,7 +14,8 @@ objects are annotated and no sizes are stated.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -40,9 +41,10 @@ from freqprep.sources.parquet_objects import (
     refuse_other_boxes,
 )
 from freqprep.sources.parquet_parts import Part, read_parts
+from freqprep.sources.parquet_shards import check_numbers
 from freqprep.sources.parquet_sizes import sampled_sizes, stated_sizes
 from freqprep.sources.parquet_splits import name_splits
-from freqprep.sources.source_files import root_of, source_files
+from freqprep.sources.source_files import SourceFile, root_of, source_files
 from freqprep.storage.paths import AnyPath
 
 
@@ -73,22 +75,59 @@ def discover(root: AnyPath, split: str | None, options: SourceOptions = NO_OPTIO
     names, notes = name_splits(files, folder)
     named = {name for name in names.values() if name is not None}
     chosen = choose_splits(named, split, folder) if named else {split or "train": None}
-    parts = read_parts(folder, files, options)
-    classes, labels = _index(parts, options)
-    notes += _about(classes, parts)
-    listings = {}
-    for name, source_name in chosen.items():
-        mine = [number for number, file in enumerate(files) if names[file.path] == source_name]
+    mine = {
+        name: [file for file in files if names[file.path] == source_name]
+        for name, source_name in chosen.items()
+    }
+    for name, its_files in mine.items():
+        paths = [file.path for file in its_files]
+        notes += check_numbers(chosen[name] or name, paths, folder, is_whole=folder == root)
+    parts, others = _parts(folder, files, mine, options)
+    for name, found in parts.items():
+        _refuse_without_rows(chosen[name] or name, found)
+    together = [part for found in parts.values() for part in found]
+    classes, labels = _index([*together, *others], options)
+    notes += _about(classes, together)
+    listings, its = {}, iter(labels)
+    for name, found in parts.items():
         fields, more = _listing(
-            folder,
-            source_name or name,
-            [parts[number] for number in mine],
-            [labels[number] for number in mine],
-            classes,
+            folder, chosen[name] or name, found, list(itertools.islice(its, len(found))), classes
         )
         listings[name] = Listing(name=name, options=options.texts(folder), **fields)
         notes += more
     return Discovered(classes, listings, tuple(notes))
+
+
+def _parts(
+    folder: AnyPath,
+    files: Sequence[SourceFile],
+    chosen: Mapping[str, Sequence[SourceFile]],
+    options: SourceOptions,
+) -> tuple[dict[str, list[Part]], list[Part]]:
+    """Read the files of the splits chosen; those of others only where they may have more classes.
+
+    Returns
+    -------
+    parts : dict of str to list of Part
+        Of each split.
+    others : list of Part
+    """
+    mine = [file for found in chosen.values() for file in found]
+    read = iter(read_parts(folder, mine, options))
+    parts = {name: list(itertools.islice(read, len(found))) for name, found in chosen.items()}
+    first = next(found[0] for found in parts.values())
+    paths = {file.path for file in mine}
+    rest = [file for file in files if file.path not in paths]
+    if not rest or first.columns.names is not None or options.class_names is not None:
+        return parts, []
+    try:
+        return parts, read_parts(folder, rest, options, first)
+    except SourceError as error:
+        raise SourceError(
+            f"{error.message} (a file of another split than {', '.join(chosen)}, read for the"
+            " classes of all)",
+            f"name the files of {', '.join(chosen)} with a pattern, or give --class-names FILE",
+        ) from error
 
 
 def _index(parts: Sequence[Part], options: SourceOptions) -> Indexed:
@@ -121,7 +160,7 @@ def _listing(
 ) -> tuple[dict[str, Any], list[str]]:
     columns = parts[0].columns
     files = _file_table(parts)
-    _refuse_without_images(source_name, parts, len(files))
+    _refuse_without_images(source_name, parts)
     notes = []
     label = np.full(len(files), -1, np.int64) if columns.objects else np.concatenate(labels)
     without = int((label < 0).sum())
@@ -162,9 +201,12 @@ def _file_table(parts: Sequence[Part]) -> FileTable:
     )
 
 
-def _refuse_without_images(split: str, parts: Sequence[Part], rows: int) -> None:
-    if not rows:
+def _refuse_without_rows(split: str, parts: Sequence[Part]) -> None:
+    if not any(part.rows for part in parts):
         raise SourceError(f"the tables of {split} have no rows: {parts[0].where}", "name others")
+
+
+def _refuse_without_images(split: str, parts: Sequence[Part]) -> None:
     if not any(part.has_images for part in parts):
         raise SourceError(
             f"no row of {split} has the bytes of an image, only paths: {parts[0].where}",

@@ -59,8 +59,23 @@ class Part:
         return int(self.groups.sum())
 
 
-def read_parts(root: AnyPath, files: Sequence[SourceFile], options: SourceOptions) -> list[Part]:
-    """Read all columns that a listing needs, of all files of a source.
+def read_parts(
+    root: AnyPath, files: Sequence[SourceFile], options: SourceOptions, like: Part | None = None
+) -> list[Part]:
+    """Read all columns that a listing needs, of some files of a source.
+
+    Parameters
+    ----------
+    root : Path or ObjectPath
+        Folder of the source's files.
+    files : sequence of SourceFile
+    options : SourceOptions
+    like : Part, optional
+        File that these must be like; by default the first of them.
+
+    Returns
+    -------
+    list of Part
 
     Raises
     ------
@@ -73,8 +88,8 @@ def read_parts(root: AnyPath, files: Sequence[SourceFile], options: SourceOption
     parts: list[Part] = []
     with Progress("list", len(files), unit="table") as progress:
         for part in in_threads(calls, _IN_FLIGHT) if remote else (call() for call in calls):
-            if parts:
-                _check_alike(parts[0], part)
+            like = like or part
+            _check_alike(like, part)
             parts.append(part)
             progress.update(1)
     return parts

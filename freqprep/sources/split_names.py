@@ -36,6 +36,15 @@ def split_word(name: str) -> str | None:
     return _WORDS[match[1]] if match else None
 
 
+def split_words(name: str) -> list[str]:
+    """Return the words of a name that mean a split, in lower case: ``cifar10-Train_2`` has train.
+
+    Words end at punctuation, digits, and a capital letter behind a small one.
+    """
+    words = re.split(r"[\W\d_]+|(?<=[a-z])(?=[A-Z])", name)
+    return [word.lower() for word in words if split_word(word)]
+
+
 def normalise_split(name: str) -> str:
     """Return the name in the store for the name of a split in a source (``val2017`` -> ``val``)."""
     return split_word(name) or name

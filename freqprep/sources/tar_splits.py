@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 
 from freqprep.errors import SourceError, some
 from freqprep.sources.files import shown
 from freqprep.sources.listing import choose_splits
 from freqprep.sources.source_files import SourceFile, source_files
-from freqprep.sources.split_names import normalise_split, split_word
+from freqprep.sources.split_names import normalise_split, split_word, split_words
 from freqprep.storage.paths import AnyPath
 
 _UNPACKED_BY = {
@@ -134,8 +133,7 @@ def split_of(path: str) -> str | None:
     nearest folder that is called like a split.
     """
     *folders, name = path.split("/")
-    words = re.split(r"[^a-z]+", name.lower().removesuffix(".tar"))
-    found = {word for word in words if split_word(word)}
+    found = set(split_words(name))
     if len(found) == 1:
         return found.pop()
     return next((folder for folder in reversed(folders) if split_word(folder)), None)

@@ -39,6 +39,20 @@ def keys(listing) -> list[str]:
         ("test/part-7.parquet", "test", ""),
         ("0000.parquet", None, ""),
         ("photos/part-7.parquet", None, "photos"),
+        ("cifar10-train.parquet", "train", ""),
+        ("a/cifar10.Testing_v2.parquet", "testing", "a"),
+        ("cifar10Train.parquet", "train", ""),
+        ("train/img/a.parquet", "train", ""),
+        ("x/cifar10_test/img/part/0003.parquet", "test", "x"),
+        ("train/test/a.parquet", "test", "train"),
+        ("train/cifar10-train.parquet", "train", ""),
+        ("train-test.parquet", None, ""),
+        ("val/train-test.parquet", "val", ""),
+        ("latest.parquet", None, ""),
+        ("data/cifar10-train-00000-of-00002.parquet", "train", "data"),
+        ("train_easy-00000-of-00002.parquet", "train_easy", ""),
+        ("default/train_easy/0000.parquet", "train_easy", "default"),
+        ("train/data-00000-of-00002.parquet", "train", ""),
     ],
 )
 def test_names_of_files_tell_the_split(path: str, split: str | None, home: str):
@@ -70,6 +84,28 @@ def test_a_data_set_of_the_hub_is_listed_as_its_files_have_it(tmp_path: Path):
     assert keys(one.listings["train"]) == ["dog/5.jpg", "cat/6.jpg"]
     some = found(tmp_path / "data/train-*.parquet", "train")
     assert keys(some.listings["train"]) == keys(train)
+
+
+@pytest.mark.parametrize(
+    "form", ["cifar10-{}.parquet", "{}/img/a.parquet", "my.{}.v2.parquet", "{}_set/part-7.parquet"]
+)
+def test_splits_are_told_apart_wherever_their_word_is(tmp_path: Path, form: str):
+    labelled(tmp_path / form.format("train"), [0, 1])
+    labelled(tmp_path / form.format("test"), [2])
+    counts = {name: len(listing) for name, listing in found(tmp_path).listings.items()}
+    assert counts == {"train": 2, "test": 1}
+
+
+@pytest.mark.parametrize(
+    "names", [("mytrain1", "mytest2"), ("train-val-a", "train-test-b"), ("xtrain/a", "xval/a")]
+)
+def test_words_for_splits_that_tell_none_are_refused(tmp_path: Path, names):
+    for name in names:
+        labelled(tmp_path / f"{name}.parquet", [0])
+    with pytest.raises(SourceError, match=r"names speak of several splits.*with a pattern"):
+        found(tmp_path)
+    one = found(tmp_path / f"{names[0]}.parquet", "holdout")
+    assert list(one.listings) == ["holdout"]
 
 
 def test_the_hubs_own_conversion_may_be_a_part(tmp_path: Path):
@@ -141,9 +177,9 @@ def test_the_same_images_as_folders_and_as_a_table_are_the_same_rows(tmp_path: P
     assert two.notes == ("the 1000 class names are ImageNet's: class ids are wnids",)
     mine, other = one.listings["train"], two.listings["train"]
     assert keys(mine) == keys(other)
-    for field in ("ids", "names"):
-        of_mine, of_other = (getattr(result.classes, field) for result in (one, two))
-        assert [of_mine[n] for n in mine.labels] == [of_other[n] for n in other.labels]
+    assert two.classes.names == tuple(english)
+    of_mine, of_other = one.classes.ids, two.classes.ids
+    assert [of_mine[n] for n in mine.labels] == [of_other[n] for n in other.labels]
 
 
 def test_rows_without_paths_have_file_and_row_as_their_key(tmp_path: Path):
