@@ -45,7 +45,7 @@ def plan(request: Request) -> dict[str, int]:
         As `freqprep.convert.convert` would raise them.
     """
     _refuse("--plan", resume=request.resume, retry_rejected=request.retry_rejected)
-    with planned(request) as (_, todo):
+    with planned(request) as (_, todo, _found):
         return {
             name: shard_count(load_attributes(partial.folder).images)
             for name, partial in todo.items()

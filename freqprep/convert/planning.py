@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 
 from freqprep import sources
+from freqprep.convert.listed_again import NO_SUCH_CLASS, relabelled
 from freqprep.convert.request import Request
 from freqprep.errors import SourceError, UsageError
 from freqprep.progress import say
-from freqprep.sources import Classes, Discovered, Listing, normalise_split
+from freqprep.sources import Classes, Discovered, FileTable, Listing, normalise_split
 from freqprep.sources.options import as_flags
 from freqprep.storage.paths import AnyPath
 from freqprep.store import existing
 from freqprep.store.layout import partial_folders
-from freqprep.store.plan import SplitPlan, load_attributes, load_options, make_plan
+from freqprep.store.plan import SplitPlan, load_attributes, load_options, make_plan, reorder
+from freqprep.store.plan_files import POSITION
 from freqprep.store.reader import open_store
 from freqprep.store.schema import SplitAttributes
 from freqprep.store.versions import library_versions
@@ -197,24 +198,77 @@ def plan_split(request: Request, listing: Listing, found: Classes, classes: Clas
 
 
 def _relabel(listing: Listing, found: Classes, classes: Classes) -> Listing:
-    label_of = {identity: label for label, identity in enumerate(classes.ids)}
-    lookup = np.array([label_of.get(identity, -2) for identity in found.ids] + [-1], np.int64)
+    new = relabelled(listing, found, classes.ids)
+    unknown = set(listing.labels[new.labels == NO_SUCH_CLASS].tolist())
+    if listing.objects is not None and new.objects is not None:
+        unknown |= set(listing.objects.label[new.objects.label == NO_SUCH_CLASS].tolist())
+    if unknown:
+        ids = sorted(str(found.ids[label]) for label in unknown)
+        raise SourceError(
+            f"split {listing.source_name} has {len(ids)} classes that the store does "
+            f"not have: {', '.join(ids[:10])}",
+            "convert all splits together into a new store, or list all classes in --classes",
+        )
+    return new
 
-    def relabel(labels: np.ndarray) -> np.ndarray:
-        new: np.ndarray = lookup[labels]
-        if (new == -2).any():
-            unknown = sorted({str(found.ids[label]) for label in labels[new == -2]})
-            raise SourceError(
-                f"split {listing.source_name} has {len(unknown)} classes that the store does "
-                f"not have: {', '.join(unknown[:10])}",
-                "convert all splits together into a new store, or list all classes in --classes",
-            )
-        return new
 
-    objects = listing.objects
+def files_now(plan: SplitPlan, found: Discovered, finished: Iterable[int]) -> FileTable | None:
+    """Return the files of an unfinished split as they are now, if work may go on with them.
+
+    Files that were damaged may have been repaired: all that changed must be there, and have no row
+    in a finished shard, and the source must list the same rows. Then the store will be that of the
+    repaired source.
+
+    Parameters
+    ----------
+    plan : SplitPlan
+        The saved one.
+    found : Discovered
+    finished : iterable of int
+        Shards that are done.
+
+    Returns
+    -------
+    FileTable or None
+        In row order; None if they have not changed, or the plan has to stay as it is, and what
+        changed is an error once it is read.
+    """
+    rows, listing = plan.rows, found.listings.get(plan.attributes.split)
+    if listing is None or len(listing) != len(rows):
+        return None
+    now = FileTable(
+        rows.files.paths,
+        *(getattr(listing.files, name)[plan.listing_index] for name in POSITION),
+    )
+    changed = np.zeros(len(rows), bool)
+    for name in POSITION:
+        changed |= getattr(now, name) != getattr(rows.files, name)
+    if not changed.any() or not now.version[changed].all():
+        return None
+    begun: set[bytes] = set()
+    for shard in finished:
+        begun.update(map(rows.files.paths.bytes_at, plan.shard_rows(shard)))
+    if any(rows.files.paths.bytes_at(row) in begun for row in np.flatnonzero(changed).tolist()):
+        return None
+    again = relabelled(listing, found.classes, plan.attributes.class_ids)
+    return now if _same_rows(reorder(again, plan.listing_index), rows) else None
+
+
+def _same_rows(one: Listing, other: Listing) -> bool:
+    """Return whether two listings differ in nothing but where images lie in their files."""
+    return one.image_column == other.image_column and all(
+        np.array_equal(a, b) if a is not None and b is not None else a is b
+        for a, b in zip(_columns(one), _columns(other), strict=True)
+    )
+
+
+def _columns(rows: Listing) -> list[np.ndarray | None]:
+    objects, texts = rows.objects, [rows.keys, rows.files.paths]
+    columns = [rows.labels, rows.image_ids, rows.stated_sizes, rows.runs]
     if objects is not None:
-        objects = dataclasses.replace(objects, label=relabel(objects.label))
-    return dataclasses.replace(listing, labels=relabel(listing.labels), objects=objects)
+        columns += [objects.offsets, objects.label]
+        texts.append(objects.annotation)
+    return columns + [part for text in texts for part in (text.values, text.offsets)]
 
 
 def check_same(request: Request, split: SplitAttributes, finished: bool) -> None:

@@ -1,7 +1,8 @@
 """Another try at the rejected images of a finished split.
 
 The split is rebuilt beside itself from the same rows: shards without rejects are linked, the
-others are converted again. The result equals a conversion of the repaired source byte for byte.
+others are converted again. The result equals a conversion of the repaired source byte for byte, if
+images of the shards that are linked, of which lengths are compared, are the same.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
+from freqprep.convert.listed_again import changed_rows, described, other_images
 from freqprep.convert.shard_task import ImageFiles
 from freqprep.convert.unpacking import unpacked
-from freqprep.convert.verify_source import difference, same_rows
+from freqprep.convert.verify_source import difference
+from freqprep.convert.window_tasks import by_window
 from freqprep.errors import SourceChangedError, UsageError
 from freqprep.images.encoder import Encoder
 from freqprep.progress import Progress
@@ -34,6 +37,8 @@ from freqprep.store.verify import shard_moments
 from freqprep.store.versions import library_versions
 from freqprep.store.writer import PartialSplit
 
+_REMEDY = "restore the source, or convert again with --overwrite"
+
 
 def prepare_retry(partial: PartialSplit, split: Split, listing: Listing, root: AnyPath) -> None:
     """Start an unfinished split with a finished one's plan and its shards without rejects.
@@ -44,14 +49,14 @@ def prepare_retry(partial: PartialSplit, split: Split, listing: Listing, root: A
     split : Split
         Finished split.
     listing : Listing
-        Listing of the source as it is now.
+        Listing of the source as it is now; labels are indices into the split's classes.
     root : Path or ObjectPath
         Folder of the source's files.
 
     Raises
     ------
     SourceChangedError
-        The source has other images than those that the split was made from.
+        The source has other images, labels or annotations than the split was made from.
     UsageError
         The split was made with other library versions.
     """
@@ -68,23 +73,51 @@ def prepare_retry(partial: PartialSplit, split: Split, listing: Listing, root: A
     partial.start_with(carried)
 
 
-def _refuse_changed(split: Split, plan: SplitPlan, root: AnyPath, shards: set[int]) -> None:
-    """Refuse a source in which a valid image of a shard to be rebuilt has changed."""
+def _refuse_changed(split: Split, plan: SplitPlan, root: AnyPath, bad: set[int]) -> None:
+    """Refuse a source in which a valid image has changed.
+
+    Those of shards to be rebuilt are encoded again, the others have the length they had. Of tables
+    only the images themselves tell their lengths: all are unpacked, a window at a time.
+    """
     encoder = Encoder(split.attributes.encoding)
+    shards = sorted(bad) if plan.rows.image_column is None else range(plan.shards)
     with Progress("check what is kept", len(shards), unit="shard") as progress:
-        for shard in sorted(shards):
-            rows = np.array([row for row in plan.shard_rows(shard) if split.valid[row]], np.int64)
-            stored = split.read_codes(rows)  # all at once: each chunk is decoded once
-            with unpacked(ImageFiles.of_rows(root, plan, rows)) as files:
-                images = zip(rows.tolist(), stored, files.images(), strict=True)
-                for row, codes, image in images:
-                    if what := difference(split, row, codes, image, encoder):
-                        raise SourceChangedError(
-                            f"{split.keys[row]!r} is no longer the image that was converted:"
-                            f" {what}",
-                            "restore it, or convert again with --overwrite",
-                        )
-            progress.update(1)
+        for group in by_window(shards):
+            rows = {shard: _valid_rows(split, plan, shard) for shard in group}
+            every = np.concatenate(list(rows.values()))
+            with unpacked(ImageFiles.of_rows(root, plan, every)) as files:
+                _refuse_lengths(split, every, files.table.length)
+                first = 0
+                for shard, mine in rows.items():
+                    if shard in bad:
+                        part = files.take(np.arange(first, first + len(mine)))
+                        _refuse_codes(split, mine, part, encoder)
+                    first += len(mine)
+                    progress.update(1)
+
+
+def _valid_rows(split: Split, plan: SplitPlan, shard: int) -> np.ndarray:
+    rows = np.array(plan.shard_rows(shard), np.int64)
+    valid: np.ndarray = rows[split.valid[rows]]
+    return valid
+
+
+def _refuse_lengths(split: Split, rows: np.ndarray, lengths: np.ndarray) -> None:
+    other = rows[lengths != split.array("source_bytes")[rows]]
+    if len(other):
+        raise SourceChangedError(
+            f"{split.keys[int(other[0])]!r} has another length than when it was converted", _REMEDY
+        )
+
+
+def _refuse_codes(split: Split, rows: np.ndarray, files: ImageFiles, encoder: Encoder) -> None:
+    stored = split.read_codes(rows)  # all at once: each chunk is decoded once
+    for row, codes, image in zip(rows.tolist(), stored, files.images(), strict=True):
+        if what := difference(split, row, codes, image, encoder):
+            raise SourceChangedError(
+                f"{split.keys[row]!r} is no longer the image that was converted: {what}",
+                "restore it, or convert again with --overwrite",
+            )
 
 
 def _plan_again(split: Split, listing: Listing) -> SplitPlan:
@@ -94,40 +127,19 @@ def _plan_again(split: Split, listing: Listing) -> SplitPlan:
             f"{split.path} was converted with other library versions: {attributes.versions}",
             "install those, or convert again with --overwrite",
         )
-    remedy = "restore the source, or convert again with --overwrite"
     if len(listing) != len(split):
         raise SourceChangedError(
-            f"the source lists {len(listing)} images, the split was made from {len(split)}", remedy
+            f"the source lists {len(listing)} images, the split was made from {len(split)}", _REMEDY
         )
     plan = make_plan(listing, attributes)
-    if not same_rows(plan.rows.keys, split.ragged("key")):
-        raise SourceChangedError("the source lists other images than the split holds", remedy)
-    if not _same_annotations(plan.rows, split):
-        raise SourceChangedError("the source has other annotations than the split holds", remedy)
-    length = plan.rows.files.length
-    changed = split.valid & (length != UNKNOWN) & (length != split.array("source_bytes"))
-    if changed.any():
-        key = split.keys[int(np.flatnonzero(changed)[0])]
-        raise SourceChangedError(f"{key!r} has another length than when it was converted", remedy)
-    # Labels are those of the split: its classes were fixed by the first run.
-    return dataclasses.replace(plan, rows=_stored_labels(plan.rows, split))
-
-
-def _same_annotations(rows: Listing, split: Split) -> bool:
-    if rows.objects is None or rows.image_ids is None:
-        return True
-    return (
-        np.array_equal(rows.image_ids, split.array("image_id"))
-        and np.array_equal(rows.objects.offsets, split.array("object_offset"))
-        and same_rows(rows.objects.annotation, split.ragged("annotation"))
-    )
-
-
-def _stored_labels(rows: Listing, split: Split) -> Listing:
-    objects = rows.objects
-    if objects is not None:
-        objects = dataclasses.replace(objects, label=split.array("object_label"))
-    return dataclasses.replace(rows, labels=split.labels, objects=objects)
+    if what := other_images(plan.rows, split):
+        raise SourceChangedError(f"the source lists {what} than the split holds", _REMEDY)
+    for what, changed in changed_rows(plan.rows, split).items():
+        if len(changed):
+            raise SourceChangedError(described(split, plan.rows, what, changed), _REMEDY)
+    known = np.flatnonzero(split.valid & (plan.rows.files.length != UNKNOWN))
+    _refuse_lengths(split, known, plan.rows.files.length[known])
+    return plan
 
 
 def _carried(split: Split, plan: SplitPlan, bad: set[int]) -> list[ShardResult]:

@@ -7,14 +7,17 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import platform
 import time
 from collections.abc import Container, Iterable, Iterator, Mapping
 
+from freqprep.convert.listed_again import relabelled
 from freqprep.convert.planning import (
     check_same,
     class_list,
     discover,
+    files_now,
     partial_splits,
     plan_split,
     refuse_existing,
@@ -32,6 +35,7 @@ from freqprep.store.journal import ShardResult
 from freqprep.store.lock import store_lock
 from freqprep.store.log import append_log
 from freqprep.store.plan import load_attributes, load_plan, save_plan
+from freqprep.store.plan_files import save_files
 from freqprep.store.reader import open_store
 from freqprep.store.rejects import write_rejects
 from freqprep.store.summary import SplitSummary, summarize
@@ -66,16 +70,16 @@ def convert(request: Request) -> dict[str, SplitSummary]:
     SourceError, StoreError
         See `freqprep.errors`. Finished shards are kept for ``resume``.
     """
-    with planned(request) as (partials, todo):
+    with planned(request) as (partials, todo, found):
         for partial in todo.values():
-            convert_split(request, partial)
+            convert_split(request, partial, found if request.resume else None)
         return finished(request, partials, todo)
 
 
 @contextlib.contextmanager
 def planned(
     request: Request,
-) -> Iterator[tuple[Mapping[str, UnfinishedSplit], Mapping[str, UnfinishedSplit]]]:
+) -> Iterator[tuple[Mapping[str, UnfinishedSplit], Mapping[str, UnfinishedSplit], Discovered]]:
     """Plan the requested splits, or load their plans, and hold the store's lock.
 
     Parameters
@@ -88,6 +92,8 @@ def planned(
         The requested splits by name.
     todo : mapping of str to UnfinishedSplit
         Those that are not finished.
+    found : Discovered
+        What the source lists.
     """
     say(f"listing {on_one_line(str(request.source))}")
     found = discover(request)
@@ -99,7 +105,7 @@ def planned(
         refuse_existing(request, partials)
         todo = pending(partials, request.resume)
         _prepare(request, partials, todo, found)
-        yield partials, todo
+        yield partials, todo, found
 
 
 def finished(
@@ -128,7 +134,9 @@ def _prepare(
         for name, partial in todo.items():
             check_same(request, store[name].attributes, finished=True)
             assert isinstance(partial, PartialSplit)  # `Request` refuses buckets
-            prepare_retry(partial, store[name], found.listings[name], root_of(request.source))
+            ids = store[name].attributes.class_ids
+            listing = relabelled(found.listings[name], found.classes, ids)
+            prepare_retry(partial, store[name], listing, root_of(request.source))
         return
     for name, partial in partials.items():
         if name not in todo:
@@ -151,11 +159,20 @@ def _prepare(
         save_plan(plan, todo[name].folder)
 
 
-def convert_split(request: Request, partial: UnfinishedSplit) -> None:
-    """Make the shards of a split that has a plan, unless they are done, and publish it."""
+def convert_split(
+    request: Request, partial: UnfinishedSplit, found: Discovered | None = None
+) -> None:
+    """Make the shards of a split that has a plan, unless they are done, and publish it.
+
+    If the source was listed again, files that were repaired since the plan are read as they are.
+    """
     plan = load_plan(partial.folder)
     began = time.monotonic()
     with partial.aside() as aside, partial.journal(ShardResult) as journal:
+        if found and (files := files_now(plan, found, journal.finished)):
+            save_files(files, partial.folder)
+            plan = dataclasses.replace(plan, rows=dataclasses.replace(plan.rows, files=files))
+            say(f"{plan.attributes.split}: files have changed that no finished shard is made from")
         already = images_of(plan, journal.finished)
         bound = make_shards(request, plan, partial, journal, aside, range(plan.shards))
     identity = publish_results(partial, plan, journal.finished)

@@ -53,13 +53,18 @@ class ImageFiles:
     @classmethod
     def of_rows(cls, root: AnyPath, plan: SplitPlan, rows: np.ndarray | range) -> ImageFiles:
         """Return the files of some rows of a plan."""
-        rows = np.asarray(rows)
-        files, sizes = plan.rows.files, plan.rows.stated_sizes
+        source = plan.rows
+        every = cls(root, source.files, source.stated_sizes, source.image_column)
+        return every.take(np.asarray(rows))
+
+    def take(self, rows: np.ndarray) -> ImageFiles:
+        """Return some of the files, in the given order."""
+        files, sizes = self.table, self.stated_sizes
         table = FileTable(
             files.paths.take(rows), files.offset[rows], files.length[rows], files.version[rows]
         )
         stated = None if sizes is None else sizes[rows]
-        return cls(root, table, stated, plan.rows.image_column)
+        return dataclasses.replace(self, table=table, stated_sizes=stated)
 
     def __len__(self) -> int:
         return len(self.table)

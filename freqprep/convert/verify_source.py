@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from freqprep.convert.listed_again import changed_rows, described, other_images, relabelled
 from freqprep.convert.shard_task import ImageFiles, SourceImage
 from freqprep.convert.unpacking import unpacked
 from freqprep.errors import ImageDefect, SourceError, UsageError
 from freqprep.images.encoder import Encoder
 from freqprep.progress import Progress
-from freqprep.ragged import Ragged
 from freqprep.sources import SourceOptions, discover, root_of
+from freqprep.sources.options import OPTIONS, as_flag
 from freqprep.spectrum.channels import CHANNELS, STORED_POSITION
 from freqprep.spectrum.coding import worth_compiling
 from freqprep.storage.paths import AnyPath
@@ -20,11 +21,13 @@ from freqprep.store.reader import Split, open_store
 from freqprep.store.verify import Problem
 from freqprep.store.versions import library_versions
 
+_NAME_IT = "name the folder that the store was made from"
+
 
 def compare_with_source(
     store: AnyPath, source: AnyPath, sample: int, split: str | None = None
 ) -> tuple[int, list[Problem]]:
-    """Encode a sample of each split's images again and compare the codes.
+    """Compare all labels and annotations, and the codes of a sample of each split's images.
 
     Parameters
     ----------
@@ -41,7 +44,7 @@ def compare_with_source(
     compared : int
         Number of images compared.
     problems : list of Problem
-        Images that differ.
+        Images that differ, and one for all labels of a split that do, and for all annotations.
 
     Raises
     ------
@@ -57,6 +60,10 @@ def compare_with_source(
     splits = open_store(store).chosen(split)
     for name, opened in splits.items():
         plan = plan_again(opened, source, store)
+        for what, changed in changed_rows(plan.rows, opened).items():
+            if len(changed):
+                hint = _missing_log(opened, store)
+                problems.append(Problem(name, described(opened, plan.rows, what, changed) + hint))
         rows = evenly_spread(len(opened), sample)
         tables = ImageFiles.of_rows(root_of(source), plan, rows)
         encoder = Encoder(opened.attributes.encoding, worth_compiling(len(rows)))
@@ -92,44 +99,46 @@ def plan_again(split: Split, source: AnyPath, store: AnyPath) -> SplitPlan:
     Returns
     -------
     SplitPlan
+        Labels are those of the source now, as indices into the split's classes.
 
     Raises
     ------
     SourceError
         The source does not list the images that the split was made from.
     """
-    attributes, given = split.attributes, options_of(store, split)
-    options = SourceOptions.of_texts(root_of(source), given)
+    attributes = split.attributes
+    options = SourceOptions.of_texts(root_of(source), options_of(store, split))
+    hint = _missing_log(split, store)
+    remedy = "put the log back beside the store" if hint else _NAME_IT
     try:
         found = discover(attributes.source_kind, source, attributes.split, options)
     except SourceError as error:
-        if attributes.source_kind != "coco" or given or log_path(store).is_file():
+        if not hint:
             raise
-        raise SourceError(
-            f"{error.message} (the log with the --annotations and --images of the conversion,"
-            f" {log_path(store)}, does not exist)",
-            "put the log back beside the store",
-        ) from None
+        raise SourceError(f"{error.message}{hint}", remedy) from None
     listing = found.listings.get(attributes.split)
     if listing is None or len(listing) != len(split):
         count = 0 if listing is None else len(listing)
         raise SourceError(
-            f"{source} lists {count} images of {attributes.split}, the store has {len(split)}",
-            "name the folder that the store was made from",
+            f"{source} lists {count} images of {attributes.split}, the store has"
+            f" {len(split)}{hint}",
+            remedy,
         )
-    plan = make_plan(listing, attributes)
-    if not same_rows(plan.rows.keys, split.ragged("key")):
+    plan = make_plan(relabelled(listing, found.classes, attributes.class_ids), attributes)
+    if what := other_images(plan.rows, split):
         raise SourceError(
-            f"{source} lists other images of {attributes.split} than the store has",
-            "name the folder that the store was made from",
+            f"{source} lists {what} of {attributes.split} than the store has{hint}", remedy
         )
     return plan
 
 
-def same_rows(one: Ragged, other: Ragged) -> bool:
-    """Return whether two ragged arrays have the same rows."""
-    same_lengths = np.array_equal(one.offsets, other.offsets)
-    return same_lengths and np.array_equal(one.values, other.values)
+def _missing_log(split: Split, store: AnyPath) -> str:
+    """Return a note that options of the source may be lost; empty if they are known, or none."""
+    options, path = OPTIONS.get(split.attributes.source_kind, ()), log_path(store)
+    if not options or options_of(store, split) or path.is_file():
+        return ""
+    flags = " and ".join(map(as_flag, options))
+    return f" (the log with the {flags} of the conversion, {path}, does not exist)"
 
 
 def difference(

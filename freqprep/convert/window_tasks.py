@@ -108,6 +108,12 @@ def shards_together(plan: SplitPlan, workers: int, shards: int | None = None) ->
     return 1 << together.bit_length() - 1
 
 
+def by_window(shards: Iterable[int]) -> Iterator[list[int]]:
+    """Yield shards, by rising number, that are of one window together."""
+    for _, group in itertools.groupby(shards, lambda shard: shard // WINDOW_SHARDS):
+        yield list(group)
+
+
 def unpackers(plan: SplitPlan, workers: engines.Workers) -> int:
     """Return the number of processes that unpack tables."""
     if plan.rows.image_column is None:
@@ -159,16 +165,10 @@ def _joined(tasks: Sequence[ShardTask]) -> ImageFiles:
 
 def _divided(tasks: Sequence[ShardTask], files: ImageFiles) -> Iterator[ShardTask]:
     """Yield the tasks with their share of the files of all of them."""
-    table, first = files.table, 0
+    first = 0
     for task in tasks:
         rows = np.arange(first, first + len(task.files))
-        mine = FileTable(
-            table.paths.take(rows), table.offset[rows], table.length[rows], table.version[rows]
-        )
-        sizes = task.files.stated_sizes
-        yield dataclasses.replace(
-            task, files=dataclasses.replace(files, table=mine, stated_sizes=sizes)
-        )
+        yield dataclasses.replace(task, files=files.take(rows))
         first += len(rows)
 
 

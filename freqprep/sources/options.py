@@ -63,7 +63,7 @@ class SourceOptions:
             if name not in OPTIONS.get(kind, ()):
                 takers = " and ".join(k for k, names in OPTIONS.items() if name in names)
                 raise UsageError(
-                    f"{_flag(name)} with {kind}: it is an option of {takers}", "omit it"
+                    f"{as_flag(name)} with {kind}: it is an option of {takers}", "omit it"
                 )
 
     def texts(self, source: AnyPath) -> dict[str, str]:
@@ -90,10 +90,11 @@ NO_OPTIONS = SourceOptions()
 
 def as_flags(texts: Mapping[str, str]) -> str:
     """Format options as the command line has them, for messages."""
-    return " ".join(f"{_flag(name)} {text}" for name, text in texts.items())
+    return " ".join(f"{as_flag(name)} {text}" for name, text in texts.items())
 
 
-def _flag(name: str) -> str:
+def as_flag(name: str) -> str:
+    """Return an option as the command line has it."""
     return f"--{name.replace('_', '-')}"
 
 

@@ -27,6 +27,7 @@ from freqprep.storage.disk import sync_file, sync_folder
 from freqprep.storage.object_path import ObjectPath
 from freqprep.storage.paths import AnyPath
 from freqprep.store.lease import create_alone
+from freqprep.store.plan_files import load_files
 from freqprep.store.row_order import WINDOW_ROWS, permutation, permuted_runs
 from freqprep.store.schema import ROWS_PER_SHARD, SplitAttributes, shard_shape
 
@@ -243,7 +244,7 @@ def load_plan(folder: AnyPath) -> SplitPlan:
             _open_rows(folder, header) as file,
             np.load(file, allow_pickle=False) as archive,
         ):
-            data = {name: archive[name] for name in archive.files}
+            data = {name: archive[name] for name in archive.files} | load_files(folder)
         rows = Listing(
             name=attributes.split,
             source_name=attributes.source_split,

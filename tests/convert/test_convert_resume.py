@@ -1,5 +1,6 @@
 """Going on with a conversion, and trying rejected images again."""
 
+import dataclasses
 import os
 import shutil
 from pathlib import Path
@@ -19,6 +20,7 @@ from freqprep.errors import SourceChangedError, SplitExistsError, UsageError
 from freqprep.spectrum.channels import Selection
 from freqprep.spectrum.quantization import PRECISIONS
 from freqprep.store.cache import ChunkCache
+from freqprep.store.plan import load_plan
 from freqprep.store.selections import FOLDER, save_selection
 from freqprep.store.shard import ShardFile
 from freqprep.store.split import Split
@@ -123,17 +125,34 @@ def test_the_classes_of_an_unfinished_split_bind_the_others(monkeypatch, small, 
     assert found == {ids}
 
 
-@pytest.mark.parametrize("change", ["bytes", "time", "gone"])
-def test_a_file_that_changes_after_the_plan_stops_the_run(monkeypatch, small, tmp_path, change):
+@pytest.mark.parametrize("change", ["bytes", "time"])
+def test_a_file_that_was_repaired_is_read_as_it_is(monkeypatch, source, tmp_path, change):
+    folder = Path(shutil.copytree(source, tmp_path / "source"))
+    store = tmp_path / "out.zarr"
+    begin(monkeypatch, folder, store, shards=1, split="train")
+    rows = load_plan(store / ".partial-train").rows
+    first, last = (folder / os.fsdecode(rows.files.paths.bytes_at(row)) for row in (0, -1))
+    if change == "bytes":
+        last.write_bytes(synthetic.picture(99))
+    else:
+        os.utime(last, (1, 1))
+    begin(monkeypatch, folder, store, split="train", resume=True)
+    now = load_plan(store / ".partial-train").rows.files.version[-1]
+    assert now == last.stat().st_mtime_ns  # what a stopped resume has begun with is kept
+    synthetic.make(folder, store, split="train", resume=True)
+    fresh = synthetic.make(folder, tmp_path / "fresh.zarr", split="train")
+    assert synthetic.contents(store) == synthetic.contents(fresh)
+    begin(monkeypatch, folder, store, shards=1, split="train", overwrite=True)
+    os.utime(last, (3, 3))
+    os.utime(first, (3, 3))  # it is in the shard that is finished
+    with pytest.raises(SourceChangedError, match=last.name):
+        synthetic.make(folder, store, split="train", resume=True)
+
+
+def test_a_file_that_is_gone_stops_the_run(monkeypatch, small, tmp_path):
     store = tmp_path / "out.zarr"
     begin(monkeypatch, small, store)
-    victim = small / "train/brick/00001.jpg"
-    if change == "bytes":
-        victim.write_bytes(synthetic.picture(99))
-    elif change == "time":
-        os.utime(victim, (1, 1))
-    else:
-        victim.unlink()
+    (small / "train/brick/00001.jpg").unlink()
     with pytest.raises(SourceChangedError, match=r"00001\.jpg"):
         synthetic.make(small, store, resume=True)
     assert "train" not in freqprep.open_store(store)
@@ -218,6 +237,17 @@ def test_a_retry_from_another_source_is_refused(source, store, tmp_path):
     with pytest.raises(UsageError, match="no finished split"):
         synthetic.make(source, tmp_path / "none.zarr", retry_rejected=True)
     assert not (tmp_path / "none.zarr").exists()
+
+
+def test_a_retry_refuses_other_labels(source, store, tmp_path):
+    """Of a kind whose keys do not have them."""
+    given = Request("imagefolder", source, store)
+    split, listing = freqprep.open_store(store)["train"], discover(given).listings["train"]
+    rotated = dataclasses.replace(listing, labels=(listing.labels + 1) % 3)
+    partial = PartialSplit(Path(shutil.copytree(store, tmp_path / "out.zarr")), "train")
+    with pytest.raises(SourceChangedError, match=r"labels of 160 rows.*row 0.*now"):
+        prepare_retry(partial, split, rotated, source)
+    assert not partial.folder.exists()
 
 
 def test_a_retry_refuses_a_valid_image_that_was_replaced(source, store, tmp_path):

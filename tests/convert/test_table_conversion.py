@@ -219,6 +219,80 @@ def test_a_repaired_table_is_retried(tables, expected, tmp_path):
     assert synthetic.digest(store) == synthetic.digest(whole)
 
 
+def relabel(tables: Path, target: Path, change) -> Path:
+    """Copy tables, with other labels."""
+    for path in sorted(Path(shutil.copytree(tables, target)).iterdir()):
+        table = pq.read_table(path)
+        labels = pa.array(change(np.array(table["label"])))
+        table = table.set_column(table.schema.get_field_index("label"), "label", labels)
+        pq.write_table(table, path, row_group_size=GROUP)
+    return target
+
+
+def test_other_labels_are_found_by_verify_and_refused_by_a_retry(tables, expected, tmp_path):
+    rotated = relabel(tables, tmp_path / "rotated", lambda labels: (labels + 1) % 3)
+    _, (problem,) = compare_with_source(expected, rotated, 1)
+    assert problem.where == "train" and f"labels of {IMAGES} rows" in problem.what
+    with pytest.raises(SourceChangedError, match=f"labels of {IMAGES} rows"):
+        synthetic.make(rotated, expected, kind="parquet", retry_rejected=True)
+
+
+def test_a_retry_refuses_tables_with_another_image(tables, expected, tmp_path):
+    """Also in a shard that is kept: the only reject is in another."""
+    split = freqprep.open_store(expected)["train"]
+    bad = set(np.flatnonzero(~split.valid) // 128)
+    assert bad < set(range(SHARDS))
+    kept = next(row for row in range(IMAGES) if row // 128 not in bad)
+    table, image = divmod(int(split.array("listing_index")[kept]), IMAGES // TABLES)
+    copy = Path(shutil.copytree(tables, tmp_path / "tables"))
+    other = {"bytes": synthetic.picture(4321), "path": None}
+    rewrite(
+        sorted(copy.iterdir())[table], lambda cells: [*cells[:image], other, *cells[image + 1 :]]
+    )
+    with pytest.raises(SourceChangedError, match="another length"):
+        synthetic.make(copy, expected, kind="parquet", retry_rejected=True)
+
+
+def test_the_same_rows_in_other_row_groups_are_called_that(tables, tmp_path):
+    store = synthetic.make(numbered(tables, tmp_path / "a", GROUP), tmp_path / "s.zarr", **PARQUET)
+    other = numbered(tables, tmp_path / "b", GROUP // 2)
+    for again in (
+        lambda: compare_with_source(store, other, 1),
+        lambda: synthetic.make(other, store, retry_rejected=True, **PARQUET),
+    ):
+        with pytest.raises(SourceError, match="the same images in other row groups"):
+            again()
+
+
+def numbered(tables: Path, target: Path, group: int) -> Path:
+    """One table, in row groups of so many."""
+    target.mkdir()
+    pq.write_table(pq.read_table(min(tables.iterdir())), target / "t.parquet", row_group_size=group)
+    return target
+
+
+PARQUET = {"kind": "parquet"}
+
+
+def test_a_damaged_table_is_repaired_and_resumed(tables, tmp_path, monkeypatch):
+    """Files after the first window: of the last file no finished shard has rows."""
+    copy = Path(shutil.copytree(tables, tmp_path / "tables"))
+    monkeypatch.setattr(row_order, "permuted_runs", lambda runs, _: np.arange(runs.sum()))
+    monkeypatch.setattr(plan_module, "permuted_runs", lambda runs, _: np.arange(runs.sum()))
+    *_, last = sorted(copy.iterdir())
+    whole = last.read_bytes()
+    last.write_bytes(whole[:4000] + bytes(2000) + whole[6000:])
+    store = tmp_path / "out.zarr"
+    with stopped_after(monkeypatch, window_tasks, "convert_shard", 1):
+        synthetic.make(copy, store, **PARQUET)
+    with pytest.raises(SourceError):
+        synthetic.make(copy, store, resume=True, **PARQUET)
+    last.write_bytes(whole)
+    synthetic.make(copy, store, resume=True, **PARQUET)
+    fresh = synthetic.make(copy, tmp_path / "fresh.zarr", **PARQUET)
+    assert synthetic.digest(store) == synthetic.digest(fresh)
+
+
 def test_an_estimate_knows_the_bytes_of_its_sample(tables, expected, tmp_path):
     found = estimate(request_of(tables, tmp_path / "out.zarr"))["train"]
     stored = freqprep.open_store(expected)["train"].array("source_bytes").sum()
