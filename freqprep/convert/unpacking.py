@@ -16,7 +16,7 @@ from freqprep.convert.shard_task import ImageFiles
 from freqprep.progress import Progress
 from freqprep.ragged import Ragged
 from freqprep.sources import FileTable
-from freqprep.sources.parquet_rows import copy_images
+from freqprep.sources.parquet_rows import ImageCopier
 from freqprep.storage.disk import full_disk_named
 
 _DESCRIPTORS = Path("/dev/fd")
@@ -62,7 +62,12 @@ def unpacked(files: ImageFiles, what: str = "") -> Iterator[ImageFiles]:
 
 
 def unpack(
-    files: ImageFiles, out: BinaryIO, path: Path, wrote: Callable[[], None] = lambda: None
+    files: ImageFiles,
+    out: BinaryIO,
+    path: Path,
+    wrote: Callable[[], None] = lambda: None,
+    copier: ImageCopier | None = None,
+    following: FileTable | None = None,
 ) -> ImageFiles:
     """Copy images of tables to a file.
 
@@ -75,15 +80,20 @@ def unpack(
         Where it can be opened.
     wrote : callable
         Called before each image is written; errors pass.
+    copier : ImageCopier, optional
+        From `copier_of`, to unpack further files of the same tables with it.
+    following : FileTable, optional
+        The rows that are unpacked with it next.
 
     Returns
     -------
     ImageFiles
         The same images in the same order.
     """
-    assert files.image_column is not None
     target = cast(BinaryIO, _Watched(out, wrote))
-    table = copy_images(files.root, files.table, files.image_column, target)
+    with contextlib.ExitStack() as opened:
+        copier = copier or opened.enter_context(copier_of(files))
+        table = copier.copy(files.table, target, following)
     out.flush()
     version = np.full(len(files), os.fstat(out.fileno()).st_mtime_ns, np.int64)
     paths = Ragged.of_bytes([os.fsencode(path.name)] * len(files))
@@ -93,6 +103,12 @@ def unpack(
         table=FileTable(paths, table.offset, table.length, version),
         image_column=None,
     )
+
+
+def copier_of(files: ImageFiles) -> ImageCopier:
+    """Return what copies the images of tables."""
+    assert files.image_column is not None
+    return ImageCopier(files.root, files.image_column)
 
 
 class _Watched:

@@ -22,10 +22,11 @@ import numpy as np
 
 from freqprep import engines
 from freqprep.convert.shard_task import ImageFiles, ShardTask, convert_shard
-from freqprep.convert.unpacking import unpack, unpacked
+from freqprep.convert.unpacking import copier_of, unpack, unpacked
 from freqprep.errors import DiskFullError
 from freqprep.ragged import Ragged
 from freqprep.sources import FileTable
+from freqprep.sources.parquet_rows import ImageCopier
 from freqprep.storage.disk import free_bytes, full_disk_named
 from freqprep.storage.interruptible import in_threads
 from freqprep.storage.paths import AnyPath
@@ -189,7 +190,8 @@ class _Windows:
     """Windows of tables in files of a folder: one ahead of what is worked on; a context manager.
 
     A file is removed once all its shards have results. So there are three, and more only where two
-    tasks for each worker are more than a window.
+    tasks for each worker are more than a window. A row group that goes on in the next window stays
+    open until then.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -197,17 +199,22 @@ class _Windows:
         self._left = Counter[int]()
         self._largest = 0
         self._stopped = threading.Event()
+        self._copier: ImageCopier | None = None
 
     def __enter__(self) -> _Windows:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stopped.set()
+        if self._copier is not None:
+            self._copier.close()
 
     def unpacked(self, tasks: Iterable[ShardTask]) -> Iterator[ShardTask]:
         """Yield the tasks with files that workers can read."""
-        windows = itertools.groupby(tasks, lambda task: task.shard // WINDOW_SHARDS)
-        calls = (partial(self._unpack, number, list(group)) for number, group in windows)
+        grouped = itertools.groupby(tasks, lambda task: task.shard // WINDOW_SHARDS)
+        windows = ((number, list(group)) for number, group in grouped)
+        pairs = itertools.pairwise(itertools.chain(windows, [(-1, [])]))
+        calls = (partial(self._unpack, *window, following) for window, (_, following) in pairs)
         for unpacked_tasks in in_threads(calls, 1):
             yield from unpacked_tasks
 
@@ -221,11 +228,15 @@ class _Windows:
     def _path(self, window: int) -> Path:
         return self._folder / f"window-{window}"
 
-    def _unpack(self, window: int, tasks: Sequence[ShardTask]) -> list[ShardTask]:
-        path = self._path(window)
+    def _unpack(
+        self, window: int, tasks: Sequence[ShardTask], following: Sequence[ShardTask]
+    ) -> list[ShardTask]:
+        path, wanted = self._path(window), _joined(tasks)
+        coming = _joined(following).table if following else None
+        self._copier = self._copier or copier_of(wanted)
         self._check_room()
         with full_disk_named(path.parent), open(path, "xb") as out:
-            files = unpack(_joined(tasks), out, path, self._go_on)
+            files = unpack(wanted, out, path, self._go_on, self._copier, coming)
             self._largest = max(self._largest, os.fstat(out.fileno()).st_size)
         self._left[window] = len(tasks)
         return list(_divided(tasks, files))

@@ -101,6 +101,10 @@ class TableFile:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
         self._table.close(force=True)
         self._file.close()
 

@@ -13,7 +13,7 @@ from freqprep.errors import SourceError
 from freqprep.progress import Progress
 from freqprep.sources.options import SourceOptions
 from freqprep.sources.parquet_file import TableFile, arrow
-from freqprep.sources.parquet_rows import flat_images
+from freqprep.sources.parquet_groups import batch_rows, flat_images
 from freqprep.sources.parquet_schema import Columns, find_columns
 from freqprep.sources.source_files import SourceFile
 from freqprep.storage.interruptible import in_threads
@@ -144,7 +144,7 @@ def _has_images(table: TableFile, leaf: str, rows: int, size: int) -> bool:
     """
     if not rows or size > _SHORT * rows:
         return True
-    for batch in table.batches([leaf], _ROWS):
+    for batch in table.batches([leaf], batch_rows(table.schema, leaf, size)):
         with table.named_errors():
             images = flat_images(batch.column(0))
             if images.null_count < len(images):

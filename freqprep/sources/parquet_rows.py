@@ -1,143 +1,200 @@
 """Images of Parquet tables, copied to a file where each can be read by itself.
 
-Row groups are compressed as a whole, and rows have no position in them: to read one row is to
-decode all before it. So the rows that are wanted are copied in one pass over their row groups.
+The rows that are wanted are copied in one pass over their row groups. A group that has rows for
+the next file, too, stays open, so that it is read once however many files its rows go to.
 """
 
 from __future__ import annotations
 
 import contextlib
 import threading
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TypeVar
+from typing import BinaryIO, TypeVar
 
 import numpy as np
 
 from freqprep.errors import SourceError
+from freqprep.sources.files import shown
 from freqprep.sources.listing import NO_BYTES, FileTable
-from freqprep.sources.parquet_file import TableFile, arrow
+from freqprep.sources.parquet_groups import (
+    Group,
+    GroupReader,
+    Table,
+    groups_of,
+    read_table,
+    rows_by_file,
+)
 from freqprep.storage.interruptible import in_threads
 from freqprep.storage.object_path import ObjectPath
 from freqprep.storage.paths import AnyPath
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
 _IN_FLIGHT = 16
 _MOST_MEMORY = 256 * 2**20
-_BATCH_BYTES = 4 * 2**20
-_MOST_ROWS = 1024
+_MOST_FOOTERS = 16 * 2**20
 
 ResultT = TypeVar("ResultT")
 
 
-class _Table(NamedTuple):
-    """One file, as it was found.
-
-    Attributes
-    ----------
-    path : bytes
-    version, length : int
-    footer : FileMetaData
-    leaf : str
-        Column of the bytes of images, such as ``image.bytes``.
-    """
-
-    path: bytes
-    version: int
-    length: int
-    footer: pq.FileMetaData
-    leaf: str
-
-
-class _Group(NamedTuple):
-    """Wanted rows of one row group.
-
-    Attributes
-    ----------
-    table : _Table
-    number : int
-        Number of the row group in its file.
-    first_row, length : int
-        First row of the group in its file, and number of rows.
-    size : int
-        Bytes of the group, decompressed.
-    rows : ndarray of int64
-        Wanted rows, sorted, numbered in the file.
-    indices : ndarray of int64
-        Index in the `FileTable` of each.
-    """
-
-    table: _Table
-    number: int
-    first_row: int
-    length: int
-    size: int
-    rows: np.ndarray
-    indices: np.ndarray
-
-
 def copy_images(root: AnyPath, files: FileTable, column: str, out: BinaryIO) -> FileTable:
-    """Copy the images of some rows of Parquet tables to a file, one after the other.
+    """Copy the images of some rows of Parquet tables to a file; see `ImageCopier.copy`."""
+    with ImageCopier(root, column) as copier:
+        return copier.copy(files, out)
 
-    Each row group is read once, in batches: memory does not grow with its size. Row groups behind
-    a URL are fetched several at once.
+
+class ImageCopier:
+    """Copies images of Parquet tables to files, one after the other; a context manager.
+
+    Row groups are read in batches: memory does not grow with their size. Those behind a URL are
+    fetched several at once.
 
     Parameters
     ----------
     root : Path or ObjectPath
         Folder of the source's files.
-    files : FileTable
-        Any rows of any tables, in any order; ``offset`` is the number of the row in its file.
     column : str
         Column of the images: bytes, or a struct with the field ``bytes``.
-    out : BinaryIO
-        Images are appended from its position on, in no particular order.
-
-    Returns
-    -------
-    FileTable
-        The same rows in the same order: ``offset`` and ``length`` are those in ``out``, and
-        ``length`` is `NO_BYTES` for a row without an image.
-
-    Raises
-    ------
-    SourceError
-        A file is damaged, or has no such column or row.
-    SourceChangedError
-        A file has another version than ``files`` states.
     """
-    copies = _Copies(out, len(files))
-    remote = isinstance(root, ObjectPath)
-    lookups = [partial(_groups, root, column, files, *rows) for rows in _by_file(files)]
-    groups = [group for found in _made(lookups, remote) for group in found]
-    memory = _Memory(_MOST_MEMORY)
-    for _ in _made([partial(_copy_group, root, group, copies, memory) for group in groups], remote):
-        pass
-    return FileTable(files.paths, copies.offset, copies.length, files.version)
+
+    def __init__(self, root: AnyPath, column: str) -> None:
+        self._root, self._column = root, column
+        self._memory = _Memory(_MOST_MEMORY)
+        self._tables: dict[tuple[bytes, int], Table] = {}
+        self._footers = 0
+        self._open: dict[tuple[bytes, int, int], tuple[GroupReader, int]] = {}
+        self._alone, self._closed = threading.Lock(), False
+
+    def __enter__(self) -> ImageCopier:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the row group that is open, now or once another thread has copied."""
+        self._closed = True
+        if self._alone.acquire(blocking=False):
+            try:
+                self._drop()
+            finally:
+                self._alone.release()
+
+    def copy(
+        self, files: FileTable, out: BinaryIO, following: FileTable | None = None
+    ) -> FileTable:
+        """Copy the images of some rows, one after the other.
+
+        Each row group is read once, from its first row on; from where the copy before has left it,
+        if that stated these rows as ``following``.
+
+        Parameters
+        ----------
+        files : FileTable
+            Any rows of any tables, in any order; ``offset`` is the number of the row in its file.
+        out : BinaryIO
+            Images are appended from its position on, in no particular order.
+        following : FileTable, optional
+            Rows that are copied next.
+
+        Returns
+        -------
+        FileTable
+            The same rows in the same order: ``offset`` and ``length`` are those in ``out``, and
+            ``length`` is `NO_BYTES` for a row without an image.
+
+        Raises
+        ------
+        SourceError
+            A file is damaged, or has no such column or row.
+        SourceChangedError
+            A file has another version than ``files`` states.
+        """
+        try:
+            with self._alone:
+                return self._copy(files, out, following)
+        finally:
+            if self._closed:
+                self.close()  # whoever closed it may have found it at work
+
+    def _copy(self, files: FileTable, out: BinaryIO, following: FileTable | None) -> FileTable:
+        copies = _Copies(out, len(files))
+        try:
+            lookups = [partial(self._groups, files, *rows) for rows in rows_by_file(files).items()]
+            groups = [group for found in self._made(lookups) for group in found]
+            last = _continued(groups, following)
+            calls = [partial(self._copy_group, group, copies, group is last) for group in groups]
+            for _ in self._made(calls):
+                pass
+        except BaseException:
+            self._drop()
+            raise
+        self._drop(last)
+        return FileTable(files.paths, copies.offset, copies.length, files.version)
+
+    def _made(self, calls: Sequence[Callable[[], ResultT]]) -> Iterator[ResultT]:
+        if isinstance(self._root, ObjectPath):
+            return in_threads(calls, _IN_FLIGHT)
+        return (call() for call in calls)
+
+    def _groups(
+        self, files: FileTable, file: tuple[bytes, int], indices: np.ndarray
+    ) -> list[Group]:
+        """Return the row groups of one file that have wanted rows."""
+        table = self._tables.get(file)
+        if table is None:
+            table = read_table(self._root, *file, self._column)
+            self._footers += table.footer.serialized_size
+            if self._footers <= _MOST_FOOTERS:
+                self._tables[file] = table
+        try:
+            return groups_of(table, files.offset[indices], indices)
+        except ValueError as error:
+            name = shown(str(self._root / table.path.decode()).encode())
+            raise SourceError(f"{name} has {error}", "convert again with --overwrite") from None
+
+    def _copy_group(self, group: Group, copies: _Copies, stays_open: bool) -> None:
+        with self._memory.of(2 * group.size):
+            reader = self._reader(group)
+            try:
+                for index, data in reader.images(group.rows):
+                    if data is not None:
+                        copies.add(int(group.indices[index]), data)
+            except BaseException:
+                reader.close()
+                raise
+            if stays_open:
+                self._open[group.name] = reader, self._memory.hold(2 * group.size)
+            else:
+                reader.close()
+
+    def _reader(self, group: Group) -> GroupReader:
+        if group.name in self._open:
+            reader, held = self._open.pop(group.name)
+            self._memory.hold(-held)
+            if reader.first <= group.rows[0]:
+                return reader
+            reader.close()
+        return GroupReader(self._root, group)
+
+    def _drop(self, but: Group | None = None) -> None:
+        for name in [name for name in self._open if but is None or name != but.name]:
+            reader, held = self._open.pop(name)
+            self._memory.hold(-held)
+            reader.close()
 
 
-def image_leaf(schema: pa.Schema, column: str) -> str | None:
-    """Return the column of the bytes of images; None if ``column`` is not one of images."""
-    types = arrow().types
-    index = schema.get_field_index(column)
-    if index < 0:
+def _continued(groups: Sequence[Group], following: FileTable | None) -> Group | None:
+    """Return the row group that has rows among those that follow; the largest, if several have."""
+    if following is None:
         return None
-    kind = schema.field(index).type
-    name = column
-    if types.is_struct(kind) and (inner := kind.get_field_index("bytes")) >= 0:
-        kind, name = kind.field(inner).type, f"{column}.bytes"
-    if types.is_dictionary(kind):
-        kind = kind.value_type
-    tests = (types.is_binary, types.is_large_binary, types.is_binary_view)
-    return name if any(test(kind) for test in tests) else None
-
-
-def _made(calls: Sequence[Callable[[], ResultT]], remote: bool) -> Iterator[ResultT]:
-    return in_threads(calls, _IN_FLIGHT) if remote else (call() for call in calls)
+    wanted = rows_by_file(following)
+    none = np.empty(0, np.int64)
+    found = []
+    for group in groups:
+        rows = following.offset[wanted.get((group.table.path, group.table.version), none)]
+        if ((rows > group.rows[-1]) & (rows < group.end)).any():
+            found.append(group)
+    return max(found, key=lambda group: group.end - group.first, default=None)
 
 
 class _Copies:
@@ -160,93 +217,30 @@ class _Memory:
     """Memory that threads share: one waits until there is as much as it needs."""
 
     def __init__(self, most: int) -> None:
-        self._most = self._free = most
+        self._all = self._most = self._free = most
         self._changed = threading.Condition()
 
     @contextlib.contextmanager
     def of(self, wanted: int) -> Iterator[None]:
-        wanted = min(wanted, self._most)  # what needs more than there is runs alone
         with self._changed:
-            self._changed.wait_for(lambda: self._free >= wanted)
-            self._free -= wanted
+            # What needs more than there is runs alone.
+            self._changed.wait_for(lambda: self._free >= min(wanted, self._most))
+            taken = min(wanted, self._most)
+            self._free -= taken
         try:
             yield
         finally:
-            with self._changed:
-                self._free += wanted
-                self._changed.notify_all()
+            self._give(taken)
 
+    def hold(self, wanted: int) -> int:
+        """Take memory, without waiting, that all others do without; negative to give it back."""
+        held = min(wanted, self._all // 4)
+        with self._changed:
+            self._most -= held
+        self._give(-held)
+        return held
 
-def _by_file(files: FileTable) -> list[tuple[bytes, int, np.ndarray]]:
-    """Return path, version and indices of the rows of each file."""
-    indices: dict[tuple[bytes, int], list[int]] = defaultdict(list)
-    for index, version in enumerate(files.version.tolist()):
-        indices[files.paths.bytes_at(index), version].append(index)
-    return [(*file, np.array(found, np.int64)) for file, found in sorted(indices.items())]
-
-
-def _groups(
-    root: AnyPath, column: str, files: FileTable, path: bytes, version: int, indices: np.ndarray
-) -> list[_Group]:
-    """Return the row groups of one file that have wanted rows."""
-    with TableFile(root, path, version) as table:
-        leaf = image_leaf(table.schema, column)
-        if leaf is None:
-            raise SourceError(
-                f"{table.name} has no column {column!r} of images as bytes",
-                "name another with --image-column",
-            )
-        footer = table.metadata
-        known = _Table(path, version, table.length, footer, leaf)
-        with table.named_errors():
-            groups = [footer.row_group(number) for number in range(footer.num_row_groups)]
-            lengths = [group.num_rows for group in groups]
-            sizes = [group.total_byte_size for group in groups]
-        ends = np.cumsum(lengths, dtype=np.int64)
-        order = np.argsort(files.offset[indices], kind="stable")
-        rows, indices = files.offset[indices][order], indices[order]
-        if len(rows) and not 0 <= rows[0] <= rows[-1] < sum(lengths):
-            raise SourceError(
-                f"{table.name} has {sum(lengths)} rows, but row {rows[-1]} was listed",
-                "convert again with --overwrite",
-            )
-        found = []
-        cuts = np.searchsorted(rows, ends)
-        for number, end in enumerate(cuts.tolist()):
-            mine = slice(int(cuts[number - 1]) if number else 0, end)
-            if mine.start < mine.stop:
-                count = lengths[number]
-                place = (number, int(ends[number]) - count, count, sizes[number])
-                found.append(_Group(known, *place, rows[mine], indices[mine]))
-        return found
-
-
-def _copy_group(root: AnyPath, group: _Group, copies: _Copies, memory: _Memory) -> None:
-    batch_rows = max(1, min(_MOST_ROWS, _BATCH_BYTES * group.length // max(group.size, 1)))
-    first, (*file, leaf) = group.first_row, group.table
-    with memory.of(2 * group.size), TableFile(root, *file) as table:
-        for batch in table.batches([leaf], batch_rows, [group.number]):
-            begin, end = np.searchsorted(group.rows, [first, first + batch.num_rows]).tolist()
-            images = flat_images(batch.column(0))
-            for index in range(begin, end):
-                with table.named_errors():
-                    data = images[int(group.rows[index]) - first].as_buffer()
-                if data is not None:
-                    copies.add(int(group.indices[index]), memoryview(data))
-            first += batch.num_rows
-            if first > group.rows[-1]:
-                break
-        table.check_unchanged()
-        if first <= group.rows[-1]:
-            raise SourceError(
-                f"{table.name}: row group {group.number} ends before row {group.rows[-1]}",
-                "download the file again",
-            )
-
-
-def flat_images(images: pa.Array) -> pa.Array:
-    """Return the bytes of a column of images, as an array with their nulls."""
-    types = arrow().types
-    if types.is_struct(images.type):
-        (images,) = images.flatten()  # a row that is null as a whole is null here, too
-    return images.dictionary_decode() if types.is_dictionary(images.type) else images
+    def _give(self, count: int) -> None:
+        with self._changed:
+            self._free += count
+            self._changed.notify_all()

@@ -15,7 +15,7 @@ from freqprep.errors import SourceError, did_you_mean
 from freqprep.sources.class_ids import MOST_CLASSES
 from freqprep.sources.options import SourceOptions
 from freqprep.sources.parquet_file import arrow
-from freqprep.sources.parquet_rows import image_leaf
+from freqprep.sources.parquet_groups import image_leaf
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -143,13 +143,13 @@ def test_only_what_is_missing_is_unpacked_again(tables, expected, tmp_path, monk
     with stopped_after(monkeypatch, window_tasks, "convert_shard", 3):
         synthetic.make(tables, store, kind="parquet")
     assert not list((store / ".partial-train").glob("tmp-*"))
-    copy = unpacking.copy_images
+    copy = unpacking.ImageCopier.copy
 
-    def counting(root, files, column, out):
+    def counting(self, files, *others):
         asked["rows"] += len(files)
-        return copy(root, files, column, out)
+        return copy(self, files, *others)
 
-    monkeypatch.setattr(unpacking, "copy_images", counting)
+    monkeypatch.setattr(unpacking.ImageCopier, "copy", counting)
     synthetic.make(tables, store, kind="parquet", resume=True)
     assert asked["rows"] == IMAGES - 3 * 128
     assert synthetic.digest(store) == synthetic.digest(expected)
