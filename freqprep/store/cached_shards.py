@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from freqprep.errors import StoreError, UsageError
+from freqprep.errors import UsageError
 from freqprep.storage.paths import AnyPath, as_path
 from freqprep.storage.ranged_file import RangedFile, Run, open_ranged
 from freqprep.store.layout import shard_name
-from freqprep.store.manifest import read_manifest
+from freqprep.store.manifest import check_unchanged
 from freqprep.store.range_cache import RangeCache
 
 
@@ -82,16 +82,6 @@ def cached_shards(folder: str | Path, limit: int, path: AnyPath, content_id: str
     if isinstance(store, Path) and place.resolve().is_relative_to(store.resolve()):
         raise UsageError(f"the cache {place} is in the store {store}", "name a folder elsewhere")
     return CachedShards(RangeCache(place, limit), path, content_id)
-
-
-def check_unchanged(path: AnyPath, content_id: str) -> None:
-    """Raise StoreError if a split was replaced or removed since it was opened."""
-    if read_manifest(path)[1] != content_id:
-        raise StoreError(
-            f"{path} was replaced after it was opened (its content id is no longer"
-            f" {content_id[:12]})",
-            "open the store again and start a new run",
-        )
 
 
 class CachedFile:

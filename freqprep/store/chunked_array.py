@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from freqprep.errors import CorruptStoreError, StoreError
-from freqprep.storage.disk import FileEntry
-from freqprep.storage.paths import AnyPath
 from freqprep.store.manifest import GROUP_DOCUMENT
-from freqprep.store.small_arrays import RESTORE, decoded, read_checked
+from freqprep.store.small_arrays import (
+    RESTORE,
+    SmallFiles,
+    array_layout,
+    decoded,
+    document_name,
+)
 
-_MOST_CHUNK_BYTES = 2**27
 _CHUNKS_KEPT = 2
 
 
@@ -26,9 +28,8 @@ class ChunkedArray:
 
     Parameters
     ----------
-    split_folder : Path or ObjectPath
-    files : mapping of str to FileEntry
-        Files of the split, from its manifest.
+    files : SmallFiles
+        Files of the split.
     name : str
 
     Attributes
@@ -44,20 +45,16 @@ class ChunkedArray:
         Its document is damaged, or the manifest does not list as many chunks as it states.
     """
 
-    def __init__(self, split_folder: AnyPath, files: Mapping[str, FileEntry], name: str) -> None:
-        self._folder, self._files, self._name = split_folder, files, name
-        path = f"{name}/{GROUP_DOCUMENT}"
-        if path not in files:
-            raise StoreError(f"{split_folder} has no array {name!r}")
-        self._document = read_checked(split_folder / path, files[path])
-        try:
-            self.shape, self._chunk, self.dtype = _layout(json.loads(self._document))
-        except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
-            raise self._corrupt(f"has a document that cannot be read: {error}") from None
-        self._chunks = -(-self.shape[0] // self._chunk)
-        listed = sum(file.startswith(f"{name}/c/") for file in files)
-        if listed != self._chunks:
-            raise self._corrupt(f"has {listed} chunks, and {self._chunks} are needed")
+    def __init__(self, files: SmallFiles, name: str) -> None:
+        self._files, self._name = files, name
+        path = document_name(name)
+        if path not in files.listed:
+            raise StoreError(f"{files.folder} has no array {name!r}")
+        (self._document,) = files.read([path])
+        self.shape, chunk, self.dtype = array_layout(files, name, self._document)
+        if chunk[1:] != self.shape[1:]:
+            raise self._corrupt("has chunks that are not parts of the first axis")
+        self._chunk, self._chunks = chunk[0], -(-self.shape[0] // chunk[0])
         self._kept = lru_cache(_CHUNKS_KEPT)(self._read)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -87,9 +84,9 @@ class ChunkedArray:
     def _read(self, chunk: int) -> np.ndarray:
         key = "/".join(["c", str(chunk), *["0"] * (len(self.shape) - 1)])
         path = f"{self._name}/{key}"
-        if path not in self._files:
+        if path not in self._files.listed:
             raise self._corrupt(f"lacks {key} in the manifest")
-        data = read_checked(self._folder / path, self._files[path])
+        (data,) = self._files.read([path])
         first = chunk * self._chunk
         rows = slice(first, min(first + self._chunk, self.shape[0]))
         files = {GROUP_DOCUMENT: self._document, key: data}
@@ -99,7 +96,7 @@ class ChunkedArray:
         return CorruptStoreError(f"{self} {what}", RESTORE)
 
     def __repr__(self) -> str:
-        return f"array {self._name} of {self._folder}"
+        return f"array {self._name} of {self._files.folder}"
 
 
 class WholeArray:
@@ -118,15 +115,3 @@ class WholeArray:
     def blocks(self) -> Iterator[np.ndarray]:
         """Yield all rows."""
         return iter([self._values])
-
-
-def _layout(document: dict[str, Any]) -> tuple[tuple[int, ...], int, np.dtype]:
-    """Return shape, rows of a chunk and type, as Zarr's document states them."""
-    shape = tuple(int(length) for length in document["shape"])
-    chunk = tuple(int(length) for length in document["chunk_grid"]["configuration"]["chunk_shape"])
-    dtype = np.dtype(str(document["data_type"]))
-    if len(shape) != len(chunk) or chunk[1:] != shape[1:] or min(chunk) < 1 or min(shape) < 0:
-        raise ValueError("its chunks are not parts of the first axis")
-    if np.prod(chunk, dtype=object) * dtype.itemsize > _MOST_CHUNK_BYTES:
-        raise ValueError(f"chunks of {chunk}")
-    return shape, chunk[0], dtype

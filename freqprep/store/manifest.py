@@ -23,7 +23,15 @@ from freqprep.store.schema import FORMAT_NAME, check_format, in_two_levels
 MANIFEST = "manifest.json"
 GROUP_DOCUMENT = "zarr.json"
 
-_MALFORMED = (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError)
+_MALFORMED = (
+    ValueError,
+    KeyError,
+    TypeError,
+    IndexError,
+    AttributeError,
+    OverflowError,
+    RecursionError,
+)
 
 
 @dataclass(frozen=True)
@@ -115,6 +123,20 @@ def read_manifest(split_folder: AnyPath) -> tuple[Manifest, str]:
             f"{split_folder} has no {MANIFEST}", "it is not a finished split of a freqprep store"
         ) from None
     return Manifest.from_bytes(data, path), content_id(data)
+
+
+def check_unchanged(path: AnyPath, content_id: str) -> None:
+    """Raise StoreError if a split was replaced or removed since it was opened."""
+    if read_manifest(path)[1] != content_id:
+        raise replaced(path, content_id)
+
+
+def replaced(path: AnyPath, content_id: str) -> StoreError:
+    """Return the error of a split that is no longer the one that was opened."""
+    return StoreError(
+        f"{path} was replaced after it was opened (its content id is no longer {content_id[:12]})",
+        "open the store again and start a new run",
+    )
 
 
 def check_root(store: AnyPath) -> None:

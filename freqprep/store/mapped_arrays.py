@@ -101,8 +101,10 @@ def _copy(array: ChunkedArray, path: Path, name: str) -> None:
         header = {"descr": array.dtype.str, "fortran_order": False, "shape": array.shape}
         np.lib.format.write_array_header_1_0(file, header)
         for block in array.blocks():
-            file.write(np.ascontiguousarray(block).data)
+            file.write(np.ascontiguousarray(block, array.dtype).data)
             progress.update(len(block))
+        file.flush()
+        os.fsync(file.fileno())  # else a power loss may leave a whole name on zeros
 
 
 def _mapped(path: Path, array: ChunkedArray) -> np.ndarray | None:

@@ -44,6 +44,7 @@ from freqprep.store.part import Part
 from freqprep.store.plan import load_attributes, shard_count
 from freqprep.store.schema import SplitAttributes, is_large
 from freqprep.store.shard_table import ShardTable
+from freqprep.store.small_arrays import SmallFiles
 from freqprep.store.stored_lengths import ABSENT, StoredLengths
 
 
@@ -114,14 +115,14 @@ class PartialObjectSplit:
 
     def _is_of_the_plan(self) -> bool:
         """Return whether the manifest is that of the planned split, and its objects are there."""
-        manifest, _ = read_manifest(self.split_folder)
+        manifest, identity = read_manifest(self.split_folder)
         attributes = load_attributes(self.folder)
         planned, shards = attributes.to_dict(), shard_count(attributes.images)
         if {**manifest.attributes, "rejected": 0} != {**planned, "rejected": 0}:
             return False
         stored = StoredLengths(self.split_folder.files(), shards)
         try:
-            table = ShardTable(self.split_folder, manifest, shards)
+            table = ShardTable(SmallFiles(self.split_folder, manifest, identity), shards)
             lengths = np.array([table.file_bytes(shard) for shard in range(shards)], np.int64)
         except StoreError:
             return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -47,6 +48,7 @@ DEFAULT_LEVEL = 1
 LEVELS = range(1, 23)
 """Levels of zstd: more is smaller, and slower to write."""
 
+_MINOR = re.compile("[0-9]{1,9}")
 _MOST_SHOWN = 200
 _MOST_IMAGES = 2**62
 
@@ -237,7 +239,7 @@ def check_format(data: dict[str, Any]) -> None:
     stored = str(data.get("format_version"))
     major, _, minor = stored.partition(".")
     ours = FORMAT_VERSION.split(".")
-    if major != ours[0] or not minor.isdigit() or int(minor) > int(ours[1]):
+    if major != ours[0] or not _MINOR.fullmatch(minor) or int(minor) > int(ours[1]):
         raise FormatVersionError(
             f"the store has format {stored}, this freqprep reads up to {FORMAT_VERSION}",
             "install a newer freqprep",

@@ -16,8 +16,7 @@ from freqprep.errors import CorruptStoreError
 from freqprep.storage.disk import FileEntry
 from freqprep.storage.paths import AnyPath
 from freqprep.store.layout import shard_name, shard_number
-from freqprep.store.manifest import Manifest
-from freqprep.store.small_arrays import RESTORE, read_checked
+from freqprep.store.small_arrays import RESTORE, SmallFiles
 
 SHARDS_PER_PART = 8192
 FOLDER = "shards"
@@ -45,25 +44,25 @@ class ShardTable:
 
     Parameters
     ----------
-    folder : Path or ObjectPath
-        Folder of the split.
-    manifest : Manifest
+    small : SmallFiles
+        Files of the split that its manifest lists.
     shards : int
         Number of shards, by the attributes.
 
     Raises
     ------
     CorruptStoreError
-        The manifest does not list as many parts as there must be, or of other lengths.
+        The manifest does not list as many parts as there must be, or of other lengths, or lists
+        a shard beside them.
     """
 
-    def __init__(self, folder: AnyPath, manifest: Manifest, shards: int) -> None:
-        self._folder, self._files, self._shards = folder, manifest.files, shards
-        self._in_parts = manifest.two_levels
+    def __init__(self, small: SmallFiles, shards: int) -> None:
+        self._small, self._files, self._shards = small, small.listed, shards
+        self._in_parts = small.manifest.two_levels
         self._lengths: dict[int, np.ndarray] = {}  # of the parts read, 64 KB each
         self._part = lru_cache(_PARTS_KEPT)(self._read_part)
         if self._in_parts:
-            _check_parts(manifest.files, shards, folder)
+            _check_parts(self._files, shards, small.folder)
 
     def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "_part": None, "_lengths": {}}
@@ -88,7 +87,7 @@ class ShardTable:
         found = self._files.get(shard_name(shard))
         if found is None:
             raise CorruptStoreError(
-                f"the manifest of {self._folder} does not list {shard_name(shard)}"
+                f"the manifest of {self._small.folder} does not list {shard_name(shard)}"
             )
         return found
 
@@ -128,8 +127,7 @@ class ShardTable:
         return total
 
     def _read_part(self, part: int) -> np.ndarray:
-        name = part_name(part)
-        return np.frombuffer(read_checked(self._folder / name, self._files[name]), _ENTRY)
+        return np.frombuffer(self._small.read([part_name(part)])[0], _ENTRY)
 
 
 def _entry(row: np.void) -> FileEntry:
@@ -138,6 +136,10 @@ def _entry(row: np.void) -> FileEntry:
 
 def _check_parts(files: Mapping[str, FileEntry], shards: int, folder: AnyPath) -> None:
     """Refuse other parts than there must be: no more is read or allocated than files hold."""
+    if both := next((name for name in files if shard_number(name) is not None), None):
+        raise CorruptStoreError(
+            f"the manifest of {folder} lists {both}, which the files in {FOLDER}/ list", RESTORE
+        )
     listed = sum(name.startswith(f"{FOLDER}/") for name in files)
     parts = -(-shards // SHARDS_PER_PART)
     lengths = {part_name(part): SHARDS_PER_PART for part in range(min(parts, listed))}

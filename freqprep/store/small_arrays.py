@@ -1,42 +1,130 @@
-"""Small arrays of a split: each file is read once, checked, and decoded from memory."""
+"""Files of a split's small arrays: each is read once, checked, and decoded from memory."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+import math
+import operator
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from freqprep.errors import CorruptStoreError, ShardMissingError, StoreError
+from freqprep.errors import CorruptStoreError, FreqprepError, ShardMissingError
 from freqprep.storage.concurrency import for_each
 from freqprep.storage.disk import FileEntry
 from freqprep.storage.paths import AnyPath
+from freqprep.store.manifest import GROUP_DOCUMENT, Manifest, read_manifest, replaced
+from freqprep.store.schema import IMAGE_ARRAYS, OBJECT_ARRAYS
 
 RESTORE = "restore the split from a copy, or convert again with --overwrite"
 """What to do about a damaged split."""
 
+_TYPES = {spec.dtype for spec in (*IMAGE_ARRAYS.values(), *OBJECT_ARRAYS.values())}
+_MOST_CHUNK_BYTES = 2**27
 
-def read_array(split_folder: AnyPath, files: Mapping[str, FileEntry], name: str) -> np.ndarray:
-    """Read an array; parameters and errors beside these are those of `Split.array`.
+
+class SmallFiles:
+    """The files of a split that its manifest lists by name: read one by one, and checked.
 
     Parameters
     ----------
-    split_folder : Path or ObjectPath
-    files : mapping of str to FileEntry
-        Files of the split, from its manifest.
-    name : str
-
-    Returns
-    -------
-    ndarray
+    folder : Path or ObjectPath
+        Folder of the split.
+    manifest : Manifest
+    content_id : str
     """
-    prefix = f"{name}/"
-    keys = [path.removeprefix(prefix) for path in files if path.startswith(prefix)]
-    if not keys:
-        raise StoreError(f"{split_folder} has no array {name!r}")
-    paths = [split_folder / name / key for key in keys]
-    content = zip(keys, paths, for_each(_read, paths), strict=True)
-    found = {key: _checked(path, data, files[prefix + key]) for key, path, data in content}
-    return decoded(found, slice(None), f"array {name} of {split_folder}")
+
+    def __init__(self, folder: AnyPath, manifest: Manifest, content_id: str) -> None:
+        self.folder, self.manifest, self.content_id = folder, manifest, content_id
+
+    @property
+    def listed(self) -> Mapping[str, FileEntry]:
+        """Length and hash of each file."""
+        return self.manifest.files
+
+    def read(self, names: Sequence[str]) -> list[bytes]:
+        """Read files, several at a time; their bytes must be those that the manifest states.
+
+        Raises
+        ------
+        ShardMissingError, CorruptStoreError
+            They are not.
+        StoreError
+            They are not, because another split is there since this one was opened.
+        """
+        paths = [self.folder / name for name in names]
+        try:
+            content = zip(names, paths, for_each(_read, paths), strict=True)
+            return [_checked(path, data, self.listed[name]) for name, path, data in content]
+        except (ShardMissingError, CorruptStoreError):
+            self._refuse_replaced()
+            raise
+
+    def _refuse_replaced(self) -> None:
+        try:
+            _, now = read_manifest(self.folder)
+        except (FreqprepError, OSError):
+            return  # no split is there: the file itself is what to name
+        if now != self.content_id:
+            raise replaced(self.folder, self.content_id) from None
+
+
+class ArrayLayout(NamedTuple):
+    """What the document of an array states.
+
+    Attributes
+    ----------
+    shape : tuple of int
+    chunk : tuple of int
+        Shape of a chunk.
+    dtype : dtype
+    """
+
+    shape: tuple[int, ...]
+    chunk: tuple[int, ...]
+    dtype: np.dtype
+
+
+def document_name(name: str) -> str:
+    """Return the path of an array's document relative to its split."""
+    return f"{name}/{GROUP_DOCUMENT}"
+
+
+def array_layout(files: SmallFiles, name: str, document: bytes) -> ArrayLayout:
+    """Parse the document of a small array, before anything is allocated.
+
+    Raises
+    ------
+    CorruptStoreError
+        It is not the document of a small array, or the manifest does not list as many chunks.
+    """
+    what = f"array {name} of {files.folder}"
+    try:
+        layout = _layout(json.loads(document))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise CorruptStoreError(
+            f"{what} has a document that cannot be read: {error}", RESTORE
+        ) from None
+    sides = zip(layout.shape, layout.chunk, strict=True)
+    needed = math.prod(-(-length // side) for length, side in sides)
+    listed = sum(path.startswith(f"{name}/c/") for path in files.listed)
+    if listed != needed:
+        raise CorruptStoreError(f"{what} has {listed} chunks, and {needed} are needed", RESTORE)
+    return layout
+
+
+def _layout(document: dict[str, Any]) -> ArrayLayout:
+    grid = document["chunk_grid"]["configuration"]["chunk_shape"]
+    shape, chunk = (tuple(map(operator.index, sizes)) for sizes in (document["shape"], grid))
+    if (kind := document["data_type"]) not in _TYPES:
+        raise ValueError(f"values of type {kind!r:.60}")
+    dtype = np.dtype(kind)
+    if len(shape) != len(chunk) or min(chunk) < 1 or min(shape) < 0:
+        raise ValueError(f"chunks of {chunk} in an array of {shape}")
+    if math.prod(chunk) * dtype.itemsize > _MOST_CHUNK_BYTES:
+        raise ValueError(f"chunks of {chunk}")
+    return ArrayLayout(shape, chunk, dtype)
 
 
 def decoded(files: Mapping[str, bytes], rows: slice, what: str) -> np.ndarray:
@@ -70,17 +158,6 @@ def decoded(files: Mapping[str, bytes], rows: slice, what: str) -> np.ndarray:
         return np.asarray(array[rows])
     except Exception as error:  # checksum and decoding errors of many types
         raise CorruptStoreError(f"{what} cannot be read: {error}", RESTORE) from None
-
-
-def read_checked(path: AnyPath, entry: FileEntry) -> bytes:
-    """Read a small file of a split; its bytes must be those that the manifest states.
-
-    Raises
-    ------
-    ShardMissingError, CorruptStoreError
-        They are not.
-    """
-    return _checked(path, _read(path), entry)
 
 
 def _read(path: AnyPath) -> bytes:

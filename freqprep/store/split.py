@@ -37,7 +37,7 @@ from freqprep.store.schema import SplitAttributes, chunk_shape
 from freqprep.store.selections import ChannelsLike, select
 from freqprep.store.shard import ShardFile
 from freqprep.store.shard_table import ShardTable
-from freqprep.store.small_arrays import RESTORE
+from freqprep.store.small_arrays import RESTORE, SmallFiles
 from freqprep.store.split_arrays import SplitArrays
 
 if TYPE_CHECKING:
@@ -82,8 +82,9 @@ class Split:
             raise CorruptStoreError(
                 f"{path / GROUP_DOCUMENT} has other attributes than the manifest", RESTORE
             )
-        self.shard_table = ShardTable(path, self.manifest, self.shards)
-        self.arrays = SplitArrays(path, self.manifest, self.content_id)
+        small = SmallFiles(path, self.manifest, self.content_id)
+        self.shard_table = ShardTable(small, self.shards)
+        self.arrays = SplitArrays(small, self.attributes)
         self._cache = ChunkCache()
         self.shard_cache: CachedShards | None = None
         self._indexes: dict[int, np.ndarray] = {}  # of shards in a bucket
@@ -121,7 +122,7 @@ class Split:
         StoreError
             The split has no such array.
         ShardMissingError, CorruptStoreError
-            A file is missing or damaged.
+            A file is missing or damaged, or the array does not fit the split's attributes.
         """
         return self.arrays.whole(name)
 
@@ -158,15 +159,8 @@ class Split:
     def steps(self) -> np.ndarray:
         """Quantization step, raster order; NaN for channels not stored. float32, shape (192,)."""
         steps = np.full(CHANNELS, np.nan, np.float32)
-        steps[list(self.attributes.channels)] = self._by_channel("step")
+        steps[list(self.attributes.channels)] = self.array("step")
         return steps
-
-    def _by_channel(self, name: str) -> np.ndarray:
-        values = self.array(name)
-        if values.shape != (len(self.attributes.channels),):
-            what = f"array {name} of {self.path} does not have one value for each channel stored"
-            raise CorruptStoreError(what, RESTORE)
-        return values
 
     @property
     def has_boxes(self) -> bool:
@@ -192,7 +186,7 @@ class Split:
     @cached_property
     def stored_moments(self) -> Moments:
         """Moments of the codes over all blocks with a valid pixel, channels in stored order."""
-        totals = (self._by_channel(f"moment_{name}") for name in ("total", "total_squares"))
+        totals = (self.array(f"moment_{name}") for name in ("total", "total_squares"))
         return Moments(self.blocks.sum(), *totals)
 
     @cached_property

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from freqprep.errors import CorruptStoreError
 from freqprep.progress import Progress
 from freqprep.ragged import Ragged
 from freqprep.store.lazy_ragged import LazyRagged
@@ -35,11 +36,7 @@ class ArrayProblem(NamedTuple):
 
 def shape_problems(split: Split) -> Iterator[ArrayProblem]:
     """Find arrays that are missing, and dimensions of one name that differ in length."""
-    known = {
-        "image": len(split),
-        "image_edge": len(split) + 1,
-        "channel": len(split.attributes.channels),
-    }
+    known = dict(split.arrays.lengths)
     specs = dict(IMAGE_ARRAYS)
     if any(f"{name}/{GROUP_DOCUMENT}" in split.manifest.files for name in OBJECT_ARRAYS):
         specs |= OBJECT_ARRAYS
@@ -47,12 +44,12 @@ def shape_problems(split: Split) -> Iterator[ArrayProblem]:
         if f"{name}/{GROUP_DOCUMENT}" not in split.manifest.files:
             yield ArrayProblem(name, "is not there")
             continue
-        array = split.arrays.in_parts(name)
-        if array.dtype != spec.dtype or len(array.shape) != len(spec.dimensions):
-            dimensions = ", ".join(spec.dimensions)
-            yield ArrayProblem(name, f"is not of {spec.dtype} over {dimensions}")
+        try:
+            shape = split.arrays.in_parts(name).shape
+        except CorruptStoreError as error:
+            yield ArrayProblem(name, str(error))
             continue
-        for dimension, length in zip(spec.dimensions, array.shape, strict=True):
+        for dimension, length in zip(spec.dimensions, shape, strict=True):
             if known.setdefault(dimension, length) != length:
                 yield ArrayProblem(name, f"has {length} along {dimension}, not {known[dimension]}")
     if known.get("object_edge", 1) != known.get("object", 0) + 1:

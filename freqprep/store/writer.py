@@ -236,10 +236,8 @@ class PartialSplit:
             except FileNotFoundError:
                 found = -1
             if found != length:
-                raise CorruptStoreError(
-                    f"{path}: {found} bytes, journalled {length}",
-                    "start over with --overwrite",
-                )
+                what = f"has {found} bytes, journalled {length}" if found >= 0 else "is missing"
+                raise CorruptStoreError(f"{path} {what}", "start over with --overwrite")
 
     def _remove_small_files(self, shards: int) -> None:
         """Remove what an interrupted publication has written, and what is no shard of the plan."""

@@ -9,7 +9,8 @@ from pathlib import Path
 from freqprep.errors import StoreError, UsageError
 from freqprep.spectrum.channels import Selection, ranges
 from freqprep.storage.paths import AnyPath
-from freqprep.store.cached_shards import cached_shards, check_unchanged
+from freqprep.store.cached_shards import cached_shards
+from freqprep.store.manifest import check_unchanged
 from freqprep.store.range_cache import disk_bytes
 from freqprep.store.shard import index_bytes
 from freqprep.store.split import Split
