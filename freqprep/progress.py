@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from tqdm import tqdm
 
-from freqprep.text.terminal import shortened, wrapped
+from freqprep.text.terminal import on_one_line, shortened, wrapped
 
 SWITCH = "FREQPREP_PROGRESS"
 """Environment variable; ``0`` switches progress off."""
@@ -38,7 +38,11 @@ _switched: bool | None = None  # by show_progress; until then the environment de
 
 
 def say(message: str) -> None:
-    """Log a note for people; one that begins with ``warning: `` is a warning."""
+    """Log a note for people; one that begins with ``warning: `` is a warning.
+
+    What cannot be printed is escaped: names in a note may have control characters.
+    """
+    message = "\n".join(map(on_one_line, message.split("\n")))
     _logger.log(logging.WARNING if message.startswith(_WARNING) else logging.INFO, message)
 
 

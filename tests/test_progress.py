@@ -30,6 +30,8 @@ def test_a_note_is_its_text_on_stderr(capsys):
     say("100% of {it}\nis %s said")
     output = capsys.readouterr()
     assert output.err == "100% of {it}\nis %s said\n" and output.out == ""
+    say("the split \x1b[2Jval: 7 images")
+    assert capsys.readouterr().err == "the split \\x1b[2Jval: 7 images\n"
 
 
 def test_notes_are_silenced_by_level_and_warnings_stay(capsys):

@@ -22,6 +22,7 @@ from freqprep.store.reader import open_store
 from freqprep.store.schema import SplitAttributes
 from freqprep.store.versions import library_versions
 from freqprep.store.writer import UnfinishedSplit, store_exists, unfinished_split
+from freqprep.text.terminal import on_one_line
 
 
 def discover(request: Request) -> Discovered:
@@ -46,7 +47,7 @@ def discover(request: Request) -> Discovered:
         _refuse_other_options(request)
     found = sources.discover(request.kind, request.source, request.split, request.options)
     for note in found.notes:
-        say(note)
+        say(on_one_line(note))
     for doubt in found.doubts:
         if not doubt.classes <= set(request.classes or ()):
             raise SourceError(doubt.message, doubt.remedy)

@@ -29,6 +29,7 @@ from freqprep.store.object_journal import ObjectJournal
 from freqprep.store.plan import SplitPlan, memory_bound
 from freqprep.store.record_journal import AnyJournal
 from freqprep.store.writer import UnfinishedSplit
+from freqprep.text.terminal import on_one_line
 
 _LOOKS = 100
 
@@ -63,7 +64,10 @@ def make_shards(
     int
         Upper bound of the memory, in bytes.
     """
-    name, left = plan.attributes.split, [s for s in shards if s not in journal.finished]
+    name, left = (
+        on_one_line(plan.attributes.split),
+        [s for s in shards if s not in journal.finished],
+    )
     workers, images = request.workers.at_most(len(left)), images_of(plan, left)
     bound = memory_bound(
         plan.attributes.encoding, workers.count, len(plan.rows), unpackers(plan, workers)
@@ -75,7 +79,7 @@ def make_shards(
     )
     if plan.rows.ignored:
         ignored = ", ".join(f"{count} {what}" for what, count in plan.rows.ignored.items())
-        say(f"{name}: not images of this split, ignored: {ignored}")
+        say(on_one_line(f"{name}: not images of this split, ignored: {ignored}"))
     if not left:
         return bound
     compiled = worth_compiling(images // workers.count)

@@ -33,7 +33,7 @@ from freqprep.sources.listing import (
     choose_splits,
 )
 from freqprep.sources.options import NO_OPTIONS, SourceOptions
-from freqprep.sources.parquet_keys import row_keys
+from freqprep.sources.parquet_keys import image_ids, row_keys
 from freqprep.sources.parquet_labels import Indexed, Values, index_categories, index_labels
 from freqprep.sources.parquet_objects import (
     categories,
@@ -177,15 +177,15 @@ def _listing(
         "runs": np.concatenate([part.groups for part in parts]),
     }
     if columns.objects:
-        sizes, image_ids = stated_sizes(parts), _image_ids(parts, len(files))
-        objects, more = read_objects(parts, labels, list(map(int, classes.ids)), image_ids)
-        notes += more
+        sizes, (ids, why) = stated_sizes(parts), image_ids(parts, source_name)
+        objects, more = read_objects(parts, labels, list(map(int, classes.ids)), ids)
+        notes += [*why, *more]
         if sizes is not None:
             known = (np.arange(len(files)), sizes)
         else:
             known = sampled_sizes(root, files, columns.image, np.diff(objects.offsets) > 0)
         refuse_other_boxes(objects, *known, parts[0].where)
-        fields |= {"stated_sizes": sizes, "image_ids": image_ids, "objects": objects}
+        fields |= {"stated_sizes": sizes, "image_ids": ids, "objects": objects}
     return fields, notes
 
 
@@ -213,15 +213,3 @@ def _refuse_without_images(split: str, parts: Sequence[Part]) -> None:
             "put them in before to_parquet: dataset.with_format('arrow').map("
             "datasets.table.embed_table_storage, batched=True, batch_size=100)",
         )
-
-
-def _image_ids(parts: Sequence[Part], rows: int) -> np.ndarray:
-    """Return the ids of the images if they are unique whole numbers, else numbers of the rows."""
-    name = parts[0].columns.image_id
-    if name is not None and all(part.columns.image_id == name for part in parts):
-        chunks = [part.values[name] for part in parts]
-        if not any(chunk.null_count for chunk in chunks):
-            ids = np.concatenate([chunk.to_numpy() for chunk in chunks])
-            if ids.max(initial=0) < 2**63 and len(np.unique(ids)) == rows:
-                return ids.astype(np.int64)
-    return np.arange(rows, dtype=np.int64)

@@ -1,4 +1,7 @@
-"""Keys of the rows of tables: those that the same images have in folders, where paths are given."""
+"""Keys and ids of the rows of tables.
+
+Keys are those that the same images have in folders, where paths are given.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from freqprep.errors import SourceError
 from freqprep.ragged import Ragged
 from freqprep.sources.files import shown
 from freqprep.sources.parquet_file import arrow
@@ -60,6 +64,61 @@ def row_keys(
         note = f"{split}: paths repeat, such as {shown(repeated)}: keys are FILE:ROW"
         return _numbered(parts), (note,)
     return _ragged(keys), ()
+
+
+def image_ids(parts: Sequence[Part], split: str) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Return the ids of the images of a split, or the numbers of its rows.
+
+    Parameters
+    ----------
+    parts : sequence of Part
+        Files of the split.
+    split : str
+        Name of the split, for the note.
+
+    Returns
+    -------
+    ids : ndarray of int64, shape (n,)
+        Unique.
+    notes : tuple of str
+        Why they are not those of the tables, though there is a column of them.
+
+    Raises
+    ------
+    SourceError
+        An id is not a number of 64 bits with a sign.
+    """
+    numbers = np.arange(sum(part.rows for part in parts), dtype=np.int64)
+    having = [part for part in parts if part.columns.image_id is not None]
+    if not having:
+        return numbers, ()
+    values = [part.values[part.columns.image_id or ""] for part in having]
+    if len(having) < len(parts):
+        why = "is not in all tables"
+    elif not all(arrow().types.is_integer(column.type) for column in values):
+        why = "is not of whole numbers"
+    elif missing := sum(column.null_count for column in values):
+        why = f"is missing in {missing} of {len(numbers)} rows"
+    else:
+        ids = np.concatenate(list(map(_whole, having, values)))
+        if len(np.unique(ids)) == len(numbers):
+            return ids, ()
+        why = "repeats"
+    name = having[0].columns.image_id
+    return numbers, (f"{split}: {name} {why}: ids of the images are the numbers of the rows",)
+
+
+def _whole(part: Part, values: pa.ChunkedArray) -> np.ndarray:
+    # Each by itself: NumPy joins numbers with and without a sign as floats, which lose digits.
+    try:
+        numbers: np.ndarray = values.cast(arrow().int64()).to_numpy()
+    except arrow().ArrowInvalid as error:
+        raise SourceError(
+            f"{part.where}: {part.columns.image_id!r} has a number beyond 64 bits with a sign:"
+            f" {error}",
+            "write smaller numbers, or leave the column out",
+        ) from error
+    return numbers
 
 
 def _paths(part: Part) -> pa.Array | None:

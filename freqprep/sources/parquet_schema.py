@@ -49,7 +49,7 @@ class Columns:
     sides : tuple of str or None
         Columns of the height and width of the images; None unless there are objects.
     image_id : str or None
-        Column of ids of the images; None unless there are objects.
+        Column of ids of the images, numbers or texts; None unless there are objects.
     names : tuple of str or None
         Names of the classes, in label order.
     """
@@ -117,7 +117,7 @@ def find_columns(schema: pa.Schema, where: str, options: SourceOptions) -> Colum
             objects=objects,
             category=category,
             sides=next((s for s in _SIZE_NAMES if all(map(_integers(schema), s))), None),
-            image_id="image_id" if _integers(schema)("image_id") else None,
+            image_id="image_id" if _has_ids(schema) else None,
             names=None if options.class_names else _names(feature, where, category),
         )
     label = _label(schema, features, where, options.label_column)
@@ -245,6 +245,11 @@ def _names(feature: Any, where: str, column: str) -> tuple[str, ...] | None:
             f" {repr(wrong)[:80]}",
             "give the names with --class-names FILE",
         )
+    if empty := [number for number, name in enumerate(names) if not name.strip()]:
+        raise SourceError(
+            f"{where}: the name of label {empty[0]} of {column!r} is empty in its metadata",
+            "give the names with --class-names FILE",
+        )
     if len(names) > MOST_CLASSES:
         raise SourceError(
             f"{where}: {column!r} has {len(names)} names of classes; at most {MOST_CLASSES}",
@@ -264,8 +269,7 @@ def _first_wrong(names: list[Any]) -> Any:
 
 def _is_number(kind: pa.DataType, where: str, column: str) -> bool:
     types = arrow().types
-    if types.is_dictionary(kind):
-        kind = kind.value_type
+    kind = _decoded(kind)
     if types.is_integer(kind) or types.is_boolean(kind):
         return True
     if _is_text(kind):
@@ -277,8 +281,22 @@ def _is_number(kind: pa.DataType, where: str, column: str) -> bool:
 
 
 def _is_text(kind: pa.DataType) -> bool:
+    """Return whether a type is one of texts, also in a dictionary."""
     types = arrow().types
+    kind = _decoded(kind)
     return any(t(kind) for t in (types.is_string, types.is_large_string, types.is_string_view))
+
+
+def _decoded(kind: pa.DataType) -> pa.DataType:
+    return kind.value_type if arrow().types.is_dictionary(kind) else kind
+
+
+def _has_ids(schema: pa.Schema) -> bool:
+    index = schema.get_field_index("image_id")
+    if index < 0:
+        return False
+    types, kind = arrow().types, _decoded(schema.field(index).type)
+    return _is_text(kind) or bool(types.is_integer(kind) or types.is_floating(kind))
 
 
 def is_list(kind: pa.DataType) -> bool:

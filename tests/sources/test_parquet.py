@@ -208,6 +208,13 @@ def test_keys_are_relative_to_the_folder_of_the_class(tmp_path: Path, paths, exp
     assert any("1 of 2 rows have no path" in note for note in result.notes) == (not expected)
 
 
+def test_paths_may_be_a_dictionary(tmp_path: Path):
+    paths = pa.array(["1.jpg", "2.jpg"]).dictionary_encode()
+    images = pa.StructArray.from_arrays([pa.array([b"x", b"y"]), paths], ["bytes", "path"])
+    write(tmp_path / "train.parquet", pa.table({"image": images, "label": ["a", "b"]}))
+    assert keys(found(tmp_path).listings["train"]) == ["a/1.jpg", "b/2.jpg"]
+
+
 def test_paths_that_repeat_are_noted_and_are_no_keys(tmp_path: Path):
     labelled(tmp_path / "train-00000-of-00002.parquet", [0, 1])
     labelled(tmp_path / "train-00001-of-00002.parquet", [0, 0])

@@ -167,3 +167,34 @@ def test_fields_of_other_lengths_are_refused(tmp_path: Path):
     write(tmp_path / "train.parquet", pa.table({"image": cells([0]), "objects": objects}))
     with pytest.raises(SourceError, match="row 0: 1 boxes, but 2 of 'category'"):
         found(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("ids", "why"),
+    [
+        ([5, 5, 7], "repeats"),
+        ([5, None, 7], "is missing in 1 of 3 rows"),
+        (["5", "6", "7"], "is not of whole numbers"),
+        (pa.array(["5", "6", "7"]).dictionary_encode(), "is not of whole numbers"),
+        ([5.0, 6.0, 7.5], "is not of whole numbers"),
+    ],
+)
+def test_ids_of_images_that_cannot_be_used_are_noted(tmp_path: Path, ids, why: str):
+    write(tmp_path / "t.parquet", table({"bbox": BOXES, "category": [0, 1, 1]}, image_id=ids))
+    result = found(tmp_path)
+    assert result.listings["train"].image_ids.tolist() == [0, 1, 2]
+    assert result.notes == (
+        f"train: image_id {why}: ids of the images are the numbers of the rows",
+    )
+
+
+def test_ids_of_images_with_and_without_a_sign_keep_their_digits(tmp_path: Path):
+    large, fields = 2**53 + 1, {"bbox": BOXES, "category": [0, 1, 1]}
+    for number, kind in enumerate((pa.int64(), pa.uint64())):
+        ids = pa.array(range(large + 3 * number, large + 3 * number + 3), kind)
+        write(tmp_path / f"{number}.parquet", table(fields, image_id=ids))
+    assert found(tmp_path).listings["train"].image_ids.tolist() == [large + n for n in range(6)]
+    beyond = pa.array([1, 2, 2**63], pa.uint64())
+    path = write(tmp_path / "1.parquet", table(fields, image_id=beyond))
+    with pytest.raises(SourceError, match=rf"{path}: 'image_id' .*9223372036854775808"):
+        found(tmp_path)

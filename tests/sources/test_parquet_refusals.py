@@ -149,6 +149,7 @@ REFUSED: dict[str, tuple[Make, dict, str]] = {
     "names_numbers": (names(["cat", 7]), {}, "names of 'label' .* not a list of texts: 7"),
     "names_text": (names("cat"), {}, "names of 'label' .* not a list of texts: 'cat'"),
     "names_none": (names([]), {}, r"not a list of texts: \[\]"),
+    "names_empty": (names(["cat", " "]), {}, "name of label 1 of 'label' is empty"),
     "names_half_a_letter": (names(["\ud800"]), {}, "not a list of texts"),
     "names_many": (names(["x"] * 100_001), {}, "100001 names of classes; at most 100000"),
     "mixed_names": (two_names, {}, "other names of classes: label 1 is 'dog' and 'cow'"),
