@@ -26,7 +26,7 @@ def verify(
         Place | None,
         typer.Option(
             parser=as_source,
-            help="Also encode a sample of this source (a folder or a URL) again and compare.",
+            help="Also compare labels and a sample of images with this source (a folder or a URL).",
             metavar="SOURCE",
         ),
     ] = None,

@@ -9,6 +9,7 @@ from coco_folder import SIDES, coco_folder
 from pycocotools import mask as coco_mask
 
 import freqprep
+from freqprep.convert.verify_source import compare_with_source
 from freqprep.errors import SourceChangedError
 from freqprep.images.geometry import boxes_to_source
 
@@ -60,15 +61,25 @@ def _source_mask(segmentation: list | dict, image_id: int) -> dict:
     return coco_mask.merge(coco_mask.frPyObjects(segmentation, height, width))
 
 
-def test_a_coco_retry_refuses_other_annotations(tmp_path):
+def test_verify_finds_other_annotations_and_a_retry_refuses_them(tmp_path):
     source = coco_folder(tmp_path / "coco")
     store = synthetic.make(source, tmp_path / "out.zarr", kind="coco", size=32)
     before = synthetic.contents(store)
     path = source / "annotations/instances_val2017.json"
     document = json.loads(path.read_text())
     path.write_text(json.dumps({**document, "annotations": document["annotations"][:-1]}))
-    with pytest.raises(SourceChangedError, match="annotations"):
+    with pytest.raises(SourceChangedError, match="annotations of 1 row"):
         synthetic.make(source, store, kind="coco", retry_rejected=True)
+    _, (problem,) = compare_with_source(store, source, 1)
+    assert problem.where == "val" and problem.what.startswith("annotations of 1 row ")
+    first, *others = document["annotations"]
+    first = {**first, "category_id": 93 - first["category_id"]}
+    path.write_text(json.dumps({**document, "annotations": [first, *others]}))
+    whats = [problem.what for problem in compare_with_source(store, source, 1)[1]]
+    assert [what.split(" are not")[0] for what in whats] == [
+        "labels of 1 row",
+        "annotations of 1 row",
+    ]
     path.write_text(json.dumps(document))
     (source / "val2017/30.jpg").write_bytes(synthetic.encoded(synthetic.pixels(30, 24, 24)))
     synthetic.make(source, store, kind="coco", retry_rejected=True)

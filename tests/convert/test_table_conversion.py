@@ -10,13 +10,12 @@ from types import SimpleNamespace
 
 import image_tables
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import synthetic
 from bucket_store import KEY
+from image_tables import rewrite_images
 from interruptions import stopped_after, under_way, wait_for_changes
-from parquet_tables import IMAGE
 
 import freqprep
 from freqprep.convert import shard_runs, unpacking, window_tasks
@@ -182,15 +181,6 @@ def test_killed_at_random_moments(tables, expected, tmp_path, monkeypatch):
     assert not list(store.glob(".*"))
 
 
-def rewrite(path: Path, change) -> None:
-    """Change the cells of a table; its time stays."""
-    status, table = path.stat(), pq.read_table(path)
-    cells = change(table["image"].to_pylist())
-    table = table.set_column(0, "image", pa.array(cells, IMAGE))
-    pq.write_table(table, path, row_group_size=GROUP)
-    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
-
-
 def test_another_image_is_found_by_verify_and_by_stats(tables, expected, tmp_path):
     split = freqprep.open_store(expected)["train"]
     shard, listed = sampled_shards(split)[0], split.array("listing_index")
@@ -198,7 +188,7 @@ def test_another_image_is_found_by_verify_and_by_stats(tables, expected, tmp_pat
     image = int(listed[row])  # of the first table
     copy = Path(shutil.copytree(tables, tmp_path / "tables"))
     first, *_ = sorted(copy.iterdir())
-    rewrite(first, lambda cells: [*cells[:image], cells[image + 1], *cells[image + 1 :]])
+    rewrite_images(first, lambda cells: [*cells[:image], cells[image + 1], *cells[image + 1 :]])
     compared, (problem,) = compare_with_source(expected, copy, IMAGES)
     assert compared == IMAGES and f"row {row} " in problem.where
     sample = source_sample(split, copy, expected)
@@ -206,91 +196,6 @@ def test_another_image_is_found_by_verify_and_by_stats(tables, expected, tmp_pat
         sample(shard)
     whole = source_sample(split, tables, expected)
     assert whole(shard).any()
-
-
-def test_a_repaired_table_is_retried(tables, expected, tmp_path):
-    repaired = Path(shutil.copytree(tables, tmp_path / "tables"))
-    *_, last = sorted(repaired.iterdir())
-    fixed = {"bytes": synthetic.picture(5), "path": None}
-    rewrite(last, lambda cells: [*cells[:-CORRUPT], *[fixed] * CORRUPT])
-    store = Path(shutil.copytree(expected, tmp_path / "out.zarr"))
-    synthetic.make(repaired, store, kind="parquet", retry_rejected=True)
-    whole = synthetic.make(repaired, tmp_path / "whole.zarr", kind="parquet")
-    assert synthetic.digest(store) == synthetic.digest(whole)
-
-
-def relabel(tables: Path, target: Path, change) -> Path:
-    """Copy tables, with other labels."""
-    for path in sorted(Path(shutil.copytree(tables, target)).iterdir()):
-        table = pq.read_table(path)
-        labels = pa.array(change(np.array(table["label"])))
-        table = table.set_column(table.schema.get_field_index("label"), "label", labels)
-        pq.write_table(table, path, row_group_size=GROUP)
-    return target
-
-
-def test_other_labels_are_found_by_verify_and_refused_by_a_retry(tables, expected, tmp_path):
-    rotated = relabel(tables, tmp_path / "rotated", lambda labels: (labels + 1) % 3)
-    _, (problem,) = compare_with_source(expected, rotated, 1)
-    assert problem.where == "train" and f"labels of {IMAGES} rows" in problem.what
-    with pytest.raises(SourceChangedError, match=f"labels of {IMAGES} rows"):
-        synthetic.make(rotated, expected, kind="parquet", retry_rejected=True)
-
-
-def test_a_retry_refuses_tables_with_another_image(tables, expected, tmp_path):
-    """Also in a shard that is kept: the only reject is in another."""
-    split = freqprep.open_store(expected)["train"]
-    bad = set(np.flatnonzero(~split.valid) // 128)
-    assert bad < set(range(SHARDS))
-    kept = next(row for row in range(IMAGES) if row // 128 not in bad)
-    table, image = divmod(int(split.array("listing_index")[kept]), IMAGES // TABLES)
-    copy = Path(shutil.copytree(tables, tmp_path / "tables"))
-    other = {"bytes": synthetic.picture(4321), "path": None}
-    rewrite(
-        sorted(copy.iterdir())[table], lambda cells: [*cells[:image], other, *cells[image + 1 :]]
-    )
-    with pytest.raises(SourceChangedError, match="another length"):
-        synthetic.make(copy, expected, kind="parquet", retry_rejected=True)
-
-
-def test_the_same_rows_in_other_row_groups_are_called_that(tables, tmp_path):
-    store = synthetic.make(numbered(tables, tmp_path / "a", GROUP), tmp_path / "s.zarr", **PARQUET)
-    other = numbered(tables, tmp_path / "b", GROUP // 2)
-    for again in (
-        lambda: compare_with_source(store, other, 1),
-        lambda: synthetic.make(other, store, retry_rejected=True, **PARQUET),
-    ):
-        with pytest.raises(SourceError, match="the same images in other row groups"):
-            again()
-
-
-def numbered(tables: Path, target: Path, group: int) -> Path:
-    """One table, in row groups of so many."""
-    target.mkdir()
-    pq.write_table(pq.read_table(min(tables.iterdir())), target / "t.parquet", row_group_size=group)
-    return target
-
-
-PARQUET = {"kind": "parquet"}
-
-
-def test_a_damaged_table_is_repaired_and_resumed(tables, tmp_path, monkeypatch):
-    """Files after the first window: of the last file no finished shard has rows."""
-    copy = Path(shutil.copytree(tables, tmp_path / "tables"))
-    monkeypatch.setattr(row_order, "permuted_runs", lambda runs, _: np.arange(runs.sum()))
-    monkeypatch.setattr(plan_module, "permuted_runs", lambda runs, _: np.arange(runs.sum()))
-    *_, last = sorted(copy.iterdir())
-    whole = last.read_bytes()
-    last.write_bytes(whole[:4000] + bytes(2000) + whole[6000:])
-    store = tmp_path / "out.zarr"
-    with stopped_after(monkeypatch, window_tasks, "convert_shard", 1):
-        synthetic.make(copy, store, **PARQUET)
-    with pytest.raises(SourceError):
-        synthetic.make(copy, store, resume=True, **PARQUET)
-    last.write_bytes(whole)
-    synthetic.make(copy, store, resume=True, **PARQUET)
-    fresh = synthetic.make(copy, tmp_path / "fresh.zarr", **PARQUET)
-    assert synthetic.digest(store) == synthetic.digest(fresh)
 
 
 def test_an_estimate_knows_the_bytes_of_its_sample(tables, expected, tmp_path):
