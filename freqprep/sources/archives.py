@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tarfile
 from collections import Counter
 from collections.abc import Iterator
@@ -23,6 +24,13 @@ _HEADER_BYTES = 64 * 2**10
 """Bytes of a request for a header, where members are large: those behind it are not read."""
 
 _LARGEST_HEADER = 2**20
+_LARGEST_PADDING = 2**20
+"""Most bytes behind the end of an archive that are looked at; tar itself pads to 10 KiB."""
+
+_HERE = re.compile(rb"^(\./+)+")
+SPARSE = "sparse file"
+"""`Member.kind` of a file without the bytes that are zero."""
+
 _REMEDY = "the archive is damaged or cut off: download it again"
 
 
@@ -132,13 +140,13 @@ def entries(file: BinaryIO, span: Span) -> Iterator[Member]:
     """
     for info in _headers(file, span):
         if not info.isdir():
-            name = info.name.encode("utf-8", "surrogateescape").removeprefix(b"./")
+            name = _HERE.sub(b"", info.name.encode("utf-8", "surrogateescape"))
             yield Member(name, info.offset_data, info.size, _kind(info))
 
 
 def _kind(info: tarfile.TarInfo) -> str:
     if info.issparse():
-        return "sparse file"
+        return SPARSE
     if info.isreg():
         return ""
     return "link" if info.issym() or info.islnk() else "device"
@@ -191,11 +199,24 @@ def _headers(file: BinaryIO, span: Span) -> Iterator[tarfile.TarInfo]:
         RecursionError,
     ) as error:
         raise SourceError(f"{_where(span)}: not a whole tar{last}: {error}", _REMEDY) from error
+    _check_end(file, span, stopped, last)
+
+
+def _check_end(file: BinaryIO, span: Span, stopped: int, last: str) -> None:
+    """Refuse an archive without the empty block that ends it, or with more than those behind it."""
+    end = span.start + span.length
     file.seek(stopped)
     if stopped + tarfile.BLOCKSIZE > end or any(file.read(tarfile.BLOCKSIZE)):
         raise SourceError(
             f"{_where(span)}: no member header and no end of archive at byte {stopped}{last}",
             _REMEDY,
+        )
+    behind = stopped + tarfile.BLOCKSIZE
+    if any(file.read(min(end - behind, _LARGEST_PADDING))):
+        raise SourceError(
+            f"{_where(span)}: it ends at byte {stopped}{last}, but other data follow: they may be"
+            " a second archive",
+            "unpack it with tar --ignore-zeros -xf and pack it again, or download it again",
         )
 
 

@@ -53,18 +53,20 @@ class SourceOptions:
         return {name: value for name, value in values.items() if value is not None}
 
     def check(self, kind: str) -> None:
-        """Refuse options that a kind of source does not take.
+        """Refuse options that a kind of source does not take, and empty names.
 
         Raises
         ------
         UsageError
         """
-        for name in self.given:
+        for name, value in self.given.items():
             if name not in OPTIONS.get(kind, ()):
                 takers = " and ".join(k for k, names in OPTIONS.items() if name in names)
                 raise UsageError(
                     f"{as_flag(name)} with {kind}: it is an option of {takers}", "omit it"
                 )
+            if value == "":
+                raise UsageError(f"{_flag(name)} with an empty name", "name a column, or omit it")
 
     def texts(self, source: AnyPath) -> dict[str, str]:
         """Return what was given as texts; paths are relative to the source if inside it."""

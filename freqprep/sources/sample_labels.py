@@ -31,12 +31,22 @@ class LabelRule:
     column : str or None
         ``cls`` or ``txt`` for the file with that suffix, whose content is the label; else a field
         of the ``.json``. By default ``.cls``, or one of `FIELDS`; a ``.txt`` is mostly a caption.
+        ``.cls`` and ``.txt`` with their dots are the files, too.
     """
 
     def __init__(self, column: str | None) -> None:
+        if column in (".cls", ".txt"):
+            column = column[1:]
         self.column = column
         self.parts = ("cls", "json") if column is None else (_part(column),)
         """Suffixes of the files that may hold it, the first that is there."""
+
+    @property
+    def holder(self) -> str:
+        """What holds the label of a sample, for messages."""
+        suffix = self.parts[0]
+        field = f" with the field {self.column!r}" if suffix == "json" else ""
+        return f"a .{suffix}{field}"
 
     def label(self, parts: Mapping[str, bytes], where: object) -> Label | None:
         """Return the label of a sample; None if it has none.

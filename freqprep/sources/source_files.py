@@ -12,20 +12,19 @@ import itertools
 import os
 import re
 import stat
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
-from braceexpand import braceexpand
-
-from freqprep.errors import SourceError
+from freqprep.errors import AccessDeniedError, SourceError
+from freqprep.sources.brace_patterns import expanded
 from freqprep.storage.concurrency import for_each
 from freqprep.storage.object_path import ObjectPath
 from freqprep.storage.paths import AnyPath
 
 _PATTERN = re.compile(r"[*?\[{]")
 _FILE = re.compile(r"\.(tar|parquet|json|tgz|gz|zip|zst|bz2|xz)$", re.IGNORECASE)
-_MOST_FILES = 1_000_000
 
 
 class SourceFile(NamedTuple):
@@ -50,23 +49,33 @@ def root_of(source: AnyPath) -> AnyPath:
     Parameters
     ----------
     source : Path or ObjectPath
-        Folder, file, or pattern with ``*``, ``?``, ``[...]`` or ``{...}``.
+        Folder, file, or pattern with ``*``, ``?``, ``[...]`` or ``{...}``. What exists as a folder
+        is one, whatever its name: a bucket is asked where the name does not say.
 
     Returns
     -------
     Path or ObjectPath
         The folder itself, or the one above the file or above the first part with a pattern.
     """
-    if isinstance(source, Path) and source.exists():
+    # os.path says no where Path raises an error: a pattern may be longer than a file's name.
+    if isinstance(source, Path) and os.path.exists(source):
         return source if source.is_dir() else source.parent
     parts = source.parts if isinstance(source, Path) else tuple(source.key.split("/"))
     plain = list(itertools.takewhile(lambda part: not _PATTERN.search(part), parts))
-    if len(plain) == len(parts):
-        is_file = isinstance(source, ObjectPath) and _FILE.search(source.name)
-        return source.parent if is_file else source
+    is_pattern = len(plain) < len(parts)
     if isinstance(source, Path):
-        return Path(*plain)
-    return ObjectPath(source.root, "/".join(plain))
+        return Path(*plain) if is_pattern else source
+    if not (is_pattern or _FILE.search(source.name)) or _is_prefix(source):
+        return source
+    return ObjectPath(source.root, "/".join(plain)) if is_pattern else source.parent
+
+
+def _is_prefix(source: ObjectPath) -> bool:
+    """Return whether objects are below a key; not where they cannot be listed."""
+    try:
+        return not source.is_web and source.is_dir()
+    except AccessDeniedError:
+        return False
 
 
 def source_files(source: AnyPath, suffixes: tuple[str, ...]) -> list[SourceFile]:
@@ -88,23 +97,20 @@ def source_files(source: AnyPath, suffixes: tuple[str, ...]) -> list[SourceFile]
     Raises
     ------
     SourceError
-        There are none, a file that is named is missing or not a regular one, or a web server's
-        folder is named, which cannot be listed.
+        There are none, a file that is named is missing or not a regular one, a pattern has
+        unbalanced braces or names more than a million files, or a web server's folder is named,
+        which cannot be listed.
     """
     root = root_of(source)
     if source == root:
         files = _below(root, suffixes)
-    elif isinstance(source, Path) and source.is_file():
+    elif isinstance(source, Path) and os.path.isfile(source):
         files = [_local(source.parent, source.name)]
     else:
-        relative = _relative(source, root)
-        names = list(itertools.islice(braceexpand(relative), _MOST_FILES + 1))
-        if len(names) > _MOST_FILES:
-            raise SourceError(f"{source} names more than {_MOST_FILES} files", "name a folder")
-        files = sorted(set(_named(root, names)))
+        files = sorted(set(_named(root, expanded(_relative(source, root), source))))
     if not files:
         raise SourceError(
-            f"no {' or '.join(suffixes)} files in {source}",
+            f"no {suffixes[0]} files in {source}",
             "name the folder, a file or a pattern such as 'train-{000..146}.tar'",
         )
     return files
@@ -130,19 +136,37 @@ def _below(root: AnyPath, suffixes: tuple[str, ...]) -> list[SourceFile]:
         )
     if not root.is_dir():
         raise SourceError(f"there is no {root}", "name a folder, a file or a pattern of them")
-    names = []
-    for parent, folders, files in os.walk(root, onerror=_refuse):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        paths = (os.path.relpath(os.path.join(parent, name), root) for name in files)
-        names += [path for path in paths if path.lower().endswith(suffixes)]
+    paths = (os.path.relpath(path, root) for path in _walked(root))
+    names = [path for path in paths if path.lower().endswith(suffixes)]
     return [_local(root, name) for name in sorted(names) if not _is_hidden(name)]
+
+
+def _walked(root: Path) -> Iterator[str]:
+    """Yield the files below a folder, also those in folders that are links; no hidden folders."""
+    trails: dict[str, frozenset[tuple[int, int]]] = {str(root): frozenset([_identity(root)])}
+    for parent, folders, files in os.walk(root, followlinks=True, onerror=_refuse):
+        yield from (os.path.join(parent, name) for name in files)
+        trail = trails.pop(parent)
+        inside = [(name, os.path.join(parent, name)) for name in folders if name[0] != "."]
+        known = [(name, path, _identity(path)) for name, path in inside]
+        # A link to a folder above leads to nothing new.
+        folders[:] = [name for name, _, identity in known if identity not in trail]
+        trails |= {path: trail | {identity} for _, path, identity in known if identity not in trail}
+
+
+def _identity(folder: str | Path) -> tuple[int, int]:
+    try:
+        status = os.stat(folder)
+    except OSError as error:
+        _refuse(error)
+    return status.st_dev, status.st_ino
 
 
 def _is_hidden(name: str) -> bool:
     return any(part.startswith(".") for part in name.split("/"))
 
 
-def _refuse(error: OSError) -> None:
+def _refuse(error: OSError) -> NoReturn:
     raise SourceError(
         f"cannot list the folder {error.filename}: {error.strerror}", "make it readable"
     ) from error
@@ -161,26 +185,46 @@ def _named(root: AnyPath, names: Iterable[str]) -> Iterator[SourceFile]:
             raise SourceError(
                 f"{root}: files of a web server cannot be listed", "write {000..146} in place of *"
             )
-        # A star does not cross a slash, as in the shell.
-        depths = {pattern.count("/") for pattern in globs}
-        for name, status in root.statuses():
-            same = name.count("/") in depths
-            if same and any(_matches(name, pattern) for pattern in globs):
-                yield SourceFile(name.encode(), *status)
+        yield from _matched(root, globs)
     yield from for_each(_status_in(root), [root / name for name in plain])
 
 
+def _matched(root: ObjectPath, patterns: Iterable[str]) -> Iterator[SourceFile]:
+    """Yield the objects that patterns match; only the folders that they name are listed."""
+    by_folder: dict[str, list[str]] = defaultdict(list)
+    for pattern in patterns:
+        folder, _, name = pattern.rpartition("/")
+        by_folder[folder].append(name)
+    for folder, names in by_folder.items():
+        prefixes = _folders(root, folder)
+        for prefix, found in zip(prefixes, for_each(ObjectPath.objects, prefixes), strict=True):
+            for name, status in found:
+                if any(_matches(name, pattern) for pattern in names):
+                    path = _relative(prefix / name, root)
+                    yield SourceFile(path.encode(), *status)
+
+
+def _folders(root: ObjectPath, pattern: str) -> list[ObjectPath]:
+    """Return the prefixes that a pattern matches; a star does not cross a slash."""
+    found = [root]
+    for part in pattern.split("/") if pattern else ():
+        if glob.has_magic(part):
+            below = zip(found, for_each(ObjectPath.folders, found), strict=True)
+            found = [path / name for path, names in below for name in names if _matches(name, part)]
+        else:
+            found = [path / part for path in found]
+    return found
+
+
 def _matches(name: str, pattern: str) -> bool:
-    parts, patterns = name.split("/"), pattern.split("/")
-    return len(parts) == len(patterns) and all(map(fnmatch.fnmatchcase, parts, patterns))
+    # As in the shell: a star matches no hidden file.
+    return fnmatch.fnmatchcase(name, pattern) and (name[0] != "." or pattern[0] == ".")
 
 
 def _status_in(root: ObjectPath) -> Callable[[ObjectPath], SourceFile]:
-    start = len(root.key) + 1 if root.key else 0
-
     def look(path: ObjectPath) -> SourceFile:
         try:
-            return SourceFile(path.key[start:].encode(), *path.status())
+            return SourceFile(_relative(path, root).encode(), *path.status())
         except FileNotFoundError:
             raise SourceError(f"there is no {path}", "check the pattern and its numbers") from None
 

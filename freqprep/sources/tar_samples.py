@@ -14,7 +14,7 @@ from freqprep.errors import SourceError, some
 from freqprep.ragged import Ragged
 from freqprep.sources import archives
 from freqprep.sources.archives import Member
-from freqprep.sources.files import open_file, opened_status, shown
+from freqprep.sources.files import extension, open_file, opened_status, shown
 from freqprep.sources.folders import is_hidden, not_an_image
 from freqprep.sources.sample_labels import LARGEST_PART, Label, LabelRule
 from freqprep.sources.tar_splits import MAGIC_BYTES, refuse_compressed
@@ -27,6 +27,7 @@ IMAGES = ("jpg", "jpeg", "png", "webp")
 NO_LABEL = -1
 """In `TarIndex.labels`, for a sample without a label."""
 
+_MANY_DOTS = "image whose name has more than one dot"
 _PACK = "pack it again with the files of each sample in a row: tar --sort=name -cf X.tar -C DIR ."
 
 
@@ -49,6 +50,8 @@ class TarIndex:
         Numbers of classes, or indices into ``texts``; `NO_LABEL` for none.
     texts : tuple of str or None
         Names of classes if labels are names.
+    suffixes : frozenset of bytes
+        Suffixes of the files of samples, without their dots, in lower case.
     ignored : Counter
         What is not an image or a label: description -> count.
     """
@@ -61,6 +64,7 @@ class TarIndex:
     length: np.ndarray
     labels: np.ndarray
     texts: tuple[str, ...] | None
+    suffixes: frozenset[bytes]
     ignored: Counter[str]
 
     def __len__(self) -> int:
@@ -113,15 +117,22 @@ def index_tar(root: AnyPath, path: bytes, rule: LabelRule) -> TarIndex:
         malformed.
     """
     ignored: Counter[str] = Counter()
+    suffixes: set[bytes] = set()
     with open_file(root, path) as file:
         status = opened_status(file)
         refuse_compressed(path, file.read(MAGIC_BYTES))
         span = archives.Span(path, 0, status.length)
         rows = [
             row
-            for sample in _samples(file, span, rule, ignored)
+            for sample in _samples(file, span, rule, ignored, suffixes)
             if (row := _row(sample, rule, ignored)) is not None
         ]
+    if not rows and ignored[_MANY_DOTS]:
+        raise SourceError(
+            f"no sample of {shown(path)} has an image: {plural(ignored[_MANY_DOTS], 'image')} have"
+            " names with more than one dot, and a key ends at the first",
+            "pack it again with one dot in each name, such as n01_v1_1.jpg for n01.v1_1.jpg",
+        )
     if not rows:
         ignored["tar without an image"] += 1
     keys = [row.key for row in rows]
@@ -137,12 +148,17 @@ def index_tar(root: AnyPath, path: bytes, rule: LabelRule) -> TarIndex:
         length=np.array([row.length for row in rows], np.int64),
         labels=labels,
         texts=texts,
+        suffixes=frozenset(suffixes),
         ignored=ignored,
     )
 
 
 def _samples(
-    file: BinaryIO, span: archives.Span, rule: LabelRule, ignored: Counter[str]
+    file: BinaryIO,
+    span: archives.Span,
+    rule: LabelRule,
+    ignored: Counter[str],
+    suffixes: set[bytes],
 ) -> Iterator[_Sample]:
     images = {suffix.encode() for suffix in IMAGES}
     parts = {suffix.encode(): suffix for suffix in rule.parts}
@@ -163,8 +179,11 @@ def _samples(
             if sample is not None:
                 yield sample
             sample = _Sample(span.archive, key)
+        kind = extension(name)
+        if suffix == kind:
+            suffixes.add(kind)
         if suffix not in images and suffix not in parts:
-            ignored[not_an_image(b"." + suffix)] += 1
+            ignored[_MANY_DOTS if kind in images else not_an_image(name)] += 1
             continue
         _check(member, suffix in sample.suffixes, span)
         sample.suffixes.add(suffix)
@@ -198,9 +217,11 @@ def _refuse_outside(member: Member, span: archives.Span) -> None:
 
 def _check(member: Member, repeated: bool, span: archives.Span) -> None:
     if member.kind:
+        is_sparse = member.kind == archives.SPARSE
+        options = "without --sparse" if is_sparse else "with --dereference --hard-dereference"
         raise SourceError(
             f"{_where(member, span)} is a {member.kind}, not a file with bytes of its own",
-            "pack it again with tar --dereference --hard-dereference",
+            f"pack it again by tar {options}",
         )
     if repeated:
         raise SourceError(f"{_where(member, span)} is there twice", _PACK)

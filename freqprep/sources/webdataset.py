@@ -14,6 +14,7 @@ or a field of ``.json``. Splits are told by the names of the tars.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -46,8 +47,8 @@ def discover(root: AnyPath, split: str | None, options: SourceOptions = NO_OPTIO
     """List the samples of tar shards; see `freqprep.sources.listing.Source`.
 
     Rows are in the order of the tars by path, and of the samples in them. A key is that of the
-    sample; ``TAR/KEY``, with the tar's path less its suffix, for all rows of a split if any key
-    is in two of its tars.
+    sample; ``TAR/KEY`` for all rows of a split if any key is in two of its tars. ``TAR`` is the
+    tar's path, less its suffix unless that could make two keys one.
 
     Raises
     ------
@@ -61,7 +62,7 @@ def discover(root: AnyPath, split: str | None, options: SourceOptions = NO_OPTIO
     indexes = dict(zip([file.path for file in every], _index(top, every, rule), strict=True))
     names, notes = _class_names(top, options)
     parts = {name: [indexes[f.path] for f in files] for name, (_, files) in splits.items()}
-    _check_labels(parts)
+    _check_labels(parts, rule)
     classes, order = _classes([index for index in indexes.values() if len(index)], names)
     listings, named = {}, options.texts(top)
     for name, tars in parts.items():
@@ -97,10 +98,17 @@ def _class_names(top: AnyPath, options: SourceOptions) -> tuple[list[str] | None
     return None, []
 
 
-def _check_labels(parts: dict[str, list[TarIndex]]) -> None:
-    """Refuse splits in which some samples have a label and others have none."""
+def _check_labels(parts: dict[str, list[TarIndex]], rule: LabelRule) -> None:
+    """Refuse splits in which only some samples have a label, or none has the one asked for."""
     for name, tars in parts.items():
         missing = [(index.labels == NO_LABEL).sum() for index in tars]
+        if rule.column is not None and 0 < sum(missing) == sum(map(len, tars)):
+            suffixes = sorted({suffix for index in tars for suffix in index.suffixes})
+            raise SourceError(
+                f"no sample of {name} has {rule.holder}; there are: "
+                + ", ".join(f".{shown(suffix)}" for suffix in suffixes),
+                "name another with --label-column, or leave it out; --split chooses one split",
+            )
         if 0 < sum(missing) < sum(map(len, tars)):
             index = next(index for index, count in zip(tars, missing, strict=True) if count)
             key = index.keys.bytes_at(int(np.flatnonzero(index.labels == NO_LABEL)[0]))
@@ -190,14 +198,33 @@ def _keys(name: str, tars: Sequence[TarIndex]) -> tuple[Ragged, list[str]]:
         values = np.concatenate([index.keys.values for index in tars])
         return Ragged.of_lengths(values, lengths), []
     note = f"{name}: keys repeat, such as {shown(repeated)}: those in the store are TAR/KEY"
-    return Ragged.of_bytes(_prefixed(tars)), [note]
+    paths = [index.path for index in tars]
+    prefixes = [path[:-4] if path.lower().endswith(b".tar") else path for path in paths]
+    if _ambiguous(prefixes):
+        prefixes = paths
+    if two := _ambiguous(prefixes):
+        raise SourceError(
+            f"keys repeat in {name}, such as {shown(repeated)}, and TAR/KEY would not tell those of"
+            f" {shown(two[0])} and {shown(two[1])} apart",
+            "rename one of the two tars, or convert them one by one",
+        )
+    return Ragged.of_bytes(_prefixed(prefixes, tars)), [note]
 
 
-def _prefixed(tars: Sequence[TarIndex]) -> Iterator[bytes]:
-    for index in tars:
-        stem = index.path[:-4] if index.path.lower().endswith(b".tar") else index.path
+def _ambiguous(prefixes: Sequence[bytes]) -> tuple[bytes, bytes] | None:
+    """Return two tars for which ``PREFIX/KEY`` may be the same; None if there are none.
+
+    Then one of the prefixes is the other, or a folder above it, and so next to it when sorted.
+    """
+    ordered = sorted(prefix + b"/" for prefix in prefixes)
+    pairs = itertools.pairwise(ordered)
+    return next(((a[:-1], b[:-1]) for a, b in pairs if b.startswith(a)), None)
+
+
+def _prefixed(prefixes: Sequence[bytes], tars: Sequence[TarIndex]) -> Iterator[bytes]:
+    for prefix, index in zip(prefixes, tars, strict=True):
         for row in range(len(index)):
-            yield stem + b"/" + index.keys.bytes_at(row)
+            yield prefix + b"/" + index.keys.bytes_at(row)
 
 
 def _repeated(tars: Sequence[TarIndex]) -> bytes | None:

@@ -24,6 +24,7 @@ _PART_BYTES = 16 * 2**20
 _LIST = "listed", "name the split"
 _WRITE = "written", "name a path or a bucket (s3://, gs://, az://)"
 _KEYS_A_DELETION = 1000
+_UNQUOTED = "/{}[]*,"  # patterns stay readable
 
 Etag: TypeAlias = dict[str, str]
 """What a server calls a version of an object: the entity tag, and Google's generation number."""
@@ -48,7 +49,7 @@ class ObjectPath:
     key: str
 
     def __str__(self) -> str:
-        return f"{self.root}/{quote(self.key) if self.is_web else self.key}"
+        return f"{self.root}/{quote(self.key, _UNQUOTED) if self.is_web else self.key}"
 
     def __truediv__(self, more: str) -> ObjectPath:
         return ObjectPath(self.root, "/".join(filter(None, (self.key, more.strip("/")))))
@@ -183,6 +184,11 @@ class ObjectPath:
     def folders(self) -> list[str]:
         """List the names of prefixes directly below this one, sorted."""
         return sorted(_names(self._below()["common_prefixes"]))
+
+    def objects(self) -> list[tuple[str, ObjectStatus]]:
+        """List name and status of the objects directly below this prefix, sorted by name."""
+        found = [(found["path"], status_of(found)) for found in self._below()["objects"]]
+        return sorted((key.rpartition("/")[2], status) for key, status in found)
 
     def entries(self) -> list[str]:
         """List the names of objects and prefixes directly below this one, sorted."""

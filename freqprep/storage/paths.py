@@ -71,6 +71,13 @@ def as_path(text: str | Path | ObjectPath) -> AnyPath:
 
 def as_source(text: str | Path | ObjectPath) -> AnyPath:
     """Return the place of a source that a text names: as `as_path`, but also a whole bucket."""
+    if re.match("https?://[^?#]*[?#]", str(text), re.IGNORECASE):
+        raise UsageError(
+            f"{re.split('[?#]', str(text))[0]}: a source on a web server has no ? or # in its"
+            " address",
+            "signed URLs are not supported: copy the files to a bucket or to this machine; name"
+            " files that are public by {000..146}",
+        )
     found = _BUCKET.fullmatch(str(text))
     return ObjectPath(found[1].lower() + found[2], "") if found else as_path(text)
 

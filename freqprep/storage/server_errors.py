@@ -86,10 +86,10 @@ _ANSWERS = (
         " {credentials}",
     ),
     _Answer(
-        "Range request not supported",
+        "Range request not supported|non-partial response",
         ObjectStoreError,
         "the server of {where} does not serve ranges of a file",
-        "serve the store by one that does, such as nginx, or copy it",
+        "serve it by one that does, such as nginx, or copy it to this machine",
     ),
     _Answer(
         "invalid path",

@@ -86,6 +86,12 @@ REFUSED = {
     "without an end": (WHOLE[:2560], r"no member header and no end.*download it again"),
     "a damaged header": (WHOLE[:1100] + b"?" + WHOLE[1101:], r"a\.tar.*download it again"),
     "no tar": (b"<html>404</html>" * 99, r"a\.tar: not a whole tar"),
+    "two archives": (WHOLE + tar_of([("b.jpg", b"x")]), r"a\.tar: it ends .*--ignore-zeros"),
+    "data behind the end": (WHOLE + bytes(5000) + b"x", r"a\.tar: it ends at byte .* other data"),
+    "more than one dot": (
+        tar_of([("n01.v1_1.jpg", b"x"), ("n01.v1_1.cls", b"1"), ("n01.v1_2.jpg", b"x")]),
+        r"no sample of a\.tar has an image: 2 images have names with more than one dot",
+    ),
     "an empty file": (b"", r"a\.tar: not a whole tar.*empty"),
     "an empty tar": (tar_of([]), r"no sample with an image in the 1 tars"),
     "no image": (tar_of([("a.cls", b"1"), ("a.txt", b"x")]), r"no sample with an image"),
@@ -102,7 +108,7 @@ REFUSED = {
     "a hard link": (tar_with("b.jpg", tarfile.LNKTYPE, linkname="a.jpg"), r"b\.jpg is a link"),
     "a device": (tar_with("b.jpg", tarfile.CHRTYPE), r"b\.jpg is a device"),
     "a FIFO": (tar_with("b.cls", tarfile.FIFOTYPE), r"b\.cls is a device"),
-    "a sparse file": (sparse(), r"a\.jpg is a sparse file"),
+    "a sparse file": (sparse(), r"a\.jpg is a sparse file.*without --sparse"),
     "a negative size": (negative_size(), r"not a whole tar.*-512 bytes"),
     "a chain of headers": (many_headers(tarfile.XHDTYPE, 0, 20_000), r"not a whole tar"),
     "a huge header": (many_headers(tarfile.GNUTYPE_LONGNAME, 2**21, 1), r"a header of 2097152"),
@@ -150,6 +156,7 @@ def test_a_tar_that_cannot_be_used_is_refused_by_name(tmp_path, case):
 READ_OTHERWISE = [
     "cut off in a header",
     "an empty file",
+    "two archives",
     "gzip",
     "a huge header",
     "a negative size",
@@ -172,7 +179,7 @@ def test_it_is_refused_in_a_bucket_too(tmp_path, bucket, case):
         (["a.tar.zst"], "zstd -d"),
         (["a.tar.bz2"], "bunzip2"),
         (["a.tar.xz"], "unxz"),
-        (["a.zip"], r"no \.tar"),
+        (["a.zip"], r"no \.tar files in"),
     ],
 )
 def test_compressed_tars_are_refused_by_their_suffix(tmp_path, names, words):
@@ -214,6 +221,30 @@ def test_a_label_column_that_holds_no_label_is_named(tmp_path, column, words):
     put_tar(tmp_path / "a.tar", ("a.jpg", b"x"), ("a.json", b'{"label": 1}'), ("a.txt", b" "))
     with pytest.raises(SourceError, match=words):
         discover(tmp_path, None, SourceOptions(label_column=column))
+
+
+@pytest.mark.parametrize(
+    "column, words",
+    [
+        ("txt", r"no sample of val has a \.txt; there are: \.cls, \.jpg;.*leave it out"),
+        ("kind", r"no sample of val has a \.json with the field 'kind'; there are: \.cls, \.jpg"),
+        (".txt", r"no sample of val has a \.txt"),
+    ],
+)
+def test_a_label_column_that_no_sample_of_a_split_has_is_named(tmp_path, column, words):
+    label = [("a.txt", b"cat"), ("a.json", b'{"kind": "cat"}')]
+    put_tar(tmp_path / "train-0.tar", ("a.jpg", b"x"), *label)
+    put_tar(tmp_path / "val-0.tar", *GOOD)
+    for split in (None, "val"):
+        with pytest.raises(SourceError, match=words):
+            discover(tmp_path, split, SourceOptions(label_column=column))
+    assert len(discover(tmp_path, "train", SourceOptions(label_column=column)).classes.ids) == 1
+
+
+@pytest.mark.parametrize("size", [0, 512, 10 * 2**10, 2**20])
+def test_any_padding_behind_the_end_is_read_over(tmp_path, size):
+    put(tmp_path / "a.tar", WHOLE + bytes(size))
+    assert len(discover(tmp_path, None).listings["train"]) == 1
 
 
 def test_a_name_that_is_no_class_and_numbers_beside_names_are_refused(tmp_path):
@@ -279,5 +310,5 @@ def test_the_errors_of_the_how_to_are_met(tmp_path):
             discover(tmp_path / case, None)
         met.append(str(caught.value))
     stated = [row[2].strip("`") for row in rows("Convert tar shards") if row[1] == "error"]
-    assert len(stated) == 12
+    assert len(stated) == 14
     assert [words for words in stated if not any(words in text for text in met)] == []

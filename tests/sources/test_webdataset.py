@@ -36,7 +36,10 @@ def test_samples_are_those_that_webdataset_reads(tmp_path, folder, suffix):
     ]
     found = discover(tmp_path, None)
     assert listed(tmp_path, found) == {"train": expected}
-    assert found.listings["train"].ignored == {"not an image (.png)": 8, "not an image (.txt)": 8}
+    assert found.listings["train"].ignored == {
+        "image whose name has more than one dot": 8,
+        "not an image (.txt)": 8,
+    }
 
 
 def test_shards_of_a_shard_writer_are_one_split(tmp_path):
@@ -94,6 +97,30 @@ def test_keys_in_two_tars_are_behind_the_names_of_the_tars(tmp_path):
     assert found.notes == ("train: keys repeat, such as 000000: those in the store are TAR/KEY",)
 
 
+@pytest.mark.parametrize(
+    "tars, expected",
+    [
+        ({"a.tar": ("b/c", "x"), "a/b.tar": ("c", "x")}, ["a.tar/b/c", "a.tar/x", "a/b.tar/c"]),
+        ({"a.TAR": ("x",), "a.tar": ("x",)}, ["a.TAR/x", "a.tar/x"]),
+        ({"a/b.tar": ("x",), "a/b-c.tar": ("x",)}, ["a/b-c/x", "a/b/x"]),
+    ],
+)
+def test_keys_behind_the_names_of_tars_are_unique(tmp_path, tars, expected):
+    for name, samples in tars.items():
+        put_tar(tmp_path / name, *((f"{key}.jpg", b"x") for key in samples))
+    found = [key.decode() for key in keys(discover(tmp_path, None).listings["train"])]
+    assert found[: len(expected)] == expected
+    assert len(set(found)) == sum(map(len, tars.values()))
+
+
+def test_tars_whose_names_do_not_tell_keys_apart_are_named(bucket):
+    bucket.put("d/a.tar", tar_of([("b.tar/x.jpg", b"x"), ("y.jpg", b"x")]))
+    for name in ("a.tar/b.tar", "a/c.tar"):
+        bucket.put(f"d/{name}", tar_of([("x.jpg", b"x"), ("y.jpg", b"x")]))
+    with pytest.raises(SourceError, match=r"of a\.tar and a\.tar/b\.tar apart; rename"):
+        discover(as_path(f"{bucket.url}/d"), None)
+
+
 LABELS = [
     ({"json": {"label": 3}}, None, "3"),
     ({"json": {"class_name": "cat", "label": None}}, None, None),
@@ -102,6 +129,8 @@ LABELS = [
     ({"json": {"label": 3}, "cls": 1}, "label", "3"),
     ({"json": {"label": 3}, "cls": 1}, "cls", "1"),
     ({"txt": " tabby cat\n", "cls": 1}, "txt", "tabby cat"),
+    ({"json": {"label": 3}, "cls": 1}, ".cls", "1"),
+    ({"txt": "cat"}, ".txt", "cat"),
     ({"json": ["a caption"]}, None, None),
     ({"txt": "a caption"}, None, None),
     ({}, None, None),
@@ -146,7 +175,9 @@ def test_labels_that_are_names_are_numbered_in_their_order_or_that_of_the_file(t
 @pytest.mark.parametrize("form", [tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
 def test_names_are_kept_to_the_byte(tmp_path, form):
     names = ["x" * 300, "é", "\udcff", "two\nlines", "a b"]
-    members = [(f"./{name}.{s}", b"7") for name in names for s in ("cls", "jpg")]
+    members = [
+        (f"{'./' * (1 + len(name) % 3)}{name}.{s}", b"7") for name in names for s in ("cls", "jpg")
+    ]
     put(tmp_path / "a.tar", tar_of(members, form))
     found = discover(tmp_path, None).listings["train"]
     assert keys(found) == [name.encode(errors="surrogateescape") for name in names]
