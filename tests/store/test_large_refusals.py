@@ -1,12 +1,9 @@
-"""Large splits and journals that lie: named errors, and nothing that their files do not hold."""
+"""Large splits that lie: named errors, and nothing that their files do not hold."""
 
 import json
 import os
 import pickle
-import resource
 import stat
-import struct
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +15,7 @@ from large_forms import lower_limits
 import freqprep
 from freqprep.engines import Workers
 from freqprep.errors import CorruptStoreError, ShardMissingError, UsageError
-from freqprep.pack.shard_task import PackedShard
 from freqprep.store.manifest import Manifest
-from freqprep.store.record_journal import RecordJournal
 from freqprep.store.verify import verify
 from freqprep.streaming.order import Order
 from freqprep.streaming.shuffling import ShufflePlan
@@ -44,16 +39,6 @@ def whole(tmp_path_factory) -> Path:
 @pytest.fixture
 def copy(whole, tmp_path) -> Path:
     return next(synthetic.copies(whole, tmp_path))
-
-
-@pytest.fixture
-def little_memory():
-    """As much memory as there is now, and a gigabyte."""
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
-    before = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + 2**30, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_AS, before)
 
 
 def restate(split: Path, change) -> None:
@@ -203,52 +188,3 @@ def test_a_folder_for_copies_that_others_may_write_to_is_refused(whole, tmp_path
         place.chmod(stat.S_IRWXU | stat.S_IRWXO)
     with pytest.raises(UsageError, match=r"this user alone.*TMPDIR"):
         freqprep.open_store(whole)["train"].valid  # noqa: B018
-
-
-def record(shard: int, body: bytes = b"") -> bytes:
-    rest = struct.pack("<QQ", shard, 9) + body
-    return struct.pack("<II", len(body), zlib.crc32(rest)) + rest
-
-
-def journal(path: Path, kind=PackedShard) -> RecordJournal:
-    return RecordJournal(path, kind, 10)
-
-
-def test_a_binary_journal_reads_back_and_drops_a_torn_end(tmp_path):
-    path, entries = tmp_path / "journal.bin", [PackedShard(n, n, f"{n:064x}") for n in range(4)]
-    with journal(path) as first:
-        for entry in entries:
-            first.append(entry)
-        assert [first.finished[n] for n in range(4)] == entries
-    whole = path.read_bytes()
-    for cut in (1, 20, 30):
-        for tail in (whole[:-cut], whole[:-cut] + bytes(cut)):  # not all written, or not synced
-            path.write_bytes(tail)
-            with journal(path) as again:
-                assert sorted(again.finished) == [0, 1, 2] and len(again.finished) == 3
-                again.append(entries[3])
-                assert dict(again.finished) == dict(enumerate(entries))
-            assert path.read_bytes() == whole
-    damaged = bytearray(whole)
-    damaged[40] ^= 1
-    path.write_bytes(damaged)
-    with pytest.raises(CorruptStoreError, match=r"record at 0 of .* is damaged.*--overwrite"):
-        journal(path)
-    assert path.read_bytes() == damaged
-
-
-@pytest.mark.parametrize("shard", [10, 2**63, 2**64 - 1])
-def test_a_record_of_a_shard_that_does_not_exist_is_refused(tmp_path, little_memory, shard):
-    (tmp_path / "journal.bin").write_bytes(record(shard))
-    with pytest.raises(CorruptStoreError, match=f"there is no shard {shard}"):
-        journal(tmp_path / "journal.bin")
-
-
-@pytest.mark.parametrize("body", [b"", b"no frame", b"\x28\xb5\x2f\xfd" + bytes(9)])
-def test_a_record_that_holds_no_entry_is_refused_when_it_is_read(tmp_path, body):
-    (tmp_path / "journal.bin").write_bytes(record(3, body) + record(4, body))
-    with (
-        journal(tmp_path / "journal.bin") as opened,
-        pytest.raises(CorruptStoreError, match="at 0"),
-    ):
-        opened.finished[3]
