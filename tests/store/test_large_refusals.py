@@ -49,12 +49,14 @@ def restate(split: Path, change) -> None:
     synthetic.write_manifest(split, Manifest(manifest.attributes, files))
 
 
+SHARD = "coefficients/c/3/0/0/0"
 LIES = {
     "10**15 images": lambda attributes, files: attributes.update(images=10**15),
     "10**30 images": lambda attributes, files: attributes.update(images=10**30),
     "fewer images": lambda attributes, files: attributes.update(images=500),
     "one part less": lambda attributes, files: files.pop("shards/1"),
     "one part more": lambda attributes, files: files.update({"shards/2": files["shards/1"]}),
+    "a shard too": lambda attributes, files: files.update({SHARD: files["shards/0"]}),
     "another number": lambda attributes, files: files.update({"shards/3": files.pop("shards/1")}),
 }
 
@@ -62,7 +64,7 @@ LIES = {
 @pytest.mark.parametrize("lie", LIES.values(), ids=LIES)
 def test_another_number_of_shards_than_parts_hold_is_refused(copy, little_memory, lie):
     restate(copy / "train", lie)
-    with pytest.raises(CorruptStoreError, match=r"list another number|malformed"):
+    with pytest.raises(CorruptStoreError, match=r"list another number|malformed|lists coeff"):
         freqprep.open_store(copy)["train"]
     (problem,) = verify(copy, Workers(1)).problems
     assert problem.where == "train"
@@ -127,7 +129,15 @@ def nothing(document: dict) -> None:
     document.clear()
 
 
-@pytest.mark.parametrize("change", [shape, chunk, axes, nothing])
+def endless(document: dict) -> None:
+    document["shape"][0] = float("inf")
+
+
+def no_type(document: dict) -> None:
+    document["data_type"] = "f8,("
+
+
+@pytest.mark.parametrize("change", [shape, chunk, axes, nothing, endless, no_type])
 @pytest.mark.parametrize("name", ["valid", "key_offset"])
 def test_an_array_that_states_more_than_its_chunks_hold_is_refused(
     copy, little_memory, name, change
@@ -141,6 +151,14 @@ def test_an_array_that_states_more_than_its_chunks_hold_is_refused(
     with pytest.raises(CorruptStoreError, match=rf"array {name} .*(chunk|document)"):
         split.arrays.column("valid") if name == "valid" else split.keys
     assert name in str(verify(copy, Workers(1)).problems)
+
+
+def test_no_copy_is_made_of_an_array_with_more_rows_than_the_split(copy, tmp_path):
+    synthetic.replace_array(copy / "train", "label", np.zeros(10**6, np.int64))
+    split = freqprep.open_store(copy)["train"]
+    with pytest.raises(CorruptStoreError, match=r"array label .* has 1000000 along image, not 700"):
+        split.labels  # noqa: B018
+    assert not list((tmp_path / "copies").rglob("*.npy"))
 
 
 def test_offsets_that_point_outside_are_refused(copy):
