@@ -105,7 +105,7 @@ def _kept(path: Path, complete: int) -> int:
         file.seek(complete)
         leads_beyond = complete + record_bytes(file) > length
     if behind and not leads_beyond:
-        what = f"its checksum does not match, and {plural(behind, 'record')} follow"
+        what = f"its checksum does not match; behind it: {plural(behind, 'record')}"
         raise damaged(f"the journal {path}", complete, what)
     if behind:
         say(

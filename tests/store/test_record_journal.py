@@ -68,7 +68,7 @@ def test_a_damaged_record_before_others_is_refused_with_their_number(written):
     damaged = bytearray(written.read_bytes())
     damaged[40] ^= 1
     written.write_bytes(damaged)
-    message = r"record at 0 of .* is damaged .*3 records follow.*--overwrite"
+    message = r"record at 0 of .* is damaged .*behind it: 3 records.*--overwrite"
     with pytest.raises(CorruptStoreError, match=message):
         journal(written)
     assert written.read_bytes() == damaged
