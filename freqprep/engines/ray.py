@@ -116,7 +116,7 @@ def _check_address(address: str) -> None:
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if address in ("auto", "local"):
         return
-    if not host or not port.isdigit():
+    if not host or not port.isdecimal():
         raise _no_address(address, "not a host and a port")
     try:
         socket.create_connection((host, int(port)), _SECONDS_TO_CONNECT).close()

@@ -11,6 +11,9 @@ from freqprep.store import shard
 from freqprep.store.reader import reopen
 from freqprep.store.writer import write_shard
 
+_ENTRY_BYTES = 8 + 32
+"""Length and SHA-256 of a shard's file."""
+
 
 @dataclass(frozen=True)
 class ShardSource:
@@ -104,6 +107,8 @@ class PackedShard:
     @classmethod
     def from_bytes(cls, shard: int, data: bytes) -> PackedShard:
         """Return the shard that `to_bytes` was called on."""
+        if len(data) != _ENTRY_BYTES:
+            raise ValueError(f"an entry of {len(data)} bytes")
         return cls(shard, int.from_bytes(data[:8], "little"), data[8:].hex())
 
 

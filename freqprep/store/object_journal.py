@@ -25,7 +25,7 @@ from freqprep.storage.object_path import ObjectPath
 from freqprep.storage.paths import AnyPath
 from freqprep.store.cleanup import clean_up
 from freqprep.store.journal import Result, parsed_line
-from freqprep.store.records import START_OVER, Header, RecordIndex, headers, record_of
+from freqprep.store.records import Header, RecordIndex, damaged, headers, record_of
 from freqprep.store.stored_lengths import StoredLengths
 from freqprep.text.quantities import plural
 
@@ -158,12 +158,12 @@ class _Records(Generic[Result]):
 
     def add(self, segment: AnyPath, data: bytes) -> None:
         source = self.finished.add_file(segment)
-        for found in headers(io.BytesIO(data), len(data), f"the journal {segment}"):
+        for found in headers(io.BytesIO(data), len(data)):
             if isinstance(found, Header):
                 self.finished.add(source, found)
                 self._stated[found.shard] = min(found.file_bytes, _MOST_BYTES)
             elif found != len(data):
-                raise CorruptStoreError(f"the journal {segment} is cut off", START_OVER)
+                raise damaged(f"the journal {segment}", found, "it is cut off or changed")
 
     def keep_only(self, there: StoredLengths) -> None:
         self.finished.drop(there.shards != self._stated)

@@ -7,10 +7,20 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Generic, Self, TypeAlias
 
+from freqprep.progress import say
 from freqprep.store.journal import Journal, Result
 from freqprep.store.plan import shard_count
-from freqprep.store.records import Header, RecordIndex, headers, record_of
+from freqprep.store.records import (
+    Header,
+    RecordIndex,
+    damaged,
+    headers,
+    record_bytes,
+    record_of,
+    records_behind,
+)
 from freqprep.store.schema import is_large
+from freqprep.text.quantities import plural
 
 
 class RecordJournal(Generic[Result]):
@@ -19,13 +29,14 @@ class RecordJournal(Generic[Result]):
     Parameters
     ----------
     path : Path
-        Created if it does not exist; an incomplete last record is cut off.
+        Created if it does not exist; an end that was not written in full is cut off.
     kind : type
         Class of its entries.
     shards : int
         Number of shards of the split.
     others : iterable of Path
-        Journals of other runs, which may be appending to them: only read.
+        Journals of other runs, which may be appending to them: only read, each as far as its
+        records are whole.
 
     Attributes
     ----------
@@ -35,7 +46,7 @@ class RecordJournal(Generic[Result]):
     Raises
     ------
     CorruptStoreError
-        A record before the last one is damaged, or of a shard that does not exist.
+        A record with others behind it is damaged, or one is of a shard that does not exist.
     """
 
     def __init__(
@@ -47,7 +58,7 @@ class RecordJournal(Generic[Result]):
             for other in others:
                 self._index(other)
             self._length = self._index(path)
-            self._file.truncate(self._length)
+            self._file.truncate(_kept(path, self._length))
         except BaseException:
             self._file.close()
             raise
@@ -58,7 +69,7 @@ class RecordJournal(Generic[Result]):
         source, complete = self.finished.add_file(path), 0
         with open(path, "rb") as file:
             length = os.fstat(file.fileno()).st_size
-            for found in headers(file, length, f"the journal {path}"):
+            for found in headers(file, length):
                 if isinstance(found, Header):
                     self.finished.add(source, found)
                 else:
@@ -79,6 +90,29 @@ class RecordJournal(Generic[Result]):
         os.fsync(self._file.fileno())
         self.finished.add(self._source, Header(self._length, result.shard, result.file_bytes))
         self._length += len(record)
+
+
+def _kept(path: Path, complete: int) -> int:
+    """Return how much of a journal is kept: its whole records.
+
+    What a crash leaves behind them, or a power loss, which may be zeros, has no whole record. Else
+    a record is damaged: that is an error, but where its length leads beyond the end, as that of a
+    record that is cut off does, the records behind are made again.
+    """
+    with open(path, "rb") as file:
+        length = os.fstat(file.fileno()).st_size
+        behind = records_behind(file, length, complete)
+        file.seek(complete)
+        leads_beyond = complete + record_bytes(file) > length
+    if behind and not leads_beyond:
+        what = f"its checksum does not match; behind it: {plural(behind, 'record')}"
+        raise damaged(f"the journal {path}", complete, what)
+    if behind:
+        say(
+            f"warning: the record at {complete} of the journal {path} is damaged: with it,"
+            f" {plural(behind, 'record')} behind it are cut off, and their shards made again"
+        )
+    return complete
 
 
 AnyJournal: TypeAlias = Journal[Result] | RecordJournal[Result]

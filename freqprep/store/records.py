@@ -24,11 +24,24 @@ from freqprep.store.journal import Result
 
 _HEADER = struct.Struct("<IIQQ")
 _MOST_BODY = 2**26
+_MOST_FILE_BYTES = 2**62
 _LEVEL = 1
+_MAGIC = b"\x28\xb5\x2f\xfd"  # of a zstd frame
+_SEARCHED_BYTES = 2**24
 _KEPT_BYTES = 2**28
 """Bytes of segments in a bucket that are kept in memory: parts of a conversion interleave."""
 
 START_OVER = "start over with --overwrite"
+
+_MALFORMED = (
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    RuntimeError,
+    MemoryError,
+)
 
 
 class Header(NamedTuple):
@@ -46,45 +59,64 @@ def record_of(entry: Result) -> bytes:
     return struct.pack("<II", len(body), zlib.crc32(rest)) + rest
 
 
-def headers(file: BinaryIO, length: int, where: str) -> Iterator[Header | int]:
-    """Read the headers of the records of a file.
-
-    A record at the very end that is cut off, or whose bytes were not all written, does not count.
+def headers(file: BinaryIO, length: int, offset: int = 0) -> Iterator[Header | int]:
+    """Read the headers of whole records that follow each other.
 
     Parameters
     ----------
     file : binary file
-        At its beginning.
     length : int
         Bytes of the file.
-    where : str
-        The file, for messages.
+    offset : int, optional
+        Where the first record begins.
 
     Yields
     ------
     Header or int
-        Each header, and last the length of all complete records.
-
-    Raises
-    ------
-    CorruptStoreError
-        A record before the end is damaged.
+        Each header, and last where the first record begins that is not whole: the length, if all
+        are. It may be cut off, not written in full, or damaged.
     """
-    offset = 0
+    file.seek(offset)
     while length - offset >= _HEADER.size:
         header = file.read(_HEADER.size)
         size, checksum, shard, file_bytes = _HEADER.unpack(header)
         end = offset + _HEADER.size + size
-        if end > length:
+        if end > length or size > _MOST_BODY:
             break
-        whole = size <= _MOST_BODY and zlib.crc32(header[8:] + file.read(size)) == checksum
-        if not whole:
-            if end == length:
-                break
-            raise _damaged(where, offset, "its checksum does not match")
+        if zlib.crc32(header[8:] + file.read(size)) != checksum:
+            break
         yield Header(offset, shard, file_bytes)
         offset = end
     yield offset
+
+
+def record_bytes(file: BinaryIO) -> int:
+    """Return the length of the record that begins here, as it states; 0 if there is no header."""
+    header = file.read(_HEADER.size)
+    return _HEADER.size + _HEADER.unpack(header)[0] if len(header) == _HEADER.size else 0
+
+
+def records_behind(file: BinaryIO, length: int, offset: int) -> int:
+    """Count the whole records behind one that is not whole: none, if it is a torn end.
+
+    They are found by how a body begins, because the length of a damaged record may be wrong.
+    """
+    count, offset = 0, offset + 1
+    while length - offset >= _HEADER.size:
+        file.seek(offset)
+        block = file.read(_SEARCHED_BYTES)
+        found = block.find(_MAGIC, _HEADER.size)
+        if found < 0:
+            offset += max(len(block) - _HEADER.size - len(_MAGIC) + 1, 1)
+            continue
+        offset += found - _HEADER.size
+        begin = offset
+        for header in headers(file, length, begin):
+            if isinstance(header, Header):
+                count += 1
+            else:
+                offset = max(header, begin + 1)
+    return count
 
 
 class RecordIndex(Mapping[int, Result], Generic[Result]):
@@ -121,7 +153,7 @@ class RecordIndex(Mapping[int, Result], Generic[Result]):
         """
         if header.shard >= self._shards:
             where = str(self._sources[source])
-            raise _damaged(where, header.offset, f"there is no shard {header.shard}")
+            raise damaged(where, header.offset, f"there is no shard {header.shard}")
         self._source[header.shard], self._offset[header.shard] = source, header.offset
         self._fresh.pop(header.shard, None)
 
@@ -151,9 +183,15 @@ class RecordIndex(Mapping[int, Result], Generic[Result]):
         path, offset = self._sources[self._source[shard]], int(self._offset[shard])
         data = self._record(int(self._source[shard]), path, offset)
         try:
-            entry = self._kind.from_bytes(shard, zstd.decompress(data[_HEADER.size :]))
-        except (ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
-            raise _damaged(str(path), offset, str(error)) from None
+            body = data[_HEADER.size :]
+            if not 0 < _content_bytes(body) <= _MOST_BODY:
+                raise ValueError(f"an entry of {_content_bytes(body)} bytes")
+            entry = self._kind.from_bytes(shard, zstd.decompress(body))
+            stated = _HEADER.unpack_from(data)[3]
+            if entry.file_bytes != stated or stated > _MOST_FILE_BYTES:
+                raise ValueError(f"a file of {entry.file_bytes} bytes, stated as {stated}")
+        except _MALFORMED as error:
+            raise damaged(str(path), offset, str(error)) from None
         return entry
 
     def _record(self, source: int, path: AnyPath, offset: int) -> bytes:
@@ -174,5 +212,17 @@ class RecordIndex(Mapping[int, Result], Generic[Result]):
         return data[offset : offset + _HEADER.size + _HEADER.unpack_from(data, offset)[0]]
 
 
-def _damaged(where: str, offset: int, what: str) -> CorruptStoreError:
+def damaged(where: str, offset: int, what: str) -> CorruptStoreError:
+    """Return the error of a record that is damaged."""
     return CorruptStoreError(f"the record at {offset} of {where} is damaged ({what})", START_OVER)
+
+
+def _content_bytes(frame: bytes) -> int:
+    """Return the length that a zstd frame states for its content; 0 without one (RFC 8878)."""
+    if frame[:4] != _MAGIC or len(frame) < 5:
+        raise ValueError("no zstd frame")
+    descriptor = frame[4]
+    single, kind = descriptor >> 5 & 1, descriptor >> 6
+    size = (single, 2, 4, 8)[kind]
+    first = 5 + (1 - single) + (0, 1, 2, 4)[descriptor & 3]
+    return int.from_bytes(frame[first : first + size], "little") + (256 if kind == 1 else 0)

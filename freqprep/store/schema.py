@@ -241,7 +241,7 @@ def check_format(data: dict[str, Any]) -> None:
     ours = FORMAT_VERSION.split(".")
     if major != ours[0] or not _MINOR.fullmatch(minor) or int(minor) > int(ours[1]):
         raise FormatVersionError(
-            f"the store has format {stored}, this freqprep reads up to {FORMAT_VERSION}",
+            f"the store has format {stored:.60}, this freqprep reads up to {FORMAT_VERSION}",
             "install a newer freqprep",
         )
 

@@ -157,7 +157,8 @@ def decoded(files: Mapping[str, bytes], rows: slice, what: str) -> np.ndarray:
         array = zarr.open_array(MemoryStore(buffers, read_only=True), mode="r")
         return np.asarray(array[rows])
     except Exception as error:  # checksum and decoding errors of many types
-        raise CorruptStoreError(f"{what} cannot be read: {error}", RESTORE) from None
+        why = str(error) or type(error).__name__
+        raise CorruptStoreError(f"{what} cannot be read: {why}", RESTORE) from None
 
 
 def _read(path: AnyPath) -> bytes:

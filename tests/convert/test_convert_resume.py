@@ -16,7 +16,12 @@ from freqprep.convert.planning import discover
 from freqprep.convert.request import Request
 from freqprep.convert.retry_rejected import prepare_retry
 from freqprep.engines import Workers
-from freqprep.errors import SourceChangedError, SplitExistsError, UsageError
+from freqprep.errors import (
+    CorruptStoreError,
+    SourceChangedError,
+    SplitExistsError,
+    UsageError,
+)
 from freqprep.spectrum.channels import Selection
 from freqprep.spectrum.quantization import PRECISIONS
 from freqprep.store.cache import ChunkCache
@@ -163,6 +168,16 @@ def test_a_damaged_journal_is_refused(monkeypatch, source, tmp_path):
     begin(monkeypatch, source, store, shards=1)
     (store / ".partial-train/journal.jsonl").write_text("{}\n")
     with pytest.raises(freqprep.FreqprepError, match="journal"):
+        synthetic.make(source, store, resume=True)
+
+
+@pytest.mark.parametrize(("change", "what"), [("gone", "is missing"), ("cut", "has 3 bytes")])
+def test_a_finished_shard_that_changed_is_refused(monkeypatch, source, tmp_path, change, what):
+    store = tmp_path / "out.zarr"
+    begin(monkeypatch, source, store, shards=1)
+    shard = store / ".partial-train/split/coefficients/c/0/0/0/0"
+    shard.unlink() if change == "gone" else shard.write_bytes(b"cut")
+    with pytest.raises(CorruptStoreError, match=f"c/0/0/0/0 {what}"):
         synthetic.make(source, store, resume=True)
 
 

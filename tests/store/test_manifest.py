@@ -48,6 +48,7 @@ def test_a_path_that_leads_outside_is_refused(path):
         b'{"attributes": {"format": "freqprep", "format_version": "1.0"}}',
         b'{"attributes": {"format": "freqprep", "format_version": "1.0"}, "files": []}',
         b'{"attributes": {"format": "freqprep", "format_version": "1.0"}, "files": {"a": []}}',
+        b'{"attributes": {"format": "freqprep", "format_version": "1.0"}, "files": {"a": [1e400]}}',
         b'{"attributes": [], "files": {}}',
     ],
 )

@@ -11,6 +11,7 @@ import synthetic
 import zarr
 
 import freqprep
+from freqprep.engines import Workers
 from freqprep.errors import (
     CorruptStoreError,
     FormatVersionError,
@@ -20,6 +21,9 @@ from freqprep.errors import (
     StoreError,
     UnknownSplitError,
 )
+from freqprep.spectrum.quantization import PRECISIONS
+from freqprep.store.summary import summarize
+from freqprep.store.verify import verify
 
 
 def edit(path: Path, change: Callable[[dict], None]) -> None:
@@ -28,13 +32,15 @@ def edit(path: Path, change: Callable[[dict], None]) -> None:
     path.write_text(json.dumps(document))
 
 
-@pytest.mark.parametrize("version", ["1.3", "2.0", "0.9", "one", None, "1", "1.x", 1.0])
+@pytest.mark.parametrize(
+    "version", ["1.3", "2.0", "0.9", "one", None, "1", "1.x", "1.²", "1." + "9" * 5000, 1.0]
+)
 def test_another_format_version_is_refused(copy, version):
     edit(copy / "zarr.json", lambda d: d["attributes"].update(format_version=version))
     if version == 1.0:  # the same text
         assert len(freqprep.open_store(copy)) == 2
         return
-    with pytest.raises(FormatVersionError, match=str(version)):
+    with pytest.raises(FormatVersionError, match=str(version)[:20]):
         freqprep.open_store(copy)
 
 
@@ -126,6 +132,59 @@ def test_small_arrays_are_never_read_damaged_or_in_part(copy, name):
         split.array(name)
     with pytest.raises(StoreError, match="no array"):
         split.array("lab")
+
+
+MISFITS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "label": lambda old: old.astype(np.float64),
+    "valid": lambda old: old.astype(np.int64),
+    "size": lambda old: old[:, :1],
+    "source_bytes": lambda old: np.append(old, old),
+    "key_offset": lambda old: old[:-1],
+    "step": lambda old: old[:5],
+}
+
+
+@pytest.mark.parametrize("name", MISFITS)
+def test_arrays_of_another_type_or_length_are_refused_before_they_are_used(copy, name):
+    split = freqprep.open_store(copy)["train"]
+    synthetic.replace_array(split.path, name, MISFITS[name](split.array(name)))
+    split = freqprep.open_store(copy)["train"]
+    for read in (split.array, split.arrays.in_parts, split.arrays.column):
+        with pytest.raises(CorruptStoreError, match=rf"array {name} of .* (not|is not of)"):
+            read(name)
+    (problem,) = verify(copy, Workers(1)).problems
+    assert problem.where == f"train/{name}"
+
+
+@pytest.mark.parametrize("images", [0, 161, 10**12])
+def test_another_number_of_images_than_arrays_have_is_refused(copy, images):
+    manifest, _ = synthetic.read_manifest(copy / "train")
+    attributes = {**manifest.attributes, "images": images, "rejected": 0, "format_version": "1.1"}
+    codes = PRECISIONS["int8"].to_dict()
+    attributes |= {"quantization": codes, "compression": {"codec": "zstd", "level": 1}}
+    synthetic.write_manifest(copy / "train", synthetic.Manifest(attributes, manifest.files))
+    split = freqprep.open_store(copy)["train"]
+    with pytest.raises(CorruptStoreError, match=f"has 160 along image, not {images}"):
+        summarize(split)
+    with pytest.raises(CorruptStoreError, match="along image"):
+        split.valid  # noqa: B018
+
+
+def test_no_more_is_allocated_than_the_listed_chunks_hold(copy):
+    edit(copy / "train/key/zarr.json", lambda d: d.update(shape=[10**15]))
+    synthetic.reseal(copy / "train")
+    with pytest.raises(CorruptStoreError, match=r"array key .* has 1 chunks"):
+        freqprep.open_store(copy)["train"].keys  # noqa: B018
+
+
+@pytest.mark.parametrize("change", ["another", "gone"])
+def test_small_arrays_of_a_split_that_was_replaced_say_so(copy, change):
+    split = freqprep.open_store(copy)["train"]
+    synthetic.replace_array(split.path, "label", split.array("label") * 0)
+    if change == "gone":
+        shutil.rmtree(split.path / "label")
+    with pytest.raises(StoreError, match=f"{split.path} was replaced after it was opened"):
+        split.labels  # noqa: B018
 
 
 def test_a_missing_shard_is_an_error_and_the_others_read(copy):
