@@ -137,6 +137,22 @@ def test_tables_are_read_once_and_at_most_three_windows_are_unpacked(tables, tmp
     assert 1 <= max(most) <= 3
 
 
+def test_a_row_group_that_is_longer_than_a_window_is_read_once(tmp_path, monkeypatch):
+    table = image_tables.image_tables(tmp_path, {"train": IMAGES}, IMAGES)
+    (path,) = table.glob("*.parquet")
+    request = request_of(path, tmp_path / "out.zarr")
+    plan(request)
+    opened = parquet_file.open_regular
+    with monkeypatch.context() as patch:
+        patch.setattr(parquet_file, "open_regular", lambda path: Counted(opened(path)))
+        Counted.read_bytes = 0
+        convert_part(request, Part(1, 1))
+    size = path.stat().st_size
+    assert size * 0.9 < Counted.read_bytes < size * 1.1 + FOOTER
+    finalize(request)
+    assert compare_with_source(request.store, path, IMAGES) == (IMAGES, [])
+
+
 def test_only_what_is_missing_is_unpacked_again(tables, expected, tmp_path, monkeypatch):
     store, asked = tmp_path / "out.zarr", Counter()
     with stopped_after(monkeypatch, window_tasks, "convert_shard", 3):
