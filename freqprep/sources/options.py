@@ -66,7 +66,7 @@ class SourceOptions:
                     f"{as_flag(name)} with {kind}: it is an option of {takers}", "omit it"
                 )
             if value == "":
-                raise UsageError(f"{_flag(name)} with an empty name", "name a column, or omit it")
+                raise UsageError(f"{as_flag(name)} with an empty name", "name a column, or omit it")
 
     def texts(self, source: AnyPath) -> dict[str, str]:
         """Return what was given as texts; paths are relative to the source if inside it."""
