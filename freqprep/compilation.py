@@ -35,12 +35,13 @@ def can_compile() -> bool:
 
 
 def compiled(function: Function) -> Function:
-    """Compile a function of numbers and arrays when it is first called.
+    """Compile a function of numbers and arrays when it is first called; sums in any order.
 
     The machine code is kept beside the source, or in the user's cache folder (or where
     NUMBA_CACHE_DIR says), where processes find what one of them compiled; if none of these
-    can be written, each process compiles for itself. Python's lock is released while it runs, and
-    sums may be added in another order.
+    can be written, each process compiles for itself. Python's lock is released while it runs. A
+    loop may have two forms, of vectors and of single numbers, that round differently, and where
+    its arrays lie in memory may decide between them: see `compiled_exactly`.
 
     Parameters
     ----------
@@ -50,9 +51,29 @@ def compiled(function: Function) -> Function:
     -------
     callable
     """
+    return _compiled(function, _FREEDOM)
+
+
+def compiled_exactly(function: Function) -> Function:
+    """Compile as `compiled` does, but with each operation rounded by itself, as it is written.
+
+    The result is then the same to the bit in whatever form a loop runs.
+
+    Parameters
+    ----------
+    function : callable
+
+    Returns
+    -------
+    callable
+    """
+    return _compiled(function, set())
+
+
+def _compiled(function: Function, freedom: set[str]) -> Function:
     import numba
 
-    make: Any = functools.partial(numba.njit, nogil=True, fastmath=_FREEDOM, error_model="numpy")
+    make: Any = functools.partial(numba.njit, nogil=True, fastmath=freedom, error_model="numpy")
     try:
         found: Function = make(cache=True)(function)
     except RuntimeError:  # no folder for the cache

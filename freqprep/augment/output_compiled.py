@@ -8,7 +8,7 @@ import numpy as np
 
 from freqprep.augment.lanes import at, load8, minus, over, store
 from freqprep.augment.resample_plan import Plan
-from freqprep.compilation import compiled
+from freqprep.compilation import compiled, compiled_exactly
 from freqprep.spectrum import BLOCK
 from freqprep.spectrum.color import TO_RGB
 from freqprep.spectrum.dct import PIXEL_OFFSET
@@ -136,7 +136,7 @@ def _pick(
             store(line, block * planes + plane, values)
 
 
-@compiled
+@compiled_exactly
 def _to_rgb(
     strip: np.ndarray,
     row: int,
