@@ -12,10 +12,10 @@ import synthetic
 from image_tables import rewrite_images
 
 import freqprep
-from freqprep.convert import unpacking
 from freqprep.convert.verify_source import compare_with_source
 from freqprep.errors import SourceChangedError, SourceError
 from freqprep.sources import parquet_parts
+from freqprep.sources.parquet_rows import ImageCopier
 
 TABLES, ROWS, GROUP = 3, 128, 64
 IMAGES = TABLES * ROWS
@@ -54,14 +54,14 @@ def test_a_repaired_table_is_retried_and_each_is_read_once(expected, copy, tmp_p
     rewrite_images(last, lambda cells: [*cells[:-1], {"bytes": synthetic.picture(5), "path": None}])
     store = Path(shutil.copytree(expected, tmp_path / "out.zarr"))
     asked: list[int] = []
-    copy_images = unpacking.copy_images
+    copy_rows = ImageCopier.copy
 
-    def counting(root, files, *more):
+    def counting(self, files, *more):
         asked.append(len(files))
-        return copy_images(root, files, *more)
+        return copy_rows(self, files, *more)
 
     with monkeypatch.context() as patch:
-        patch.setattr(unpacking, "copy_images", counting)
+        patch.setattr(ImageCopier, "copy", counting)
         make(copy, store, retry_rejected=True)
     assert sum(asked) == (IMAGES - 1) + ROWS  # to be compared, and converted again
     assert synthetic.digest(store) == synthetic.digest(make(copy, tmp_path / "fresh.zarr"))
