@@ -241,7 +241,7 @@ def test_a_cluster_without_workers(scheduler):
 )
 def test_nothing_at_an_address(engine, address, store):
     pytest.importorskip({"dask": "distributed"}.get(engine, engine))
-    done = synthetic.freqprep("verify", store, "--engine", engine, "--address", address)
+    done = synthetic.in_a_process("verify", store, "--engine", engine, "--address", address)
     assert done.returncode == 1 and f"answers at {address}" in done.stderr
     assert not done.stdout and "Traceback" not in done.stderr
 
