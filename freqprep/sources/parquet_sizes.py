@@ -7,7 +7,6 @@ import warnings
 from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image
 
 from freqprep.errors import SourceError
 from freqprep.sources.coco_values import LARGEST_SIDE
@@ -91,6 +90,8 @@ def sampled_sizes(
 
 def _size(data: bytes) -> tuple[int, int] | None:
     """Return height and width of an image file; None if it is not one."""
+    from PIL import Image  # the package itself is to load quickly
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # damaged and huge images are rejected later
