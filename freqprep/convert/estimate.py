@@ -18,7 +18,6 @@ from freqprep.convert.window_tasks import unpackers
 from freqprep.errors import ImageDefect
 from freqprep.images.encoder import Encoder
 from freqprep.images.encoding import Encoding
-from freqprep.sources import root_of
 from freqprep.spectrum.channels import CHANNELS
 from freqprep.spectrum.coding import worth_compiling
 from freqprep.storage.paths import AnyPath
@@ -108,20 +107,20 @@ def estimate(request: Request) -> dict[str, Estimate]:
     return {
         name: _estimate(
             plan_split(request, found.listings[name], found.classes, classes),
-            request.source,
+            request.root,
             request.workers,
         )
         for name in todo
     }
 
 
-def _estimate(plan: SplitPlan, source: AnyPath, workers: engines.Workers) -> Estimate:
+def _estimate(plan: SplitPlan, root: AnyPath, workers: engines.Workers) -> Estimate:
     encoding = plan.attributes.encoding
     jobs = min(workers.count, plan.shards)
     compiled = worth_compiling(len(plan.rows) // jobs)
     if compiled:
         compile_coding(encoding)
-    tables = ImageFiles.of_rows(root_of(source), plan, _sampled_rows(plan))
+    tables = ImageFiles.of_rows(root, plan, _sampled_rows(plan))
     with unpacked(tables, f"read {plan.attributes.split}") as files:
         sample = _encode(files, encoding, compiled, plan.attributes.level)
     class_counts, objects = _counts(plan)

@@ -1,4 +1,4 @@
-"""What a source lists now, against what a finished split was made from."""
+"""Comparison of what a source lists now with what a finished split was made from."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ def discover(request: Request) -> Discovered:
 
 def _refuse_other_options(request: Request) -> None:
     """Refuse to resume splits that were started with other options of the source."""
-    now = request.options.texts(sources.root_of(request.source))
+    now = request.options.texts(request.root)
     for name, folder in planned_folders(request).items():
         if request.split is not None and normalise_split(request.split) != name:
             continue

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from freqprep import engines
 from freqprep.errors import UsageError, did_you_mean
 from freqprep.images.encoding import Encoding
 from freqprep.images.geometry import Geometry
-from freqprep.sources import SOURCES, SourceOptions
+from freqprep.sources import SOURCES, SourceOptions, root_of
 from freqprep.spectrum.quantization import PRECISIONS, Precision
 from freqprep.storage.object_path import ObjectPath
 from freqprep.storage.paths import AnyPath
@@ -107,7 +108,7 @@ class Request:
 
     @property
     def options(self) -> SourceOptions:
-        """What was named of the source."""
+        """Options that the user named of the source."""
         return SourceOptions(
             self.annotations,
             self.images,
@@ -115,6 +116,11 @@ class Request:
             self.label_column,
             self.class_names,
         )
+
+    @cached_property
+    def root(self) -> AnyPath:
+        """Folder of the source's files; a bucket is asked once what its pattern or name means."""
+        return root_of(self.source)
 
     @property
     def encoding(self) -> Encoding:

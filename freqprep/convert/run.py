@@ -27,7 +27,7 @@ from freqprep.convert.request import Request
 from freqprep.convert.retry_rejected import prepare_retry
 from freqprep.convert.shard_runs import images_of, make_shards
 from freqprep.progress import say
-from freqprep.sources import Discovered, root_of
+from freqprep.sources import Discovered
 from freqprep.storage.disk import full_disk_named
 from freqprep.storage.paths import absolute, local_part
 from freqprep.store.existing import pending
@@ -136,7 +136,7 @@ def _prepare(
             assert isinstance(partial, PartialSplit)  # `Request` refuses buckets
             ids = store[name].attributes.class_ids
             listing = relabelled(found.listings[name], found.classes, ids)
-            prepare_retry(partial, store[name], listing, root_of(request.source))
+            prepare_retry(partial, store[name], listing, request.root)
         return
     for name, partial in partials.items():
         if name not in todo:

@@ -20,7 +20,6 @@ from freqprep.convert.shard_task import (
 )
 from freqprep.convert.window_tasks import convert_windows, unpackers
 from freqprep.progress import Progress, say
-from freqprep.sources import root_of
 from freqprep.spectrum.coding import worth_compiling
 from freqprep.storage.object_path import ObjectPath
 from freqprep.storage.paths import AnyPath
@@ -86,7 +85,7 @@ def make_shards(
     if compiled and workers.address is None:
         compile_coding(plan.attributes.encoding)
     tasks = _tasks(request, plan, partial, aside, left, compiled)
-    places = engines.Places(_sample(root_of(request.source), plan), aside)
+    places = engines.Places(_sample(request.root, plan), aside)
     results = _results(plan, tasks, len(left), workers, places, aside)
     every = images_of(plan, shards)
     with Progress(name, every, every - images, keep=True) as progress:
@@ -124,7 +123,7 @@ def _tasks(
     compiled: bool,
 ) -> Iterator[ShardTask]:
     path = request.workers.path
-    root = path(root_of(request.source))
+    root = path(request.root)
     for shard in shards:
         rows = plan.shard_rows(shard)
         yield ShardTask(

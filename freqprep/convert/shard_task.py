@@ -59,12 +59,8 @@ class ImageFiles:
 
     def take(self, rows: np.ndarray) -> ImageFiles:
         """Return some of the files, in the given order."""
-        files, sizes = self.table, self.stated_sizes
-        table = FileTable(
-            files.paths.take(rows), files.offset[rows], files.length[rows], files.version[rows]
-        )
-        stated = None if sizes is None else sizes[rows]
-        return dataclasses.replace(self, table=table, stated_sizes=stated)
+        stated = None if self.stated_sizes is None else self.stated_sizes[rows]
+        return dataclasses.replace(self, table=self.table.take(rows), stated_sizes=stated)
 
     def __len__(self) -> int:
         return len(self.table)

@@ -71,6 +71,12 @@ class FileTable:
     def __len__(self) -> int:
         return len(self.paths)
 
+    def take(self, rows: np.ndarray) -> FileTable:
+        """Return some rows, in the given order."""
+        return FileTable(
+            self.paths.take(rows), self.offset[rows], self.length[rows], self.version[rows]
+        )
+
 
 @dataclass(frozen=True)
 class Objects:

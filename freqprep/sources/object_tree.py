@@ -43,7 +43,7 @@ class _ObjectEntry(NamedTuple):
 
 
 class _Prefix:
-    """What is directly below a prefix: objects in columns, as there may be millions of them."""
+    """Entries directly below a prefix: objects in columns, as there may be millions of them."""
 
     def __init__(self, number: int) -> None:
         self.status = ObjectStat(stat.S_IFDIR, 0, 0, 0, number)

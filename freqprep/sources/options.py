@@ -25,7 +25,7 @@ _PATHS = frozenset(("annotations", "images", "class_names"))
 
 @dataclass(frozen=True)
 class SourceOptions:
-    """What the user named of a source; None where it is to be found.
+    """Options that the user named of a source; None where it is to be found.
 
     Attributes
     ----------

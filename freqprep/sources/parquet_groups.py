@@ -76,7 +76,7 @@ class Group(NamedTuple):
 
     @property
     def name(self) -> tuple[bytes, int, int]:
-        """What makes two groups the same."""
+        """File, version and number: equal for the same group."""
         return self.table.path, self.table.version, self.number
 
     @property

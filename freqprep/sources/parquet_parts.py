@@ -1,4 +1,4 @@
-"""What a listing needs of each Parquet file: all columns but the bytes of the images."""
+"""Columns that a listing needs of each Parquet file: all but the bytes of the images."""
 
 from __future__ import annotations
 

@@ -74,9 +74,8 @@ def sampled_sizes(
         left out.
     """
     rows = np.flatnonzero(wanted)[:_SAMPLE]
-    numbers = (column[rows] for column in (files.offset, files.length, files.version))
     out = io.BytesIO()
-    copied = copy_images(root, FileTable(files.paths.take(rows), *numbers), column, out)
+    copied = copy_images(root, files.take(rows), column, out)
     data = out.getvalue()
     known, sizes = [], []
     ends = zip(rows.tolist(), copied.offset.tolist(), copied.length.tolist(), strict=True)

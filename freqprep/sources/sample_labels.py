@@ -43,7 +43,7 @@ class LabelRule:
 
     @property
     def holder(self) -> str:
-        """What holds the label of a sample, for messages."""
+        """Name of what holds the label of a sample, for messages."""
         suffix = self.parts[0]
         field = f" with the field {self.column!r}" if suffix == "json" else ""
         return f"a .{suffix}{field}"

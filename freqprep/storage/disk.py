@@ -72,6 +72,15 @@ def sync_file(path: Path) -> None:
         os.close(descriptor)
 
 
+def replace_file(path: Path, data: bytes | memoryview) -> None:
+    """Write a file durably and at once: readers see the old content or the new one."""
+    aside = path.with_name(f"{path.name}.tmp")
+    aside.write_bytes(data)
+    sync_file(aside)
+    os.replace(aside, path)
+    sync_folder(path.parent)
+
+
 def write_parts(path: Path, parts: Iterable[bytes], aside: Path) -> FileEntry:
     """Write a file under a temporary name, sync it, and rename it.
 

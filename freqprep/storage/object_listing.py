@@ -1,4 +1,4 @@
-"""What servers say of objects: length and version, one by one or in pages of a list."""
+"""Length and version of objects, as servers state them one by one or in pages of a list."""
 
 from __future__ import annotations
 

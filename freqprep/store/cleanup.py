@@ -1,4 +1,4 @@
-"""What a writer still asks of a bucket's server after an error or Ctrl-C.
+"""Requests that a writer still makes of a bucket's server after an error or Ctrl-C.
 
 The last segment of the journal is put, the object of the run and the lease are removed. The next
 run does without all of that, and the server may have gone silent: so the requests after one error

@@ -1,4 +1,4 @@
-"""Where a packed split comes from."""
+"""Provenance of a packed split."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ class Part:
 
     @property
     def label(self) -> str:
-        """What the names of its journals begin with."""
+        """Beginning of the names of its journals."""
         return f"part-{self.number}-of-{self.parts}"
 
     def __str__(self) -> str:

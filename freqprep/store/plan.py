@@ -10,7 +10,6 @@ import dataclasses
 import hashlib
 import io
 import json
-import os
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from freqprep.errors import CorruptStoreError, ObjectStoreError
 from freqprep.images.encoding import Encoding
 from freqprep.ragged import Ragged
 from freqprep.sources.listing import FileTable, Listing, Objects
-from freqprep.storage.disk import sync_file, sync_folder
+from freqprep.storage.disk import replace_file, sync_file
 from freqprep.storage.object_path import ObjectPath
 from freqprep.storage.paths import AnyPath
 from freqprep.store.lease import create_alone
@@ -122,15 +121,12 @@ def memory_bound(encoding: Encoding, jobs: int, images: int, unpacking: int = 0)
 
 def reorder(listing: Listing, rows: np.ndarray) -> Listing:
     """Return a listing with its images in another order."""
-    files = listing.files
     objects = listing.objects
     return dataclasses.replace(
         listing,
         keys=listing.keys.take(rows),
         labels=listing.labels[rows],
-        files=FileTable(
-            files.paths.take(rows), files.offset[rows], files.length[rows], files.version[rows]
-        ),
+        files=listing.files.take(rows),
         image_ids=None if listing.image_ids is None else listing.image_ids[rows],
         stated_sizes=None if listing.stated_sizes is None else listing.stated_sizes[rows],
         objects=None if objects is None else _reorder_objects(objects, rows),
@@ -222,11 +218,7 @@ def save_attributes(
     if isinstance(folder, ObjectPath):
         create_alone(folder / "plan.json", data)
         return
-    aside = folder / "plan.json.tmp"
-    aside.write_bytes(data)
-    sync_file(aside)
-    os.replace(aside, folder / "plan.json")
-    sync_folder(folder)
+    replace_file(folder / "plan.json", data)
 
 
 def load_plan(folder: AnyPath) -> SplitPlan:

@@ -1,4 +1,4 @@
-"""Where a plan's images lie by now: files that were repaired after it was made.
+"""Positions of a plan's images by now: in files that were repaired after it was made.
 
 It is a file beside the plan, named after it, so that it is of no other plan and is replaced at
 once, in a folder as in a bucket: the plan itself, which other runs may be reading, stays.
@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 
 import numpy as np
 
 from freqprep.sources.listing import FileTable
-from freqprep.storage.disk import sync_file, sync_folder
+from freqprep.storage.disk import replace_file
 from freqprep.storage.object_path import ObjectPath
 from freqprep.storage.paths import AnyPath
 
@@ -29,11 +28,7 @@ def save_files(files: FileTable, folder: AnyPath) -> None:
     if isinstance(path, ObjectPath):
         path.write([buffer.getvalue()])
         return
-    aside = path.with_suffix(".tmp")
-    aside.write_bytes(buffer.getbuffer())
-    sync_file(aside)
-    os.replace(aside, path)
-    sync_folder(path.parent)
+    replace_file(path, buffer.getbuffer())
 
 
 def load_files(folder: AnyPath) -> dict[str, np.ndarray]:

@@ -18,7 +18,7 @@ from freqprep.store.manifest import GROUP_DOCUMENT, Manifest, read_manifest, rep
 from freqprep.store.schema import IMAGE_ARRAYS, OBJECT_ARRAYS
 
 RESTORE = "restore the split from a copy, or convert again with --overwrite"
-"""What to do about a damaged split."""
+"""Remedy for a damaged split."""
 
 _TYPES = {spec.dtype for spec in (*IMAGE_ARRAYS.values(), *OBJECT_ARRAYS.values())}
 _MOST_CHUNK_BYTES = 2**27
@@ -71,7 +71,7 @@ class SmallFiles:
 
 
 class ArrayLayout(NamedTuple):
-    """What the document of an array states.
+    """Layout of an array, as its document states it.
 
     Attributes
     ----------
