@@ -8,7 +8,6 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
-from multiprocessing import resource_tracker
 from typing import Any, NamedTuple, TypeVar
 
 from freqprep.engines.cluster import Places, TaskLostError, Tasks, run_on, shipped
@@ -173,7 +172,6 @@ class _OwnCluster:
 
     def _start(self, jobs: int) -> _Kept:
         distributed = _distributed()
-        resource_tracker.ensure_running()  # its start lets signals through
         try:
             with signals_held():
                 cluster = distributed.LocalCluster(

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from functools import partial
 from itertools import islice
+from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from threadpoolctl import threadpool_limits
@@ -209,8 +210,10 @@ def _end(kept: _Kept | None) -> None:
 def signals_held() -> Iterator[None]:
     """Block SIGINT and SIGTERM, here during a block and for good in processes started in it.
 
-    Ctrl-C reaches the whole process group, but only the main process should handle it.
+    Ctrl-C reaches the whole process group, but only the main process should handle it. The process
+    that tracks shared resources is started first: its start lets signals through in Python 3.11.
     """
+    resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
         yield

@@ -16,6 +16,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
 from contextvars import ContextVar
 from typing import Generic, TypeAlias, TypeVar
 
@@ -62,6 +63,21 @@ def interruptible(call: Callable[[], ResultT]) -> ResultT:
         return _result(answer.get(timeout=left))
     except queue.Empty:
         raise TimeoutError("no answer in time") from None
+
+
+def in_background(call: Callable[[], ResultT]) -> Future[ResultT]:
+    """Make a call in a thread of its own, which the end of the program does not wait for."""
+    future: Future[ResultT] = Future()
+
+    def work() -> None:
+        result, error = _outcome_of(call)
+        if error is None:
+            future.set_result(result)  # type: ignore[arg-type]  # it is one where there is no error
+        else:
+            future.set_exception(error)
+
+    _thread(work)
+    return future
 
 
 def _thread(work: Callable[[], None]) -> threading.Thread:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
+from itertools import chain
 
 import numpy as np
 
@@ -15,6 +17,8 @@ from freqprep.streaming.order import Batches, Reads
 from freqprep.streaming.pipeline import FillTask
 from freqprep.streaming.ring import LENT_AT_MOST, Buffers
 from freqprep.streaming.shuffling import ShufflePlan
+from freqprep.streaming.threads import cores_of_this_process
+from freqprep.streaming.turns import Turns
 
 Filling = tuple[list[FillTask], list[int]]
 """Tasks in order, and the number of them, from the first on, that each batch needs."""
@@ -64,16 +68,15 @@ def from_store(split: Split, selection: Selection, needed: Reads, buffers: Buffe
     -------
     Filling
     """
-    codes = buffers.codes
+    codes, turns = buffers.codes, Turns(cores_of_this_process())
 
-    def read(shard: int, rows: np.ndarray, slots: np.ndarray, stopped: Callable[[], bool]) -> None:
-        read_rows(split, selection, shard, rows, codes, buffers.positions(slots), stopped)
+    def read(number: int, stopped: Callable[[], bool]) -> None:
+        shard, positions = int(needed.shards[number]), buffers.positions(needed.slots[number])
+        turn = partial(turns.turn, number)
+        read_rows(split, selection, shard, needed.rows[number], codes, positions, stopped, turn)
 
-    shards = zip(
-        needed.shards.tolist(), needed.rows, needed.slots, needed.last.tolist(), strict=True
-    )
     tasks = [
-        FillTask(partial(read, shard, rows, slots), last) for shard, rows, slots, last in shards
+        FillTask(partial(read, number), last) for number, last in enumerate(needed.last.tolist())
     ]
     batches = np.arange(int(needed.last.max(initial=-1)) + 1)
     return tasks, np.searchsorted(needed.first, batches, side="right").tolist()
@@ -138,6 +141,7 @@ def read_rows(
     target: np.ndarray,
     positions: np.ndarray,
     stopped: Callable[[], bool],
+    turn: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> None:
     """Decode the chosen channels of a shard and copy some of its rows into an array.
 
@@ -156,13 +160,18 @@ def read_rows(
         Index on the first axis of ``target`` of each row.
     stopped : callable
         Called before each chunk is copied; the rest is left out once it returns True.
+    turn : callable
+        Context in which the chunks are decoded, once the bytes of all have come from a bucket.
     """
     stored_at = split.attributes.positions
     flat = target.reshape(*target.shape[:2], -1)
     channel = {stored_at[index]: i for i, index in enumerate(selection.indices)}
     wanted = slice(None) if len(rows) == ROWS_PER_SHARD else rows % ROWS_PER_SHARD
     with split.open_shard(shard) as file:
-        for stored, codes in file.read(list(channel)):
-            if stopped():  # perhaps long ago, and the rows may be another iterator's by now
-                return
-            flat[positions, channel[stored]] = codes.reshape(ROWS_PER_SHARD, -1)[wanted]
+        chunks = file.read(list(channel))
+        first = next(chunks)  # waits for a bucket
+        with turn():
+            for stored, codes in chain([first], chunks):
+                if stopped():  # perhaps long ago, and the rows may be another iterator's by now
+                    return
+                flat[positions, channel[stored]] = codes.reshape(ROWS_PER_SHARD, -1)[wanted]

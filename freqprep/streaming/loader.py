@@ -83,8 +83,7 @@ class Loader:
         stream.
     reuse : bool
         Whether to overwrite a batch's codes once the next batch is asked for. By default they stay
-        valid as long as anything refers to them; beyond two batches held, further ones are
-        copied.
+        valid as long as anything refers to them; beyond two batches held, others are copied.
     transform : callable, optional
         Called with each batch; the result is its ``inputs``. On a CUDA device that is done while
         the batch before is worked on, by the stream that copies it. `freqprep.augment.Augment` is
@@ -212,6 +211,7 @@ class Loader:
         pipeline, sending = section.pipeline, section.sending
         try:
             pipeline.start()
+            self._checked.result()  # before what is read: a split that was replaced looks damaged
             for number in range(len(section.rows)):
                 began = time.perf_counter()
                 if number == 0 and order.rank == 0:
@@ -235,11 +235,11 @@ class Loader:
             sending.settle()
 
     def _begin(self) -> tuple[Order, int, int, Iterator[Section]]:
-        """End a running iterator; return order, epoch, global step to start at, and sections."""
+        """End a running iterator; return order, epoch, global step to start at, sections."""
         if self._closed:
             raise UsageError("the loader is closed", "make a new loader")
         self._stop()
-        misuse.check_content(self.split)
+        self._checked = misuse.begin_check(self.split)
         misuse.check_worker(shuffled=self._last_order.plan.mode != "rows")
         check_rank_known(*self._told)
         self._position.begin()
@@ -334,7 +334,7 @@ class Loader:
         order = self._order
         told = (order.rank, order.world_size) if order.world_size > 1 else self._told
         own = {"_memory": copy(self._memory), "_position": copy(self._position)}
-        gone = dict.fromkeys(("_pipeline", "_lock"))
+        gone = dict.fromkeys(("_pipeline", "_lock", "_checked"))
         return {**self.__dict__, **own, **gone, "_told": told}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import warnings
+from concurrent.futures import Future
 from copy import copy
+from functools import partial
 from pathlib import Path
 
 from freqprep.errors import StoreError, UsageError
 from freqprep.spectrum.channels import Selection, ranges
+from freqprep.storage.interruptible import in_background
 from freqprep.storage.paths import AnyPath
 from freqprep.store.cached_shards import cached_shards
 from freqprep.store.manifest import check_unchanged
@@ -108,6 +111,11 @@ def check_content(split: Split) -> None:
         check_unchanged(split.path, split.content_id)
     else:
         split.shard_cache.check_before_reading()
+
+
+def begin_check(split: Split) -> Future[None]:
+    """Begin `check_content` in the background; its error is raised where the result is taken."""
+    return in_background(partial(check_content, split))
 
 
 def check_cache(split: Split, selection: Selection, threads: int) -> None:

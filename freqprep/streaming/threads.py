@@ -34,7 +34,7 @@ ROUND_TRIPS = 2
 _AT_LEAST = 2
 _ASKED = 3
 _FEW_BYTES = (0, 16)
-_OF_ALL_THE_TIME = 0.8
+_MORE = 1.4
 
 _measured: dict[ObjectPath, float] = {}
 
@@ -43,8 +43,8 @@ def reading_threads(image_bytes: int, cores: int, round_trip: float = 0.0) -> in
     """Compute how many threads read fast enough for a network of `IMAGES_PER_SECOND`. Pure.
 
     So many threads decode, at most as many as there are cores; where storage answers late, others
-    wait meanwhile. Four fifths of the ratio of both times are enough, because a thread that has
-    its bytes need not wait for a core while others wait for theirs.
+    wait meanwhile: as many as the ratio of both times asks for, and two fifths more, for answers
+    and shards differ. They take turns at the cores (`freqprep.streaming.turns`).
 
     Parameters
     ----------
@@ -63,8 +63,8 @@ def reading_threads(image_bytes: int, cores: int, round_trip: float = 0.0) -> in
     needed = -(-image_bytes * IMAGES_PER_SECOND // int(BYTES_PER_CPU_SECOND))
     decoding = max(1, min(max(needed, _AT_LEAST), cores))
     a_shard = ROWS_PER_SHARD * image_bytes / BYTES_PER_CPU_SECOND
-    with_waiting = _OF_ALL_THE_TIME * decoding * (ROUND_TRIPS * round_trip + a_shard) / a_shard
-    return max(decoding, min(math.ceil(with_waiting), MOST_WAITING))
+    waiting = _MORE * decoding * ROUND_TRIPS * round_trip / a_shard
+    return max(decoding, min(math.ceil(decoding + waiting), MOST_WAITING))
 
 
 def choose_threads(given: int | None, image_bytes: int, split: Split) -> int:

@@ -65,10 +65,21 @@ def ray_cluster(importable) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module", params=["dask", "ray"])
-def cluster(request) -> Workers:
-    """A running cluster of two workers."""
+def running(request) -> Workers:
+    """A running cluster."""
     address = request.getfixturevalue(f"{request.param}_cluster")
     return Workers(None, request.param, address)
+
+
+@pytest.fixture
+def cluster(running) -> Workers:
+    """A running cluster of two workers, also after a test that has killed them."""
+    if running.engine == "dask":
+        import distributed
+
+        with distributed.Client(running.address, set_as_default=False) as client:
+            client.wait_for_workers(2, timeout=SECONDS)
+    return running
 
 
 @pytest.fixture(scope="session")

@@ -44,7 +44,7 @@ def test_they_read_as_fast_as_the_network_takes_unless_cores_are_missing():
 
 @pytest.mark.parametrize(
     ("milliseconds", "cores", "threads"),
-    [(0, 16, 2), (0.5, 16, 2), (5, 16, 3), (20, 2, 7), (20, 16, 7), (20, 1, 4), (100, 16, 28)],
+    [(0, 16, 2), (0.5, 16, 3), (5, 16, 5), (20, 2, 11), (20, 16, 11), (20, 1, 6), (100, 16, 47)],
 )
 def test_more_threads_where_storage_answers_late(milliseconds, cores, threads):
     assert reading_threads(24 * PLACES, cores, milliseconds / 1000) == threads
