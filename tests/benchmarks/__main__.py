@@ -26,6 +26,7 @@ BENCHMARKS = (
     "streaming",
     "remote",
     "cropping",
+    "peers",
     "mixing",
     "layouts",
     "packing",

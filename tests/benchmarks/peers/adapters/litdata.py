@@ -1,0 +1,43 @@
+"""LitData: chunks of the files, made by ``optimize``, in its ``StreamingDataLoader``."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import crops
+
+REQUIREMENTS = ("torch==2.13.0", "torchvision==0.28.0", "litdata==0.2.76")
+WAYS = {"chunks of JPEG": "litdata"}
+
+
+def write(source: Path, folder: Path, stored: str) -> None:
+    # It empties the folder of its cache, by default one that others may use.
+    os.environ["DATA_OPTIMIZER_CACHE_FOLDER"] = str(folder / "cache")
+    os.environ["DATA_OPTIMIZER_DATA_CACHE_FOLDER"] = str(folder / "data-cache")
+    import litdata
+
+    files = [(str(path), label) for path, label in crops.image_files(source)]
+    litdata.optimize(_sample, files, str(folder / "out"), chunk_bytes="64MB", num_workers=1)
+
+
+def _sample(file: tuple[str, int]) -> dict[str, object]:
+    from PIL import Image
+
+    return {"image": Image.open(file[0]), "label": file[1]}
+
+
+def _crop(sample: dict[str, object]) -> tuple[object, int]:
+    image = sample["image"]
+    if getattr(image, "shape", (3,))[0] == 1:
+        image = image.expand(3, -1, -1)
+    elif hasattr(image, "convert"):
+        image = image.convert("RGB")
+    return crops.random_crops()(image), sample["label"]
+
+
+def epochs(source: Path, folder: Path, way: str, workers: int) -> Callable[[int], Iterator[int]]:
+    import litdata
+
+    dataset = litdata.StreamingDataset(str(folder / "out"), shuffle=True, transform=_crop)
+    loader = litdata.StreamingDataLoader(dataset, batch_size=crops.BATCH, **crops.lasting(workers))
+    return lambda epoch: crops.sizes(iter(loader))

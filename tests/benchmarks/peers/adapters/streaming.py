@@ -1,0 +1,39 @@
+"""MosaicML Streaming: MDS shards of the files, in a ``DataLoader`` of torch."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import crops
+
+REQUIREMENTS = ("torch==2.13.0", "torchvision==0.28.0", "mosaicml-streaming==0.13.0")
+WAYS = {"MDS of JPEG": "streaming"}
+
+
+def write(source: Path, folder: Path, stored: str) -> None:
+    import random
+
+    from PIL import Image
+    from streaming import MDSWriter
+
+    files = crops.image_files(source)
+    random.Random(0).shuffle(files)
+    with MDSWriter(out=str(folder / "out"), columns={"image": "jpeg", "label": "int"}) as out:
+        for path, label in files:
+            with Image.open(path) as image:
+                out.write({"image": image, "label": label})
+
+
+def epochs(source: Path, folder: Path, way: str, workers: int) -> Callable[[int], Iterator[int]]:
+    import torch
+    from streaming import StreamingDataset
+
+    transform = crops.random_crops()
+
+    class Crops(StreamingDataset):
+        def __getitem__(self, index: int) -> tuple[object, int]:
+            sample = super().__getitem__(index)
+            return transform(sample["image"].convert("RGB")), sample["label"]
+
+    dataset = Crops(local=str(folder / "out"), shuffle=True, batch_size=crops.BATCH)
+    loader = torch.utils.data.DataLoader(dataset, crops.BATCH, **crops.lasting(workers))
+    return lambda epoch: crops.sizes(iter(loader))
