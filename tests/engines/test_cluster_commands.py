@@ -5,6 +5,7 @@ import signal
 import subprocess
 from pathlib import Path
 
+import image_tables
 import psutil
 import pytest
 import synthetic
@@ -23,16 +24,23 @@ def engine(request) -> str:
     return request.param
 
 
+@pytest.fixture(scope="module", params=["imagefolder", "parquet"])
+def kind(request) -> str:
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def many(tmp_path_factory) -> Path:
+def many(kind, tmp_path_factory) -> Path:
     """As many images as fill 11 shards."""
-    return synthetic.image_folder(tmp_path_factory.mktemp("many"), {"train": IMAGES}, corrupt=5)
+    make = {"imagefolder": synthetic.image_folder, "parquet": image_tables.image_tables}[kind]
+    return make(tmp_path_factory.mktemp("many"), {"train": IMAGES}, corrupt=5)
 
 
 @pytest.fixture(scope="module")
-def expected(many, tmp_path_factory) -> str:
+def expected(kind, many, tmp_path_factory) -> str:
     """The hash of the store that this machine makes."""
-    return synthetic.digest(synthetic.make(many, tmp_path_factory.mktemp("whole") / "out.zarr"))
+    store = tmp_path_factory.mktemp("whole") / "out.zarr"
+    return synthetic.digest(synthetic.make(many, store, kind=kind))
 
 
 def started(process: subprocess.Popen) -> list[psutil.Process]:
@@ -45,12 +53,12 @@ def is_worker(process: psutil.Process) -> bool:
 
 
 def test_ctrl_c_and_a_killed_worker_in_mid_conversion(
-    engine, many, expected, tmp_path, monkeypatch
+    engine, kind, many, expected, tmp_path, monkeypatch
 ):
     # A scheduler looks for results of a worker that has died for 30 seconds by default.
     monkeypatch.setenv("DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT", "2s")
     store = tmp_path / "out.zarr"
-    words = ["convert", "imagefolder", many, store, "--size", "32"]
+    words = ["convert", kind, many, store, "--size", "32"]
     words += ["--engine", engine, "--jobs", "2"]
     with under_way(*words) as process:
         wait_for_a_shard(process, store)
