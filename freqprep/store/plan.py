@@ -30,7 +30,7 @@ from freqprep.store.lease import create_alone
 from freqprep.store.plan_arrays import load_arrays
 from freqprep.store.plan_files import load_files
 from freqprep.store.row_order import WINDOW_ROWS, PermutedRows, PermutedRuns, RowOrder
-from freqprep.store.schema import ROWS_PER_SHARD, SplitAttributes, shard_shape
+from freqprep.store.schema import MOST_SIMPLE_ROWS, ROWS_PER_SHARD, SplitAttributes, shard_shape
 
 _IMAGE_MEMORY = 1400 * 2**20  # 980 MB for a progressive JPEG of 100 Mpx, and its file
 _BASE_MEMORY = 350 * 2**20  # of it 130 to load compiled code, 190 to compile it
@@ -126,8 +126,11 @@ def memory_bound(encoding: Encoding, jobs: int, images: int, unpacking: int = 0)
     Each job holds the codes of one shard, one decoded image of the largest size allowed, and the
     libraries. The main process holds the plan and the results, and only they grow with the data
     set: by about 600 bytes per image, and for COCO by the size of its annotations. Of these
-    processes ``unpacking`` read the row groups of tables.
+    processes ``unpacking`` read the row groups of tables, whose plans and, beyond 2^23 images,
+    results are not in memory.
     """
+    if unpacking:
+        images = min(images, MOST_SIMPLE_ROWS)
     shard = int(np.prod(shard_shape(encoding.geometry))) * encoding.dtype.itemsize
     each = jobs * (shard + _IMAGE_MEMORY + _BASE_MEMORY) + unpacking * _UNPACKING_MEMORY
     return each + _BASE_MEMORY + images * _ROW_MEMORY

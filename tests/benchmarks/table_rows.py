@@ -79,12 +79,12 @@ def run(data: Path, folder: Path, images: int = ROWS) -> dict[str, object]:
     return {name: asdict(step) for name, step in steps.items()}
 
 
-def write(tables: Path, images: int, group: int = GROUP) -> None:
+def write(tables: Path, images: int, group: int = GROUP, rows_a_file: int = _ROWS_A_FILE) -> None:
     """Write tables of so many rows; all images are empty."""
     tables.mkdir(parents=True)
-    files = -(-images // _ROWS_A_FILE)
-    for number, first in enumerate(range(0, images, _ROWS_A_FILE)):
-        rows = range(first, min(first + _ROWS_A_FILE, images))
+    files = -(-images // rows_a_file)
+    for number, first in enumerate(range(0, images, rows_a_file)):
+        rows = range(first, min(first + rows_a_file, images))
         paths = pa.array([f"n01440764_{row:010d}.JPEG" for row in rows])
         cells = pa.StructArray.from_arrays([pa.array([b""] * len(rows)), paths], ["bytes", "path"])
         table = pa.table({"image": cells, "label": np.arange(len(rows)) % _CLASSES})

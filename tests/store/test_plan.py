@@ -214,6 +214,8 @@ def test_memory_grows_with_jobs_and_hardly_with_images():
     assert big - one < 1_281_167 * 1000
     shard = ROWS_PER_SHARD * 192 * 16
     assert one > shard
+    tables, more = (memory_bound(ENCODING, 1, images, 1) for images in (10**7, 10**9))
+    assert tables == more
 
 
 def test_more_images_and_more_bytes_each_are_more_bytes():
