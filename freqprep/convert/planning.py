@@ -264,8 +264,15 @@ def files_now(
 def _same_images(one: Listing, other: Listing) -> bool:
     """Return whether two listings differ in nothing but where images lie in their files."""
     return one.image_column == other.image_column and all(
-        np.array_equal(a, b) if a is not None and b is not None else a is b
+        _equal(a, b) if a is not None and b is not None else a is b
         for a, b in zip(_columns(one), _columns(other), strict=True)
+    )
+
+
+def _equal(one: np.ndarray, other: np.ndarray) -> bool:
+    parts = (slice(first, first + _ROWS_AT_ONCE) for first in range(0, len(one), _ROWS_AT_ONCE))
+    return one.shape == other.shape and all(
+        np.array_equal(one[part], other[part]) for part in parts
     )
 
 
