@@ -18,6 +18,7 @@ from freqprep.convert.window_tasks import unpackers
 from freqprep.errors import ImageDefect
 from freqprep.images.encoder import Encoder
 from freqprep.images.encoding import Encoding
+from freqprep.sources import FileTable
 from freqprep.spectrum.channels import CHANNELS
 from freqprep.spectrum.coding import worth_compiling
 from freqprep.storage.paths import AnyPath
@@ -117,47 +118,48 @@ def estimate(request: Request) -> dict[str, Estimate]:
 def _estimate(plan: SplitPlan, root: AnyPath, workers: engines.Workers) -> Estimate:
     encoding = plan.attributes.encoding
     jobs = min(workers.count, plan.shards)
-    compiled = worth_compiling(len(plan.rows) // jobs)
+    compiled = worth_compiling(len(plan.listing) // jobs)
     if compiled:
         compile_coding(encoding)
-    tables = ImageFiles.of_rows(root, plan, _sampled_rows(plan))
+    tables = ImageFiles.of_images(root, plan.listing, _sampled_images(plan))
     with unpacked(tables, f"read {plan.attributes.split}") as files:
         sample = _encode(files, encoding, compiled, plan.attributes.level)
     class_counts, objects = _counts(plan)
-    arrays = len(IMAGE_ARRAYS) + (len(OBJECT_ARRAYS) if plan.rows.objects is not None else 0)
-    source_bytes = int(plan.rows.files.length.sum())
-    if tables.image_column is not None:
-        source_bytes = int(np.maximum(files.table.length, 0).mean() * len(plan.rows))
+    arrays = len(IMAGE_ARRAYS) + (len(OBJECT_ARRAYS) if plan.listing.objects is not None else 0)
+    if isinstance(plan.listing.files, FileTable):
+        source_bytes = int(plan.listing.files.length.sum())
+    else:
+        source_bytes = int(np.maximum(files.table.length, 0).mean() * len(plan.listing))
     return Estimate(
-        images=len(plan.rows),
+        images=len(plan.listing),
         shards=plan.shards,
         files=plan.shards + 2 * arrays + _OTHER_FILES,
         classes=len(plan.attributes.class_ids),
         class_counts=class_counts,
         objects=objects,
         geometry=asdict(encoding.geometry),
-        stored_bytes=estimated_bytes(len(plan.rows), sample.stored_bytes / len(files)),
+        stored_bytes=estimated_bytes(len(plan.listing), sample.stored_bytes / len(files)),
         source_bytes=source_bytes,
-        minutes=sample.seconds / len(files) * len(plan.rows) / jobs / 60,
-        memory_bytes=memory_bound(encoding, jobs, len(plan.rows), unpackers(plan, workers)),
+        minutes=sample.seconds / len(files) * len(plan.listing) / jobs / 60,
+        memory_bytes=memory_bound(encoding, jobs, len(plan.listing), unpackers(plan, workers)),
         sampled=len(files),
         shrunk_in_sample=sample.shrunk,
         rejected_in_sample=dict(sorted(sample.reasons.items())),
-        ignored=plan.rows.ignored,
+        ignored=plan.listing.ignored,
     )
 
 
-def _sampled_rows(plan: SplitPlan) -> np.ndarray:
-    """Return a shard of rows: chunks of fewer images compress less."""
-    runs = plan.rows.runs
+def _sampled_images(plan: SplitPlan) -> np.ndarray:
+    """Return as many images of the listing as a shard has: chunks of fewer compress less."""
+    runs = plan.listing.runs
     if runs is None:
-        return evenly_spread(len(plan.rows), ROWS_PER_SHARD)
+        return plan.order.take(evenly_spread(len(plan.listing), ROWS_PER_SHARD))
     # Of tables the beginnings of some runs: to read any row is to read those before it.
     chosen = evenly_spread(len(runs), _RUNS_SAMPLED)
     each = -(-ROWS_PER_SHARD // len(chosen))
     first, lengths = (np.cumsum(runs) - runs)[chosen], np.minimum(runs[chosen], each)
     listed = [np.arange(begin, begin + n) for begin, n in zip(first, lengths, strict=True)]
-    return np.flatnonzero(np.isin(plan.listing_index, np.concatenate(listed)))[:ROWS_PER_SHARD]
+    return np.concatenate(listed)[:ROWS_PER_SHARD]
 
 
 class _Sample(NamedTuple):
@@ -185,8 +187,8 @@ def _encode(files: ImageFiles, encoding: Encoding, compiled: bool, level: int) -
 def _counts(plan: SplitPlan) -> tuple[ClassCounts, ObjectCounts | None]:
     """Count the listed images and objects of each class."""
     ids, names = plan.attributes.class_ids, plan.attributes.class_names
-    objects = plan.rows.objects
+    objects = plan.listing.objects
     if objects is None:
-        return count_labels(ids, names, plan.rows.labels), None
-    listed = np.ones(len(plan.rows), bool)
+        return count_labels(ids, names, plan.listing.labels), None
+    listed = np.ones(len(plan.listing), bool)
     return count_objects(ids, names, listed, objects.offsets, objects.label, objects.iscrowd)

@@ -9,11 +9,15 @@ import numpy as np
 
 from freqprep.ragged import Ragged
 from freqprep.sources import Classes, Listing
+from freqprep.storage.scratch import joined
+from freqprep.store.plan import SplitPlan
 from freqprep.store.reader import Split
 from freqprep.text.quantities import plural
 
 NO_SUCH_CLASS = -2
 """Label of an image whose class is not one of those asked for."""
+
+_ROWS_AT_ONCE = 2**20
 
 
 def relabelled(listing: Listing, found: Classes, ids: Sequence[str | int]) -> Listing:
@@ -36,16 +40,21 @@ def relabelled(listing: Listing, found: Classes, ids: Sequence[str | int]) -> Li
     objects = listing.objects
     if objects is not None:
         objects = dataclasses.replace(objects, label=lookup[objects.label])
-    return dataclasses.replace(listing, labels=lookup[listing.labels], objects=objects)
+    labels = listing.labels
+    if not np.array_equal(lookup[:-1], np.arange(len(found.ids))):
+        firsts = range(0, len(labels), _ROWS_AT_ONCE)
+        parts = (lookup[labels[first : first + _ROWS_AT_ONCE]] for first in firsts)
+        labels = joined(parts, np.int64)
+    return dataclasses.replace(listing, labels=labels, objects=objects)
 
 
-def other_images(rows: Listing, split: Split) -> str:
+def other_images(plan: SplitPlan, split: Split) -> str:
     """Describe how planned rows are not those of a split.
 
     Parameters
     ----------
-    rows : Listing
-        As many, in row order.
+    plan : SplitPlan
+        Of as many.
     split : Split
 
     Returns
@@ -53,21 +62,26 @@ def other_images(rows: Listing, split: Split) -> str:
     str
         Empty if they have the same keys.
     """
-    stored = split.ragged("key")
-    if same_rows(rows.keys, stored):
+    first, keys = 0, plan.listing.keys
+    for stored in split.key_rows.blocks():
+        rows = range(first, first + len(stored))
+        if not same_rows(keys.take(plan.order.take(rows)), stored):
+            break
+        first = rows.stop
+    else:
         return ""
-    if rows.runs is not None and _sorted(rows.keys) == _sorted(stored):
+    if plan.listing.runs is not None and _sorted(keys) == _sorted(split.ragged("key")):
         return "the same images in other row groups"
     return "other images"
 
 
-def changed_rows(rows: Listing, split: Split) -> dict[str, np.ndarray]:
+def changed_rows(plan: SplitPlan, split: Split) -> dict[str, np.ndarray]:
     """Return the rows of a split that have other labels or annotations in the source.
 
     Parameters
     ----------
-    rows : Listing
-        Those of the source in row order, with the keys of the split, `relabelled` for its classes.
+    plan : SplitPlan
+        That of the source, with the keys of the split, `relabelled` for its classes.
     split : Split
 
     Returns
@@ -75,33 +89,41 @@ def changed_rows(rows: Listing, split: Split) -> dict[str, np.ndarray]:
     dict of str to ndarray of int64
         ``labels`` and ``annotations`` -> numbers of rows.
     """
-    labels, annotations = rows.labels != split.labels, np.zeros(len(split), bool)
-    objects = rows.objects
-    if (objects is not None) != split.has_boxes:
+    listing, labels = plan.listing, np.zeros(len(split), bool)
+    for rows, index in plan.blocks():
+        part = slice(rows.start, rows.stop)
+        labels[part] = listing.labels[index] != split.labels[part]
+    if listing.objects is None and not split.has_boxes:
+        return {"labels": np.flatnonzero(labels), "annotations": np.empty(0, np.int64)}
+    annotations, index = np.zeros(len(split), bool), plan.order.take(range(len(split)))
+    if listing.objects is None or not split.has_boxes:
         annotations[:] = True
-    elif objects is not None and rows.image_ids is not None:
+    elif listing.image_ids is not None:
+        objects = listing.objects.take(index)
         offsets = split.array("object_offset")
         now = Ragged(objects.annotation.values, objects.annotation.offsets[objects.offsets])
         stored = split.ragged("annotation")
         then = Ragged(stored.values, stored.offsets[offsets])
         # JSON of one image after the other: the texts together tell also how many there are.
-        annotations = _different(now, then) | (rows.image_ids != split.array("image_id"))
+        annotations |= _different(now, then)
+        annotations |= listing.image_ids[index] != split.array("image_id")
         if np.array_equal(objects.offsets, offsets):
             other = np.flatnonzero(objects.label != split.array("object_label"))
             labels[np.searchsorted(offsets, other, side="right") - 1] = True
-    if rows.stated_sizes is not None:
-        other_sizes = (rows.stated_sizes != split.array("source_size")).any(axis=1)
+    if listing.stated_sizes is not None:
+        other_sizes = (listing.stated_sizes[index] != split.array("source_size")).any(axis=1)
         annotations |= split.valid & other_sizes  # what was rejected may be what was repaired
     return {"labels": np.flatnonzero(labels), "annotations": np.flatnonzero(annotations)}
 
 
-def described(split: Split, rows: Listing, what: str, changed: np.ndarray) -> str:
+def described(split: Split, plan: SplitPlan, what: str, changed: np.ndarray) -> str:
     """Describe a result of `changed_rows` that is not empty."""
     row = int(changed[0])
     text = f"{what} of {plural(len(changed), 'row')} are not those of the source, first of row"
     text += f" {row} ({split.keys[row]!r})"
     ids = (*split.attributes.class_ids, "another class", "none")  # from the end: -2 and -1
-    then, now = (ids[int(labels[row])] for labels in (split.labels, rows.labels))
+    index = int(plan.order.take(range(row, row + 1))[0])
+    then, now = ids[int(split.labels[row])], ids[int(plan.listing.labels[index])]
     return f"{text}: {then}, now {now}" if then != now else text
 
 

@@ -11,18 +11,19 @@ from freqprep.convert.listed_again import NO_SUCH_CLASS, relabelled
 from freqprep.convert.request import Request
 from freqprep.errors import SourceError, UsageError
 from freqprep.progress import say
-from freqprep.sources import Classes, Discovered, FileTable, Listing, normalise_split
+from freqprep.sources import Classes, Discovered, FileTable, Listing, TableFiles, normalise_split
 from freqprep.sources.options import as_flags
 from freqprep.storage.paths import AnyPath
 from freqprep.store import existing
 from freqprep.store.layout import partial_folders
-from freqprep.store.plan import SplitPlan, load_attributes, load_options, make_plan, reorder
-from freqprep.store.plan_files import POSITION
+from freqprep.store.plan import SplitPlan, load_attributes, load_options, make_plan
 from freqprep.store.reader import open_store
 from freqprep.store.schema import SplitAttributes
 from freqprep.store.versions import library_versions
 from freqprep.store.writer import UnfinishedSplit, store_exists, unfinished_split
 from freqprep.text.terminal import on_one_line
+
+_ROWS_AT_ONCE = 2**20
 
 
 def discover(request: Request) -> Discovered:
@@ -200,7 +201,10 @@ def plan_split(request: Request, listing: Listing, found: Classes, classes: Clas
 
 def _relabel(listing: Listing, found: Classes, classes: Classes) -> Listing:
     new = relabelled(listing, found, classes.ids)
-    unknown = set(listing.labels[new.labels == NO_SUCH_CLASS].tolist())
+    unknown = set[int]()
+    for first in range(0, len(listing), _ROWS_AT_ONCE):
+        rows = slice(first, first + _ROWS_AT_ONCE)
+        unknown |= set(listing.labels[rows][new.labels[rows] == NO_SUCH_CLASS].tolist())
     if listing.objects is not None and new.objects is not None:
         unknown |= set(listing.objects.label[new.objects.label == NO_SUCH_CLASS].tolist())
     if unknown:
@@ -213,7 +217,9 @@ def _relabel(listing: Listing, found: Classes, classes: Classes) -> Listing:
     return new
 
 
-def files_now(plan: SplitPlan, found: Discovered, finished: Iterable[int]) -> FileTable | None:
+def files_now(
+    plan: SplitPlan, found: Discovered, finished: Iterable[int]
+) -> FileTable | TableFiles | None:
     """Return the files of an unfinished split as they are now, if work may go on with them.
 
     Files that were damaged may have been repaired: all that changed must be there, and have no row
@@ -230,36 +236,43 @@ def files_now(plan: SplitPlan, found: Discovered, finished: Iterable[int]) -> Fi
 
     Returns
     -------
-    FileTable or None
-        In row order; None if they have not changed, or the plan has to stay as it is, and what
-        changed is an error once it is read.
+    FileTable, TableFiles or None
+        In the order of the listing; None if they have not changed, or the plan has to stay as it
+        is, and what changed is an error once it is read.
     """
-    rows, listing = plan.rows, found.listings.get(plan.attributes.split)
-    if listing is None or len(listing) != len(rows):
+    planned, listing = plan.listing, found.listings.get(plan.attributes.split)
+    if listing is None or len(listing) != len(planned):
         return None
-    now = FileTable(
-        rows.files.paths,
-        *(getattr(listing.files, name)[plan.listing_index] for name in POSITION),
-    )
-    changed = np.zeros(len(rows), bool)
-    for name in POSITION:
-        changed |= getattr(now, name) != getattr(rows.files, name)
+    now, then = listing.files, planned.files
+    if len(now.paths) != len(then.paths) or now.columns.keys() != then.columns.keys():
+        return None
+    changed = np.zeros(len(now.paths), bool)
+    for name, column in now.columns.items():
+        changed |= column != then.columns[name]
     if not changed.any() or not now.version[changed].all():
         return None
-    begun: set[bytes] = set()
+    begun = set[bytes]()
     for shard in finished:
-        begun.update(map(rows.files.paths.bytes_at, plan.shard_rows(shard)))
-    if any(rows.files.paths.bytes_at(row) in begun for row in np.flatnonzero(changed).tolist()):
+        mine = then.take(plan.order.take(plan.shard_rows(shard))).paths
+        begun.update(map(mine.bytes_at, range(len(mine))))
+    if any(then.paths.bytes_at(entry) in begun for entry in np.flatnonzero(changed).tolist()):
         return None
     again = relabelled(listing, found.classes, plan.attributes.class_ids)
-    return now if _same_rows(reorder(again, plan.listing_index), rows) else None
+    return now if _same_images(again, planned) else None
 
 
-def _same_rows(one: Listing, other: Listing) -> bool:
+def _same_images(one: Listing, other: Listing) -> bool:
     """Return whether two listings differ in nothing but where images lie in their files."""
     return one.image_column == other.image_column and all(
-        np.array_equal(a, b) if a is not None and b is not None else a is b
+        _equal(a, b) if a is not None and b is not None else a is b
         for a, b in zip(_columns(one), _columns(other), strict=True)
+    )
+
+
+def _equal(one: np.ndarray, other: np.ndarray) -> bool:
+    parts = (slice(first, first + _ROWS_AT_ONCE) for first in range(0, len(one), _ROWS_AT_ONCE))
+    return one.shape == other.shape and all(
+        np.array_equal(one[part], other[part]) for part in parts
     )
 
 

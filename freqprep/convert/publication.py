@@ -52,15 +52,13 @@ def publish_results(
 
 def _append_plan(writer: SplitWriter, plan: SplitPlan, finished: Mapping[int, ShardResult]) -> None:
     """Append the arrays that were known before the conversion, but for the sizes of images."""
-    arrays = {
-        "step": plan.attributes.stored_steps,
-        "label": plan.rows.labels,
-        "listing_index": plan.listing_index,
-        **_flat("key", plan.rows.keys),
-    }
-    for name, values in arrays.items():
-        writer.append(name, IMAGE_ARRAYS[name], values)
-    if plan.rows.objects is not None:
+    writer.append("step", IMAGE_ARRAYS["step"], plan.attributes.stored_steps)
+    keys = RaggedWriter(writer, "key")
+    for _, index in plan.blocks():
+        writer.append("label", IMAGE_ARRAYS["label"], plan.listing.labels[index])
+        writer.append("listing_index", IMAGE_ARRAYS["listing_index"], index)
+        keys.append(plan.listing.keys.take(index))
+    if plan.listing.objects is not None:
         for name, values in _object_arrays(plan, finished).items():
             writer.append(name, OBJECT_ARRAYS[name], values)
 
@@ -91,14 +89,17 @@ def _append_results(
 
 
 def _object_arrays(plan: SplitPlan, finished: Mapping[int, ShardResult]) -> dict[str, np.ndarray]:
-    objects, sizes = plan.rows.objects, plan.rows.stated_sizes
-    if objects is None or plan.rows.image_ids is None:
+    listing, index = plan.listing, plan.order.take(range(len(plan.listing)))
+    if listing.objects is None or listing.image_ids is None:
         raise SourceError(f"the listing of {plan.attributes.split} has objects but no image ids")
-    if sizes is None:
+    objects = listing.objects.take(index)
+    if listing.stated_sizes is not None:
+        sizes = listing.stated_sizes[index]
+    else:
         decoded = [finished[shard].rows.source_size for shard in range(plan.shards)]
         sizes = np.concatenate(decoded)
     return {
-        "image_id": plan.rows.image_ids,
+        "image_id": listing.image_ids[index],
         "object_offset": objects.offsets,
         "object_label": objects.label,
         "iscrowd": objects.iscrowd,

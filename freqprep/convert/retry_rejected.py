@@ -23,7 +23,6 @@ from freqprep.errors import SourceChangedError, UsageError
 from freqprep.images.encoder import Encoder
 from freqprep.progress import Progress
 from freqprep.sources import Listing
-from freqprep.sources.listing import UNKNOWN
 from freqprep.spectrum.channels import CHANNELS
 from freqprep.spectrum.moments import Moments
 from freqprep.storage.disk import FileEntry
@@ -80,7 +79,7 @@ def _refuse_changed(split: Split, plan: SplitPlan, root: AnyPath, bad: set[int])
     only the images themselves tell their lengths: all are unpacked, a window at a time.
     """
     encoder = Encoder(split.attributes.encoding)
-    shards = sorted(bad) if plan.rows.image_column is None else range(plan.shards)
+    shards = sorted(bad) if plan.listing.image_column is None else range(plan.shards)
     with Progress("check what is kept", len(shards), unit="shard") as progress:
         for group in by_window(shards):
             rows = {shard: _valid_rows(split, plan, shard) for shard in group}
@@ -132,13 +131,14 @@ def _plan_again(split: Split, listing: Listing) -> SplitPlan:
             f"the source lists {len(listing)} images, the split was made from {len(split)}", _REMEDY
         )
     plan = make_plan(listing, attributes)
-    if what := other_images(plan.rows, split):
+    if what := other_images(plan, split):
         raise SourceChangedError(f"the source lists {what} than the split holds", _REMEDY)
-    for what, changed in changed_rows(plan.rows, split).items():
+    for what, changed in changed_rows(plan, split).items():
         if len(changed):
-            raise SourceChangedError(described(split, plan.rows, what, changed), _REMEDY)
-    known = np.flatnonzero(split.valid & (plan.rows.files.length != UNKNOWN))
-    _refuse_lengths(split, known, plan.rows.files.length[known])
+            raise SourceChangedError(described(split, plan, what, changed), _REMEDY)
+    if listing.image_column is None:  # those of tables are not known yet
+        valid = np.flatnonzero(split.valid)
+        _refuse_lengths(split, valid, listing.files.take(plan.order.take(valid)).length)
     return plan
 
 

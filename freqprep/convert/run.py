@@ -171,7 +171,7 @@ def convert_split(
     with partial.aside() as aside, partial.journal(ShardResult) as journal:
         if found and (files := files_now(plan, found, journal.finished)):
             save_files(files, partial.folder)
-            plan = dataclasses.replace(plan, rows=dataclasses.replace(plan.rows, files=files))
+            plan = dataclasses.replace(plan, listing=dataclasses.replace(plan.listing, files=files))
             say(f"{plan.attributes.split}: files have changed that no finished shard is made from")
         already = images_of(plan, journal.finished)
         bound = make_shards(request, plan, partial, journal, aside, range(plan.shards))
@@ -184,13 +184,13 @@ def convert_split(
             "split": plan.attributes.split,
             "content_id": identity,
             "source": absolute(request.source),
-            "options": plan.rows.options,
+            "options": plan.listing.options,
             "host": platform.node(),
             "jobs": request.workers.count,
             "engine": request.engine,
             "memory_bound": bound,
-            "images": len(plan.rows) - already,
+            "images": len(plan.listing) - already,
             "seconds": round(seconds, 3),
-            "ignored": plan.rows.ignored,
+            "ignored": plan.listing.ignored,
         },
     )

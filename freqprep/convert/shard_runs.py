@@ -69,15 +69,15 @@ def make_shards(
     )
     workers, images = request.workers.at_most(len(left)), images_of(plan, left)
     bound = memory_bound(
-        plan.attributes.encoding, workers.count, len(plan.rows), unpackers(plan, workers)
+        plan.attributes.encoding, workers.count, len(plan.listing), unpackers(plan, workers)
     )
     say(
-        f"{name}: images {len(plan.rows)}, shards {len(shards)} "
+        f"{name}: images {len(plan.listing)}, shards {len(shards)} "
         f"(done {len(shards) - len(left)}), {workers.described()}, memory at most "
         f"{bound / 1e9:.1f} GB" + (" a worker" if workers.address else "")
     )
-    if plan.rows.ignored:
-        ignored = ", ".join(f"{count} {what}" for what, count in plan.rows.ignored.items())
+    if plan.listing.ignored:
+        ignored = ", ".join(f"{count} {what}" for what, count in plan.listing.ignored.items())
         say(on_one_line(f"{name}: not images of this split, ignored: {ignored}"))
     if not left:
         return bound
@@ -108,7 +108,7 @@ def _results(
     places: engines.Places,
     aside: AnyPath,
 ) -> Generator[ShardResult, None, None]:
-    if plan.rows.image_column is None:
+    if plan.listing.image_column is None:
         yield from engines.run(convert_shard, tasks, workers, places)
     else:
         yield from convert_windows(plan, tasks, shards, workers, places, aside)
@@ -140,9 +140,9 @@ def _tasks(
 
 def _sample(root: AnyPath, plan: SplitPlan) -> tuple[AnyPath, ...]:
     """Return the source's folder and one of its files that is there, for workers to look for."""
-    paths = plan.rows.files.paths
+    paths = plan.listing.files.paths
     if isinstance(root, ObjectPath):
-        known = np.flatnonzero(plan.rows.files.version)[:1]
+        known = np.flatnonzero(plan.listing.files.version)[:1]
         return tuple(root / paths.bytes_at(row).decode() for row in known.tolist())
     files = (root / os.fsdecode(paths.bytes_at(row)) for row in range(min(len(paths), _LOOKS)))
     return (root, *islice((file for file in files if file.exists()), 1))

@@ -17,7 +17,7 @@ from freqprep.images.decode import MAX_FILE_BYTES
 from freqprep.images.encoder import EncodedImage, Encoder
 from freqprep.images.encoding import Encoding
 from freqprep.progress import noted_if_long
-from freqprep.sources import FileTable, read_images
+from freqprep.sources import FileTable, Listing, read_images
 from freqprep.spectrum.channels import CHANNELS
 from freqprep.spectrum.coding import compile_coder, is_compiling
 from freqprep.spectrum.moments import Moments
@@ -53,9 +53,13 @@ class ImageFiles:
     @classmethod
     def of_rows(cls, root: AnyPath, plan: SplitPlan, rows: np.ndarray | range) -> ImageFiles:
         """Return the files of some rows of a plan."""
-        source = plan.rows
-        every = cls(root, source.files, source.stated_sizes, source.image_column)
-        return every.take(np.asarray(rows))
+        return cls.of_images(root, plan.listing, plan.order.take(rows))
+
+    @classmethod
+    def of_images(cls, root: AnyPath, listing: Listing, images: np.ndarray) -> ImageFiles:
+        """Return the files of some images of a listing."""
+        stated = None if listing.stated_sizes is None else listing.stated_sizes[images]
+        return cls(root, listing.files.take(images), stated, listing.image_column)
 
     def take(self, rows: np.ndarray) -> ImageFiles:
         """Return some of the files, in the given order."""

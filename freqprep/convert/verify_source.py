@@ -60,10 +60,10 @@ def compare_with_source(
     splits = open_store(store).chosen(split)
     for name, opened in splits.items():
         plan = plan_again(opened, source, store)
-        for what, changed in changed_rows(plan.rows, opened).items():
+        for what, changed in changed_rows(plan, opened).items():
             if len(changed):
                 hint = _missing_log(opened, store)
-                problems.append(Problem(name, described(opened, plan.rows, what, changed) + hint))
+                problems.append(Problem(name, described(opened, plan, what, changed) + hint))
         rows = evenly_spread(len(opened), sample)
         tables = ImageFiles.of_rows(root_of(source), plan, rows)
         encoder = Encoder(opened.attributes.encoding, worth_compiling(len(rows)))
@@ -125,7 +125,7 @@ def plan_again(split: Split, source: AnyPath, store: AnyPath) -> SplitPlan:
             remedy,
         )
     plan = make_plan(relabelled(listing, found.classes, attributes.class_ids), attributes)
-    if what := other_images(plan.rows, split):
+    if what := other_images(plan, split):
         raise SourceError(
             f"{source} lists {what} of {attributes.split} than the store has{hint}", remedy
         )

@@ -101,7 +101,7 @@ def shards_together(plan: SplitPlan, workers: int, shards: int | None = None) ->
         1, unless images are in tables. Then a divisor of a window's 128: as many, if each worker
         gets four times that. It is less than 8 only where workers would have nothing to do.
     """
-    if plan.rows.image_column is None:
+    if plan.listing.image_column is None:
         return 1
     shards = plan.shards if shards is None else shards
     least = min(_FEWEST_TOGETHER, -(-shards // workers))
@@ -117,7 +117,7 @@ def by_window(shards: Iterable[int]) -> Iterator[list[int]]:
 
 def unpackers(plan: SplitPlan, workers: engines.Workers) -> int:
     """Return the number of processes that unpack tables."""
-    if plan.rows.image_column is None:
+    if plan.listing.image_column is None:
         return 0
     return workers.count if workers.on_cluster else 1
 

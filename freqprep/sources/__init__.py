@@ -14,17 +14,9 @@ Nothing is decoded here; ``read_images`` yields the bytes of listed images.
 from __future__ import annotations
 
 from freqprep.sources import coco, imagefolder, imagenet, parquet, webdataset
+from freqprep.sources.file_table import WHOLE_FILE, FileTable, TableFiles
 from freqprep.sources.files import read_image_bytes, read_images
-from freqprep.sources.listing import (
-    WHOLE_FILE,
-    Classes,
-    Discovered,
-    FileTable,
-    Listing,
-    Objects,
-    Source,
-    class_text,
-)
+from freqprep.sources.listing import Classes, Discovered, Listing, Objects, Source, class_text
 from freqprep.sources.options import SourceOptions
 from freqprep.sources.source_files import root_of
 from freqprep.sources.split_names import normalise_split
@@ -68,6 +60,7 @@ __all__ = [
     "Objects",
     "Source",
     "SourceOptions",
+    "TableFiles",
     "class_text",
     "discover",
     "normalise_split",

@@ -14,15 +14,9 @@ import numpy as np
 from freqprep.errors import SourceError
 from freqprep.ragged import Ragged
 from freqprep.sources.class_doubts import Shape, judge
+from freqprep.sources.file_table import FileTable
 from freqprep.sources.files import shown
-from freqprep.sources.listing import (
-    Classes,
-    Discovered,
-    FileTable,
-    Listing,
-    choose_splits,
-    class_text,
-)
+from freqprep.sources.listing import Classes, Discovered, Listing, choose_splits, class_text
 from freqprep.storage.interruptible import in_threads
 from freqprep.storage.paths import AnyPath
 

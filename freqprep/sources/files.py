@@ -12,7 +12,8 @@ from typing import BinaryIO, cast
 import numpy as np
 
 from freqprep.errors import ImageDefect, SourceChangedError, SourceError
-from freqprep.sources.listing import NO_BYTES, WHOLE_FILE, FileTable, class_text
+from freqprep.sources.file_table import NO_BYTES, WHOLE_FILE, FileTable
+from freqprep.sources.listing import class_text
 from freqprep.storage.concurrency import IN_FLIGHT
 from freqprep.storage.interruptible import in_threads
 from freqprep.storage.object_file import BUFFER_BYTES, ObjectFile

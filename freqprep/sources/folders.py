@@ -10,8 +10,9 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from freqprep.sources.by_class import ImageEntry
+from freqprep.sources.file_table import WHOLE_FILE
 from freqprep.sources.files import extension, file_kind
-from freqprep.sources.listing import WHOLE_FILE, class_text
+from freqprep.sources.listing import class_text
 from freqprep.sources.object_tree import HEAD_BYTES
 from freqprep.sources.tree import SourceTree, Stat
 from freqprep.storage.paths import AnyPath

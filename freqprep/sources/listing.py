@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import types
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -11,18 +12,10 @@ import numpy as np
 
 from freqprep.errors import SourceError, did_you_mean
 from freqprep.ragged import Ragged
+from freqprep.sources.file_table import FileTable, TableFiles
 from freqprep.sources.options import SourceOptions
 from freqprep.sources.split_names import normalise_split
 from freqprep.storage.paths import AnyPath
-
-WHOLE_FILE = -1
-"""Value of ``FileTable.offset`` for an image that is not in an archive."""
-
-UNKNOWN = -1
-"""Value of ``FileTable.length`` for a row of a table that has not been read yet."""
-
-NO_BYTES = -2
-"""Value of ``FileTable.length`` for a row of a table that has no image."""
 
 
 @dataclass(frozen=True)
@@ -43,39 +36,6 @@ class Classes:
     def __post_init__(self) -> None:
         if len(set(self.ids)) != len(self.ids) or len(self.ids) != len(self.names):
             raise SourceError(f"{len(self.ids)} class ids and {len(self.names)} names do not pair")
-
-
-@dataclass(frozen=True)
-class FileTable:
-    """Position of the bytes of each image.
-
-    Attributes
-    ----------
-    paths : Ragged of uint8
-        Path of the file, archive or table, relative to `root_of` the source, as the system's bytes.
-    offset : ndarray of int64, shape (n,)
-        First byte inside the archive, or ``WHOLE_FILE``; the row's number in a table.
-    length : ndarray of int64, shape (n,)
-        Size of the image in bytes; 0 if the file is missing or not a regular one, `UNKNOWN` in a
-        table, whose images have a size only once they are read, and `NO_BYTES` for a null there.
-    version : ndarray of int64, shape (n,)
-        Version of the file or archive: the time of its last change in ns, or a hash of its entity
-        tag; 0 if it is missing or not a regular one.
-    """
-
-    paths: Ragged
-    offset: np.ndarray
-    length: np.ndarray
-    version: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def take(self, rows: np.ndarray) -> FileTable:
-        """Return some rows, in the given order."""
-        return FileTable(
-            self.paths.take(rows), self.offset[rows], self.length[rows], self.version[rows]
-        )
 
 
 @dataclass(frozen=True)
@@ -107,6 +67,20 @@ class Objects:
     annotation_id: np.ndarray
     annotation: Ragged
 
+    def take(self, rows: np.ndarray) -> Objects:
+        """Return the objects of some images, in the given order."""
+        every = Ragged(np.arange(len(self.box)), self.offsets).take(rows)
+        kept = every.values
+        return Objects(
+            offsets=every.offsets,
+            box=self.box[kept],
+            label=self.label[kept],
+            area=self.area[kept],
+            iscrowd=self.iscrowd[kept],
+            annotation_id=self.annotation_id[kept],
+            annotation=self.annotation.take(kept),
+        )
+
 
 @dataclass(frozen=True)
 class Listing:
@@ -122,7 +96,7 @@ class Listing:
         Unique key of each image: ``class/file`` or COCO's ``file_name``, as bytes.
     labels : ndarray of int64, shape (n,)
         Index into the classes; -1 for an image without a label (detection).
-    files : FileTable
+    files : FileTable or TableFiles
     image_ids : ndarray of int64, shape (n,), or None
         Image ids of the source (COCO).
     stated_sizes : ndarray of int32, shape (n, 2), or None
@@ -143,7 +117,7 @@ class Listing:
     source_name: str
     keys: Ragged
     labels: np.ndarray
-    files: FileTable
+    files: FileTable | TableFiles
     image_ids: np.ndarray | None = None
     stated_sizes: np.ndarray | None = None
     objects: Objects | None = None
@@ -154,6 +128,18 @@ class Listing:
 
     def __len__(self) -> int:
         return len(self.keys)
+
+    def take(self, images: np.ndarray) -> Listing:
+        """Return some images, in the given order."""
+        return dataclasses.replace(
+            self,
+            keys=self.keys.take(images),
+            labels=self.labels[images],
+            files=self.files.take(images),
+            image_ids=None if self.image_ids is None else self.image_ids[images],
+            stated_sizes=None if self.stated_sizes is None else self.stated_sizes[images],
+            objects=None if self.objects is None else self.objects.take(images),
+        )
 
 
 class Doubt(NamedTuple):

@@ -21,7 +21,7 @@ HEAD_BYTES = 16
 class ObjectStat(NamedTuple):
     """Status of an object, or of a prefix as a folder, by the names of `os.stat_result`.
 
-    ``st_mtime_ns`` is the version; see `freqprep.sources.listing.FileTable`.
+    ``st_mtime_ns`` is the version; see `freqprep.sources.file_table.FileTable`.
     """
 
     st_mode: int

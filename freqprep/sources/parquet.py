@@ -23,15 +23,9 @@ import numpy as np
 from freqprep.errors import SourceError
 from freqprep.ragged import Ragged
 from freqprep.sources.class_ids import read_class_names
+from freqprep.sources.file_table import TableFiles
 from freqprep.sources.imagenet_labels import WNID
-from freqprep.sources.listing import (
-    UNKNOWN,
-    Classes,
-    Discovered,
-    FileTable,
-    Listing,
-    choose_splits,
-)
+from freqprep.sources.listing import Classes, Discovered, Listing, choose_splits
 from freqprep.sources.options import NO_OPTIONS, SourceOptions
 from freqprep.sources.parquet_keys import image_ids, row_keys
 from freqprep.sources.parquet_labels import Indexed, Values, index_categories, index_labels
@@ -46,6 +40,7 @@ from freqprep.sources.parquet_sizes import sampled_sizes, stated_sizes
 from freqprep.sources.parquet_splits import name_splits
 from freqprep.sources.source_files import SourceFile, root_of, source_files
 from freqprep.storage.paths import AnyPath
+from freqprep.storage.scratch import joined
 
 
 def discover(root: AnyPath, split: str | None, options: SourceOptions = NO_OPTIONS) -> Discovered:
@@ -159,11 +154,11 @@ def _listing(
     classes: Classes,
 ) -> tuple[dict[str, Any], list[str]]:
     columns = parts[0].columns
-    files = _file_table(parts)
+    files = _table_files(parts)
     _refuse_without_images(source_name, parts)
     notes = []
-    label = np.full(len(files), -1, np.int64) if columns.objects else np.concatenate(labels)
-    without = int((label < 0).sum())
+    label = np.full(len(files), -1, np.int64) if columns.objects else joined(labels, np.int64)
+    without = sum(int((part < 0).sum()) for part in labels)
     if without and not columns.objects:
         notes.append(f"{source_name}: {without} of {len(files)} rows have no label")
     keys, more = row_keys(parts, label, classes.ids, source_name)
@@ -189,15 +184,11 @@ def _listing(
     return fields, notes
 
 
-def _file_table(parts: Sequence[Part]) -> FileTable:
-    rows = sum(part.rows for part in parts)
-    paths = [np.tile(np.frombuffer(part.file.path, np.uint8), part.rows) for part in parts]
-    lengths = np.repeat([len(part.file.path) for part in parts], [part.rows for part in parts])
-    return FileTable(
-        Ragged.of_lengths(np.concatenate(paths), lengths),
-        np.concatenate([np.arange(part.rows, dtype=np.int64) for part in parts]),
-        np.full(rows, UNKNOWN, np.int64),
-        np.concatenate([np.full(part.rows, part.file.version, np.int64) for part in parts]),
+def _table_files(parts: Sequence[Part]) -> TableFiles:
+    return TableFiles(
+        Ragged.of_bytes(part.file.path for part in parts),
+        np.array([part.rows for part in parts], np.int64),
+        np.array([part.file.version for part in parts], np.int64),
     )
 
 

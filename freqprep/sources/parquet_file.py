@@ -25,7 +25,7 @@ _FOOTER_BYTES = 2**16
 
 
 def arrow() -> Any:
-    """Return pyarrow, with its modules ``compute`` and ``parquet``.
+    """Return pyarrow, with its modules ``compute``, ``ipc`` and ``parquet``.
 
     Raises
     ------
@@ -34,6 +34,7 @@ def arrow() -> Any:
     try:
         import pyarrow
         import pyarrow.compute
+        import pyarrow.ipc
         import pyarrow.parquet
     except ImportError as error:
         raise MissingPackageError(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from freqprep.errors import SourceError
-from freqprep.sources.listing import FileTable
+from freqprep.sources.file_table import FileTable
 from freqprep.sources.parquet_file import TableFile, arrow
 from freqprep.storage.paths import AnyPath
 

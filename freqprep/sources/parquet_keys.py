@@ -5,6 +5,7 @@ Keys are those that the same images have in folders, where paths are given.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -15,9 +16,13 @@ from freqprep.ragged import Ragged
 from freqprep.sources.files import shown
 from freqprep.sources.parquet_file import arrow
 from freqprep.sources.parquet_parts import Part
+from freqprep.storage.repeated_rows import first_repeated
+from freqprep.storage.scratch import ScratchRagged
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+_ROWS_AT_ONCE = 2**16
 
 
 def row_keys(
@@ -46,24 +51,23 @@ def row_keys(
     notes : tuple of str
         Why there are no paths in them, though the tables have paths.
     """
-    chunks = [_paths(part) for part in parts]
-    if any(chunk is None for chunk in chunks):
+    if any(part.columns.path is None for part in parts):
         return _numbered(parts), ()
-    paths = arrow().chunked_array(chunks, arrow().large_binary()).combine_chunks()
-    compute = arrow().compute
-    empty = compute.fill_null(compute.equal(compute.binary_length(paths), 0), True)
-    missing = int(compute.sum(empty).as_py() or 0)
-    if missing == len(paths):
+    count, missing = sum(part.rows for part in parts), sum(map(_missing, parts))
+    if missing == count:
         return _numbered(parts), ()
     if missing:
-        note = f"{split}: {missing} of {len(paths)} rows have no path: keys are FILE:ROW"
+        note = f"{split}: {missing} of {count} rows have no path: keys are FILE:ROW"
         return _numbered(parts), (note,)
-    keys = _joined(paths, labels, class_ids)
-    repeated = _repeated(keys)
+    written, ends = ScratchRagged(), itertools.accumulate(part.rows for part in parts)
+    for part, end in zip(parts, ends, strict=True):
+        written.append(_ragged(_joined(_paths(part), labels[end - part.rows : end], class_ids)))
+    keys = written.finished()
+    repeated = first_repeated(keys.blocks, count)
     if repeated is not None:
         note = f"{split}: paths repeat, such as {shown(repeated)}: keys are FILE:ROW"
         return _numbered(parts), (note,)
-    return _ragged(keys), ()
+    return keys, ()
 
 
 def image_ids(parts: Sequence[Part], split: str) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -121,10 +125,14 @@ def _whole(part: Part, values: pa.ChunkedArray) -> np.ndarray:
     return numbers
 
 
-def _paths(part: Part) -> pa.Array | None:
-    if part.columns.path is None:
-        return None
-    return part.values[part.columns.path].cast(arrow().large_binary()).combine_chunks()
+def _paths(part: Part) -> pa.Array:
+    return part.values[part.columns.path or ""].cast(arrow().large_binary()).combine_chunks()
+
+
+def _missing(part: Part) -> int:
+    compute = arrow().compute
+    lengths = compute.fill_null(compute.binary_length(_paths(part)), 0)
+    return int(compute.sum(compute.equal(lengths, 0)).as_py() or 0)
 
 
 def _joined(paths: pa.Array, labels: np.ndarray, class_ids: Sequence[str | int]) -> pa.Array:
@@ -154,17 +162,6 @@ def _within_class(paths: pa.Array, labels: np.ndarray, names: Sequence[bytes]) -
     return arrow().array(changed, arrow().large_binary())
 
 
-def _repeated(keys: pa.Array) -> bytes | None:
-    """Return a key that is there twice; None if there is none."""
-    compute = arrow().compute
-    if compute.count_distinct(keys).as_py() == len(keys):
-        return None
-    counts = compute.value_counts(keys)
-    twice = compute.greater(counts.field("counts"), 1)
-    first: bytes = counts.field("values").filter(twice)[0].as_py()
-    return first
-
-
 def _ragged(keys: pa.Array) -> Ragged:
     _, offsets, data = keys.buffers()
     edges = np.frombuffer(offsets, np.int64)[keys.offset : keys.offset + len(keys) + 1]
@@ -173,6 +170,9 @@ def _ragged(keys: pa.Array) -> Ragged:
 
 
 def _numbered(parts: Sequence[Part]) -> Ragged:
-    return Ragged.of_bytes(
-        part.file.path + b":%d" % row for part in parts for row in range(part.rows)
-    )
+    keys = ScratchRagged()
+    for part in parts:
+        for first in range(0, part.rows, _ROWS_AT_ONCE):
+            rows = range(first, min(first + _ROWS_AT_ONCE, part.rows))
+            keys.append(Ragged.of_bytes(part.file.path + b":%d" % row for row in rows))
+    return keys.finished()

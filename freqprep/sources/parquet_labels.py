@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
@@ -12,6 +12,7 @@ from freqprep.errors import SourceError, some
 from freqprep.sources.class_ids import MOST_CLASSES, classes_of, numbered_classes
 from freqprep.sources.listing import Classes
 from freqprep.sources.parquet_file import arrow
+from freqprep.storage.scratch import each
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -42,12 +43,12 @@ class Indexed(NamedTuple):
     Attributes
     ----------
     classes : Classes
-    labels : list of ndarray of int64
+    labels : sequence of ndarray of int64
         Index of each label of each file; -1 for none.
     """
 
     classes: Classes
-    labels: list[np.ndarray]
+    labels: Sequence[np.ndarray]
 
 
 def index_labels(
@@ -77,7 +78,7 @@ def index_labels(
     if not numbered:
         texts, labels = _texts(files, names, named_in)
         return Indexed(classes_of(_some(texts, files)), labels)
-    labels = [_numbers(file) for file in files]
+    labels = each(map(_numbers, files), np.int64)
     _refuse_below(files, labels, _UNLABELLED)
     largest = [int(part.max(initial=_UNLABELLED)) for part in labels]
     where = files[int(np.argmax(largest))].where
@@ -147,10 +148,9 @@ def _refuse_below(files: Sequence[Values], labels: Sequence[np.ndarray], least: 
 
 def _texts(
     files: Sequence[Values], names: Sequence[str] | None, named_in: str
-) -> tuple[Sequence[str], list[np.ndarray]]:
+) -> tuple[Sequence[str], Sequence[np.ndarray]]:
     """Return the texts that are classes, in order, and the index of each label."""
-    encoded = [values.combine_chunks().dictionary_encode() for _, values in files]
-    known = [_dictionary(part) for part in encoded]
+    known = [_dictionary(_encoded(file)) for file in files]
     if names is None:
         names = sorted({text for texts in known for text in texts if text})
         if len(names) > MOST_CLASSES:
@@ -166,8 +166,7 @@ def _texts(
             "give each class a name of its own",
         )
     index_of = {"": _UNLABELLED, **{name: index for index, name in enumerate(names)}}
-    labels = []
-    for (where, _), part, texts in zip(files, encoded, known, strict=True):
+    for (where, _), texts in zip(files, known, strict=True):
         unknown = [text for text in texts if text not in index_of]
         if unknown:
             raise SourceError(
@@ -175,15 +174,21 @@ def _texts(
                 f" in {named_in}",
                 "give all names with --class-names FILE",
             )
-        lookup = np.array([*(index_of[text] for text in texts), _UNLABELLED], np.int64)
-        indices = arrow().compute.fill_null(_indices(part), len(texts))
-        labels.append(lookup[indices.to_numpy(zero_copy_only=False)])
-    return names, labels
+    return names, each((_indices(file, index_of) for file in files), np.int64)
+
+
+def _encoded(file: Values) -> pa.DictionaryArray:
+    return file.values.combine_chunks().dictionary_encode()
 
 
 def _dictionary(part: pa.DictionaryArray) -> list[str]:
     return [text or "" for text in part.dictionary.to_pylist()]
 
 
-def _indices(part: pa.DictionaryArray) -> pa.Array:
-    return part.indices.cast(arrow().int64())
+def _indices(file: Values, index_of: Mapping[str, int]) -> np.ndarray:
+    part = _encoded(file)
+    lookup = np.array([*map(index_of.__getitem__, _dictionary(part)), _UNLABELLED], np.int64)
+    indices = part.indices.cast(arrow().int64())
+    missing = len(lookup) - 1
+    labels: np.ndarray = lookup[arrow().compute.fill_null(indices, missing).to_numpy()]
+    return labels

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -19,6 +21,7 @@ from freqprep.sources.source_files import SourceFile
 from freqprep.storage.interruptible import in_threads
 from freqprep.storage.object_path import ObjectPath
 from freqprep.storage.paths import AnyPath
+from freqprep.storage.scratch import Scratch
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -85,14 +88,37 @@ def read_parts(
     """
     calls = [partial(_read, root, file, options) for file in files]
     remote = isinstance(root, ObjectPath)
-    parts: list[Part] = []
+    parts, columns = [], _KeptColumns()
     with Progress("list", len(files), unit="table") as progress:
         for part in in_threads(calls, _IN_FLIGHT) if remote else (call() for call in calls):
             like = like or part
             _check_alike(like, part)
-            parts.append(part)
+            columns.append(part.values)
+            parts.append(dataclasses.replace(part, values={}))
             progress.update(1)
-    return parts
+    every = zip(parts, columns.finished(), strict=True)
+    return [dataclasses.replace(part, values=values) for part, values in every]
+
+
+class _KeptColumns:
+    """Columns of files in Arrow's own format: those of many rows are not in memory."""
+
+    def __init__(self) -> None:
+        self._bytes, self._ends = Scratch(), [0]
+
+    def append(self, columns: dict[str, pa.ChunkedArray]) -> None:
+        out, table = arrow().BufferOutputStream(), arrow().table(columns)
+        with arrow().ipc.new_stream(out, table.schema) as stream:
+            stream.write_table(table)
+        self._bytes.write(memoryview(out.getvalue()))
+        self._ends.append(len(self._bytes))
+
+    def finished(self) -> Iterator[dict[str, pa.ChunkedArray]]:
+        content = arrow().py_buffer(self._bytes.finished())
+        for begin, end in itertools.pairwise(self._ends):
+            with arrow().ipc.open_stream(content.slice(begin, end - begin)) as stream:
+                table = stream.read_all()
+            yield dict(zip(table.column_names, table.columns, strict=True))
 
 
 def _read(root: AnyPath, file: SourceFile, options: SourceOptions) -> Part:

@@ -15,8 +15,8 @@ from typing import BinaryIO, TypeVar
 import numpy as np
 
 from freqprep.errors import SourceError
+from freqprep.sources.file_table import NO_BYTES, FileTable
 from freqprep.sources.files import shown
-from freqprep.sources.listing import NO_BYTES, FileTable
 from freqprep.sources.parquet_groups import (
     Group,
     GroupReader,

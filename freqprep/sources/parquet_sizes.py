@@ -10,7 +10,7 @@ import numpy as np
 
 from freqprep.errors import SourceError
 from freqprep.sources.coco_values import LARGEST_SIDE
-from freqprep.sources.listing import FileTable
+from freqprep.sources.file_table import TableFiles
 from freqprep.sources.parquet_parts import Part
 from freqprep.sources.parquet_rows import copy_images
 from freqprep.storage.paths import AnyPath
@@ -52,7 +52,7 @@ def stated_sizes(parts: Sequence[Part]) -> np.ndarray | None:
 
 
 def sampled_sizes(
-    root: AnyPath, files: FileTable, column: str, wanted: np.ndarray
+    root: AnyPath, files: TableFiles, column: str, wanted: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the sizes of the first images of a split, from their headers.
 
@@ -60,7 +60,7 @@ def sampled_sizes(
     ----------
     root : Path or ObjectPath
         Folder of the tables.
-    files : FileTable
+    files : TableFiles
     column : str
         Column of the images.
     wanted : ndarray of bool, shape (n,)

@@ -35,7 +35,7 @@ class SourceFile(NamedTuple):
     path : bytes
         Relative to `root_of` the source.
     length, version : int
-        Length in bytes; version as in `freqprep.sources.listing.FileTable`.
+        Length in bytes; version as in `freqprep.sources.file_table.FileTable`.
     """
 
     path: bytes

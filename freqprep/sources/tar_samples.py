@@ -38,7 +38,7 @@ class TarIndex:
     Attributes
     ----------
     path : bytes
-        As in `freqprep.sources.listing.FileTable`.
+        As in `freqprep.sources.file_table.FileTable`.
     version : int
     keys : Ragged of uint8
         Names of the members up to the first dot of the last part, unique.

@@ -17,8 +17,8 @@ import numpy as np
 from freqprep.errors import SourceError
 from freqprep.progress import counted
 from freqprep.ragged import Ragged
+from freqprep.sources.file_table import WHOLE_FILE, FileTable
 from freqprep.sources.files import open_regular, shown
-from freqprep.sources.listing import WHOLE_FILE, FileTable
 from freqprep.sources.object_tree import HEAD_BYTES, ObjectStat, ObjectTree
 from freqprep.sources.source_files import root_of
 from freqprep.storage.object_path import ObjectPath

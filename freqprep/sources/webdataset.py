@@ -25,8 +25,9 @@ from freqprep.errors import SourceError
 from freqprep.progress import Progress
 from freqprep.ragged import Ragged
 from freqprep.sources.class_ids import classes_of, numbered_classes, read_class_names
+from freqprep.sources.file_table import FileTable
 from freqprep.sources.files import shown
-from freqprep.sources.listing import Classes, Discovered, FileTable, Listing
+from freqprep.sources.listing import Classes, Discovered, Listing
 from freqprep.sources.options import NO_OPTIONS, SourceOptions
 from freqprep.sources.sample_labels import LabelRule
 from freqprep.sources.source_files import SourceFile, root_of

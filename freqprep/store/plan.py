@@ -11,7 +11,7 @@ import hashlib
 import io
 import json
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -21,45 +21,48 @@ import numpy as np
 from freqprep.errors import CorruptStoreError, ObjectStoreError
 from freqprep.images.encoding import Encoding
 from freqprep.ragged import Ragged
-from freqprep.sources.listing import FileTable, Listing, Objects
+from freqprep.sources.file_table import FileTable, TableFiles
+from freqprep.sources.listing import Listing, Objects
 from freqprep.storage.disk import replace_file, sync_file
 from freqprep.storage.object_path import ObjectPath
 from freqprep.storage.paths import AnyPath
 from freqprep.store.lease import create_alone
+from freqprep.store.plan_arrays import load_arrays
 from freqprep.store.plan_files import load_files
-from freqprep.store.row_order import WINDOW_ROWS, permutation, permuted_runs
-from freqprep.store.schema import ROWS_PER_SHARD, SplitAttributes, shard_shape
+from freqprep.store.row_order import WINDOW_ROWS, PermutedRows, PermutedRuns, RowOrder
+from freqprep.store.schema import MOST_SIMPLE_ROWS, ROWS_PER_SHARD, SplitAttributes, shard_shape
 
 _IMAGE_MEMORY = 1400 * 2**20  # 980 MB for a progressive JPEG of 100 Mpx, and its file
 _BASE_MEMORY = 350 * 2**20  # of it 130 to load compiled code, 190 to compile it
 _DOCUMENT_BYTES = 45_000
 _SMALL_BYTES_PER_IMAGE = 60
 _ROW_MEMORY = 600
+_ROWS_AT_ONCE = 2**18
 _UNPACKING_MEMORY = 512 * 2**20  # half of it row groups of tables, the rest pyarrow
 
 
 @dataclass(frozen=True)
 class SplitPlan:
-    """Rows of one split, in stored order, and their encoding.
+    """Images of one split, the order of its rows, and their encoding.
 
     Attributes
     ----------
     attributes : SplitAttributes
         Attributes of the split; ``rejected`` is not known yet and 0.
-    rows : Listing
-        Listing of the source in row order.
-    listing_index : ndarray of int64, shape (images,)
-        Index of each row in the source's own order.
+    listing : Listing
+        Images in the source's own order.
+    order : RowOrder
+        Index into the listing of each row.
     """
 
     attributes: SplitAttributes
-    rows: Listing
-    listing_index: np.ndarray
+    listing: Listing
+    order: RowOrder
 
     @property
     def shards(self) -> int:
         """Number of shards."""
-        return shard_count(len(self.rows))
+        return shard_count(len(self.listing))
 
     def shard_rows(self, shard: int) -> range:
         """Return the rows of one shard."""
@@ -67,9 +70,15 @@ class SplitPlan:
             shard * ROWS_PER_SHARD, min((shard + 1) * ROWS_PER_SHARD, self.attributes.images)
         )
 
+    def blocks(self) -> Iterator[tuple[range, np.ndarray]]:
+        """Yield all rows in turn, some at a time, and their indices into the listing."""
+        for first in range(0, len(self.listing), _ROWS_AT_ONCE):
+            rows = range(first, min(first + _ROWS_AT_ONCE, len(self.listing)))
+            yield rows, self.order.take(rows)
+
 
 def make_plan(listing: Listing, attributes: SplitAttributes) -> SplitPlan:
-    """Put the images of a listing into rows, by the rule for its kind of source.
+    """Give the images of a listing their rows, by the rule for its kind of source.
 
     Parameters
     ----------
@@ -86,13 +95,18 @@ def make_plan(listing: Listing, attributes: SplitAttributes) -> SplitPlan:
     UsageError
         The seed is out of range.
     """
-    if listing.runs is None:
-        window, order = None, permutation(len(listing), attributes.seed)
-    else:
-        window, order = WINDOW_ROWS, permuted_runs(listing.runs, attributes.seed)
-        assert len(order) == len(listing), "the runs are not those of the listing"
+    window = None if listing.runs is None else WINDOW_ROWS
     attributes = dataclasses.replace(attributes, window=window)
-    return SplitPlan(attributes, reorder(listing, order), order)
+    return SplitPlan(attributes, listing, _order(listing, attributes.seed))
+
+
+def _order(listing: Listing, seed: int) -> RowOrder:
+    if listing.runs is None:
+        return PermutedRows(len(listing), seed)
+    order = PermutedRuns(listing.runs, seed)
+    if len(order) != len(listing):
+        raise ValueError(f"{len(listing)} images are listed, but their runs have {len(order)}")
+    return order
 
 
 def shard_count(images: int) -> int:
@@ -112,50 +126,22 @@ def memory_bound(encoding: Encoding, jobs: int, images: int, unpacking: int = 0)
     Each job holds the codes of one shard, one decoded image of the largest size allowed, and the
     libraries. The main process holds the plan and the results, and only they grow with the data
     set: by about 600 bytes per image, and for COCO by the size of its annotations. Of these
-    processes ``unpacking`` read the row groups of tables.
+    processes ``unpacking`` read the row groups of tables, whose plans and, beyond 2^23 images,
+    results are not in memory.
     """
+    if unpacking:
+        images = min(images, MOST_SIMPLE_ROWS)
     shard = int(np.prod(shard_shape(encoding.geometry))) * encoding.dtype.itemsize
     each = jobs * (shard + _IMAGE_MEMORY + _BASE_MEMORY) + unpacking * _UNPACKING_MEMORY
     return each + _BASE_MEMORY + images * _ROW_MEMORY
 
 
-def reorder(listing: Listing, rows: np.ndarray) -> Listing:
-    """Return a listing with its images in another order."""
-    objects = listing.objects
-    return dataclasses.replace(
-        listing,
-        keys=listing.keys.take(rows),
-        labels=listing.labels[rows],
-        files=listing.files.take(rows),
-        image_ids=None if listing.image_ids is None else listing.image_ids[rows],
-        stated_sizes=None if listing.stated_sizes is None else listing.stated_sizes[rows],
-        objects=None if objects is None else _reorder_objects(objects, rows),
-    )
-
-
-def _reorder_objects(objects: Objects, rows: np.ndarray) -> Objects:
-    every = Ragged(np.arange(len(objects.box)), objects.offsets).take(rows)
-    kept = every.values
-    return Objects(
-        offsets=every.offsets,
-        box=objects.box[kept],
-        label=objects.label[kept],
-        area=objects.area[kept],
-        iscrowd=objects.iscrowd[kept],
-        annotation_id=objects.annotation_id[kept],
-        annotation=objects.annotation.take(kept),
-    )
-
-
 def save_plan(plan: SplitPlan, folder: AnyPath) -> None:
     """Write a plan as ``plan.npz`` and then ``plan.json``, which makes it valid."""
-    rows = plan.rows
+    rows = plan.listing
     arrays: dict[str, Any] = {
-        "listing_index": plan.listing_index,
         "labels": rows.labels,
-        "offset": rows.files.offset,
-        "length": rows.files.length,
-        "version": rows.files.version,
+        **rows.files.columns,
         **_packed("keys", rows.keys),
         **_packed("paths", rows.files.paths),
     }
@@ -232,22 +218,14 @@ def load_plan(folder: AnyPath) -> SplitPlan:
     header = _load_header(folder)
     attributes = header.attributes
     try:
-        with (
-            _open_rows(folder, header) as file,
-            np.load(file, allow_pickle=False) as archive,
-        ):
-            data = {name: archive[name] for name in archive.files} | load_files(folder)
-        rows = Listing(
+        with _open_rows(folder, header) as file:
+            data = load_arrays(file) | load_files(folder)
+        listing = Listing(
             name=attributes.split,
             source_name=attributes.source_split,
             keys=_unpacked("keys", data),
             labels=data["labels"],
-            files=FileTable(
-                _unpacked("paths", data),
-                data["offset"],
-                data["length"],
-                data["version" if "version" in data else "mtime_ns"],  # the latter up to 0.1
-            ),
+            files=_load_file_table(data),
             image_ids=data.get("image_ids"),
             stated_sizes=data.get("stated_sizes"),
             objects=_load_objects(data),
@@ -256,11 +234,21 @@ def load_plan(folder: AnyPath) -> SplitPlan:
             image_column=header.image_column,
             runs=data.get("runs"),
         )
-        return SplitPlan(attributes, rows, data["listing_index"])
+        order = _order(listing, attributes.seed)
+        if "listing_index" in data:  # up to 0.1 the images were in row order
+            listing = listing.take(_listed(data["listing_index"], order))
+        return SplitPlan(attributes, listing, order)
     except ObjectStoreError:  # of the server; the plan may be whole
         raise
     except (OSError, KeyError, ValueError, zipfile.BadZipFile, EOFError) as error:
         raise _unreadable(folder, error) from None
+
+
+def _listed(listing_index: np.ndarray, order: RowOrder) -> np.ndarray:
+    """Return the row of each image of a listing."""
+    if not np.array_equal(listing_index, order.take(range(len(order)))):
+        raise ValueError("its rows do not follow their rule")
+    return np.argsort(listing_index)
 
 
 def load_attributes(folder: AnyPath) -> SplitAttributes:
@@ -312,6 +300,13 @@ def _unreadable(folder: AnyPath, error: Exception) -> CorruptStoreError:
     return CorruptStoreError(
         f"the plan in {folder} cannot be read ({error})", "start over with --overwrite"
     )
+
+
+def _load_file_table(data: dict[str, np.ndarray]) -> FileTable | TableFiles:
+    paths, version = _unpacked("paths", data), data["version"]
+    if "rows" in data:
+        return TableFiles(paths, data["rows"], version)
+    return FileTable(paths, data["offset"], data["length"], version)
 
 
 def _load_objects(data: dict[str, np.ndarray]) -> Objects | None:

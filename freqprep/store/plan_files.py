@@ -8,22 +8,21 @@ from __future__ import annotations
 
 import hashlib
 import io
+from typing import Any
 
 import numpy as np
 
-from freqprep.sources.listing import FileTable
+from freqprep.sources.file_table import FileTable, TableFiles
 from freqprep.storage.disk import replace_file
 from freqprep.storage.object_path import ObjectPath
 from freqprep.storage.paths import AnyPath
 
-POSITION = ("offset", "length", "version")
-"""Columns of `FileTable` that a repair may change."""
 
-
-def save_files(files: FileTable, folder: AnyPath) -> None:
-    """Write where the images of a planned split lie, in row order."""
+def save_files(files: FileTable | TableFiles, folder: AnyPath) -> None:
+    """Write where the images of a planned split lie, in the order of its listing."""
     buffer = io.BytesIO()
-    np.savez(buffer, **{name: getattr(files, name) for name in POSITION})
+    columns: dict[str, Any] = files.columns
+    np.savez(buffer, **columns)
     path = _path(folder)
     if isinstance(path, ObjectPath):
         path.write([buffer.getvalue()])
@@ -43,9 +42,9 @@ def load_files(folder: AnyPath) -> dict[str, np.ndarray]:
     if not path.is_file():
         return {}
     with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as archive:
-        return {name: archive[name] for name in POSITION}
+        return dict(archive)
 
 
 def _path(folder: AnyPath) -> AnyPath:
     plan = hashlib.sha256((folder / "plan.json").read_bytes()).hexdigest()[:16]
-    return folder / f"files-{plan}.npz"
+    return folder / f"listed-files-{plan}.npz"

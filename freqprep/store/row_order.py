@@ -15,7 +15,7 @@ The generator is NumPy's `RandomState`, whose stream it has frozen.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -75,8 +75,43 @@ def permutation(images: int, seed: int) -> np.ndarray:
     return _random(seed).permutation(images).astype(np.int64)
 
 
-def permuted_runs(runs: np.ndarray, seed: int) -> np.ndarray:
-    """Return the listing index of each row by the rule ``runs``.
+class RowOrder(Protocol):
+    """The listing index of each row of a split."""
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+
+    def take(self, rows: np.ndarray | range) -> np.ndarray:
+        """Return the listing index of some rows, in any order.
+
+        Parameters
+        ----------
+        rows : ndarray of int64, or range
+            From 0 to the number of rows, without it.
+
+        Returns
+        -------
+        ndarray of int64, shape (len(rows),)
+        """
+
+
+class PermutedRows:
+    """The rule ``permutation``; parameters and errors are those of `permutation`."""
+
+    def __init__(self, images: int, seed: int) -> None:
+        self._index = permutation(images, seed)
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def take(self, rows: np.ndarray | range) -> np.ndarray:
+        """Return the listing index of some rows; see `RowOrder`."""
+        taken: np.ndarray = self._index[np.asarray(rows, np.int64)]
+        return taken
+
+
+class PermutedRuns:
+    """The rule ``runs``, a window at a time: memory grows with the runs, not with their images.
 
     Parameters
     ----------
@@ -85,23 +120,45 @@ def permuted_runs(runs: np.ndarray, seed: int) -> np.ndarray:
     seed : int
         0 to 2**32 - 1.
 
-    Returns
-    -------
-    ndarray of int64, shape (runs.sum(),)
-
     Raises
     ------
     UsageError
         The seed is out of range.
     """
-    order = _random(seed).permutation(len(runs))
-    first, lengths = (np.cumsum(runs) - runs)[order], runs[order]
-    begins = np.cumsum(lengths) - lengths
-    rows: np.ndarray = np.arange(int(runs.sum())) + np.repeat(first - begins, lengths)
-    for number, begin in enumerate(range(0, len(rows), WINDOW_ROWS)):
-        window = rows[begin : begin + WINDOW_ROWS]
-        window[:] = window[np.random.RandomState([seed, number]).permutation(len(window))]
-    return rows
+
+    def __init__(self, runs: np.ndarray, seed: int) -> None:
+        order = _random(seed).permutation(len(runs))
+        lengths = runs[order]
+        self._seed, self._images = seed, int(lengths.sum())
+        self._ends = np.cumsum(lengths, dtype=np.int64)
+        # From a place in the sequence of runs to one in the listing.
+        self._shift = (np.cumsum(runs, dtype=np.int64) - runs)[order] - (self._ends - lengths)
+        self._latest = -1, np.empty(0, np.int64)
+
+    def __len__(self) -> int:
+        return self._images
+
+    def take(self, rows: np.ndarray | range) -> np.ndarray:
+        """Return the listing index of some rows; see `RowOrder`."""
+        rows = np.asarray(rows, np.int64)
+        taken, windows = np.empty(len(rows), np.int64), rows // WINDOW_ROWS
+        order = np.argsort(windows, kind="stable")
+        for mine in np.split(order, np.flatnonzero(np.diff(windows[order])) + 1):
+            for number in windows[mine[:1]].tolist():
+                taken[mine] = self._window(number)[rows[mine] - number * WINDOW_ROWS]
+        return taken
+
+    def _window(self, number: int) -> np.ndarray:
+        if self._latest[0] == number:  # shards are asked for one after the other
+            return self._latest[1]
+        begin = number * WINDOW_ROWS
+        sequence = np.arange(begin, min(begin + WINDOW_ROWS, self._images))
+        run = np.searchsorted(self._ends, sequence, side="right")
+        listed = sequence + self._shift[run]
+        shuffled = np.random.RandomState([self._seed, number]).permutation(len(listed))
+        window: np.ndarray = listed[shuffled]
+        self._latest = number, window
+        return window
 
 
 def order_problem(

@@ -5,10 +5,7 @@ An array of a split that is not large is one part.
 
 from __future__ import annotations
 
-import hashlib
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +13,7 @@ import numpy as np
 from freqprep.errors import CorruptStoreError
 from freqprep.progress import Progress
 from freqprep.ragged import Ragged
+from freqprep.storage.repeated_rows import first_repeated
 from freqprep.store.lazy_ragged import LazyRagged
 from freqprep.store.manifest import GROUP_DOCUMENT
 from freqprep.store.row_order import order_problem
@@ -23,8 +21,6 @@ from freqprep.store.schema import IMAGE_ARRAYS, OBJECT_ARRAYS
 from freqprep.store.split import Split
 
 _ROWS_AT_ONCE = 2**20
-_KEYS_AT_ONCE = 2**22
-_DIGEST_BYTES = 16
 
 
 class ArrayProblem(NamedTuple):
@@ -73,7 +69,7 @@ def array_problems(split: Split) -> Iterator[ArrayProblem]:
             yield ArrayProblem(f"{name}_offset", f"does not cut {name} into {len(split)} rows")
     if split.has_boxes:
         yield from _object_problems(split)
-    if "key" in whole and _has_repeated(split.key_rows, len(split)):
+    if "key" in whole and _has_repeated(split.key_rows):
         yield ArrayProblem("key", "is not unique")
 
 
@@ -123,34 +119,12 @@ def _offsets_fit(split: Split, offsets: str, rows: int, values: str) -> bool:
     return last == len(split.arrays.in_parts(values))
 
 
-def _has_repeated(keys: Ragged | LazyRagged, count: int) -> bool:
-    """Return whether a key is there twice, by their BLAKE2b digests of 128 bits.
+def _has_repeated(keys: Ragged | LazyRagged) -> bool:
+    with Progress("keys", len(keys), unit="key") as progress:
 
-    The digests of many keys are spread over files by their first byte, and each file is sorted.
-    """
-    if count <= _KEYS_AT_ONCE:
-        return len({row.tobytes() for row in keys}) != count
-    with tempfile.TemporaryDirectory(prefix="freqprep-") as name:
-        folder = Path(name)
-        with Progress("digests of keys", count, unit="key") as progress:
+        def blocks() -> Iterator[Ragged]:
             for block in keys.blocks():
-                digests = np.frombuffer(
-                    b"".join(
-                        hashlib.blake2b(row.data, digest_size=_DIGEST_BYTES).digest()
-                        for row in block
-                    ),
-                    np.uint8,
-                ).reshape(-1, _DIGEST_BYTES)
-                for part in np.unique(digests[:, 0]).tolist():
-                    with open(folder / str(part), "ab") as file:
-                        file.write(digests[digests[:, 0] == part].data)
+                yield block
                 progress.update(len(block))
-        return any(_repeated(np.fromfile(path, np.uint64)) for path in folder.iterdir())
 
-
-def _repeated(halves: np.ndarray) -> bool:
-    """Return whether a digest is there twice."""
-    low, high = halves.reshape(-1, 2).T
-    order = np.lexsort([low, high])
-    same = (np.diff(low[order]) == 0) & (np.diff(high[order]) == 0)
-    return bool(same.any())
+        return first_repeated(blocks, len(keys)) is not None

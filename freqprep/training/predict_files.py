@@ -18,8 +18,8 @@ from freqprep.images.decode import MAX_FILE_BYTES
 from freqprep.images.encoder import Encoder
 from freqprep.progress import say
 from freqprep.sources import folders
+from freqprep.sources.file_table import WHOLE_FILE
 from freqprep.sources.files import read_image_bytes, shown
-from freqprep.sources.listing import WHOLE_FILE
 from freqprep.sources.tree import LocalTree
 from freqprep.spectrum.channels import CHANNELS, STORED_POSITION
 from freqprep.training.model_config import ModelConfig

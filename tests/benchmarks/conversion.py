@@ -89,7 +89,7 @@ def _rate(source: Path, folder: Path, jobs: int) -> float:
     found = discover(request)
     listing = found.listings["train"]
     plan = plan_split(request, listing, found.classes, found.classes)
-    compiled = worth_compiling(len(plan.rows) // jobs)
+    compiled = worth_compiling(len(plan.listing) // jobs)
     tasks = (
         ShardTask(
             shard,

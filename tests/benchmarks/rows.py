@@ -3,7 +3,7 @@
 The functions that the commands call plan, record, publish and open a split, verify its arrays and
 draw an epoch of one rank of sixteen. Shards are empty files, and nothing is synced to disk. Writing
 and reading are processes of their own; seconds are the processor's, memory is the peak of a step
-beyond what was held before.
+beyond what was held before. Then as many rows of tables are planned (`table_rows`).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from freqprep.store.reader import open_store
 from freqprep.store.writer import PartialSplit
 from freqprep.streaming.order import Order, reads
 from freqprep.streaming.shuffling import choose_plan
-from tests.benchmarks import scale
+from tests.benchmarks import scale, table_rows
 from tests.benchmarks.scale import SHARD_BYTES, WINDOW_BYTES, Spent, Step, spent
 from tests.benchmarks.table import show
 
@@ -71,7 +71,10 @@ def run(data: Path, folder: Path, images: int = ROWS) -> dict[str, object]:
     print()
     lines = [(name, size / 1e6, size * times / 1e9) for name, size in sizes.items()]
     show(("bytes", "MB", "a billion: GB"), lines)
-    return {"steps": {name: asdict(step) for name, step in taken.items()}, "bytes": sizes}
+    print()
+    tables = table_rows.run(data, folder / "of-tables", images)
+    steps = {name: asdict(step) for name, step in taken.items()}
+    return {"steps": steps, "bytes": sizes, "tables": tables}
 
 
 def measure(folder: Path, images: int, part: str) -> dict[str, Any]:

@@ -71,14 +71,15 @@ class Costs:
     add_up: float = 0.0019
     # in the main process or in each rank, for each row
     list_row: float = 6.5e-6
-    plan_row: float = 1.8e-6
+    plan_row: float = 0.4e-6
     publish_row: float = 2.3e-6
     read_row: float = 0.03e-6
     order_row: float = 0.6e-6
     check_row: float = 3e-6
     # bytes for each row or shard
     key_bytes: int = 33
-    row_bytes: int = 56
+    row_bytes: int = 48
+    plan_row_bytes: int = 16
     journal_bytes: int = 9_491
     held_journal_row: int = 87
     publish_row_bytes: int = 158
@@ -319,7 +320,8 @@ def bytes_of(model: Model, data: DataSet) -> dict[str, int]:
             **sizes,
             "journal": data.shards * costs.large_record_bytes,
             "manifest": lines + listed,
-            "memory: convert": 2 * plan
+            "memory: convert": plan
+            + data.images * costs.plan_row_bytes
             + data.shards * costs.large_held_record
             + costs.large_publish_bytes,
             "memory: a worker of stats": held,
@@ -331,8 +333,8 @@ def bytes_of(model: Model, data: DataSet) -> dict[str, int]:
         **sizes,
         "journal": data.shards * costs.journal_bytes,
         "manifest": costs.attributes_bytes + data.shards * listed,
-        "memory: convert": 2 * plan
-        + data.images * (costs.held_journal_row + costs.publish_row_bytes),
+        "memory: convert": plan
+        + data.images * (costs.plan_row_bytes + costs.held_journal_row + costs.publish_row_bytes),
         "memory: a worker of stats": opened,
         "memory: a rank": opened + data.images * costs.order_row_bytes,
     }

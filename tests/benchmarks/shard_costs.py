@@ -24,8 +24,9 @@ from freqprep.importance.shard_counts import CountTask, count_shards
 from freqprep.importance.sums import Sums
 from freqprep.spectrum.channels import CHANNELS, STORED_POSITION, ranges
 from freqprep.store.journal import Journal, ShardResult
-from freqprep.store.plan import SplitPlan, reorder, save_plan
+from freqprep.store.plan import SplitPlan, make_plan, save_plan
 from freqprep.store.reader import Split
+from freqprep.store.row_order import permutation
 from freqprep.store.schema import ROWS_PER_SHARD
 from freqprep.store.shard import index_bytes
 from freqprep.store.verify import _check_shard
@@ -71,8 +72,9 @@ def run(data: Path, folder: Path) -> dict[str, object]:
     best |= {f"load {name or 'all 192'}": _loaded(split, name) for name in SELECTIONS}
     show(("a shard of 128 images", "CPU ms"), [(name, 1e3 * cost) for name, cost in best.items()])
     print()
+    first = plan.listing.files.take(plan.order.take(plan.shard_rows(0)))
     sizes = {
-        "source files": int(plan.rows.files.length[:ROWS_PER_SHARD].sum()),
+        "source files": int(first.length.sum()),
         "shard": split.shard_table.entry(0).file_bytes,
         "task of a conversion, pickled": len(pickle.dumps(tasks[True][0])),
         "result of a conversion, pickled": len(pickle.dumps(results[0])),
@@ -98,11 +100,10 @@ def _repeated(request: Request) -> SplitPlan:
     found = discover(request)
     plan = plan_split(request, found.listings["train"], found.classes, found.classes)
     again = np.tile(np.arange(ROWS_PER_SHARD), _COPIES)
-    plan = SplitPlan(
-        dataclasses.replace(plan.attributes, images=len(again)),
-        reorder(plan.rows, again),
-        plan.listing_index[again],
-    )
+    images = np.empty(len(again), np.int64)  # each row is to have its image, whatever the order
+    images[permutation(len(again), request.seed)] = plan.order.take(again)
+    attributes = dataclasses.replace(plan.attributes, images=len(again))
+    plan = make_plan(plan.listing.take(images), attributes)
     open_or_create_root(request.store)
     partial = PartialSplit(request.store, "train")
     partial.start()

@@ -89,7 +89,7 @@ def test_a_resumed_run_has_the_same_named_paths(source, tmp_path, monkeypatch):
     fresh = make(source, "fresh.zarr", **NAMED)
     begun(source, monkeypatch, **NAMED)
     plan = load_plan(Path("s.zarr") / f"{PARTIAL_PREFIX}train")
-    assert plan.rows.options == {"annotations": "exports/a.json", "images": "pictures"}
+    assert plan.listing.options == {"annotations": "exports/a.json", "images": "pictures"}
     others = [{}, {**NAMED, "annotations": Path("set/exports/b.json")}, {"images": Path("set")}]
     for other in others:
         with pytest.raises(UsageError, match=r"begun with --annotations exports/a\.json --images"):

@@ -135,14 +135,16 @@ def test_a_file_that_was_repaired_is_read_as_it_is(monkeypatch, source, tmp_path
     folder = Path(shutil.copytree(source, tmp_path / "source"))
     store = tmp_path / "out.zarr"
     begin(monkeypatch, folder, store, shards=1, split="train")
-    rows = load_plan(store / ".partial-train").rows
-    first, last = (folder / os.fsdecode(rows.files.paths.bytes_at(row)) for row in (0, -1))
+    plan = load_plan(store / ".partial-train")
+    ends = plan.order.take(np.array([0, len(plan.order) - 1])).tolist()
+    paths = plan.listing.files.paths
+    first, last = (folder / os.fsdecode(paths.bytes_at(index)) for index in ends)
     if change == "bytes":
         last.write_bytes(synthetic.picture(99))
     else:
         os.utime(last, (1, 1))
     begin(monkeypatch, folder, store, split="train", resume=True)
-    now = load_plan(store / ".partial-train").rows.files.version[-1]
+    now = load_plan(store / ".partial-train").listing.files.version[ends[-1]]
     assert now == last.stat().st_mtime_ns  # what a stopped resume has begun with is kept
     synthetic.make(folder, store, split="train", resume=True)
     fresh = synthetic.make(folder, tmp_path / "fresh.zarr", split="train")

@@ -17,7 +17,7 @@ from freqprep.convert.run import Request, convert
 from freqprep.engines import Workers
 from freqprep.errors import CorruptStoreError
 from freqprep.pack import PackRequest, pack
-from freqprep.store import class_counts, schema, summary, verify_arrays
+from freqprep.store import class_counts, schema, summary
 from freqprep.store.summary import summarize
 from freqprep.store.verify import verify
 
@@ -155,12 +155,3 @@ def test_packed_it_keeps_the_form_and_rejects_are_tried_again(large, many, large
         Request("imagefolder", many, tmp_path / "again.zarr", size=32, jobs=1, retry_rejected=True)
     )
     assert synthetic.digest(tmp_path / "again.zarr") == synthetic.digest(large_store)
-
-
-def test_keys_that_are_there_twice_are_found_by_their_digests(monkeypatch):
-    keys = freqprep.ragged.Ragged.of_bytes(b"%d" % number for number in range(3000))
-    twice = freqprep.ragged.Ragged.of_bytes(b"%d" % (number % 2999) for number in range(3000))
-    for limit in (10, 10**6):
-        monkeypatch.setattr(verify_arrays, "_KEYS_AT_ONCE", limit)
-        assert not verify_arrays._has_repeated(keys, 3000)
-        assert verify_arrays._has_repeated(twice, 3000)

@@ -259,9 +259,9 @@ def test_no_room_for_a_window_is_named_and_resumable(tables, expected, tmp_path,
 )
 def test_work_is_whole_windows_where_there_are_enough(monkeypatch, workers, together):
     monkeypatch.setattr(window_tasks, "WINDOW_SHARDS", 128)
-    tables = SimpleNamespace(shards=10_009, rows=SimpleNamespace(image_column="image"))
+    tables = SimpleNamespace(shards=10_009, listing=SimpleNamespace(image_column="image"))
     assert window_tasks.shards_together(tables, workers) == together
-    files = SimpleNamespace(shards=10_009, rows=SimpleNamespace(image_column=None))
+    files = SimpleNamespace(shards=10_009, listing=SimpleNamespace(image_column=None))
     assert window_tasks.shards_together(files, workers) == 1
 
 

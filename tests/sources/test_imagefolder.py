@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from freqprep.errors import SourceError
+from freqprep.sources.file_table import WHOLE_FILE
 from freqprep.sources.imagefolder import discover
-from freqprep.sources.listing import WHOLE_FILE, Discovered, Listing
+from freqprep.sources.listing import Discovered, Listing
 
 JPEG = b"\xff\xd8\xff\xe0 not decoded here"
 

@@ -16,7 +16,7 @@ from test_parquet_rows import table_rows
 from freqprep.errors import SourceError
 from freqprep.ragged import Ragged
 from freqprep.sources import discover, parquet_groups, parquet_rows
-from freqprep.sources.listing import NO_BYTES, UNKNOWN, FileTable
+from freqprep.sources.file_table import NO_BYTES, UNKNOWN, FileTable
 from freqprep.sources.options import SourceOptions
 from freqprep.sources.parquet_file import TableFile
 from freqprep.sources.parquet_rows import ImageCopier
@@ -63,7 +63,7 @@ def windows_of(root: Path, group: int) -> list[np.ndarray]:
     table = pa.table({"image": pa.array([{"bytes": data} for data in IMAGES], IMAGE)})
     pq.write_table(table, root / "t.parquet", row_group_size=group)
     runs = np.diff([*range(0, ROWS, group), ROWS])
-    return np.split(row_order.permuted_runs(runs, 3), range(WINDOW, ROWS, WINDOW))
+    return np.split(row_order.PermutedRuns(runs, 3).take(range(ROWS)), range(WINDOW, ROWS, WINDOW))
 
 
 def files_of(root: AnyPath, rows: np.ndarray) -> FileTable:

@@ -17,7 +17,7 @@ from slow_server import Fault
 from freqprep.errors import SourceChangedError, SourceError
 from freqprep.ragged import Ragged
 from freqprep.sources import parquet_rows
-from freqprep.sources.listing import NO_BYTES, UNKNOWN, FileTable
+from freqprep.sources.file_table import NO_BYTES, UNKNOWN, FileTable
 from freqprep.sources.parquet_file import TableFile
 from freqprep.sources.parquet_rows import copy_images
 from freqprep.sources.source_files import source_files

@@ -10,7 +10,7 @@ from slow_server import Fault
 from freqprep.errors import AccessDeniedError, ImageDefect, ObjectStoreError, SourceChangedError
 from freqprep.ragged import Ragged
 from freqprep.sources import WHOLE_FILE, read_images
-from freqprep.sources.listing import FileTable
+from freqprep.sources.file_table import FileTable
 from freqprep.storage import object_client
 from freqprep.storage.object_path import ObjectPath
 from freqprep.storage.paths import as_path

@@ -13,8 +13,10 @@ from freqprep.errors import CorruptStoreError
 from freqprep.images.encoding import Encoding
 from freqprep.images.geometry import Geometry
 from freqprep.ragged import Ragged
-from freqprep.sources.listing import FileTable, Listing, Objects
+from freqprep.sources.file_table import UNKNOWN, FileTable, TableFiles
+from freqprep.sources.listing import Listing, Objects
 from freqprep.spectrum.quantization import PRECISIONS
+from freqprep.store import plan as plan_module
 from freqprep.store.plan import (
     SplitPlan,
     estimated_bytes,
@@ -25,7 +27,7 @@ from freqprep.store.plan import (
     save_plan,
     shard_count,
 )
-from freqprep.store.row_order import WINDOW_ROWS, permuted_runs
+from freqprep.store.row_order import WINDOW_ROWS, PermutedRuns
 from freqprep.store.schema import ROWS_PER_SHARD, SplitAttributes
 
 ENCODING = Encoding(Geometry("fit", 32, None, "apply"), PRECISIONS["int8"])
@@ -87,17 +89,19 @@ cases = {"images": st.integers(1, 400), "with_objects": st.booleans(), "seed": s
 def test_each_image_is_one_row_with_all_that_belongs_to_it(images, with_objects, seed):
     source = listing(images, with_objects, seed)
     plan = planned(source, seed)
-    assert sorted(plan.listing_index.tolist()) == list(range(images))
-    for row, index in enumerate(plan.listing_index.tolist()):
-        assert plan.rows.keys.bytes_at(row) == source.keys.bytes_at(index)
-        assert plan.rows.files.paths.bytes_at(row) == source.files.paths.bytes_at(index)
+    order = plan.order.take(range(images))
+    assert sorted(order.tolist()) == list(range(images))
+    rows = plan.listing.take(order)
+    for row, index in enumerate(order.tolist()):
+        assert rows.keys.bytes_at(row) == source.keys.bytes_at(index)
+        assert rows.files.paths.bytes_at(row) == source.files.paths.bytes_at(index)
         for name in ("offset", "length", "version"):
-            assert getattr(plan.rows.files, name)[row] == getattr(source.files, name)[index]
-        assert plan.rows.labels[row] == source.labels[index]
+            assert getattr(rows.files, name)[row] == getattr(source.files, name)[index]
+        assert rows.labels[row] == source.labels[index]
         if with_objects:
-            assert plan.rows.image_ids[row] == source.image_ids[index]
-            assert (plan.rows.stated_sizes[row] == source.stated_sizes[index]).all()
-            ours, theirs = plan.rows.objects, source.objects
+            assert rows.image_ids[row] == source.image_ids[index]
+            assert (rows.stated_sizes[row] == source.stated_sizes[index]).all()
+            ours, theirs = rows.objects, source.objects
             mine = slice(*ours.offsets[row : row + 2])
             its = slice(*theirs.offsets[index : index + 2])
             for name in ("box", "label", "area", "iscrowd", "annotation_id"):
@@ -108,13 +112,70 @@ def test_each_image_is_one_row_with_all_that_belongs_to_it(images, with_objects,
 
 @settings(max_examples=20, deadline=None, derandomize=True)
 @given(**cases)
+def test_blocks_are_all_rows(images, with_objects, seed):
+    plan = planned(listing(images, with_objects, seed), seed)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plan_module, "_ROWS_AT_ONCE", 50)
+        blocks = list(plan.blocks())
+    assert [row for rows, _ in blocks for row in rows] == list(range(images))
+    index = np.concatenate([index for _, index in blocks])
+    assert np.array_equal(index, plan.order.take(range(images)))
+
+
+@settings(max_examples=20, deadline=None, derandomize=True)
+@given(**cases)
 def test_a_saved_plan_is_the_same_plan(images, with_objects, seed):
     plan = planned(listing(images, with_objects, seed), seed)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         save_plan(plan, folder)
-        assert flat(load_plan(folder)) == flat(plan)
+        loaded = load_plan(folder)
+        assert flat(loaded.listing) == flat(plan.listing)
+        rows = range(images)
+        assert np.array_equal(loaded.order.take(rows), plan.order.take(rows))
         assert load_attributes(folder) == plan.attributes
+
+
+@settings(max_examples=30, deadline=None, derandomize=True)
+@given(st.lists(st.lists(st.integers(1, 30), max_size=4), min_size=1, max_size=5), st.data())
+def test_rows_of_tables_are_planned_as_rows_that_are_listed_one_by_one(groups, data):
+    """Files of row groups; some have none."""
+    counts = [sum(of_file) for of_file in groups]
+    images = max(sum(counts), 1)
+    counts[0] += images - sum(counts)
+    runs = np.array([run for of_file in groups for run in of_file] or [1], np.int64)
+    names = Ragged.of_bytes(b"%d.parquet" % number for number in range(len(counts)))
+    version = np.arange(len(counts)) * 10
+    file = np.repeat(np.arange(len(counts)), counts)
+    unknown = np.full(images, UNKNOWN)
+    offset = np.concatenate([np.arange(count) for count in counts])
+    each = FileTable(names.take(file), offset, unknown, version[file])
+    tables = TableFiles(names, np.array(counts), version)
+    assert len(tables) == images
+    plans = [
+        planned(dataclasses.replace(listing(images, False), files=files, runs=runs), 7)
+        for files in (each, tables)
+    ]
+    rows = np.array(data.draw(st.lists(st.integers(0, images - 1), max_size=50)), np.int64)
+    one, other = (plan.listing.take(plan.order.take(rows)) for plan in plans)
+    assert flat(one) == flat(other)
+    with tempfile.TemporaryDirectory() as name:
+        save_plan(plans[1], Path(name))
+        assert flat(load_plan(Path(name)).listing) == flat(plans[1].listing)
+
+
+def test_a_plan_that_was_saved_in_row_order_is_the_same_plan(tmp_path):
+    """As up to 0.1; other rows than those of the rule are refused."""
+    plan = planned(listing(300, True))
+    index = plan.order.take(range(300))
+    save_plan(dataclasses.replace(plan, listing=plan.listing.take(index)), tmp_path)
+    with np.load(tmp_path / "plan.npz") as archive:
+        saved = dict(archive)
+    np.savez(tmp_path / "plan.npz", **saved, listing_index=index)
+    assert flat(load_plan(tmp_path).listing) == flat(plan.listing)
+    np.savez(tmp_path / "plan.npz", **saved, listing_index=index[::-1])
+    with pytest.raises(CorruptStoreError, match=r"their rule.*\n?.*--overwrite"):
+        load_plan(tmp_path)
 
 
 @given(st.integers(1, 2000))
@@ -130,7 +191,8 @@ def test_a_listing_with_runs_is_planned_by_them():
     rows = dataclasses.replace(listing(400, False), runs=np.array([150, 1, 249]))
     plan = planned(rows, 3)
     assert plan.attributes.window == WINDOW_ROWS
-    assert np.array_equal(plan.listing_index, permuted_runs(rows.runs, 3))
+    expected = PermutedRuns(rows.runs, 3).take(range(400))
+    assert np.array_equal(plan.order.take(range(400)), expected)
     assert planned(listing(400, False), 3).attributes.window is None
 
 
@@ -152,6 +214,8 @@ def test_memory_grows_with_jobs_and_hardly_with_images():
     assert big - one < 1_281_167 * 1000
     shard = ROWS_PER_SHARD * 192 * 16
     assert one > shard
+    tables, more = (memory_bound(ENCODING, 1, images, 1) for images in (10**7, 10**9))
+    assert tables == more
 
 
 def test_more_images_and_more_bytes_each_are_more_bytes():

@@ -11,11 +11,17 @@ from freqprep.errors import UsageError
 from freqprep.store.row_order import (
     LARGEST_SEED,
     WINDOW_ROWS,
+    PermutedRows,
+    PermutedRuns,
     order_problem,
     permutation,
-    permuted_runs,
 )
 from freqprep.store.schema import ROWS_PER_SHARD
+
+
+def permuted_runs(runs: np.ndarray, seed: int) -> np.ndarray:
+    order = PermutedRuns(runs, seed)
+    return order.take(range(len(order)))
 
 
 def by_hand(runs: list[int], seed: int) -> list[int]:
@@ -58,6 +64,20 @@ def test_runs_are_mixed_as_the_words_say(runs, seed):
     assert rows.tolist() == by_hand(runs, seed)
     assert rows.dtype == np.int64
     assert order_problem([rows], len(rows), seed, WINDOW_ROWS) == ""
+
+
+@settings(max_examples=30, derandomize=True)
+@given(st.lists(st.integers(0, 9000), min_size=1, max_size=8), st.data())
+def test_any_rows_are_taken_as_from_all(runs, data):
+    for order in (PermutedRuns(np.array(runs), 3), PermutedRows(sum(runs), 3)):
+        every = order.take(np.arange(len(order)))
+        assert sorted(every.tolist()) == list(range(sum(runs)))
+        if len(order):
+            numbers = st.integers(0, len(order) - 1)
+            some = np.array(data.draw(st.lists(numbers, max_size=40)), np.int64)
+            assert np.array_equal(order.take(some), every[some])
+            first, last = sorted(data.draw(st.tuples(numbers, numbers)))
+            assert np.array_equal(order.take(range(first, last)), every[first:last])
 
 
 def test_a_window_is_whole_shards_and_the_rows_of_few_runs():

@@ -8,7 +8,7 @@ import synthetic
 
 import freqprep
 from freqprep.store.class_mixing import class_mixing, expected_classes, mixing_of_shards
-from freqprep.store.row_order import permutation, permuted_runs
+from freqprep.store.row_order import PermutedRuns, permutation
 from freqprep.streaming.batch_mixing import batch_mixing, mixing_of_batches
 from freqprep.streaming.shuffling import ShufflePlan, choose_plan
 
@@ -51,7 +51,7 @@ def test_a_permutation_is_a_random_order_and_a_sorted_source_is_not():
 )
 def test_batches_of_a_class_sorted_source_in_row_groups_are_well_mixed(plan, least):
     """A thousand classes one after the other, in row groups of 100: of one class each."""
-    labels = SORTED[permuted_runs(np.full(ROWS // 100, 100), 0)]
+    labels = SORTED[PermutedRuns(np.full(ROWS // 100, 100), 0).take(range(ROWS))]
     found = batch_mixing(labels, GIVEN, plan)
     assert found.rows == 256 and found.groups == 256
     assert found.classes >= least * found.random_classes
