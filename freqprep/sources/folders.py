@@ -10,11 +10,12 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from freqprep.sources.by_class import ImageEntry
-from freqprep.sources.files import extension, file_kind
+from freqprep.sources.files import extension
 from freqprep.sources.listing import WHOLE_FILE, class_text
 from freqprep.sources.object_tree import HEAD_BYTES
 from freqprep.sources.tree import SourceTree, Stat
 from freqprep.storage.paths import AnyPath
+from freqprep.storage.regular_file import file_kind
 
 EXTENSIONS = frozenset(
     b"jpg jpeg jpe jfif png gif bmp tif tiff webp ppm pgm pbm pnm"
