@@ -12,6 +12,8 @@ from typing import Any
 
 EXIT_INTERRUPTED = 130
 
+_ELSEWHERE = "free some space, or send the output elsewhere"
+
 
 def main() -> None:
     """Run the command line; an error is one line on stderr and an exit code."""
@@ -27,11 +29,13 @@ def _run() -> None:
     from freqprep.errors import FreqprepError
     from freqprep.progress import say
     from freqprep_cli.app import app
+    from freqprep_cli.standard_output import NAME, drop_stdout, name_stdout
 
     def show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
         say(f"warning: {message} ({category.__name__})")  # there may be a progress bar on the line
 
     warnings.showwarning = show_warning
+    name_stdout()
     if isinstance(sys.stdout, io.TextIOWrapper):  # file names need not be text
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
@@ -39,6 +43,9 @@ def _run() -> None:
     except FreqprepError as error:
         _fail(f"error: {error}", error.exit_code)
     except OSError as error:
+        if error.filename == NAME:
+            drop_stdout()
+            _fail(f"error: {NAME} cannot be written: {error.strerror}; {_ELSEWHERE}", 1)
         where = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
         _fail(f"error: {where}{error.strerror or error}", 1)
 

@@ -8,7 +8,6 @@ stored as well, so nothing is lost if the image was resized.
 
 from __future__ import annotations
 
-import json
 import math
 from typing import Any
 
@@ -22,6 +21,7 @@ from freqprep.progress import Progress, say
 from freqprep.ragged import Ragged
 from freqprep.sources.coco_values import as_int64
 from freqprep.sources.listing import Objects
+from freqprep.storage.strict_json import parse_at
 
 _FARTHEST = 2.0
 """Polygons with points further than this many image sides outside are damaged."""
@@ -63,7 +63,8 @@ def stored_objects(
             box[mine] = boxes_to_stored(objects.box[mine], (height, width), placement)
             area[mine] *= (placement.resized[0] / height) * (placement.resized[1] / width)
             for number in range(mine.start, mine.stop):
-                segmentation = json.loads(objects.annotation.bytes_at(number)).get("segmentation")
+                annotation, _ = parse_at(objects.annotation.bytes_at(number).decode(), 0)
+                segmentation = annotation.get("segmentation")
                 masks.append(stored_mask(segmentation, (height, width), placement))
                 unusable += bool(segmentation) and not masks[-1]
     if unusable:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from threadpoolctl import threadpool_limits
 
+from freqprep.engines.process_wide import warnings_ignored
 from freqprep.errors import WorkerDiedError
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 _TASKS_A_WORKER = 2
 _SECONDS_BETWEEN_LOOKS = 1.0
 _SECONDS_IDLE = 300
+_STDERR = 2
 _ONE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS"), "1"
 )
@@ -130,6 +132,32 @@ def _in_processes(
     _spare.give_back(jobs, environment, pool)
 
 
+def _ensure_trackers() -> None:
+    """Start the processes that track shared resources, or again if they were killed.
+
+    joblib's is told of each semaphore by name. A new one does not know the names of the one that
+    was killed, and one whose main process was killed lists them all: its stderr is the null device.
+    """
+    from joblib.externals.loky.backend import resource_tracker as of_joblib
+
+    with warnings_ignored, _stderr_aside():
+        resource_tracker.ensure_running()
+        of_joblib.ensure_running()
+
+
+@contextlib.contextmanager
+def _stderr_aside() -> Iterator[None]:
+    """Let processes that are started in the block have the null device as stderr."""
+    before, null = os.dup(_STDERR), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, _STDERR)
+    try:
+        yield
+    finally:
+        os.dup2(before, _STDERR)
+        os.close(before)
+        os.close(null)
+
+
 def _submit(
     pool: ProcessPoolExecutor, call: Callable[[Task], Result], tasks: Iterable[Task]
 ) -> list[Future[Result]]:
@@ -146,6 +174,7 @@ def _kill(pool: ProcessPoolExecutor) -> None:
     Not by ``shutdown(kill_workers=True)``: right after a task was submitted, loky's own thread
     then fails with a traceback.
     """
+    _ensure_trackers()
     for pid in list(pool._processes):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
@@ -172,6 +201,7 @@ class _Spare:
         if kept is not None and kept[:3] == asked and not kept.pool._flags.broken:
             return kept.pool
         _end(kept)
+        _ensure_trackers()
         made: ProcessPoolExecutor = _loky().ProcessPoolExecutor(
             jobs,
             timeout=_SECONDS_IDLE,
@@ -183,6 +213,7 @@ class _Spare:
 
     def give_back(self, jobs: int, environment: dict[str, str], pool: ProcessPoolExecutor) -> None:
         """Keep idle workers instead of those kept so far."""
+        _ensure_trackers()  # while there is time: as the interpreter ends, joblib is first
         _end(self._exchange(_Kept(os.getpid(), jobs, environment, pool)))
 
     def end(self) -> None:
@@ -203,6 +234,7 @@ atexit.register(_spare.end)
 def _end(kept: _Kept | None) -> None:
     """Shut workers down, unless they belong to the process that this one was forked from."""
     if kept is not None and kept.process == os.getpid():
+        _ensure_trackers()
         kept.pool.shutdown(wait=False)
 
 
@@ -213,7 +245,8 @@ def signals_held() -> Iterator[None]:
     Ctrl-C reaches the whole process group, but only the main process should handle it. The process
     that tracks shared resources is started first: its start lets signals through in Python 3.11.
     """
-    resource_tracker.ensure_running()
+    with warnings_ignored:  # that it was killed
+        resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
         yield

@@ -23,7 +23,7 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 
 from freqprep.engines.process_wide import Held, warnings_ignored
 from freqprep.errors import ImageDefect
-from freqprep.images import jpeg, png
+from freqprep.images import jpeg, png, tiff
 from freqprep.images.geometry import Placement
 from freqprep.spectrum.color import rgb_to_ycbcr
 
@@ -220,6 +220,8 @@ def _decode(data: bytes, orientation: str, stated_size: tuple[int, int] | None) 
     if header is not None:
         jpeg.check_scans(header, data, pixels)
         loaded = _load_jpeg(image, header, data)
+    elif image.format == "TIFF":
+        loaded = _load_tiff(image)
     else:
         loaded = _to_ycbcr(image)
         if image.format == "PNG":
@@ -241,6 +243,18 @@ def _frames_note(image: Image.Image) -> str:
     if not getattr(image, "is_animated", False):
         return ""
     return f"first of {getattr(image, 'n_frames', 'several')} frames ({image.format})"
+
+
+def _load_tiff(image: Image.Image) -> np.ndarray:
+    with tiff.complaints() as said:
+        try:
+            loaded = _to_ycbcr(image)
+        except Exception as error:
+            # Pillow's own text is then a number; a kind of pixel that is not read is said before.
+            raise (ImageDefect("corrupt", said[0]) if said else error) from None
+    if said:
+        raise ImageDefect("corrupt", said[0])
+    return loaded
 
 
 def _load_jpeg(image: Image.Image, header: jpeg.Header, data: bytes) -> np.ndarray:

@@ -7,7 +7,6 @@ rank first.
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from pathlib import Path
@@ -15,9 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from freqprep.errors import UsageError, some
+from freqprep.errors import CorruptStoreError, UsageError, some
 from freqprep.importance.ranking import Ranking, by_size
 from freqprep.spectrum.channels import NAMES, PUBLISHED, RULE_PREFIXES
+from freqprep.storage.regular_file import read_regular
+from freqprep.storage.strict_json import parse
 
 FORMAT_NAME = "freqprep-scores"
 _MOST_BYTES = 2**20
@@ -57,13 +58,13 @@ def read_scores(path: Path) -> Ranking:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        with path.open("rb") as file:
-            data = file.read(_MOST_BYTES + 1)
-        document = json.loads(data) if len(data) <= _MOST_BYTES else None
+        document = parse(read_regular(path, _MOST_BYTES))
     except OSError as error:
         raise _wrong(path, f"it cannot be read: {error.strerror}") from None
-    except (ValueError, RecursionError):
-        raise _wrong(path, "it is not JSON") from None
+    except CorruptStoreError as error:
+        raise _wrong(path, error.message) from None
+    except ValueError as error:
+        raise _wrong(path, f"it is not JSON ({error})") from None
     if not isinstance(document, dict) or document.get("format") != FORMAT_NAME:
         raise _wrong(path, f'it is not an object with "format": "{FORMAT_NAME}"')
     return document

@@ -11,15 +11,12 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from freqprep.storage.strict_json import refuse_constant
+from freqprep.storage.strict_json import parse_at
 
 _SPACE = re.compile(r"[ \t\n\r]*")
 
 Take = Callable[[Any], None]
 """Function of an element of an array."""
-
-
-_DECODER = json.JSONDecoder(parse_constant=refuse_constant)
 
 
 def read_arrays(text: str, take: Mapping[str, Take]) -> set[str]:
@@ -75,12 +72,7 @@ def _read_array(text: str, at: int, key: str, take: Take) -> int:
 
 
 def _decode(text: str, at: int) -> tuple[Any, int]:
-    try:
-        value, end = _DECODER.raw_decode(text, at)
-    except json.JSONDecodeError:
-        raise
-    except (ValueError, RecursionError) as error:
-        raise json.JSONDecodeError(f"in the value that starts here: {error}", text, at) from error
+    value, end = parse_at(text, at)
     return value, _skip(text, end)
 
 

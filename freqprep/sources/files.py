@@ -20,26 +20,10 @@ from freqprep.storage.object_file import BUFFER_BYTES, ObjectFile
 from freqprep.storage.object_listing import ObjectStatus
 from freqprep.storage.object_path import ObjectPath
 from freqprep.storage.paths import AnyPath
+from freqprep.storage.regular_file import READ_FLAGS, file_kind
 from freqprep.text.terminal import on_one_line
 
-_KINDS = {
-    stat.S_IFDIR: "directory",
-    stat.S_IFIFO: "FIFO",
-    stat.S_IFSOCK: "socket",
-    stat.S_IFCHR: "character device",
-    stat.S_IFBLK: "block device",
-}
-
 _LONGEST_EXTENSION = 8
-
-# A FIFO without a writer would block open() for ever; O_NONBLOCK returns at once and changes
-# nothing for regular files.
-_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
-
-
-def file_kind(mode: int) -> str:
-    """Return a word for the kind of a file that is not regular, from its ``st_mode``."""
-    return _KINDS.get(stat.S_IFMT(mode), "special file")
 
 
 def shown(path: bytes) -> str:
@@ -72,7 +56,7 @@ def open_regular(path: bytes) -> BinaryIO:
         The file cannot be opened, or is not a regular file.
     """
     try:
-        fd = os.open(path, _FLAGS)
+        fd = os.open(path, READ_FLAGS)
     except OSError as error:
         raise SourceError(
             f"cannot read {shown(path)}: {error.strerror}", "check the file and its permissions"
@@ -190,7 +174,7 @@ def read_image_bytes(
     full = os.path.join(os.fsencode(root), path)
     listed = (length, version) != (0, 0)
     try:
-        fd = os.open(full, _FLAGS)
+        fd = os.open(full, READ_FLAGS)
     except OSError as error:
         raise _open_failure(full, error, listed) from error
     try:

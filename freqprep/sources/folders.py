@@ -11,11 +11,12 @@ from typing import NamedTuple
 
 from freqprep.sources.by_class import ImageEntry
 from freqprep.sources.file_table import WHOLE_FILE
-from freqprep.sources.files import extension, file_kind
+from freqprep.sources.files import extension
 from freqprep.sources.listing import class_text
 from freqprep.sources.object_tree import HEAD_BYTES
 from freqprep.sources.tree import SourceTree, Stat
 from freqprep.storage.paths import AnyPath
+from freqprep.storage.regular_file import file_kind
 
 EXTENSIONS = frozenset(
     b"jpg jpeg jpe jfif png gif bmp tif tiff webp ppm pgm pbm pnm"

@@ -6,7 +6,6 @@ understood by the types and names of their columns.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from freqprep.sources.class_ids import MOST_CLASSES
 from freqprep.sources.options import SourceOptions
 from freqprep.sources.parquet_file import arrow
 from freqprep.sources.parquet_groups import image_leaf
+from freqprep.storage.strict_json import parse
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -132,8 +132,8 @@ def _features(schema: pa.Schema, where: str) -> Mapping[str, Any]:
     if text is None:
         return {}
     try:
-        features = json.loads(text)["info"]["features"]
-    except (ValueError, KeyError, TypeError, RecursionError):
+        features = parse(text)["info"]["features"]
+    except (ValueError, KeyError, TypeError):
         features = None
     if not isinstance(features, dict):
         raise SourceError(

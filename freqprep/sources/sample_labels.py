@@ -97,7 +97,7 @@ def _text(data: bytes, column: str | None, where: object) -> str:
 
 def _field(data: bytes, column: str | None, where: object) -> Label | None:
     try:
-        value = json.loads(data)
+        value = json.loads(data)  # other tools write NaN for what they do not know
     except (ValueError, RecursionError) as error:
         what = "nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise SourceError(f"{where}.json is not JSON: {what}", "correct it") from None

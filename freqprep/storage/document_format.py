@@ -14,7 +14,7 @@ from freqprep.errors import FormatVersionError, StoreError, UsageError
 from freqprep.storage.disk import full_disk_named, write_parts
 from freqprep.storage.object_path import ObjectPath
 from freqprep.storage.paths import AnyPath
-from freqprep.storage.strict_json import finite, refuse_constant
+from freqprep.storage.strict_json import parse
 
 SUFFIX = ".json"
 """Suffix of the files, which tells a path from a name."""
@@ -23,7 +23,6 @@ PARTIAL_PREFIX = ".partial-"
 """Prefix of the folder beside a file in which it is being written."""
 
 _MOST_BYTES = 2**20
-_MOST_LEVELS = 32
 _MOST_SHOWN = 200
 
 
@@ -148,25 +147,6 @@ def _json(data: bytes) -> Any:
     if len(data) > _MOST_BYTES:
         raise ValueError(f"it has more than {_MOST_BYTES} bytes")
     try:
-        document = json.loads(data, parse_constant=refuse_constant, parse_float=finite)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"it is not JSON (line {error.lineno}, column {error.colno})") from None
-    except UnicodeDecodeError as error:
-        raise ValueError(f"it is not UTF-8 (byte {error.start})") from None
+        return parse(data)
     except ValueError as error:
         raise ValueError(f"it is not JSON ({error})") from None
-    except RecursionError:
-        document = None
-    if document is None or _deeper(document, _MOST_LEVELS):
-        raise ValueError(f"it is null, or nested more than {_MOST_LEVELS} deep")
-    return document
-
-
-def _deeper(document: Any, levels: int) -> bool:
-    """Return whether lists and objects are nested in more than a number of levels."""
-    layer = [document]
-    for _ in range(levels):
-        lists = [node for node in layer if isinstance(node, list)]
-        lists += [list(node.values()) for node in layer if isinstance(node, dict)]
-        layer = [child for children in lists for child in children]
-    return any(isinstance(node, (list, dict)) for node in layer)

@@ -87,8 +87,17 @@ class ObjectPath:
     def _client(self) -> ObjectStore:
         return client(self.root)
 
-    def read_bytes(self) -> bytes:
+    def read_bytes(self, most: int | None = None) -> bytes:
         """Return the content.
+
+        Parameters
+        ----------
+        most : int, optional
+            A longer object is not read: zeros stand for it, one more than so many.
+
+        Returns
+        -------
+        bytes
 
         Raises
         ------
@@ -97,7 +106,17 @@ class ObjectPath:
         ObjectStoreError
             The server refuses, or cannot be reached.
         """
-        return self.read_with_etag()[0]
+        if most is None:
+            return self.read_with_etag()[0]
+
+        def read() -> bytes:
+            found = self._client.get(self.key)
+            if found.meta["size"] > most:
+                return bytes(most + 1)
+            return found.bytes().to_bytes()
+
+        with named_errors(str(self)):
+            return patiently(read)
 
     def read_with_etag(self) -> tuple[bytes, Etag]:
         """Return the content, and the tag that the server gave this version of it."""

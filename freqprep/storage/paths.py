@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 from freqprep.errors import UsageError
 from freqprep.storage.disk import FileEntry
 from freqprep.storage.object_path import ObjectPath
+from freqprep.storage.regular_file import open_regular
 
 AnyPath: TypeAlias = Path | ObjectPath
 """A folder or file, or a prefix or object of an object store or web server."""
@@ -151,10 +152,16 @@ def remove(path: AnyPath) -> None:
 
 
 def hash_file(path: AnyPath) -> FileEntry:
-    """Return length and SHA-256 of a file, read in pieces, or of an object."""
+    """Return length and SHA-256 of a file, read in pieces, or of an object.
+
+    Raises
+    ------
+    CorruptStoreError
+        It is a pipe, a device or a folder.
+    """
     if isinstance(path, ObjectPath):
         return FileEntry.of(path.read_bytes())
-    with open(path, "rb") as file:
+    with open(open_regular(path), "rb") as file:
         digest = hashlib.file_digest(file, "sha256")
         return FileEntry(file.tell(), digest.hexdigest())
 

@@ -12,6 +12,7 @@ from freqprep.storage.interruptible import interruptible
 from freqprep.storage.object_client import client, named_errors
 from freqprep.storage.object_path import ObjectPath
 from freqprep.storage.paths import AnyPath
+from freqprep.storage.regular_file import open_regular
 
 Run: TypeAlias = tuple[int, int]
 """Offset and length of adjacent bytes."""
@@ -95,7 +96,7 @@ class _LocalFile:
 
     def __init__(self, path: Path, file_bytes: int) -> None:
         self._path = path
-        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self._descriptor = open_regular(path)
         try:
             _check_length(path, os.fstat(self._descriptor).st_size, file_bytes)
         except BaseException:

@@ -51,7 +51,8 @@ class ChunkedArray:
         if path not in files.listed:
             raise StoreError(f"{files.folder} has no array {name!r}")
         (self._document,) = files.read([path])
-        self.shape, chunk, self.dtype = array_layout(files, name, self._document)
+        self._layout = array_layout(files, name, self._document)
+        self.shape, chunk, self.dtype = self._layout
         if chunk[1:] != self.shape[1:]:
             raise self._corrupt("has chunks that are not parts of the first axis")
         self._chunk, self._chunks = chunk[0], -(-self.shape[0] // chunk[0])
@@ -90,7 +91,7 @@ class ChunkedArray:
         first = chunk * self._chunk
         rows = slice(first, min(first + self._chunk, self.shape[0]))
         files = {GROUP_DOCUMENT: self._document, key: data}
-        return decoded(files, rows, str(self))
+        return decoded(files, rows, self._layout, str(self))
 
     def _corrupt(self, what: str) -> CorruptStoreError:
         return CorruptStoreError(f"{self} {what}", RESTORE)

@@ -19,6 +19,7 @@ import numpy as np
 from freqprep.errors import CorruptStoreError
 from freqprep.spectrum.channels import CHANNELS
 from freqprep.spectrum.moments import Moments
+from freqprep.storage.strict_json import parse
 
 _ROW_COLUMNS: dict[str, tuple[str, tuple[int, ...]]] = {
     "valid": ("bool", ()),
@@ -167,7 +168,7 @@ class ShardResult:
     def from_bytes(cls, shard: int, data: bytes) -> ShardResult:
         """Return the result of a shard that `to_bytes` was called on."""
         line, _, numbers = data.partition(b"\n")
-        head = json.loads(line)
+        head = parse(line)
         rows, columns, offset = int(head["rows"]), [], 0
         sums = ("int64", (CHANNELS,))
         for dtype, shape in (
@@ -256,7 +257,7 @@ def parsed_line(line: bytes, kind: type[Result], where: str) -> Result:
         The line is damaged.
     """
     try:
-        return kind.from_json(json.loads(line))
+        return kind.from_json(parse(line))
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise CorruptStoreError(
             f"{where} is damaged ({error})", "start over with --overwrite"

@@ -30,6 +30,7 @@ from freqprep.errors import (
 from freqprep.progress import say
 from freqprep.storage.interruptible import seconds_left
 from freqprep.storage.object_path import Etag, ObjectPath
+from freqprep.storage.strict_json import parse
 from freqprep.store.cleanup import clean_up
 
 _FORMAT = "freqprep-lease"
@@ -301,9 +302,9 @@ def _renew(lease: Lease, over: threading.Event, seconds: float) -> None:
 def _parsed(body: bytes) -> dict[str, Any] | None:
     """Return the document of a lease; None if the bytes are not those of one."""
     try:
-        document = json.loads(body)
+        document = parse(body)
         known = document["format"] == _FORMAT and isinstance(document["holder"], str)
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError):
         return None
     return document if known else None
 

@@ -10,10 +10,15 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from freqprep.errors import CorruptStoreError
 from freqprep.storage.object_path import ObjectPath
 from freqprep.storage.paths import AnyPath
+from freqprep.storage.regular_file import read_regular
+from freqprep.storage.strict_json import parse
 from freqprep.store.layout import beside
 from freqprep.store.reader import Split
+
+_MOST_BYTES = 2**28
 
 
 def log_path(store: AnyPath) -> AnyPath:
@@ -53,13 +58,13 @@ def options_of(store: AnyPath, split: Split) -> dict[str, str]:
         no log.
     """
     try:
-        lines = log_path(store).read_bytes().decode("utf-8", "replace").splitlines()
-    except OSError:
+        data = read_regular(log_path(store), _MOST_BYTES)
+    except (OSError, CorruptStoreError):
         return {}
-    for line in reversed(lines):
+    for line in reversed(data.decode("utf-8", "replace").splitlines()):
         try:
-            entry = json.loads(line)
-        except (ValueError, RecursionError):  # an incomplete line
+            entry = parse(line)
+        except ValueError:  # an incomplete line
             continue
         if isinstance(entry, dict) and entry.get("content_id") == split.content_id:
             options = entry.get("options", entry.get("named_paths"))  # the latter up to 0.1

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,20 @@ from freqprep.errors import CorruptStoreError, FormatVersionError, FreqprepError
 from freqprep.storage.concurrency import for_each
 from freqprep.storage.disk import FileEntry
 from freqprep.storage.paths import AnyPath
+from freqprep.storage.regular_file import read_regular
+from freqprep.storage.strict_json import parse
 from freqprep.store.not_a_store import inside_a_store, is_root_document, not_a_store
 from freqprep.store.schema import FORMAT_NAME, check_format, in_two_levels
 
 MANIFEST = "manifest.json"
 GROUP_DOCUMENT = "zarr.json"
+
+MOST_BYTES = 2**27
+"""Longest manifest or document that is read: 65,536 shards take 7 MB, a million classes 60 MB."""
+
+_PATH = re.compile(r"(?!\.+(/|$))[\w.-]+(/(?!\.+(/|$))[\w.-]+)*", re.ASCII)
+_MOST_FILE_BYTES = 2**62
+_MOST_SHOWN = 100
 
 _MALFORMED = (
     ValueError,
@@ -30,7 +40,6 @@ _MALFORMED = (
     IndexError,
     AttributeError,
     OverflowError,
-    RecursionError,
 )
 
 
@@ -91,21 +100,32 @@ class Manifest:
             Its format is newer, or of another major version.
         """
         try:
-            document = json.loads(data)
+            document = parse(data)
             check_format(document["attributes"])
-            files = {
-                str(path): FileEntry(int(entry[0]), str(entry[1]))
-                for path, entry in document["files"].items()
-            }
+            files = {path: _entry(found) for path, found in document["files"].items()}
         except _MALFORMED as error:
             raise CorruptStoreError(
-                f"the manifest {where} is damaged ({error!r})", "restore it from a copy"
+                f"the manifest {where} is damaged ({error!r:.{2 * _MOST_SHOWN}})",
+                "restore it from a copy",
             ) from None
-        for path in files:
-            parts = path.split("/")
-            if path.startswith("/") or ".." in parts or "" in parts:
-                raise CorruptStoreError(f"the manifest {where} lists a path outside: {path!r}")
+        for path, entry in files.items():
+            if not _PATH.fullmatch(path):
+                raise CorruptStoreError(
+                    f"the manifest {where} lists a path outside: {path!r:.{_MOST_SHOWN}}"
+                )
+            if not 0 <= entry.file_bytes <= _MOST_FILE_BYTES:
+                raise CorruptStoreError(
+                    f"the manifest {where} states a file of {entry.file_bytes} bytes"
+                )
         return cls(document["attributes"], files)
+
+
+def _entry(found: Any) -> FileEntry:
+    """Read length and hash of a file; true is no length, and a text none."""
+    length, sha256 = found
+    if type(length) is not int or type(sha256) is not str:
+        raise TypeError(f"{found!r:.{_MOST_SHOWN}} is no length with a hash")
+    return FileEntry(length, sha256)
 
 
 def content_id(manifest_bytes: bytes) -> str:
@@ -117,7 +137,7 @@ def read_manifest(split_folder: AnyPath) -> tuple[Manifest, str]:
     """Return the manifest of a finished split, and the split's content id."""
     path = split_folder / MANIFEST
     try:
-        data = path.read_bytes()
+        data = read_regular(path, MOST_BYTES)
     except FileNotFoundError:
         raise StoreError(
             f"{split_folder} has no {MANIFEST}", "it is not a finished split of a freqprep store"
@@ -216,7 +236,7 @@ def group_document(manifest: Manifest, identity: str, split_folder: AnyPath) -> 
 
 def _content(path: AnyPath) -> bytes:
     try:
-        return path.read_bytes()
+        return read_regular(path, MOST_BYTES)
     except (FileNotFoundError, FreqprepError):  # the latter from a server
         raise
     except OSError as error:
@@ -232,8 +252,8 @@ def _there(path: AnyPath) -> bytes:
 
 def _parsed(path: AnyPath, data: bytes) -> Any:
     try:
-        return json.loads(data)
-    except (ValueError, RecursionError) as error:
+        return parse(data)
+    except ValueError as error:
         raise _unreadable(path, error) from None
 
 

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from freqprep.errors import AccessDeniedError, StoreError, did_you_mean, some
+from freqprep.errors import AccessDeniedError, CorruptStoreError, StoreError, did_you_mean, some
 from freqprep.storage.concurrency import for_each
 from freqprep.storage.object_path import ObjectPath
 from freqprep.storage.paths import AnyPath
+from freqprep.storage.regular_file import read_regular
+from freqprep.storage.strict_json import parse
 from freqprep.store.layout import MODEL_FILE, PARTIAL_PREFIX
 from freqprep.store.schema import FORMAT_NAME
 
 _DOCUMENT = "zarr.json"
 _MAKE = "make one with `freqprep convert`"
 _MOST_FOLDERS = 64
+_MOST_BYTES = 2**20
 
 
 def not_a_store(path: AnyPath) -> StoreError:
@@ -112,15 +114,15 @@ def _part_of(path: AnyPath, root: AnyPath, inside: tuple[str, ...]) -> StoreErro
 def has_store_document(folder: AnyPath) -> bool:
     """Return whether a folder has the document of a store's root, of any version."""
     try:
-        return is_root_document((folder / _DOCUMENT).read_bytes())
-    except OSError:
+        return is_root_document(read_regular(folder / _DOCUMENT, _MOST_BYTES))
+    except (OSError, CorruptStoreError):
         return False
 
 
 def is_root_document(data: bytes) -> bool:
     """Return whether bytes are the document of a store's root, of any version."""
     try:
-        attributes = json.loads(data)["attributes"]
+        attributes = parse(data)["attributes"]
         return bool(attributes["format"] == FORMAT_NAME and "split" not in attributes)
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError):
         return False

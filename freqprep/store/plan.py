@@ -26,6 +26,8 @@ from freqprep.sources.listing import Listing, Objects
 from freqprep.storage.disk import replace_file, sync_file
 from freqprep.storage.object_path import ObjectPath
 from freqprep.storage.paths import AnyPath
+from freqprep.storage.regular_file import open_regular, read_regular
+from freqprep.storage.strict_json import parse
 from freqprep.store.lease import create_alone
 from freqprep.store.plan_arrays import load_arrays
 from freqprep.store.plan_files import load_files
@@ -34,6 +36,7 @@ from freqprep.store.schema import MOST_SIMPLE_ROWS, ROWS_PER_SHARD, SplitAttribu
 
 _IMAGE_MEMORY = 1400 * 2**20  # 980 MB for a progressive JPEG of 100 Mpx, and its file
 _BASE_MEMORY = 350 * 2**20  # of it 130 to load compiled code, 190 to compile it
+_MOST_BYTES = 2**27  # of the plan without its rows
 _DOCUMENT_BYTES = 45_000
 _SMALL_BYTES_PER_IMAGE = 60
 _ROW_MEMORY = 600
@@ -272,7 +275,7 @@ class _Header:
 
 def _load_header(folder: AnyPath) -> _Header:
     try:
-        header = json.loads((folder / "plan.json").read_bytes())
+        header = parse(read_regular(folder / "plan.json", _MOST_BYTES))
         return _Header(
             SplitAttributes.from_dict(header["attributes"]),
             dict(header["ignored"]),
@@ -289,7 +292,7 @@ def _load_header(folder: AnyPath) -> _Header:
 def _open_rows(folder: AnyPath, header: _Header) -> IO[bytes]:
     path = folder / "plan.npz"
     if isinstance(path, Path):
-        return open(path, "rb")
+        return open(open_regular(path), "rb")
     data = path.read_bytes()
     if hashlib.sha256(data).hexdigest() != header.rows_sha256:
         raise ValueError("plan.npz is not the one that was planned")
@@ -303,7 +306,8 @@ def _unreadable(folder: AnyPath, error: Exception) -> CorruptStoreError:
 
 
 def _load_file_table(data: dict[str, np.ndarray]) -> FileTable | TableFiles:
-    paths, version = _unpacked("paths", data), data["version"]
+    paths = _unpacked("paths", data)
+    version = data["version" if "version" in data else "mtime_ns"]  # the latter up to 0.1
     if "rows" in data:
         return TableFiles(paths, data["rows"], version)
     return FileTable(paths, data["offset"], data["length"], version)

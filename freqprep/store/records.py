@@ -21,12 +21,12 @@ from numcodecs import zstd
 from freqprep.errors import CorruptStoreError
 from freqprep.storage.paths import AnyPath
 from freqprep.store.journal import Result
+from freqprep.store.zstd_frame import LONGEST_HEADER, MAGIC, content_bytes
 
 _HEADER = struct.Struct("<IIQQ")
 _MOST_BODY = 2**26
 _MOST_FILE_BYTES = 2**62
 _LEVEL = 1
-_MAGIC = b"\x28\xb5\x2f\xfd"  # of a zstd frame
 _SEARCHED_BYTES = 2**24
 _KEPT_BYTES = 2**28
 """Bytes of segments in a bucket that are kept in memory: parts of a conversion interleave."""
@@ -105,9 +105,9 @@ def records_behind(file: BinaryIO, length: int, offset: int) -> int:
     while length - offset >= _HEADER.size:
         file.seek(offset)
         block = file.read(_SEARCHED_BYTES)
-        found = block.find(_MAGIC, _HEADER.size)
+        found = block.find(MAGIC, _HEADER.size)
         if found < 0:
-            offset += max(len(block) - _HEADER.size - len(_MAGIC) + 1, 1)
+            offset += max(len(block) - _HEADER.size - len(MAGIC) + 1, 1)
             continue
         offset += found - _HEADER.size
         begin = offset
@@ -184,8 +184,8 @@ class RecordIndex(Mapping[int, Result], Generic[Result]):
         data = self._record(int(self._source[shard]), path, offset)
         try:
             body = data[_HEADER.size :]
-            if not 0 < _content_bytes(body) <= _MOST_BODY:
-                raise ValueError(f"an entry of {_content_bytes(body)} bytes")
+            if not 0 < (length := content_bytes(body[:LONGEST_HEADER])) <= _MOST_BODY:
+                raise ValueError(f"an entry of {length} bytes")
             entry = self._kind.from_bytes(shard, zstd.decompress(body))
             stated = _HEADER.unpack_from(data)[3]
             if entry.file_bytes != stated or stated > _MOST_FILE_BYTES:
@@ -215,14 +215,3 @@ class RecordIndex(Mapping[int, Result], Generic[Result]):
 def damaged(where: str, offset: int, what: str) -> CorruptStoreError:
     """Return the error of a record that is damaged."""
     return CorruptStoreError(f"the record at {offset} of {where} is damaged ({what})", START_OVER)
-
-
-def _content_bytes(frame: bytes) -> int:
-    """Return the length that a zstd frame states for its content; 0 without one (RFC 8878)."""
-    if frame[:4] != _MAGIC or len(frame) < 5:
-        raise ValueError("no zstd frame")
-    descriptor = frame[4]
-    single, kind = descriptor >> 5 & 1, descriptor >> 6
-    size = (single, 2, 4, 8)[kind]
-    first = 5 + (1 - single) + (0, 1, 2, 4)[descriptor & 3]
-    return int.from_bytes(frame[first : first + size], "little") + (256 if kind == 1 else 0)

@@ -21,6 +21,7 @@ from freqprep.errors import ShardMissingError
 from freqprep.spectrum.channels import ranges
 from freqprep.storage.paths import AnyPath
 from freqprep.storage.ranged_file import RangedFile, Run, damaged, open_ranged
+from freqprep.store.zstd_frame import LONGEST_HEADER, content_bytes
 
 _CHECKSUM_BYTES = 4
 _ENTRY_BYTES = 16
@@ -80,17 +81,6 @@ def join(chunks: Iterable[bytes]) -> Iterator[bytes]:
         yield chunk
     index = np.array(entries, "<u8").tobytes()
     yield index + _checksum(index)
-
-
-def _content_bytes(frame: np.ndarray) -> int:
-    """Return the content size in a zstd frame's header (RFC 8878, 3.1.1.1); -1 if absent."""
-    descriptor = int(frame[4]) if len(frame) > 4 else 0
-    one_segment = descriptor >> 5 & 1
-    start = 5 + (not one_segment) + (0, 1, 2, 4)[descriptor & 3]
-    width = (one_segment, 2, 4, 8)[descriptor >> 6]
-    if width == 0 or len(frame) < start + width:
-        return -1
-    return int.from_bytes(frame[start : start + width].tobytes(), "little") + 256 * (width == 2)
 
 
 class ShardFile:
@@ -240,7 +230,8 @@ class ShardFile:
         )
 
     def _check_content(self, position: int, frame: np.ndarray, expected: int) -> None:
-        if _content_bytes(frame) != expected:  # a shorter one would not fill an array
+        # A shorter one would not fill an array.
+        if content_bytes(frame[:LONGEST_HEADER].tobytes()) != expected:
             raise damaged(self._path, f"stored channel {position} is not of its chunk's length")
 
     def _decode(self, position: int, frame: np.ndarray, out: np.ndarray) -> None:

@@ -7,7 +7,7 @@ needs the parts of the shards that it reads.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -52,8 +52,8 @@ class ShardTable:
     Raises
     ------
     CorruptStoreError
-        The manifest does not list as many parts as there must be, or of other lengths, or lists
-        a shard beside them.
+        The manifest does not list as many shards or parts as there must be, or parts of other
+        lengths, or lists a shard beside parts.
     """
 
     def __init__(self, small: SmallFiles, shards: int) -> None:
@@ -63,6 +63,8 @@ class ShardTable:
         self._part = lru_cache(_PARTS_KEPT)(self._read_part)
         if self._in_parts:
             _check_parts(self._files, shards, small.folder)
+        else:
+            _check_shards(self._files, shards, small.folder)
 
     def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "_part": None, "_lengths": {}}
@@ -100,19 +102,9 @@ class ShardTable:
             self._lengths[part] = self._read_part(part)["file_bytes"].copy()
         return int(self._lengths[part][index])
 
-    def unlisted(self) -> Iterator[int]:
-        """Yield the shards that the manifest does not list, at most as many as it has files."""
-        if not self._in_parts:
-            missing = (s for s in range(self._shards) if shard_name(s) not in self._files)
-            yield from (shard for shard, _ in zip(missing, range(len(self._files)), strict=False))
-
     def listed(self) -> np.ndarray:
         """Return the numbers of the shards that are listed, rising, int64."""
-        if self._in_parts:
-            return np.arange(self._shards)
-        numbers = (number for name in self._files if (number := shard_number(name)) is not None)
-        listed = np.sort(np.fromiter(numbers, np.int64))
-        return listed[listed < self._shards]
+        return np.arange(self._shards)
 
     def files(self) -> int:
         """Return the number of all files of the split but manifest and group document."""
@@ -132,6 +124,21 @@ class ShardTable:
 
 def _entry(row: np.void) -> FileEntry:
     return FileEntry(int(row["file_bytes"]), bytes(row["sha256"]).hex())
+
+
+def _check_shards(files: Mapping[str, FileEntry], shards: int, folder: AnyPath) -> None:
+    """Refuse another number of shards than is listed, however many the attributes state."""
+    listed = sum(shard_number(name) is not None for name in files)
+    missing = next((s for s in range(min(shards, listed + 1)) if shard_name(s) not in files), None)
+    if missing is not None:
+        raise CorruptStoreError(
+            f"the manifest of {folder} does not list {shard_name(missing)}, one of {shards} shards",
+            RESTORE,
+        )
+    if listed != shards:
+        raise CorruptStoreError(
+            f"the manifest of {folder} states {shards} shards, and lists {listed}", RESTORE
+        )
 
 
 def _check_parts(files: Mapping[str, FileEntry], shards: int, folder: AnyPath) -> None:

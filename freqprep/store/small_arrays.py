@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import operator
 from collections.abc import Mapping, Sequence
@@ -14,14 +13,19 @@ from freqprep.errors import CorruptStoreError, FreqprepError, ShardMissingError
 from freqprep.storage.concurrency import for_each
 from freqprep.storage.disk import FileEntry
 from freqprep.storage.paths import AnyPath
+from freqprep.storage.regular_file import read_regular
+from freqprep.storage.strict_json import parse
 from freqprep.store.manifest import GROUP_DOCUMENT, Manifest, read_manifest, replaced
 from freqprep.store.schema import IMAGE_ARRAYS, OBJECT_ARRAYS
+from freqprep.store.zstd_frame import LONGEST_HEADER, content_bytes
 
 RESTORE = "restore the split from a copy, or convert again with --overwrite"
 """Remedy for a damaged split."""
 
 _TYPES = {spec.dtype for spec in (*IMAGE_ARRAYS.values(), *OBJECT_ARRAYS.values())}
 _MOST_CHUNK_BYTES = 2**27
+_MOST_FILE_BYTES = 2**28
+_CODECS = ["bytes", "zstd"], ["bytes", "zstd", "crc32c"]
 
 
 class SmallFiles:
@@ -54,8 +58,11 @@ class SmallFiles:
             They are not, because another split is there since this one was opened.
         """
         paths = [self.folder / name for name in names]
+        lengths = {p: self.listed[name].file_bytes for name, p in zip(names, paths, strict=True)}
         try:
-            content = zip(names, paths, for_each(_read, paths), strict=True)
+            content = zip(
+                names, paths, for_each(lambda p: _read(p, lengths[p]), paths), strict=True
+            )
             return [_checked(path, data, self.listed[name]) for name, path, data in content]
         except (ShardMissingError, CorruptStoreError):
             self._refuse_replaced()
@@ -85,6 +92,11 @@ class ArrayLayout(NamedTuple):
     chunk: tuple[int, ...]
     dtype: np.dtype
 
+    @property
+    def chunk_bytes(self) -> int:
+        """Length of a decoded chunk; those at the end of an array are as long."""
+        return math.prod(self.chunk) * self.dtype.itemsize
+
 
 def document_name(name: str) -> str:
     """Return the path of an array's document relative to its split."""
@@ -101,8 +113,8 @@ def array_layout(files: SmallFiles, name: str, document: bytes) -> ArrayLayout:
     """
     what = f"array {name} of {files.folder}"
     try:
-        layout = _layout(json.loads(document))
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        layout = _layout(parse(document))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CorruptStoreError(
             f"{what} has a document that cannot be read: {error}", RESTORE
         ) from None
@@ -124,10 +136,12 @@ def _layout(document: dict[str, Any]) -> ArrayLayout:
         raise ValueError(f"chunks of {chunk} in an array of {shape}")
     if math.prod(chunk) * dtype.itemsize > _MOST_CHUNK_BYTES:
         raise ValueError(f"chunks of {chunk}")
+    if (codecs := [codec["name"] for codec in document["codecs"]]) not in _CODECS:
+        raise ValueError(f"codecs {codecs!r:.60}")
     return ArrayLayout(shape, chunk, dtype)
 
 
-def decoded(files: Mapping[str, bytes], rows: slice, what: str) -> np.ndarray:
+def decoded(files: Mapping[str, bytes], rows: slice, layout: ArrayLayout, what: str) -> np.ndarray:
     """Decode rows of an array from the content of its document and of the chunks that hold them.
 
     Parameters
@@ -135,6 +149,8 @@ def decoded(files: Mapping[str, bytes], rows: slice, what: str) -> np.ndarray:
     files : mapping of str to bytes
         Content by name inside the array's folder.
     rows : slice
+    layout : ArrayLayout
+        Of its document: a chunk that would decode to another length is not decoded.
     what : str
         The array, for messages.
 
@@ -152,6 +168,12 @@ def decoded(files: Mapping[str, bytes], rows: slice, what: str) -> np.ndarray:
     from zarr.buffer.cpu import Buffer
     from zarr.storage import MemoryStore
 
+    for name, data in files.items():
+        stated = content_bytes(data[:LONGEST_HEADER])
+        if name != GROUP_DOCUMENT and stated != layout.chunk_bytes:
+            raise CorruptStoreError(
+                f"{what} has a chunk {name} that is not of {layout.chunk_bytes} bytes", RESTORE
+            )
     buffers: dict[str, AnyBuffer] = {key: Buffer.from_bytes(data) for key, data in files.items()}
     try:
         array = zarr.open_array(MemoryStore(buffers, read_only=True), mode="r")
@@ -161,9 +183,11 @@ def decoded(files: Mapping[str, bytes], rows: slice, what: str) -> np.ndarray:
         raise CorruptStoreError(f"{what} cannot be read: {why}", RESTORE) from None
 
 
-def _read(path: AnyPath) -> bytes:
+def _read(path: AnyPath, stated: int) -> bytes:
+    if stated > _MOST_FILE_BYTES:
+        raise CorruptStoreError(f"{path} has {stated} bytes by the manifest", RESTORE)
     try:
-        return path.read_bytes()
+        return read_regular(path, max(stated, 0))
     except FileNotFoundError:
         raise ShardMissingError(f"{path} is missing", RESTORE) from None
 

@@ -57,11 +57,10 @@ class SplitArrays:
         if document not in names:
             raise StoreError(f"{files.folder} has no array {name!r}")
         content = dict(zip(names, files.read(names), strict=True))
-        if name in _SPECS:
-            layout = array_layout(files, name, content[document])
-            self._check(name, layout.shape, layout.dtype)
+        layout = array_layout(files, name, content[document])
+        self._check(name, layout.shape, layout.dtype)
         stored = {path.removeprefix(prefix): data for path, data in content.items()}
-        return decoded(stored, slice(None), f"array {name} of {files.folder}")
+        return decoded(stored, slice(None), layout, f"array {name} of {files.folder}")
 
     def in_parts(self, name: str) -> ChunkedArray | WholeArray:
         """Return an array to be read in parts: of a large split a chunk at a time."""

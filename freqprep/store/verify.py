@@ -9,7 +9,13 @@ from typing import NamedTuple
 import numpy as np
 
 from freqprep import engines
-from freqprep.errors import FreqprepError, ObjectStoreError, StoreError, UnknownSplitError
+from freqprep.errors import (
+    CorruptStoreError,
+    FreqprepError,
+    ObjectStoreError,
+    StoreError,
+    UnknownSplitError,
+)
 from freqprep.progress import Progress
 from freqprep.spectrum import BLOCK
 from freqprep.spectrum.moments import Moments
@@ -17,6 +23,7 @@ from freqprep.storage.concurrency import for_each
 from freqprep.storage.disk import FileEntry
 from freqprep.storage.paths import AnyPath, entry_names, hash_file, walk_files
 from freqprep.storage.ranged_file import InMemory
+from freqprep.storage.regular_file import read_regular
 from freqprep.store import selections
 from freqprep.store.layout import (
     PARTIAL_PREFIX,
@@ -158,8 +165,6 @@ def _split_problems(
         raise
     except FreqprepError as error:
         yield Problem(GROUP_DOCUMENT, str(error))
-    unlisted = (shard_name(shard) for shard in table.unlisted())
-    yield from (Problem(name, "is a shard that the manifest does not list") for name in unlisted)
     damaged = False
     present = sorted(small & others)
     hashes = for_each(_entry_of, [split.path / name for name in present])
@@ -251,17 +256,21 @@ def _entry_of(path: AnyPath) -> FileEntry | None:
         return hash_file(path)
     except FileNotFoundError:
         return None
+    except CorruptStoreError:  # a pipe or a device has no content to hash
+        return FileEntry(0, "")
 
 
 def _check_shard(task: _CheckTask) -> tuple[int, Moments | None, list[str]]:
     """Check one shard, in a worker; return its number, its moments or None, and problems."""
     path, shard, content_id = task
     split = reopen(path, content_id)
+    moments, entry = None, split.shard_table.entry(shard)
     try:
-        data = (path / shard_name(shard)).read_bytes()
+        data = read_regular(path / shard_name(shard), entry.file_bytes)
     except FileNotFoundError:  # it has gone since it was listed
         return shard, None, [_MISSING]
-    moments, entry = None, split.shard_table.entry(shard)
+    except CorruptStoreError as error:  # no file, or a longer one
+        return shard, None, [_OTHER_HASH, error.message]
     found = [] if FileEntry.of(data) == entry else [_OTHER_HASH]
     try:
         moments, stray = _decode_shard(split, shard, data)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import numpy as np
 
 from freqprep.errors import CorruptStoreError
 from freqprep.sources.coco_values import as_int64, measures
+from freqprep.storage.strict_json import parse_at
 from freqprep.store.split import Split
 
 _IDS = ("id", "image_id", "category_id")
@@ -76,9 +76,9 @@ def _parsed(text: bytes) -> dict[str, Any] | None:
     segmentation is there; an area or crowd flag of null is absent.
     """
     try:
-        entry = json.loads(text)
+        entry, _ = parse_at(text.decode(), 0)
         found = measures(entry) if isinstance(entry, dict) else None
-    except (ValueError, RecursionError):
+    except ValueError:
         return None
     if found is None:
         return None

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from freqprep.storage.strict_json import parse
 from freqprep.training.distributed import World
 from freqprep.training.pace import Spent, shares
 
@@ -93,7 +94,7 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
     with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
         for line in file:
             try:
-                values = json.loads(line)
+                values = parse(line)
             except ValueError:
                 continue  # the torn end of a run that was killed
             if isinstance(values, dict):

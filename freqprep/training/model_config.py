@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 
 from freqprep.augment import ClassifierInput, DetectorInput
-from freqprep.errors import FreqprepError, RunError, UsageError
+from freqprep.errors import CorruptStoreError, FreqprepError, RunError, UsageError
 from freqprep.images.encoding import Encoding
 from freqprep.models.detection import DETECTORS, build_detector
 from freqprep.models.gate import ChannelGate, GatedNetwork
 from freqprep.models.networks import MODELS, build
 from freqprep.storage.disk import full_disk_named, write_parts
-from freqprep.storage.strict_json import refuse_constant
+from freqprep.storage.regular_file import read_regular
+from freqprep.storage.strict_json import parse
 from freqprep.store.layout import MODEL_FILE
 from freqprep.store.manifest import GROUP_DOCUMENT
 
@@ -229,8 +230,9 @@ def read_model_config(folder: Path) -> ModelConfig:
     """
     path = folder / MODEL_FILE
     try:
-        with path.open("rb") as file:
-            data = file.read(_MOST_BYTES)
+        data = read_regular(path, _MOST_BYTES)
+    except CorruptStoreError as error:
+        raise RunError(error.message, error.remedy) from None
     except OSError as error:
         what = f"{MODEL_FILE} cannot be read ({error.strerror})"
         if not os.path.lexists(folder):
@@ -241,9 +243,9 @@ def read_model_config(folder: Path) -> ModelConfig:
             what = "it is a store"
         raise RunError(f"{folder} is not the folder of a run: {what}", _MAKE_ONE) from None
     try:
-        return ModelConfig.from_dict(json.loads(data, parse_constant=refuse_constant))
-    except (ValueError, RecursionError):
-        raise RunError(f"{path} is not JSON", "train again, or restore the file") from None
+        return ModelConfig.from_dict(parse(data))
+    except ValueError as error:
+        raise RunError(f"{path} is not JSON: {error}", "train again, or restore the file") from None
     except RunError as error:
         raise RunError(f"{path}: {error.message}", error.remedy or "restore the file") from None
 

@@ -11,6 +11,7 @@ from typing import Any
 from freqprep.augment import ClassifierInput, DetectorInput
 from freqprep.errors import RunError, UsageError, did_you_mean
 from freqprep.storage.paths import as_path
+from freqprep.storage.strict_json import parse
 from freqprep.store.layout import MODEL_FILE
 from freqprep.store.reader import Store, open_store
 from freqprep.store.split import Split
@@ -58,7 +59,7 @@ def plan(request: TrainingRequest, processes: int = 1) -> RunPlan:
         check_stored(inputs, val)
     config = _config(request, inputs, train, val)
     if begun is not None:
-        ours = json.loads(json.dumps(config.to_dict()))
+        ours = parse(json.dumps(config.to_dict()))
         _refuse_another(request.run, begun.to_dict(), ours)
     resumes = begun is not None and (request.run / CHECKPOINT).exists()
     planned = RunPlan(config, train, val, resumes, ())

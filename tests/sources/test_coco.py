@@ -319,7 +319,7 @@ TEXTS = [
     (b'{"images": [], "images": []}', "'images' is not a new key"),
     (b'{"info": 1e999, "images": [', "Expecting value at line 1, column 28"),
     (b'{"images": [] } x', "Extra data at line 1, column 17"),
-    (b'{"info": ' + b"[" * 100_000, "recursion"),
+    (b'{"info": ' + b"[" * 100_000, "nested too deeply"),
     (b'{"info": ' + b"9" * 10_000 + b"}", "digits"),
     (b'{"info": "\xff"}', "not UTF-8 at byte 10"),
     (b'{"images": [NaN]}', "NaN is not a number"),

@@ -15,7 +15,7 @@ from freqprep.store.manifest import Manifest, content_id, group_document, read_m
 ATTRIBUTES = {"format": "freqprep", "format_version": "1.0"}
 WHERE = Path("manifest.json")
 
-part = st.text(min_size=1, max_size=6).filter(lambda text: "/" not in text and text != "..")
+part = st.text("abyzABYZ0189_.-", min_size=1, max_size=6).filter(lambda text: text.strip("."))
 paths = st.lists(part, min_size=1, max_size=3).map("/".join)
 entries = st.builds(FileEntry, st.integers(0, 2**60), st.text("0123456789abcdef", max_size=64))
 

@@ -1,0 +1,73 @@
+"""Reading whole files that may come from anyone: never a pipe or device, and never without end."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from freqprep.errors import CorruptStoreError
+from freqprep.storage.object_path import ObjectPath
+
+_KINDS = {
+    stat.S_IFDIR: "directory",
+    stat.S_IFIFO: "FIFO",
+    stat.S_IFSOCK: "socket",
+    stat.S_IFCHR: "character device",
+    stat.S_IFBLK: "block device",
+}
+
+# A FIFO without a writer would block open() for ever; O_NONBLOCK returns at once and changes
+# nothing for regular files.
+READ_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+"""Flags of `os.open` for a file that may be anything."""
+
+
+def file_kind(mode: int) -> str:
+    """Return a word for the kind of a file that is not regular, from its ``st_mode``."""
+    return _KINDS.get(stat.S_IFMT(mode), "special file")
+
+
+def open_regular(path: Path) -> int:
+    """Open a regular file for reading; links are followed.
+
+    Returns
+    -------
+    int
+        Descriptor of the open file.
+
+    Raises
+    ------
+    OSError
+        It cannot be opened.
+    CorruptStoreError
+        It is not a regular file.
+    """
+    descriptor = os.open(path, READ_FLAGS)
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return descriptor
+    os.close(descriptor)
+    raise CorruptStoreError(f"{path} is a {file_kind(mode)}, not a file", "remove or replace it")
+
+
+def read_regular(path: Path | ObjectPath, most: int) -> bytes:
+    """Read a file of this machine, or an object, of at most a number of bytes.
+
+    Raises
+    ------
+    OSError
+        It cannot be read.
+    CorruptStoreError
+        It is not a regular file, or larger; one that grows while it is read is larger, too.
+    ObjectStoreError
+        The server refuses, or cannot be reached.
+    """
+    if isinstance(path, ObjectPath):
+        data = path.read_bytes(most)
+    else:
+        with open(open_regular(path), "rb") as file:
+            data = file.read(most + 1)
+    if len(data) > most:
+        raise CorruptStoreError(f"{path} has more than {most} bytes", "restore it from a copy")
+    return data
