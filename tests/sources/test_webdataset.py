@@ -123,6 +123,7 @@ def test_tars_whose_names_do_not_tell_keys_apart_are_named(bucket):
 
 LABELS = [
     ({"json": {"label": 3}}, None, "3"),
+    ({"json": {"label": 3, "similarity": float("nan")}}, None, "3"),
     ({"json": {"class_name": "cat", "label": None}}, None, None),
     ({"json": {"class_name": "cat"}}, None, "cat"),
     ({"json": {"label": 3, "kind": "dog"}}, "kind", "dog"),
