@@ -10,7 +10,6 @@ import dataclasses
 import hashlib
 import io
 import json
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +23,7 @@ from freqprep.ragged import Ragged
 from freqprep.sources.listing import FileTable, Listing, Objects
 from freqprep.storage.disk import replace_file, sync_file
 from freqprep.storage.object_path import ObjectPath
-from freqprep.storage.paths import AnyPath
+from freqprep.storage.paths import AnyPath, hash_file
 from freqprep.store.lease import create_alone
 from freqprep.store.plan_files import load_files
 from freqprep.store.row_order import WINDOW_ROWS, permutation, permuted_runs
@@ -169,7 +168,7 @@ def save_plan(plan: SplitPlan, folder: AnyPath) -> None:
         fields = {f.name: getattr(rows.objects, f.name) for f in dataclasses.fields(Objects)}
         arrays |= _packed("objects.annotation", fields.pop("annotation"))
         arrays |= {f"objects.{name}": value for name, value in fields.items()}
-    path, digest = folder / "plan.npz", None
+    path = folder / "plan.npz"
     if isinstance(path, ObjectPath):
         buffer = io.BytesIO()
         np.savez(buffer, **arrays)
@@ -178,6 +177,7 @@ def save_plan(plan: SplitPlan, folder: AnyPath) -> None:
     else:
         np.savez(path, **arrays)
         sync_file(path)
+        digest = hash_file(path).sha256
     save_attributes(plan.attributes, folder, rows.ignored, rows.options, rows.image_column, digest)
 
 
@@ -203,8 +203,7 @@ def save_attributes(
     image_column : str, optional
         See `freqprep.sources.listing.Listing`.
     rows_sha256 : str, optional
-        Hash of ``plan.npz`` in a bucket, where two commands might each have written one of the two
-        files.
+        Hash of ``plan.npz``: in a bucket two commands might each have written one of the two files.
     """
     header: dict[str, Any] = {
         "attributes": attributes.to_dict(),
@@ -214,6 +213,7 @@ def save_attributes(
     }
     if rows_sha256 is not None:
         header["rows_sha256"] = rows_sha256
+    header["sha256"] = _digest(header)
     data = (json.dumps(header, indent=1) + "\n").encode()
     if isinstance(folder, ObjectPath):
         create_alone(folder / "plan.json", data)
@@ -259,7 +259,7 @@ def load_plan(folder: AnyPath) -> SplitPlan:
         return SplitPlan(attributes, rows, data["listing_index"])
     except ObjectStoreError:  # of the server; the plan may be whole
         raise
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile, EOFError) as error:
+    except Exception as error:  # of numpy, zipfile and zlib, of many types
         raise _unreadable(folder, error) from None
 
 
@@ -285,6 +285,8 @@ class _Header:
 def _load_header(folder: AnyPath) -> _Header:
     try:
         header = json.loads((folder / "plan.json").read_bytes())
+        if header.pop("sha256") != _digest(header):
+            raise ValueError("plan.json is not what was written")
         return _Header(
             SplitAttributes.from_dict(header["attributes"]),
             dict(header["ignored"]),
@@ -294,13 +296,20 @@ def _load_header(folder: AnyPath) -> _Header:
         )
     except ObjectStoreError:
         raise
-    except (OSError, KeyError, ValueError, TypeError) as error:
+    except (OSError, KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise _unreadable(folder, error) from None
+
+
+def _digest(header: Mapping[str, Any]) -> str:
+    """Return the hash of what ``plan.json`` says: no digit of it may have changed."""
+    return hashlib.sha256(json.dumps(header).encode()).hexdigest()
 
 
 def _open_rows(folder: AnyPath, header: _Header) -> IO[bytes]:
     path = folder / "plan.npz"
     if isinstance(path, Path):
+        if hash_file(path).sha256 != header.rows_sha256:
+            raise ValueError("plan.npz is not the one that was planned")
         return open(path, "rb")
     data = path.read_bytes()
     if hashlib.sha256(data).hexdigest() != header.rows_sha256:
