@@ -17,6 +17,7 @@ from freqprep.errors import CorruptStoreError, FormatVersionError, FreqprepError
 from freqprep.storage.concurrency import for_each
 from freqprep.storage.disk import FileEntry
 from freqprep.storage.paths import AnyPath
+from freqprep.storage.ranged_file import REPAIR
 from freqprep.store.not_a_store import inside_a_store, is_root_document, not_a_store
 from freqprep.store.schema import FORMAT_NAME, check_format, in_two_levels
 
@@ -99,7 +100,7 @@ class Manifest:
             }
         except _MALFORMED as error:
             raise CorruptStoreError(
-                f"the manifest {where} is damaged ({error!r})", "restore it from a copy"
+                f"the manifest {where} is damaged ({error!r})", REPAIR
             ) from None
         for path in files:
             parts = path.split("/")
@@ -238,4 +239,4 @@ def _parsed(path: AnyPath, data: bytes) -> Any:
 
 
 def _unreadable(path: AnyPath, error: Exception) -> CorruptStoreError:
-    return CorruptStoreError(f"{path} cannot be read: {error}")
+    return CorruptStoreError(f"{path} cannot be read: {error}", REPAIR)
