@@ -15,6 +15,7 @@ from freqprep.errors import SourceChangedError
 from freqprep.storage.concurrency import for_each
 from freqprep.storage.disk import FileEntry, full_disk_named
 from freqprep.storage.paths import AnyPath, hash_file
+from freqprep.store import shard_table
 from freqprep.store.array_writer import SplitWriter
 from freqprep.store.journal import ShardResult
 from freqprep.store.layout import shard_name
@@ -22,14 +23,15 @@ from freqprep.store.manifest import GROUP_DOCUMENT
 from freqprep.store.plan import SplitPlan
 from freqprep.store.reader import Split
 from freqprep.store.repair_folder import RepairFolder
-from freqprep.store.shard_table import FOLDER, SHARDS_PER_PART, part_of
+from freqprep.store.shard_table import FOLDER, part_of
 
 _RESULTS = {
     *ROW_FIELDS,
     *(f"{name}{part}" for name in ("defect", "note") for part in ("", "_offset")),
     *("moment_total", "moment_total_squares"),
+    FOLDER,
 }
-"""Arrays that only a conversion finds."""
+"""Arrays, and the folder of lists of shards, that only a conversion finds."""
 
 
 def derived(split: Split, names: Sequence[str]) -> Iterator[tuple[str, bytes]]:
@@ -62,7 +64,8 @@ def derived(split: Split, names: Sequence[str]) -> Iterator[tuple[str, bytes]]:
 
 
 def _list_of_shards(split: Split, part: int) -> bytes:
-    shards = range(part * SHARDS_PER_PART, min((part + 1) * SHARDS_PER_PART, split.shards))
+    each = shard_table.SHARDS_PER_PART
+    shards = range(part * each, min((part + 1) * each, split.shards))
     try:
         return part_of(list(for_each(hash_file, [split.path / shard_name(s) for s in shards])))
     except FileNotFoundError:

@@ -5,6 +5,7 @@ import shutil
 import signal
 from pathlib import Path
 
+import large_forms
 import pytest
 import synthetic
 from interruptions import state, under_way, wait_for_changes
@@ -94,3 +95,17 @@ def test_archives_of_samples(tmp_path):
     assert not repaired(made, copy).verified.problems
     assert synthetic.contents(made) == before
     assert not verify(made, Workers(1)).problems
+
+
+def test_a_split_whose_shards_are_listed_in_parts(many, tmp_path, monkeypatch):
+    large_forms.lower_limits(monkeypatch, tmp_path / "tmp")
+    made = synthetic.make(many, tmp_path / "out.zarr", size=16)
+    before = synthetic.contents(made)
+    for name in ("shards/1", "zarr.json", "manifest.json", "key/zarr.json"):
+        (made / "train" / name).unlink()
+        assert not repaired(made, None).verified.problems, name
+        assert synthetic.contents(made) == before
+    for name in ("coefficients/c/5/0/0/0", "shards/1", "label/c/1"):
+        (made / "train" / name).write_bytes(b"")
+    assert not repaired(made, many).verified.problems
+    assert synthetic.contents(made) == before
