@@ -13,6 +13,7 @@ from freqprep_cli import (
     info,
     pack,
     predict,
+    repair,
     show,
     stats,
     train,
@@ -35,6 +36,7 @@ app.command("export", cls=Command, no_args_is_help=True)(export.export)
 app.command("info", cls=Command, no_args_is_help=True)(info.info)
 app.command("pack", cls=Command, no_args_is_help=True)(pack.pack)
 app.command("predict", cls=Command, no_args_is_help=True)(predict.predict)
+app.command("repair", cls=Command, no_args_is_help=True)(repair.repair)
 app.command("show", cls=Command, no_args_is_help=True)(show.show)
 app.command("stats", cls=Command, no_args_is_help=True)(stats.stats)
 app.command("train", cls=Command, no_args_is_help=True)(train.train)

@@ -11,8 +11,8 @@ from freqprep.convert.verify_source import compare_with_source
 from freqprep.engines import Workers
 from freqprep.errors import CorruptStoreError, StoreError
 from freqprep.storage.paths import as_source
-from freqprep.store.reader import open_store
 from freqprep.store.verify import verify as check
+from freqprep.store.verify_documents import open_damaged
 from freqprep.text.terminal import on_one_line, paragraph
 from freqprep_cli.options import Address, Engine, Jobs, Place, SplitOption, StoreArgument
 from freqprep_cli.output import print_json
@@ -43,7 +43,7 @@ def verify(
     """
     found = check(store, Workers(jobs, engine, address), split)
     problems = list(found.problems)
-    unfinished = open_store(store).unfinished
+    unfinished = open_damaged(store).unfinished
     if not found.splits and not problems:
         why = f": {', '.join(unfinished)} is unfinished" if unfinished else ""
         raise StoreError(

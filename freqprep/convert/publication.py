@@ -44,10 +44,17 @@ def publish_results(
         raise StoreError(f"{len(finished)} of {plan.shards} shards are converted", "use --resume")
 
     def fill(writer: SplitWriter) -> SplitAttributes:
-        _append_plan(writer, plan, finished)
-        return _append_results(writer, plan, finished)
+        return append_all(writer, plan, finished)
 
     return partial.publish(plan.attributes, fill)
+
+
+def append_all(
+    writer: SplitWriter, plan: SplitPlan, finished: Mapping[int, ShardResult]
+) -> SplitAttributes:
+    """Append all arrays of a split and the hashes of its shards; return the final attributes."""
+    _append_plan(writer, plan, finished)
+    return _append_results(writer, plan, finished)
 
 
 def _append_plan(writer: SplitWriter, plan: SplitPlan, finished: Mapping[int, ShardResult]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from itertools import islice
 
 import numpy as np
@@ -81,23 +81,64 @@ def make_shards(
         say(on_one_line(f"{name}: not images of this split, ignored: {ignored}"))
     if not left:
         return bound
-    compiled = worth_compiling(images // workers.count)
+    results = shard_results(plan, request.root, workers, partial.split_folder, aside, left)
+    every = images_of(plan, shards)
+    with (
+        Progress(name, every, every - images, keep=True) as progress,
+        # Closed at once: after an error nothing may go on working until it is forgotten.
+        contextlib.closing(results),
+    ):
+        for result in results:
+            journal.append(result)
+            progress.update(len(result.rows.valid))
+    return bound
+
+
+def shard_results(
+    plan: SplitPlan,
+    root: AnyPath,
+    workers: engines.Workers,
+    split_folder: AnyPath,
+    aside: AnyPath,
+    shards: Sequence[int],
+) -> Generator[ShardResult, None, None]:
+    """Convert shards in workers.
+
+    Parameters
+    ----------
+    plan : SplitPlan
+    root : Path or ObjectPath
+        Folder of the source's files.
+    workers : Workers
+    split_folder, aside : Path or ObjectPath
+        See `freqprep.store.writer.write_shard`.
+    shards : sequence of int
+        At least one, rising.
+
+    Returns
+    -------
+    generator of ShardResult
+        In any order; to be closed.
+    """
+    compiled = worth_compiling(images_of(plan, shards) // workers.count)
     if compiled and workers.address is None:
         compile_coding(plan.attributes.encoding)
-    tasks = _tasks(request, plan, partial, aside, left, compiled)
-    places = engines.Places(_sample(request.root, plan), aside)
-    results = _results(plan, tasks, len(left), workers, places, aside)
-    every = images_of(plan, shards)
-    with Progress(name, every, every - images, keep=True) as progress:
-        try:
-            # Closed at once: after an error nothing may go on working until it is forgotten.
-            with contextlib.closing(results):
-                for result in results:
-                    journal.append(result)
-                    progress.update(len(result.rows.valid))
-        finally:
-            release_buffer()
-    return bound
+    path = workers.path
+    tasks = (
+        ShardTask(
+            shard=shard,
+            first_row=plan.shard_rows(shard).start,
+            files=ImageFiles.of_rows(path(root), plan, plan.shard_rows(shard)),
+            encoding=plan.attributes.encoding,
+            compiled=compiled,
+            level=plan.attributes.level,
+            split_folder=path(split_folder),
+            aside=path(aside),
+        )
+        for shard in shards
+    )
+    places = engines.Places(_sample(root, plan), aside)
+    return _results(plan, tasks, len(shards), workers, places, aside)
 
 
 def _results(
@@ -108,34 +149,13 @@ def _results(
     places: engines.Places,
     aside: AnyPath,
 ) -> Generator[ShardResult, None, None]:
-    if plan.listing.image_column is None:
-        yield from engines.run(convert_shard, tasks, workers, places)
-    else:
-        yield from convert_windows(plan, tasks, shards, workers, places, aside)
-
-
-def _tasks(
-    request: Request,
-    plan: SplitPlan,
-    partial: UnfinishedSplit,
-    aside: AnyPath,
-    shards: Iterable[int],
-    compiled: bool,
-) -> Iterator[ShardTask]:
-    path = request.workers.path
-    root = path(request.root)
-    for shard in shards:
-        rows = plan.shard_rows(shard)
-        yield ShardTask(
-            shard=shard,
-            first_row=rows.start,
-            files=ImageFiles.of_rows(root, plan, rows),
-            encoding=plan.attributes.encoding,
-            compiled=compiled,
-            level=plan.attributes.level,
-            split_folder=path(partial.split_folder),
-            aside=path(aside),
-        )
+    try:
+        if plan.listing.image_column is None:
+            yield from engines.run(convert_shard, tasks, workers, places)
+        else:
+            yield from convert_windows(plan, tasks, shards, workers, places, aside)
+    finally:
+        release_buffer()
 
 
 def _sample(root: AnyPath, plan: SplitPlan) -> tuple[AnyPath, ...]:

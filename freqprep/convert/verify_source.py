@@ -106,10 +106,24 @@ def plan_again(split: Split, source: AnyPath, store: AnyPath) -> SplitPlan:
     SourceError
         The source does not list the images that the split was made from.
     """
+    plan = listed_plan(split, source, store)
+    if what := other_images(plan, split):
+        raise SourceError(
+            f"{source} lists {what} of {split.attributes.split} than the store has"
+            f"{_missing_log(split, store)}",
+            _remedy(split, store),
+        )
+    return plan
+
+
+def listed_plan(split: Split, source: AnyPath, store: AnyPath) -> SplitPlan:
+    """Return what `plan_again` does, from as many images, whichever they are.
+
+    No array of the split is read.
+    """
     attributes = split.attributes
     options = SourceOptions.of_texts(root_of(source), options_of(store, split))
-    hint = _missing_log(split, store)
-    remedy = "put the log back beside the store" if hint else _NAME_IT
+    hint, remedy = _missing_log(split, store), _remedy(split, store)
     try:
         found = discover(attributes.source_kind, source, attributes.split, options)
     except SourceError as error:
@@ -124,12 +138,11 @@ def plan_again(split: Split, source: AnyPath, store: AnyPath) -> SplitPlan:
             f" {len(split)}{hint}",
             remedy,
         )
-    plan = make_plan(relabelled(listing, found.classes, attributes.class_ids), attributes)
-    if what := other_images(plan, split):
-        raise SourceError(
-            f"{source} lists {what} of {attributes.split} than the store has{hint}", remedy
-        )
-    return plan
+    return make_plan(relabelled(listing, found.classes, attributes.class_ids), attributes)
+
+
+def _remedy(split: Split, store: AnyPath) -> str:
+    return "put the log back beside the store" if _missing_log(split, store) else _NAME_IT
 
 
 def _missing_log(split: Split, store: AnyPath) -> str:

@@ -62,11 +62,15 @@ def open_ranged(path: AnyPath, file_bytes: int) -> RangedFile:
     return _LocalFile(path, file_bytes)
 
 
+REPAIR = "run `freqprep repair STORE --source SOURCE`, or convert again with --overwrite"
+"""Remedy for a damaged store."""
+
+
 def damaged(path: AnyPath, what: str) -> CorruptStoreError:
     """Return the error for a shard whose bytes are not what was written."""
     return CorruptStoreError(
         f"shard {path} is damaged: {what}",
-        "run `freqprep verify` on the store; restore the file or convert with --overwrite",
+        REPAIR,
     )
 
 

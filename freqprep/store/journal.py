@@ -1,4 +1,4 @@
-"""The journal of finished shards: one JSON line per shard, appended and synced.
+"""The journal of finished shards: one line per shard, its CRC-32 and JSON, appended and synced.
 
 The journal lies beside the unfinished split and is not part of the store. A line cut off by a
 crash is dropped; its shard is then written again, with the same bytes.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -236,6 +237,16 @@ class Entry(Protocol):
 Result = TypeVar("Result", bound=Entry)
 
 
+def line_of(entry: Result) -> bytes:
+    """Return the line of an entry: a changed digit would else be another number."""
+    data = json.dumps(entry.to_json(), separators=(",", ":")).encode()
+    return _crc(data) + b" " + data + b"\n"
+
+
+def _crc(data: bytes) -> bytes:
+    return b"%08x" % zlib.crc32(data)
+
+
 def parsed_line(line: bytes, kind: type[Result], where: str) -> Result:
     """Return the entry of a line of a journal.
 
@@ -256,8 +267,13 @@ def parsed_line(line: bytes, kind: type[Result], where: str) -> Result:
     CorruptStoreError
         The line is damaged.
     """
+    data = line.rstrip(b"\n")
     try:
-        return kind.from_json(parse(line))
+        if not data.startswith(b"{"):  # lines up to 0.1 have no checksum
+            checksum, _, data = data.partition(b" ")
+            if checksum != _crc(data):
+                raise ValueError("its checksum does not match")
+        return kind.from_json(parse(data))
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise CorruptStoreError(
             f"{where} is damaged ({error})", "start over with --overwrite"
@@ -302,8 +318,7 @@ class Journal(Generic[Result]):
 
     def append(self, result: Result) -> None:
         """Record a finished shard, durably."""
-        line = json.dumps(result.to_json(), separators=(",", ":"))
-        self._file.write(line.encode() + b"\n")
+        self._file.write(line_of(result))
         self._file.flush()
         os.fsync(self._file.fileno())
         self.finished[result.shard] = result

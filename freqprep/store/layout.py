@@ -19,6 +19,8 @@ PARTIAL_PREFIX = ".partial-"
 REPLACED_PREFIX = ".replaced-"
 """Prefix of a split that was just overwritten, until it is removed."""
 
+REPAIR_PREFIX = ".repair-"
+"""Prefix of the folder in which files of a split are made again, while it is repaired."""
 
 _MOST_DIGITS = 18
 

@@ -18,6 +18,7 @@ from freqprep.errors import CorruptStoreError, FormatVersionError, FreqprepError
 from freqprep.storage.concurrency import for_each
 from freqprep.storage.disk import FileEntry
 from freqprep.storage.paths import AnyPath
+from freqprep.storage.ranged_file import REPAIR
 from freqprep.storage.regular_file import read_regular
 from freqprep.storage.strict_json import parse
 from freqprep.store.not_a_store import inside_a_store, is_root_document, not_a_store
@@ -105,8 +106,7 @@ class Manifest:
             files = {path: _entry(found) for path, found in document["files"].items()}
         except _MALFORMED as error:
             raise CorruptStoreError(
-                f"the manifest {where} is damaged ({error!r:.{2 * _MOST_SHOWN}})",
-                "restore it from a copy",
+                f"the manifest {where} is damaged ({error!r:.{2 * _MOST_SHOWN}})", REPAIR
             ) from None
         for path, entry in files.items():
             if not _PATH.fullmatch(path):
@@ -258,4 +258,4 @@ def _parsed(path: AnyPath, data: bytes) -> Any:
 
 
 def _unreadable(path: AnyPath, error: Exception) -> CorruptStoreError:
-    return CorruptStoreError(f"{path} cannot be read: {error}")
+    return CorruptStoreError(f"{path} cannot be read: {error}", REPAIR)

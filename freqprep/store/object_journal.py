@@ -1,6 +1,6 @@
 """The journal of finished shards in a bucket: objects of up to 64 entries, never changed.
 
-Entries are lines of JSON; of a large split binary records, which are read again when they are
+Entries are lines; of a large split binary records, which are read again when they are
 asked for.
 
 Several processes may write segments at the same time: their names are unique. Segments are in a
@@ -11,7 +11,6 @@ of the shards in a folder of that part, so that other parts need not read them.
 from __future__ import annotations
 
 import io
-import json
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -24,7 +23,7 @@ from freqprep.storage.concurrency import for_each
 from freqprep.storage.object_path import ObjectPath
 from freqprep.storage.paths import AnyPath
 from freqprep.store.cleanup import clean_up
-from freqprep.store.journal import Result, parsed_line
+from freqprep.store.journal import Result, line_of, parsed_line
 from freqprep.store.records import Header, RecordIndex, damaged, headers, record_of
 from freqprep.store.stored_lengths import StoredLengths
 from freqprep.text.quantities import plural
@@ -141,7 +140,7 @@ class _Lines(Generic[Result]):
 
     def encoded(self, entry: Result) -> bytes:
         self.finished[entry.shard] = entry
-        return json.dumps(entry.to_json(), separators=(",", ":")).encode() + b"\n"
+        return line_of(entry)
 
     def put(self, segment: AnyPath, data: bytes) -> None:
         """Nothing is left to do for entries that are in memory."""

@@ -10,7 +10,6 @@ import dataclasses
 import hashlib
 import io
 import json
-import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +24,7 @@ from freqprep.sources.file_table import FileTable, TableFiles
 from freqprep.sources.listing import Listing, Objects
 from freqprep.storage.disk import replace_file, sync_file
 from freqprep.storage.object_path import ObjectPath
-from freqprep.storage.paths import AnyPath
+from freqprep.storage.paths import AnyPath, hash_file
 from freqprep.storage.regular_file import open_regular, read_regular
 from freqprep.storage.strict_json import parse
 from freqprep.store.lease import create_alone
@@ -158,7 +157,7 @@ def save_plan(plan: SplitPlan, folder: AnyPath) -> None:
         fields = {f.name: getattr(rows.objects, f.name) for f in dataclasses.fields(Objects)}
         arrays |= _packed("objects.annotation", fields.pop("annotation"))
         arrays |= {f"objects.{name}": value for name, value in fields.items()}
-    path, digest = folder / "plan.npz", None
+    path = folder / "plan.npz"
     if isinstance(path, ObjectPath):
         buffer = io.BytesIO()
         np.savez(buffer, **arrays)
@@ -167,6 +166,7 @@ def save_plan(plan: SplitPlan, folder: AnyPath) -> None:
     else:
         np.savez(path, **arrays)
         sync_file(path)
+        digest = hash_file(path).sha256
     save_attributes(plan.attributes, folder, rows.ignored, rows.options, rows.image_column, digest)
 
 
@@ -192,8 +192,7 @@ def save_attributes(
     image_column : str, optional
         See `freqprep.sources.listing.Listing`.
     rows_sha256 : str, optional
-        Hash of ``plan.npz`` in a bucket, where two commands might each have written one of the two
-        files.
+        Hash of ``plan.npz``: in a bucket two commands might each have written one of the two files.
     """
     header: dict[str, Any] = {
         "attributes": attributes.to_dict(),
@@ -203,6 +202,7 @@ def save_attributes(
     }
     if rows_sha256 is not None:
         header["rows_sha256"] = rows_sha256
+    header["sha256"] = _digest(header)
     data = (json.dumps(header, indent=1) + "\n").encode()
     if isinstance(folder, ObjectPath):
         create_alone(folder / "plan.json", data)
@@ -243,7 +243,7 @@ def load_plan(folder: AnyPath) -> SplitPlan:
         return SplitPlan(attributes, listing, order)
     except ObjectStoreError:  # of the server; the plan may be whole
         raise
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile, EOFError) as error:
+    except Exception as error:  # of numpy, zipfile and zlib, of many types
         raise _unreadable(folder, error) from None
 
 
@@ -276,6 +276,9 @@ class _Header:
 def _load_header(folder: AnyPath) -> _Header:
     try:
         header = parse(read_regular(folder / "plan.json", _MOST_BYTES))
+        # Plans up to 0.1 have none.
+        if header.pop("sha256", None) not in (None, _digest(header)):
+            raise ValueError("plan.json is not what was written")
         return _Header(
             SplitAttributes.from_dict(header["attributes"]),
             dict(header["ignored"]),
@@ -285,13 +288,20 @@ def _load_header(folder: AnyPath) -> _Header:
         )
     except ObjectStoreError:
         raise
-    except (OSError, KeyError, ValueError, TypeError) as error:
+    except (OSError, KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise _unreadable(folder, error) from None
+
+
+def _digest(header: Mapping[str, Any]) -> str:
+    """Return the hash of what ``plan.json`` says: no digit of it may have changed."""
+    return hashlib.sha256(json.dumps(header).encode()).hexdigest()
 
 
 def _open_rows(folder: AnyPath, header: _Header) -> IO[bytes]:
     path = folder / "plan.npz"
     if isinstance(path, Path):
+        if header.rows_sha256 not in (None, hash_file(path).sha256):  # None up to 0.1
+            raise ValueError("plan.npz is not the one that was planned")
         return open(open_regular(path), "rb")
     data = path.read_bytes()
     if hashlib.sha256(data).hexdigest() != header.rows_sha256:

@@ -94,6 +94,12 @@ class Store(Mapping[str, "Split"]):
 
     The splits of a store on a web server must be named: it cannot list them.
 
+    Parameters
+    ----------
+    path : Path or ObjectPath
+    checked : bool, optional
+        Whether to refuse a path without a store's document; not where that is to be repaired.
+
     Attributes
     ----------
     path : Path or ObjectPath
@@ -101,9 +107,10 @@ class Store(Mapping[str, "Split"]):
         Whether its files can be listed.
     """
 
-    def __init__(self, path: AnyPath) -> None:
+    def __init__(self, path: AnyPath, checked: bool = True) -> None:
         self.path = path
-        check_root(path)
+        if checked:
+            check_root(path)
         self.listed = not (isinstance(path, ObjectPath) and path.is_web)
         names = self._folders_with(MANIFEST) if self.listed else ()
         self._splits: dict[str, Split | None] = dict.fromkeys(names)

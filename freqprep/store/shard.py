@@ -20,7 +20,7 @@ from numcodecs import zstd
 from freqprep.errors import ShardMissingError
 from freqprep.spectrum.channels import ranges
 from freqprep.storage.paths import AnyPath
-from freqprep.storage.ranged_file import RangedFile, Run, damaged, open_ranged
+from freqprep.storage.ranged_file import REPAIR, RangedFile, Run, damaged, open_ranged
 from freqprep.store.zstd_frame import LONGEST_HEADER, content_bytes
 
 _CHECKSUM_BYTES = 4
@@ -225,9 +225,7 @@ class ShardFile:
             raise self._missing() from None
 
     def _missing(self) -> ShardMissingError:
-        return ShardMissingError(
-            f"shard {self._path} is missing", "restore it, or convert again with --overwrite"
-        )
+        return ShardMissingError(f"shard {self._path} is missing", REPAIR)
 
     def _check_content(self, position: int, frame: np.ndarray, expected: int) -> None:
         # A shorter one would not fill an array.

@@ -13,14 +13,14 @@ from freqprep.errors import CorruptStoreError, FreqprepError, ShardMissingError
 from freqprep.storage.concurrency import for_each
 from freqprep.storage.disk import FileEntry
 from freqprep.storage.paths import AnyPath
+from freqprep.storage.ranged_file import REPAIR
 from freqprep.storage.regular_file import read_regular
 from freqprep.storage.strict_json import parse
 from freqprep.store.manifest import GROUP_DOCUMENT, Manifest, read_manifest, replaced
 from freqprep.store.schema import IMAGE_ARRAYS, OBJECT_ARRAYS
 from freqprep.store.zstd_frame import LONGEST_HEADER, content_bytes
 
-RESTORE = "restore the split from a copy, or convert again with --overwrite"
-"""Remedy for a damaged split."""
+RESTORE = REPAIR
 
 _TYPES = {spec.dtype for spec in (*IMAGE_ARRAYS.values(), *OBJECT_ARRAYS.values())}
 _MOST_CHUNK_BYTES = 2**27

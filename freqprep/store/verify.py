@@ -21,41 +21,27 @@ from freqprep.spectrum import BLOCK
 from freqprep.spectrum.moments import Moments
 from freqprep.storage.concurrency import for_each
 from freqprep.storage.disk import FileEntry
-from freqprep.storage.paths import AnyPath, entry_names, hash_file, walk_files
+from freqprep.storage.paths import AnyPath, hash_file, walk_files
 from freqprep.storage.ranged_file import InMemory
 from freqprep.storage.regular_file import read_regular
 from freqprep.store import selections
-from freqprep.store.layout import (
-    PARTIAL_PREFIX,
-    REPLACED_PREFIX,
-    root_document,
-    shard_name,
-    shard_number,
-)
+from freqprep.store.layout import shard_name, shard_number
 from freqprep.store.manifest import GROUP_DOCUMENT, MANIFEST, group_document
-from freqprep.store.reader import Split, Store, open_store, reopen
+from freqprep.store.reader import Split, reopen
 from freqprep.store.schema import ROWS_PER_SHARD
 from freqprep.store.verify_arrays import array_problems, shape_problems
+from freqprep.store.verify_documents import (
+    MISSING,
+    Problem,
+    open_damaged,
+    root_problems,
+    unopened,
+)
+
+__all__ = ["Problem", "Verified", "entry_of", "shard_moments", "verify"]
 
 _LOCAL = engines.Workers()
-_MISSING = "is missing"
 _OTHER_HASH = "its hash is not the one in the manifest"
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One problem found in a store.
-
-    Attributes
-    ----------
-    where : str
-        Path inside the store.
-    what : str
-        Description of the problem.
-    """
-
-    where: str
-    what: str
 
 
 @dataclass(frozen=True)
@@ -105,9 +91,9 @@ def verify(
     """
     problems: list[Problem] = []
     files = chunks = images = 0
-    store = open_store(path)
+    store = open_damaged(path)
     names = list(store) if split is None else [split]
-    problems += _root_problems(store)
+    problems += root_problems(store)
     problems += (Problem(where, what) for where, what in selections.problems(store.path))
     for name in names:
         try:
@@ -115,7 +101,7 @@ def verify(
         except (UnknownSplitError, ObjectStoreError):
             raise
         except FreqprepError as error:
-            problems.append(Problem(name, str(error)))
+            problems.append(unopened(store.path / name, error))
             continue
         problems += (
             Problem(f"{name}/{found.where}".rstrip("/"), found.what)
@@ -132,29 +118,13 @@ def shard_moments(split: Split, shard: int) -> Moments:
     return _decode_shard(split, shard, None)[0]
 
 
-def _root_problems(store: Store) -> Iterator[Problem]:
-    path = store.path
-    if (path / GROUP_DOCUMENT).read_bytes() != root_document():
-        yield Problem(GROUP_DOCUMENT, "is not what was written")
-    if not store.listed:
-        return
-    # In a bucket the shards of an unfinished split are at their final keys.
-    ours = {GROUP_DOCUMENT, selections.FOLDER, *store, *store.unfinished}
-    for name in entry_names(path):
-        unfinished = name.startswith((PARTIAL_PREFIX, REPLACED_PREFIX))
-        if name not in ours and not unfinished:
-            document = path / name / GROUP_DOCUMENT
-            lost = "is a split without a manifest" if document.is_file() else ""
-            yield Problem(name, lost or "does not belong to the store")
-
-
 def _split_problems(
     split: Split, workers: engines.Workers, can_be_listed: bool
 ) -> Iterator[Problem]:
     files, table = split.manifest.files, split.shard_table
     small = {name for name in files if not _is_shard(split, name)}
     others, there = _found(split) if can_be_listed else (small, None)
-    yield from (Problem(name, _MISSING) for name in sorted(small - others))
+    yield from (Problem(name, MISSING) for name in sorted(small - others))
     extra = others - small - {MANIFEST, GROUP_DOCUMENT}
     yield from (Problem(name, "is not in the manifest") for name in sorted(extra))
     try:
@@ -165,19 +135,19 @@ def _split_problems(
         raise
     except FreqprepError as error:
         yield Problem(GROUP_DOCUMENT, str(error))
-    damaged = False
+    damaged = bool(small - others)
     present = sorted(small & others)
-    hashes = for_each(_entry_of, [split.path / name for name in present])
+    hashes = for_each(entry_of, [split.path / name for name in present])
     for name, found in zip(present, hashes, strict=True):
         if found != files[name]:
             damaged = True
-            yield Problem(name, _OTHER_HASH if found else _MISSING)
+            yield Problem(name, _OTHER_HASH if found else MISSING)
     if damaged and split.manifest.two_levels:
         return  # the parts that list the shards cannot be trusted
     listed = table.listed()
     there = listed if there is None else there
     for shard in np.setdiff1d(listed, there).tolist():
-        yield Problem(shard_name(shard), _MISSING)
+        yield Problem(shard_name(shard), MISSING)
     for shard in np.setdiff1d(there, listed).tolist():
         yield Problem(shard_name(shard), "is not in the manifest")
     if damaged:
@@ -250,7 +220,7 @@ class _CheckTask(NamedTuple):
     content_id: str
 
 
-def _entry_of(path: AnyPath) -> FileEntry | None:
+def entry_of(path: AnyPath) -> FileEntry | None:
     """Return length and hash of a file; None if it has gone since it was listed."""
     try:
         return hash_file(path)
@@ -268,7 +238,7 @@ def _check_shard(task: _CheckTask) -> tuple[int, Moments | None, list[str]]:
     try:
         data = read_regular(path / shard_name(shard), entry.file_bytes)
     except FileNotFoundError:  # it has gone since it was listed
-        return shard, None, [_MISSING]
+        return shard, None, [MISSING]
     except CorruptStoreError as error:  # no file, or a longer one
         return shard, None, [_OTHER_HASH, error.message]
     found = [] if FileEntry.of(data) == entry else [_OTHER_HASH]

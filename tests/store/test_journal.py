@@ -3,10 +3,12 @@
 import dataclasses
 import json
 import tempfile
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
+import synthetic
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
@@ -91,22 +93,46 @@ def test_a_torn_last_line_is_dropped_and_written_over(written):
         assert written.read_bytes() == whole
 
 
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(st.data())
+def test_a_flipped_bit_never_gives_another_entry(data):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "journal.jsonl")
+        with Journal(path, ShardResult) as journal:
+            for shard in range(3):
+                journal.append(example(shard))
+        synthetic.flip(path, data.draw(st.integers(0, 8 * path.stat().st_size - 1)))
+        try:
+            with Journal(path, ShardResult) as journal:
+                finished = journal.finished
+        except CorruptStoreError:
+            return
+        assert list(finished) == [0, 1]  # the torn end is made again
+        assert all(same(result, example(shard)) for shard, result in finished.items())
+
+
 @pytest.mark.parametrize("line", [b"{}", b"", b"[]", b"null", b"\xff", b'{"shard": 1', b"1" * 5000])
 @pytest.mark.parametrize("place", [0, 1])
-def test_a_damaged_line_in_the_middle_is_refused(written, line, place):
+@pytest.mark.parametrize("checked", [False, True])
+def test_a_damaged_line_in_the_middle_is_refused(written, line, place, checked):
     lines = written.read_bytes().splitlines(keepends=True)
-    lines[place] = line + b"\n"
+    lines[place] = with_checksum(line) if checked else line + b"\n"
     written.write_bytes(b"".join(lines))
     with pytest.raises(CorruptStoreError, match=f"line {place + 1} of the journal"):
         Journal(written, ShardResult)
     assert written.read_bytes() == b"".join(lines)
 
 
+def with_checksum(data: bytes) -> bytes:
+    return b"%08x %s\n" % (zlib.crc32(data), data)
+
+
 def test_a_line_with_columns_of_another_shape_is_refused(written):
     lines = written.read_bytes().splitlines(keepends=True)
-    data = json.loads(lines[0])
+    data = json.loads(lines[0].partition(b" ")[2])
+    assert lines[0] == with_checksum(lines[0].partition(b" ")[2].rstrip())
     data["moments"][1] = [1, 2, 3]
-    lines[0] = json.dumps(data).encode() + b"\n"
+    lines[0] = with_checksum(json.dumps(data).encode())
     written.write_bytes(b"".join(lines))
     with pytest.raises(CorruptStoreError):
         Journal(written, ShardResult)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import synthetic
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -205,6 +206,26 @@ def test_a_damaged_plan_is_refused(tmp_path, name, data):
         (tmp_path / name).write_bytes(data)
     with pytest.raises(CorruptStoreError, match="--overwrite"):
         load_plan(tmp_path)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(st.data(), st.sampled_from(["plan.json", "plan.npz"]))
+def test_a_flipped_bit_of_a_plan_is_refused(data, name):
+    with tempfile.TemporaryDirectory() as folder:
+        save_plan(planned(listing(5, True)), Path(folder))
+        path = Path(folder, name)
+        synthetic.flip(path, data.draw(st.integers(0, 8 * path.stat().st_size - 1)))
+        with pytest.raises(CorruptStoreError, match="--overwrite"):
+            load_plan(Path(folder))
+
+
+def test_rows_of_another_plan_are_refused(tmp_path):
+    for name, seed in (("one", 0), ("other", 1)):
+        (tmp_path / name).mkdir()
+        save_plan(planned(listing(5, True), seed), tmp_path / name)
+    (tmp_path / "one/plan.npz").write_bytes((tmp_path / "other/plan.npz").read_bytes())
+    with pytest.raises(CorruptStoreError, match="not the one that was planned"):
+        load_plan(tmp_path / "one")
 
 
 def test_memory_grows_with_jobs_and_hardly_with_images():

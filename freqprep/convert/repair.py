@@ -1,0 +1,277 @@
+"""Repair of a damaged store: what `freqprep.store.verify` finds is made again, to the same bytes.
+
+Nothing is replaced but by bytes with the hash that the manifest states, so content ids stay. A
+store is checked again after each round of repairs, until nothing is found or nothing is repaired:
+files by which others are read come first.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from freqprep import engines
+from freqprep.convert.repair_arrays import converted, derived
+from freqprep.convert.repair_shards import AGAIN, refuse_other_versions, repair_shards
+from freqprep.convert.verify_source import listed_plan
+from freqprep.errors import (
+    CorruptStoreError,
+    DiskFullError,
+    FreqprepError,
+    LeaseLostError,
+    ObjectStoreError,
+    SourceError,
+    StoreError,
+    UsageError,
+)
+from freqprep.progress import say
+from freqprep.sources import root_of
+from freqprep.storage.concurrency import for_each
+from freqprep.storage.disk import FileEntry, full_disk_named
+from freqprep.storage.paths import AnyPath, local_part
+from freqprep.store import selections
+from freqprep.store.layout import root_document, shard_number
+from freqprep.store.lock import store_lock
+from freqprep.store.manifest import GROUP_DOCUMENT, MANIFEST, group_document
+from freqprep.store.plan import SplitPlan
+from freqprep.store.reader import Split
+from freqprep.store.repair_folder import RepairFolder
+from freqprep.store.sound_manifest import sound_manifest
+from freqprep.store.verify import Problem, Verified, entry_of, verify
+from freqprep.store.verify_documents import open_damaged
+from freqprep.text.terminal import on_one_line
+
+Outcomes = Mapping[str, FreqprepError | None]
+"""Files of a split, relative to it -> why they stay as they are; None if they were repaired."""
+
+_LOCAL = engines.Workers()
+
+
+@dataclass(frozen=True)
+class RepairRequest:
+    """Store to repair, and what from.
+
+    Attributes
+    ----------
+    store : Path or ObjectPath
+    source : Path, ObjectPath or None
+        What it was converted from; None repairs what follows from the store itself.
+    split : str or None
+        Repair only this split.
+    workers : Workers
+    """
+
+    store: AnyPath
+    source: AnyPath | None = None
+    split: str | None = None
+    workers: engines.Workers = _LOCAL
+
+
+@dataclass(frozen=True)
+class Repair:
+    """A problem of a store, and what became of it.
+
+    Attributes
+    ----------
+    problem : Problem
+    error : FreqprepError or None
+        Why it could not be repaired; None if it was.
+    """
+
+    problem: Problem
+    error: FreqprepError | None
+
+
+@dataclass(frozen=True)
+class Repaired:
+    """Result of a repair.
+
+    Attributes
+    ----------
+    repairs : tuple of Repair
+        In the order in which they were found.
+    verified : Verified
+        Result of the last check, after all repairs.
+    """
+
+    repairs: tuple[Repair, ...]
+    verified: Verified
+
+
+def repair(request: RepairRequest) -> Repaired:
+    """Make damaged and missing files of a store again.
+
+    Parameters
+    ----------
+    request : RepairRequest
+
+    Returns
+    -------
+    Repaired
+        What could not be repaired is in it, and is not an error.
+
+    Raises
+    ------
+    StoreError
+        The path is not a store, or another command writes to it.
+    UsageError
+        There is no such split.
+    """
+    open_damaged(request.store)  # refuses what is no store before a lock is left beside it
+    repairs: dict[str, Repair] = {}
+    with store_lock(request.store) as confirm, full_disk_named(local_part(request.store)):
+        while True:
+            verified = verify(request.store, request.workers, request.split)
+            new: dict[str, Problem] = {}
+            for problem in verified.problems:
+                known = repairs.get(problem.where)
+                if known is None:
+                    new.setdefault(problem.where, problem)
+                elif known.error is None:  # its bytes are right
+                    repairs[problem.where] = Repair(problem, _contradiction(problem.where))
+            if not new:
+                return Repaired(tuple(repairs.values()), verified)
+            for one in _repaired(request, confirm, list(new.values())):
+                repairs[one.problem.where] = one
+
+
+def _repaired(
+    request: RepairRequest, confirm: Callable[[], None], problems: Sequence[Problem]
+) -> Iterator[Repair]:
+    """Repair what one check has found, or some of it: at least one problem."""
+    splits = set(open_damaged(request.store))
+    by_split: defaultdict[str, dict[str, Problem]] = defaultdict(dict)
+    for problem in problems:
+        name, _, inside = problem.where.partition("/")
+        if problem.where == GROUP_DOCUMENT:
+            with RepairFolder(request.store, "", confirm) as folder:
+                folder.replace(GROUP_DOCUMENT, root_document())
+            yield Repair(problem, None)
+        elif name == selections.FOLDER:
+            yield Repair(problem, _not_from_the_source(problem.where))
+        elif inside:
+            by_split[name][inside] = problem
+        elif name in splits:
+            if not any(other.where.startswith(f"{name}/") for other in problems):
+                yield Repair(problem, _contradiction(name))
+        else:
+            yield Repair(problem, _stray(name))
+    for name, found in by_split.items():
+        with RepairFolder(request.store, name, confirm) as folder:
+            outcomes = _SplitRepair(request, name, folder).repaired(list(found))
+        for inside, error in outcomes.items():
+            yield Repair(found[inside], error)
+
+
+def _not_from_the_source(where: str) -> FreqprepError:
+    return StoreError(
+        f"{where} is not made from the source", "save it again with `freqprep stats --save`"
+    )
+
+
+def _stray(where: str) -> FreqprepError:
+    return StoreError(f"{where} is not a file of the store", "move it away, or remove it")
+
+
+def _contradiction(where: str) -> FreqprepError:
+    return CorruptStoreError(
+        f"the bytes of {where} are those that were published, and contradict others", AGAIN
+    )
+
+
+class _SplitRepair:
+    """Repair of one split.
+
+    Parameters
+    ----------
+    request : RepairRequest
+    name : str
+    folder : RepairFolder
+    """
+
+    def __init__(self, request: RepairRequest, name: str, folder: RepairFolder) -> None:
+        self._request, self._name, self._folder = request, name, folder
+        self._path = request.store / name
+
+    def repaired(self, names: Sequence[str]) -> Outcomes:
+        """Repair the first of: arrays and their documents, the split's documents, shards."""
+        try:
+            try:
+                split = Split(self._path)
+            except ObjectStoreError:
+                raise
+            except StoreError:  # of its two documents
+                return self._repair_documents(names)
+            documents = [name for name in names if name in (MANIFEST, GROUP_DOCUMENT)]
+            shards = [name for name in names if shard_number(name) is not None]
+            if small := [name for name in names if name not in (*documents, *shards)]:
+                return self._repair_small(split, small)
+            return self._repair_documents(documents) or self._repair_shards(split, shards)
+        except (ObjectStoreError, DiskFullError, LeaseLostError):
+            raise
+        except (SourceError, StoreError, UsageError) as error:
+            return dict.fromkeys(names, error)
+
+    def _repair_documents(self, names: Sequence[str]) -> Outcomes:
+        if not names:
+            return {}
+        sound = sound_manifest(self._request.store, self._name)
+        documents = [name for name in sound.manifest.files if name.endswith(f"/{GROUP_DOCUMENT}")]
+        for name, found in zip(documents, self._entries(documents), strict=True):
+            if found != sound.manifest.files[name]:
+                raise CorruptStoreError(
+                    f"{self._path} has neither its {GROUP_DOCUMENT} nor its {name}", AGAIN
+                )
+        document = group_document(sound.manifest, sound.content_id, self._path)
+        for name, data in ((MANIFEST, sound.data), (GROUP_DOCUMENT, document)):
+            self._folder.replace(name, data)
+        return dict.fromkeys(names)
+
+    def _entries(self, names: Sequence[str]) -> Iterator[FileEntry | None]:
+        return for_each(entry_of, [self._path / name for name in names])
+
+    def _repair_small(self, split: Split, names: Sequence[str]) -> Outcomes:
+        outcomes: dict[str, FreqprepError | None] = dict.fromkeys(names)
+        damaged = []
+        for name, found in zip(names, self._entries(names), strict=True):
+            if name not in split.manifest.files:
+                outcomes[name] = _stray(name) if found else _contradiction(name)
+            elif found == split.manifest.files[name]:
+                outcomes[name] = _contradiction(name)
+            else:
+                damaged.append(name)
+        for name, data in derived(split, tuple(damaged)):
+            self._folder.replace(name, data)
+            damaged.remove(name)
+        if damaged:
+            given = split, self._plan(split), self._root, self._request.workers, self._folder
+            for name, data in converted(*given, damaged):
+                self._folder.replace(name, data)
+        return outcomes
+
+    def _repair_shards(self, split: Split, names: Sequence[str]) -> Outcomes:
+        outcomes: dict[str, FreqprepError | None] = dict.fromkeys(names)
+        numbers = {number: name for name in names if (number := shard_number(name)) is not None}
+        outcomes |= {name: _stray(name) for s, name in numbers.items() if s >= split.shards}
+        if listed := sorted(shard for shard in numbers if shard < split.shards):
+            given = split, self._plan(split), self._root, self._request.workers, self._folder
+            left = repair_shards(*given, listed)
+            outcomes |= {numbers[shard]: error for shard, error in left.items()}
+        return outcomes
+
+    def _plan(self, split: Split) -> SplitPlan:
+        """Return the plan of the split from the source as it is now."""
+        if self._request.source is None:
+            raise UsageError(
+                f"{self._path} can only be repaired from its source", "name it with --source"
+            )
+        refuse_other_versions(split)
+        say(f"listing {on_one_line(str(self._request.source))}")
+        return listed_plan(split, self._request.source, self._request.store)
+
+    @cached_property
+    def _root(self) -> AnyPath:
+        assert self._request.source is not None
+        return root_of(self._request.source)
