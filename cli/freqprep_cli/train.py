@@ -11,7 +11,16 @@ from freqprep.models.torchvision_ops import import_torchvision
 from freqprep_cli.command_line import device_names, selection_names
 from freqprep_cli.options import CacheBytes, CacheFolder, StoreArgument
 from freqprep_cli.output import print_json
-from freqprep_cli.train_options import choose_policy, parse_lambdas, parse_ramp
+from freqprep_cli.train_options import (
+    NETWORK,
+    Gate,
+    GateBudget,
+    GateChannels,
+    GateLambda,
+    choose_policy,
+    gate_goals,
+    parse_ramp,
+)
 from freqprep_cli.train_table import describe, describe_sweep
 
 # The library's registries have these too, but importing them takes torch: a test compares.
@@ -20,7 +29,7 @@ Input = Literal["frequency", "rgb"]
 Strides = Literal["canonical", "authors"]
 Preset = Literal["short", "fast", "paper"]
 BatchNorm = Literal["frozen", "trained"]
-_DATA, _NETWORK, _OPTIMIZATION = "Data", "Network", "Optimization"
+_DATA, _OPTIMIZATION = "Data", "Optimization"
 _AUGMENTATION, _DETECTORS, _RUN = "Augmentation of classifiers", "Detectors", "Run"
 
 
@@ -80,7 +89,7 @@ def train(
         typer.Option(
             help="resnet50 or mobilenet_v2; fasterrcnn_resnet50_fpn or maskrcnn_resnet50_fpn.",
             metavar="NAME",
-            rich_help_panel=_NETWORK,
+            rich_help_panel=NETWORK,
         ),
     ],
     grid: Annotated[
@@ -90,7 +99,7 @@ def train(
             "by default. The crop is 8 times that in pixels; for RGB 4 times (mobilenet_v2: 2). Of "
             "detectors the short side, 200 by default: images are resized to 4 times that.",
             metavar="N",
-            rich_help_panel=_NETWORK,
+            rich_help_panel=NETWORK,
         ),
     ] = None,
     grid_ramp: Annotated[
@@ -99,7 +108,7 @@ def train(
             help="Train a classifier with the first of two grids, such as 20:28, and with the "
             "second at the end. --grid, for validation and all use, is then the second or larger.",
             metavar="N:N",
-            rich_help_panel=_NETWORK,
+            rich_help_panel=NETWORK,
         ),
     ] = None,
     init: Annotated[
@@ -108,7 +117,7 @@ def train(
             help="Weights to begin with: .pt, .pth or .npz of torchvision's names, or the "
             "checkpoint of a run.",
             metavar="FILE",
-            rich_help_panel=_NETWORK,
+            rich_help_panel=NETWORK,
         ),
     ] = None,
     strides: Annotated[
@@ -117,26 +126,13 @@ def train(
             help="canonical, or authors: resnet50's second stage without its stride, 3.4 times "
             "the arithmetic, as the published network was.",
             metavar="NAME",
-            rich_help_panel=_NETWORK,
+            rich_help_panel=NETWORK,
         ),
     ] = "canonical",
-    gate: Annotated[
-        bool,
-        typer.Option(
-            "--gate",
-            help="Train a gate that closes channels; ends with a selection.",
-            rich_help_panel=_NETWORK,
-        ),
-    ] = False,
-    gate_lambda: Annotated[
-        str | None,
-        typer.Option(
-            help="Weight of the open gates in the loss, 0.1 by default; several with commas train "
-            "one run each and compare them.",
-            metavar="X",
-            rich_help_panel=_NETWORK,
-        ),
-    ] = None,
+    gate: Gate = False,
+    gate_channels: GateChannels = None,
+    gate_budget: GateBudget = None,
+    gate_lambda: GateLambda = None,
     preset: Annotated[
         Preset,
         typer.Option(
@@ -294,7 +290,8 @@ def train(
     from freqprep.training.request import TrainingRequest
     from freqprep.training.sweep import sweep
 
-    lambdas, ramp = parse_lambdas(gate_lambda, gate), parse_ramp(grid_ramp)
+    goals = gate_goals(gate, gate_channels, gate_budget, gate_lambda)
+    ramp = parse_ramp(grid_ramp)
     changes: dict[str, Any] = {
         "epochs": epochs,
         "batch_size": batch_size,
@@ -302,7 +299,7 @@ def train(
         "lr": lr,
         "mixup": mixup,
         "cutmix": cutmix,
-        "gate_lambda": lambdas[0],
+        **goals[0],
         "policy": choose_policy(aligned_crops, smallest_crop),
         "grid_ramp": ramp,
     }
@@ -334,8 +331,8 @@ def train(
         cache=cache,
         cache_bytes=cache_bytes,
     )
-    if len(lambdas) > 1:
-        rows = sweep(request, lambdas)
+    if len(goals) > 1:
+        rows = sweep(request, [goal["gate_lambda"] for goal in goals])
         if json:
             print_json({"sweep": rows})
         else:

@@ -2,11 +2,47 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from freqprep.errors import UsageError
 
-_DEFAULT_LAMBDA = 0.1
+NETWORK = "Network"
+"""Panel of the options of the network."""
+
+Gate = Annotated[
+    bool,
+    typer.Option(
+        "--gate",
+        help="Learn which channels to keep, 24 by default; ends with a selection.",
+        rich_help_panel=NETWORK,
+    ),
+]
+GateChannels = Annotated[
+    int | None,
+    typer.Option(help="With --gate, channels to keep.", metavar="N", rich_help_panel=NETWORK),
+]
+GateBudget = Annotated[
+    str | None,
+    typer.Option(
+        help="With --gate, bytes to keep instead: 20KB/image, or 60GB of the whole split.",
+        metavar="SIZE",
+        rich_help_panel=NETWORK,
+    ),
+]
+GateLambda = Annotated[
+    str | None,
+    typer.Option(
+        help="For experts, instead of a goal: weight of the open gates in the loss, decided for "
+        "each image; several with commas train one run each and compare them.",
+        metavar="X",
+        rich_help_panel=NETWORK,
+    ),
+]
+
+_DEFAULT_CHANNELS = 24
+"""Of a gate with no goal: what the published work chooses, so that the two can be compared."""
 
 
 def choose_policy(aligned_crops: bool, smallest_crop: float | None) -> Any:
@@ -23,12 +59,26 @@ def choose_policy(aligned_crops: bool, smallest_crop: float | None) -> Any:
     return Policy(aligned=True) if aligned_crops else None
 
 
-def parse_lambdas(text: str | None, gate: bool) -> list[float]:
-    """Read the weights of the gate; without a gate there is none to weigh."""
-    if text is None:
-        return [_DEFAULT_LAMBDA if gate else 0.0]
+def gate_goals(
+    gate: bool, channels: int | None, budget: str | None, lambdas: str | None
+) -> list[dict[str, Any]]:
+    """Return the recipe's fields for a gate: one set, or one for each of several lambdas."""
+    options = {"--gate-channels": channels, "--gate-budget": budget, "--gate-lambda": lambdas}
+    given = [name for name, value in options.items() if value is not None]
     if not gate:
-        raise UsageError("--gate-lambda without --gate", "add --gate, or leave it out")
+        if given:
+            raise UsageError(f"{given[0]} without --gate", "add --gate, or leave it out")
+        return [{}]
+    if len(given) > 1:
+        raise UsageError(" with ".join(given), "give one: each says how many channels stay open")
+    if lambdas is not None:
+        return [{"gate_lambda": weight} for weight in _parse_lambdas(lambdas)]
+    if budget is not None:
+        return [{"gate_budget": budget}]
+    return [{"gate_channels": _DEFAULT_CHANNELS if channels is None else channels}]
+
+
+def _parse_lambdas(text: str) -> list[float]:
     try:
         return [float(part) for part in text.split(",")]
     except ValueError:

@@ -39,9 +39,14 @@ def describe(config: ModelConfig, run: Path) -> str:
         lines += [("validated", f"{images} images, {rejected} rejected")]
     if "gate" in results:
         gate = results["gate"]
+        mean = "" if config.selects else " in the mean"
+        proposed = f"{len(gate['channels'])} channels, {size(gate['bytes'])} an image"
         lines += [
-            ("gates open", f"{gate['open']:.1f} of {inputs.planes} in the mean"),
-            ("proposed", f"{len(gate['channels'])} channels: {run / gate['selection_file']}"),
+            (
+                "gates open",
+                f"{gate['open']:.{0 if config.selects else 1}f} of {inputs.planes}{mean}",
+            ),
+            ("proposed", f"{proposed}: {run / gate['selection_file']}"),
             ("scores", f"{run / gate['scores_file']}, for `freqprep stats --scores`"),
         ]
     return f"{config.model} in {run}\n{table(lines)}"

@@ -1,4 +1,7 @@
-"""The dynamic gate: for each image, a switch before each channel (Xu et al. 2020, section 3.3)."""
+"""Gates before a network: a switch a channel, for each image or one for all images.
+
+`ChannelGate` is the dynamic one (Xu et al. 2020, section 3.3), `SelectionGate` holds a selection.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from torch import nn
 
 from freqprep.errors import UsageError
 
-__all__ = ["ChannelGate", "GatedNetwork"]
+__all__ = ["ChannelGate", "GatedNetwork", "SelectionGate"]
 
 _OFF, _ON = 0.1, 2.0  # first biases of the two logits: 87 % start open
 
@@ -95,17 +98,47 @@ class ChannelGate(nn.Module):
         return {**self.__dict__, "last_open": None}
 
 
+class SelectionGate(nn.Module):
+    """Gate that shuts the same channels of every image.
+
+    It learns nothing itself: `freqprep.training.gate_selection` draws switches in training and
+    chooses the channels. So it passes everything in training mode.
+
+    Parameters
+    ----------
+    channels : int
+        Number of channels; all are open at first.
+
+    Attributes
+    ----------
+    chosen : Tensor of bool, shape (channels,)
+        Channels that are open in evaluation mode.
+    """
+
+    chosen: torch.Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.register_buffer("chosen", torch.ones(channels, dtype=torch.bool))
+
+    def forward(self, coefficients: torch.Tensor) -> torch.Tensor:
+        """Set the channels that are shut to zero; shape (n, channels, rows, columns) stays."""
+        if self.training:
+            return coefficients
+        return coefficients * self.chosen[:, None, None].to(coefficients.dtype)
+
+
 class GatedNetwork(nn.Module):
     """Network with a gate before it.
 
     Attributes
     ----------
-    gate : ChannelGate
+    gate : ChannelGate or SelectionGate
     network : torch.nn.Module
         Takes the output of the gate.
     """
 
-    def __init__(self, gate: ChannelGate, network: nn.Module) -> None:
+    def __init__(self, gate: ChannelGate | SelectionGate, network: nn.Module) -> None:
         super().__init__()
         self.gate = gate
         self.network = network

@@ -21,6 +21,7 @@ from freqprep.training.class_matching import check_images, count_unknown, match_
 from freqprep.training.curves import Panel
 from freqprep.training.distributed import World
 from freqprep.training.evaluate_classifier import evaluate_classifier
+from freqprep.training.gate_goal import check_goal
 from freqprep.training.grid_ramp import check_early_read, check_ramp, chosen_grid
 from freqprep.training.model_config import ModelConfig
 from freqprep.training.request import RunPlan, TrainingRequest
@@ -64,6 +65,7 @@ class ClassifierTask:
         _refuse_what_detectors_have(request)
         inputs = _inputs(request, train, begun)
         _check_batches(request, inputs, train, processes)
+        check_goal(request, train, inputs)
         return inputs
 
     @staticmethod
@@ -130,7 +132,7 @@ class ClassifierTask:
     def loss(
         self, model: Any, batch: Batch, key: tuple[int, int, int]
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        """Compute the cross-entropy; a gate adds the weighted mean share of open gates."""
+        """Compute the cross-entropy; a gate for each image adds its weighted share of open ones."""
         recipe = self._recipe
         classes = len(self._config.class_ids)
         inputs, targets = mix(batch.inputs, batch.labels, classes, recipe.mixup, recipe.cutmix, key)
@@ -140,7 +142,7 @@ class ClassifierTask:
         )
         right = logits.detach().argmax(1) == batch.labels
         numbers = {"loss": loss.detach(), "top1": right.float().mean()}
-        if self._config.gate:
+        if self._config.gate and not self._config.selects:
             gates = _bare(model).gate.last_open.float().mean()
             numbers["gates_open"] = gates.detach()
             loss = loss + recipe.gate_lambda * gates
@@ -184,6 +186,8 @@ class ClassifierTask:
     def brief(self, values: dict[str, float]) -> tuple[str, ...]:
         """Format loss, accuracy and open gates."""
         gates = (f"gates open {values['gates_open']:.1%}",) if "gates_open" in values else ()
+        if "channels_open" in values:
+            gates = (f"{values['channels_open']:.1f} channels open",)
         return f"loss {values['loss']:.3f}", f"top-1 {values['top1']:.1%}", *gates
 
 

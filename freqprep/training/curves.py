@@ -18,24 +18,41 @@ if TYPE_CHECKING:
 CURVES = "curves.png"
 """Name of the picture in a run's folder."""
 
-_WIDTH, _HEIGHT = 760.0, 300.0
+_PANEL_WIDTH, _HEIGHT = 380.0, 300.0
 
 
 class Panel(NamedTuple):
-    """One of the picture's two panels.
+    """One of the picture's panels.
 
     Attributes
     ----------
     title : str
-    factor : int
+    factor : float
         Values are multiplied by it: 100 for percent.
     curves : tuple of tuple of str
-        For each curve the ``kind`` of its lines of metrics, the name of the value, and a label.
+        For each curve, at most two, the ``kind`` of its lines of metrics, the name of the value,
+        and a label.
     """
 
     title: str
-    factor: int
+    factor: float
     curves: tuple[tuple[str, str, str], ...]
+
+
+GATE_PANELS = (
+    Panel(
+        "open channels",
+        1,
+        (("train", "channels_open", "open"), ("train", "channels_target", "target")),
+    ),
+    Panel(
+        "KB an image of open channels",
+        1e-3,
+        (("train", "bytes_open", "open"), ("train", "bytes_target", "target")),
+    ),
+    Panel("price of a channel (multiplier)", 1, (("train", "multiplier", "price"),)),
+)
+"""Of a gate that ends with a number of channels or of bytes."""
 
 
 def write_curves(folder: Path, panels: Sequence[Panel]) -> bool:
@@ -46,7 +63,6 @@ def write_curves(folder: Path, panels: Sequence[Panel]) -> bool:
     folder : Path
         The run's folder.
     panels : sequence of Panel
-        Two.
 
     Returns
     -------
@@ -66,10 +82,10 @@ def write_curves(folder: Path, panels: Sequence[Panel]) -> bool:
 
 
 def _draw(lines: list[dict[str, Any]], panels: Sequence[Panel], palette: Palette) -> Figure:
-    figure = new_figure(_WIDTH, _HEIGHT)
+    figure = new_figure(_PANEL_WIDTH * len(panels), _HEIGHT)
     colours = (palette.curve, palette.chosen)
-    for axes, (title, factor, curves) in zip(figure.subplots(1, 2), panels, strict=True):
-        for (kind, name, label), colour in zip(curves, colours, strict=True):
+    for axes, (title, factor, curves) in zip(figure.subplots(1, len(panels)), panels, strict=True):
+        for (kind, name, label), colour in zip(curves, colours, strict=False):
             _line(axes, [x for x in lines if x.get("kind") == kind], name, factor, label, colour)
         axes.set_title(title, color=palette.ink, loc="left")
         axes.set_xlabel("epoch", color=palette.muted)
@@ -82,7 +98,7 @@ def _draw(lines: list[dict[str, Any]], panels: Sequence[Panel], palette: Palette
 
 
 def _line(
-    axes: Axes, lines: list[dict[str, Any]], name: str, factor: int, label: str, colour: str
+    axes: Axes, lines: list[dict[str, Any]], name: str, factor: float, label: str, colour: str
 ) -> None:
     points = [
         (line["epochs"], factor * line[name])

@@ -12,9 +12,12 @@ from freqprep.importance.score_file import FORMAT_NAME
 from freqprep.models.gate import ChannelGate
 from freqprep.spectrum.channels import CHANNELS, NAMES, Selection, channels
 from freqprep.storage.disk import full_disk_named, write_parts
+from freqprep.store.channel_bytes import bytes_read
 from freqprep.store.selection_file import write_selection
 from freqprep.training.distributed import World
 from freqprep.training.evaluate_classifier import preprocessed_batches
+from freqprep.training.gate_map import write_gate_map
+from freqprep.training.recipe import Recipe
 from freqprep.training.request import SCORES, SELECTION, RunPlan, TrainingRequest
 
 
@@ -60,13 +63,14 @@ def propose(
 ) -> dict[str, Any]:
     """Rank the channels by how likely their gates are open, and propose as many as are open.
 
-    The scores are written for ``freqprep stats --scores``, the selection for ``--channels``, into
-    the folder of the run.
+    Of a gate that selects, these are the channels it has chosen. The scores are written for
+    ``freqprep stats --scores``, the selection for ``--channels``, into the folder of the run, and a
+    picture of both if matplotlib is installed.
 
     Parameters
     ----------
     gate : dict
-        From `gate_of`.
+        From `gate_of` or `GateSelector.state`.
     plan : RunPlan
     request : TrainingRequest
     world : World
@@ -75,23 +79,39 @@ def propose(
     -------
     dict
         ``open``: mean number of open gates; ``channels``: names of the proposed selection, the
-        most likely first; ``scores_file`` and ``selection_file``: names in the folder.
+        most likely first; ``bytes``: that they take, an image; ``scores_file`` and
+        ``selection_file``: names in the folder.
     """
     probabilities = np.array(gate["probabilities"])
-    order = np.argsort(-probabilities, kind="stable")
+    order = np.argsort(-probabilities, kind="stable").tolist()
     used = channels(list(plan.config.inputs.channels)).indices
-    chosen = [used[place] for place in order[: max(1, round(gate["open"]))]]
-    selection = Selection(tuple(chosen), "gate")
+    if plan.config.selects:
+        places = [place for place in order if gate["chosen"][place]]
+    else:
+        places = order[: max(1, round(gate["open"]))]
+    selection = Selection(tuple(used[place] for place in places), "gate")
     if world.is_leader:
-        _write_scores(request, dict(zip(used, probabilities.tolist(), strict=True)))
-        made_from = {"lambda": request.recipe.gate_lambda, "content_ids": plan.config.content_ids}
+        probability = dict(zip(used, probabilities.tolist(), strict=True))
+        _write_scores(request, probability)
+        made_from = {**_goal(request.recipe), "content_ids": plan.config.content_ids}
         write_selection(request.run / SELECTION, selection, made_from)
+        write_gate_map(request.run, probability, selection.indices, plan.train)
     return {
         "open": gate["open"],
         "channels": list(selection.names),
+        "bytes": bytes_read(plan.train, selection.indices) / max(int(plan.train.valid.sum()), 1),
         "scores_file": SCORES,
         "selection_file": SELECTION,
     }
+
+
+def _goal(recipe: Recipe) -> dict[str, Any]:
+    """Return what a gate was trained to reach."""
+    if recipe.gate_budget is not None:
+        return {"budget": recipe.gate_budget}
+    if recipe.gate_channels is not None:
+        return {"count": recipe.gate_channels}
+    return {"lambda": recipe.gate_lambda}
 
 
 def _write_scores(request: TrainingRequest, probability: dict[int, float]) -> None:

@@ -8,6 +8,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, NoReturn
 
 import numpy as np
@@ -19,7 +20,7 @@ from freqprep.store.split import Split
 from freqprep.streaming.batch import Batch
 from freqprep.streaming.loader import Loader
 from freqprep.text.quantities import plural
-from freqprep.training.curves import write_curves
+from freqprep.training.curves import GATE_PANELS, write_curves
 from freqprep.training.distributed import init_distributed
 from freqprep.training.gating import gate_of, propose
 from freqprep.training.interrupts import held_interrupts
@@ -110,16 +111,27 @@ def _train_all(run: RunState, planned: RunPlan, interrupted: Callable[[], bool])
             _train_epoch(run, interrupted, forecast)
             run.switch_loader(run.loader.epoch)
             run.world.broadcast_parameters(run.average.network)
+            last = run.loader.epoch * len(run.loader) - 1
+            if run.selector is not None:
+                run.selector.choose(last, run.average.network)
             if planned.val is not None:
                 run.validation = _validate(run, planned.val, epoch)
             if run.config.gate:
-                run.gate = gate_of(run.average.network, planned, run.world, run.request.threads)
+                run.gate = _gate(run, planned, last)
                 run.write("gates", run.gate)
             run.save()
             if run.log is not None:
-                write_curves(run.request.run, run.task.curve_panels)
+                gates = () if run.selector is None else GATE_PANELS
+                write_curves(run.request.run, (*run.task.curve_panels, *gates))
             if run.loader.epoch < epochs and run.world.any(interrupted()):
                 _leave(run)
+
+
+def _gate(run: RunState, planned: RunPlan, step: int) -> dict[str, Any]:
+    """Describe the gate after an epoch that ended with a step."""
+    if run.selector is not None:
+        return run.selector.state(step)
+    return gate_of(run.average.network, planned, run.world, run.request.threads)
 
 
 def _train_epoch(run: RunState, interrupted: Callable[[], bool], forecast: Forecast) -> None:
@@ -174,17 +186,26 @@ def train_step(run: RunState, batch: Batch) -> None:
         group["lr"] = recipe.learning_rate(number, len(run.loader))
     run.optimizer.zero_grad(set_to_none=True)
     parts = list(_parts(batch, recipe.accumulate))
+    model, selector = run.model, run.selector
+    if selector is not None:
+        selector.begin(number)
+        model = partial(selector.forward, run.model)
     for index, part in enumerate(parts):
         share = len(part.rows) / len(batch.rows)
         last = index + 1 == len(parts)
         with _no_sync(run, last):
             with torch.autocast("cuda", torch.bfloat16, device.type == "cuda"):
-                loss, numbers = run.task.loss(run.model, part, key)
+                loss, numbers = run.task.loss(model, part, key)
             torch.autograd.backward(loss * share)
+        if selector is not None:
+            selector.observe(len(batch.rows))
+            numbers |= selector.numbers(number)
         run.meter.add(len(part.rows), numbers)
     if recipe.clip:
         torch.nn.utils.clip_grad_norm_(run.network.parameters(), recipe.clip)
     run.optimizer.step()
+    if selector is not None:
+        selector.learn()
     run.average.update(number)
 
 

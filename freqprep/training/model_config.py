@@ -16,7 +16,7 @@ from freqprep.augment import ClassifierInput, DetectorInput
 from freqprep.errors import CorruptStoreError, FreqprepError, RunError, UsageError
 from freqprep.images.encoding import Encoding
 from freqprep.models.detection import DETECTORS, build_detector
-from freqprep.models.gate import ChannelGate, GatedNetwork
+from freqprep.models.gate import ChannelGate, GatedNetwork, SelectionGate
 from freqprep.models.networks import MODELS, build
 from freqprep.storage.disk import full_disk_named, write_parts
 from freqprep.storage.regular_file import read_regular
@@ -27,8 +27,9 @@ from freqprep.store.manifest import GROUP_DOCUMENT
 __all__ = ["ModelConfig", "read_model_config"]
 
 FORMAT_NAME = "freqprep-model"
-FORMAT_VERSION = "1.2"
-"""1.1 has detectors: other inputs, and ``frozen_norm``; 1.2 precisions with steps of their own."""
+FORMAT_VERSION = "1.3"
+"""1.1 has detectors: other inputs, and ``frozen_norm``; 1.2 precisions with steps of their own; 1.3
+``selects``."""
 
 _MOST_BYTES = 16 * 2**20
 _MOST_PATCHES = 4096
@@ -64,6 +65,8 @@ class ModelConfig:
         What came of it, as JSON data; empty until the run is done.
     frozen_norm : bool
         Whether the norms of a detector's backbone are frozen.
+    selects : bool
+        Whether the gate opens the same channels for all images: see `SelectionGate`.
     """
 
     model: str
@@ -78,6 +81,7 @@ class ModelConfig:
     recipe: dict[str, Any]
     results: dict[str, Any] = dataclasses.field(default_factory=dict)
     frozen_norm: bool = False
+    selects: bool = False
 
     @property
     def detects(self) -> bool:
@@ -108,6 +112,7 @@ class ModelConfig:
         document = self.to_dict()
         kept = ["model", "strides", "gate", "patches", "inputs", "steps", "classes"]
         kept += ["frozen_norm"] if self.detects else []
+        kept += ["selects"] if self.selects else []
         text = json.dumps([document[name] for name in kept])
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -128,6 +133,7 @@ class ModelConfig:
             "recipe": self.recipe,
             "results": self.results,
             "frozen_norm": self.frozen_norm,
+            "selects": self.selects,
         }
 
     @classmethod
@@ -152,7 +158,7 @@ class ModelConfig:
                 f"the model config names the network {data.get('model')!r}, unknown here",
                 "install a newer freqprep",
             )
-        data = {"frozen_norm": False, **data}
+        data = {"frozen_norm": False, "selects": False, **data}
         try:
             _check_types(data)
             inputs = DetectorInput if data["model"] in DETECTORS else ClassifierInput
@@ -170,6 +176,7 @@ class ModelConfig:
                 recipe=data["recipe"],
                 results=data["results"],
                 frozen_norm=data["frozen_norm"],
+                selects=data["selects"],
             )
         except (KeyError, TypeError, ValueError, FreqprepError) as error:
             raise RunError(f"the model config is malformed: {error}") from None
@@ -197,12 +204,16 @@ class ModelConfig:
             classes=len(self.class_ids),
             strides=self.strides,
         )
-        return GatedNetwork(ChannelGate(channels), network) if self.gate else network
+        if not self.gate:
+            return network
+        gate = SelectionGate(channels) if self.selects else ChannelGate(channels)
+        return GatedNetwork(gate, network)
 
 
 def _check_types(data: dict[str, Any]) -> None:
     """Refuse values of other types than `ModelConfig.to_dict` writes; the text says which."""
     kinds = {"model": str, "strides": str, "gate": bool, "patches": int, "frozen_norm": bool}
+    kinds |= {"selects": bool}
     kinds |= dict.fromkeys(("inputs", "encoding", "classes", "content_ids"), dict)
     kinds |= {"recipe": dict, "results": dict}
     for name, kind in kinds.items():
@@ -212,6 +223,8 @@ def _check_types(data: dict[str, Any]) -> None:
         raise ValueError(f"{data['patches']} patches are not in 0..{_MOST_PATCHES}")
     if data["model"] in DETECTORS and (data["gate"] or data["patches"]):
         raise ValueError("a detector has neither a gate nor patches")
+    if data["selects"] and not data["gate"]:
+        raise ValueError("it selects channels without a gate")
     ids, names = data["classes"]["ids"], data["classes"]["names"]
     listed = isinstance(ids, list) and isinstance(names, list) and 0 < len(ids) == len(names)
     if not listed or not all(type(one) in (str, int) for one in ids) or len({*ids}) < len(ids):

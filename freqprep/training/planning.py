@@ -99,6 +99,7 @@ def _config(
         },
         recipe=recipe,
         frozen_norm=task.freezes_norms(request),
+        selects=request.gate and request.recipe.gate_selects,
     )
 
 

@@ -54,8 +54,12 @@ class Recipe:
         both, each batch gets one or the other.
     average : float
         Decay of the EMA of the weights, which is the result; 0 keeps none.
+    gate_channels : int, or None
+        Number of channels that a gate leaves open in the end.
+    gate_budget : str, or None
+        Their stored bytes instead: ``20KB/image``, or ``60GB`` of the whole split.
     gate_lambda : float
-        Weight of the mean share of open gates in the loss; without a gate, nothing.
+        Of a gate with neither: weight of the mean share of open gates in the loss.
     policy : Policy, or DetectorPolicy of a detector
         Augmentation of the images.
     grid_ramp : tuple of int, or None
@@ -79,6 +83,8 @@ class Recipe:
     cutmix: float = 0.0
     average: float = 0.0
     gate_lambda: float = 0.0
+    gate_channels: int | None = None
+    gate_budget: str | None = None
     policy: Policy | DetectorPolicy = dataclasses.field(default_factory=Policy)
     grid_ramp: tuple[int, int] | None = None
 
@@ -101,16 +107,28 @@ class Recipe:
             value = getattr(self, name)
             fits = math.isfinite(value) and 0 <= value < below
             _check(fits, f"{name} {value}", f"use 0 or more, below {below:g}")
+        goals = ("gate_channels", "gate_budget", "gate_lambda")
+        given = [f"--{name.replace('_', '-')}" for name in goals if getattr(self, name)]
+        _check(len(given) < 2, " with ".join(given), "give one: each says how many stay open")
+        chosen = self.gate_channels
+        _check(chosen is None or chosen >= 1, f"a gate for {chosen} channels", "open at least one")
         ramp = self.grid_ramp
         fits = ramp is None or 1 <= ramp[0] <= ramp[1]
         _check(fits, f"a grid ramp of {ramp}", "use two grids that rise, such as 20:28")
 
     def to_dict(self) -> dict[str, Any]:
-        """Return JSON data; a ramp only where there is one, as before there were any."""
+        """Return JSON data; ramp and goal of a gate only where there is one, as before."""
         document = dataclasses.asdict(self) | {"policy": self.policy.to_dict()}
         document["drops"] = list(self.drops)
-        ramp = document.pop("grid_ramp")
-        return document if ramp is None else document | {"grid_ramp": list(ramp)}
+        later = {name: document.pop(name) for name in ("gate_channels", "gate_budget", "grid_ramp")}
+        if self.grid_ramp is not None:
+            later["grid_ramp"] = list(self.grid_ramp)
+        return document | {name: value for name, value in later.items() if value is not None}
+
+    @property
+    def gate_selects(self) -> bool:
+        """Whether a gate ends with a given number of channels, or of their bytes."""
+        return self.gate_channels is not None or self.gate_budget is not None
 
     def training_grid(self, epoch: int, grid: int) -> int:
         """Return the grid that an epoch's images are resized to.

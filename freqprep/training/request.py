@@ -11,6 +11,7 @@ from freqprep.store.selections import ChannelsLike
 from freqprep.store.split import Split
 from freqprep.training.checkpoint import CHECKPOINT
 from freqprep.training.curves import CURVES
+from freqprep.training.gate_map import GATE_MAP
 from freqprep.training.metrics import METRICS
 from freqprep.training.model_config import ModelConfig
 from freqprep.training.recipe import Recipe
@@ -20,7 +21,7 @@ __all__ = ["TrainingRequest"]
 SCORES, SELECTION = "gate-scores.json", "gate-selection.json"
 """Names of the files that a run with a gate ends with."""
 
-RUN_FILES = (MODEL_FILE, CHECKPOINT, METRICS, CURVES, SCORES, SELECTION)
+RUN_FILES = (MODEL_FILE, CHECKPOINT, METRICS, CURVES, SCORES, SELECTION, GATE_MAP)
 """Names of all files that a run writes into its folder."""
 
 
@@ -51,7 +52,8 @@ class TrainingRequest:
         last.
     strides : {"canonical", "authors"}
     gate : bool
-        Train a gate before the network.
+        Train a gate before the network. With ``recipe.gate_channels`` or ``recipe.gate_budget`` it
+        ends with a selection for all images, otherwise it decides for each image.
     patches : int
         With RGB, a learned 8x8 convolution to this number of channels in place of the stem: the
         control experiment that tells the transform from the resolution. 0 for none.

@@ -15,6 +15,7 @@ from freqprep.errors import RunError
 from freqprep.importance.network_view import Views
 from freqprep.models.initial import load_weights
 from freqprep.progress import say
+from freqprep.spectrum.channels import channels
 from freqprep.storage.disk import remove_aside
 from freqprep.store.channel_bytes import bytes_read
 from freqprep.store.selections import select
@@ -29,6 +30,8 @@ from freqprep.training.checkpoint import (
     write_checkpoint,
 )
 from freqprep.training.distributed import World
+from freqprep.training.gate_goal import GateGoal
+from freqprep.training.gate_selection import GateSelector
 from freqprep.training.metrics import Meter, MetricsLog
 from freqprep.training.model_config import write_model_config
 from freqprep.training.optimization import EMA, load_optimizer, make_optimizer
@@ -67,6 +70,8 @@ class RunState:
         What came of the last validation; empty before it.
     gate : dict
         What the gate did at the end of the last epoch; empty without one.
+    selector : GateSelector or None
+        Of a gate that ends with a number of channels, or of bytes.
     saved : float
         When the last checkpoint was written, or the run began; seconds of the monotonic clock.
     """
@@ -91,6 +96,7 @@ class RunState:
         self.meter = Meter(world.device)
         self.validation: dict[str, Any] = {}
         self.gate: dict[str, Any] = {}
+        self.selector = self._make_selector() if self.config.selects else None
         written = self._restore() if plan.resumes else 0
         model = _distributed(self.network, world)
         self.model: Any = torch.compile(model) if request.compile else model
@@ -149,6 +155,7 @@ class RunState:
             "metrics_bytes": self.log.sync(),
             "validation": self.validation,
             "gate": self.gate,
+            "selector": None if self.selector is None else self.selector.state_dict(),
         }
         write_checkpoint(self.request.run, self.config, state)
         self.saved = time.monotonic()
@@ -201,6 +208,12 @@ class RunState:
                 transform=self._augmenting,
             )
 
+    def _make_selector(self) -> GateSelector:
+        used = channels(list(self.config.inputs.channels)).indices
+        goal = GateGoal.of(self.recipe, self._train, used)
+        steps = self.recipe.epochs * len(self.loader)
+        return GateSelector(self.network, goal, steps, self.world)
+
     def _restore(self) -> int:
         """Restore the checkpoint; return the length of the metrics file at that moment."""
         folder = self.request.run
@@ -214,6 +227,8 @@ class RunState:
             if self.world.is_leader:  # they are the leading process's sums
                 self.meter.load_state_dict(state["meter"], self.spent())
             self.validation, self.gate = dict(state["validation"]), dict(state["gate"])
+            if self.selector is not None:
+                self.selector.load_state_dict(state["selector"])
             written = int(state["metrics_bytes"])
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise RunError(

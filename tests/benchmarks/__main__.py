@@ -44,6 +44,7 @@ BENCHMARKS = (
     "equal_terms",
     "bytes_by_training",
     "input_trainings",
+    "gate",
     "gpu",
     "detection_memory",
     "detection_overfit",

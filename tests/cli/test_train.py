@@ -116,6 +116,17 @@ def test_several_weights_of_the_gate_are_compared(call, store, tmp_path):
     assert out.count("top-1") == 2
 
 
+def test_two_processes_choose_the_same_channels(store, tmp_path):
+    """Every process freezes its own choice: a differing one would train another network."""
+    words = ["train", store, *TINY, "--run", tmp_path / "run", "--epochs", "1", "--json", "--gate"]
+    done = torchrun(*words, "--gate-channels", "3")
+    assert done.returncode == 0, done.stderr
+    gate = json.loads(done.stdout)["gate"]
+    assert gate["open"] == 3 == len(gate["channels"])
+    lines = [line for line in read_metrics(tmp_path / "run") if line["kind"] == "train"]
+    assert lines[-1]["channels_open"] == 3  # the mean over both
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
@@ -125,6 +136,11 @@ def test_several_weights_of_the_gate_are_compared(call, store, tmp_path):
         (["--read", "y_0_0"], 2, "channels are used that are not read"),
         (["--grid", "4"], 2, "from 16 to 256"),
         (["--gate-lambda", "1"], 2, "add --gate"),
+        (["--gate-channels", "3"], 2, "--gate-channels without --gate"),
+        (["--gate", "--gate-channels", "3", "--gate-budget", "1KB/image"], 2, "give one"),
+        (["--gate", "--gate-channels", "7"], 2, "cannot choose 7 of 6 channels"),
+        (["--gate"], 2, "cannot choose 24 of 6 channels"),
+        (["--gate", "--gate-budget", "30"], 2, "with a unit, got '30'"),
         (["--gate", "--gate-lambda", "much"], 2, "must be numbers with commas"),
         (["--input", "rgb"], 2, "RGB input has no channels"),
         (["--train-split", "valid"], 2, "it has: train, val"),

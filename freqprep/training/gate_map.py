@@ -1,0 +1,104 @@
+"""Picture of a trained gate, beside the energy of channels and a published selection."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from freqprep.report.grids import BELOW, WIDTH, outline, three_grids
+from freqprep.report.style import Palette, as_png, new_figure
+from freqprep.spectrum import BLOCK, FREQUENCIES
+from freqprep.spectrum.channels import CHANNELS, PUBLISHED, Selection
+from freqprep.spectrum.channels import channels as published
+from freqprep.storage.disk import full_disk_named, write_parts
+from freqprep.store.split import Split
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+GATE_MAP = "gate-map.png"
+"""Name of the picture in a run's folder."""
+
+_HEADING = 24.0
+_ROW = BELOW + _HEADING
+
+
+def write_gate_map(
+    folder: Path, probability: Mapping[int, float], chosen: Iterable[int], split: Split
+) -> bool:
+    """Draw what a gate learned into its run's folder.
+
+    Parameters
+    ----------
+    folder : Path
+        The run's folder.
+    probability : mapping of int to float
+        Raster index of each channel of the gate -> mean probability of being open.
+    chosen : iterable of int
+        Raster indices of the proposed channels.
+    split : Split
+        Trained on: its energies are drawn too.
+
+    Returns
+    -------
+    bool
+        False where matplotlib is not installed.
+    """
+    if importlib.util.find_spec("matplotlib") is None:
+        return False
+    ours = list(chosen)
+    data = as_png(lambda palette: draw_gate_map(probability, ours, split, palette))
+    with full_disk_named(folder):
+        write_parts(folder / GATE_MAP, [data], folder)
+    return True
+
+
+def draw_gate_map(
+    probability: Mapping[int, float], chosen: list[int], split: Split, palette: Palette
+) -> Figure:
+    """Draw rows of three grids: the gate, and twice the energy with another selection outlined.
+
+    These are the published selection of the nearest size, and as many channels as were chosen by
+    ``stats``' score ``energy``.
+    """
+    learned = np.full(CHANNELS, np.nan)
+    learned[list(probability)] = list(probability.values())
+    squares = split.moments.total_squares * split.steps.astype(np.float64) ** 2
+    energy = np.log10(np.where(squares > 0, squares, np.nan))
+    near, count = nearest_published(len(chosen)), len(chosen)
+    most = np.argsort(-squares, kind="stable")[:count].tolist()
+    rows = (
+        (f"open with probability; chosen: {count}", learned, chosen),
+        (f"energy, logarithmic; published: {near.name}", energy, list(near.indices)),
+        (f"energy, logarithmic; its first {count}", energy, most),
+    )
+    figure = new_figure(WIDTH, _ROW * len(rows))
+    for number, (heading, values, outlined) in enumerate(rows):
+        top = number * _ROW
+        figure.text(0.02, 1 - (top + 14) / (_ROW * len(rows)), heading, color=palette.ink)
+        grids = _grids_at(figure, palette, (top + _HEADING) / (_ROW * len(rows)))
+        low, high = np.nanmin(values), np.nanmax(values)
+        for component, axes in enumerate(grids):
+            part = values[component * FREQUENCIES :][:FREQUENCIES].reshape(BLOCK, BLOCK)
+            axes.imshow(part, vmin=low, vmax=high, cmap="viridis", aspect="auto")
+        outline(grids, outlined)
+    return figure
+
+
+def nearest_published(count: int) -> Selection:
+    """Return the first published selection whose number of channels is nearest."""
+    return min((published(name) for name in PUBLISHED), key=lambda one: abs(len(one) - count))
+
+
+def _grids_at(figure: Figure, palette: Palette, top: float) -> list[Axes]:
+    """Add three grids some way below the top, a share of the figure's height."""
+    grids = three_grids(figure, palette)
+    for axes in grids:
+        box = axes.get_position()
+        axes.set_position((box.x0, box.y0 - top, box.width, box.height))
+    return grids
