@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= auto
+SEED ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo ci check test docs bench clean
+.PHONY: help demo ci check test fuzz docs bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -41,6 +42,9 @@ check: $(TEST) ## ruff, mypy, numpydoc, and the pages made from the code
 # takes whole files, so that what the tests of a file share is made once, the longest files first.
 test: $(TEST) ## run the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+
+fuzz: $(TEST) ## hostile files of every kind against all readers (12 minutes)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz.campaign --seconds 60 --seed $(SEED)
 
 docs: $(TEST) ## write docs/cli.md, docs/api.md and the tables of docs/scale.md from the code
 	$(BIN)/python docs/reference.py
