@@ -16,6 +16,7 @@ import numpy as np
 
 from freqprep.convert.listed_again import changed_rows, described, other_images
 from freqprep.convert.shard_task import ImageFiles
+from freqprep.convert.stored_results import StoredResults
 from freqprep.convert.unpacking import unpacked
 from freqprep.convert.verify_source import difference
 from freqprep.convert.window_tasks import by_window
@@ -25,9 +26,8 @@ from freqprep.progress import Progress
 from freqprep.sources import Listing
 from freqprep.spectrum.channels import CHANNELS
 from freqprep.spectrum.moments import Moments
-from freqprep.storage.disk import FileEntry
 from freqprep.storage.paths import AnyPath
-from freqprep.store.journal import RowResults, ShardResult
+from freqprep.store.journal import ShardResult
 from freqprep.store.layout import shard_path
 from freqprep.store.plan import SplitPlan, make_plan, save_plan
 from freqprep.store.reader import Split
@@ -144,27 +144,13 @@ def _plan_again(split: Split, listing: Listing) -> SplitPlan:
 
 def _carried(split: Split, plan: SplitPlan, bad: set[int]) -> list[ShardResult]:
     """Return the results of the shards kept; the first one has the moments of all of them."""
-    rows = RowResults(**{f.name: split.array(f.name) for f in dataclasses.fields(RowResults)})
-    notes = split.ragged("note")
     moments = split.stored_moments
     for shard in sorted(bad):
         moments -= shard_moments(split, shard)
-    results: list[ShardResult] = []
-    for shard in sorted(set(range(plan.shards)) - bad):
-        mine = plan.shard_rows(shard)
-        entry: FileEntry = split.shard_table.entry(shard)
-        texts = {row: notes.bytes_at(row).decode("utf-8", "replace") for row in mine}
-        results.append(
-            ShardResult(
-                shard=shard,
-                sha256=entry.sha256,
-                file_bytes=entry.file_bytes,
-                rows=rows.rows(mine),
-                moments=moments if not results else Moments.zero(CHANNELS),
-                notes={row: text for row, text in texts.items() if text},
-            )
-        )
-    return results
+    stored, none = StoredResults(split, moments), Moments.zero(CHANNELS)
+    kept = sorted(set(range(plan.shards)) - bad)
+    sums = [moments, *[none] * len(kept)]
+    return [dataclasses.replace(stored[s], moments=m) for s, m in zip(kept, sums, strict=False)]
 
 
 def _link(source: Path, target: Path) -> None:

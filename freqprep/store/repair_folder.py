@@ -10,6 +10,7 @@ import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from freqprep.errors import StoreError
 from freqprep.storage.disk import FileEntry, write_parts
 from freqprep.storage.object_path import ObjectPath
 from freqprep.storage.paths import AnyPath, remove
@@ -51,7 +52,8 @@ class RepairFolder:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with contextlib.suppress(OSError):  # the next repair removes it
+        # The next repair removes what is left; an error that ends this one says more.
+        with contextlib.suppress(OSError, StoreError):
             self.discard()
 
     def discard(self) -> None:

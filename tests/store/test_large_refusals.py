@@ -67,7 +67,7 @@ def test_another_number_of_shards_than_parts_hold_is_refused(copy, little_memory
     with pytest.raises(CorruptStoreError, match=r"list another number|malformed|lists coeff"):
         freqprep.open_store(copy)["train"]
     (problem,) = verify(copy, Workers(1)).problems
-    assert problem.where == "train"
+    assert problem.where == "train/manifest.json"
 
 
 def test_a_large_manifest_that_states_few_images_is_found(copy):

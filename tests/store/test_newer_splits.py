@@ -210,7 +210,7 @@ def test_a_hostile_manifest_is_a_named_error(subset_store, tmp_path, change):
     synthetic.write_manifest(copy / "val", manifest)
     with pytest.raises(CorruptStoreError, match=r"attributes are malformed|is damaged"):
         freqprep.open_store(copy)["val"]
-    assert [problem.where for problem in verify(copy, Workers(1)).problems] == ["val"]
+    assert [problem.where for problem in verify(copy, Workers(1)).problems] == ["val/manifest.json"]
 
 
 CONTRADICTORY = {

@@ -154,7 +154,7 @@ def test_verify_finds_what_does_not_belong(bucket, url):
     strays = ["other/zarr.json", "stray", "train/stray", "val/label/c/1"]
     for name in strays:
         bucket.put(f"stores/fit.zarr/{name}", b"{}")
-    assert sorted(wheres(url)) == ["other", *strays[1:]]
+    assert sorted(wheres(url)) == ["other/manifest.json", *strays[1:]]
 
 
 def test_reading_damage_names_the_object(bucket, url):
