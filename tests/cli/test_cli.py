@@ -17,7 +17,18 @@ from synthetic import freqprep as run
 import freqprep
 
 COMMANDS = [
-    *("channels", "convert", "evaluate", "export", "info", "pack", "predict", "show", "stats"),
+    *(
+        "channels",
+        "convert",
+        "evaluate",
+        "export",
+        "info",
+        "pack",
+        "predict",
+        "repair",
+        "show",
+        "stats",
+    ),
     *("train", "verify"),
 ]
 
