@@ -15,11 +15,13 @@ from freqprep.errors import SourceChangedError
 from freqprep.storage.concurrency import for_each
 from freqprep.storage.disk import FileEntry, full_disk_named
 from freqprep.storage.paths import AnyPath, hash_file
+from freqprep.storage.regular_file import read_regular
+from freqprep.storage.strict_json import parse
 from freqprep.store import shard_table
 from freqprep.store.array_writer import SplitWriter
 from freqprep.store.journal import ShardResult
 from freqprep.store.layout import shard_name
-from freqprep.store.manifest import GROUP_DOCUMENT
+from freqprep.store.manifest import GROUP_DOCUMENT, MOST_BYTES
 from freqprep.store.plan import SplitPlan
 from freqprep.store.reader import Split
 from freqprep.store.repair_folder import RepairFolder
@@ -50,7 +52,7 @@ def derived(split: Split, names: Sequence[str]) -> Iterator[tuple[str, bytes]]:
     str, bytes
         Name and content of each file that can be made; its hash is the manifest's.
     """
-    group = json.loads((split.path / GROUP_DOCUMENT).read_bytes())
+    group = parse(read_regular(split.path / GROUP_DOCUMENT, MOST_BYTES))
     documents = group.get("consolidated_metadata", {}).get("metadata", {})
     for name in names:
         folder, _, file = name.partition("/")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 from freqprep.errors import SourceError, some
 from freqprep.sources.files import shown
+from freqprep.storage.strict_json import parse
 
 Label: TypeAlias = int | str
 """Number of a class, or its name."""
@@ -97,10 +97,9 @@ def _text(data: bytes, column: str | None, where: object) -> str:
 
 def _field(data: bytes, column: str | None, where: object) -> Label | None:
     try:
-        value = json.loads(data)  # other tools write NaN for what they do not know
-    except (ValueError, RecursionError) as error:
-        what = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise SourceError(f"{where}.json is not JSON: {what}", "correct it") from None
+        value = parse(data, finite=False)
+    except ValueError as error:
+        raise SourceError(f"{where}.json is not JSON: {error}", "correct it") from None
     fields = value if isinstance(value, dict) else {}
     name = column or next((field for field in FIELDS if field in fields), None)
     if name is None:

@@ -19,18 +19,20 @@ _MOST_SHOWN = 60
 _DEEP = f"nested too deeply: more than {MOST_LEVELS} levels"
 
 
-def parse(data: bytes | str) -> Any:
+def parse(data: bytes | str, finite: bool = True) -> Any:
     """Parse a JSON document.
 
     Parameters
     ----------
     data : bytes or str
         The whole document; bytes in UTF-8, -16 or -32.
+    finite : bool
+        Whether to refuse NaN and infinity, which other tools write for what they do not know.
 
     Returns
     -------
     Any
-        Numbers are finite, and keys of an object distinct.
+        Keys of an object are distinct.
 
     Raises
     ------
@@ -41,8 +43,8 @@ def parse(data: bytes | str) -> Any:
         document = json.loads(
             data,
             object_pairs_hook=_unique,
-            parse_constant=_refuse_constant,
-            parse_float=_finite,
+            parse_constant=_refuse_constant if finite else float,
+            parse_float=_finite if finite else float,
             parse_int=_short,
         )
     except UnicodeDecodeError as error:

@@ -7,7 +7,6 @@ documents of the store's splits, of which two may have been exchanged, or in the
 from __future__ import annotations
 
 import itertools
-import json
 import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -15,6 +14,7 @@ from typing import Any, NamedTuple
 from freqprep.errors import CorruptStoreError, FreqprepError, ObjectStoreError
 from freqprep.storage.concurrency import for_each
 from freqprep.storage.paths import AnyPath, folder_names, hash_file, walk_files
+from freqprep.storage.strict_json import parse
 from freqprep.store.layout import beside, shard_number
 from freqprep.store.manifest import GROUP_DOCUMENT, MANIFEST, Manifest, content_id
 
@@ -110,7 +110,7 @@ def _made_again(folder: AnyPath, documents: list[bytes]) -> Iterator[bytes]:
 
 def _parsed(data: bytes) -> dict[str, Any]:
     try:
-        document = json.loads(data)
-    except (ValueError, RecursionError):
+        document = parse(data)
+    except ValueError:
         return {}
     return document if isinstance(document, dict) else {}
