@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from itertools import islice
 
 import numpy as np
@@ -123,22 +123,34 @@ def shard_results(
     compiled = worth_compiling(images_of(plan, shards) // workers.count)
     if compiled and workers.address is None:
         compile_coding(plan.attributes.encoding)
+    tasks = shard_tasks(plan, root, workers, split_folder, aside, shards, compiled)
+    places = engines.Places(_sample(root, plan), aside)
+    return _results(plan, tasks, len(shards), workers, places, aside)
+
+
+def shard_tasks(
+    plan: SplitPlan,
+    root: AnyPath,
+    workers: engines.Workers,
+    split_folder: AnyPath,
+    aside: AnyPath,
+    shards: Iterable[int],
+    compiled: bool,
+) -> Iterator[ShardTask]:
+    """Yield the work for each of some shards; parameters are those of `shard_results`."""
     path = workers.path
-    tasks = (
-        ShardTask(
+    for shard in shards:
+        rows = plan.shard_rows(shard)
+        yield ShardTask(
             shard=shard,
-            first_row=plan.shard_rows(shard).start,
-            files=ImageFiles.of_rows(path(root), plan, plan.shard_rows(shard)),
+            first_row=rows.start,
+            files=ImageFiles.of_rows(path(root), plan, rows),
             encoding=plan.attributes.encoding,
             compiled=compiled,
             level=plan.attributes.level,
             split_folder=path(split_folder),
             aside=path(aside),
         )
-        for shard in shards
-    )
-    places = engines.Places(_sample(root, plan), aside)
-    return _results(plan, tasks, len(shards), workers, places, aside)
 
 
 def _results(

@@ -148,7 +148,12 @@ def _ensure_trackers() -> None:
 @contextlib.contextmanager
 def _stderr_aside() -> Iterator[None]:
     """Let processes that are started in the block have the null device as stderr."""
-    before, null = os.dup(_STDERR), os.open(os.devnull, os.O_WRONLY)
+    try:
+        before = os.dup(_STDERR)
+    except OSError:  # it is closed
+        yield
+        return
+    null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, _STDERR)
     try:
         yield

@@ -24,7 +24,7 @@ from freqprep.convert.planning import plan_split
 from freqprep.convert.publication import publish_results
 from freqprep.convert.request import Request
 from freqprep.convert.retry_rejected import prepare_retry
-from freqprep.convert.shard_runs import _tasks
+from freqprep.convert.shard_runs import shard_tasks
 from freqprep.ragged import Ragged
 from freqprep.sources import Classes, FileTable, Listing
 from freqprep.sources.listing import Objects
@@ -142,7 +142,17 @@ def _write(step: Step, request: Request, images: int) -> None:
     aside.mkdir()
     step(
         "tasks of all shards",
-        lambda: _count(_tasks(request, plan, partial, aside, range(plan.shards), False)),
+        lambda: _count(
+            shard_tasks(
+                plan,
+                request.root,
+                request.workers,
+                partial.split_folder,
+                aside,
+                range(plan.shards),
+                compiled=False,
+            )
+        ),
     )
     results = list(_results(plan, partial, aside))
     step("journal", lambda: _journal(partial, results))
