@@ -163,7 +163,9 @@ class GatePhases:
 
     def target(self, goal: GateGoal, step: int) -> float:
         """Return what open channels may cost in a step, from that of all down to the limit."""
-        return float(goal.total * (goal.limit / goal.total) ** self.progress(step))
+        if (progress := self.progress(step)) == 1:
+            return goal.limit  # to the last bit
+        return float(goal.total * (goal.limit / goal.total) ** progress)
 
 
 def _log_energy(split: Split, indices: tuple[int, ...]) -> np.ndarray:

@@ -6,6 +6,7 @@ import ast
 import contextlib
 import json
 import os
+import select
 import subprocess
 import sys
 import threading
@@ -16,6 +17,7 @@ import psutil
 _HERE = Path(__file__).parent
 _ROOT = _HERE.parents[2]
 _SECONDS_BETWEEN_LOOKS = 0.1
+_PATIENCE_SECONDS = 90
 
 
 class PeerError(Exception):
@@ -59,14 +61,19 @@ class Peer:
 
     def __exit__(self, *_: object) -> None:
         if self._process is not None:
+            self._end()
+
+    def _end(self) -> None:
+        with contextlib.suppress(BrokenPipeError):
             self._process.stdin.close()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(10)
-            for one in [*_tree(self._process.pid), self._process]:
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    one.kill()
-            self._process.wait()
-            self._process.stdout.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(10)
+        for one in [*_tree(self._process.pid), self._process]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                one.kill()
+        self._process.wait()
+        self._process.stdout.close()
+        self._process = None
 
     def forms(self) -> list[str]:
         """Return the stored forms that it writes."""
@@ -110,12 +117,15 @@ class Peer:
             with contextlib.suppress(BrokenPipeError):
                 self._process.stdin.write(json.dumps(task) + "\n")
                 self._process.stdin.flush()
-            line = self._process.stdout.readline()
+            answered, _, _ = select.select([self._process.stdout], [], [], _PATIENCE_SECONDS)
+            line = self._process.stdout.readline() if answered else ""
         finally:
             over.set()
             watch.join()
         if not line:
-            raise PeerError(f"its process ended; see {self._log}")
+            why = "its process ended" if answered else f"no answer in {_PATIENCE_SECONDS} s"
+            self._end()
+            raise PeerError(f"{why}; see {self._log}")
         return json.loads(line)
 
     def _start(self) -> subprocess.Popen[str]:

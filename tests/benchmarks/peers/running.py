@@ -23,9 +23,9 @@ from tests.benchmarks.table import show
 PEERS = "PEERS"
 """Environment variable that names the folder of the environments."""
 
-_COPIES = 8
-"""Copies of 200 files: 1,600 images."""
-_ROUNDS = 5
+_COPIES = 4
+"""Copies of 200 files: 800 images."""
+_ROUNDS = 3
 
 
 @dataclass
