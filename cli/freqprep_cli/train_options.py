@@ -42,7 +42,7 @@ GateLambda = Annotated[
 ]
 
 _DEFAULT_CHANNELS = 24
-"""Of a gate with no goal: what the published work chooses, so that the two can be compared."""
+"""Channels of a gate with no goal: as many as the published work chooses, to compare the two."""
 
 
 def choose_policy(aligned_crops: bool, smallest_crop: float | None) -> Any:

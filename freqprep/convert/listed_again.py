@@ -9,15 +9,13 @@ import numpy as np
 
 from freqprep.ragged import Ragged
 from freqprep.sources import Classes, Listing
-from freqprep.storage.scratch import joined
+from freqprep.storage.scratch import joined, slices
 from freqprep.store.plan import SplitPlan
 from freqprep.store.reader import Split
 from freqprep.text.quantities import plural
 
 NO_SUCH_CLASS = -2
 """Label of an image whose class is not one of those asked for."""
-
-_ROWS_AT_ONCE = 2**20
 
 
 def relabelled(listing: Listing, found: Classes, ids: Sequence[str | int]) -> Listing:
@@ -42,9 +40,7 @@ def relabelled(listing: Listing, found: Classes, ids: Sequence[str | int]) -> Li
         objects = dataclasses.replace(objects, label=lookup[objects.label])
     labels = listing.labels
     if not np.array_equal(lookup[:-1], np.arange(len(found.ids))):
-        firsts = range(0, len(labels), _ROWS_AT_ONCE)
-        parts = (lookup[labels[first : first + _ROWS_AT_ONCE]] for first in firsts)
-        labels = joined(parts, np.int64)
+        labels = joined((lookup[labels[part]] for part in slices(len(labels))), np.int64)
     return dataclasses.replace(listing, labels=labels, objects=objects)
 
 

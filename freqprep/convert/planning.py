@@ -14,6 +14,7 @@ from freqprep.progress import say
 from freqprep.sources import Classes, Discovered, FileTable, Listing, TableFiles, normalise_split
 from freqprep.sources.options import as_flags
 from freqprep.storage.paths import AnyPath
+from freqprep.storage.scratch import slices
 from freqprep.store import existing
 from freqprep.store.layout import partial_folders
 from freqprep.store.plan import SplitPlan, load_attributes, load_options, make_plan
@@ -22,8 +23,6 @@ from freqprep.store.schema import SplitAttributes
 from freqprep.store.versions import library_versions
 from freqprep.store.writer import UnfinishedSplit, store_exists, unfinished_split
 from freqprep.text.terminal import on_one_line
-
-_ROWS_AT_ONCE = 2**20
 
 
 def discover(request: Request) -> Discovered:
@@ -202,8 +201,7 @@ def plan_split(request: Request, listing: Listing, found: Classes, classes: Clas
 def _relabel(listing: Listing, found: Classes, classes: Classes) -> Listing:
     new = relabelled(listing, found, classes.ids)
     unknown = set[int]()
-    for first in range(0, len(listing), _ROWS_AT_ONCE):
-        rows = slice(first, first + _ROWS_AT_ONCE)
+    for rows in slices(len(listing)):
         unknown |= set(listing.labels[rows][new.labels[rows] == NO_SUCH_CLASS].tolist())
     if listing.objects is not None and new.objects is not None:
         unknown |= set(listing.objects.label[new.objects.label == NO_SUCH_CLASS].tolist())
@@ -270,9 +268,8 @@ def _same_images(one: Listing, other: Listing) -> bool:
 
 
 def _equal(one: np.ndarray, other: np.ndarray) -> bool:
-    parts = (slice(first, first + _ROWS_AT_ONCE) for first in range(0, len(one), _ROWS_AT_ONCE))
     return one.shape == other.shape and all(
-        np.array_equal(one[part], other[part]) for part in parts
+        np.array_equal(one[part], other[part]) for part in slices(len(one))
     )
 
 

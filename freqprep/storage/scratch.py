@@ -9,7 +9,7 @@ from __future__ import annotations
 import mmap
 import tempfile
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,8 @@ from freqprep.storage.disk import full_disk_named
 
 IN_MEMORY = 2**24
 """Bytes up to which there is no file."""
+
+_ELEMENTS_AT_ONCE = 2**20
 
 
 class Scratch:
@@ -95,6 +97,12 @@ class ScratchRagged:
     def finished(self) -> Ragged:
         """Return all rows; nothing can be appended any more."""
         return Ragged(self._values.finished(), self._offsets.finished())
+
+
+def slices(count: int) -> Iterator[slice]:
+    """Yield slices of an array of so many elements, in order, each of which fits in memory."""
+    for first in range(0, count, _ELEMENTS_AT_ONCE):
+        yield slice(first, first + _ELEMENTS_AT_ONCE)
 
 
 def joined(parts: Iterable[np.ndarray], dtype: type[np.generic] | np.dtype) -> np.ndarray:

@@ -52,7 +52,7 @@ GATE_PANELS = (
     ),
     Panel("price of a channel (multiplier)", 1, (("train", "multiplier", "price"),)),
 )
-"""Of a gate that ends with a number of channels or of bytes."""
+"""Panels of a gate that ends with a number of channels or of bytes."""
 
 
 def write_curves(folder: Path, panels: Sequence[Panel]) -> bool:

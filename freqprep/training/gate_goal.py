@@ -103,12 +103,12 @@ class GateGoal:
 
     @property
     def total(self) -> float:
-        """What all channels cost."""
+        """Cost of all channels together."""
         return float(self.costs.sum())
 
     @property
     def fixed(self) -> float:
-        """What counts towards a budget, and is of no channel."""
+        """Bytes that count towards a budget, and are of no channel; 0 for a number of channels."""
         return self.index_bytes if self.in_bytes else 0.0
 
     def bytes_of(self, chosen: np.ndarray) -> float:

@@ -61,7 +61,7 @@ from freqprep.training.gate_goal import GateGoal, GatePhases
 
 _SHARPEST = 4.0
 _MEMORY = 1 / 2
-"""Of the steps that learn: those whose slopes count."""
+"""Share of the steps that learn whose slopes count."""
 _PRIOR = 2.0
 """Standard errors of a slope that one standard deviation of the energy's logarithm is worth."""
 _HALVINGS = 60

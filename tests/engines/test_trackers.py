@@ -1,4 +1,4 @@
-"""What tracks joblib's semaphores is killed: the work ends, and the terminal is clean."""
+"""A tracker of joblib's semaphores is killed: the work ends, and the terminal is clean."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""What libtiff complains of is the file's defect, and never a line on stderr."""
+"""A complaint of libtiff is the file's defect, and never a line on stderr."""
 
 import contextlib
 import io

@@ -1,4 +1,4 @@
-"""What was appended is read, whether it lies in memory or in a file."""
+"""Arrays that were appended to are read, whether it lies in memory or in a file."""
 
 import os
 import tempfile

@@ -1,4 +1,4 @@
-"""What every peer delivers, with torch and torchvision alone: peers' interpreters import this."""
+"""Crops that every peer delivers; with torch and torchvision alone, for peers import this."""
 
 from __future__ import annotations
 
