@@ -1,12 +1,13 @@
 """LitData: chunks of the files, made by ``optimize``, in its ``StreamingDataLoader``."""
 
+import io
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import crops
 
-REQUIREMENTS = ("torch==2.13.0", "torchvision==0.28.0", "litdata==0.2.76")
+REQUIREMENTS = ("torch==2.13.0", "torchvision==0.28.0", "litdata==0.2.76", "pillow")
 WAYS = {"chunks of JPEG": "litdata"}
 
 
@@ -21,18 +22,16 @@ def write(source: Path, folder: Path, stored: str) -> None:
 
 
 def _sample(file: tuple[str, int]) -> dict[str, object]:
-    from PIL import Image
-
-    return {"image": Image.open(file[0]), "label": file[1]}
+    return {"image": Path(file[0]).read_bytes(), "label": file[1]}
 
 
 def _crop(sample: dict[str, object]) -> tuple[object, int]:
-    image = sample["image"]
-    if getattr(image, "shape", (3,))[0] == 1:
-        image = image.expand(3, -1, -1)
-    elif hasattr(image, "convert"):
-        image = image.convert("RGB")
-    return crops.random_crops()(image), sample["label"]
+    # Images stored as Pillow's would be decoded by torchvision's compiled part, which the CPU build
+    # of torch lacks.
+    from PIL import Image
+
+    with Image.open(io.BytesIO(sample["image"])) as image:
+        return crops.random_crops()(image.convert("RGB")), sample["label"]
 
 
 def epochs(source: Path, folder: Path, way: str, workers: int) -> Callable[[int], Iterator[int]]:
