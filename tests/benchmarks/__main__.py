@@ -44,7 +44,6 @@ BENCHMARKS = (
     "equal_terms",
     "bytes_by_training",
     "input_trainings",
-    "gate",
     "gpu",
     "detection_memory",
     "detection_overfit",

@@ -55,7 +55,6 @@ def recipe(epochs: int, batch_size: int, rate: float) -> Recipe:
         warmup_epochs=epochs / 10,
         label_smoothing=0.1,
         average=0.99,
-        gate_lambda=1.0,
         policy=Policy(scale=(0.25, 1.0)),
     )
 

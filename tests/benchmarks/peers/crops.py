@@ -27,10 +27,14 @@ def lasting(workers: int) -> dict[str, object]:
 def random_crops() -> object:
     """Return torchvision's transform of a Pillow image or uint8 tensor to a normalised crop.
 
-    Made once a process: those that work for a loader call it for each image.
+    Made once a process: those that work for a loader call it for each image. Each such process has
+    one compute thread, as a PyTorch ``DataLoader`` gives its own: other loaders leave as many as
+    there are cores, which then wait for each other.
     """
     import torch
     from torchvision.transforms import v2
+
+    torch.set_num_threads(1)
 
     return v2.Compose(
         [

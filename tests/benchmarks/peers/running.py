@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import statistics
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -52,14 +53,10 @@ def run(data: Path, folder: Path) -> dict[str, object]:
             peers.append(stack.enter_context(peer))
         written = dict(_write_all(peers, left_out))
         ways = [_Way(peer, name) for peer in peers for name in peer.ways]
-        ways = [way for way in ways if way.title not in left_out and _warm(way, left_out)]
-        for number in range(1, _ROUNDS + 1):  # interleaved, so that other load affects all alike
-            for way in ways:
-                _add(way, way.peer.epoch(way.name, number))
-        for way in ways:
-            way.peer.forget_pages(way.name)
-            way.cold = way.peer.epoch(way.name, _ROUNDS + 1)
-        found = {way.title: _figures(way) for way in ways}
+        for number in range(_ROUNDS + 2):  # interleaved, so that other load affects all alike
+            for way in [way for way in ways if way.title not in left_out]:
+                _run_epoch(way, number, left_out)
+        found = {way.title: _figures(way) for way in ways if way.title not in left_out}
     _show(found, written)
     for title, why in left_out.items():
         print(f"left out: {title}: {why}")
@@ -88,18 +85,22 @@ def _write_all(
                 left_out |= {f"{peer.name}: {way}": str(error) for way in peer.ways_of(stored)}
 
 
-def _warm(way: _Way, left_out: dict[str, str]) -> bool:
+def _run_epoch(way: _Way, number: int, left_out: dict[str, str]) -> None:
+    """Run an epoch of a way: the first unmeasured, the last cold; one that fails is left out."""
+    cold = number == _ROUNDS + 1
+    if cold:
+        way.peer.forget_pages(way.name)
     try:
-        way.peer.epoch(way.name, 0)
+        found = way.peer.epoch(way.name, number)
     except PeerError as error:
-        left_out[way.title] = str(error)
-        return False
-    return True
-
-
-def _add(way: _Way, found: dict[str, float]) -> None:
-    way.cpu.append(1000 * found["cpu_seconds"] / found["images"])
-    way.rate.append(found["images"] / found["seconds"])
+        left_out[way.title] = f"epoch {number}: {error}"
+        return
+    print(f"epoch {number} of {way.title}: {found['seconds']:.1f} s", file=sys.stderr, flush=True)
+    if cold:
+        way.cold = found
+    elif number:
+        way.cpu.append(1000 * found["cpu_seconds"] / found["images"])
+        way.rate.append(found["images"] / found["seconds"])
 
 
 def _figures(way: _Way) -> dict[str, float]:

@@ -29,6 +29,7 @@ _DISK_BLOCK = 512
 
 def main(adapter: str, source: Path, folder: Path, workers: int) -> None:
     answers = os.fdopen(os.dup(1), "w")
+    measure = _Measure()
     os.dup2(2, 1)  # what the peer prints is not an answer
     # Of a package, for its name may be that of what it adapts; worker processes import it too.
     peer, ways = importlib.import_module(f"adapters.{adapter}"), {}
@@ -44,7 +45,7 @@ def main(adapter: str, source: Path, folder: Path, workers: int) -> None:
             if way not in ways:
                 ways[way] = peer.epochs(source, folder / peer.WAYS[way], way, workers)
             work = lambda epoch=ways[way], number=number: sum(epoch(number))  # noqa: E731
-        answers.write(json.dumps(_measured(work)) + "\n")
+        answers.write(json.dumps(measure(work)) + "\n")
         answers.flush()
 
 
@@ -53,29 +54,40 @@ def _written(peer: ModuleType, source: Path, target: Path, name: str) -> int:
     return sum(1 for path in source.rglob("*") if path.is_file())
 
 
-def _measured(work: Callable[[], int]) -> dict[str, float]:
-    wall, cpu, read = time.perf_counter(), _cpu_seconds(), _bytes_from_disk()
-    images = work()
-    return {
-        "images": images,
-        "seconds": time.perf_counter() - wall,
-        "cpu_seconds": _cpu_seconds() - cpu,
-        "bytes_from_disk": _bytes_from_disk() - read,
-    }
+class _Measure:
+    """Measures epochs. Processor seconds count from the end of the one before, because workers of
+    some loaders prepare the next one's batches between them."""
 
+    def __init__(self) -> None:
+        self._cpu = _cpu_seconds()
 
-def _usages() -> Iterator[resource.struct_rusage]:
-    yield resource.getrusage(resource.RUSAGE_SELF)
-    yield resource.getrusage(resource.RUSAGE_CHILDREN)  # that have ended
+    def __call__(self, work: Callable[[], int]) -> dict[str, float]:
+        wall, read, before = time.perf_counter(), _bytes_from_disk(), self._cpu
+        images = work()
+        seconds, self._cpu = time.perf_counter() - wall, _cpu_seconds()
+        return {
+            "images": images,
+            "seconds": seconds,
+            "cpu_seconds": self._cpu - before,
+            "bytes_from_disk": _bytes_from_disk() - read,
+        }
 
 
 def _cpu_seconds() -> float:
-    ended = sum(usage.ru_utime + usage.ru_stime for usage in _usages())
+    usages = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    ended = sum(usage.ru_utime + usage.ru_stime for usage in usages)  # children that have ended
     return ended + sum(map(_cpu_of, _descendants(os.getpid())))
 
 
 def _bytes_from_disk() -> int:
-    return _DISK_BLOCK * sum(usage.ru_inblock for usage in _usages())
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN).ru_inblock
+    return _DISK_BLOCK * ended + sum(map(_read_by, ("self", *_descendants(os.getpid()))))
+
+
+def _read_by(pid: int | str) -> int:
+    """Return the bytes that came from the disk for a process that runs."""
+    lines = Path(f"/proc/{pid}/io").read_text().splitlines()
+    return int(dict(line.split(": ") for line in lines)["read_bytes"])
 
 
 def _descendants(pid: int) -> Iterator[int]:

@@ -41,8 +41,11 @@ def epochs(source: Path, folder: Path, way: str, workers: int) -> Callable[[int]
     records = grain.ArrayRecordDataSource([str(folder / "images.array_record")])
     options = grain.MultiprocessingOptions(num_workers=workers)
 
+    # Of batches ahead, not of images: as many as a PyTorch DataLoader's worker. By default 500.
+    ahead = grain.ReadOptions(num_threads=1, prefetch_buffer_size=2)
+
     dataset = grain.MapDataset.source(records).shuffle(seed=0).map(_crop).repeat()
-    batches = iter(dataset.batch(crops.BATCH).to_iter_dataset().mp_prefetch(options))
+    batches = iter(dataset.batch(crops.BATCH).to_iter_dataset(ahead).mp_prefetch(options))
     # Its processes start with an iterator, so one iterator goes on; each epoch is shuffled anew.
     count = len(records) // crops.BATCH
 
