@@ -54,8 +54,8 @@ class Way:
 
 WAYS = {
     "rgb": Way("RGB", {"input": "rgb"}),
-    "dct-24-random": Way("DCT-24, random first stage", {"channels": "square-24"}, fitted=False),
     "dct-24": Way("DCT-24, fitted", {"channels": "square-24"}),
+    "dct-24-random": Way("DCT-24, random first layers", {"channels": "square-24"}, fitted=False),
     "dct-64": Way("DCT-64, fitted", {"channels": "paper-64"}),
 }
 
@@ -84,22 +84,23 @@ def run(data: Path, folder: Path, sizes: Sizes | None = None) -> dict[str, objec
     store = folder / "store.zarr"
     convert(Request("imagefolder", data / "imagenette", store, size=224, resume=store.exists()))
     weights = _ten_classes(data, folder / "weights.npz")
-    rows = []
+    found: dict[str, list[object]] = {name: [way.label] for name, way in WAYS.items()}
+    header = ["begins as", "top-1 untrained"]
+
+    def request(name: str, epochs: int, seed: int) -> TrainingRequest:
+        run = folder / f"grid-{sizes.grid}" / name / f"epochs-{epochs}" / f"seed-{seed}"
+        return _request(store, run, weights, WAYS[name], sizes.grid, epochs, seed)
+
     for name, way in WAYS.items():
-        place = folder / f"grid-{sizes.grid}" / name
-
-        def request(epochs: int, seed: int, place: Path = place, way: Way = way) -> TrainingRequest:
-            run = place / f"epochs-{epochs}" / f"seed-{seed}"
-            return _request(store, run, weights, way, sizes.grid, epochs, seed)
-
-        before = _untrained(request(1, 0), way)
-        after = [
-            [_train(request(epochs, seed), way) for seed in range(sizes.seeds)]
-            for epochs in (1, sizes.epochs)
-        ]
-        rows.append((way.label, f"{before:.1%}", *map(_spread, after)))
-        show(("begins as", "top-1 untrained", "1 epoch", f"{sizes.epochs} epochs"), rows)
-    return {"rows": rows}
+        found[name].append(f"{_untrained(request(name, 1, 0), way):.1%}")
+    show(header, list(found.values()))
+    for epochs in (1, sizes.epochs):
+        header.append(f"{epochs} epochs")
+        for name, way in WAYS.items():
+            trained = [_train(request(name, epochs, seed), way) for seed in range(sizes.seeds)]
+            found[name].append(_spread(trained))
+        show(header, list(found.values()))
+    return {"rows": list(found.values())}
 
 
 def _ten_classes(data: Path, path: Path) -> Path:

@@ -31,6 +31,18 @@ def pairs(model, count=16, seed=0):
     return coefficients(pixels, 8 * GRID), pixels
 
 
+def trained(model, pixels):
+    """An RGB network whose norms have the statistics of images, as a trained one's have."""
+    torch.manual_seed(1)
+    network = build(model, input="rgb", classes=3)
+    for layer in network.modules():
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            layer.momentum = None
+    with torch.no_grad():
+        network(pixels)
+    return network.eval()
+
+
 @pytest.fixture(scope="module", autouse=True)
 def fewer_steps():
     with pytest.MonkeyPatch.context() as patch:
@@ -42,11 +54,10 @@ def fewer_steps():
 def fitted(request):
     """A network before and after, the parent, and what the fit said."""
     model = request.param
-    torch.manual_seed(1)
-    parent = build(model, input="rgb", classes=3).eval()
+    inputs, pixels = pairs(model)
+    parent = trained(model, pixels)
     network = build(model, channels=192, classes=3)
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    inputs, pixels = pairs(model)
     share = fit_first_stages(network, parent, zip(inputs.split(8), pixels.split(8), strict=True))
     return model, network, before, parent, share
 
@@ -78,13 +89,11 @@ def test_nothing_behind_the_first_stages_changes(fitted):
     assert changed and all(name.startswith(first(model)) for name in changed)
     if model == "mobilenet_v2":
         assert all(int(name.split(".")[1]) <= 6 for name in changed)
-    assert network.training or not fitted[1].training
 
 
 def test_a_fit_is_the_same_each_time():
-    torch.manual_seed(1)
-    parent = build("mobilenet_v2", input="rgb", classes=3).eval()
     inputs, pixels = pairs("mobilenet_v2", 8)
+    parent = trained("mobilenet_v2", pixels)
     states = []
     for draws in range(2):
         torch.manual_seed(2)
