@@ -76,7 +76,7 @@ def main() -> None:
     parser.add_argument(
         "--compare",
         action="store_true",
-        help="compare ratios with the recorded ones; without NAME, of all benchmarks that have some",
+        help="compare ratios with the recorded ones; without NAME, all that there are",
     )
     parser.add_argument(
         "--record", action="store_true", help="the same, and record the ratios of this run"

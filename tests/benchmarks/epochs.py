@@ -53,7 +53,7 @@ def augmented(loader: freqprep.Loader, augment: Augment) -> float:
 
 
 def cropped_jpegs(source: Path) -> Callable[[], float]:
-    """Random files, decoded by Pillow, cropped to 224 pixels, flipped, normalised by torchvision."""
+    """Random files, decoded by Pillow, cropped to 224 pixels and normalised by torchvision."""
     import_torchvision()
     from torchvision.transforms import v2
 
