@@ -2,8 +2,8 @@
 
 The bucket is the tests' server, in a process and on a core of its own; the peer has the others.
 What a peer has written is loaded into a new server, a new process of the peer runs a local epoch,
-after which its code is there, then opens the bucket and runs an epoch. Peers that have no way to
-read S3 or HTTP by themselves are named.
+after which its code is loaded, then opens the bucket and runs an epoch. Peers that do not read S3
+or HTTP by themselves are named.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ def run(data: Path, folder: Path) -> dict[str, object]:
         if peer.reads_buckets:
             with peer:
                 dict(write_all([peer], left_out))
-            ways += [_Way(peer, name) for name in peer.ways]
+            ways += [Way(peer, name) for name in peer.ways]
         else:
-            left_out[peer.name] = "it has no way to read a bucket here"
+            left_out[peer.name] = "its adapter has no way from a bucket"
     for _ in range(_ROUNDS):  # interleaved, so that other load affects all alike
         for way in [way for way in ways if way.title not in left_out]:
             try:
-                way.rounds.append(_first_epoch(way, folder))
+                way.rounds.append(first_epoch(way, folder))
             except PeerError as error:
                 left_out[way.title] = str(error)
     found = {way.title: way.medians() for way in ways if way.title not in left_out}
@@ -57,7 +57,7 @@ def run(data: Path, folder: Path) -> dict[str, object]:
 
 
 @dataclass
-class _Way:
+class Way:
     """A way of a peer: the figures of its rounds."""
 
     peer: Peer
@@ -74,7 +74,8 @@ class _Way:
         }
 
 
-def _first_epoch(way: _Way, folder: Path) -> dict[str, float]:
+def first_epoch(way: Way, folder: Path) -> dict[str, float]:
+    """Run the first epoch of a way from a new bucket; the stored forms are in the folder."""
     stored = way.peer.ways[way.name]
     with (
         mock.patch.dict(os.environ, AWS_DEFAULT_REGION="us-east-1"),  # boto3's name of the other
