@@ -22,7 +22,7 @@ def epochs(source: Path, folder: Path, way: str, workers: int) -> Callable[[int]
 def bucket_epochs(
     bucket: crops.Bucket, folder: Path, way: str, workers: int
 ) -> Callable[[int], Iterator[int]]:
-    store = {"driver": "http", "base_url": bucket.http, "path": f"/{_CODES}"}
+    store = {"driver": "http", "base_url": f"{bucket.http}/{_CODES}"}
     return _epochs(store, folder, workers)
 
 
