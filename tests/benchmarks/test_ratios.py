@@ -69,6 +69,6 @@ def test_the_record_names_benchmarks_that_there_are_and_where_it_was_measured():
     for name, ratio in recorded.items():
         assert not ratio.over or ratio.over.startswith(f"{ratio.benchmark} > "), name
         assert ratio.worse in ("lower", "higher") and 0 < ratio.spread < 1, name
-        assert ratio.value and ratio.commit, name
+        assert (ratio.value is None) == (not ratio.commit), name
     assert ratios.to_json(recorded) == text
     assert all(one["command"] for one in json.loads(text).values())

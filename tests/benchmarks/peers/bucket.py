@@ -26,8 +26,6 @@ from tests.slow_server import SlowServer
 _COPIES = 14
 """Copies of 200 files: 2,800 images."""
 _DELAY = 0.02
-# Beside those of ours: boto3's of the region; LitData's obstore asks for leave to use plain HTTP.
-_OTHER_NAMES = {"AWS_DEFAULT_REGION": "us-east-1", "AWS_ALLOW_HTTP": "true"}
 _ROUNDS = 3
 
 
@@ -80,7 +78,7 @@ def first_epoch(way: Way, folder: Path) -> dict[str, float]:
     """Run the first epoch of a way from a new bucket; the stored forms are in the folder."""
     stored = way.peer.ways[way.name]
     with (
-        mock.patch.dict(os.environ, _OTHER_NAMES),
+        mock.patch.dict(os.environ, AWS_DEFAULT_REGION="us-east-1"),  # boto3's name of the other
         SlowServer() as server,
         TemporaryDirectory(dir=folder) as cache,
         way.peer as peer,

@@ -41,6 +41,10 @@ def epochs(source: Path, folder: Path, way: str, workers: int) -> Callable[[int]
 def bucket_epochs(
     bucket: crops.Bucket, folder: Path, way: str, workers: int
 ) -> Callable[[int], Iterator[int]]:
+    from litdata.streaming import downloader
+
+    # Its obstore refuses plain HTTP otherwise. The workers are forks of this process.
+    downloader._OBSTORE_CLIENT_OPTIONS["allow_http"] = True
     return _epochs(f"{bucket.s3}/out", workers, cache_dir=str(bucket.cache))
 
 
