@@ -50,8 +50,8 @@ docs: $(TEST) ## write docs/cli.md, docs/api.md and the tables of docs/scale.md 
 	$(BIN)/python docs/reference.py
 	$(BIN)/python -m tests.benchmarks.scale_tables
 
-bench: $(TEST) ## run the benchmarks on ../shared/data (about 4 hours)
-	$(BIN)/python -m tests.benchmarks
+bench: $(TEST) ## compare ratios with tests/benchmarks/recorded.json (20 minutes, ../shared/data)
+	$(BIN)/python -m tests.benchmarks --compare
 
 clean: ## remove the virtual environment and the demo
 	rm -rf $(VENV) demo
