@@ -27,7 +27,6 @@ _WINDOWS = 4  # of an image
 _HELD_OUT = 8  # the last of so many parts of the images
 
 _STEPS = 200
-_RATE = 0.03
 
 
 @dataclass(frozen=True)
@@ -41,20 +40,23 @@ class _Stages:
         Side of a window of the input, and windows of a step: what takes less than a minute.
     edge : int
         Outputs along each edge of a window that depend on what lies outside.
+    rate : float
+        Largest learning rate.
     """
 
     layers: nn.Sequential
     side: int
     batch: int
     edge: int
+    rate: float
 
 
 def _first_stages(network: nn.Module) -> _Stages:
     layers: Any = network
     if hasattr(network, "layer1"):
         names = "conv1", "bn1", "relu", "maxpool", "layer1"
-        return _Stages(nn.Sequential(*(getattr(layers, name) for name in names)), 20, 8, 3)
-    return _Stages(layers.features[:7], 28, 64, 1)
+        return _Stages(nn.Sequential(*(getattr(layers, name) for name in names)), 20, 8, 3, 0.01)
+    return _Stages(layers.features[:7], 28, 64, 1, 0.03)
 
 
 @dataclass(frozen=True)
@@ -148,8 +150,8 @@ def _window(images: Tensor, top: int, left: int, side: int) -> Tensor:
 
 def _descend(stages: _Stages, windows: _Windows, generator: torch.Generator) -> None:
     stages.layers.train()
-    optimizer = torch.optim.Adam(stages.layers.parameters(), _RATE)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _RATE, total_steps=_STEPS)
+    optimizer = torch.optim.Adam(stages.layers.parameters(), stages.rate)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, stages.rate, _STEPS)
     with Progress("fitting the first stages to the RGB network", _STEPS, unit="step") as progress:
         for _ in range(_STEPS):
             count = len(windows.inputs)

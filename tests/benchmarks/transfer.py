@@ -12,6 +12,8 @@ from __future__ import annotations
 import argparse
 import contextlib
 import csv
+import dataclasses
+import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -138,13 +140,11 @@ def _request(
 def _untrained(request: TrainingRequest, way: Way) -> float:
     """Return the accuracy of the network that training begins with."""
     world = World(0, 1, torch.device("cpu"))
-    planned = plan(request)
-    with (
-        _first_stage(way),
-        torch.random.fork_rng([]),
-        contextlib.closing(RunState(request, planned, world)) as state,
-    ):
-        found, _, _ = state.task.validate(state.network.eval(), planned.val, world)
+    with tempfile.TemporaryDirectory() as folder, _first_stage(way), torch.random.fork_rng([]):
+        anew = dataclasses.replace(request, run=Path(folder) / "run", resume=False)
+        planned = plan(anew)
+        with contextlib.closing(RunState(anew, planned, world)) as state:
+            found, _, _ = state.task.validate(state.network.eval(), planned.val, world)
     return found["top1"]
 
 
