@@ -1,5 +1,6 @@
 """Shared fixtures: real data if available, a synthetic image folder, and stores made from it."""
 
+import gc
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,6 +34,23 @@ settings.load_profile("unhurried")
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "long: takes half a minute or more, and is begun first")
+
+
+def pytest_collectstart() -> None:
+    """Let no garbage be looked for while tests are collected: next to nothing of it is any."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Keep what is loaded by now out of the garbage collector: it would look at it each time."""
+    gc.collect()
+    gc.freeze()
+    gc.enable()
+
+
+def pytest_unconfigure() -> None:
+    """Let the interpreter find all at its end, or extensions tell of leaks."""
+    gc.unfreeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import runs
 import synthetic
+import torch
 from coco_folder import coco_folder
 from PIL import Image
 
@@ -82,16 +83,25 @@ def test_the_matrix_is_that_of_the_table(tables):
         assert image.format == "PNG" and min(image.size) > 300
 
 
-def test_two_processes_find_and_write_the_same_to_the_bit(tables, run_folder, store, tmp_path):
+@pytest.fixture
+def one_thread():
+    """As many compute threads as in the processes of a test."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_two_processes_find_and_write_the_same_to_the_bit(
+    one_thread, tables, run_folder, store, tmp_path
+):
     words = ("evaluate", run_folder, store, "--split", "train", "--device", "cpu")
     options = ("--csv", "a.csv", "--confusion", "c.csv", "--batch-size", "24")
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     one, two = tmp_path / "one", tmp_path / "two"
     one.mkdir()
     two.mkdir()
-    alone = synthetic.freqprep_json(
-        *words, *options, run=synthetic.in_a_process, env=environment, cwd=one
-    )
+    alone = synthetic.freqprep_json(*words, *options, cwd=one)
     assert alone["images"] == 155
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--no-python"]
     done = subprocess.run(

@@ -71,10 +71,19 @@ def test_a_ramp_of_grids_sets_the_grid_of_use(call, store, tmp_path):
     assert code == 2 and "a grid ramp of (24, 16) cannot be used" in err
 
 
-def test_ctrl_c_saves_and_resume_goes_on(store, tmp_path):
+@pytest.fixture
+def one_thread():
+    """As many compute threads as in processes of `ONE_THREAD`."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_ctrl_c_saves_and_resume_goes_on(one_thread, store, tmp_path):
     words = ["train", store, *TINY, "--epochs", "3", "--seed", "3"]
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    assert synthetic.in_a_process(*words, "--run", whole, env=ONE_THREAD).returncode == 0
+    assert synthetic.freqprep(*words, "--run", whole).returncode == 0
     started = subprocess.Popen(
         synthetic.command(*words, "--run", cut), env=ONE_THREAD, stderr=subprocess.PIPE, text=True
     )
@@ -89,7 +98,7 @@ def test_ctrl_c_saves_and_resume_goes_on(store, tmp_path):
     assert f"saved in {cut}: go on with --resume" in said
     steps = [line["steps"] for line in read_metrics(cut)]
     assert max(steps) < 12
-    assert synthetic.in_a_process(*words, "--run", cut, "--resume", env=ONE_THREAD).returncode == 0
+    assert synthetic.freqprep(*words, "--run", cut, "--resume").returncode == 0
     last, other = ([line["loss"] for line in read_metrics(folder)] for folder in (whole, cut))
     assert last == other
 

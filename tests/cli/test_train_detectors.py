@@ -49,12 +49,21 @@ def shapes(folder, tmp_path_factory):
     return synthetic.make(folder, store, kind="coco", size=48)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Figures are compared to the bit with those of processes of one thread."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="module")
-def trained(shapes, tmp_path_factory):
+def trained(one_thread, shapes, tmp_path_factory):
     """A run of one process, and what it printed."""
     run = tmp_path_factory.mktemp("runs") / "run"
     words = ["train", shapes, *TINY, "--run", run, "--epochs", "1"]
-    return run, synthetic.freqprep_json(*words, run=synthetic.in_a_process, env=ONE_THREAD)
+    return run, synthetic.freqprep_json(*words)
 
 
 def torchrun(*words: object) -> subprocess.CompletedProcess[str]:
@@ -66,21 +75,10 @@ def torchrun(*words: object) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.fixture
-def one_thread():
-    """Figures are compared to the bit with those of processes of one thread."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 NUMBERS = ("images", "rejected", "objects", "box", "mask", "strict_box", "strict_mask")
 
 
-def test_evaluation_is_the_last_validation_on_any_number_of_processes(
-    call, trained, shapes, one_thread
-):
+def test_evaluation_is_the_last_validation_on_any_number_of_processes(call, trained, shapes):
     run, document = trained
     code, out, _ = call("evaluate", run, shapes, "--device", "cpu", "--json")
     assert code == 0

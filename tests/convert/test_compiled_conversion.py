@@ -58,8 +58,7 @@ def in_a_process(source: Path, store: Path, before: str = "", **environment: str
 
 
 @with_numba
-@pytest.mark.parametrize("jobs", [1, 2])
-@pytest.mark.parametrize("precision", ["int8", "int16"])
+@pytest.mark.parametrize(("precision", "jobs"), [("int8", 1), ("int16", 2)])
 def test_the_store_is_the_same_with_compiled_code(source, tmp_path, monkeypatch, precision, jobs):
     """Grey, broken and partial images, and a shard that is not full, are among them."""
     options = {"precision": PRECISIONS[precision], "jobs": jobs}

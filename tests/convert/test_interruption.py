@@ -29,7 +29,7 @@ from freqprep.store.lock import store_lock
 pytestmark = pytest.mark.long
 
 IMAGES = 1300
-KILLS = 20
+KILLS = 12
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def resume(many: Path, store: Path) -> None:
     synthetic.make(many, store, resume=True)
 
 
-def test_killed_twenty_times_at_random_moments(many, expected, tmp_path):
+def test_killed_twelve_times_at_random_moments(many, expected, tmp_path):
     dice = random.Random(0)
     kills = number = 0
     while kills < KILLS:

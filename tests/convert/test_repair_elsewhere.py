@@ -48,19 +48,19 @@ def test_killed_and_run_again(many, expected, tmp_path, changes):
     assert all(".repair" not in path for path, _ in state(store))
 
 
-def test_a_store_in_a_bucket(many, expected, place):
-    store = synthetic.make(many, place)
-    shard = store / "train/coefficients/c/2/0/0/0"
-    shard.write([b"damaged"])
+def test_a_store_in_a_bucket(source, store, place):
+    expected = synthetic.contents(store)
+    made = synthetic.make(source, place)
+    (made / "train/coefficients/c/1/0/0/0").write([b"damaged"])
     for name in ("zarr.json", "train/zarr.json", "train/label/c/0", "train/size/zarr.json"):
-        (store / name).delete()
-        assert not repaired(store, many).verified.problems, name
-    assert {name: (store / name).read_bytes() for name, _ in store.files()} == expected
-    (store / "train/manifest.json").delete()
-    with store_lock(store), pytest.raises(StoreLockedError):
-        repaired(store, many)
-    assert not repaired(store, many).verified.problems
-    assert {name: (store / name).read_bytes() for name, _ in store.files()} == expected
+        (made / name).delete()
+        assert not repaired(made, source).verified.problems, name
+    assert {name: (made / name).read_bytes() for name, _ in made.files()} == expected
+    (made / "train/manifest.json").delete()
+    with store_lock(made), pytest.raises(StoreLockedError):
+        repaired(made, source)
+    assert not repaired(made, source).verified.problems
+    assert {name: (made / name).read_bytes() for name, _ in made.files()} == expected
 
 
 def test_a_packed_store_is_packed_again(store, source, tmp_path):

@@ -18,29 +18,25 @@ IMAGES = 1300
 PACKAGES = {"dask": "distributed", "ray": "ray"}
 
 
-@pytest.fixture(scope="module", params=["dask", "ray"])
-def engine(request) -> str:
-    pytest.importorskip(PACKAGES[request.param])
-    return request.param
-
-
-@pytest.fixture(scope="module", params=["imagefolder", "parquet"])
-def kind(request) -> str:
+@pytest.fixture(scope="module", params=[("dask", "imagefolder"), ("ray", "parquet")])
+def pair(request) -> tuple[str, str]:
+    """An engine and a kind of source: `test_clusters` converts every kind on either engine."""
+    pytest.importorskip(PACKAGES[request.param[0]])
     return request.param
 
 
 @pytest.fixture(scope="module")
-def many(kind, tmp_path_factory) -> Path:
+def many(pair, tmp_path_factory) -> Path:
     """As many images as fill 11 shards."""
-    make = {"imagefolder": synthetic.image_folder, "parquet": image_tables.image_tables}[kind]
+    make = {"imagefolder": synthetic.image_folder, "parquet": image_tables.image_tables}[pair[1]]
     return make(tmp_path_factory.mktemp("many"), {"train": IMAGES}, corrupt=5)
 
 
 @pytest.fixture(scope="module")
-def expected(kind, many, tmp_path_factory) -> str:
+def expected(pair, many, tmp_path_factory) -> str:
     """The hash of the store that this machine makes."""
     store = tmp_path_factory.mktemp("whole") / "out.zarr"
-    return synthetic.digest(synthetic.make(many, store, kind=kind))
+    return synthetic.digest(synthetic.make(many, store, kind=pair[1]))
 
 
 def started(process: subprocess.Popen) -> list[psutil.Process]:
@@ -52,9 +48,8 @@ def is_worker(process: psutil.Process) -> bool:
     return "multiprocessing.spawn" in line or line.startswith(("ray::perform", "ray::IDLE"))
 
 
-def test_ctrl_c_and_a_killed_worker_in_mid_conversion(
-    engine, kind, many, expected, tmp_path, monkeypatch
-):
+def test_ctrl_c_and_a_killed_worker_in_mid_conversion(pair, many, expected, tmp_path, monkeypatch):
+    engine, kind = pair
     # A scheduler looks for results of a worker that has died for 30 seconds by default.
     monkeypatch.setenv("DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT", "2s")
     store = tmp_path / "out.zarr"

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+import local_tasks
 import numpy as np
 import pytest
 import synthetic
@@ -137,25 +138,16 @@ def test_a_conversion_in_a_thread_leaves_signals_alone(sources, tmp_path):
 # --- workers --------------------------------------------------------------------------------------
 
 
-def _read(fifo: str) -> int:
-    with open(fifo, "rb") as file:
-        return len(file.read())
-
-
-def _fail(task: int) -> None:
-    raise ZeroDivisionError(task)
-
-
 @pytest.mark.parametrize("jobs", [2, 3])
 def test_a_run_that_fails_ends_no_workers_of_another_thread(tmp_path, jobs):
     fifos = [str(tmp_path / name) for name in "ab"]
     for fifo in fifos:
         os.mkfifo(fifo)
     with ThreadPoolExecutor(1) as pool:
-        other = pool.submit(lambda: list(engines.run(_read, fifos, 2)))
+        other = pool.submit(lambda: list(engines.run(local_tasks.read, fifos, 2)))
         with open(fifos[0], "wb") as one, open(fifos[1], "wb") as two:  # once workers read them
             with pytest.raises(ZeroDivisionError):
-                list(engines.run(_fail, range(9), jobs))
+                list(engines.run(local_tasks.fail, range(9), jobs))
             one.write(b"four")
             two.write(b"four")
         assert other.result(SECONDS) == [4, 4]
@@ -163,7 +155,7 @@ def test_a_run_that_fails_ends_no_workers_of_another_thread(tmp_path, jobs):
 
 def test_workers_serve_the_next_run_and_only_one_at_a_time():
     def pids(jobs: int) -> set[int]:
-        return set(engines.run(_pid, range(40), jobs))
+        return set(engines.run(local_tasks.process_id, range(40), jobs))
 
     first = pids(2)
     assert pids(2) <= first and os.getpid() not in first
@@ -172,36 +164,24 @@ def test_workers_serve_the_next_run_and_only_one_at_a_time():
     assert not pids(3) & (one | other)
 
 
-def _variable(_: int) -> str | None:
-    return os.environ.get("FREQPREP_TEST")
-
-
 def test_workers_have_the_environment_of_now(monkeypatch):
     """Credentials of a bucket may be set between two runs."""
     for value in ("one", "two"):
         monkeypatch.setenv("FREQPREP_TEST", value)
-        assert set(engines.run(_variable, range(9), 2)) == {value}
-
-
-def _pid(_: int) -> int:
-    return os.getpid()
+        assert set(engines.run(local_tasks.variable, range(9), 2)) == {value}
 
 
 def test_a_spare_worker_that_died_is_not_asked_again():
-    pids = set(engines.run(_pid, range(40), 2))
+    pids = set(engines.run(local_tasks.process_id, range(40), 2))
     spare = engines._spare._kept.pool
     os.kill(next(iter(pids)), signal.SIGKILL)
     spare._executor_manager_thread.join(SECONDS)  # it has seen it
-    assert not set(engines.run(_pid, range(40), 2)) & pids
-
-
-def _with_two_jobs(_: int) -> bool:
-    return set(engines.run(_pid, range(3), 2)) == {os.getpid()}
+    assert not set(engines.run(local_tasks.process_id, range(40), 2)) & pids
 
 
 def test_a_process_that_may_have_no_children_does_the_work_itself():
     with multiprocessing.get_context("spawn").Pool(1) as pool:
-        assert pool.map(_with_two_jobs, [0]) == [True]
+        assert pool.map(local_tasks.with_two_jobs, [0]) == [True]
 
 
 BLAS = """

@@ -50,9 +50,16 @@ def check_equal(old: freqprep.Split, new: freqprep.Split) -> None:
     np.testing.assert_array_equal(new.steps[kept], old.steps[kept])
 
 
-@pytest.mark.parametrize("fixture", ["store", "crop_store"])
-@pytest.mark.parametrize("level", [None, 1, 17])
-@pytest.mark.parametrize("channels", [None, "paper-48", "cr_7_7,y_0_0", 5])
+LEVELS, SELECTED = (None, 1, 17), (None, "paper-48", "cr_7_7,y_0_0", 5)
+PAIRS = [
+    ("store" if (number + place) % 2 else "crop_store", level, channels)
+    for number, level in enumerate(LEVELS)
+    for place, channels in enumerate(SELECTED)
+]
+"""Every level with every choice, and each of them with either store."""
+
+
+@pytest.mark.parametrize(("fixture", "level", "channels"), PAIRS)
 def test_codes_and_all_other_arrays_stay_equal(request, tmp_path, fixture, level, channels):
     store = request.getfixturevalue(fixture)
     target = packed(store, tmp_path / "new.zarr", level=level, channels=channels, split="train")
@@ -74,8 +81,7 @@ def test_objects_masks_and_annotations_are_kept(tmp_path):
     assert compared == 4 and not problems
 
 
-@pytest.mark.parametrize("level", [3, 17, 22])
-@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize(("level", "jobs"), [(3, 1), (17, 2), (22, 1)])
 def test_shards_are_those_of_a_conversion_at_the_level(source, store, tmp_path, level, jobs):
     converted = synthetic.make(source, tmp_path / "converted.zarr", level=level)
     target = packed(store, tmp_path / "new.zarr", level=level, jobs=jobs)

@@ -235,9 +235,15 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], type[FreqprepError]]] = {
 }
 
 
-@pytest.mark.parametrize("damage", DAMAGE)
-@pytest.mark.parametrize("level", [None, 9])
-@pytest.mark.parametrize("jobs", [1, 2])
+PAIRS = [
+    (damage, level, 1 + (number + (level is None)) % 2)
+    for number, damage in enumerate(DAMAGE)
+    for level in (None, 9)
+]
+"""Every damage at either level, and both of them with one job and with two."""
+
+
+@pytest.mark.parametrize(("damage", "level", "jobs"), PAIRS)
 def test_a_damaged_shard_is_named_and_nothing_published(store, copy, target, damage, level, jobs):
     change, error = DAMAGE[damage]
     change(copy / "train" / SHARD)

@@ -141,10 +141,12 @@ def test_verify_finds_what_is_changed_or_missing(bucket, store, tmp_path):
         whole = path.read_bytes()
         change(bucket, key)
         path.write_bytes(bucket.get(key))
-        assert wheres(url) and wheres(url) == wheres(copy), name
+        found = wheres(url)
+        assert found and found == wheres(copy), name
         bucket.delete(key)
         path.unlink()
-        assert wheres(url) and wheres(url) == wheres(copy), name
+        found = wheres(url)
+        assert found and found == wheres(copy), name
         bucket.put(key, whole)
         path.write_bytes(whole)
     assert not problems(url)

@@ -13,6 +13,7 @@ pytest.importorskip("torch")
 import torch
 from tiny_runs import tiny_request
 
+from freqprep.models.torchvision_ops import import_torchvision
 from freqprep.training import curves
 from freqprep.training.request import TrainingRequest
 
@@ -30,6 +31,23 @@ def one_thread():
 def one_picture_of_curves(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no run draw its curves: that takes a quarter of a tiny run. `test_metrics` draws some."""
     monkeypatch.setattr(curves, "as_png", lambda draw: b"\x89PNG")
+
+
+@pytest.fixture
+def narrow_detectors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Narrow the ResNet inside, and the pyramid by half: a step takes half the time or less.
+
+    Layers, their names and their order stay as they are, and so does the heads' code.
+    """
+    models = import_torchvision().models
+    pyramids = models.detection.backbone_utils
+    wide = pyramids.BackboneWithFPN
+
+    def narrow(body: torch.nn.Module, stages: dict[str, str], widths: list[int], out: int):
+        return wide(body, stages, widths, out // 2)
+
+    monkeypatch.setattr(models, "resnet50", partial(models.resnet50, width_per_group=16))
+    monkeypatch.setattr(pyramids, "BackboneWithFPN", narrow)
 
 
 @pytest.fixture
