@@ -30,7 +30,7 @@ CLI_HEAD = """\
 # The command line
 
 Written by `make docs` from the commands' own `--help`; `make check` compares. What the options do
-in practice is in [how-to.md](how-to.md), which also lists the [exit codes](how-to.md#exit-codes).
+in practice is in [how-to.md](how-to.md), and there are the [exit codes](how-to/scripts.md#exit-codes).
 """
 
 API_HEAD = """\
@@ -89,8 +89,8 @@ def help_text(*command: str) -> str:
 @functools.cache
 def cli_page() -> str:
     """The whole of docs/cli.md."""
-    parts = [CLI_HEAD, f"```\n{help_text()}\n```\n"]
-    parts += [f"## freqprep {name}\n\n```\n{help_text(name)}\n```\n" for name in commands()]
+    parts = [CLI_HEAD, f"```text\n{help_text()}\n```\n"]
+    parts += [f"## freqprep {name}\n\n```text\n{help_text(name)}\n```\n" for name in commands()]
     return "\n".join(parts)
 
 
