@@ -30,14 +30,14 @@ CLI_HEAD = """\
 # The command line
 
 Written by `make docs` from the commands' own `--help`; `make check` compares. What the options do
-in practice is in [how-to.md](how-to.md), and there are the [exit codes](how-to/scripts.md#exit-codes).
+in practice is in the [how-to](how-to.md), which has the [exit codes](how-to/scripts.md#exit-codes).
 """
 
 API_HEAD = """\
 # The Python API
 
 Written by `make docs` from `__all__` and the docstrings; `make check` compares. `help(name)` has
-the parameters, and [how-to.md](how-to.md) examples.
+the parameters, and the [how-to](how-to.md) examples.
 
 **The names on this page are public.** They change only in a release whose
 [changelog](../CHANGELOG.md) says so. **Everything else is private**, with or without an underscore:

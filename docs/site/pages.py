@@ -15,7 +15,11 @@ from typing import Any
 from mkdocs.structure.files import File
 
 ROOT = Path(__file__).resolve().parents[2]
-BESIDE = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
+BESIDE = {
+    "README.md": "index.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "CHANGELOG.md": "changelog.md",
+}
 """File beside docs/ -> its page."""
 
 LINK = re.compile(r"(\]\()([^)\s#]+)(#[^)\s]+)?(?=\))")
@@ -25,7 +29,11 @@ def on_files(files: Any, config: Any) -> Any:
     """Add the pages that lie beside docs/."""
     for name, page in BESIDE.items():
         text = (ROOT / name).read_text(encoding="utf-8")
-        files.append(File.generated(config, page, content=with_site_links(text, "", config.extra["repository"])))
+        files.append(
+            File.generated(
+                config, page, content=with_site_links(text, "", config.extra["repository"])
+            )
+        )
     return files
 
 

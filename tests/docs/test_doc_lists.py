@@ -27,7 +27,9 @@ def test_method_lists_the_selections():
 def test_method_and_how_to_list_the_scores():
     scores = {*SCORES, BYTES}
     assert sorted(first_cells("method.md", "Scores")) == sorted(scores)
-    listed = section(DOCS / "how-to/channels.md", "Choose channels").partition("**`--by SCORE`**")[2]
+    listed = section(DOCS / "how-to/channels.md", "Choose channels").partition("**`--by SCORE`**")[
+        2
+    ]
     assert scores <= {*re.findall(r"`(\w+)`", listed.partition("\n- **")[0])}
 
 
@@ -60,7 +62,9 @@ def test_format_lists_the_reasons():
 
 def test_how_to_lists_the_reasons_and_their_meaning():
     rows = re.findall(
-        r"^\| `(\w+)` \| (.*?) \|", section(DOCS / "how-to/images.md", "Deal with rejected images"), re.M
+        r"^\| `(\w+)` \| (.*?) \|",
+        section(DOCS / "how-to/images.md", "Deal with rejected images"),
+        re.M,
     )
     assert dict(rows) == REASONS
 

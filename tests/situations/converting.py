@@ -132,36 +132,42 @@ CONVERTING = (
         "The store has the split already",
         "freqprep convert imagefolder photos photos.zarr",
         "Nothing finished is replaced unasked.",
-        "`--overwrite` replaces the splits that the command names; `--split` names one; or give the store another name. "
+        "`--overwrite` replaces the splits that the command names; `--split` names one; or give "
+        "the store another name. "
         "([Replace or add a split](how-to/convert.md#replace-or-add-a-split).)",
     ),
     Situation(
         "An earlier conversion did not end",
         f"{CONVERT} --size 64",
         "It was interrupted, killed, or only planned; what it finished is kept.",
-        "the same command with `--resume`. ([Resume](how-to/convert.md#resume-after-an-interruption).)",
+        "the same command with `--resume`. "
+        "([Resume](how-to/convert.md#resume-after-an-interruption).)",
         make=plan,
     ),
     Situation(
         "It is resumed with other options",
         f"{CONVERT} --resume",
-        "One split is made with the same options from beginning to end. Here `--size 64` was left out.",
+        "One split is made with the same options from beginning to end. Here `--size 64` was "
+        "left out.",
         "the options of the first command, which are in `new.zarr.log`; or `--overwrite`.",
         make=plan,
     ),
     Situation(
         "The source changed meanwhile",
         f"{CONVERT} --size 64 --resume",
-        "Rows were planned with the length and time of each file; another image under a name would be another data set.",
+        "Rows were planned with the length and time of each file; another image under a name "
+        "would be another data set.",
         "restore the file, or convert anew with `--overwrite`. A damaged image may be "
-        "[repaired](how-to/convert.md#resume-after-an-interruption) as long as its row is not finished.",
+        "[repaired](how-to/convert.md#resume-after-an-interruption) as long as its row is not "
+        "finished.",
         make=plan_and_delete,
     ),
     Situation(
         "Another command writes to the store",
         CONVERT,
         "One writer at a time; reading is always possible.",
-        "wait, or stop the process that is named. The lock ends with its process, however that ends.",
+        "wait, or stop the process that is named. The lock ends with its process, however that "
+        "ends.",
         during=being_written,
     ),
     Situation(
@@ -175,23 +181,27 @@ CONVERTING = (
         "The disk is full",
         CONVERT,
         "The system refused to write: no space, a quota, or a limit on the size of files as here.",
-        "free some space, and run the same command with `--resume`. `--dry-run` says how much is needed.",
+        "free some space, and run the same command with `--resume`. `--dry-run` says how much is "
+        "needed.",
         during=little_space,
     ),
     Situation(
         "A worker was killed",
         f"{CONVERT} --jobs 2",
         "Linux kills the process that takes the most when memory runs out.",
-        "`--resume --jobs 1`, or fewer jobs than before; [memory](how-to/plan.md#plan-disk-time-and-memory) is bounded by a job.",
+        "`--resume --jobs 1`, or fewer jobs than before; "
+        "[memory](how-to/plan.md#plan-disk-time-and-memory) is bounded by a job.",
         make=many_photos,
         during=worker_killed,
     ),
     Situation(
         "Images were rejected",
         CONVERT,
-        "An image that cannot be decoded whole is neither replaced nor used in part. The store is complete "
+        "An image that cannot be decoded whole is neither replaced nor used in part. The store "
+        "is complete "
         "and can be used; the exit code is for scripts.",
-        "see the list that is named; repair the files, then `--retry-rejected`; or allow as many with "
+        "see the list that is named; repair the files, then `--retry-rejected`; or allow as many "
+        "with "
         "`--max-failures N`. ([Rejected images](how-to/images.md#deal-with-rejected-images).)",
         make=one_broken,
     ),
@@ -199,28 +209,32 @@ CONVERTING = (
         "Images lie in no class folders",
         CONVERT,
         "The label of an image is the folder that it is in.",
-        "folders of classes; lists of labels are not read, but ImageNet's. ([Layouts](how-to/layouts.md#image-folders).)",
+        "folders of classes; lists of labels are not read, but ImageNet's. "
+        "([Layouts](how-to/layouts.md#image-folders).)",
         make=loose_images,
     ),
     Situation(
         "The store does not know a class",
         "freqprep convert imagefolder photos photos.zarr --split val --overwrite",
         "The first conversion fixes the classes, so that labels mean the same in all splits.",
-        "all splits together into a new store; or list all classes with `--classes FILE` in the first conversion.",
+        "all splits together into a new store; or list all classes with `--classes FILE` in the "
+        "first conversion.",
         make=another_class,
     ),
     Situation(
         "ImageNet's val has no labels",
         "freqprep convert imagenet imagenet imagenet.zarr",
         "Its images are in one folder; their classes are in a file that comes with the data.",
-        "put `LOC_val_solution.csv` or the development kit into the source. ([ImageNet](how-to/convert.md#convert-imagenet).)",
+        "put `LOC_val_solution.csv` or the development kit into the source. "
+        "([ImageNet](how-to/convert.md#convert-imagenet).)",
         make=without_solution,
     ),
     Situation(
         "None of the listed images is there",
         "freqprep convert coco cocos cocos.zarr",
         "The names in the annotation file lead to no file of the source.",
-        "`--images DIR`, the folder that the listed names start from. ([Layouts](how-to/layouts.md#annotations).)",
+        "`--images DIR`, the folder that the listed names start from. "
+        "([Layouts](how-to/layouts.md#annotations).)",
         make=misplaced_images,
     ),
     Situation(

@@ -63,7 +63,10 @@ def serving(folder: Path, handler: type, left_out: tuple[str, ...] = ()) -> Iter
     own = [name for name in os.environ if name.startswith(("AWS_", "AZURE_", "GOOGLE_"))]
     kept = {name: value for name, value in os.environ.items() if name not in own}
     given = {name: value for name, value in given.items() if name not in left_out}
-    none = {"AWS_SHARED_CREDENTIALS_FILE": str(folder / "none"), "AWS_EC2_METADATA_DISABLED": "true"}
+    none = {
+        "AWS_SHARED_CREDENTIALS_FILE": str(folder / "none"),
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
     object_client._opened.cache_clear()
     try:
         with (
@@ -106,7 +109,8 @@ IN_BUCKETS = (
         "There are no credentials",
         INFO,
         "They come from the environment of each process, never from the command.",
-        f"set the variables of {CREDENTIALS_SECTION}, also for `torchrun` and the workers of a cluster.",
+        f"set the variables of {CREDENTIALS_SECTION}, also for `torchrun` and the workers of a "
+        f"cluster.",
         during=answer(403, "AccessDenied", *KEYS),
     ),
     Situation(
@@ -120,7 +124,8 @@ IN_BUCKETS = (
         "The server does not accept the credentials",
         INFO,
         "A key that does not exist any more, or a secret that is not its own.",
-        f"look at the {CREDENTIALS_SECTION}: another profile or an old variable may hide the right ones.",
+        f"look at the {CREDENTIALS_SECTION}: another profile or an old variable may hide the "
+        f"right ones.",
         during=answer(403, "SignatureDoesNotMatch"),
     ),
     Situation(
@@ -176,7 +181,8 @@ IN_BUCKETS = (
     Situation(
         "A web server gives whole files only",
         f"freqprep show {HOST}/photos.zarr 0 --split train -o first.png",
-        "Images are read as parts of shards. nginx and Apache give them, `python -m http.server` does not.",
+        "Images are read as parts of shards. nginx and Apache give them, `python -m http.server` "
+        "does not.",
         "another server, or a copy on this machine.",
         during=files,
         given="photos.zarr",

@@ -36,7 +36,8 @@ NAMING = (
     Situation(
         "An option is misspelt",
         "freqprep stats photos.zarr --splt train",
-        "Options, commands, splits, channels, scores and values are compared with those that exist.",
+        "Options, commands, splits, channels, scores and values are compared with those that "
+        "exist.",
         "take the name that is proposed, or look into `freqprep COMMAND --help`.",
     ),
     Situation(
@@ -55,7 +56,8 @@ NAMING = (
         "There are no such channels",
         "freqprep show photos.zarr 0 --split train --channels square-42 -o cat.png",
         "Selections are the published ones, rules with a number, and those saved in this store.",
-        "`freqprep channels photos.zarr` lists them; or [name channels](how-to/channels.md#select-channels-by-name).",
+        "`freqprep channels photos.zarr` lists them; or [name "
+        "channels](how-to/channels.md#select-channels-by-name).",
     ),
     Situation(
         "The output is there already",
@@ -91,7 +93,8 @@ NAMING = (
     Situation(
         "A package is missing",
         "freqprep convert parquet imagenette imagenette.zarr",
-        "What not everybody needs is in extras: `train`, `compiled`, `report`, `s3`, `parquet` and others.",
+        "What not everybody needs is in extras: `train`, `compiled`, `report`, `s3`, `parquet` "
+        "and others.",
         "the `pip install` of the message.",
         during=package_missing,
     ),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import synthetic
@@ -40,7 +39,9 @@ def newer_format(folder: Path) -> None:
 
 def pack(folder: Path) -> None:
     """Keep six channels."""
-    done = synthetic.freqprep("pack", "photos.zarr", "small.zarr", "--channels", "paper-6", cwd=folder)
+    done = synthetic.freqprep(
+        "pack", "photos.zarr", "small.zarr", "--channels", "paper-6", cwd=folder
+    )
     assert done.returncode == 0, done.stderr
 
 
@@ -70,7 +71,8 @@ READING = (
     Situation(
         "A file of the store is damaged",
         "freqprep verify photos.zarr --split train",
-        "Each file has its hash in the manifest, each chunk a checksum: a disk, a copy or a program changed a byte.",
+        "Each file has its hash in the manifest, each chunk a checksum: a disk, a copy or a "
+        "program changed a byte.",
         "`freqprep repair photos.zarr --source photos` makes it again, to the same bytes. "
         "([Repair](how-to/stores.md#repair-a-damaged-store).)",
         make=flip_a_bit,
@@ -120,7 +122,7 @@ READING = (
     ),
     Situation(
         "A rejected row is read",
-        "import freqprep\n\nsplit = freqprep.open_store(\"new.zarr\")[\"train\"]  # made of photos\n"
+        'import freqprep\n\nsplit = freqprep.open_store("new.zarr")["train"]  # made of photos\n'
         "row = (~split.valid).nonzero()[0][0]\nsplit.read(row)",
         "The image could not be decoded; the row is kept so that keys and labels are complete.",
         "`rows = split.valid.nonzero()[0]`; `freqprep.Loader` leaves them out by itself.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import re
 import shlex
 import shutil
@@ -18,7 +19,7 @@ from stand_ins import StandIns
 
 from freqprep.errors import FreqprepError
 
-WIDTH = 100
+WIDTH = 84
 HOST = "http://host"
 RUN_BY = "<!-- run by: tests/situations/__main__.py -->"
 
@@ -79,9 +80,10 @@ class Situation:
     def message(self, folder: Path, stand_ins: StandIns) -> tuple[str, int]:
         """Run it in an empty folder; return what it says, and the exit code or 0."""
         folder.mkdir()
-        for name in stand_ins.named_in(f"{self.run} {self.given}"):
-            stand_ins.put(name, folder)
-        self.make(folder)
+        with _unsaid():
+            for name in stand_ins.named_in(f"{self.run} {self.given}"):
+                stand_ins.put(name, folder)
+            self.make(folder)
         with self.during(folder) as host, contextlib.chdir(folder):
             run = self.run.replace(HOST, host)
             said, code = (_of_command if self.is_command else _of_python)(run)
@@ -100,6 +102,15 @@ class Situation:
         return f"### {self.title}\n\n{block}\n\n{self.why}{ended}\n\n**Do:** {self.remedy}\n"
 
 
+@contextlib.contextmanager
+def _unsaid() -> Iterator[None]:
+    logger = logging.getLogger("freqprep")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    yield
+    logger.setLevel(level)
+
+
 def _of_command(line: str) -> tuple[str, int]:
     done = synthetic.freqprep(*shlex.split(line)[1:])
     lines = done.stderr.splitlines()
@@ -115,8 +126,9 @@ def _of_python(code: str) -> tuple[str, int]:
             exec(compile(code, "snippet", "exec"), {})
         except FreqprepError as error:
             return _named(error), 0
-    (warning,) = warned
-    return _named(warning.message), 0
+    if not warned:
+        raise ValueError(f"it said nothing:\n{code}")
+    return _named(warned[0].message), 0
 
 
 def _named(said: Warning | Exception | str) -> str:

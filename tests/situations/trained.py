@@ -74,7 +74,8 @@ TRAINING = (
     Situation(
         "The run is another one",
         f"{TRAIN} --read square-24 --epochs 90 --run runs/first --resume",
-        "A run that is resumed ends in the weights that it would have had; with other options or data it cannot.",
+        "A run that is resumed ends in the weights that it would have had; with other options or "
+        "data it cannot.",
         "the options that it was begun with (`model.json` has them), or another `--run`.",
         make=only_train,
     ),
@@ -82,7 +83,8 @@ TRAINING = (
         "There is nothing to tell apart",
         "freqprep train cats.zarr --model mobilenet_v2 --run runs/cats",
         "The whole source was taken for one class, or it has one.",
-        "see what `freqprep info` says of the classes, and [how folders are understood](how-to/layouts.md#image-folders).",
+        "see what `freqprep info` says of the classes, and [how folders are "
+        "understood](how-to/layouts.md#image-folders).",
         make=one_class,
         given="photos",
     ),
@@ -100,7 +102,8 @@ TRAINING = (
     ),
     Situation(
         "Frozen stages would keep random weights",
-        "freqprep train coco.zarr --model fasterrcnn_resnet50_fpn --trained-stages 3 --run runs/boxes",
+        "freqprep train coco.zarr --model fasterrcnn_resnet50_fpn --trained-stages 3 --run "
+        "runs/boxes",
         "What is not trained must come from somewhere.",
         "`--trained-stages 4`, or `--init` with the checkpoint of a run on the same channels. "
         "([Start a detector](how-to/detector.md#start-a-detector-from-pretrained-weights).)",
@@ -115,7 +118,8 @@ TRAINING = (
     Situation(
         "The checkpoint is damaged",
         "freqprep evaluate runs/first photos.zarr --split val",
-        "It was cut off in copying, or changed since. A run that is killed leaves a whole one: the new is written aside.",
+        "It was cut off in copying, or changed since. A run that is killed leaves a whole one: "
+        "the new is written aside.",
         "copy it again, or train again.",
         make=cut_checkpoint,
     ),
@@ -143,6 +147,7 @@ TRAINING = (
         "Much of an epoch is left out",
         DROPPED,
         "Batches are whole: what is left over at the end of an epoch waits for another one.",
-        "smaller batches; on a small data set each epoch leaves out other images, so this may do no harm.",
+        "smaller batches; on a small data set each epoch leaves out other images, so this may do "
+        "no harm.",
     ),
 )
