@@ -6,14 +6,24 @@ from pathlib import Path
 
 import pytest
 import synthetic
-from doc_pages import BLOCKS, REFERENCE, Block
+from doc_pages import BLOCKS, PAGES, REFERENCE, ROOT, Block, prose
 
 COMMANDS = REFERENCE["COMMAND"].commands
 TYPED = [block for block in BLOCKS if block.language in ("sh", "console")]
 RUN = [block for block in TYPED if block.marker is None]
+NOT_RUN = [block for block in TYPED if block.marker and block.marker[0] == "not run"]
 
 WRITING = {"convert": 2, "pack": 1}
 """Command -> place of the store that it makes among its arguments."""
+
+OF_ALL_COMMANDS = {"--help", "--version", "--install-completion", "--show-completion"}
+
+OF_OTHER_PROGRAMS = {
+    *("--folder", "--seconds"),  # of the benchmarks and the fuzzing
+    *("--no-binary", "--no-build-isolation", "--upgrade"),  # pip
+    *("--memory-limit", "--num-cpus"),  # dask, ray
+    "--strict",  # mypy
+}
 
 FAILING = {"notes.txt": 1}
 """Word of a command that shall fail -> its exit code."""
@@ -42,8 +52,8 @@ def of_freqprep(block: Block) -> list[list[str]]:
     return found
 
 
-@pytest.mark.parametrize("block", TYPED, ids=str)
-def test_options_exist(block):
+@pytest.mark.parametrize("block", NOT_RUN, ids=str)
+def test_commands_that_are_not_run_have_options_that_exist(block):
     for words in of_freqprep(block):
         if words[0] not in COMMANDS:
             assert words[0].startswith("--"), f"{block}: there is no freqprep {words[0]}"
@@ -51,7 +61,15 @@ def test_options_exist(block):
         command = COMMANDS[words[0]]
         known = {name for option in command.params for name in option.opts}
         given = {word.partition("=")[0] for word in words if re.match(r"--?[a-z]", word)}
-        assert given <= known | {"--json", "--help"}, f"{block}: freqprep {words[0]}"
+        assert given <= known | OF_ALL_COMMANDS, f"{block}: freqprep {words[0]}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_options_named_in_the_text_exist(page):
+    code = re.findall(r"`([^`\n]+)`", prose(page))
+    named = {word for text in code for word in re.findall(r"(?<![\w-])--[a-z][\w-]*", text)}
+    options = {name for command in COMMANDS.values() for one in command.params for name in one.opts}
+    assert named <= options | OF_ALL_COMMANDS | OF_OTHER_PROGRAMS
 
 
 @pytest.mark.parametrize("block", RUN, ids=str)

@@ -107,8 +107,10 @@ def _unsaid() -> Iterator[None]:
     logger = logging.getLogger("freqprep")
     level = logger.level
     logger.setLevel(logging.ERROR)
-    yield
-    logger.setLevel(level)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _of_command(line: str) -> tuple[str, int]:
@@ -120,7 +122,7 @@ def _of_command(line: str) -> tuple[str, int]:
 
 
 def _of_python(code: str) -> tuple[str, int]:
-    with warnings.catch_warnings(record=True) as warned:
+    with _unsaid(), warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         try:
             exec(compile(code, "snippet", "exec"), {})
