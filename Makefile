@@ -53,8 +53,8 @@ docs: $(TEST) ## write the pages made from the code, and build the documentation
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.situations
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
-bench: $(TEST) ## run the benchmarks on ../shared/data (about 4 hours)
-	$(BIN)/python -m tests.benchmarks
+bench: $(TEST) ## compare ratios with tests/benchmarks/recorded.json (20 minutes, ../shared/data)
+	$(BIN)/python -m tests.benchmarks --compare
 
 clean: ## remove the virtual environment, the demo and the site
 	rm -rf $(VENV) demo site

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from torch import nn
 
 from freqprep.models.detection import Detector
 from freqprep.models.gate import GatedNetwork
+from freqprep.models.networks import build
 from freqprep.models.rgb import load_rgb_network
 from freqprep.models.unfolding import norms_behind, unfold
 from freqprep.models.weight_files import COUNTER, fitting, is_folded, read_tensors, wrong_file
@@ -21,13 +22,8 @@ from freqprep.models.weight_files import COUNTER, fitting, is_folded, read_tenso
 __all__ = ["Loaded", "load_weights", "recalibrate_batch_norm"]
 
 _RESNETS_DIFFER = ("conv1.", "bn1.", "layer1.0.conv1.", "layer1.0.downsample.0.")
-_ARCHITECTURES_DIFFER = (
-    *_RESNETS_DIFFER,
-    "fc.",
-    "features.0.",
-    "features.1.",
-    "classifier.",
-)
+_CLASSIFIERS = ("fc.", "classifier.")
+_ARCHITECTURES_DIFFER = (*_RESNETS_DIFFER, "features.0.", "features.1.", *_CLASSIFIERS)
 _NETWORK = "network."
 _MAY_DIFFER = (
     "gate.",
@@ -61,10 +57,13 @@ class Loaded:
         Tensors that have the file's values.
     initialised : tuple of str
         Tensors that keep their own: the file lacks them, or has another shape.
+    tensors : dict of str to Tensor
+        Those of the file by name, with batch norm.
     """
 
     loaded: tuple[str, ...]
     initialised: tuple[str, ...]
+    tensors: Mapping[str, torch.Tensor] = field(repr=False)
 
 
 def load_weights(
@@ -115,7 +114,37 @@ def load_weights(
         named, may_differ = _named_as_in(module, tensors), _MAY_DIFFER
     found = fitting(module, path, named, may_differ)
     module.load_state_dict(found, strict=False)
-    return Loaded(tuple(found), tuple(name for name in own if name not in found))
+    return Loaded(tuple(found), tuple(name for name in own if name not in found), tensors)
+
+
+def rgb_network(model: str, tensors: Mapping[str, torch.Tensor]) -> nn.Module | None:
+    """Build the RGB network that a file's tensors are of.
+
+    Parameters
+    ----------
+    model : str
+        One of `freqprep.models.networks.MODELS`.
+    tensors : dict of str to Tensor
+        `Loaded.tensors`.
+
+    Returns
+    -------
+    torch.nn.Module, or None
+        In evaluation mode, on the CPU; None if the tensors are of a network without a stem.
+    """
+    bare = {name.removeprefix(_NETWORK): tensor for name, tensor in tensors.items()}
+    network = build(model, input="rgb", classes=1)
+    wanted = network.state_dict()
+    found = {
+        name: tensor
+        for name, tensor in bare.items()
+        if name in wanted and wanted[name].shape == tensor.shape
+    }
+    needed = {name for name in wanted if not name.startswith(_CLASSIFIERS)}
+    if any(name not in found for name in needed if not name.endswith(COUNTER)):
+        return None
+    network.load_state_dict(found, strict=False)
+    return network.eval()
 
 
 def recalibrate_batch_norm(

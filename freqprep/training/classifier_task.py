@@ -11,6 +11,7 @@ import torch
 from freqprep.augment import Augment, ClassifierInput, Policy, mix
 from freqprep.augment.crops import aligned_crop
 from freqprep.errors import UsageError
+from freqprep.models.initial import Loaded
 from freqprep.models.networks import STEM_STRIDE, check_grid, multiply_accumulates
 from freqprep.spectrum import BLOCK
 from freqprep.store.selections import select
@@ -25,6 +26,7 @@ from freqprep.training.gate_goal import check_goal
 from freqprep.training.grid_ramp import check_early_read, check_ramp, chosen_grid
 from freqprep.training.model_config import ModelConfig
 from freqprep.training.request import RunPlan, TrainingRequest
+from freqprep.training.transfer import fit_to_rgb
 
 _MANY = 0.5
 _LEAST_IMAGES = 2
@@ -179,9 +181,11 @@ class ClassifierTask:
         return f"{grid}crop {inputs.side}x{inputs.side} pixels"
 
     def complete_weights(
-        self, network: torch.nn.Module, initialised: tuple[str, ...], device: torch.device
-    ) -> None:
-        """Do nothing: new layers of a classifier learn from random weights."""
+        self, network: torch.nn.Module, given: Loaded, device: torch.device
+    ) -> str:
+        """Fit the first stages on coefficients to those of an RGB network that was given."""
+        model = self._config.model
+        return fit_to_rgb(network, model, given, self._inputs, self._train, device)
 
     def brief(self, values: dict[str, float]) -> tuple[str, ...]:
         """Format loss, accuracy and open gates."""

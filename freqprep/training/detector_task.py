@@ -11,7 +11,7 @@ import torch
 from freqprep.augment import DetectorAugment, DetectorInput, DetectorPolicy, DetectorPreprocess
 from freqprep.errors import UsageError, some
 from freqprep.models.detection import MASK_DETECTORS, STAGES, Detector, check_numbers
-from freqprep.models.initial import recalibrate_batch_norm
+from freqprep.models.initial import Loaded, recalibrate_batch_norm
 from freqprep.models.networks import multiply_accumulates
 from freqprep.store.split import Split
 from freqprep.streaming.batch import Batch
@@ -249,8 +249,8 @@ class DetectorTask:
         return f"{grid}short side {inputs.short} pixels, long side at most {inputs.longest}"
 
     def complete_weights(
-        self, network: torch.nn.Module, initialised: tuple[str, ...], device: torch.device
-    ) -> None:
+        self, network: torch.nn.Module, given: Loaded, device: torch.device
+    ) -> str:
         """Measure the statistics that the norms behind new convolutions lack.
 
         Raises
@@ -259,8 +259,9 @@ class DetectorTask:
             Stages that are not trained would keep random weights.
         """
         assert isinstance(network, Detector)
-        _check_frozen(network, initialised)
-        recalibrate_batch_norm(network, initialised, lambda: self.calibration_images(device))
+        _check_frozen(network, given.initialised)
+        recalibrate_batch_norm(network, given.initialised, lambda: self.calibration_images(device))
+        return ""
 
     def brief(self, values: dict[str, float]) -> tuple[str, ...]:
         """Format the losses."""

@@ -240,12 +240,14 @@ class RunState:
     def _begin_with(self, init: Path) -> None:
         network = self.network
         loaded = load_weights(network, init, partial(_pictures, self._train))
-        self.task.complete_weights(network, loaded.initialised, self.world.device)
         if self.world.is_leader:
             say(
                 f"{init}: {len(loaded.loaded)} tensors loaded; not in it or of another shape, and"
                 f" so initialised: {', '.join(loaded.initialised) or 'none'}"
             )
+        remark = self.task.complete_weights(network, loaded, self.world.device)
+        if self.world.is_leader and remark:
+            say(remark)
 
 
 def _pictures(split: Split) -> torch.Tensor:

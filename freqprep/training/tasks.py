@@ -8,6 +8,7 @@ import torch
 
 from freqprep.augment import ClassifierInput, DetectorInput
 from freqprep.models.detection import DETECTORS
+from freqprep.models.initial import Loaded
 from freqprep.models.networks import MODELS
 from freqprep.store.split import Split
 from freqprep.streaming.batch import Batch
@@ -130,17 +131,22 @@ class TrainingTask(Protocol):
         """Format the numbers of `loss` in a few words each, the most important first."""
 
     def complete_weights(
-        self, network: torch.nn.Module, initialised: tuple[str, ...], device: torch.device
-    ) -> None:
+        self, network: torch.nn.Module, given: Loaded, device: torch.device
+    ) -> str:
         """Adapt a network to the weights it was given.
 
         Parameters
         ----------
         network : torch.nn.Module
             On ``device``.
-        initialised : tuple of str
-            Names of the tensors that no file gave, and that have random values.
+        given : Loaded
+            What a file gave; the other tensors have random values.
         device : torch.device
+
+        Returns
+        -------
+        str
+            Remark to print; may be empty.
 
         Raises
         ------

@@ -1,8 +1,9 @@
-"""Run the benchmarks: ``python -m tests.benchmarks [NAME ...] [--json FILE] [--folder DIR]``.
+"""Run the benchmarks: ``python -m tests.benchmarks [NAME ...]``, or ``--compare [NAME ...]``.
 
 Each benchmark prints a table. Compare ratios within one run, because absolute values vary with the
-machine. They need ../shared/data beside the project (gpu does without) and about 2 GB in the
-temporary folder.
+machine: --compare does so with those of recorded.json, and ends with exit code 1 if one got worse.
+They need ../shared/data beside the project (gpu does without) and about 2 GB in the temporary
+folder.
 """
 
 from __future__ import annotations
@@ -11,12 +12,19 @@ import argparse
 import contextlib
 import importlib
 import json
+import os
 import platform
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+from tests.benchmarks import ratios
+from tests.benchmarks.table import show
+
+RECORDED = Path(__file__).with_name("recorded.json")
 DATA = Path(__file__).resolve().parents[2].parent / "shared/data"
 BENCHMARKS = (
     "fidelity",
@@ -25,8 +33,9 @@ BENCHMARKS = (
     "reading",
     "streaming",
     "remote",
-    "cropping",
+    "crop_parts",
     "peers",
+    "peers.bucket",
     "mixing",
     "layouts",
     "packing",
@@ -41,6 +50,7 @@ BENCHMARKS = (
     "joint",
     "statistics",
     "augmentation",
+    "crop_errors",
     "equal_terms",
     "bytes_by_training",
     "input_trainings",
@@ -63,18 +73,60 @@ def main() -> None:
         metavar="DIR",
         help="keep the working files in DIR/NAME; trainings go on there after an interrupt",
     )
+    parser.add_argument(
+        "--compare",
+        action="store_true",
+        help="compare ratios with the recorded ones; without NAME, all that there are",
+    )
+    parser.add_argument(
+        "--record", action="store_true", help="the same, and record the ratios of this run"
+    )
     arguments = parser.parse_args()
+    recorded = ratios.from_json(RECORDED.read_text())
+    comparing = arguments.compare or arguments.record
+    names = arguments.names or (ratios.benchmarks(recorded) if comparing else BENCHMARKS)
     if unknown := set(arguments.names) - set(BENCHMARKS):
         parser.error(f"no benchmark {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
-    if not DATA.is_dir() and set(arguments.names or BENCHMARKS) - _WITHOUT_DATA:
+    if not DATA.is_dir() and set(names) - _WITHOUT_DATA:
         sys.exit(f"the benchmarks need real images in {DATA}")
-    figures: dict[str, object] = {"machine": f"{platform.processor()} {platform.platform()}"}
-    for name in arguments.names or BENCHMARKS:
+    load = f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores as it began"
+    figures: dict[str, Any] = {"machine": f"{platform.processor()} {platform.platform()}"}
+    for name in names:
         print(f"\n== {name}", flush=True)
         with _working_folder(arguments.folder, name) as folder:
             figures[name] = _benchmark(name)(DATA, folder)
     if arguments.json:
         arguments.json.write_text(json.dumps(figures, indent=1) + "\n")
+    if comparing:
+        # As in a file of figures: numbers that are keys become text, tuples lists.
+        lines = ratios.compare(recorded, json.loads(json.dumps(figures)))
+        print(f"\n== ratios, {load}")
+        _show(lines)
+        if arguments.record:
+            RECORDED.write_text(ratios.to_json(ratios.record(recorded, lines, _commit())))
+        elif failed := [line.name for line in lines if line.fails]:
+            sys.exit(f"worse than recorded, or not measured: {'; '.join(failed)}")
+
+
+def _show(lines: list[ratios.Line]) -> None:
+    show(
+        ("ratio", "recorded", "now", "spread, %", "verdict"),
+        [
+            (
+                line.name,
+                "" if line.ratio.value is None else line.ratio.value,
+                "" if line.now is None else line.now,
+                100 * line.ratio.spread,
+                line.verdict,
+            )
+            for line in lines
+        ],
+    )
+
+
+def _commit() -> str:
+    words = ["git", "rev-parse", "--short", "HEAD"]
+    return subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def _benchmark(name: str) -> Callable[[Path, Path], object]:

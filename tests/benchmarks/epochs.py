@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import simplejpeg
 import torch
 from numcodecs import zstd
 from PIL import Image
@@ -53,10 +52,8 @@ def augmented(loader: freqprep.Loader, augment: Augment) -> float:
     return seconds_an_image(lambda: sum(len(augment(batch)) for batch in loader))
 
 
-def cropped_jpegs(
-    source: Path, pixels: Callable[[Path], Image.Image | torch.Tensor]
-) -> Callable[[], float]:
-    """Random files, cropped to 224 pixels, flipped and normalised by torchvision, one by one."""
+def cropped_jpegs(source: Path) -> Callable[[], float]:
+    """Random files, decoded by Pillow, cropped to 224 pixels and normalised by torchvision."""
     import_torchvision()
     from torchvision.transforms import v2
 
@@ -74,16 +71,7 @@ def cropped_jpegs(
 
     def load() -> int:
         for path in chosen:
-            transform(pixels(path))
+            transform(Image.open(path).convert("RGB"))
         return len(chosen)
 
     return lambda: seconds_an_image(load)
-
-
-def with_pillow(path: Path) -> Image.Image:
-    return Image.open(path).convert("RGB")
-
-
-def with_simplejpeg(path: Path) -> torch.Tensor:
-    """RGB as a tensor whose memory is that of the decoder, which torchvision resizes fastest."""
-    return torch.from_numpy(simplejpeg.decode_jpeg(path.read_bytes(), "RGB")).permute(2, 0, 1)

@@ -1,6 +1,6 @@
 """Plot the error against the number of channels read.
 
-``python -m tests.benchmarks augmentation --json FIGURES.json``, then
+``python -m tests.benchmarks crop_errors --json FIGURES.json``, then
 ``python -m tests.benchmarks.read_curve FIGURES.json docs/images/channels-read.png``.
 """
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def main() -> None:
     source, target = map(Path, sys.argv[1:])
-    results = json.loads(source.read_text())["augmentation"]["channels read"]
+    results = json.loads(source.read_text())["crop_errors"]["channels read"]
 
     def sketch(palette: Palette) -> Figure:
         figure = new_figure(460, 280)

@@ -18,7 +18,6 @@ from tests.benchmarks.epochs import (
     cropped_jpegs,
     loaded,
     seconds_an_image,
-    with_pillow,
 )
 from tests.benchmarks.replicas import replicate
 from tests.benchmarks.table import show
@@ -55,7 +54,7 @@ def run(data: Path, folder: Path) -> dict[str, object]:
             ("loader, all in memory, first epoch, new memory", lambda: _first_epoch(split, _EXACT)),
             ("loader, all in memory, later epochs", lambda: loaded(exact)),
             ("Dataset in a DataLoader, no worker", lambda: _dataset(split)),
-            ("JPEGs, Pillow and torchvision", cropped_jpegs(source, with_pillow)),
+            ("JPEGs, Pillow and torchvision", cropped_jpegs(source)),
         ]
         for loader in (lanes, reusing, exact, more, every):  # untimed: touches new memory
             loaded(loader)

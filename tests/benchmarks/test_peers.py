@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.benchmarks.peers.bucket import Way, first_epoch
 from tests.benchmarks.peers.environments import ADAPTERS
 from tests.benchmarks.peers.process import Peer, PeerError, constant
 
@@ -55,6 +56,19 @@ def test_an_epoch_delivers_each_image_and_is_measured(source, environments, tmp_
         assert peer.stored_bytes(way) == files
         peer.forget_pages(way)
         assert peer.epoch(way, 2)["images"] == 70
+
+
+def test_a_first_epoch_from_a_bucket_fetches_what_it_delivers(source, tmp_path):
+    with Peer("freqprep", None, source, tmp_path / "stored") as peer:
+        assert peer.reads_buckets
+        (form,) = peer.forms()
+        stored = peer.write(form)["bytes"]
+    way = Way(peer, "codes, 24 channels")
+    for _ in range(2):  # nothing is kept from one to the next
+        found = first_epoch(way, tmp_path)
+        assert found["images/s"] > 0 and found["CPU ms an image"] > 0
+        assert 64 * found["requests for 1,000 images"] >= 1000 * 3  # documents, an index, a shard
+        assert 0 < 1000 * 64 * found["KB an image"] < stored
 
 
 def test_a_peer_that_fails_or_is_not_there_is_named(source, environments, tmp_path):

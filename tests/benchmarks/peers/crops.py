@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -21,6 +22,34 @@ def image_files(source: Path) -> list[tuple[Path, int]]:
 def lasting(workers: int) -> dict[str, object]:
     """Return a loader's options for processes that last from one epoch to the next."""
     return {"num_workers": workers, "persistent_workers": True}
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """A stored form in the bucket of a server on this machine.
+
+    The environment has the endpoint and the credentials of S3.
+
+    Attributes
+    ----------
+    server : str
+        URL of the server.
+    prefix : str
+    cache : Path
+        Folder for what a peer keeps of it; empty at first.
+    """
+
+    server: str
+    prefix: str
+    cache: Path
+
+    @property
+    def s3(self) -> str:
+        return f"s3://slow/{self.prefix}"
+
+    @property
+    def http(self) -> str:
+        return f"{self.server}/slow/{self.prefix}"
 
 
 @cache

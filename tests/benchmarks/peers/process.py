@@ -48,6 +48,7 @@ class Peer:
         self.name, self._source, self._stored = name, source, stored
         text = (_HERE / "adapters" / f"{name}.py").read_text()
         self._writes = "\ndef write(" in text
+        self.reads_buckets = "\ndef bucket_epochs(" in text
         self.ways: dict[str, str] = constant(text, "WAYS")
         self._python = _interpreter(name, environments, constant(text, "REQUIREMENTS"))
         self.images = sum(1 for path in source.rglob("*") if path.is_file())
@@ -91,6 +92,10 @@ class Peer:
     def epoch(self, way: str, number: int) -> dict[str, float]:
         """Run an epoch; return the answer of the process."""
         return self._ask({"epoch": number, "way": way})
+
+    def bucket_epoch(self, way: str, server: str, cache: Path) -> dict[str, float]:
+        """Open in a bucket what a way reads and run an epoch; return the answer of the process."""
+        return self._ask({"bucket": server, "cache": str(cache), "way": way})
 
     def stored_bytes(self, way: str) -> int:
         """Return the bytes on the disk of what a way reads."""

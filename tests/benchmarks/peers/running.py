@@ -51,7 +51,7 @@ def run(data: Path, folder: Path) -> dict[str, object]:
         peers, left_out = [], {}
         for peer in found_peers(environments, source, folder / "stored", left_out):
             peers.append(stack.enter_context(peer))
-        written = dict(_write_all(peers, left_out))
+        written = dict(write_all(peers, left_out))
         ways = [_Way(peer, name) for peer in peers for name in peer.ways]
         for number in range(_ROUNDS + 2):  # interleaved, so that other load affects all alike
             for way in [way for way in ways if way.title not in left_out]:
@@ -74,7 +74,7 @@ def found_peers(
             left_out[adapter.stem] = str(error)
 
 
-def _write_all(
+def write_all(
     peers: list[Peer], left_out: dict[str, str]
 ) -> Iterator[tuple[str, dict[str, float]]]:
     for peer in peers:

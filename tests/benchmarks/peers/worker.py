@@ -1,9 +1,10 @@
 """A peer in its own interpreter: ``PYTHON worker.py ADAPTER SOURCE FOLDER WORKERS``.
 
 FOLDER has a folder for each stored form. Lines of JSON on stdin say what to do: ``{"write": NAME}``
-writes a stored form, ``{"epoch": N, "way": NAME}`` runs an epoch. Each is answered by a line of
-JSON: images, seconds, processor seconds of this process and all that it has started, and bytes that
-came from the disk.
+writes a stored form, ``{"epoch": N, "way": NAME}`` runs an epoch, ``{"bucket": URL, "cache": PATH,
+"way": NAME}`` opens a stored form in a bucket and runs one. Each is answered by a line of JSON:
+images, seconds, processor seconds of this process and all that it has started, and bytes that came
+from the disk.
 """
 
 from __future__ import annotations
@@ -41,6 +42,12 @@ def main(adapter: str, source: Path, folder: Path, workers: int) -> None:
             shutil.rmtree(target, ignore_errors=True)
             target.mkdir(parents=True)
             work = lambda to=target, name=task["write"]: _written(peer, source, to, name)  # noqa: E731
+        elif "bucket" in task:
+            way = task["way"]
+            bucket = crops.Bucket(task["bucket"], peer.WAYS[way], Path(task["cache"]))
+            work = lambda b=bucket, way=way: sum(  # noqa: E731
+                peer.bucket_epochs(b, folder / b.prefix, way, workers)(0)
+            )
         else:
             way, number = task["way"], task["epoch"]
             if way not in ways:

@@ -1,12 +1,14 @@
 """Hugging Face datasets: Arrow files with the images' bytes, in a ``DataLoader`` of torch."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import crops
 
-REQUIREMENTS = ("torch==2.13.0", "torchvision==0.28.0", "datasets==5.2.0", "pillow")
+REQUIREMENTS = ("torch==2.13.0", "torchvision==0.28.0", "datasets==5.2.0", "aiohttp", "pillow")
 WAYS = {"Arrow of JPEG": "datasets"}
+
+_BUFFER = 1000
 
 
 def write(source: Path, folder: Path, stored: str) -> None:
@@ -43,5 +45,27 @@ def epochs(source: Path, folder: Path, way: str, workers: int) -> Callable[[int]
     loader = torch.utils.data.DataLoader(
         dataset, crops.BATCH, shuffle=True, **crops.lasting(workers)
     )
+    return _epochs(loader)
+
+
+def bucket_epochs(
+    bucket: crops.Bucket, folder: Path, way: str, workers: int
+) -> Callable[[int], Iterator[int]]:
+    import datasets
+    import torch
+
+    transform = crops.random_crops()
+
+    def transformed(row: dict[str, object]) -> dict[str, object]:
+        return {"image": transform(row["image"].convert("RGB")), "label": row["label"]}
+
+    files = [f"{bucket.http}/out/{path.name}" for path in sorted((folder / "out").glob("*.arrow"))]
+    options = {"split": "train", "streaming": True, "cache_dir": str(bucket.cache)}
+    rows = datasets.load_dataset("arrow", data_files=files, **options)
+    rows = rows.shuffle(seed=0, buffer_size=_BUFFER).map(transformed)
+    return _epochs(torch.utils.data.DataLoader(rows, crops.BATCH, **crops.lasting(workers)))
+
+
+def _epochs(loader: Iterable[dict[str, object]]) -> Callable[[int], Iterator[int]]:
     pairs = lambda: ((batch["image"], batch["label"]) for batch in loader)  # noqa: E731
     return lambda epoch: crops.sizes(pairs())

@@ -13,12 +13,17 @@ import crops
 REQUIREMENTS = ()
 WAYS = {
     "codes, 24 channels": "freqprep",
+    "crops, 24 channels, 224 px": "freqprep",
+    "crops, 24 of 64 channels, 224 px": "freqprep",
     "crops, 24 channels, 448 px": "freqprep",
+    "crops, 24 of 64 channels, 448 px": "freqprep",
     "crops, RGB, 224 px": "freqprep",
 }
 
-_CHANNELS = {"codes, 24 channels": "learned-24", "crops, 24 channels, 448 px": "square-24"}
-_WINDOW = {"window_bytes": 2**28}  # less than a large split: chunks are decoded in every epoch
+_READ = {"codes, 24 channels": "learned-24", "crops, RGB, 224 px": "all"}
+_USED = "square-24"
+# Less than a large split: chunks are decoded in every epoch.
+_OPTIONS = {"batch_size": crops.BATCH, "window_bytes": 2**28}
 
 
 def write(source: Path, folder: Path, stored: str) -> None:
@@ -37,10 +42,24 @@ def epochs(source: Path, folder: Path, way: str, workers: int) -> Callable[[int]
     import freqprep
 
     split = freqprep.open_store(folder / "s.zarr")["train"]
-    transform = _transform(split, way)
-    options = {"batch_size": crops.BATCH, "lanes": 1, "threads": workers, **_WINDOW}
-    loader = freqprep.Loader(split, _CHANNELS.get(way, "all"), **options)
+    loader = freqprep.Loader(split, _read(way), lanes=1, threads=workers, **_OPTIONS)
+    return _epochs(loader, _transform(split, way))
 
+
+def bucket_epochs(
+    bucket: crops.Bucket, folder: Path, way: str, workers: int
+) -> Callable[[int], Iterator[int]]:
+    import freqprep
+
+    split = freqprep.open_store(f"{bucket.s3}/s.zarr")["train"]
+    return _epochs(freqprep.Loader(split, _read(way), **_OPTIONS), _transform(split, way))
+
+
+def _read(way: str) -> str:
+    return _READ.get(way, "paper-64" if "of 64" in way else _USED)
+
+
+def _epochs(loader: object, transform: Callable | None) -> Callable[[int], Iterator[int]]:
     def epoch(number: int) -> Iterator[int]:
         for batch in loader:
             yield len(batch.codes if transform is None else transform(batch))
@@ -54,8 +73,10 @@ def _transform(split: object, way: str) -> Callable | None:
 
     if way.startswith("codes"):
         return None
-    if way in _CHANNELS:
-        inputs = ClassifierInput.frequency(split, *2 * [freqprep.channels(_CHANNELS[way])], 56)
+    read = freqprep.channels(_read(way))
+    if "RGB" in way:
+        inputs = ClassifierInput.rgb(split, read, crops.SIDE)
     else:
-        inputs = ClassifierInput.rgb(split, freqprep.channels("all"), crops.SIDE)
+        side = int(way.split()[-2]) // 8
+        inputs = ClassifierInput.frequency(split, freqprep.channels(_USED), read, side)
     return Augment(inputs, split.attributes.encoding, Policy(), 0)

@@ -35,8 +35,22 @@ def _crop(sample: dict[str, object]) -> tuple[object, int]:
 
 
 def epochs(source: Path, folder: Path, way: str, workers: int) -> Callable[[int], Iterator[int]]:
+    return _epochs(str(folder / "out"), workers)
+
+
+def bucket_epochs(
+    bucket: crops.Bucket, folder: Path, way: str, workers: int
+) -> Callable[[int], Iterator[int]]:
+    from litdata.streaming import downloader
+
+    # Its obstore refuses plain HTTP otherwise. The workers are forks of this process.
+    downloader._OBSTORE_CLIENT_OPTIONS["allow_http"] = True
+    return _epochs(f"{bucket.s3}/out", workers, cache_dir=str(bucket.cache))
+
+
+def _epochs(place: str, workers: int, **options: str) -> Callable[[int], Iterator[int]]:
     import litdata
 
-    dataset = litdata.StreamingDataset(str(folder / "out"), shuffle=True, transform=_crop)
+    dataset = litdata.StreamingDataset(place, shuffle=True, transform=_crop, **options)
     loader = litdata.StreamingDataLoader(dataset, batch_size=crops.BATCH, **crops.lasting(workers))
     return lambda epoch: crops.sizes(iter(loader))

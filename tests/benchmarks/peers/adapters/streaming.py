@@ -1,5 +1,6 @@
 """MosaicML Streaming: MDS shards of the files, in a ``DataLoader`` of torch."""
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -24,6 +25,17 @@ def write(source: Path, folder: Path, stored: str) -> None:
 
 
 def epochs(source: Path, folder: Path, way: str, workers: int) -> Callable[[int], Iterator[int]]:
+    return _epochs(workers, local=str(folder / "out"))
+
+
+def bucket_epochs(
+    bucket: crops.Bucket, folder: Path, way: str, workers: int
+) -> Callable[[int], Iterator[int]]:
+    os.environ["S3_ENDPOINT_URL"] = bucket.server
+    return _epochs(workers, local=str(bucket.cache), remote=f"{bucket.s3}/out")
+
+
+def _epochs(workers: int, **places: str) -> Callable[[int], Iterator[int]]:
     import torch
     from streaming import StreamingDataset
 
@@ -34,6 +46,6 @@ def epochs(source: Path, folder: Path, way: str, workers: int) -> Callable[[int]
             sample = super().__getitem__(index)
             return transform(sample["image"].convert("RGB")), sample["label"]
 
-    dataset = Crops(local=str(folder / "out"), shuffle=True, batch_size=crops.BATCH)
+    dataset = Crops(**places, shuffle=True, batch_size=crops.BATCH)
     loader = torch.utils.data.DataLoader(dataset, crops.BATCH, **crops.lasting(workers))
     return lambda epoch: crops.sizes(iter(loader))

@@ -25,10 +25,19 @@ def write(source: Path, folder: Path, stored: str) -> None:
 
 
 def epochs(source: Path, folder: Path, way: str, workers: int) -> Callable[[int], Iterator[int]]:
+    return _epochs(sorted(map(str, folder.glob("*.tar"))), workers)
+
+
+def bucket_epochs(
+    bucket: crops.Bucket, folder: Path, way: str, workers: int
+) -> Callable[[int], Iterator[int]]:
+    return _epochs([f"{bucket.http}/{path.name}" for path in sorted(folder.glob("*.tar"))], workers)
+
+
+def _epochs(shards: list[str], workers: int) -> Callable[[int], Iterator[int]]:
     import webdataset
 
     transform = crops.random_crops()
-    shards = sorted(map(str, folder.glob("*.tar")))
     dataset = (
         webdataset.WebDataset(shards, shardshuffle=len(shards), detshuffle=True)
         .shuffle(_BUFFER)

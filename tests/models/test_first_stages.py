@@ -1,0 +1,118 @@
+"""First stages on coefficients, fitted to those of an RGB network."""
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from freqprep.models import first_stages  # noqa: E402
+from freqprep.models.first_stages import fit_first_stages  # noqa: E402
+from freqprep.models.initial import rgb_network  # noqa: E402
+from freqprep.models.networks import MODELS, STEM_STRIDE, build  # noqa: E402
+from freqprep.spectrum.dct import dct_matrix_1d  # noqa: E402
+
+GRID = 24
+
+
+def coefficients(pixels, side):
+    """The DCT of each block of pixels enlarged to ``side``, of unit variance: (n, 192, g, g)."""
+    large = torch.nn.functional.interpolate(pixels, (side, side), mode="bilinear")
+    matrix = torch.from_numpy(np.asarray(dct_matrix_1d(), np.float32))
+    blocks = large.unfold(2, 8, 8).unfold(3, 8, 8)
+    found = torch.einsum("ui,nchwij,vj->ncuvhw", matrix, blocks, matrix).flatten(1, 3)
+    return (found - found.mean((0, 2, 3), keepdim=True)) / found.std((0, 2, 3), keepdim=True)
+
+
+def pairs(model, count=16, seed=0):
+    torch.manual_seed(seed)
+    side = GRID * STEM_STRIDE[model]
+    smooth = torch.nn.functional.interpolate(torch.randn(count, 3, 12, 12), (side, side))
+    pixels = smooth + 0.1 * torch.randn(count, 3, side, side)
+    return coefficients(pixels, 8 * GRID), pixels
+
+
+def trained(model, pixels):
+    """An RGB network whose norms have the statistics of images, as a trained one's have."""
+    torch.manual_seed(1)
+    network = build(model, input="rgb", classes=3)
+    for layer in network.modules():
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            layer.momentum = None
+    with torch.no_grad():
+        network(pixels)
+    return network.eval()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def fewer_steps():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(first_stages, "_STEPS", 60)
+        yield
+
+
+@pytest.fixture(scope="module", params=MODELS)
+def fitted(request):
+    """A network before and after, the parent, and what the fit said."""
+    model = request.param
+    inputs, pixels = pairs(model)
+    parent = trained(model, pixels)
+    network = build(model, channels=192, classes=3)
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    share = fit_first_stages(network, parent, zip(inputs.split(8), pixels.split(8), strict=True))
+    return model, network, before, parent, share
+
+
+def first(model):
+    return "layer1." if model == "resnet50" else "features."
+
+
+def test_outputs_behind_the_first_stages_become_those_of_the_parent(fitted):
+    model, network, _, parent, share = fitted
+    inputs, pixels = pairs(model, seed=5)
+    outputs = []
+    for net, x in ((network, inputs), (parent, pixels)):
+        layers = dict(net.named_modules())
+        name = "layer1" if model == "resnet50" else "features.6"
+        held = layers[name].register_forward_hook(lambda *found: outputs.append(found[2]))
+        with torch.no_grad():
+            net.eval()(x)
+        held.remove()
+    mine, wanted = (out[..., 1:-1, 1:-1] for out in outputs)
+    errors = (mine - wanted).square().mean((0, 2, 3)) / wanted.var((0, 2, 3)).clamp(min=1e-6)
+    assert 1 - errors.mean() > 0.2
+    assert share == pytest.approx(1 - float(errors.mean()), abs=0.2)
+
+
+def test_nothing_behind_the_first_stages_changes(fitted):
+    model, network, before, _, _ = fitted
+    changed = {n for n, t in network.state_dict().items() if not torch.equal(t, before[n])}
+    assert changed and all(name.startswith(first(model)) for name in changed)
+    if model == "mobilenet_v2":
+        assert all(int(name.split(".")[1]) <= 6 for name in changed)
+
+
+def test_a_fit_is_the_same_each_time():
+    inputs, pixels = pairs("mobilenet_v2", 8)
+    parent = trained("mobilenet_v2", pixels)
+    states = []
+    for draws in range(2):
+        torch.manual_seed(2)
+        network = build("mobilenet_v2", channels=192, classes=3)
+        torch.manual_seed(draws)  # what the caller has drawn does not matter
+        fit_first_stages(network, parent, [(inputs, pixels)])
+        states.append(network.state_dict())
+    assert all(torch.equal(tensor, states[1][name]) for name, tensor in states[0].items())
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_only_a_whole_rgb_network_can_be_a_parent(model):
+    rgb = build(model, input="rgb", classes=7)
+    network = rgb_network(model, rgb.state_dict())
+    x = torch.randn(2, 3, 64, 64)
+    body = lambda net: net.features(x) if model == "mobilenet_v2" else net.conv1(x)  # noqa: E731
+    with torch.no_grad():
+        assert torch.equal(body(network), body(rgb.eval()))
+    gated = {f"network.{name}": tensor for name, tensor in rgb.state_dict().items()}
+    assert rgb_network(model, gated) is not None
+    assert rgb_network(model, build(model, channels=24).state_dict()) is None
+    assert rgb_network(model, {}) is None
