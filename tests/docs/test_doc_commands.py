@@ -19,7 +19,7 @@ WRITING = {"convert": 2, "pack": 1}
 OF_ALL_COMMANDS = {"--help", "--version", "--install-completion", "--show-completion"}
 
 OF_OTHER_PROGRAMS = {
-    *("--folder", "--seconds"),  # of the benchmarks and the fuzzing
+    *("--folder", "--record", "--seconds"),  # of the benchmarks and the fuzzing
     *("--no-binary", "--no-build-isolation", "--upgrade"),  # pip
     *("--memory-limit", "--num-cpus"),  # dask, ray
     "--strict",  # mypy
