@@ -37,6 +37,7 @@ check: $(TEST) ## ruff, mypy, numpydoc, and the pages made from the code
 	$(BIN)/numpydoc lint $$(find freqprep cli -name '*.py')
 	$(BIN)/python docs/reference.py --check
 	$(BIN)/python -m tests.benchmarks.scale_tables --check
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.situations --check
 
 # Workers share the cores already: with more compute threads than cores, torch mostly waits. Each
 # takes whole files, so that what the tests of a file share is made once, the longest files first.
@@ -46,12 +47,14 @@ test: $(TEST) ## run the tests
 fuzz: $(TEST) ## hostile files of every kind against all readers (12 minutes)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz.campaign --seconds 60 --seed $(SEED)
 
-docs: $(TEST) ## write docs/cli.md, docs/api.md and the tables of docs/scale.md from the code
+docs: $(TEST) ## write the pages made from the code, and build the documentation as a site, site/index.html
 	$(BIN)/python docs/reference.py
 	$(BIN)/python -m tests.benchmarks.scale_tables
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.situations
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 bench: $(TEST) ## compare ratios with tests/benchmarks/recorded.json (20 minutes, ../shared/data)
 	$(BIN)/python -m tests.benchmarks --compare
 
-clean: ## remove the virtual environment and the demo
-	rm -rf $(VENV) demo
+clean: ## remove the virtual environment, the demo and the site
+	rm -rf $(VENV) demo site

@@ -30,14 +30,14 @@ CLI_HEAD = """\
 # The command line
 
 Written by `make docs` from the commands' own `--help`; `make check` compares. What the options do
-in practice is in [how-to.md](how-to.md), which also lists the [exit codes](how-to.md#exit-codes).
+in practice is in the [how-to](how-to.md), which has the [exit codes](how-to/scripts.md#exit-codes).
 """
 
 API_HEAD = """\
 # The Python API
 
 Written by `make docs` from `__all__` and the docstrings; `make check` compares. `help(name)` has
-the parameters, and [how-to.md](how-to.md) examples.
+the parameters, and the [how-to](how-to.md) examples.
 
 **The names on this page are public.** They change only in a release whose
 [changelog](../CHANGELOG.md) says so. **Everything else is private**, with or without an underscore:
@@ -89,8 +89,8 @@ def help_text(*command: str) -> str:
 @functools.cache
 def cli_page() -> str:
     """The whole of docs/cli.md."""
-    parts = [CLI_HEAD, f"```\n{help_text()}\n```\n"]
-    parts += [f"## freqprep {name}\n\n```\n{help_text(name)}\n```\n" for name in commands()]
+    parts = [CLI_HEAD, f"```text\n{help_text()}\n```\n"]
+    parts += [f"## freqprep {name}\n\n```text\n{help_text(name)}\n```\n" for name in commands()]
     return "\n".join(parts)
 
 

@@ -11,7 +11,8 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = (ROOT / "freqprep", ROOT / "cli" / "freqprep_cli")
 LARGEST = 350
 
-PICTURE = (ROOT / "docs" / "architecture.md").read_text().split("## Layers")[1].split("```")[1]
+PICTURE = (ROOT / "docs" / "architecture.md").read_text().split("## Layers")[1]
+PICTURE = PICTURE.split("```text\n")[1].split("```")[0]
 PLACES = {path.stem for package in PACKAGES for path in (package, *package.iterdir())}
 
 

@@ -10,6 +10,7 @@ from freqprep import sources
 from freqprep.convert.listed_again import NO_SUCH_CLASS, relabelled
 from freqprep.convert.request import Request
 from freqprep.errors import SourceError, UsageError
+from freqprep.images.encoding import Encoding
 from freqprep.progress import say
 from freqprep.sources import Classes, Discovered, FileTable, Listing, TableFiles, normalise_split
 from freqprep.sources.options import as_flags
@@ -302,14 +303,30 @@ def check_same(request: Request, split: SplitAttributes, finished: bool) -> None
             f"the split {split.split} was packed from another store",
             "convert into a store of its own, and pack that",
         )
-    asked = (request.kind, request.encoding, request.level, request.seed, library_versions())
-    stored = (split.source_kind, split.encoding, split.level, split.seed, split.versions)
-    names = ("source kind", "geometry or precision", "level", "seed", "library versions")
-    for name, now, then in zip(names, asked, stored, strict=True):
+    asked = (request.kind, *_parts(request.encoding), request.level, request.seed)
+    stored = (split.source_kind, *_parts(split.encoding), split.level, split.seed)
+    names = ("source kind", *_PARTS, "level", "seed", "library versions")
+    pairs = zip(names, (*asked, library_versions()), (*stored, split.versions), strict=True)
+    for name, now, then in pairs:
         if now != then and not (finished and name == "library versions"):
             apart = request.encoding.precision.apart_from(split.encoding.precision)
-            steps = f" ({apart})" if name == "geometry or precision" and apart else ""
+            steps = f" ({apart})" if name == "precision" and apart else ""
             raise UsageError(
                 f"the split {split.split} was begun with another {name}: {then}, now {now}{steps}",
                 "give the same options and libraries, or start over with --overwrite",
             )
+
+
+_PARTS = ("geometry", "size", "resize", "orientation", "precision")
+
+
+def _parts(encoding: Encoding) -> tuple[object, ...]:
+    """Return what `_PARTS` names, so that an error shows just what differs."""
+    geometry = encoding.geometry
+    return (
+        geometry.kind,
+        geometry.size,
+        geometry.resize,
+        geometry.orientation,
+        encoding.precision,
+    )

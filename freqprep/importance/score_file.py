@@ -77,4 +77,4 @@ def _is_number(value: object) -> bool:
 
 
 def _wrong(path: Path, what: str) -> UsageError:
-    return UsageError(f"{path} holds no scores: {what}", "docs/how-to.md shows the form")
+    return UsageError(f"{path} holds no scores: {what}", "docs/how-to/channels.md shows the form")

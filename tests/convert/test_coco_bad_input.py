@@ -12,7 +12,7 @@ from coco_folder import coco_folder
 import freqprep
 from freqprep.errors import SourceError
 
-PAGE = (Path(__file__).parents[2] / "docs/how-to.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs/how-to/convert.md").read_text()
 ROWS = re.findall(
     r"^\| (.*?) \| (.*?) \| ?(?:`(.*)`)? ?\|$",
     PAGE.split("\n## Convert COCO\n")[1].split("\n## ")[0].split("|---|\n")[1],

@@ -8,7 +8,7 @@ import synthetic
 import torch
 from given import import_torchvision
 
-HOW_TO = Path(__file__).resolve().parents[2] / "docs/how-to.md"
+HOW_TO = Path(__file__).resolve().parents[2] / "docs/how-to/stream.md"
 PACKAGES = {
     "In Lightning": "lightning",
     "In a Hugging Face Trainer": "transformers",
@@ -29,7 +29,7 @@ def store(tmp_path_factory) -> Path:
 def test_an_example_runs(heading, store, tmp_path, monkeypatch):
     import_torchvision()
     pytest.importorskip(PACKAGES[heading], reason="pip install 'freqprep[frameworks]'")
-    section = HOW_TO.read_text().split(f"\n### {heading}\n")[1].split("\n### ")[0]
+    section = HOW_TO.read_text().split(f"\n## {heading}\n")[1].split("\n## ")[0]
     (code,) = re.findall(r"^```python\n(.*?)^```", section, re.DOTALL | re.MULTILINE)
     (tmp_path / "photos.zarr").symlink_to(store)
     monkeypatch.chdir(tmp_path)

@@ -2,36 +2,20 @@
 
 import base64
 import io
-import json
 import re
-import shutil
 
 import numpy as np
 import pytest
+from chromium import asked, chromium, look
 from PIL import Image
 
 from freqprep.report import write_report
 
-webdriver = pytest.importorskip("selenium.webdriver")
+pytest.importorskip("selenium")
 
-from selenium.webdriver.chrome.service import Service  # noqa: E402
-from selenium.webdriver.common.by import By  # noqa: E402
-from selenium.webdriver.common.keys import Keys  # noqa: E402
-from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
-
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
-OPTIONS = (
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--disable-dev-shm-usage",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--window-size=1280,900",
-)
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import WebDriverWait
 
 
 @pytest.fixture(scope="module")
@@ -43,19 +27,8 @@ def address(with_network, split, tmp_path_factory) -> str:
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    """Chromium without a window, its profile in a folder of its own."""
-    chromedriver = shutil.which("chromedriver")
-    chromium = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if chromedriver is None or chromium is None:
-        pytest.skip("no browser: chromium and chromedriver are not installed")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for option in (*OPTIONS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
-        options.add_argument(option)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(chromedriver))
-    yield driver
-    driver.quit()
+    with chromium(tmp_path_factory.mktemp("profile")) as driver:
+        yield driver
 
 
 @pytest.fixture
@@ -75,13 +48,6 @@ def open_page(browser, address: str) -> None:
         " && document.querySelectorAll('table.sortable tbody tr').length === 192"
     )
     WebDriverWait(browser, 60).until(lambda page: page.execute_script(script))
-
-
-def look(browser, *, scheme: str = "light", media: str = "screen", width: int = 1280) -> None:
-    features = [{"name": "prefers-color-scheme", "value": scheme}]
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media, "features": features})
-    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
 
 
 def shot(browser) -> np.ndarray:
@@ -113,14 +79,10 @@ def test_it_loads_without_errors_and_asks_nobody(browser, address):
     open_page(browser, address)
     assert browser.title.startswith("Frequency channels of fit.zarr")
     assert browser.get_log("browser") == []
-    asked = []
-    for entry in browser.get_log("performance"):
-        message = json.loads(entry["message"])["message"]
-        if message["method"] == "Network.requestWillBeSent":
-            asked.append(message["params"]["request"]["url"])
-    assert address in asked
-    assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
-    assert {url for url in asked if url.startswith("file:")} == {address}
+    urls = asked(browser)
+    assert address in urls
+    assert [url for url in urls if not url.startswith(("file:", "data:"))] == []
+    assert {url for url in urls if url.startswith("file:")} == {address}
 
 
 def test_every_picture_is_decoded(opened):

@@ -15,7 +15,7 @@ from PIL import Image
 import freqprep
 from freqprep.errors import FreqprepError
 
-ROWS = rows("Annotations")
+ROWS = rows("layouts.md", "Annotations")
 IMAGES = 2
 BOX = [1, 2, 8, 6]
 INSTEAD = {  # what an annotation has in files that are not of objects

@@ -24,7 +24,7 @@ TEXTS = {
     "val_annotations.txt": "0.jpg\tn01443537\t0\t0\t1\t1\n1.jpg\tn01629819\t0\t0\t1\t1\n",
     "words.txt": "n00001740\tentity\nn01443537\tgolden fish, Carassius auratus\n",
 }
-ROWS = [[cell.strip("`") for cell in row] for row in rows("Image folders")]
+ROWS = [[cell.strip("`") for cell in row] for row in rows("layouts.md", "Image folders")]
 
 
 def expanded(pattern: str) -> list[str]:

@@ -309,6 +309,8 @@ def test_the_errors_of_the_how_to_are_met(tmp_path):
         with pytest.raises(SourceError) as caught:
             discover(tmp_path / case, None)
         met.append(str(caught.value))
-    stated = [row[2].strip("`") for row in rows("Convert tar shards") if row[1] == "error"]
+    stated = [
+        row[2].strip("`") for row in rows("tables.md", "Convert tar shards") if row[1] == "error"
+    ]
     assert len(stated) == 14
     assert [words for words in stated if not any(words in text for text in met)] == []
