@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from freqprep.errors import StoreLockedError, UsageError
+from freqprep.storage.disk import make_folder
 from freqprep.storage.object_path import ObjectPath
 from freqprep.storage.paths import AnyPath
 from freqprep.store.layout import beside
@@ -57,7 +58,7 @@ def store_lock(store: AnyPath) -> Iterator[Callable[[], None]]:
 @contextlib.contextmanager
 def _locked_file(path: Path, store: Path) -> Iterator[None]:
     """Hold the lock of a file; the system releases it when the process ends, however it ends."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
