@@ -175,9 +175,18 @@ def _submit(
 ) -> list[Future[Result]]:
     submitted = []
     for task in tasks:
-        with signals_held():  # this may start workers
+        with signals_held(), _loky_errors():  # this may start workers
             submitted.append(pool.submit(call, task))
     return submitted
+
+
+@contextlib.contextmanager
+def _loky_errors() -> Iterator[None]:
+    """Let the system's error pass that loky hides: it cleans up what it has not made yet."""
+    try:
+        yield
+    except UnboundLocalError as error:
+        raise (error.__context__ or error) from None
 
 
 def _kill(pool: ProcessPoolExecutor) -> None:
