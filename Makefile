@@ -6,7 +6,7 @@ WORKERS ?= auto
 SEED ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo ci check test fuzz docs bench clean
+.PHONY: help demo ci check test fuzz faults docs bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -45,6 +45,9 @@ test: $(TEST) ## run the tests
 
 fuzz: $(TEST) ## hostile files of every kind against all readers (12 minutes)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz.campaign --seconds 60 --seed $(SEED)
+
+faults: $(TEST) ## kills, full disks, bad servers, rivals, clocks against all writers (20 minutes)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.faults.campaign --minutes 20 --seed $(SEED)
 
 docs: $(TEST) ## write docs/cli.md, docs/api.md and the tables of docs/scale.md from the code
 	$(BIN)/python docs/reference.py
