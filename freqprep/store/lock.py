@@ -18,6 +18,7 @@ from freqprep.errors import StoreLockedError, UsageError
 from freqprep.storage.disk import make_folder
 from freqprep.storage.object_path import ObjectPath
 from freqprep.storage.paths import AnyPath
+from freqprep.storage.temporary import remove_abandoned
 from freqprep.store.layout import beside
 from freqprep.store.lease import held_lease
 
@@ -47,6 +48,7 @@ def store_lock(store: AnyPath) -> Iterator[Callable[[], None]]:
     ObjectStoreError
         The bucket's server cannot hold a lock.
     """
+    remove_abandoned()  # of killed writers; this one may have nothing left to do
     if isinstance(store, ObjectPath):
         with held_lease(beside(store, ".lock"), store) as lease:
             yield lease.confirm

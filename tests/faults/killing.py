@@ -23,7 +23,7 @@ _MOST = 4
 
 def trial(kit: Kit, chance: random.Random, tally: Tally, name: str) -> None:
     """Kill a command, and those that go on, at moments of its own; compare the end."""
-    work, kills, again = kit.work(name), 0, ()
+    work, kills, again, swept = kit.work(name), 0, (), True
     with kit.sandbox() as box:
         while True:
             victim = None
@@ -37,7 +37,8 @@ def trial(kit: Kit, chance: random.Random, tally: Tally, name: str) -> None:
             if victim is not None:
                 kills += 1
                 tally.injected[f"{name}: kill of {victim}"] += 1
-                if victim != "all":  # it kills the processes that would remove them
+                swept &= victim != "all"  # it kills the processes that would remove them
+                if swept:
                     box.check_segments(f"after the kill of {victim}")
             work.check_readable(box)
             if ended.code == work.code:

@@ -19,7 +19,6 @@ TRIALS = {
     "short of: full disk": (2,),
     "short of: permission lost": (2,),
     "changed sources": (2,),
-    "busy server": (0,),
     "lying server": (0,),
     "two writers": (0,),
     "clocks": (1,),
