@@ -56,7 +56,7 @@ def _short(work: Work, box: Sandbox, jobs: int, chance: random.Random, kind: str
         return _denied(work, box, jobs, chance, kind == "permission lost")
     limits = {
         "longest file": lambda: f"--fsize={chance.randrange(1, 200_000)}",
-        "open files": lambda: f"--nofile={chance.randrange(8, 60)}",
+        "open files": lambda: f"--nofile={chance.randrange(5, 24)}",
         "memory": lambda: f"--as={chance.randrange(400, 2000) * _MEGABYTE}",
     }
     return box.run(*work.command(box, jobs), before=("prlimit", limits[kind]()))
