@@ -6,7 +6,7 @@ WORKERS ?= auto
 SEED ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo ci check test fuzz docs bench clean
+.PHONY: help demo ci check test fuzz faults docs bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -46,6 +46,9 @@ test: $(TEST) ## run the tests
 
 fuzz: $(TEST) ## hostile files of every kind against all readers (12 minutes)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz.campaign --seconds 60 --seed $(SEED)
+
+faults: $(TEST) ## kills, full disks, bad servers, rivals, clocks against all writers (20 minutes)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.faults.campaign --minutes 20 --seed $(SEED)
 
 docs: $(TEST) ## write the pages made from the code, and build the documentation as a site, site/index.html
 	$(BIN)/python docs/reference.py

@@ -6,6 +6,8 @@ import asyncio
 import json
 import os
 import re
+import socket
+import struct
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -18,7 +20,9 @@ from slow_server import CONTROL, Counts, Fault
 
 _REASONS = {200: "OK", 204: "No Content", 206: "Partial Content"}
 _CODES = {"403": "AccessDenied", "503": "SlowDown"}
-_HALF_SENT = {"cut", "stall"}
+_HALF_SENT = {"cut", "stall", "reset"}
+_RESET = struct.pack("ii", 1, 0)  # of SO_LINGER: the end is no end of a stream, but an error
+_NOT_LISTED_YET = 3
 
 
 class Service:
@@ -89,6 +93,9 @@ class Service:
             self.running -= 1
         if fault == "stall":
             await asyncio.sleep(3600)
+        if fault == "reset":
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            writer.transport.abort()
         return fault not in _HALF_SENT
 
     def _answer(self, request: Request, fault: str | None) -> Answer:
@@ -97,13 +104,37 @@ class Service:
         if fault == "whole":
             kept = {name: text for name, text in request.headers.items() if name != "range"}
             request = replace(request, headers=kept)
-        return self.bucket.answer(request)
+        if fault == "stale" and request.kind == "LIST":
+            return self._stale(request)
+        answer = self.bucket.answer(request)
+        return replace(answer, body=_LIES[fault](answer.body)) if fault in _LIES else answer
+
+    def _stale(self, request: Request) -> Answer:
+        """Answer as before the last few objects were put."""
+        now = self.bucket.objects
+        self.bucket.objects = dict(list(now.items())[:-_NOT_LISTED_YET])
+        try:
+            return self.bucket.answer(request)
+        finally:
+            self.bucket.objects = now
 
     def _count(self, request: Request) -> None:
         counts = self.counts
         counts.requests[request.kind] = counts.requests.get(request.kind, 0) + 1
         counts.received += len(request.body)
         counts.at_once = max(counts.at_once, self.running)
+
+
+def _flipped(body: bytes) -> bytes:
+    """Flip one bit in the middle, always the same one of the same body."""
+    if not body:
+        return body
+    at = len(body) // 2
+    return body[:at] + bytes([body[at] ^ 1 << len(body) % 8]) + body[at + 1 :]
+
+
+_LIES = {"short": lambda body: body[: len(body) // 2], "flip": _flipped}
+"""Bodies that are not the object's, by faults of which the length in the head says nothing."""
 
 
 async def _write(writer: asyncio.StreamWriter, answer: Answer, body: bytes | memoryview) -> None:

@@ -26,8 +26,10 @@ class Fault:
     ----------
     what : str
         A status such as ``"503"`` or ``"403"``; ``"cut"``: half of the body, or no answer, then
-        the end of the connection; ``"stall"``: the same, then silence; ``"whole"``: a range is
-        ignored.
+        the end of the connection; ``"reset"``: the same, then its reset; ``"stall"``: the same,
+        then silence; ``"whole"``: a range is ignored; ``"short"``, ``"flip"``: half of the body, or
+        the body with another bit, as if it were the object's; ``"stale"``: a list as it was before
+        the last objects were put.
     every : int
         Of the requests that match, every n-th one.
     times : int, optional

@@ -12,6 +12,10 @@ from typing import Any
 
 EXIT_INTERRUPTED = 130
 
+_LESS_MEMORY = "run again with fewer --jobs or --threads, and --resume where the command has it"
+_OUT_OF_MEMORY = ("can't start new thread", "failed to map segment", "allocate memory")
+"""Words of errors of the interpreter, of the system's loader, and of torch."""
+
 _ELSEWHERE = "free some space, or send the output elsewhere"
 
 
@@ -22,6 +26,12 @@ def main() -> None:
         _run()
     except KeyboardInterrupt:
         sys.exit(EXIT_INTERRUPTED)
+    except (MemoryError, RuntimeError, ImportError) as error:
+        if not _says_out_of_memory(error):
+            raise
+        text = (str(error).splitlines() or [type(error).__name__])[0]
+        print(f"error: memory ran out ({text:.200}); {_LESS_MEMORY}", file=sys.stderr)
+        sys.exit(1)
 
 
 def _run() -> None:
@@ -48,6 +58,10 @@ def _run() -> None:
             _fail(f"error: {NAME} cannot be written: {error.strerror}; {_ELSEWHERE}", 1)
         where = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
         _fail(f"error: {where}{error.strerror or error}", 1)
+
+
+def _says_out_of_memory(error: Exception) -> bool:
+    return isinstance(error, MemoryError) or any(text in str(error) for text in _OUT_OF_MEMORY)
 
 
 def _as_interrupt(_signal: int, _frame: FrameType | None) -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 
 from freqprep import engines
 from freqprep.convert.publication import append_all
@@ -17,6 +15,7 @@ from freqprep.storage.disk import FileEntry, full_disk_named
 from freqprep.storage.paths import AnyPath, hash_file
 from freqprep.storage.regular_file import read_regular
 from freqprep.storage.strict_json import parse
+from freqprep.storage.temporary import temporary_folder
 from freqprep.store import shard_table
 from freqprep.store.array_writer import SplitWriter
 from freqprep.store.journal import ShardResult
@@ -112,8 +111,7 @@ def converted(
     else:
         again = made_again(split, plan, root, workers, folder, range(split.shards))
         results = {result.shard: result for result in again}
-    with tempfile.TemporaryDirectory(prefix="freqprep-") as temporary:
-        made = Path(temporary)
+    with temporary_folder() as made:
         with full_disk_named(made):
             writer = SplitWriter(made, plan.attributes)
             writer.finish(append_all(writer, plan, results))

@@ -11,7 +11,6 @@ import contextlib
 import dataclasses
 import itertools
 import os
-import tempfile
 import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -30,6 +29,7 @@ from freqprep.sources.parquet_rows import ImageCopier
 from freqprep.storage.disk import free_bytes, full_disk_named
 from freqprep.storage.interruptible import in_threads
 from freqprep.storage.paths import AnyPath
+from freqprep.storage.temporary import temporary_folder
 from freqprep.store.journal import ShardResult
 from freqprep.store.plan import SplitPlan
 from freqprep.store.row_order import WINDOW_ROWS
@@ -178,8 +178,8 @@ def _local_folder(aside: AnyPath) -> Iterator[Path]:
     if isinstance(aside, Path):
         yield aside
         return
-    with tempfile.TemporaryDirectory(prefix="freqprep-", ignore_cleanup_errors=True) as name:
-        yield Path(name)
+    with temporary_folder() as folder:
+        yield folder
 
 
 class _StoppedError(Exception):

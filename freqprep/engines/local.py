@@ -20,6 +20,7 @@ from threadpoolctl import threadpool_limits
 
 from freqprep.engines.process_wide import warnings_ignored
 from freqprep.errors import WorkerDiedError
+from freqprep.storage.temporary import note_segments, remove_abandoned
 
 if TYPE_CHECKING:
     from joblib.externals.loky.process_executor import ProcessPoolExecutor
@@ -83,6 +84,7 @@ def run(function: Callable[[Task], Result], tasks: Iterable[Task], jobs: int) ->
     WorkerDiedError
         A worker process was killed. Errors of ``function`` are raised unchanged.
     """
+    remove_abandoned()
     if jobs > 1 and not multiprocessing.current_process().daemon:
         yield from _in_processes(function, tasks, jobs)
         return
@@ -115,6 +117,7 @@ def _in_processes(
     running: set[Future[Result]] = set()
     try:
         running.update(_submit(pool, call, islice(waiting, _TASKS_A_WORKER * jobs)))
+        _note_semaphores()  # some are made with the pool, some now
         while running:
             done, running = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
@@ -163,14 +166,27 @@ def _stderr_aside() -> Iterator[None]:
         os.close(null)
 
 
+def _note_semaphores() -> None:
+    note_segments(f"sem.loky-{os.getpid()}-*")
+
+
 def _submit(
     pool: ProcessPoolExecutor, call: Callable[[Task], Result], tasks: Iterable[Task]
 ) -> list[Future[Result]]:
     submitted = []
     for task in tasks:
-        with signals_held():  # this may start workers
+        with signals_held(), _loky_errors():  # this may start workers
             submitted.append(pool.submit(call, task))
     return submitted
+
+
+@contextlib.contextmanager
+def _loky_errors() -> Iterator[None]:
+    """Let the system's error pass that loky hides: it cleans up what it has not made yet."""
+    try:
+        yield
+    except UnboundLocalError as error:
+        raise (error.__context__ or error) from None
 
 
 def _kill(pool: ProcessPoolExecutor) -> None:
@@ -214,6 +230,7 @@ class _Spare:
             initargs=(os.getpid(),),
             env=_ONE_THREAD,
         )
+        _note_semaphores()
         return made
 
     def give_back(self, jobs: int, environment: dict[str, str], pool: ProcessPoolExecutor) -> None:

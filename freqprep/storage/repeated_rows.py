@@ -12,6 +12,7 @@ import numpy as np
 
 from freqprep.ragged import Ragged
 from freqprep.storage.disk import full_disk_named
+from freqprep.storage.temporary import temporary_folder
 
 _IN_MEMORY = 2**22
 _FILES = 256
@@ -63,7 +64,7 @@ def _meeting(hashes: Iterable[np.ndarray], count: int) -> Iterator[np.ndarray]:
         yield _repeated(np.concatenate([np.empty(0, np.uint64), *hashes]))
         return
     folder = Path(tempfile.gettempdir())
-    with tempfile.TemporaryDirectory(prefix="freqprep-") as name, full_disk_named(folder):
+    with full_disk_named(folder), temporary_folder() as name:
         for part in hashes:
             part = np.sort(part)
             first_bytes = part >> np.uint64(56)
@@ -71,7 +72,7 @@ def _meeting(hashes: Iterable[np.ndarray], count: int) -> Iterator[np.ndarray]:
             for number in np.flatnonzero(np.diff(edges)).tolist():
                 with open(f"{name}/{number}", "ab") as file:
                     file.write(part[edges[number] : edges[number + 1]].data)
-        for path in sorted(Path(name).iterdir()):
+        for path in sorted(name.iterdir()):
             yield _repeated(np.fromfile(path, np.uint64))
 
 

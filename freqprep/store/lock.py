@@ -15,8 +15,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from freqprep.errors import StoreLockedError, UsageError
+from freqprep.storage.disk import make_folder
 from freqprep.storage.object_path import ObjectPath
 from freqprep.storage.paths import AnyPath
+from freqprep.storage.temporary import remove_abandoned
 from freqprep.store.layout import beside
 from freqprep.store.lease import held_lease
 
@@ -46,6 +48,7 @@ def store_lock(store: AnyPath) -> Iterator[Callable[[], None]]:
     ObjectStoreError
         The bucket's server cannot hold a lock.
     """
+    remove_abandoned()  # of killed writers; this one may have nothing left to do
     if isinstance(store, ObjectPath):
         with held_lease(beside(store, ".lock"), store) as lease:
             yield lease.confirm
@@ -57,7 +60,7 @@ def store_lock(store: AnyPath) -> Iterator[Callable[[], None]]:
 @contextlib.contextmanager
 def _locked_file(path: Path, store: Path) -> Iterator[None]:
     """Hold the lock of a file; the system releases it when the process ends, however it ends."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:

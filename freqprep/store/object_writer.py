@@ -18,7 +18,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import secrets
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -29,6 +28,7 @@ from freqprep.storage.concurrency import for_each
 from freqprep.storage.disk import full_disk_named
 from freqprep.storage.object_path import ObjectPath
 from freqprep.storage.paths import AnyPath
+from freqprep.storage.temporary import temporary_folder
 from freqprep.store.array_writer import Fill, SplitWriter, WrittenArrays
 from freqprep.store.cleanup import clean_up
 from freqprep.store.journal import Result
@@ -229,8 +229,7 @@ class PartialObjectSplit:
             Another process writes to the store: nothing was published.
         """
         self._confirm()
-        with tempfile.TemporaryDirectory(prefix="freqprep-") as name:
-            folder = Path(name)
+        with temporary_folder() as folder:
             with full_disk_named(folder):
                 writer = SplitWriter(folder, attributes)
                 written = writer.finish(fill(writer))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Generic, Self, TypeAlias
 
 from freqprep.progress import say
+from freqprep.storage.disk import sync_folder
 from freqprep.store.journal import Journal, Result
 from freqprep.store.plan import shard_count
 from freqprep.store.records import (
@@ -128,6 +129,8 @@ def open_journal(
     path: Path, kind: type[Result], images: int, others: Iterable[Path]
 ) -> AnyJournal[Result]:
     """Open the journal of a split of so many images; see `RecordJournal`."""
+    path.touch()
+    sync_folder(path.parent)  # what is appended is synced; so must the name be
     if is_large(images):
         return RecordJournal(path, kind, shard_count(images), others)
     return Journal(path, kind, others)

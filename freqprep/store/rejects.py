@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import Any
 
 import numpy as np
 
+from freqprep.storage.disk import replace_file
 from freqprep.storage.object_path import ObjectPath
 from freqprep.storage.paths import AnyPath
 from freqprep.store.layout import beside
@@ -63,6 +63,4 @@ def write_rejects(store: AnyPath, split: Split) -> None:
     if not data:
         path.unlink(missing_ok=True)
         return
-    aside = path.with_name(f"{path.name}.tmp")
-    aside.write_bytes(data)
-    os.replace(aside, path)
+    replace_file(path, data)

@@ -39,15 +39,12 @@ from freqprep.store.layout import (
     shard_path,
 )
 from freqprep.store.lease import create_alone
-from freqprep.store.manifest import (
-    GROUP_DOCUMENT,
-    MANIFEST,
-)
+from freqprep.store.manifest import GROUP_DOCUMENT, MANIFEST
 from freqprep.store.object_writer import PartialObjectSplit, while_there
 from freqprep.store.part import Part
 from freqprep.store.plan import load_attributes, shard_count
 from freqprep.store.record_journal import AnyJournal, journal_suffix, open_journal
-from freqprep.store.schema import SplitAttributes
+from freqprep.store.schema import COEFFICIENTS, SplitAttributes
 
 _NEW_ROOT = ".zarr.json.new"
 _JOURNAL_PREFIX = "journal-"
@@ -82,7 +79,7 @@ def write_shard(
     with full_disk_named(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
         entry = write_parts(path, parts, aside)
-        for parent in list(path.parents)[1:4]:
+        for parent in list(path.parents)[1:6]:  # up to the split's folder
             sync_folder(parent)
     return entry
 
@@ -123,6 +120,7 @@ class PartialSplit:
     def start(self) -> None:
         """Create the folders; call `discard` first."""
         self.split_folder.mkdir(parents=True)
+        sync_folder(self.store)
         _share_as(self.split_folder, self.store)
 
     def discard(self) -> None:
@@ -302,6 +300,7 @@ def open_or_create_root(store: AnyPath) -> None:
         create_alone(store / GROUP_DOCUMENT, root_document())
         return
     store.mkdir(parents=True, exist_ok=True)
+    sync_folder(store.parent)  # those above it are there: the lock's file is in one
     aside = store / _NEW_ROOT
     aside.write_bytes(root_document())
     sync_file(aside)
@@ -338,10 +337,10 @@ def _is_free(store: AnyPath) -> bool:
 
 
 def _sync_tree(folder: Path) -> None:
-    for path in walk_files(folder):
-        if shard_number(path) is None:
-            sync_file(folder / path)
-    for child in folder.iterdir():
-        if child.is_dir():
-            sync_folder(child)
-    sync_folder(folder)
+    """Sync all files and folders but the shards, which `write_shard` has synced."""
+    for parent, folders, names in os.walk(folder):
+        if Path(parent) == folder / COEFFICIENTS:
+            folders.clear()
+        for name in names:
+            sync_file(Path(parent, name))
+        sync_folder(Path(parent))

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 import torch.distributed
 
-from freqprep.errors import UsageError, did_you_mean
+from freqprep.errors import RunError, UsageError, did_you_mean
 from freqprep.streaming.ranks import not_torchrun, process_numbers
 
 __all__ = ["World", "choose_device", "init_distributed"]
@@ -165,5 +165,13 @@ def _among(size: int, rank: int, chosen: torch.device) -> Iterator[World]:
         raise not_torchrun((str(error).splitlines() or [""])[0]) from None
     try:
         yield World(rank, size, chosen)
+    except RuntimeError as error:
+        # gloo's errors are no others than RuntimeError.
+        if not isinstance(error, torch.distributed.DistError) and "gloo" not in str(error):
+            raise
+        raise RunError(
+            f"process {rank} of {size} has lost another one: {str(error).splitlines()[0]}",
+            "see what that one says, and run again, a training with --resume",
+        ) from None
     finally:
         torch.distributed.destroy_process_group()

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
@@ -20,7 +21,8 @@ from freqprep.store.split import Split
 from freqprep.streaming.batch import Batch
 from freqprep.streaming.loader import Loader
 from freqprep.text.quantities import plural
-from freqprep.training.curves import GATE_PANELS, write_curves
+from freqprep.training.checkpoint import CHECKPOINT
+from freqprep.training.curves import CURVES, GATE_PANELS, write_curves
 from freqprep.training.distributed import init_distributed
 from freqprep.training.gating import gate_of, propose
 from freqprep.training.interrupts import held_interrupts
@@ -106,6 +108,8 @@ def _train_all(run: RunState, planned: RunPlan, interrupted: Callable[[], bool])
     with contextlib.ExitStack() as stack:
         if run.log is not None:
             stack.callback(run.log.close)
+        if run.loader.epoch >= epochs and _curves_are_behind(run.request.run):
+            _draw_curves(run)
         while run.loader.epoch < epochs:
             epoch = run.loader.epoch
             _train_epoch(run, interrupted, forecast)
@@ -120,11 +124,21 @@ def _train_all(run: RunState, planned: RunPlan, interrupted: Callable[[], bool])
                 run.gate = _gate(run, planned, last)
                 run.write("gates", run.gate)
             run.save()
-            if run.log is not None:
-                gates = () if run.selector is None else GATE_PANELS
-                write_curves(run.request.run, (*run.task.curve_panels, *gates))
+            _draw_curves(run)
             if run.loader.epoch < epochs and run.world.any(interrupted()):
                 _leave(run)
+
+
+def _curves_are_behind(folder: Path) -> bool:
+    """Return whether a run was killed between its last checkpoint and its curves."""
+    curves, checkpoint = folder / CURVES, folder / CHECKPOINT
+    return not curves.exists() or curves.stat().st_mtime_ns < checkpoint.stat().st_mtime_ns
+
+
+def _draw_curves(run: RunState) -> None:
+    if run.log is not None:
+        gates = () if run.selector is None else GATE_PANELS
+        write_curves(run.request.run, (*run.task.curve_panels, *gates))
 
 
 def _gate(run: RunState, planned: RunPlan, step: int) -> dict[str, Any]:

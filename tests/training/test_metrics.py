@@ -1,5 +1,6 @@
 """The file of measurements: appended, cut at a checkpoint, readable whatever happened."""
 
+import dataclasses
 import math
 
 import pytest
@@ -11,6 +12,7 @@ from freqprep.report.style import as_png  # noqa: E402
 from freqprep.training import curves  # noqa: E402
 from freqprep.training.classifier_task import ClassifierTask  # noqa: E402
 from freqprep.training.curves import CURVES, write_curves  # noqa: E402
+from freqprep.training.loop import train  # noqa: E402
 from freqprep.training.metrics import METRICS, MetricsLog, read_metrics  # noqa: E402
 
 
@@ -68,3 +70,11 @@ def test_the_curves_are_a_picture(tmp_path, monkeypatch):
     with Image.open(tmp_path / CURVES) as picture:
         assert picture.format == "PNG" and picture.width > 500
     assert {path.name for path in tmp_path.iterdir()} == {METRICS, CURVES}
+
+
+def test_curves_that_a_kill_left_out_are_drawn_by_resume(tiny):
+    request = tiny(epochs=1)
+    train(request)
+    (request.run / CURVES).unlink()
+    train(dataclasses.replace(request, resume=True))
+    assert (request.run / CURVES).is_file()
