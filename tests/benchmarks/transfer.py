@@ -32,7 +32,7 @@ from freqprep.training.run_state import RunState
 from tests.benchmarks.table import show
 from tests.benchmarks.training_runs import finished_run, recipe, record_origin, train_logged
 
-_MODEL, _BATCH, _RATE = "mobilenet_v2", 32, 0.01
+_MODEL, _BATCH, _RATE = "mobilenet_v2", 32, 0.001
 _HEAD = "classifier.1."
 
 
@@ -145,6 +145,7 @@ def _untrained(request: TrainingRequest, way: Way) -> float:
         planned = plan(anew)
         with contextlib.closing(RunState(anew, planned, world)) as state:
             found, _, _ = state.task.validate(state.network.eval(), planned.val, world)
+            state.log.close()
     return found["top1"]
 
 
