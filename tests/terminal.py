@@ -50,6 +50,8 @@ def screen(written: str, columns: int = COLUMNS) -> list[str]:
             row, column = row + 1, 0
         elif token == "\x1b[A":
             row -= 1
+        elif token == "\x1b[0m":
+            pass  # of colorama, which Numba imports where it is installed, as the process ends
         elif token.startswith("\x1b"):
             assert token in ("\x1b[K",), f"an escape that this terminal does not know: {token!r}"
             lines[row] = lines[row][:column]

@@ -159,7 +159,7 @@ def test_a_part_has_the_options_of_the_plan(many, request_):
     plan(request_)
     other = Request("imagefolder", many, request_.store, size=24, jobs=1)
     for run in (lambda: convert_part(other, Part(1, 2)), lambda: finalize(other)):
-        with pytest.raises(UsageError, match="geometry or precision"):
+        with pytest.raises(UsageError, match="another size"):
             run()
 
 
