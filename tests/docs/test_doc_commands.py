@@ -19,7 +19,8 @@ WRITING = {"convert": 2, "pack": 1}
 OF_ALL_COMMANDS = {"--help", "--version", "--install-completion", "--show-completion"}
 
 OF_OTHER_PROGRAMS = {
-    *("--folder", "--record", "--seconds"),  # of the benchmarks and the fuzzing
+    *("--folder", "--record", "--seeds"),  # of the benchmarks
+    *("--minutes", "--seconds", "--target"),  # of the faults and the fuzzing
     *("--no-binary", "--no-build-isolation", "--upgrade"),  # pip
     *("--memory-limit", "--num-cpus"),  # dask, ray
     "--strict",  # mypy
