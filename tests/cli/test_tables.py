@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import runs
 import synthetic
-import torch
 from coco_folder import coco_folder
+from compute_threads import one_compute_thread
 from PIL import Image
 
 import freqprep
@@ -86,10 +86,8 @@ def test_the_matrix_is_that_of_the_table(tables):
 @pytest.fixture
 def one_thread():
     """As many compute threads as in the processes of a test."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+    with one_compute_thread():
+        yield
 
 
 def test_two_processes_find_and_write_the_same_to_the_bit(

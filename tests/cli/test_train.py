@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import synthetic
+from compute_threads import one_compute_thread
 
 torch = pytest.importorskip("torch")
 
@@ -74,10 +75,8 @@ def test_a_ramp_of_grids_sets_the_grid_of_use(call, store, tmp_path):
 @pytest.fixture
 def one_thread():
     """As many compute threads as in processes of `ONE_THREAD`."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+    with one_compute_thread():
+        yield
 
 
 def test_ctrl_c_saves_and_resume_goes_on(one_thread, store, tmp_path):

@@ -9,6 +9,7 @@ import sys
 
 import pytest
 import synthetic
+from compute_threads import one_compute_thread
 
 torch = pytest.importorskip("torch")
 
@@ -52,10 +53,8 @@ def shapes(folder, tmp_path_factory):
 @pytest.fixture(autouse=True, scope="module")
 def one_thread():
     """Figures are compared to the bit with those of processes of one thread."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+    with one_compute_thread():
+        yield
 
 
 @pytest.fixture(scope="module")

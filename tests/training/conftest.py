@@ -11,6 +11,7 @@ import pytest
 pytest.importorskip("torch")
 
 import torch
+from compute_threads import one_compute_thread
 from tiny_runs import tiny_request
 
 from freqprep.models.torchvision_ops import import_torchvision
@@ -21,10 +22,8 @@ from freqprep.training.request import TrainingRequest
 @pytest.fixture(autouse=True, scope="module")
 def one_thread():
     """As many compute threads in every test and fixture: results are compared to the bit."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+    with one_compute_thread():
+        yield
 
 
 @pytest.fixture(autouse=True)

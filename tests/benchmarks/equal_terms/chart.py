@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -44,7 +43,7 @@ def draw_curves(lines: list[Line], palette: Palette) -> Figure:
         axes.set_title(model, color=palette.ink, loc="left", fontsize=11)
         axes.set_ylabel("top-1, %", color=palette.muted)
         axes.legend(frameon=False, labelcolor=palette.ink)
-        _plain(axes, palette, axes.spines.values())
+        _plain(axes, palette)
     panels[-1].set_xlabel("epoch", color=palette.muted)
     figure.tight_layout()
     return figure
@@ -70,7 +69,7 @@ def _panel(axes: Axes, lines: list[Line], palette: Palette) -> None:
     axes.set_yticks(range(len(lines)), labels)
     axes.set_ylim(len(lines) - 0.5, -0.5)
     axes.grid(axis="x", color=palette.line, linewidth=0.8)
-    _plain(axes, palette, axes.spines.values())
+    _plain(axes, palette)
     axes.tick_params(axis="y", labelcolor=palette.ink)
 
 
@@ -80,8 +79,8 @@ def _color(line: Line, palette: Palette) -> str:
     return palette.published if line.way.startswith("rgb") else palette.curve
 
 
-def _plain(axes: Axes, palette: Palette, spines: Iterable[object]) -> None:
+def _plain(axes: Axes, palette: Palette) -> None:
     axes.set_axisbelow(True)
     axes.tick_params(length=0, colors=palette.muted)
-    for spine in spines:
+    for spine in axes.spines.values():
         spine.set_visible(False)

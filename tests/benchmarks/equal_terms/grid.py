@@ -21,6 +21,8 @@ from tests.benchmarks.training_runs import recipe
 MODELS = ("mobilenet_v2", "resnet50")
 SEEDS = {"mobilenet_v2": (0, 1, 2, 3, 4), "resnet50": (0, 1, 2)}
 STATS = "dct-24-stats"
+STATS_CHOICE = "stats.json"
+"""File of the channels of that way, in the folder of the grid."""
 JPEGS = "rgb-jpegs"
 PIXELS = "pixels-192"
 TOP = 24

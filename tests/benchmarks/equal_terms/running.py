@@ -32,6 +32,7 @@ from tests.benchmarks.equal_terms.grid import (
     MODELS,
     PIXELS,
     STATS,
+    STATS_CHOICE,
     TOP,
     WAYS,
     Scale,
@@ -50,8 +51,6 @@ from tests.benchmarks.training_runs import (
     train_logged,
     training_pool,
 )
-
-_STATS_CHOICE = "stats.json"
 
 
 def run(data: Path, folder: Path) -> dict[str, object]:
@@ -76,10 +75,10 @@ def _prepare(scale: Scale, source: Path, folder: Path) -> None:
                 "imagefolder", source, store, size=scale.size, precision=precision, resume=resume
             )
         )
-    if STATS in used and not (folder / _STATS_CHOICE).exists():
+    if STATS in used and not (folder / STATS_CHOICE).exists():
         split = open_store(_store(folder, "int8"))["train"]
         selection = compute_stats(split, StatsRequest(top=TOP)).choice.selection
-        write_selection(folder / _STATS_CHOICE, selection, {"command": f"stats --top {TOP}"})
+        write_selection(folder / STATS_CHOICE, selection, {"command": f"stats --top {TOP}"})
 
 
 def _store(folder: Path, steps: str) -> Path:
@@ -126,7 +125,7 @@ def _train_one(scale: Scale, folder: Path, source: Path, training: Training) -> 
     store, changes, goal = _store(folder, way.steps), {}, dict(way.recipe)
     chosen: object = None
     if training.way == STATS:
-        chosen = folder / _STATS_CHOICE
+        chosen = folder / STATS_CHOICE
     elif way.gate:
         gate = training.folder.parents[1] / way.gate / training.folder.name
         chosen = read_model_config(gate).results["gate"]["channels"]

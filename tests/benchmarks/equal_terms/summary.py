@@ -17,7 +17,7 @@ from freqprep.report.style import as_png
 from freqprep.spectrum.channels import channels as resolve
 from freqprep.store.selection_file import read_selection
 from tests.benchmarks.equal_terms.chart import draw_accuracy, draw_curves
-from tests.benchmarks.equal_terms.grid import JPEGS, MODELS, WAYS
+from tests.benchmarks.equal_terms.grid import JPEGS, MODELS, STATS_CHOICE, WAYS
 from tests.benchmarks.equal_terms.results import (
     Line,
     paired_difference,
@@ -126,7 +126,7 @@ def _agreement(folder: Path, lines: list[Line]) -> Iterable[str]:
     if not gates:
         return
     others = {"square-24": frozenset(resolve("square-24").names)}
-    stats = folder / "stats.json"
+    stats = folder / STATS_CHOICE
     if stats.exists():
         others["stats' choice"] = frozenset(read_selection(stats).names)
     header = ("gate", "channels, by seed", "in both of each pair of seeds", *others)
