@@ -136,6 +136,9 @@ def _opened(root: str, sending_seconds: int) -> ObjectStore:
     # One thread moves 1.3 GB in a second; a second one costs a loader a twentieth of its time.
     os.environ.setdefault("TOKIO_WORKER_THREADS", "1")
     try:
+        # The package first: two threads that import it and a module of it would each wait for the
+        # other, and Python then hands one of them the unfinished package.
+        import obstore  # noqa: F401
         from obstore.store import from_url
     except ImportError as error:
         raise MissingPackageError(
