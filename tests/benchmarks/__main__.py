@@ -53,6 +53,7 @@ BENCHMARKS = (
     "crop_errors",
     "equal_terms",
     "bytes_by_training",
+    "resolution",
     "input_trainings",
     "gpu",
     "detection_memory",
