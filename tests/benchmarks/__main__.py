@@ -54,6 +54,7 @@ BENCHMARKS = (
     "equal_terms",
     "bytes_by_training",
     "resolution",
+    "resolution.detection",
     "input_trainings",
     "gpu",
     "detection_memory",

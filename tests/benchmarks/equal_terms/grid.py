@@ -163,7 +163,7 @@ REDUCED = Scale(
         "resnet50": ("rgb", "dct-24", "patches-24", "dct-64"),
     },
     batch_size=32,
-    rates=(0.0125, 0.025, 0.05),
+    rates=(0.00625, 0.0125, 0.025, 0.05),
     workers=2,
     threads=1,
 )

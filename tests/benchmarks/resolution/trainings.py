@@ -1,0 +1,214 @@
+"""Accuracy by resolution at fixed bytes: many channels of small images, or few of large ones.
+
+For each size of stored images the channels are those that ``freqprep stats`` proposes for the
+budget; no others are read. The network has a position for each block. Beside it, RGB with maps of
+equal size, so of equal arithmetic, without a limit of bytes. Each training is a run folder:
+finished ones are skipped, unfinished ones are resumed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from freqprep.convert.request import Request
+from freqprep.convert.run import convert
+from freqprep.importance.request import StatsRequest, compute_stats
+from freqprep.store.reader import open_store
+from freqprep.store.selection_file import write_selection
+from freqprep.training.recipe import Recipe
+from freqprep.training.request import TrainingRequest
+from tests.benchmarks.table import show
+from tests.benchmarks.training_runs import (
+    finished_run,
+    mean_loss,
+    record_origin,
+    run_all,
+    train_logged,
+    training_pool,
+)
+
+_RGB = "rgb"
+_TRIAL_SEED = 100
+_WORKERS = 2
+
+
+@dataclass(frozen=True)
+class Domain:
+    """A data set, the network trained on it, and how.
+
+    Attributes
+    ----------
+    data : str
+        Folder of the data.
+    kind : str
+        Kind of source.
+    model : str
+    grids : dict of int to int
+        Long side of the stored images in pixels -> grid of the network.
+    budgets : tuple of str
+        Limits of the bytes of the channels.
+    recipe : Recipe
+        With any learning rate.
+    rates : tuple of float
+        Learning rates to try with the smallest images, where there are several.
+    seeds : int
+    request : dict
+        Fields of a `TrainingRequest`.
+    score : str
+        Figure of the validation.
+    """
+
+    data: str
+    kind: str
+    model: str
+    grids: Mapping[int, int]
+    budgets: tuple[str, ...]
+    recipe: Recipe
+    rates: tuple[float, ...]
+    seeds: int
+    request: Mapping[str, Any]
+    score: str
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The budgets, and RGB."""
+        return (*self.budgets, _RGB)
+
+
+@dataclass(frozen=True)
+class Training:
+    """A network to train.
+
+    Attributes
+    ----------
+    size : int
+        Long side of the stored images, pixels.
+    input : str
+        Budget of its channels, or ``rgb``.
+    rate : float
+        Learning rate.
+    seed : int
+    kind : str
+        Folder of its run's folder: trials or runs.
+    """
+
+    size: int
+    input: str
+    rate: float
+    seed: int
+    kind: str
+
+    @property
+    def folder(self) -> str:
+        """Folder of the run, in that of the benchmark."""
+        return f"{self.kind}/{self.size}-{_word(self.input)}/rate-{self.rate:g}/seed-{self.seed}"
+
+
+def run_all_sizes(domain: Domain, data: Path, folder: Path) -> dict[str, object]:
+    """Train all networks of a domain, and show their figures."""
+    record_origin(folder, f"{domain.data}, CPU", _WORKERS)
+    for size in domain.grids:
+        _prepare(domain, data, folder, size)
+    train = partial(_train, domain, folder)
+    with training_pool(_WORKERS) as pool:
+        smallest = min(domain.grids)
+        tried = {
+            given: [Training(smallest, given, rate, _TRIAL_SEED, "trials") for rate in domain.rates]
+            for given in domain.inputs
+        }
+        if len(domain.rates) > 1:
+            run_all(pool, train, [trial for trials in tried.values() for trial in trials])
+            for trials in tried.values():
+                trials.sort(key=lambda trial: mean_loss([folder / trial.folder]))
+        rates = {given: trials[0].rate for given, trials in tried.items()}
+        print(f"learning rates: {rates}", flush=True)
+        runs = [
+            Training(size, given, rates[given], seed, "runs")
+            for seed in range(domain.seeds)
+            for size in domain.grids
+            for given in domain.inputs
+        ]
+        run_all(pool, train, runs)
+    return _show(domain, folder, runs)
+
+
+def _prepare(domain: Domain, data: Path, folder: Path, size: int) -> None:
+    """Store the images at a size, and choose the channels for each budget from the data."""
+    store, source = _store(folder, size), data / domain.data
+    convert(Request(domain.kind, source, store, size=size, resume=store.exists()))
+    split = open_store(store)["train"]
+    for budget in domain.budgets:
+        path = _chosen(folder, size, budget)
+        if not path.exists():
+            everything = len(split.attributes.channels)
+            choice = compute_stats(split, StatsRequest(everything, budget=budget)).choice
+            write_selection(path, choice.selection, {"command": f"stats --budget {budget}"})
+
+
+def _store(folder: Path, size: int) -> Path:
+    return folder / f"{size}.zarr"
+
+
+def _chosen(folder: Path, size: int, budget: str) -> Path:
+    return folder / f"{size}-{_word(budget)}.json"
+
+
+def _word(given: str) -> str:
+    return given.partition("/")[0]
+
+
+def _train(domain: Domain, folder: Path, training: Training) -> str:
+    run_folder = folder / training.folder
+    changes: dict[str, Any] = {"input": _RGB}
+    if training.input != _RGB:
+        chosen = _chosen(folder, training.size, training.input)
+        changes = {"channels": chosen, "read": chosen}
+    config = finished_run(run_folder) or train_logged(
+        TrainingRequest(
+            _store(folder, training.size),
+            run_folder,
+            domain.model,
+            dataclasses.replace(domain.recipe, lr=training.rate),
+            grid=domain.grids[training.size],
+            seed=training.seed,
+            device="cpu",
+            threads=1,
+            resume=True,
+            **domain.request,
+            **changes,
+        )
+    )
+    return f"{training.folder}: {domain.score} {config.results['validation'][domain.score]:.3f}"
+
+
+def _show(domain: Domain, folder: Path, runs: list[Training]) -> dict[str, object]:
+    rows = []
+    for size in domain.grids:
+        for given in domain.inputs:
+            folders = [
+                folder / one.folder for one in runs if (one.size, one.input) == (size, given)
+            ]
+            configs = [config for path in folders if (config := finished_run(path)) is not None]
+            scores = [100 * config.results["validation"][domain.score] for config in configs]
+            first = configs[0]
+            rows.append(
+                (
+                    size,
+                    "RGB" if given == _RGB else len(first.inputs.channels),
+                    first.results["read_bytes_per_image"],
+                    first.results["multiply_accumulates"] / 1e6,
+                    f"{np.mean(scores):.1f}",
+                    f"{np.std(scores, ddof=1):.1f}" if len(scores) > 1 else "-",
+                    ", ".join(f"{score:.1f}" for score in scores),
+                )
+            )
+    header = ("size", "channels", "bytes", "MMAC", f"{domain.score}, %", "sd", "seeds")
+    show(header, rows)
+    return {"rows": [dict(zip(header, row, strict=True)) for row in rows]}
