@@ -1,7 +1,7 @@
 """Make environments of peers: ``python -m tests.benchmarks.peers.environments FOLDER [NAME ...]``.
 
 One for each adapter, because their pins exclude each other. FFCV is compiled, and SPDL needs
-Debian's libavfilter and libavdevice: docs/benchmarks.md says how.
+Debian's libavfilter and libavdevice: docs/benchmarks/loaders.md says how.
 """
 
 from __future__ import annotations

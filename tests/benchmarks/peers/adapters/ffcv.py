@@ -1,6 +1,6 @@
 """FFCV: its file, raw or JPEG, with its compiled pipeline.
 
-It is built where it is installed: docs/benchmarks.md says how.
+It is built where it is installed: docs/benchmarks/loaders.md says how.
 """
 
 from collections.abc import Callable, Iterator
