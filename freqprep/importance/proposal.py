@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from freqprep.errors import UsageError
-from freqprep.spectrum.channels import CHANNELS, Selection
+from freqprep.spectrum.channels import CHANNELS, NAMES, Selection
 
 _UNITS = {"b": 1.0, "kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12}
 _BUDGET = re.compile(
@@ -95,15 +95,17 @@ def propose(
     Raises
     ------
     UsageError
-        The count is not that of some of the channels, or no channel fits into the limit.
+        The count is not that of some of the channels, or the first of the ranking does not fit into
+        the limit: without it the others would be no selection anyone wants.
     """
     check_count(count, len(order))
     taken = fill(order, count, cost, limit)
-    if not taken:
+    first = order[0]
+    if first not in taken:
         raise UsageError(
-            f"a budget of {limit:.0f} bytes an image holds no channel: of the first {2 * count} the"
-            f" smallest takes {cost[list(order[: 2 * count])].min():.0f}",
-            "raise the budget",
+            f"a budget of {limit:.0f} bytes an image does not hold {NAMES[first]}, the first channel"
+            f" by {name}: it takes {cost[first]:.0f}",
+            "raise the budget: 20KB/image is for each image, 60GB for all of the split together",
         )
     return Selection(tuple(taken), name)
 

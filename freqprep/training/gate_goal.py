@@ -97,7 +97,8 @@ class GateGoal:
             raise UsageError(
                 f"a gate's budget of {size(budget)} an image leaves nothing to choose: the smallest"
                 f" channel takes {few}, all {count} take {every}",
-                "use a --gate-budget between them",
+                "use a --gate-budget between them: 20KB/image is for each image, 60GB for all of the"
+                " split together",
             )
         return cls(stored, budget - index, stored, index, True, prior)
 

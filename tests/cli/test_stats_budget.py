@@ -160,7 +160,7 @@ def test_one_channel_one_image_and_no_room(call, found, store, tmp_path):
     assert 1 <= alone["count"] <= 48
     assert alone["bytes_per_image"] <= alone["budget_bytes_per_image"] * (1 + 1e-9)
     code, _, error = call("stats", store, "--split", "train", "--budget", "1B/image")
-    assert code == 2 and "holds no channel" in error
+    assert code == 2 and "does not hold y_0_0" in error
 
 
 def test_verify_checks_the_steps_beside_a_selection(call, found, copy):

@@ -105,7 +105,7 @@ def test_budgets_that_cannot_be(analysis, split):
         parse_amount("0KB", 10)
     with pytest.raises(UsageError, match="'much' is no budget"):
         parse_budget(split, 24, BEST, "much").resolve(analysis)
-    with pytest.raises(UsageError, match="holds no channel"):
+    with pytest.raises(UsageError, match="does not hold y_0_0, the first channel by energy"):
         choose(analysis, 24, "energy", Budget(1e-3))
     for top in (0, 193, -1):
         with pytest.raises(UsageError, match=f"the top {top} channels"):
