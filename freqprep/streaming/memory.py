@@ -119,10 +119,11 @@ class Memory:
         """Drop ring and cache; they are made again when needed."""
         self._cache: Cache | None = None
         self._delivery: Delivery | None = None
+        self._filling: Pipeline | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the memory out: another process fills its own."""
-        return {**self.__dict__, "_cache": None, "_delivery": None}
+        return {**self.__dict__, **dict.fromkeys(("_cache", "_delivery", "_filling"))}
 
     def begin(self, order: Order, batches: Batches) -> Section:
         """Prepare to give some batches; the pipeline before must have been stopped."""
@@ -132,6 +133,10 @@ class Memory:
         if plan.mode == "lanes":
             rows = plan.rows_in_memory(order.world_size)
         depth = ring_depth(plan, needed, images, rows, self._threads)
+        if self._filling is not None and self._filling.busy:
+            # `stop` does not wait for ever: that thread may write into these buffers yet, but never
+            # other codes into the cache, where each row has its place.
+            self._delivery = None
         delivery = self._delivery_of(min(depth, len(batches) + LENT_AT_MOST), images)
         sending = delivery.begin(len(batches))
         buffers = sending.buffers
@@ -142,8 +147,8 @@ class Memory:
             tasks, wanted = from_store(self._split, self._selection, needed, buffers)
         # Copies: a batch that is kept must not keep all rows of the section.
         parts = [part.copy() for part in np.split(batches.rows, batches.edges[1:-1])]
-        pipeline = Pipeline(tasks, wanted, buffers.assign(), self._threads)
-        return Section(parts, batches.numbers.tolist(), self._split, pipeline, sending)
+        self._filling = Pipeline(tasks, wanted, buffers.assign(), self._threads)
+        return Section(parts, batches.numbers.tolist(), self._split, self._filling, sending)
 
     def _delivery_of(self, depth: int, images: int) -> Delivery:
         """Return a delivery with a ring of at least ``depth`` buffers of ``images`` rows."""

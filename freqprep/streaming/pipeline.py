@@ -143,6 +143,12 @@ class Pipeline:
             self._room = room
             self._change.notify_all()
 
+    @property
+    def busy(self) -> bool:
+        """Whether a thread is still in a task: after `stop`, it may write once more."""
+        with self._lock:
+            return self._begun > self._done + len(self._finished)
+
     def stop(self) -> None:
         """End the threads and wait for them; may be called any number of times.
 
