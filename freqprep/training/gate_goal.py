@@ -37,8 +37,8 @@ class GateGoal:
         Bytes an image of the shards' indexes, which are read with any channel.
     in_bytes : bool
         Whether the costs are bytes.
-    prior : ndarray of float64, shape (channels,)
-        Logarithm of each channel's energy, standardised over the channels.
+    log_energy : ndarray of float64, shape (channels,)
+        Natural logarithm of each channel's energy, less the mean over the channels.
     """
 
     costs: np.ndarray
@@ -46,7 +46,7 @@ class GateGoal:
     channel_bytes: np.ndarray
     index_bytes: float
     in_bytes: bool
-    prior: np.ndarray
+    log_energy: np.ndarray
 
     @classmethod
     def of(cls, recipe: Recipe, split: Split, indices: tuple[int, ...]) -> GateGoal:
@@ -77,7 +77,7 @@ class GateGoal:
         )
         index = measured.read(()) / images
         stored = np.array([measured.read((one,)) / images - index for one in indices])
-        prior = _log_energy(split, indices)
+        logs = _log_energy(split, indices)
         if recipe.gate_budget is None:
             assert recipe.gate_channels is not None
             if recipe.gate_channels > count:
@@ -85,7 +85,7 @@ class GateGoal:
                     f"a gate cannot choose {recipe.gate_channels} of {count} channels",
                     f"use --gate-channels of at most {count}, or feed it more (--channels)",
                 )
-            return cls(np.ones(count), float(recipe.gate_channels), stored, index, False, prior)
+            return cls(np.ones(count), float(recipe.gate_channels), stored, index, False, logs)
         budget = parse_amount(recipe.gate_budget, images)
         if budget is None:
             raise UsageError(
@@ -97,10 +97,15 @@ class GateGoal:
             raise UsageError(
                 f"a gate's budget of {size(budget)} an image leaves nothing to choose: the smallest"
                 f" channel takes {few}, all {count} take {every}",
-                "use a --gate-budget between them: 20KB/image is for each image, 60GB for all of the"
-                " split together",
+                "use a --gate-budget between them: 20KB/image is for each image, 60GB for all of"
+                " the split together",
             )
-        return cls(stored, budget - index, stored, index, True, prior)
+        return cls(stored, budget - index, stored, index, True, logs)
+
+    @property
+    def spread(self) -> float:
+        """Standard deviation of the logarithms of energy; 1 if they are all the same."""
+        return float(self.log_energy.std()) or 1.0
 
     @property
     def total(self) -> float:
@@ -116,13 +121,13 @@ class GateGoal:
         """Return the bytes an image of some channels (a mask), shard indexes included."""
         return float(self.channel_bytes[chosen].sum()) + self.index_bytes
 
-    def choose(self, values: np.ndarray, limit: float) -> np.ndarray:
-        """Take channels by falling value for their cost, each that still fits.
+    def choose(self, log_worth: np.ndarray, limit: float) -> np.ndarray:
+        """Take channels by falling worth for their cost, each that still fits.
 
         Parameters
         ----------
-        values : ndarray of float, shape (channels,)
-            Of equal ones the first goes first.
+        log_worth : ndarray of float, shape (channels,)
+            Natural logarithms. Of equal ones the first goes first.
         limit : float
             What they may cost together.
 
@@ -131,8 +136,8 @@ class GateGoal:
         ndarray of bool, shape (channels,)
             At least one channel.
         """
-        order = np.argsort(-(values / self.costs), kind="stable").tolist()
-        chosen = np.zeros(len(values), bool)
+        order = np.argsort(np.log(self.costs) - log_worth, kind="stable").tolist()
+        chosen = np.zeros(len(order), bool)
         chosen[fill(order, len(order), self.costs, limit) or order[:1]] = True
         return chosen
 
@@ -170,13 +175,12 @@ class GatePhases:
 
 
 def _log_energy(split: Split, indices: tuple[int, ...]) -> np.ndarray:
-    """Return logarithms of channels' energies with a mean of 0 and a standard deviation of 1."""
+    """Return natural logarithms of channels' energies, with a mean of 0."""
     chosen = list(indices)
     energy = split.moments.total_squares[chosen] * split.steps[chosen].astype(np.float64) ** 2
     least = min(energy[energy > 0], default=1.0)
     logs = np.log(np.maximum(energy, least))
-    spread = float(logs.std())
-    return (logs - logs.mean()) / spread if spread > 0 else np.zeros(len(chosen))
+    return logs - logs.mean()
 
 
 def check_goal(request: TrainingRequest, train: Split, inputs: ClassifierInput) -> None:

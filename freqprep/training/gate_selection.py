@@ -19,15 +19,17 @@ rule for ``L(0) - L(1)``. The open end alone says nothing where a convolution of
 itself and batch norm follow, as MobileNetV2 begins: there the slopes have a mean of 0 (measured:
 1e-4 of their standard error), whatever the channel tells. Slopes are averaged over past steps,
 with exponential weights, and the mean counts in units of its standard error, because rare large
-coefficients have the largest slopes and the least sure. To it is added twice the logarithm of the
-channel's energy, standardised over channels: the network overrules energy where its evidence is
-significant, at the usual two standard errors. In a short run little is (284 steps of MobileNetV2
-on 4,600 images: no channel was beyond 1.8), and without this the choice would be drawn by lot.
-The sum is u_c, and z_c the logit of the rank of softplus(u_c) / b_c: positive, so that costs
-always count against a channel, and ranked, so that the scale of gradients, which differs by
-network, data and time, has no influence. This is dual averaging (Nesterov 2009) with an entropy
-as regulariser. Gradients go straight through the switches, as those of a relaxed sample of
-temperature 0 would (Maddison et al. 2017; Louizos et al. 2018).
+coefficients have the largest slopes and the least sure. Without evidence a channel is worth its
+energy w_c, which is what leaving it out loses of the images; a mean slope of two standard errors
+multiplies that by the standard deviation (geometric) of energy over channels: the network overrules
+energy where its evidence is significant. In a short run little is (284 steps of MobileNetV2
+on 4,600 images: no channel was beyond 1.8), and without energy the choice would be drawn by lot.
+z_c is the logit of the rank of w_c / b_c: ranked, so that the scale of gradients, which differs by
+network, data and time, has no influence. Energies differ by many orders of magnitude, bytes by two:
+a channel of next to no bytes is not worth more than one that the images consist of. This is dual
+averaging (Nesterov 2009) with an entropy as regulariser. Gradients go straight through the
+switches, as those of a relaxed sample of temperature 0 would (Maddison et al. 2017; Louizos et al.
+2018).
 
 Phases are shares of all steps, so that they fit runs of any length:
 
@@ -62,7 +64,7 @@ from freqprep.training.gate_goal import GateGoal, GatePhases
 _SHARPEST = 4.0
 _MEMORY = 1 / 2
 """Share of the steps that learn whose slopes count."""
-_PRIOR = 2.0
+_SIGNIFICANT = 2.0
 """Standard errors of a slope that one standard deviation of the energy's logarithm is worth."""
 _HALVINGS = 60
 _WIDEST = 64.0
@@ -96,9 +98,9 @@ class GateSelector:
         self._phases = GatePhases.of(steps)
         learned = self._phases.frozen - self._phases.tightening
         self._decay = 1 - 1 / max(learned * _MEMORY, 2.0)
-        self._costs, self._bytes, self._prior = (
+        self._costs, self._bytes, self._log_energy = (
             torch.as_tensor(one, device=world.device)
-            for one in (goal.costs, goal.channel_bytes, _PRIOR * goal.prior)
+            for one in (goal.costs, goal.channel_bytes, goal.log_energy)
         )
         # Numbers of images, sums of slopes and of their squares; of switches at 0 and at 1.
         self._sums = torch.zeros(3, 2, len(goal.costs), dtype=torch.float64, device=world.device)
@@ -187,8 +189,8 @@ class GateSelector:
             Networks with such a gate, which get the same choice.
         """
         if not self.frozen and step >= self._phases.tightening:
-            values = self._values().cpu().numpy()
-            chosen = self._goal.choose(values, self._phases.target(self._goal, step))
+            log_worth = self._log_worth().cpu().numpy()
+            chosen = self._goal.choose(log_worth, self._phases.target(self._goal, step))
             self._gate.chosen.copy_(torch.from_numpy(chosen))
         for other in others:
             assert isinstance(other.gate, SelectionGate)
@@ -226,20 +228,20 @@ class GateSelector:
         self._price.copy_(state["price"])
         self.frozen = bool(state["frozen"])
 
-    def _values(self) -> torch.Tensor:
-        """Return what each channel is worth: positive, without a unit."""
+    def _log_worth(self) -> torch.Tensor:
+        """Return the logarithm of what each channel is worth, nats."""
         images, slopes, squares = self._sums
         count = images.clamp(min=1e-300)
         means = slopes / count
         variances = (squares / count - means**2).clamp(min=0) / count
         errors = variances.sum(0).sqrt()
         evidence = torch.where(errors > 0, means.sum(0) / errors.clamp(min=1e-300), 0.0)
-        return torch.nn.functional.softplus(evidence + self._prior)
+        return self._log_energy + evidence * (self._goal.spread / _SIGNIFICANT)
 
     def _solve(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the price at which open channels cost a step's target, and the probabilities."""
         count, sharpness = len(self._costs), _SHARPEST * self._phases.progress(step)
-        order = (self._values() / self._costs).argsort(stable=True)
+        order = (self._log_worth() - self._costs.log()).argsort(stable=True)
         ranks = torch.empty_like(self._costs)
         ranks[order] = (torch.arange(count, device=order.device).double() + 0.5) / count
         logits = sharpness * ranks.logit()

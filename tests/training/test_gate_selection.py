@@ -10,19 +10,23 @@ from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch")
 
+import freqprep  # noqa: E402
 from freqprep.models.gate import GatedNetwork, SelectionGate  # noqa: E402
+from freqprep.spectrum.channels import PUBLISHED, published  # noqa: E402
+from freqprep.store.channel_bytes import bytes_read  # noqa: E402
 from freqprep.training.distributed import World  # noqa: E402
 from freqprep.training.gate_goal import GateGoal, GatePhases  # noqa: E402
 from freqprep.training.gate_selection import GateSelector  # noqa: E402
+from freqprep.training.recipe import Recipe  # noqa: E402
 
 CPU = World(0, 1, torch.device("cpu"))
 IMAGES = 64
 
 
-def goal_of(count, costs=None, limit=1.0, prior=None):
+def goal_of(count, costs=None, limit=1.0, log_energy=None):
     stored = np.ones(count) if costs is None else np.asarray(costs, float)
-    prior = np.zeros(count) if prior is None else prior
-    return GateGoal(stored, limit, stored, 0.0, costs is not None, prior)
+    log_energy = np.zeros(count) if log_energy is None else log_energy
+    return GateGoal(stored, limit, stored, 0.0, costs is not None, log_energy)
 
 
 def first_layers(kind, channels):
@@ -80,8 +84,8 @@ def test_the_channels_that_carry_the_label_are_found(kind, steps, seed):
 
 def test_evidence_overrules_the_energy():
     """The channels that carry the label have the least energy."""
-    prior = np.linspace(1.7, -1.7, 12)
-    drawn = Drawn(0, "resnet", goal_of(12, limit=3.0, prior=prior), bits=3, steps=120)
+    energies = np.linspace(1.7, -1.7, 12)
+    drawn = Drawn(0, "resnet", goal_of(12, limit=3.0, log_energy=energies), bits=3, steps=120)
     drawn.told = [9, 10, 11]
     for number in range(120):
         drawn.step(number)
@@ -89,10 +93,10 @@ def test_evidence_overrules_the_energy():
 
 
 def test_without_evidence_the_most_energy_stays():
-    prior = np.random.RandomState(0).randn(12)
-    drawn = Drawn(0, "resnet", goal_of(12, limit=3.0, prior=prior), bits=3, steps=1)
+    energies = np.random.RandomState(0).randn(12)
+    drawn = Drawn(0, "resnet", goal_of(12, limit=3.0, log_energy=energies), bits=3, steps=1)
     drawn.step(0)
-    assert drawn.chosen == sorted(np.argsort(-prior)[:3].tolist())
+    assert drawn.chosen == sorted(np.argsort(-energies)[:3].tolist())
 
 
 def test_bytes_decide_between_channels_that_tell_as_much():
@@ -149,6 +153,23 @@ def test_a_choice_keeps_the_budget_and_nothing_left_out_fits(costs, share, seed)
     assert used <= limit * (1 + 1e-9)
     if not chosen.all():
         assert used + costs[~chosen].min() > limit * (1 - 1e-9)
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_without_evidence_a_budget_keeps_what_the_images_consist_of(store, name):
+    """Channels of next to no bytes take no place of those that have the energy."""
+    split = freqprep.open_store(store)["train"]
+    listed = list(published(name).indices)
+    budget = f"{bytes_read(split, published(name).indices) / split.valid.sum()}B/image"
+    recipe = Recipe(1, 8, 0.1, gate_budget=budget)
+    goal = GateGoal.of(recipe, split, tuple(range(192)))
+    network = GatedNetwork(SelectionGate(192), torch.nn.Identity())
+    GateSelector(network, goal, 30, CPU).choose(29)
+    chosen = network.gate.chosen.numpy()
+    energy = split.moments.total_squares * split.steps.astype(float) ** 2
+    assert chosen[0]  # the mean of luma
+    assert goal.bytes_of(chosen) <= (goal.limit + goal.index_bytes) * (1 + 1e-9)
+    assert energy[chosen].sum() > 0.99 * energy[listed].sum()
 
 
 @given(steps=st.integers(1, 10_000))
