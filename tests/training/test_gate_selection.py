@@ -5,15 +5,14 @@ import itertools
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-torch = pytest.importorskip("torch")
-
-from freqprep.models.gate import GatedNetwork, SelectionGate  # noqa: E402
-from freqprep.training.distributed import World  # noqa: E402
-from freqprep.training.gate_goal import GateGoal, GatePhases  # noqa: E402
-from freqprep.training.gate_selection import GateSelector  # noqa: E402
+from freqprep.models.gate import GatedNetwork, SelectionGate
+from freqprep.training.distributed import World
+from freqprep.training.gate_goal import GateGoal, GatePhases
+from freqprep.training.gate_selection import GateSelector
 
 CPU = World(0, 1, torch.device("cpu"))
 IMAGES = 64
