@@ -6,7 +6,7 @@ WORKERS ?= auto
 SEED ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo ci check test fuzz faults docs bench clean
+.PHONY: help demo ci check test fuzz faults versions docs bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -49,6 +49,9 @@ fuzz: $(TEST) ## hostile files of every kind against all readers (12 minutes)
 
 faults: $(TEST) ## kills, full disks, bad servers, rivals, clocks against all writers (20 minutes)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.faults.campaign --minutes 20 --seed $(SEED)
+
+versions: $(TEST) ## wheel, lowest and newest libraries on Python 3.11 to 3.13, which must be on the PATH (1 hour)
+	$(BIN)/python -m tests.versions
 
 docs: $(TEST) ## write the pages made from the code, and build the documentation as a site, site/index.html
 	$(BIN)/python docs/reference.py

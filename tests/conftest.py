@@ -21,6 +21,10 @@ from object_servers import (  # noqa: E402, F401
     slow_server,
     web_server,
 )
+from optional_packages import (  # noqa: E402
+    pytest_make_collect_report,  # noqa: F401
+    pytest_runtest_makereport,  # noqa: F401
+)
 
 from freqprep import progress  # noqa: E402
 from freqprep.engines import workers  # noqa: E402

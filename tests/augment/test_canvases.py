@@ -2,16 +2,14 @@
 
 import numpy as np
 import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pixel_side import filled_up, from_blocks, resized, to_blocks
 
-torch = pytest.importorskip("torch")
-
-from hypothesis import given, settings  # noqa: E402
-from hypothesis import strategies as st  # noqa: E402
-from pixel_side import filled_up, from_blocks, resized, to_blocks  # noqa: E402
-
-from freqprep.augment.crops import Windows  # noqa: E402
-from freqprep.augment.resample import Resampler  # noqa: E402
-from freqprep.spectrum.channels import Selection, channels  # noqa: E402
+from freqprep.augment.crops import Windows
+from freqprep.augment.resample import Resampler
+from freqprep.spectrum.channels import Selection, channels
 
 GRID = (6, 9)
 ALL = channels("all")

@@ -2,27 +2,25 @@
 
 import numpy as np
 import pytest
+import torch
+from pixel_side import Stored
+from synthetic import encoded, pixels
 
-torch = pytest.importorskip("torch")
-
-from pixel_side import Stored  # noqa: E402
-from synthetic import encoded, pixels  # noqa: E402
-
-import freqprep  # noqa: E402
-from freqprep.augment import (  # noqa: E402
+import freqprep
+from freqprep.augment import (
     Augment,
     ClassifierInput,
     Policy,
     Preprocess,
     Resampler,
 )
-from freqprep.errors import UsageError  # noqa: E402
-from freqprep.images.encoding import Encoding  # noqa: E402
-from freqprep.images.geometry import Geometry  # noqa: E402
-from freqprep.models.torchvision_ops import import_torchvision  # noqa: E402
-from freqprep.spectrum.channels import channels  # noqa: E402
-from freqprep.spectrum.quantization import PRECISIONS  # noqa: E402
-from freqprep.streaming.batch import Batch  # noqa: E402
+from freqprep.errors import UsageError
+from freqprep.images.encoding import Encoding
+from freqprep.images.geometry import Geometry
+from freqprep.models.torchvision_ops import import_torchvision
+from freqprep.spectrum.channels import channels
+from freqprep.spectrum.quantization import PRECISIONS
+from freqprep.streaming.batch import Batch
 
 import_torchvision()
 from torchvision.transforms import v2  # noqa: E402

@@ -4,15 +4,13 @@ import itertools
 
 import numpy as np
 import pytest
+import torch
+from pixel_side import to_blocks
 
-torch = pytest.importorskip("torch")
-
-from pixel_side import to_blocks  # noqa: E402
-
-from freqprep.augment.color_transforms import Basis, ColorChange, to_rgb  # noqa: E402
-from freqprep.models.torchvision_ops import import_torchvision  # noqa: E402
-from freqprep.spectrum.channels import channels  # noqa: E402
-from freqprep.spectrum.color import TO_RGB  # noqa: E402
+from freqprep.augment.color_transforms import Basis, ColorChange, to_rgb
+from freqprep.models.torchvision_ops import import_torchvision
+from freqprep.spectrum.channels import channels
+from freqprep.spectrum.color import TO_RGB
 
 import_torchvision()
 from torchvision.transforms.v2 import functional  # noqa: E402

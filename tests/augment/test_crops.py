@@ -5,23 +5,21 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
 
-torch = pytest.importorskip("torch")
-
-from hypothesis import given  # noqa: E402
-from hypothesis import strategies as st  # noqa: E402
-from scipy import stats  # noqa: E402
-
-from freqprep.augment.crops import (  # noqa: E402
+from freqprep.augment.crops import (
     CROP_DRAWS,
     aligned_crop,
     random_resized_crop,
     resized_center_crop,
 )
-from freqprep.augment.randomness import uniforms  # noqa: E402
-from freqprep.errors import UsageError  # noqa: E402
-from freqprep.images.geometry import short_side_size  # noqa: E402
-from freqprep.models.torchvision_ops import import_torchvision  # noqa: E402
+from freqprep.augment.randomness import uniforms
+from freqprep.errors import UsageError
+from freqprep.images.geometry import short_side_size
+from freqprep.models.torchvision_ops import import_torchvision
 
 import_torchvision()
 from torchvision.transforms import v2  # noqa: E402

@@ -4,27 +4,25 @@ import dataclasses
 
 import numpy as np
 import pytest
+import torch
+from objects_by_hand import around, blob, table
+from pixel_side import Stored, filled_up, from_blocks, resized, to_blocks
+from synthetic import encoded, pixels
 
-torch = pytest.importorskip("torch")
-
-from objects_by_hand import around, blob, table  # noqa: E402
-from pixel_side import Stored, filled_up, from_blocks, resized, to_blocks  # noqa: E402
-from synthetic import encoded, pixels  # noqa: E402
-
-from freqprep.augment import (  # noqa: E402
+from freqprep.augment import (
     DetectorAugment,
     DetectorInput,
     DetectorPolicy,
     DetectorPreprocess,
     Resampler,
 )
-from freqprep.errors import UsageError  # noqa: E402
-from freqprep.images.encoding import Encoding  # noqa: E402
-from freqprep.images.geometry import Geometry  # noqa: E402
-from freqprep.spectrum.channels import channels  # noqa: E402
-from freqprep.spectrum.color import ycbcr_to_rgb  # noqa: E402
-from freqprep.spectrum.quantization import PRECISIONS  # noqa: E402
-from freqprep.streaming.batch import Batch  # noqa: E402
+from freqprep.errors import UsageError
+from freqprep.images.encoding import Encoding
+from freqprep.images.geometry import Geometry
+from freqprep.spectrum.channels import channels
+from freqprep.spectrum.color import ycbcr_to_rgb
+from freqprep.spectrum.quantization import PRECISIONS
+from freqprep.streaming.batch import Batch
 
 GRID = (8, 8)
 ENCODING = Encoding(

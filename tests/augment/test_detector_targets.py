@@ -2,16 +2,14 @@
 
 import numpy as np
 import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from objects_by_hand import around, blob, table
 
-torch = pytest.importorskip("torch")
-
-from hypothesis import given  # noqa: E402
-from hypothesis import strategies as st  # noqa: E402
-from objects_by_hand import around, blob, table  # noqa: E402
-
-from freqprep.augment.detector_targets import Move, targets_of  # noqa: E402
-from freqprep.errors import CorruptStoreError  # noqa: E402
-from freqprep.models.torchvision_ops import import_torchvision  # noqa: E402
+from freqprep.augment.detector_targets import Move, targets_of
+from freqprep.errors import CorruptStoreError
+from freqprep.models.torchvision_ops import import_torchvision
 
 import_torchvision()
 from torchvision import tv_tensors  # noqa: E402

@@ -4,13 +4,11 @@ import contextlib
 
 import numpy as np
 import pytest
+import torch
+from device_path import DEVICE, Counted, meta_device
+from objects_by_hand import around, blob, table
 
-torch = pytest.importorskip("torch")
-
-from device_path import DEVICE, Counted, meta_device  # noqa: E402
-from objects_by_hand import around, blob, table  # noqa: E402
-
-from freqprep.augment import (  # noqa: E402
+from freqprep.augment import (
     Augment,
     ClassifierInput,
     DetectorAugment,
@@ -19,11 +17,11 @@ from freqprep.augment import (  # noqa: E402
     Policy,
     mix,
 )
-from freqprep.images.encoding import Encoding  # noqa: E402
-from freqprep.images.geometry import Geometry  # noqa: E402
-from freqprep.spectrum.channels import NAMES, channels  # noqa: E402
-from freqprep.spectrum.quantization import PRECISIONS  # noqa: E402
-from freqprep.streaming.batch import Batch  # noqa: E402
+from freqprep.images.encoding import Encoding
+from freqprep.images.geometry import Geometry
+from freqprep.spectrum.channels import NAMES, channels
+from freqprep.spectrum.quantization import PRECISIONS
+from freqprep.streaming.batch import Batch
 
 N = 256
 ENCODING = Encoding(Geometry("fit", 512, None, "apply"), PRECISIONS["int8"])

@@ -4,25 +4,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from PIL import Image
+from pixel_side import Stored, from_blocks, resized
+from synthetic import encoded
 
-torch = pytest.importorskip("torch")
-
-from PIL import Image  # noqa: E402
-from pixel_side import Stored, from_blocks, resized  # noqa: E402
-from synthetic import encoded  # noqa: E402
-
-from freqprep.augment.color_transforms import to_rgb  # noqa: E402
-from freqprep.augment.crops import (  # noqa: E402
+from freqprep.augment.color_transforms import to_rgb
+from freqprep.augment.crops import (
     CROP_DRAWS,
     Windows,
     random_resized_crop,
     resized_center_crop,
 )
-from freqprep.augment.randomness import uniforms  # noqa: E402
-from freqprep.augment.resample import Resampler  # noqa: E402
-from freqprep.models.torchvision_ops import import_torchvision  # noqa: E402
-from freqprep.spectrum.channels import channels  # noqa: E402
-from freqprep.spectrum.color import TO_RGB  # noqa: E402
+from freqprep.augment.randomness import uniforms
+from freqprep.augment.resample import Resampler
+from freqprep.models.torchvision_ops import import_torchvision
+from freqprep.spectrum.channels import channels
+from freqprep.spectrum.color import TO_RGB
 
 import_torchvision()
 from torchvision.transforms.v2 import functional  # noqa: E402

@@ -2,14 +2,13 @@
 
 import numpy as np
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-
-import freqprep  # noqa: E402
-from freqprep.augment import ClassifierInput  # noqa: E402
-from freqprep.augment.crops import Windows  # noqa: E402
-from freqprep.augment.input_moments import measure_moments, sample_rows  # noqa: E402
-from freqprep.spectrum.channels import channels  # noqa: E402
+import freqprep
+from freqprep.augment import ClassifierInput
+from freqprep.augment.crops import Windows
+from freqprep.augment.input_moments import measure_moments, sample_rows
+from freqprep.spectrum.channels import channels
 
 READ = channels("square-24")
 

@@ -2,14 +2,12 @@
 
 import numpy as np
 import pytest
+import torch
+from pixel_side import to_blocks
+from scipy import stats
 
-torch = pytest.importorskip("torch")
-
-from pixel_side import to_blocks  # noqa: E402
-from scipy import stats  # noqa: E402
-
-from freqprep.augment.mixup_cutmix import cutmix, mix, mixup  # noqa: E402
-from freqprep.errors import UsageError  # noqa: E402
+from freqprep.augment.mixup_cutmix import cutmix, mix, mixup
+from freqprep.errors import UsageError
 
 KEY = {"seed": 3, "epoch": 1, "step": 4}
 TARGETS = torch.eye(5)

@@ -2,25 +2,23 @@
 
 import numpy as np
 import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pixel_side import from_blocks, resized, to_blocks
 
-torch = pytest.importorskip("torch")
-
-from hypothesis import given, settings  # noqa: E402
-from hypothesis import strategies as st  # noqa: E402
-from pixel_side import from_blocks, resized, to_blocks  # noqa: E402
-
-from freqprep.augment.axis import Axis, Tiling  # noqa: E402
-from freqprep.augment.crops import (  # noqa: E402
+from freqprep.augment.axis import Axis, Tiling
+from freqprep.augment.crops import (
     CROP_DRAWS,
     Windows,
     aligned_crop,
     random_resized_crop,
 )
-from freqprep.augment.randomness import uniforms  # noqa: E402
-from freqprep.augment.resample import Resampler  # noqa: E402
-from freqprep.errors import UsageError  # noqa: E402
-from freqprep.spectrum.channels import Selection, channels  # noqa: E402
-from freqprep.spectrum.resizing import resize_matrix  # noqa: E402
+from freqprep.augment.randomness import uniforms
+from freqprep.augment.resample import Resampler
+from freqprep.errors import UsageError
+from freqprep.spectrum.channels import Selection, channels
+from freqprep.spectrum.resizing import resize_matrix
 
 GRID = (9, 12)
 ALL = channels("all")

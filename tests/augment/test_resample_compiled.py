@@ -5,27 +5,25 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-torch = pytest.importorskip("torch")
-
-from hypothesis import given, settings  # noqa: E402
-from hypothesis import strategies as st  # noqa: E402
-
-from freqprep.augment import resample as front  # noqa: E402
-from freqprep.augment.color_transforms import to_rgb  # noqa: E402
-from freqprep.augment.crops import CROP_DRAWS, Windows, aligned_crop  # noqa: E402
-from freqprep.augment.crops import random_resized_crop as random_crop  # noqa: E402
-from freqprep.augment.randomness import uniforms  # noqa: E402
-from freqprep.augment.resample import Resampler  # noqa: E402
-from freqprep.augment.resample_plan import plan_of  # noqa: E402
-from freqprep.compilation import can_compile  # noqa: E402
-from freqprep.spectrum.channels import channels  # noqa: E402
+from freqprep.augment import resample as front
+from freqprep.augment.color_transforms import to_rgb
+from freqprep.augment.crops import CROP_DRAWS, Windows, aligned_crop
+from freqprep.augment.crops import random_resized_crop as random_crop
+from freqprep.augment.randomness import uniforms
+from freqprep.augment.resample import Resampler
+from freqprep.augment.resample_plan import plan_of
+from freqprep.compilation import can_compile
+from freqprep.spectrum.channels import channels
 
 if not can_compile():
     pytest.skip("Numba is not installed", allow_module_level=True)
 
-from freqprep.augment import resample_compiled  # noqa: E402
-from freqprep.augment.resample_compiled import resample  # noqa: E402
+from freqprep.augment import resample_compiled
+from freqprep.augment.resample_compiled import resample
 
 SELECTIONS = [
     "all",

@@ -2,18 +2,16 @@
 
 import numpy as np
 import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-torch = pytest.importorskip("torch")
-
-from hypothesis import given, settings  # noqa: E402
-from hypothesis import strategies as st  # noqa: E402
-
-from freqprep.augment.color_transforms import ColorChange  # noqa: E402
-from freqprep.augment.crops import CROP_DRAWS, Windows, random_resized_crop  # noqa: E402
-from freqprep.augment.normalisation import Normalisation  # noqa: E402
-from freqprep.augment.randomness import uniforms  # noqa: E402
-from freqprep.augment.resample import Resampler  # noqa: E402
-from freqprep.spectrum.channels import Selection, channels  # noqa: E402
+from freqprep.augment.color_transforms import ColorChange
+from freqprep.augment.crops import CROP_DRAWS, Windows, random_resized_crop
+from freqprep.augment.normalisation import Normalisation
+from freqprep.augment.randomness import uniforms
+from freqprep.augment.resample import Resampler
+from freqprep.spectrum.channels import Selection, channels
 
 GRID = (6, 9)
 READS = ["all", "paper-64", "square-24", "cb_0_0", "y_0_0,y_1_0,cr_0_0,cr_1_0,cb_0_1"]

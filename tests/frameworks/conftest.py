@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 import synthetic
-from given import BATCH, CHANNELS, SEED, Seen
 
 import freqprep
 
@@ -19,16 +18,22 @@ def photos(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def train(photos) -> freqprep.Loader:
+    from given import BATCH, CHANNELS, SEED
+
     split = freqprep.open_store(photos)["train"]
     return freqprep.Loader(split, CHANNELS, batch_size=BATCH, seed=SEED)
 
 
 @pytest.fixture
 def val(photos) -> freqprep.Loader:
+    from given import BATCH, CHANNELS
+
     split = freqprep.open_store(photos)["val"]
     return freqprep.Loader(split, CHANNELS, batch_size=BATCH, shuffle=False)
 
 
 @pytest.fixture
-def seen() -> Seen:
+def seen():
+    from given import Seen  # needs torch
+
     return Seen()

@@ -5,24 +5,23 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import synthetic
+import torch
 
-torch = pytest.importorskip("torch")
-
-import freqprep  # noqa: E402
-from freqprep.errors import UsageError  # noqa: E402
-from freqprep.importance import network_evaluation as module  # noqa: E402
-from freqprep.importance.network_evaluation import (  # noqa: E402
+import freqprep
+from freqprep.errors import UsageError
+from freqprep.importance import network_evaluation as module
+from freqprep.importance.network_evaluation import (
     NetworkSample,
     evaluate_selections,
     forward_selection,
     measure_removal,
 )
-from freqprep.importance.network_view import Views, resize_matrix  # noqa: E402
-from freqprep.models.rgb import load_rgb_network  # noqa: E402
-from freqprep.sources.imagenet import class_names  # noqa: E402
-from freqprep.spectrum.channels import CHANNELS, NAMES, Selection, channels  # noqa: E402
-from freqprep.spectrum.color import ycbcr_to_rgb  # noqa: E402
-from freqprep.spectrum.dct import grid_of, inverse  # noqa: E402
+from freqprep.importance.network_view import Views, resize_matrix
+from freqprep.models.rgb import load_rgb_network
+from freqprep.sources.imagenet import class_names
+from freqprep.spectrum.channels import CHANNELS, NAMES, Selection, channels
+from freqprep.spectrum.color import ycbcr_to_rgb
+from freqprep.spectrum.dct import grid_of, inverse
 
 ALL = channels("all")
 

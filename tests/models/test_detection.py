@@ -3,12 +3,11 @@
 import copy
 
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-
-from freqprep.errors import UsageError  # noqa: E402
-from freqprep.models.detection import DETECTORS, STAGES, build_detector  # noqa: E402
-from freqprep.models.torchvision_ops import import_torchvision  # noqa: E402
+from freqprep.errors import UsageError
+from freqprep.models.detection import DETECTORS, STAGES, build_detector
+from freqprep.models.torchvision_ops import import_torchvision
 
 torchvision = import_torchvision()
 FROZEN = torchvision.ops.FrozenBatchNorm2d

@@ -4,14 +4,13 @@ import copy
 
 import numpy as np
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-
-from freqprep.models import first_stages  # noqa: E402
-from freqprep.models.first_stages import fit_first_stages  # noqa: E402
-from freqprep.models.initial import rgb_network  # noqa: E402
-from freqprep.models.networks import MODELS, STEM_STRIDE, build  # noqa: E402
-from freqprep.spectrum.dct import dct_matrix_1d  # noqa: E402
+from freqprep.models import first_stages
+from freqprep.models.first_stages import fit_first_stages
+from freqprep.models.initial import rgb_network
+from freqprep.models.networks import MODELS, STEM_STRIDE, build
+from freqprep.spectrum.dct import dct_matrix_1d
 
 GRID = 24
 

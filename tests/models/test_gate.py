@@ -4,11 +4,10 @@ import copy
 import pickle
 
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-
-from freqprep.errors import UsageError  # noqa: E402
-from freqprep.models.gate import ChannelGate, GatedNetwork  # noqa: E402
+from freqprep.errors import UsageError
+from freqprep.models.gate import ChannelGate, GatedNetwork
 
 
 def gate_of(channels, seed=0, **options):

@@ -2,14 +2,13 @@
 
 import numpy as np
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-
-from freqprep.errors import UsageError  # noqa: E402
-from freqprep.models.gate import ChannelGate, GatedNetwork  # noqa: E402
-from freqprep.models.initial import load_weights  # noqa: E402
-from freqprep.models.networks import MODELS, build  # noqa: E402
-from freqprep.models.torchvision_ops import import_torchvision  # noqa: E402
+from freqprep.errors import UsageError
+from freqprep.models.gate import ChannelGate, GatedNetwork
+from freqprep.models.initial import load_weights
+from freqprep.models.networks import MODELS, build
+from freqprep.models.torchvision_ops import import_torchvision
 
 STEMS = ("conv1.", "bn1.", "features.0.")
 FIRST = {

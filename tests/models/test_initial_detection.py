@@ -3,16 +3,15 @@
 from pathlib import Path
 
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-
-from freqprep.errors import UsageError  # noqa: E402
-from freqprep.models import initial  # noqa: E402
-from freqprep.models.detection import DETECTORS, build_detector  # noqa: E402
-from freqprep.models.gate import ChannelGate, GatedNetwork  # noqa: E402
-from freqprep.models.initial import load_weights, recalibrate_batch_norm  # noqa: E402
-from freqprep.models.networks import build  # noqa: E402
-from freqprep.models.torchvision_ops import import_torchvision  # noqa: E402
+from freqprep.errors import UsageError
+from freqprep.models import initial
+from freqprep.models.detection import DETECTORS, build_detector
+from freqprep.models.gate import ChannelGate, GatedNetwork
+from freqprep.models.initial import load_weights, recalibrate_batch_norm
+from freqprep.models.networks import build
+from freqprep.models.torchvision_ops import import_torchvision
 
 torchvision = import_torchvision()
 FASTER, MASK = DETECTORS

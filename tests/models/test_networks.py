@@ -2,15 +2,13 @@
 
 import numpy as np
 import pytest
+import torch
 from scipy.fft import dctn
+from torch.utils.flop_counter import FlopCounterMode
 
-torch = pytest.importorskip("torch")
-
-from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
-
-from freqprep.errors import UsageError  # noqa: E402
-from freqprep.models.gate import ChannelGate, GatedNetwork  # noqa: E402
-from freqprep.models.networks import (  # noqa: E402
+from freqprep.errors import UsageError
+from freqprep.models.gate import ChannelGate, GatedNetwork
+from freqprep.models.networks import (
     DEFAULT_GRID,
     LARGEST_GRID,
     MODELS,
@@ -20,7 +18,7 @@ from freqprep.models.networks import (  # noqa: E402
     check_grid,
     multiply_accumulates,
 )
-from freqprep.models.torchvision_ops import import_torchvision  # noqa: E402
+from freqprep.models.torchvision_ops import import_torchvision
 
 FIRST = {  # where the coefficients arrive, and how wide torchvision's stem is
     "resnet50": ("layer1", 64, ("conv1.", "bn1.")),

@@ -1,11 +1,10 @@
 """Overfitting tests: each network, and one behind a gate, learns a handful of images."""
 
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-
-from freqprep.models.gate import ChannelGate, GatedNetwork  # noqa: E402
-from freqprep.models.networks import MODELS, SMALLEST_GRID, build  # noqa: E402
+from freqprep.models.gate import ChannelGate, GatedNetwork
+from freqprep.models.networks import MODELS, SMALLEST_GRID, build
 
 CASES = [
     *((model, input, False) for model in MODELS for input in ("frequency", "patches")),

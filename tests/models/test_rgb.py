@@ -4,13 +4,12 @@ import pickle
 
 import numpy as np
 import pytest
+import torch
 from folding import CLASSES
 
-torch = pytest.importorskip("torch")
-
-from freqprep.errors import UsageError  # noqa: E402
-from freqprep.models.rgb import IMAGENET_MEAN, IMAGENET_STD, load_rgb_network  # noqa: E402
-from freqprep.models.torchvision_ops import import_torchvision  # noqa: E402
+from freqprep.errors import UsageError
+from freqprep.models.rgb import IMAGENET_MEAN, IMAGENET_STD, load_rgb_network
+from freqprep.models.torchvision_ops import import_torchvision
 
 
 @pytest.fixture(scope="module")

@@ -6,14 +6,13 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-torch = pytest.importorskip("torch")
-
-from freqprep.models import roi_align as module  # noqa: E402
-from freqprep.models.roi_align import roi_align  # noqa: E402
-from freqprep.models.torchvision_ops import import_torchvision  # noqa: E402
+from freqprep.models import roi_align as module
+from freqprep.models.roi_align import roi_align
+from freqprep.models.torchvision_ops import import_torchvision
 
 RATIOS = (-1, 0, 1, 2)
 

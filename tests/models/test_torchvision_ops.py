@@ -5,12 +5,11 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-
-from freqprep.errors import MissingPackageError  # noqa: E402
-from freqprep.models import torchvision_ops  # noqa: E402
-from freqprep.models.torchvision_ops import import_torchvision  # noqa: E402
+from freqprep.errors import MissingPackageError
+from freqprep.models import torchvision_ops
+from freqprep.models.torchvision_ops import import_torchvision
 
 
 def brute_force(boxes: np.ndarray, scores: np.ndarray, threshold: float) -> list[int]:

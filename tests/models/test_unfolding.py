@@ -1,16 +1,14 @@
 """A folded network and its unfolded form are the same function, in evaluation and in training."""
 
 import numpy as np
-import pytest
+import torch
 from folding import CLASSES, fold
 
-torch = pytest.importorskip("torch")
-
-from freqprep.models.initial import load_weights  # noqa: E402
-from freqprep.models.networks import build  # noqa: E402
-from freqprep.models.rgb import IMAGENET_MEAN, IMAGENET_STD, load_rgb_network  # noqa: E402
-from freqprep.models.torchvision_ops import import_torchvision  # noqa: E402
-from freqprep.models.unfolding import unfold  # noqa: E402
+from freqprep.models.initial import load_weights
+from freqprep.models.networks import build
+from freqprep.models.rgb import IMAGENET_MEAN, IMAGENET_STD, load_rgb_network
+from freqprep.models.torchvision_ops import import_torchvision
+from freqprep.models.unfolding import unfold
 
 MEAN, STD = (torch.tensor(x).reshape(3, 1, 1) for x in (IMAGENET_MEAN, IMAGENET_STD))
 GREY = (0.5 - MEAN) / STD  # what zero is in the folded network's input

@@ -11,7 +11,11 @@ from freqprep.importance.request import StatsRequest, compute_stats
 from freqprep.importance.result import StatsResult, landmark_selections
 from freqprep.report.report_data import ReportData
 
-pytest.importorskip("matplotlib")
+
+@pytest.fixture(autouse=True, scope="session")
+def matplotlib():
+    """Every report is drawn with it."""
+    return pytest.importorskip("matplotlib")
 
 
 @pytest.fixture(scope="session")

@@ -8,14 +8,11 @@ import numpy as np
 import pytest
 from chromium import asked, chromium, look
 from PIL import Image
-
-from freqprep.report import write_report
-
-pytest.importorskip("selenium")
-
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
+
+from freqprep.report import write_report
 
 
 @pytest.fixture(scope="module")

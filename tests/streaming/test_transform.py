@@ -4,13 +4,12 @@ import pickle
 
 import numpy as np
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-
-import freqprep  # noqa: E402
-from freqprep.augment import Augment, ClassifierInput, Policy  # noqa: E402
-from freqprep.errors import UsageError  # noqa: E402
-from freqprep.spectrum.channels import channels  # noqa: E402
+import freqprep
+from freqprep.augment import Augment, ClassifierInput, Policy
+from freqprep.errors import UsageError
+from freqprep.spectrum.channels import channels
 
 
 def means(batch) -> torch.Tensor:

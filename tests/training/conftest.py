@@ -1,27 +1,25 @@
-"""Requests for tiny runs."""
+"""Requests for tiny runs. It can be imported without torch: what needs it is inside fixtures."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-
-pytest.importorskip("torch")
-
-import torch
 from compute_threads import one_compute_thread
-from tiny_runs import tiny_request
 
 from freqprep.models.torchvision_ops import import_torchvision
-from freqprep.training import curves
-from freqprep.training.request import TrainingRequest
+
+if TYPE_CHECKING:
+    from freqprep.training.request import TrainingRequest
 
 
 @pytest.fixture(autouse=True, scope="module")
 def one_thread():
     """As many compute threads in every test and fixture: results are compared to the bit."""
+    pytest.importorskip("torch")
     with one_compute_thread():
         yield
 
@@ -29,7 +27,7 @@ def one_thread():
 @pytest.fixture(autouse=True)
 def one_picture_of_curves(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no run draw its curves: that takes a quarter of a tiny run. `test_metrics` draws some."""
-    monkeypatch.setattr(curves, "as_png", lambda draw: b"\x89PNG")
+    monkeypatch.setattr("freqprep.training.curves.as_png", lambda draw: b"\x89PNG")
 
 
 @pytest.fixture
@@ -42,7 +40,7 @@ def narrow_detectors(monkeypatch: pytest.MonkeyPatch) -> None:
     pyramids = models.detection.backbone_utils
     wide = pyramids.BackboneWithFPN
 
-    def narrow(body: torch.nn.Module, stages: dict[str, str], widths: list[int], out: int):
+    def narrow(body, stages: dict[str, str], widths: list[int], out: int):
         return wide(body, stages, widths, out // 2)
 
     monkeypatch.setattr(models, "resnet50", partial(models.resnet50, width_per_group=16))
@@ -52,4 +50,6 @@ def narrow_detectors(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def tiny(store: Path, tmp_path: Path) -> Callable[..., TrainingRequest]:
     """Requests for a run in a folder of the test: see `tiny_request`."""
+    from tiny_runs import tiny_request
+
     return partial(tiny_request, store, tmp_path / "run")

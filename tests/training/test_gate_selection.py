@@ -5,19 +5,18 @@ import itertools
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-torch = pytest.importorskip("torch")
-
-import freqprep  # noqa: E402
-from freqprep.models.gate import GatedNetwork, SelectionGate  # noqa: E402
-from freqprep.spectrum.channels import PUBLISHED, published  # noqa: E402
-from freqprep.store.channel_bytes import bytes_read  # noqa: E402
-from freqprep.training.distributed import World  # noqa: E402
-from freqprep.training.gate_goal import GateGoal, GatePhases  # noqa: E402
-from freqprep.training.gate_selection import GateSelector  # noqa: E402
-from freqprep.training.recipe import Recipe  # noqa: E402
+import freqprep
+from freqprep.models.gate import GatedNetwork, SelectionGate
+from freqprep.spectrum.channels import PUBLISHED, published
+from freqprep.store.channel_bytes import bytes_read
+from freqprep.training.distributed import World
+from freqprep.training.gate_goal import GateGoal, GatePhases
+from freqprep.training.gate_selection import GateSelector
+from freqprep.training.recipe import Recipe
 
 CPU = World(0, 1, torch.device("cpu"))
 IMAGES = 64

@@ -8,8 +8,6 @@ import sys
 
 import pytest
 
-pytest.importorskip("torch")
-
 PROGRAM = """
 import os, signal, sys
 from freqprep.errors import RunError

@@ -6,14 +6,12 @@ import math
 import pytest
 from PIL import Image
 
-torch = pytest.importorskip("torch")
-
-from freqprep.report.style import as_png  # noqa: E402
-from freqprep.training import curves  # noqa: E402
-from freqprep.training.classifier_task import ClassifierTask  # noqa: E402
-from freqprep.training.curves import CURVES, write_curves  # noqa: E402
-from freqprep.training.loop import train  # noqa: E402
-from freqprep.training.metrics import METRICS, MetricsLog, read_metrics  # noqa: E402
+from freqprep.report.style import as_png
+from freqprep.training import curves
+from freqprep.training.classifier_task import ClassifierTask
+from freqprep.training.curves import CURVES, write_curves
+from freqprep.training.loop import train
+from freqprep.training.metrics import METRICS, MetricsLog, read_metrics
 
 
 def write(log: MetricsLog, first: int, stop: int) -> None:

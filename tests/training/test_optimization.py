@@ -1,11 +1,10 @@
 """The optimizer's groups and the EMA, against their formulas."""
 
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-
-from freqprep.training.optimization import EMA, make_optimizer  # noqa: E402
-from freqprep.training.recipe import Recipe  # noqa: E402
+from freqprep.training.optimization import EMA, make_optimizer
+from freqprep.training.recipe import Recipe
 
 
 def network():

@@ -10,10 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-torch = pytest.importorskip("torch")
-
-from freqprep.errors import UsageError  # noqa: E402
-from freqprep.training.recipe import PRESETS, Recipe, preset_recipe  # noqa: E402
+from freqprep.errors import UsageError
+from freqprep.training.recipe import PRESETS, Recipe, preset_recipe
 
 
 @given(

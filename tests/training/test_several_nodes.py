@@ -10,11 +10,10 @@ from pathlib import Path
 
 import pytest
 import synthetic
+import torch
 
-torch = pytest.importorskip("torch")
-
-import freqprep  # noqa: E402
-from freqprep.training.checkpoint import CHECKPOINT  # noqa: E402
+import freqprep
+from freqprep.training.checkpoint import CHECKPOINT
 
 pytestmark = pytest.mark.long
 
