@@ -150,7 +150,7 @@ def _repaired(
                 folder.replace(GROUP_DOCUMENT, root_document())
             yield Repair(problem, None)
         elif name == selections.FOLDER:
-            yield Repair(problem, _not_from_the_source(problem.where))
+            yield Repair(problem, _not_from_the_source(request.store, problem.where))
         elif inside:
             by_split[name][inside] = problem
         elif name in splits:
@@ -165,9 +165,13 @@ def _repaired(
             yield Repair(found[inside], error)
 
 
-def _not_from_the_source(where: str) -> FreqprepError:
+def _not_from_the_source(store: AnyPath, where: str) -> FreqprepError:
+    """Return the error of what was chosen, by a person or by numbers that are not in the store."""
+    name = where.removeprefix(f"{selections.FOLDER}/").partition(".")[0]
     return StoreError(
-        f"{where} is not made from the source", "save it again with `freqprep stats --save`"
+        f"{where} is not made from the source",
+        f"restore it from a copy, or choose again with `freqprep stats {store} --save {name}`, for"
+        " steps with --budget as well; to do without it, remove it",
     )
 
 

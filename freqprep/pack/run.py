@@ -76,8 +76,8 @@ def pack(request: PackRequest) -> dict[str, SplitSummary]:
                 _start(request, partial, plans[name])
         for name, partial in todo.items():
             _pack_split(request, partial, plans[name])
-        for name in carry_selections(request.store, request.target):
-            say(f"warning: {request.target} keeps its own selection {name}")
+        for what in carry_selections(request.store, request.target):
+            say(f"warning: {what}")
         packed = open_store(request.target)
         for name in plans:
             write_rejects(request.target, packed[name])

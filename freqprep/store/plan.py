@@ -23,6 +23,7 @@ from freqprep.ragged import Ragged
 from freqprep.sources.file_table import FileTable, TableFiles
 from freqprep.sources.listing import Listing, Objects
 from freqprep.storage.disk import replace_file, sync_file
+from freqprep.storage.document_hash import with_hash, without_hash
 from freqprep.storage.object_path import ObjectPath
 from freqprep.storage.paths import AnyPath, hash_file
 from freqprep.storage.regular_file import open_regular, read_regular
@@ -202,8 +203,7 @@ def save_attributes(
     }
     if rows_sha256 is not None:
         header["rows_sha256"] = rows_sha256
-    header["sha256"] = _digest(header)
-    data = (json.dumps(header, indent=1) + "\n").encode()
+    data = (json.dumps(with_hash(header), indent=1) + "\n").encode()
     if isinstance(folder, ObjectPath):
         create_alone(folder / "plan.json", data)
         return
@@ -275,10 +275,7 @@ class _Header:
 
 def _load_header(folder: AnyPath) -> _Header:
     try:
-        header = parse(read_regular(folder / "plan.json", _MOST_BYTES))
-        # Plans up to 0.1 have none.
-        if header.pop("sha256", None) not in (None, _digest(header)):
-            raise ValueError("plan.json is not what was written")
+        header = without_hash(parse(read_regular(folder / "plan.json", _MOST_BYTES)))
         return _Header(
             SplitAttributes.from_dict(header["attributes"]),
             dict(header["ignored"]),
@@ -290,11 +287,6 @@ def _load_header(folder: AnyPath) -> _Header:
         raise
     except (OSError, KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise _unreadable(folder, error) from None
-
-
-def _digest(header: Mapping[str, Any]) -> str:
-    """Return the hash of what ``plan.json`` says: no digit of it may have changed."""
-    return hashlib.sha256(json.dumps(header).encode()).hexdigest()
 
 
 def _open_rows(folder: AnyPath, header: _Header) -> IO[bytes]:

@@ -160,7 +160,7 @@ def test_what_repair_does_not_make_stays_and_is_named(victim, whole, images):
     (victim / ".selections").mkdir()
     (victim / ".selections/mine.json").write_bytes(b"")
     (error,) = left(repaired(victim, images)).values()
-    assert "--save" in str(error)
+    assert f"stats {victim} --save mine`" in str(error) and "restore it" in str(error)
     shutil.rmtree(victim / ".selections")
     assert synthetic.contents(victim) == whole
 
