@@ -57,6 +57,20 @@ def options_of(store: AnyPath, split: Split) -> dict[str, str]:
         See `freqprep.sources.options.SourceOptions.texts`; empty if none were given or there is
         no log.
     """
+    entry = _entry_of(store, split)
+    options = entry.get("options", entry.get("named_paths"))  # the latter up to 0.1
+    given = options if isinstance(options, dict) else {}
+    return {key: text for key, text in given.items() if isinstance(text, str)}
+
+
+def source_of(store: AnyPath, split: Split) -> str | None:
+    """Return the path of what a split was made from, as it was then; None if no log has it."""
+    source = _entry_of(store, split).get("source")
+    return source if isinstance(source, str) else None
+
+
+def _entry_of(store: AnyPath, split: Split) -> dict[str, Any]:
+    """Return the last line of the log about a split, parsed; empty if there is none."""
     try:
         data = read_regular(log_path(store), _MOST_BYTES)
     except (OSError, CorruptStoreError):
@@ -67,7 +81,5 @@ def options_of(store: AnyPath, split: Split) -> dict[str, str]:
         except ValueError:  # an incomplete line
             continue
         if isinstance(entry, dict) and entry.get("content_id") == split.content_id:
-            options = entry.get("options", entry.get("named_paths"))  # the latter up to 0.1
-            given = options if isinstance(options, dict) else {}
-            return {key: text for key, text in given.items() if isinstance(text, str)}
+            return entry
     return {}

@@ -199,6 +199,38 @@ def test_the_command_lists_what_it_did(victim, whole, images):
     put_back(victim, whole)
 
 
+def test_a_dry_run_foretells_the_repair_and_writes_nothing(victim, whole, images, tmp_path):
+    damaged = {"zarr.json", "train/zarr.json", SHARD, "val/label/c/0", "val/valid/zarr.json"}
+    (victim / "stray").touch()
+    for name in damaged:
+        (victim / name).write_bytes(b"x")
+    before = synthetic.contents(victim)
+    beside = sorted(victim.parent.iterdir())
+    foretold = repaired(victim, images, dry_run=True)
+    assert synthetic.contents(victim) == before and sorted(victim.parent.iterdir()) == beside
+    assert set(left(foretold)) == {"stray"}, left(foretold)
+    alone = repaired(victim, None, dry_run=True)
+    assert set(left(alone)) == {"stray", "val/label/c/0"}  # train is read once its document is
+    done = repaired(victim, images)
+    assert {one.problem.where for one in foretold.repairs} <= {
+        o.problem.where for o in done.repairs
+    }
+    assert set(left(done)) == {"stray"}
+    (victim / "stray").unlink()
+    assert synthetic.contents(victim) == whole
+    (victim / SHARD).unlink()
+    fewer = synthetic.image_folder(tmp_path / "fewer", SPLITS | {"train": 139}, corrupt=3)
+    assert "139" in str(left(repaired(victim, fewer, dry_run=True))[SHARD])
+    printed = synthetic.freqprep("repair", victim, "--source", images, "--dry-run")
+    assert printed.returncode == 4 and "1 file would be repaired, 0 not" in printed.stdout
+    document = synthetic.freqprep_json("repair", victim, "--source", images, "--dry-run", code=4)
+    assert document["dry_run"] and document["repaired"] == 0
+    (one,) = document["repairs"]
+    assert (one["where"], one["error"]) == (SHARD, None)
+    assert not (victim / SHARD).exists()
+    put_back(victim, whole)
+
+
 def test_tables_are_read_again(tmp_path, monkeypatch):
     small_windows(monkeypatch.setattr)
     (tmp_path / "tables").mkdir()
