@@ -231,22 +231,29 @@ class _SplitRepair:
 
     def repaired(self, names: Sequence[str]) -> Outcomes:
         """Repair the first of: arrays and their documents, the split's documents, shards."""
+        return self._outcomes(names, lambda: self._repair_first(names))
+
+    def _outcomes(self, names: Sequence[str], repaired: Callable[[], Outcomes]) -> Outcomes:
+        """Return outcomes; if there is none but an error, it is that of all names."""
         try:
-            try:
-                split = Split(self._path)
-            except ObjectStoreError:
-                raise
-            except StoreError:  # of its two documents
-                return self._repair_documents(names)
-            documents = [name for name in names if name in (MANIFEST, GROUP_DOCUMENT)]
-            shards = [name for name in names if shard_number(name) is not None]
-            if small := [name for name in names if name not in (*documents, *shards)]:
-                return self._repair_small(split, small)
-            return self._repair_documents(documents, split) or self._repair_shards(split, shards)
+            return repaired()
         except (ObjectStoreError, DiskFullError, LeaseLostError):
             raise
         except (SourceError, StoreError, UsageError) as error:
             return dict.fromkeys(names, error)
+
+    def _repair_first(self, names: Sequence[str]) -> Outcomes:
+        try:
+            split = Split(self._path)
+        except ObjectStoreError:
+            raise
+        except StoreError:  # of its two documents
+            return self._repair_documents(names)
+        documents = [name for name in names if name in (MANIFEST, GROUP_DOCUMENT)]
+        shards = [name for name in names if shard_number(name) is not None]
+        if small := [name for name in names if name not in (*documents, *shards)]:
+            return self._repair_small(split, small)
+        return self._repair_documents(documents, split) or self._repair_shards(split, shards)
 
     def _repair_documents(self, names: Sequence[str], split: Split | None = None) -> Outcomes:
         """Repair the split's documents; in a dry run arrays' documents may be damaged as well."""
@@ -289,16 +296,24 @@ class _SplitRepair:
         for name, data in derived(split, tuple(damaged)):
             self._replace(name, data)
             damaged.remove(name)
-        if damaged:
-            plan = self._plan(split)
-            if self._folder is None:
-                again = "all its images" if needs_images(damaged) else "its list of images"
-                say(f"{self._name}: {plural(len(damaged), 'file')} would be made from {again}")
-                return outcomes
-            given = split, plan, self._root, self._request.workers, self._folder
-            for name, data in converted(*given, damaged):
-                self._replace(name, data)
+        # Of several, those that are left when an error ends it have that error.
+        outcomes.update(self._outcomes(damaged, lambda: self._convert_small(split, damaged)))
         return outcomes
+
+    def _convert_small(self, split: Split, damaged: list[str]) -> Outcomes:
+        """Make arrays from the source; what is done is removed from ``damaged``."""
+        if not damaged:
+            return {}
+        plan = self._plan(split)
+        if self._folder is None:
+            again = "all its images" if needs_images(damaged) else "its list of images"
+            say(f"{self._name}: {plural(len(damaged), 'file')} would be made from {again}")
+            return {}
+        given = split, plan, self._root, self._request.workers, self._folder
+        for name, data in converted(*given, tuple(damaged)):
+            self._folder.replace(name, data)
+            damaged.remove(name)
+        return {}
 
     def _repair_shards(self, split: Split, names: Sequence[str]) -> Outcomes:
         outcomes: dict[str, FreqprepError | None] = dict.fromkeys(names)

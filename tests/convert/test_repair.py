@@ -212,9 +212,9 @@ def test_a_dry_run_foretells_the_repair_and_writes_nothing(victim, whole, images
     alone = repaired(victim, None, dry_run=True)
     assert set(left(alone)) == {"stray", "val/label/c/0"}  # train is read once its document is
     done = repaired(victim, images)
-    assert {one.problem.where for one in foretold.repairs} <= {
-        o.problem.where for o in done.repairs
-    }
+    follows = {"val/zarr.json"}  # from val/valid/zarr.json, and is right once that is
+    known = {one.problem.where for one in foretold.repairs} - follows
+    assert known <= {one.problem.where for one in done.repairs}
     assert set(left(done)) == {"stray"}
     (victim / "stray").unlink()
     assert synthetic.contents(victim) == whole
