@@ -13,7 +13,7 @@ from freqprep import engines
 from freqprep.errors import CorruptStoreError, StoreError
 from freqprep.pack.planning import PackPlan, make_plans, still_to_pack
 from freqprep.pack.request import PackRequest
-from freqprep.pack.shard_task import PackedShard, PackTask, ShardSource, pack_shard
+from freqprep.pack.shard_task import PackTask, ShardSource, pack_shard
 from freqprep.progress import Progress, say
 from freqprep.spectrum.channels import described
 from freqprep.storage.disk import FileEntry, full_disk_named
@@ -23,6 +23,7 @@ from freqprep.store.carried_selections import carry_selections
 from freqprep.store.lock import store_lock
 from freqprep.store.log import append_log, options_of
 from freqprep.store.manifest import MANIFEST, read_manifest
+from freqprep.store.packed import PackedShard
 from freqprep.store.plan import save_attributes
 from freqprep.store.reader import Split, open_store
 from freqprep.store.rejects import write_rejects

@@ -106,6 +106,7 @@ def sync_file(path: Path) -> None:
 def replace_file(path: Path, data: bytes | memoryview) -> None:
     """Write a file durably and at once: readers see the old content or the new one."""
     aside = path.with_name(f"{path.name}.tmp")
+    aside.unlink(missing_ok=True)  # it may be a link, left by who knows
     aside.write_bytes(data)
     sync_file(aside)
     os.replace(aside, path)

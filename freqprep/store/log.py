@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from freqprep.errors import CorruptStoreError
+from freqprep.progress import say
 from freqprep.storage.object_path import ObjectPath
 from freqprep.storage.paths import AnyPath
-from freqprep.storage.regular_file import read_regular
+from freqprep.storage.regular_file import open_to_append, read_regular
 from freqprep.storage.strict_json import parse
 from freqprep.store.layout import beside
 from freqprep.store.reader import Split
@@ -34,8 +35,11 @@ def append_log(store: AnyPath, entry: Mapping[str, Any]) -> None:
     if isinstance(path, ObjectPath):
         _append_to_object(path, line)
         return
-    with open(path, "ab") as file:
-        file.write(line)
+    try:
+        with open_to_append(path) as file:
+            file.write(line)
+    except CorruptStoreError as error:  # the store is whole without it
+        say(f"warning: nothing is logged: {error.message}")
 
 
 def _append_to_object(path: ObjectPath, line: bytes) -> None:

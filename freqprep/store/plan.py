@@ -259,6 +259,19 @@ def load_attributes(folder: AnyPath) -> SplitAttributes:
     return _load_header(folder).attributes
 
 
+def check_plan(folder: AnyPath) -> SplitAttributes:
+    """Return what `load_attributes` does, and compare the rows of the plan with their hash."""
+    header = _load_header(folder)
+    if header.attributes.packed is None:  # a packed split has the rows of another
+        try:
+            _open_rows(folder, header).close()
+        except ObjectStoreError:
+            raise
+        except (OSError, ValueError) as error:
+            raise _unreadable(folder, error) from None
+    return header.attributes
+
+
 def load_options(folder: AnyPath) -> dict[str, str]:
     """Return the source's options of a saved plan, as texts; errors as in `load_plan`."""
     return _load_header(folder).options
