@@ -36,7 +36,7 @@ from freqprep.progress import say
 from freqprep.sources import root_of
 from freqprep.storage.concurrency import for_each
 from freqprep.storage.disk import FileEntry, full_disk_named
-from freqprep.storage.paths import AnyPath, local_part
+from freqprep.storage.paths import AnyPath, as_path, as_source, local_part, take_texts
 from freqprep.store import selections
 from freqprep.store.layout import root_document, shard_number
 from freqprep.store.lock import store_lock
@@ -62,8 +62,8 @@ class RepairRequest:
 
     Attributes
     ----------
-    store : Path or ObjectPath
-    source : Path, ObjectPath or None
+    store : Path, ObjectPath or str
+    source : Path, ObjectPath, str or None
         What it was converted from; None repairs what follows from the store itself.
     split : str or None
         Repair only this split.
@@ -77,6 +77,10 @@ class RepairRequest:
     split: str | None = None
     workers: engines.Workers = _LOCAL
     dry_run: bool = False
+
+    def __post_init__(self) -> None:
+        take_texts(self, as_path, "store")
+        take_texts(self, as_source, "source")
 
 
 @dataclass(frozen=True)
@@ -152,9 +156,7 @@ def repair(request: RepairRequest) -> Repaired:
 def _foreseen(request: RepairRequest) -> Repaired:
     """Tell what would become of the problems that one check finds; nothing is written."""
     verified = verify(request.store, request.workers, request.split)
-    found: dict[str, Problem] = {}
-    for problem in verified.problems:
-        found.setdefault(problem.where, problem)
+    found = {problem.where: problem for problem in verified.problems}
     repairs: dict[str, Repair] = {}
     while left := [problem for where, problem in found.items() if where not in repairs]:
         for one in _repaired(request, lambda: None, left):

@@ -17,7 +17,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from freqprep.errors import CorruptStoreError, ObjectStoreError
+from freqprep.errors import ObjectStoreError
 from freqprep.images.encoding import Encoding
 from freqprep.ragged import Ragged
 from freqprep.sources.file_table import FileTable, TableFiles
@@ -33,6 +33,7 @@ from freqprep.store.plan_arrays import load_arrays
 from freqprep.store.plan_files import load_files
 from freqprep.store.row_order import WINDOW_ROWS, PermutedRows, PermutedRuns, RowOrder
 from freqprep.store.schema import MOST_SIMPLE_ROWS, ROWS_PER_SHARD, SplitAttributes, shard_shape
+from freqprep.store.unreadable_plan import unreadable
 
 _IMAGE_MEMORY = 1400 * 2**20  # 980 MB for a progressive JPEG of 100 Mpx, and its file
 _BASE_MEMORY = 350 * 2**20  # of it 130 to load compiled code, 190 to compile it
@@ -217,6 +218,8 @@ def load_plan(folder: AnyPath) -> SplitPlan:
     ------
     CorruptStoreError
         The plan is missing or damaged, so the conversion cannot be resumed.
+    StoreError
+        It may be whole: too many files are open, memory ran out, or it may not be read.
     """
     header = _load_header(folder)
     attributes = header.attributes
@@ -244,7 +247,7 @@ def load_plan(folder: AnyPath) -> SplitPlan:
     except ObjectStoreError:  # of the server; the plan may be whole
         raise
     except Exception as error:  # of numpy, zipfile and zlib, of many types
-        raise _unreadable(folder, error) from None
+        raise unreadable(folder, error) from None
 
 
 def _listed(listing_index: np.ndarray, order: RowOrder) -> np.ndarray:
@@ -268,7 +271,7 @@ def check_plan(folder: AnyPath) -> SplitAttributes:
         except ObjectStoreError:
             raise
         except (OSError, ValueError) as error:
-            raise _unreadable(folder, error) from None
+            raise unreadable(folder, error) from None
     return header.attributes
 
 
@@ -299,7 +302,7 @@ def _load_header(folder: AnyPath) -> _Header:
     except ObjectStoreError:
         raise
     except (OSError, KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise _unreadable(folder, error) from None
+        raise unreadable(folder, error) from None
 
 
 def _open_rows(folder: AnyPath, header: _Header) -> IO[bytes]:
@@ -312,12 +315,6 @@ def _open_rows(folder: AnyPath, header: _Header) -> IO[bytes]:
     if hashlib.sha256(data).hexdigest() != header.rows_sha256:
         raise ValueError("plan.npz is not the one that was planned")
     return io.BytesIO(data)
-
-
-def _unreadable(folder: AnyPath, error: Exception) -> CorruptStoreError:
-    return CorruptStoreError(
-        f"the plan in {folder} cannot be read ({error})", "start over with --overwrite"
-    )
 
 
 def _load_file_table(data: dict[str, np.ndarray]) -> FileTable | TableFiles:
