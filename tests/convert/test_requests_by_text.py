@@ -40,7 +40,7 @@ def test_a_training_takes_texts(tmp_path):
     from freqprep.training.recipe import PRESETS
     from freqprep.training.request import TrainingRequest
 
-    recipe = next(iter(PRESETS["resnet50"].values()))
+    recipe = next(iter(PRESETS["short"].values()))
     request = TrainingRequest(str(tmp_path), str(tmp_path / "run"), "resnet50", recipe)
     assert (request.store, request.run) == (tmp_path, tmp_path / "run")
     with pytest.raises(UsageError, match="run is 3"):
