@@ -9,7 +9,7 @@ import typer
 
 from freqprep.models.torchvision_ops import import_torchvision
 from freqprep.store.targets import check_targets
-from freqprep.text.quantities import size
+from freqprep.text.quantities import plural, size
 from freqprep.text.terminal import paragraph
 from freqprep_cli.options import Overwrite
 
@@ -42,8 +42,8 @@ def export(
     shape = " x ".join(map(str, config.classifier_inputs.shape))
     typer.echo(
         paragraph(
-            f"{config.model}, input n x {shape}, {len(config.class_ids)} classes; its logits differ"
-            f" from the network's by at most {written.difference:.1e}"
+            f"{config.model}, input n x {shape}, {plural(len(config.class_ids), 'class')}; its"
+            f" logits differ from the network's by at most {written.difference:.1e}"
         )
     )
     typer.echo(f"written: {written.path} ({size(written.file_bytes)})")

@@ -35,6 +35,10 @@ def repair(
     jobs: Jobs = None,
     engine: Engine = "local",
     address: Address = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Say what would be made again; write and convert nothing."),
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Make damaged and missing files again, to the same bytes; exit with 4 if something stays.
@@ -45,16 +49,19 @@ def repair(
     Example: freqprep repair photos.zarr --source photos
     """
     with resumable("run it again"):
-        result = run_repair(RepairRequest(store, source, split, Workers(jobs, engine, address)))
+        workers = Workers(jobs, engine, address)
+        result = run_repair(RepairRequest(store, source, split, workers, dry_run))
     verified, left = result.verified, [one for one in result.repairs if one.error]
     if not verified.splits and not result.repairs:
         raise StoreError(f"{store} has no finished split", "run `freqprep convert` again")
+    done = len(result.repairs) - len(left)
     if json:
         print_json(
             {
                 "store": str(store),
                 "ok": not verified.problems,
-                "repaired": len(result.repairs) - len(left),
+                "dry_run": dry_run,
+                "repaired": 0 if dry_run else done,
                 "files": verified.files,
                 "repairs": [_as_json(one) for one in result.repairs],
                 "problems": [{"where": p.where, "what": p.what} for p in verified.problems],
@@ -62,17 +69,20 @@ def repair(
         )
     else:
         for one in result.repairs:
-            typer.echo(on_one_line(_described(one)))
+            typer.echo(on_one_line(_described(one, dry_run)))
         state = "NOT WHOLE" if verified.problems else "ok"
-        counts = f"{plural(len(result.repairs) - len(left), 'file')} repaired, {len(left)} not"
+        would = "would be " if dry_run else ""
+        counts = f"{plural(done, 'file')} {would}repaired, {len(left)} not"
         checked = f"checked {verified.files} files, {verified.images} images"
         typer.echo(paragraph(f"{state}: {counts}; {checked}"))
     if verified.problems:
         sys.exit(EXIT_NOT_WHOLE)
 
 
-def _described(one: Repair) -> str:
-    outcome = "repaired" if one.error is None else f"NOT repaired: {one.error}"
+def _described(one: Repair, dry_run: bool) -> str:
+    outcome = "would be repaired" if dry_run else "repaired"
+    if one.error is not None:
+        outcome = f"{'would NOT be' if dry_run else 'NOT'} repaired: {one.error}"
     return f"{one.problem.where}: {one.problem.what}: {outcome}"
 
 

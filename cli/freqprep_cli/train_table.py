@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from freqprep.text.quantities import percent, size
+from freqprep.text.quantities import percent, plural, size
 from freqprep.text.terminal import columns, on_one_line, table
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ def describe(config: ModelConfig, run: Path) -> str:
     results = config.results
     inputs, validation = config.inputs, results["validation"]
     lines = [
-        ("input", f"{_size(inputs)}, {len(inputs.read)} channels read"),
+        ("input", f"{_size(inputs)}, {plural(len(inputs.read), 'channel')} read"),
         ("parameters", f"{results['parameters']:,}"),
         ("multiply-accumulates", f"{results['multiply_accumulates'] / 1e6:,.1f} million an image"),
         ("read", f"{size(results['read_bytes_per_image'])} an image"),
@@ -36,7 +36,7 @@ def describe(config: ModelConfig, run: Path) -> str:
         ]
     if validation:
         images, rejected = validation["images"], validation["rejected"]
-        lines += [("validated", f"{images} images, {rejected} rejected")]
+        lines += [("validated", f"{plural(images, 'image')}, {rejected} rejected")]
     if "gate" in results:
         gate = results["gate"]
         mean = "" if config.selects else " in the mean"

@@ -13,6 +13,8 @@ from freqprep.errors import CorruptStoreError, StoreError
 from freqprep.storage.paths import as_source
 from freqprep.store.verify import verify as check
 from freqprep.store.verify_documents import open_damaged
+from freqprep.store.verify_unfinished import Unfinished, verify_unfinished
+from freqprep.text.quantities import plural
 from freqprep.text.terminal import on_one_line, paragraph
 from freqprep_cli.options import Address, Engine, Jobs, Place, SplitOption, StoreArgument
 from freqprep_cli.output import print_json
@@ -39,13 +41,18 @@ def verify(
 ) -> None:
     """Check every file, every chunk and the moments; exit with 4 if something is wrong.
 
+    Of an unfinished split the plan, the journals, and the shards that these name are checked.
+
     Example: freqprep verify photos.zarr --source photos
     """
     found = check(store, Workers(jobs, engine, address), split)
     problems = list(found.problems)
-    unfinished = open_damaged(store).unfinished
+    listed = open_damaged(store).unfinished  # not that of a web server
+    partial = verify_unfinished(store, split) if listed else []
+    problems += (problem for one in partial for problem in one.problems)
+    unfinished = [one.split for one in partial]
     if not found.splits and not problems:
-        why = f": {', '.join(unfinished)} is unfinished" if unfinished else ""
+        why = f": {'; '.join(map(_described, partial))}" if partial else ""
         raise StoreError(
             f"{store} has no finished split to verify{why}",
             f"run `freqprep convert` again{', with --resume' if unfinished else ''}",
@@ -65,6 +72,11 @@ def verify(
                 "images": found.images,
                 "compared": compared,
                 "unfinished": unfinished,
+                "unfinished_shards": {
+                    one.split: {"checked": one.finished, "of": one.shards}
+                    for one in partial
+                    if one.checked
+                },
                 "problems": [{"where": p.where, "what": p.what} for p in problems],
             }
         )
@@ -74,7 +86,19 @@ def verify(
         checked = f"{found.files} files, {found.chunks} chunks, {found.images} images"
         again = f", {compared} images compared with the source" if source is not None else ""
         typer.echo(paragraph(f"{'NOT WHOLE' if problems else 'ok'}: checked {checked}{again}"))
-        if unfinished:
-            typer.echo(paragraph(f"not checked, unfinished: {', '.join(unfinished)}"))
+        for one in partial:
+            typer.echo(paragraph(_described(one)))
     if problems:
         sys.exit(EXIT_NOT_WHOLE)
+
+
+def _described(one: Unfinished) -> str:
+    """Say what is there of an unfinished split, and what of it was checked."""
+    if not one.checked:
+        return f"{one.split} is unfinished, and not checked: it is in a bucket"
+    if one.shards is None:
+        return f"{one.split} is unfinished: nothing can be checked without its plan"
+    return (
+        f"{one.split} is unfinished: checked {one.finished} of {plural(one.shards, 'shard')}, those"
+        " in its journals; go on with --resume"
+    )

@@ -23,6 +23,7 @@ from freqprep.store.reader import open_store
 from freqprep.store.schema import SplitAttributes
 from freqprep.store.versions import library_versions
 from freqprep.store.writer import UnfinishedSplit, store_exists, unfinished_split
+from freqprep.text.quantities import plural
 from freqprep.text.terminal import on_one_line
 
 
@@ -161,7 +162,7 @@ def class_list(request: Request, found: Discovered, replaced: set[str]) -> Class
         given = Classes(ids, tuple(names.get(i, str(i)) for i in ids))
         if fixed is not None and fixed.ids != given.ids:
             raise UsageError(
-                f"--classes names {len(given.ids)} classes, but {request.store} is fixed to "
+                f"--classes names {plural(len(given.ids), 'class')}, but {request.store} has "
                 f"{len(fixed.ids)} others",
                 "leave --classes out, or convert into a new store",
             )
@@ -209,7 +210,7 @@ def _relabel(listing: Listing, found: Classes, classes: Classes) -> Listing:
     if unknown:
         ids = sorted(str(found.ids[label]) for label in unknown)
         raise SourceError(
-            f"split {listing.source_name} has {len(ids)} classes that the store does "
+            f"split {listing.source_name} has {plural(len(ids), 'class')} that the store does "
             f"not have: {', '.join(ids[:10])}",
             "convert all splits together into a new store, or list all classes in --classes",
         )

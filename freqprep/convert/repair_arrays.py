@@ -73,6 +73,11 @@ def _list_of_shards(split: Split, part: int) -> bytes:
         return b""
 
 
+def needs_images(names: Sequence[str]) -> bool:
+    """Return whether files of a split have what only its images tell, not their list."""
+    return not _RESULTS.isdisjoint(name.partition("/")[0] for name in names)
+
+
 def converted(
     split: Split,
     plan: SplitPlan,
@@ -106,11 +111,11 @@ def converted(
         A file comes out other than it was.
     """
     results: Mapping[int, ShardResult]
-    if _RESULTS.isdisjoint(name.partition("/")[0] for name in names):
-        results = StoredResults(split, split.stored_moments)
-    else:
+    if needs_images(names):
         again = made_again(split, plan, root, workers, folder, range(split.shards))
         results = {result.shard: result for result in again}
+    else:
+        results = StoredResults(split, split.stored_moments)
     with temporary_folder() as made:
         with full_disk_named(made):
             writer = SplitWriter(made, plan.attributes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -14,10 +15,12 @@ from freqprep.convert.stored_results import ROW_FIELDS, StoredResults
 from freqprep.convert.window_tasks import unpackers
 from freqprep.errors import CorruptStoreError, FreqprepError, SourceChangedError, UsageError, some
 from freqprep.progress import Progress, say
+from freqprep.spectrum.channels import CHANNELS, NAMES, PUBLISHED, published
 from freqprep.storage.disk import FileEntry
 from freqprep.storage.paths import AnyPath
 from freqprep.store.journal import ShardResult
 from freqprep.store.layout import shard_name, shard_path
+from freqprep.store.log import source_of
 from freqprep.store.plan import SplitPlan, memory_bound
 from freqprep.store.reader import Split
 from freqprep.store.repair_folder import RepairFolder
@@ -29,8 +32,14 @@ AGAIN = "restore the split from a copy, or convert again with --overwrite"
 _RESTORE = "restore them as they were, or convert again with --overwrite"
 
 
-def refuse_other_versions(split: Split) -> None:
+def refuse_other_versions(split: Split, store: AnyPath) -> None:
     """Refuse a split of which conversion would make other bytes now, or that was not converted.
+
+    Parameters
+    ----------
+    split : Split
+    store : Path or ObjectPath
+        The log beside it has what a packed split was packed from.
 
     Raises
     ------
@@ -42,7 +51,7 @@ def refuse_other_versions(split: Split) -> None:
         raise UsageError(
             f"{split.path} was packed from the split {attributes.packed.content_id[:12]}, not from"
             " a source",
-            "pack it again: `freqprep pack` with --overwrite",
+            f"pack it again, which gives the same bytes: `{pack_command(split, store)}`",
         )
     if attributes.versions != (now := library_versions()):
         then = attributes.versions
@@ -51,6 +60,19 @@ def refuse_other_versions(split: Split) -> None:
             f"{split.path} was converted with other library versions: {', '.join(other)}",
             "install those and repair again, or convert again with --overwrite",
         )
+
+
+def pack_command(split: Split, store: AnyPath) -> str:
+    """Return the command that packs a split again."""
+    attributes = split.attributes
+    kept = sorted(attributes.channels)
+    known = next((name for name in PUBLISHED if set(published(name).indices) == set(kept)), None)
+    named = "all" if len(kept) == CHANNELS else known or ",".join(NAMES[index] for index in kept)
+    source = source_of(store, split) or "STORE_IT_WAS_PACKED_FROM"
+    return shlex.join(
+        ["freqprep", "pack", source, str(store), "--split", attributes.split]
+        + ["--channels", named, "--level", str(attributes.level), "--overwrite"]
+    )
 
 
 def made_again(
@@ -116,10 +138,7 @@ def repair_shards(
     dict of int to FreqprepError
         Shards that stay as they are, and why.
     """
-    if what := other_images(plan, split):
-        raise SourceChangedError(
-            f"the source lists {what} of {split.attributes.split} than the store has", _RESTORE
-        )
+    refuse_other_images(split, plan)
     stored = StoredResults(split, split.stored_moments)
     left: dict[int, FreqprepError] = {}
     for result in made_again(split, plan, root, workers, folder, shards):
@@ -135,6 +154,14 @@ def repair_shards(
         else:
             left[shard] = CorruptStoreError(f"{made} was damaged as it was written", "repair again")
     return left
+
+
+def refuse_other_images(split: Split, plan: SplitPlan) -> None:
+    """Refuse a source that lists other images now, `SourceChangedError`."""
+    if what := other_images(plan, split):
+        raise SourceChangedError(
+            f"the source lists {what} of {split.attributes.split} than the store has", _RESTORE
+        )
 
 
 def difference_from(split: Split, stored: StoredResults, result: ShardResult) -> FreqprepError:

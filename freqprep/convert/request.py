@@ -13,7 +13,7 @@ from freqprep.images.geometry import Geometry
 from freqprep.sources import SOURCES, SourceOptions, root_of
 from freqprep.spectrum.quantization import PRECISIONS, Precision
 from freqprep.storage.object_path import ObjectPath
-from freqprep.storage.paths import AnyPath
+from freqprep.storage.paths import AnyPath, as_path, as_source, take_texts
 from freqprep.store.row_order import LARGEST_SEED
 from freqprep.store.schema import DEFAULT_LEVEL, check_level
 
@@ -31,8 +31,8 @@ class Request:
     ----------
     kind : str
         One of `freqprep.sources.SOURCES`.
-    source : Path or ObjectPath
-    store : Path or ObjectPath
+    source, store : Path, ObjectPath or str
+        A str is a path or a URL, here and below.
     split : str or None
         Convert only this split, or name the split of a source without splits.
     size, resize : int or None
@@ -84,6 +84,8 @@ class Request:
     class_names: AnyPath | None = None
 
     def __post_init__(self) -> None:
+        take_texts(self, as_source, "source", "images")
+        take_texts(self, as_path, "store", "annotations", "class_names")
         if self.kind not in SOURCES:
             remedy = f"{did_you_mean(self.kind, SOURCES)}use {', '.join(SOURCES)}"
             raise UsageError(f"unknown kind of source {self.kind!r}", remedy)

@@ -21,6 +21,7 @@ from freqprep.spectrum.channels import CHANNELS, Selection
 from freqprep.store.rows import Rows
 from freqprep.store.selections import select
 from freqprep.store.split import Split
+from freqprep.text.quantities import plural
 
 if TYPE_CHECKING:
     import torch
@@ -296,8 +297,8 @@ def _class_map(split: Split, network: Network) -> np.ndarray:
         return np.arange(len(ids))
     if network.classes != len(known):
         raise UsageError(
-            f"the network has {network.classes} classes and {split.path} {len(ids)}, so they cannot"
-            " be matched",
+            f"the network has {plural(network.classes, 'class')} and {split.path} {len(ids)},"
+            " so they cannot be matched",
             "use a network of the split's classes, or one of ImageNet's 1000",
         )
     raise UsageError(

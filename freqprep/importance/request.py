@@ -25,7 +25,7 @@ from freqprep.importance.ranking import BYTES, SCORES, Ranking
 from freqprep.importance.rate_distortion import FineCodes, Rates, measure_rates
 from freqprep.importance.result import StatsResult, landmark_selections
 from freqprep.importance.score_file import read_scores
-from freqprep.storage.paths import as_path
+from freqprep.storage.paths import as_path, take_texts
 from freqprep.store.manifest import MANIFEST
 from freqprep.store.reader import Split, Store, open_store
 
@@ -61,6 +61,9 @@ class StatsRequest:
     sample: int = 200
     scores: Path | None = None
     fitted: bool = False
+
+    def __post_init__(self) -> None:
+        take_texts(self, Path, "network", "scores")
 
 
 def compute_stats(

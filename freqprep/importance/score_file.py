@@ -2,7 +2,7 @@
 
 A JSON object: ``{"format": "freqprep-scores", "name": "gate", "meaning": "...", "unit": "...",
 "values": {"y_0_0": 0.98, ...}}`` with a finite number for each of the 192 channels; the largest
-rank first.
+rank first. Files that freqprep writes have their hash as well.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 from freqprep.errors import CorruptStoreError, UsageError, some
 from freqprep.importance.ranking import Ranking, by_size
 from freqprep.spectrum.channels import NAMES, PUBLISHED, RULE_PREFIXES
+from freqprep.storage.document_hash import HASH_KEY, without_hash
 from freqprep.storage.regular_file import read_regular
 from freqprep.storage.strict_json import parse
 
@@ -67,7 +68,13 @@ def _read(path: Path) -> dict[str, Any]:
         raise _wrong(path, f"it is not JSON ({error})") from None
     if not isinstance(document, dict) or document.get("format") != FORMAT_NAME:
         raise _wrong(path, f'it is not an object with "format": "{FORMAT_NAME}"')
-    return document
+    try:
+        return without_hash(document)
+    except ValueError as error:
+        raise UsageError(
+            f"{path} is damaged, or was edited: {error}",
+            f'restore it from a copy; if you edited it, remove its "{HASH_KEY}"',
+        ) from None
 
 
 def _is_number(value: object) -> bool:

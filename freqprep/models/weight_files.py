@@ -11,6 +11,7 @@ import numpy as np
 
 from freqprep.engines.process_wide import warnings_ignored
 from freqprep.errors import UsageError, some
+from freqprep.text.quantities import size
 
 if TYPE_CHECKING:
     import torch
@@ -19,6 +20,9 @@ COUNTER = "num_batches_tracked"
 """End of the name of a norm's counter of batches, which is not used."""
 
 _WRAPPERS = ("model", "state_dict", "average", "network")
+_MOST_BYTES = 4 * 2**30
+"""Of the entries of a file: the largest network here has 0.2 GB of weights."""
+
 _REMEDY = (
     "give a .npz, .pt or .pth of torchvision's mobilenet_v2 or resnet50: its state dict, or the"
     " same with batch norm folded into weights and biases"
@@ -146,12 +150,24 @@ def fitting(
 def _read_npz(path: Path) -> dict[str, Any]:
     import torch
 
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            _refuse_bomb(archive)
     with np.load(path, allow_pickle=False) as file:
         if not isinstance(file, np.lib.npyio.NpzFile):
             raise ValueError("not an archive of arrays")
         arrays = {name: file[name] for name in file.files}
     numbers = {name: array for name, array in arrays.items() if array.dtype.kind in "fiu"}
     return arrays | {name: torch.from_numpy(array) for name, array in numbers.items()}
+
+
+def _refuse_bomb(archive: zipfile.ZipFile) -> None:
+    """Refuse an archive that states more than any network has, before memory is taken for it."""
+    stated = sum(entry.file_size for entry in archive.infolist())
+    if stated > _MOST_BYTES:
+        raise ValueError(
+            f"it unpacks to {size(stated)}, and no network has more than {size(_MOST_BYTES)}"
+        )
 
 
 def _is_plain(value: object) -> bool:
@@ -189,6 +205,7 @@ def load_torch_file(path: Path) -> Any:
     try:
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
+                _refuse_bomb(archive)
                 if damaged := archive.testzip():
                     raise ValueError(f"the checksum of {damaged} does not match")
         with warnings_ignored:  # about old pickles: they load, or are refused

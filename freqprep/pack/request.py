@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from freqprep import engines
 from freqprep.errors import UsageError
-from freqprep.storage.paths import AnyPath, absolute
+from freqprep.storage.paths import AnyPath, absolute, as_path, take_texts
 from freqprep.store.schema import check_level
 from freqprep.store.selections import ChannelsLike
 
@@ -17,7 +17,7 @@ class PackRequest:
 
     Attributes
     ----------
-    store, target : Path or ObjectPath
+    store, target : Path, ObjectPath or str
         Store to read, and store to write; not the same, nor one inside the other.
     level : int or None
         Level of zstd, 1 to 22; by default that of each split.
@@ -45,6 +45,7 @@ class PackRequest:
     overwrite: bool = False
 
     def __post_init__(self) -> None:
+        take_texts(self, as_path, "store", "target")
         if self.resume and self.overwrite:
             raise UsageError("--resume and --overwrite are mutually exclusive", "choose one")
         _ = self.workers  # checks what work is done by

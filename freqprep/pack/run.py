@@ -13,7 +13,7 @@ from freqprep import engines
 from freqprep.errors import CorruptStoreError, StoreError
 from freqprep.pack.planning import PackPlan, make_plans, still_to_pack
 from freqprep.pack.request import PackRequest
-from freqprep.pack.shard_task import PackedShard, PackTask, ShardSource, pack_shard
+from freqprep.pack.shard_task import PackTask, ShardSource, pack_shard
 from freqprep.progress import Progress, say
 from freqprep.spectrum.channels import described
 from freqprep.storage.disk import FileEntry, full_disk_named
@@ -23,6 +23,7 @@ from freqprep.store.carried_selections import carry_selections
 from freqprep.store.lock import store_lock
 from freqprep.store.log import append_log, options_of
 from freqprep.store.manifest import MANIFEST, read_manifest
+from freqprep.store.packed import PackedShard
 from freqprep.store.plan import save_attributes
 from freqprep.store.reader import Split, open_store
 from freqprep.store.rejects import write_rejects
@@ -76,8 +77,8 @@ def pack(request: PackRequest) -> dict[str, SplitSummary]:
                 _start(request, partial, plans[name])
         for name, partial in todo.items():
             _pack_split(request, partial, plans[name])
-        for name in carry_selections(request.store, request.target):
-            say(f"warning: {request.target} keeps its own selection {name}")
+        for what in carry_selections(request.store, request.target):
+            say(f"warning: {what}")
         packed = open_store(request.target)
         for name in plans:
             write_rejects(request.target, packed[name])

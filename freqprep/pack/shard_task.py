@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from freqprep.storage.paths import AnyPath
 from freqprep.store import shard
+from freqprep.store.packed import PackedShard
 from freqprep.store.reader import reopen
 from freqprep.store.writer import write_shard
-
-_ENTRY_BYTES = 8 + 32
-"""Length and SHA-256 of a shard's file."""
 
 
 @dataclass(frozen=True)
@@ -81,35 +78,6 @@ class PackTask:
     def shard(self) -> int:
         """Number of the shard."""
         return self.source.shard
-
-
-@dataclass(frozen=True)
-class PackedShard:
-    """A finished shard: length and SHA-256 of its file."""
-
-    shard: int
-    file_bytes: int
-    sha256: str
-
-    def to_json(self) -> dict[str, Any]:
-        """Return JSON data."""
-        return {"shard": self.shard, "bytes": self.file_bytes, "sha256": self.sha256}
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> PackedShard:
-        """Return the shard that `to_json` was called on."""
-        return cls(int(data["shard"]), int(data["bytes"]), str(data["sha256"]))
-
-    def to_bytes(self) -> bytes:
-        """Return length and hash."""
-        return self.file_bytes.to_bytes(8, "little") + bytes.fromhex(self.sha256)
-
-    @classmethod
-    def from_bytes(cls, shard: int, data: bytes) -> PackedShard:
-        """Return the shard that `to_bytes` was called on."""
-        if len(data) != _ENTRY_BYTES:
-            raise ValueError(f"an entry of {len(data)} bytes")
-        return cls(shard, int.from_bytes(data[:8], "little"), data[8:].hex())
 
 
 def pack_shard(task: PackTask) -> PackedShard:

@@ -11,7 +11,7 @@ from typing import BinaryIO, cast
 
 import numpy as np
 
-from freqprep.errors import ImageDefect, SourceChangedError, SourceError
+from freqprep.errors import CorruptStoreError, ImageDefect, SourceChangedError, SourceError
 from freqprep.sources.file_table import NO_BYTES, WHOLE_FILE, FileTable
 from freqprep.sources.listing import class_text
 from freqprep.storage.concurrency import IN_FLIGHT
@@ -20,7 +20,7 @@ from freqprep.storage.object_file import BUFFER_BYTES, ObjectFile
 from freqprep.storage.object_listing import ObjectStatus
 from freqprep.storage.object_path import ObjectPath
 from freqprep.storage.paths import AnyPath
-from freqprep.storage.regular_file import READ_FLAGS, file_kind
+from freqprep.storage.regular_file import READ_FLAGS, file_kind, open_regular
 from freqprep.text.terminal import on_one_line
 
 _LONGEST_EXTENSION = 8
@@ -47,8 +47,8 @@ def as_bytes(path: AnyPath) -> bytes:
     return os.fsencode(str(path))
 
 
-def open_regular(path: bytes) -> BinaryIO:
-    """Open a regular file for reading.
+def open_source(path: bytes) -> BinaryIO:
+    """Open a regular file of a source for reading.
 
     Raises
     ------
@@ -56,18 +56,13 @@ def open_regular(path: bytes) -> BinaryIO:
         The file cannot be opened, or is not a regular file.
     """
     try:
-        fd = os.open(path, READ_FLAGS)
+        return os.fdopen(open_regular(path, shown(path)), "rb")
     except OSError as error:
         raise SourceError(
             f"cannot read {shown(path)}: {error.strerror}", "check the file and its permissions"
         ) from error
-    mode = os.fstat(fd).st_mode
-    if not stat.S_ISREG(mode):
-        os.close(fd)
-        raise SourceError(
-            f"{shown(path)} is a {file_kind(mode)}, not a file", "remove or replace it"
-        )
-    return os.fdopen(fd, "rb")
+    except CorruptStoreError as error:
+        raise SourceError(error.message, error.remedy) from None
 
 
 def open_file(
@@ -101,7 +96,7 @@ def open_file(
     if isinstance(root, ObjectPath):
         return cast(BinaryIO, _open_object(root / path.decode(), version, buffer_bytes))
     full = os.path.join(os.fsencode(root), path)
-    file = open_regular(full)
+    file = open_source(full)
     found = opened_status(file).version
     if version not in (None, found):
         file.close()
@@ -113,7 +108,7 @@ def open_path(path: AnyPath) -> BinaryIO:
     """Open a file for reading, wherever it is; see `open_file`."""
     if isinstance(path, ObjectPath):
         return cast(BinaryIO, _open_object(path))
-    return open_regular(bytes(path))
+    return open_source(bytes(path))
 
 
 def _open_object(

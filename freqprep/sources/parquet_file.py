@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from freqprep.errors import FreqprepError, MissingPackageError, SourceChangedError, SourceError
-from freqprep.sources.files import open_regular, shown
+from freqprep.sources.files import open_source, shown
 from freqprep.storage.object_file import ObjectFile
 from freqprep.storage.object_path import ObjectPath
 from freqprep.storage.paths import AnyPath
@@ -198,7 +198,7 @@ def _opened(root: AnyPath, path: bytes, version: int, length: int | None) -> Bin
     full = _full(root, path)
     if not os.path.exists(full):
         raise _changed(shown(full), "is gone")
-    return open_regular(full)
+    return open_source(full)
 
 
 def _buffer_bytes(root: AnyPath) -> int:

@@ -18,7 +18,7 @@ from freqprep.errors import SourceError
 from freqprep.progress import counted
 from freqprep.ragged import Ragged
 from freqprep.sources.file_table import WHOLE_FILE, FileTable
-from freqprep.sources.files import open_regular, shown
+from freqprep.sources.files import open_source, shown
 from freqprep.sources.object_tree import HEAD_BYTES, ObjectStat, ObjectTree
 from freqprep.sources.source_files import root_of
 from freqprep.storage.object_path import ObjectPath
@@ -163,7 +163,7 @@ class LocalTree:
 
     def open(self, path: bytes) -> BinaryIO:
         """Open a regular file for reading; see `SourceTree`."""
-        return open_regular(os.path.join(self._top, path))
+        return open_source(os.path.join(self._top, path))
 
     def heads(self, paths: Sequence[bytes]) -> Iterator[bytes | None]:
         """Yield the first 16 bytes of regular files; None of one that cannot be read."""

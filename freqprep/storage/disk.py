@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from freqprep.errors import DiskFullError
+from freqprep.errors import DiskFullError, StoreError
 
 _ASIDE = ".writing-"
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -54,6 +54,29 @@ def free_bytes(path: Path) -> int:
     return shutil.disk_usage(existing).free
 
 
+def refuse_links(top: Path, path: Path) -> None:
+    """Refuse to write to a path that leads out of a folder by a link.
+
+    Parameters
+    ----------
+    top : Path
+        The folder; it may be reached by links itself.
+    path : Path
+        Inside it. The last name may be a link: a file that is renamed there replaces it.
+
+    Raises
+    ------
+    StoreError
+        A folder between the two is a symbolic link.
+    """
+    for folder in reversed(path.parents):
+        if folder.is_relative_to(top) and folder != top and folder.is_symlink():
+            raise StoreError(
+                f"{folder} is a symbolic link, and nothing is written through it",
+                "replace it by the folder that it leads to",
+            )
+
+
 def sync_folder(folder: Path) -> None:
     """Sync the entries of a folder to disk."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -83,6 +106,7 @@ def sync_file(path: Path) -> None:
 def replace_file(path: Path, data: bytes | memoryview) -> None:
     """Write a file durably and at once: readers see the old content or the new one."""
     aside = path.with_name(f"{path.name}.tmp")
+    aside.unlink(missing_ok=True)  # it may be a link, left by who knows
     aside.write_bytes(data)
     sync_file(aside)
     os.replace(aside, path)

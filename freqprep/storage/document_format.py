@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from freqprep.errors import FormatVersionError, StoreError, UsageError
+from freqprep.errors import CorruptStoreError, FormatVersionError, StoreError, UsageError
 from freqprep.storage.disk import full_disk_named, write_parts
+from freqprep.storage.document_hash import HASH_KEY, with_hash, without_hash
 from freqprep.storage.object_path import ObjectPath
 from freqprep.storage.paths import AnyPath
+from freqprep.storage.regular_file import read_regular
 from freqprep.storage.strict_json import parse
 
 SUFFIX = ".json"
@@ -22,7 +24,9 @@ SUFFIX = ".json"
 PARTIAL_PREFIX = ".partial-"
 """Prefix of the folder beside a file in which it is being written."""
 
-_MOST_BYTES = 2**20
+MOST_BYTES = 2**20
+"""Length of a file, at most."""
+
 _MOST_SHOWN = 200
 
 
@@ -55,16 +59,20 @@ class DocumentFormat:
         ------
         StoreError
             The file is missing, too large, or not of this kind.
+        CorruptStoreError
+            The file has a hash, and its content is another one.
         FormatVersionError
             The file has a newer format.
         """
         try:
-            data = _content(path)
-        except FileNotFoundError:
+            data = read_regular(path, MOST_BYTES)
+        except (FileNotFoundError, ValueError):  # the latter of a path with a null byte
             raise StoreError(f"there is no file {path}", self.remedy) from None
+        except CorruptStoreError as error:  # it is no small file
+            raise StoreError(error.message, self.remedy) from None
+        except StoreError:  # a server's
+            raise
         except OSError as error:
-            if isinstance(error, StoreError):  # a server's
-                raise
             raise StoreError(
                 f"the {self.noun} {path} cannot be read: {error.strerror}", "check its permissions"
             ) from None
@@ -83,7 +91,7 @@ class DocumentFormat:
         path : Path or ObjectPath
             Its name ends in ``.json``.
         document : mapping
-            All keys but ``format`` and ``format_version``.
+            All keys but ``format``, ``format_version`` and the hash.
 
         Raises
         ------
@@ -98,7 +106,7 @@ class DocumentFormat:
             )
         if isinstance(path, Path) and not path.parent.is_dir():
             raise UsageError(f"{path.parent} is not a folder", "create it, or name another path")
-        complete = {"format": self.name, "format_version": self.version, **document}
+        complete = with_hash({"format": self.name, "format_version": self.version, **document})
         data = (json.dumps(complete, indent=1, allow_nan=False) + "\n").encode()
         self._parsed(data, path)  # nothing is written that could not be read
         if isinstance(path, ObjectPath):
@@ -117,6 +125,13 @@ class DocumentFormat:
             raise ValueError(f'it is not an object with "format": "{self.name}"')
         # The version first: a newer format may have changed the rest.
         self._check_version(document.get("format_version"), where)
+        try:
+            document = without_hash(document)
+        except ValueError as error:
+            raise CorruptStoreError(
+                f"{where} is damaged, or was edited: {error}",
+                f'restore or save it again; if you edited it, remove its "{HASH_KEY}"',
+            ) from None
         self.check(document)
         return document
 
@@ -133,19 +148,9 @@ class DocumentFormat:
             )
 
 
-def _content(path: AnyPath) -> bytes:
-    """Return the bytes of a small file, at most one more than it may have."""
-    if isinstance(path, ObjectPath):
-        return path.read_bytes() if path.size() <= _MOST_BYTES else bytes(_MOST_BYTES + 1)
-    if not path.is_file():  # reading a pipe would block
-        raise FileNotFoundError
-    with path.open("rb") as file:
-        return file.read(_MOST_BYTES + 1)
-
-
 def _json(data: bytes) -> Any:
-    if len(data) > _MOST_BYTES:
-        raise ValueError(f"it has more than {_MOST_BYTES} bytes")
+    if len(data) > MOST_BYTES:
+        raise ValueError(f"it has more than {MOST_BYTES} bytes")
     try:
         return parse(data)
     except ValueError as error:

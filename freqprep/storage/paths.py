@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeAlias
 from urllib.parse import unquote, urlsplit
@@ -81,6 +81,33 @@ def as_source(text: str | Path | ObjectPath) -> AnyPath:
         )
     found = _BUCKET.fullmatch(str(text))
     return ObjectPath(found[1].lower() + found[2], "") if found else as_path(text)
+
+
+def take_texts(request: object, read: Callable[[str], AnyPath], *names: str) -> None:
+    """Replace texts in fields of a frozen request by the places that they name.
+
+    Parameters
+    ----------
+    request : object
+        A frozen dataclass, in its ``__post_init__``.
+    read : callable
+        `as_path`, `as_source`, or `pathlib.Path` for what is only a file of this machine.
+    *names : str
+        The fields.
+
+    Raises
+    ------
+    UsageError
+        As ``read``; or a field is neither a text, a path nor None.
+    """
+    for name in names:
+        value = getattr(request, name)
+        if isinstance(value, str):
+            object.__setattr__(request, name, read(value))
+        elif value is not None and not isinstance(value, Path | ObjectPath):
+            raise UsageError(
+                f"{name} is {value!r}, which is no path", "give a str, a pathlib.Path or a URL"
+            )
 
 
 def _local(text: str) -> Path:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
+from io import BufferedRandom
 from pathlib import Path
 
 from freqprep.errors import CorruptStoreError
@@ -28,8 +30,14 @@ def file_kind(mode: int) -> str:
     return _KINDS.get(stat.S_IFMT(mode), "special file")
 
 
-def open_regular(path: Path) -> int:
+def open_regular(path: Path | bytes, shown: str | None = None) -> int:
     """Open a regular file for reading; links are followed.
+
+    Parameters
+    ----------
+    path : Path or bytes
+    shown : str, optional
+        The path as a message has it; needed for bytes.
 
     Returns
     -------
@@ -48,7 +56,36 @@ def open_regular(path: Path) -> int:
     if stat.S_ISREG(mode):
         return descriptor
     os.close(descriptor)
-    raise CorruptStoreError(f"{path} is a {file_kind(mode)}, not a file", "remove or replace it")
+    raise _no_file(shown or path, file_kind(mode))
+
+
+def open_to_append(path: Path) -> BufferedRandom:
+    """Open a regular file for reading and appending, or create it; the last name may be no link.
+
+    Raises
+    ------
+    OSError
+        It cannot be opened.
+    CorruptStoreError
+        It is not a regular file, or a link to one: what is appended would be written elsewhere.
+    """
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        descriptor = os.open(path, flags, 0o666)
+    except OSError as error:
+        if error.errno not in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
+            raise
+        kind = "symbolic link" if path.is_symlink() else file_kind(path.stat().st_mode)
+        raise _no_file(path, kind) from None
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return open(descriptor, "a+b")
+    os.close(descriptor)
+    raise _no_file(path, file_kind(mode))
+
+
+def _no_file(path: object, kind: str) -> CorruptStoreError:
+    return CorruptStoreError(f"{path} is a {kind}, not a file", "remove or replace it")
 
 
 def read_regular(path: Path | ObjectPath, most: int) -> bytes:

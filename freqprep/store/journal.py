@@ -20,6 +20,7 @@ import numpy as np
 from freqprep.errors import CorruptStoreError
 from freqprep.spectrum.channels import CHANNELS
 from freqprep.spectrum.moments import Moments
+from freqprep.storage.regular_file import open_regular, open_to_append
 from freqprep.storage.strict_json import parse
 
 _ROW_COLUMNS: dict[str, tuple[str, tuple[int, ...]]] = {
@@ -300,7 +301,7 @@ class Journal(Generic[Result]):
 
     def __init__(self, path: Path, kind: type[Result], others: Iterable[Path] = ()) -> None:
         self.finished: dict[int, Result] = {}
-        self._file = open(path, "a+b")  # noqa: SIM115 - closed by __exit__
+        self._file = open_to_append(path)
         try:
             for other in others:
                 self.finished |= read_entries(other, kind)
@@ -327,7 +328,7 @@ class Journal(Generic[Result]):
 def read_entries(path: Path, kind: type[Result]) -> dict[int, Result]:
     """Read the complete lines of a journal, by shard; another process may be appending to it."""
     finished: dict[int, Result] = {}
-    with open(path, "rb") as file:
+    with open(open_regular(path), "rb") as file:
         _read_lines(file, path, kind, finished)
     return finished
 

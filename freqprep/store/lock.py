@@ -8,9 +8,11 @@ outlives a killed process.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import socket
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -23,6 +25,7 @@ from freqprep.store.layout import beside
 from freqprep.store.lease import held_lease
 
 _HOLDER = b"process "
+_FLAGS = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 @contextlib.contextmanager
@@ -62,8 +65,15 @@ def _locked_file(path: Path, store: Path) -> Iterator[None]:
     """Hold the lock of a file; the system releases it when the process ends, however it ends."""
     make_folder(path.parent)
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
+            descriptor = os.open(path, _FLAGS, 0o644)
+        except OSError as error:
+            if error.errno not in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
+                raise
+            raise _not_a_lock(path) from None
+        try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise _not_a_lock(path)
             _acquire(descriptor, store, path)
         except BaseException:
             os.close(descriptor)
@@ -92,7 +102,11 @@ def _acquire(descriptor: int, store: Path, path: Path) -> None:
         ) from None
     content = os.pread(descriptor, len(_HOLDER), 0)
     if not _HOLDER.startswith(content):
-        raise UsageError(f"{path} exists and is not the lock of a conversion", "name another store")
+        raise _not_a_lock(path)
+
+
+def _not_a_lock(path: Path) -> UsageError:
+    return UsageError(f"{path} exists and is not the lock of a conversion", "name another store")
 
 
 def _is_at(descriptor: int, path: Path) -> bool:

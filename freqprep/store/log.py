@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from freqprep.errors import CorruptStoreError
+from freqprep.progress import say
 from freqprep.storage.object_path import ObjectPath
 from freqprep.storage.paths import AnyPath
-from freqprep.storage.regular_file import read_regular
+from freqprep.storage.regular_file import open_to_append, read_regular
 from freqprep.storage.strict_json import parse
 from freqprep.store.layout import beside
 from freqprep.store.reader import Split
@@ -34,8 +35,11 @@ def append_log(store: AnyPath, entry: Mapping[str, Any]) -> None:
     if isinstance(path, ObjectPath):
         _append_to_object(path, line)
         return
-    with open(path, "ab") as file:
-        file.write(line)
+    try:
+        with open_to_append(path) as file:
+            file.write(line)
+    except CorruptStoreError as error:  # the store is whole without it
+        say(f"warning: nothing is logged: {error.message}")
 
 
 def _append_to_object(path: ObjectPath, line: bytes) -> None:
@@ -57,6 +61,20 @@ def options_of(store: AnyPath, split: Split) -> dict[str, str]:
         See `freqprep.sources.options.SourceOptions.texts`; empty if none were given or there is
         no log.
     """
+    entry = _entry_of(store, split)
+    options = entry.get("options", entry.get("named_paths"))  # the latter up to 0.1
+    given = options if isinstance(options, dict) else {}
+    return {key: text for key, text in given.items() if isinstance(text, str)}
+
+
+def source_of(store: AnyPath, split: Split) -> str | None:
+    """Return the path of what a split was made from, as it was then; None if no log has it."""
+    source = _entry_of(store, split).get("source")
+    return source if isinstance(source, str) else None
+
+
+def _entry_of(store: AnyPath, split: Split) -> dict[str, Any]:
+    """Return the last line of the log about a split, parsed; empty if there is none."""
     try:
         data = read_regular(log_path(store), _MOST_BYTES)
     except (OSError, CorruptStoreError):
@@ -67,7 +85,5 @@ def options_of(store: AnyPath, split: Split) -> dict[str, str]:
         except ValueError:  # an incomplete line
             continue
         if isinstance(entry, dict) and entry.get("content_id") == split.content_id:
-            options = entry.get("options", entry.get("named_paths"))  # the latter up to 0.1
-            given = options if isinstance(options, dict) else {}
-            return {key: text for key, text in given.items() if isinstance(text, str)}
+            return entry
     return {}

@@ -17,12 +17,13 @@ from typing import IO, Any
 
 import numpy as np
 
-from freqprep.errors import CorruptStoreError, ObjectStoreError
+from freqprep.errors import ObjectStoreError
 from freqprep.images.encoding import Encoding
 from freqprep.ragged import Ragged
 from freqprep.sources.file_table import FileTable, TableFiles
 from freqprep.sources.listing import Listing, Objects
 from freqprep.storage.disk import replace_file, sync_file
+from freqprep.storage.document_hash import with_hash, without_hash
 from freqprep.storage.object_path import ObjectPath
 from freqprep.storage.paths import AnyPath, hash_file
 from freqprep.storage.regular_file import open_regular, read_regular
@@ -32,6 +33,7 @@ from freqprep.store.plan_arrays import load_arrays
 from freqprep.store.plan_files import load_files
 from freqprep.store.row_order import WINDOW_ROWS, PermutedRows, PermutedRuns, RowOrder
 from freqprep.store.schema import MOST_SIMPLE_ROWS, ROWS_PER_SHARD, SplitAttributes, shard_shape
+from freqprep.store.unreadable_plan import unreadable
 
 _IMAGE_MEMORY = 1400 * 2**20  # 980 MB for a progressive JPEG of 100 Mpx, and its file
 _BASE_MEMORY = 350 * 2**20  # of it 130 to load compiled code, 190 to compile it
@@ -202,8 +204,7 @@ def save_attributes(
     }
     if rows_sha256 is not None:
         header["rows_sha256"] = rows_sha256
-    header["sha256"] = _digest(header)
-    data = (json.dumps(header, indent=1) + "\n").encode()
+    data = (json.dumps(with_hash(header), indent=1) + "\n").encode()
     if isinstance(folder, ObjectPath):
         create_alone(folder / "plan.json", data)
         return
@@ -217,6 +218,8 @@ def load_plan(folder: AnyPath) -> SplitPlan:
     ------
     CorruptStoreError
         The plan is missing or damaged, so the conversion cannot be resumed.
+    StoreError
+        It may be whole: too many files are open, memory ran out, or it may not be read.
     """
     header = _load_header(folder)
     attributes = header.attributes
@@ -244,7 +247,7 @@ def load_plan(folder: AnyPath) -> SplitPlan:
     except ObjectStoreError:  # of the server; the plan may be whole
         raise
     except Exception as error:  # of numpy, zipfile and zlib, of many types
-        raise _unreadable(folder, error) from None
+        raise unreadable(folder, error) from None
 
 
 def _listed(listing_index: np.ndarray, order: RowOrder) -> np.ndarray:
@@ -257,6 +260,19 @@ def _listed(listing_index: np.ndarray, order: RowOrder) -> np.ndarray:
 def load_attributes(folder: AnyPath) -> SplitAttributes:
     """Return the attributes of a saved plan, without its rows; errors as in `load_plan`."""
     return _load_header(folder).attributes
+
+
+def check_plan(folder: AnyPath) -> SplitAttributes:
+    """Return what `load_attributes` does, and compare the rows of the plan with their hash."""
+    header = _load_header(folder)
+    if header.attributes.packed is None:  # a packed split has the rows of another
+        try:
+            _open_rows(folder, header).close()
+        except ObjectStoreError:
+            raise
+        except (OSError, ValueError) as error:
+            raise unreadable(folder, error) from None
+    return header.attributes
 
 
 def load_options(folder: AnyPath) -> dict[str, str]:
@@ -275,10 +291,7 @@ class _Header:
 
 def _load_header(folder: AnyPath) -> _Header:
     try:
-        header = parse(read_regular(folder / "plan.json", _MOST_BYTES))
-        # Plans up to 0.1 have none.
-        if header.pop("sha256", None) not in (None, _digest(header)):
-            raise ValueError("plan.json is not what was written")
+        header = without_hash(parse(read_regular(folder / "plan.json", _MOST_BYTES)))
         return _Header(
             SplitAttributes.from_dict(header["attributes"]),
             dict(header["ignored"]),
@@ -289,12 +302,7 @@ def _load_header(folder: AnyPath) -> _Header:
     except ObjectStoreError:
         raise
     except (OSError, KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise _unreadable(folder, error) from None
-
-
-def _digest(header: Mapping[str, Any]) -> str:
-    """Return the hash of what ``plan.json`` says: no digit of it may have changed."""
-    return hashlib.sha256(json.dumps(header).encode()).hexdigest()
+        raise unreadable(folder, error) from None
 
 
 def _open_rows(folder: AnyPath, header: _Header) -> IO[bytes]:
@@ -307,12 +315,6 @@ def _open_rows(folder: AnyPath, header: _Header) -> IO[bytes]:
     if hashlib.sha256(data).hexdigest() != header.rows_sha256:
         raise ValueError("plan.npz is not the one that was planned")
     return io.BytesIO(data)
-
-
-def _unreadable(folder: AnyPath, error: Exception) -> CorruptStoreError:
-    return CorruptStoreError(
-        f"the plan in {folder} cannot be read ({error})", "start over with --overwrite"
-    )
 
 
 def _load_file_table(data: dict[str, np.ndarray]) -> FileTable | TableFiles:

@@ -35,6 +35,7 @@ import numpy as np
 from freqprep.errors import UsageError
 from freqprep.progress import say
 from freqprep.storage.ranged_file import Run
+from freqprep.storage.regular_file import READ_FLAGS
 
 _TAG, _LOCK = "CACHEDIR.TAG", "lock"
 _SIGNATURE = (
@@ -120,7 +121,7 @@ class RangeCache:
         """
         entry = f"{name}-{run[0]}-{run[1]}"
         try:
-            descriptor = os.open(self.folder / entry, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            descriptor = os.open(self.folder / entry, READ_FLAGS | os.O_NOFOLLOW)
         except OSError:
             return None
         try:

@@ -9,6 +9,7 @@ from typing import Generic, Self, TypeAlias
 
 from freqprep.progress import say
 from freqprep.storage.disk import sync_folder
+from freqprep.storage.regular_file import open_regular, open_to_append
 from freqprep.store.journal import Journal, Result
 from freqprep.store.plan import shard_count
 from freqprep.store.records import (
@@ -54,7 +55,7 @@ class RecordJournal(Generic[Result]):
         self, path: Path, kind: type[Result], shards: int, others: Iterable[Path] = ()
     ) -> None:
         self.finished: RecordIndex[Result] = RecordIndex(kind, shards)
-        self._file = open(path, "a+b")  # noqa: SIM115 - closed by __exit__
+        self._file = open_to_append(path)
         try:
             for other in others:
                 self._index(other)
@@ -68,7 +69,7 @@ class RecordJournal(Generic[Result]):
     def _index(self, path: Path) -> int:
         """Add the records of a file; return the length of those that are complete."""
         source, complete = self.finished.add_file(path), 0
-        with open(path, "rb") as file:
+        with open(open_regular(path), "rb") as file:
             length = os.fstat(file.fileno()).st_size
             for found in headers(file, length):
                 if isinstance(found, Header):
@@ -100,7 +101,7 @@ def _kept(path: Path, complete: int) -> int:
     a record is damaged: that is an error, but where its length leads beyond the end, as that of a
     record that is cut off does, the records behind are made again.
     """
-    with open(path, "rb") as file:
+    with open(open_regular(path), "rb") as file:
         length = os.fstat(file.fileno()).st_size
         behind = records_behind(file, length, complete)
         file.seek(complete)
@@ -129,7 +130,7 @@ def open_journal(
     path: Path, kind: type[Result], images: int, others: Iterable[Path]
 ) -> AnyJournal[Result]:
     """Open the journal of a split of so many images; see `RecordJournal`."""
-    path.touch()
+    open_to_append(path).close()
     sync_folder(path.parent)  # what is appended is synced; so must the name be
     if is_large(images):
         return RecordJournal(path, kind, shard_count(images), others)

@@ -20,6 +20,7 @@ from numcodecs import zstd
 
 from freqprep.errors import CorruptStoreError
 from freqprep.storage.paths import AnyPath
+from freqprep.storage.regular_file import open_regular
 from freqprep.store.journal import Result
 from freqprep.store.zstd_frame import LONGEST_HEADER, MAGIC, content_bytes
 
@@ -196,7 +197,7 @@ class RecordIndex(Mapping[int, Result], Generic[Result]):
 
     def _record(self, source: int, path: AnyPath, offset: int) -> bytes:
         if isinstance(path, Path):
-            with open(path, "rb", buffering=0) as file:
+            with open(open_regular(path), "rb", buffering=0) as file:
                 header = os.pread(file.fileno(), _HEADER.size, offset)
                 length = _HEADER.unpack(header)[0] if len(header) == _HEADER.size else 0
                 return header + os.pread(

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from freqprep.errors import StoreError
-from freqprep.storage.disk import FileEntry, write_parts
+from freqprep.storage.disk import FileEntry, refuse_links, write_parts
 from freqprep.storage.object_path import ObjectPath
 from freqprep.storage.paths import AnyPath, remove
 from freqprep.store.layout import REPAIR_PREFIX, shard_path
@@ -61,7 +61,10 @@ class RepairFolder:
         self._confirm()
         if isinstance(self._folder, ObjectPath):
             self._folder.delete_below(self._confirm)
-        elif self._folder.is_dir():
+            return
+        assert isinstance(self._store, Path)
+        refuse_links(self._store, self._folder / "any")
+        if self._folder.is_dir():
             shutil.rmtree(self._folder)
 
     @contextlib.contextmanager
@@ -90,6 +93,7 @@ class RepairFolder:
         path = self._split / name
         if isinstance(path, ObjectPath):
             return path.write([data])
-        assert isinstance(self.aside, Path)
+        assert isinstance(self.aside, Path) and isinstance(self._store, Path)
+        refuse_links(self._store, path)
         path.parent.mkdir(parents=True, exist_ok=True)
         return write_parts(path, [data], self.aside)

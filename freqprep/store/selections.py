@@ -29,7 +29,7 @@ from freqprep.spectrum.channels import (
     described,
 )
 from freqprep.spectrum.moments import Moments
-from freqprep.storage.disk import full_disk_named, sync_folder
+from freqprep.storage.disk import full_disk_named, refuse_links, sync_folder
 from freqprep.storage.document_format import PARTIAL_PREFIX
 from freqprep.storage.object_path import ObjectPath
 from freqprep.storage.paths import AnyPath, as_path
@@ -170,12 +170,13 @@ def save_selection(store: AnyPath, selection: Selection, made_from: Mapping[str,
     UsageError
         The name cannot be used, or the data is not JSON data.
     StoreError
-        The path is not a store.
+        The path is not a store, or its folder of selections is a symbolic link.
     """
     check_name(selection.name)
     check_root(store)
     path = selection_path(store, selection.name)
     if isinstance(store, Path):
+        refuse_linked_folder(store)
         # If the folder is a file, it is refused below.
         with full_disk_named(store), contextlib.suppress(FileExistsError):
             (store / FOLDER).mkdir(exist_ok=True)
@@ -183,6 +184,17 @@ def save_selection(store: AnyPath, selection: Selection, made_from: Mapping[str,
     if isinstance(store, Path):
         sync_folder(store)
     return path
+
+
+def refuse_linked_folder(store: Path) -> None:
+    """Refuse to write selections where the folder of a store's leads elsewhere.
+
+    Raises
+    ------
+    StoreError
+        It is a symbolic link.
+    """
+    refuse_links(store, store / FOLDER / "any")
 
 
 def steps_path(selection: PathT) -> PathT:
@@ -218,8 +230,12 @@ def saved_selections(store: AnyPath) -> dict[str, Selection]:
 
 def saved_documents(store: AnyPath) -> dict[str, dict[str, Any]]:
     """Return the documents of the selections saved in a store by name, as JSON data."""
-    good = [path for path in _entries(store) if not _is_steps(path) and not _problem(path)]
-    return {path.stem: read_document(path) for path in good}
+    return {path.stem: read_document(path) for path in sound_files(store) if not _is_steps(path)}
+
+
+def sound_files(store: AnyPath) -> list[AnyPath]:
+    """Return the files of the selections saved in a store, and of their steps, without problems."""
+    return [path for path in _entries(store) if not _problem(path)]
 
 
 def problems(store: AnyPath) -> list[tuple[str, str]]:
@@ -227,7 +243,9 @@ def problems(store: AnyPath) -> list[tuple[str, str]]:
     folder = store / FOLDER
     if isinstance(folder, Path) and os.path.lexists(folder) and not folder.is_dir():
         return [(FOLDER, "is not a folder")]
-    found = ((f"{FOLDER}/{path.name}", _problem(path)) for path in _entries(store))
+    found = [(f"{FOLDER}/{path.name}", _problem(path)) for path in _entries(store)]
+    if isinstance(folder, Path) and folder.is_symlink():
+        found.append((FOLDER, "is a symbolic link, through which nothing is written"))
     return [(where, what) for where, what in found if what]
 
 

@@ -14,9 +14,13 @@ from typing import Any, NamedTuple
 from freqprep.errors import CorruptStoreError, FreqprepError, ObjectStoreError
 from freqprep.storage.concurrency import for_each
 from freqprep.storage.paths import AnyPath, folder_names, hash_file, walk_files
+from freqprep.storage.regular_file import read_regular
 from freqprep.storage.strict_json import parse
 from freqprep.store.layout import beside, shard_number
 from freqprep.store.manifest import GROUP_DOCUMENT, MANIFEST, Manifest, content_id
+
+_MOST_BYTES = 2**31
+"""Of a manifest, and of the log, which grows with each conversion."""
 
 _RECORDED = re.compile(rb'"content_id": "([0-9a-f]{64})"')
 
@@ -74,10 +78,10 @@ def sound_manifest(store: AnyPath, split: str) -> SoundManifest:
 
 def _content(path: AnyPath) -> bytes:
     try:
-        return path.read_bytes()
+        return read_regular(path, _MOST_BYTES)
     except ObjectStoreError:
         raise
-    except OSError:
+    except (OSError, CorruptStoreError):
         return b""
 
 

@@ -26,7 +26,7 @@ from freqprep.storage.ranged_file import InMemory
 from freqprep.storage.regular_file import read_regular
 from freqprep.store import selections
 from freqprep.store.layout import shard_name, shard_number
-from freqprep.store.manifest import GROUP_DOCUMENT, MANIFEST, group_document
+from freqprep.store.manifest import GROUP_DOCUMENT, MANIFEST, MOST_BYTES, group_document
 from freqprep.store.reader import Split, reopen
 from freqprep.store.schema import ROWS_PER_SHARD
 from freqprep.store.verify_arrays import array_problems, shape_problems
@@ -129,7 +129,7 @@ def _split_problems(
     yield from (Problem(name, "is not in the manifest") for name in sorted(extra))
     try:
         document = group_document(split.manifest, split.content_id, split.path)
-        if (split.path / GROUP_DOCUMENT).read_bytes() != document:
+        if read_regular(split.path / GROUP_DOCUMENT, MOST_BYTES) != document:
             yield Problem(GROUP_DOCUMENT, "is not what the manifest says")
     except ObjectStoreError:  # of the server, not of the store
         raise

@@ -6,13 +6,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from freqprep.errors import FreqprepError, ObjectStoreError, StoreError
+from freqprep.errors import CorruptStoreError, FreqprepError, ObjectStoreError, StoreError
 from freqprep.storage.paths import AnyPath, as_path, entry_names
+from freqprep.storage.regular_file import read_regular
 from freqprep.store import selections
 from freqprep.store.layout import PARTIAL_PREFIX, REPAIR_PREFIX, REPLACED_PREFIX, root_document
 from freqprep.store.manifest import (
     GROUP_DOCUMENT,
     MANIFEST,
+    MOST_BYTES,
     read_group_attributes,
     read_manifest,
 )
@@ -91,10 +93,12 @@ def root_problems(store: Store) -> Iterator[Problem]:
     """Find what is wrong with a store's own document, and what does not belong to it."""
     path = store.path
     try:
-        if (path / GROUP_DOCUMENT).read_bytes() != root_document():
+        if read_regular(path / GROUP_DOCUMENT, MOST_BYTES) != root_document():
             yield Problem(GROUP_DOCUMENT, "is not what was written")
     except FileNotFoundError:
         yield Problem(GROUP_DOCUMENT, MISSING)
+    except CorruptStoreError as error:
+        yield Problem(GROUP_DOCUMENT, error.message)
     if not store.listed:
         return
     # In a bucket the shards of an unfinished split are at their final keys.

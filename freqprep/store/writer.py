@@ -18,7 +18,6 @@ import contextlib
 import os
 import secrets
 import shutil
-import stat
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -26,7 +25,14 @@ from pathlib import Path
 import numpy as np
 
 from freqprep.errors import CorruptStoreError, UsageError
-from freqprep.storage.disk import FileEntry, full_disk_named, sync_file, sync_folder, write_parts
+from freqprep.storage.disk import (
+    FileEntry,
+    full_disk_named,
+    refuse_links,
+    sync_file,
+    sync_folder,
+    write_parts,
+)
 from freqprep.storage.object_path import ObjectPath
 from freqprep.storage.paths import AnyPath, walk_files
 from freqprep.store.array_writer import Fill, SplitWriter
@@ -42,9 +48,10 @@ from freqprep.store.lease import create_alone
 from freqprep.store.manifest import GROUP_DOCUMENT, MANIFEST
 from freqprep.store.object_writer import PartialObjectSplit, while_there
 from freqprep.store.part import Part
+from freqprep.store.partial_tree import share_as, sync_tree
 from freqprep.store.plan import load_attributes, shard_count
 from freqprep.store.record_journal import AnyJournal, journal_suffix, open_journal
-from freqprep.store.schema import COEFFICIENTS, SplitAttributes
+from freqprep.store.schema import SplitAttributes
 
 _NEW_ROOT = ".zarr.json.new"
 _JOURNAL_PREFIX = "journal-"
@@ -76,6 +83,8 @@ def write_shard(
         return path.write(while_there(parts, aside))
     assert isinstance(aside, Path)  # both are, or neither
     aside.stat()  # without it the run is over, and its folders must not come back
+    assert isinstance(split_folder, Path)
+    refuse_links(split_folder, path)
     with full_disk_named(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
         entry = write_parts(path, parts, aside)
@@ -100,6 +109,8 @@ class PartialSplit:
         self.split_folder = self.folder / "split"
         self.published = store / split
         self._replaced = store / f"{REPLACED_PREFIX}{split}"
+        for folder in (self.split_folder, self._replaced):
+            refuse_links(store, folder / "any")
 
     def exists(self) -> bool:
         """Return whether there is an unfinished split with a plan to resume."""
@@ -119,9 +130,10 @@ class PartialSplit:
 
     def start(self) -> None:
         """Create the folders; call `discard` first."""
+        refuse_links(self.store, self.published / "any")
         self.split_folder.mkdir(parents=True)
         sync_folder(self.store)
-        _share_as(self.split_folder, self.store)
+        share_as(self.split_folder, self.store)
 
     def discard(self) -> None:
         """Remove the unfinished split."""
@@ -145,7 +157,7 @@ class PartialSplit:
         `tidy` removes, so that they can no longer rename a file into the split.
         """
         folder = Path(tempfile.mkdtemp(prefix="tmp-", dir=self.folder))
-        _share_as(folder, self.store)
+        share_as(folder, self.store)
         try:
             yield folder
         finally:
@@ -222,7 +234,7 @@ class PartialSplit:
         with self.aside() as aside:
             write_parts(self.split_folder / MANIFEST, [written.manifest_bytes], aside)
             write_parts(self.split_folder / GROUP_DOCUMENT, [written.group_document], aside)
-        _sync_tree(self.split_folder)
+        sync_tree(self.split_folder)
         self._swap_in()
         return written.content_id
 
@@ -253,11 +265,6 @@ class PartialSplit:
         sync_folder(self.store)
         self.tidy()
         sync_folder(self.store)
-
-
-def _share_as(folder: Path, store: Path) -> None:
-    """Let those into a folder who may write into the store: workers may be of another user."""
-    os.chmod(folder, stat.S_IMODE(os.stat(store).st_mode))
 
 
 UnfinishedSplit = PartialSplit | PartialObjectSplit
@@ -302,6 +309,7 @@ def open_or_create_root(store: AnyPath) -> None:
     store.mkdir(parents=True, exist_ok=True)
     sync_folder(store.parent)  # those above it are there: the lock's file is in one
     aside = store / _NEW_ROOT
+    aside.unlink(missing_ok=True)  # it may be a link: this folder may be anyone's
     aside.write_bytes(root_document())
     sync_file(aside)
     os.rename(aside, store / GROUP_DOCUMENT)
@@ -334,13 +342,3 @@ def _is_free(store: AnyPath) -> bool:
         return not (store.is_file() or store.is_dir())
     begun = [_NEW_ROOT]  # left by a run that was killed right after its start
     return not os.path.lexists(store) or (store.is_dir() and os.listdir(store) in ([], begun))
-
-
-def _sync_tree(folder: Path) -> None:
-    """Sync all files and folders but the shards, which `write_shard` has synced."""
-    for parent, folders, names in os.walk(folder):
-        if Path(parent) == folder / COEFFICIENTS:
-            folders.clear()
-        for name in names:
-            sync_file(Path(parent, name))
-        sync_folder(Path(parent))

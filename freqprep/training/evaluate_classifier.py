@@ -18,6 +18,7 @@ from freqprep.progress import Progress
 from freqprep.store.split import Split
 from freqprep.streaming.batch import Batch
 from freqprep.streaming.loader import Loader
+from freqprep.text.quantities import plural
 from freqprep.training.distributed import World, without_benchmark
 
 _TOP = 5
@@ -147,7 +148,8 @@ def evaluate_classifier(
     valid = int(split.valid.sum())
     if len(split) and split.labels.max() >= len(class_map):
         raise CorruptStoreError(
-            f"{split.path} has the label {split.labels.max()} and only {len(class_map)} classes",
+            f"{split.path} has the label {split.labels.max()} and only"
+            f" {plural(len(class_map), 'class')}",
             "convert again with --overwrite",
         )
     tally = _Tally(-(-valid // batch_size), class_map, world.device)

@@ -12,6 +12,7 @@ from freqprep.importance.score_file import FORMAT_NAME
 from freqprep.models.gate import ChannelGate
 from freqprep.spectrum.channels import CHANNELS, NAMES, Selection, channels
 from freqprep.storage.disk import full_disk_named, write_parts
+from freqprep.storage.document_hash import with_hash
 from freqprep.store.channel_bytes import bytes_read
 from freqprep.store.selection_file import write_selection
 from freqprep.training.distributed import World
@@ -123,6 +124,6 @@ def _write_scores(request: TrainingRequest, probability: dict[int, float]) -> No
         "unit": "",
         "values": {NAMES[index]: probability.get(index, 0.0) for index in range(CHANNELS)},
     }
-    data = (json.dumps(document, indent=1) + "\n").encode()
+    data = (json.dumps(with_hash(document), indent=1) + "\n").encode()
     with full_disk_named(request.run):
         write_parts(request.run / SCORES, [data], request.run)

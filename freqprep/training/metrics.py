@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from freqprep.storage.regular_file import open_regular, open_to_append
 from freqprep.storage.strict_json import parse
 from freqprep.training.distributed import World
 from freqprep.training.pace import Spent, shares
@@ -38,7 +39,7 @@ class MetricsLog:
     """
 
     def __init__(self, folder: Path, length: int = 0, steps: int = 0) -> None:
-        self._file = open(folder / METRICS, "ab")  # noqa: SIM115 - closed by close()
+        self._file = open_to_append(folder / METRICS)
         self._file.truncate(min(length, self._file.tell()))
         self._board: Any = None
         if importlib.util.find_spec("tensorboard") is not None:
@@ -91,7 +92,7 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+    with contextlib.suppress(FileNotFoundError), open(open_regular(path), "rb") as file:
         for line in file:
             try:
                 values = parse(line)

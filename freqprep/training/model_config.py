@@ -19,6 +19,7 @@ from freqprep.models.detection import DETECTORS, build_detector
 from freqprep.models.gate import ChannelGate, GatedNetwork, SelectionGate
 from freqprep.models.networks import MODELS, build
 from freqprep.storage.disk import full_disk_named, write_parts
+from freqprep.storage.document_hash import HASH_KEY, with_hash, without_hash
 from freqprep.storage.regular_file import read_regular
 from freqprep.storage.strict_json import parse
 from freqprep.store.layout import MODEL_FILE
@@ -256,15 +257,28 @@ def read_model_config(folder: Path) -> ModelConfig:
             what = "it is a store"
         raise RunError(f"{folder} is not the folder of a run: {what}", _MAKE_ONE) from None
     try:
-        return ModelConfig.from_dict(parse(data))
+        document = parse(data)
     except ValueError as error:
         raise RunError(f"{path} is not JSON: {error}", "train again, or restore the file") from None
+    try:
+        return ModelConfig.from_dict(_unhashed(document))
     except RunError as error:
         raise RunError(f"{path}: {error.message}", error.remedy or "restore the file") from None
 
 
+def _unhashed(document: Any) -> Any:
+    """Return a parsed file without its hash, or refuse content that it was not written for."""
+    try:
+        return without_hash(document) if isinstance(document, dict) else document
+    except ValueError as error:
+        raise RunError(
+            f"it is damaged, or was edited: {error}",
+            f'restore {MODEL_FILE}, or train again; if you edited it, remove its "{HASH_KEY}"',
+        ) from None
+
+
 def write_model_config(folder: Path, config: ModelConfig) -> None:
     """Write the config into a run's folder, whole or not at all."""
-    data = json.dumps(config.to_dict(), indent=1, allow_nan=False) + "\n"
+    data = json.dumps(with_hash(config.to_dict()), indent=1, allow_nan=False) + "\n"
     with full_disk_named(folder):
         write_parts(folder / MODEL_FILE, [data.encode()], folder)

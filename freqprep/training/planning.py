@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
 from freqprep.augment import ClassifierInput, DetectorInput
-from freqprep.errors import RunError, UsageError, did_you_mean
-from freqprep.storage.paths import as_path
+from freqprep.errors import CorruptStoreError, RunError, UsageError, did_you_mean
+from freqprep.storage.paths import as_path, hash_file
 from freqprep.storage.strict_json import parse
 from freqprep.store.layout import MODEL_FILE
 from freqprep.store.reader import Store, open_store
@@ -118,8 +117,9 @@ def _cached(split: Split, request: TrainingRequest) -> Split:
 def _hash(path: Path) -> str:
     """Hash the initial weights of a run, which are part of its identity."""
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return hash_file(path).sha256
+    except CorruptStoreError as error:  # it is no file
+        raise UsageError(error.message, "name another --init") from None
     except OSError as error:
         raise UsageError(
             f"{path} cannot be read: {error.strerror}", "name another --init"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from freqprep.storage.paths import AnyPath
+from freqprep.storage.paths import AnyPath, as_path, take_texts
 from freqprep.store.layout import MODEL_FILE
 from freqprep.store.selections import ChannelsLike
 from freqprep.store.split import Split
@@ -116,6 +116,10 @@ class TrainingRequest:
     early_read: ChannelsLike = None
     cache: Path | None = None
     cache_bytes: int | None = None
+
+    def __post_init__(self) -> None:
+        take_texts(self, as_path, "store")
+        take_texts(self, Path, "run", "init", "cache")
 
 
 @dataclass(frozen=True)

@@ -160,7 +160,7 @@ def test_what_repair_does_not_make_stays_and_is_named(victim, whole, images):
     (victim / ".selections").mkdir()
     (victim / ".selections/mine.json").write_bytes(b"")
     (error,) = left(repaired(victim, images)).values()
-    assert "--save" in str(error)
+    assert f"stats {victim} --save mine`" in str(error) and "restore it" in str(error)
     shutil.rmtree(victim / ".selections")
     assert synthetic.contents(victim) == whole
 
@@ -196,6 +196,38 @@ def test_the_command_lists_what_it_did(victim, whole, images):
     (victim / SHARD).write_bytes(b"x")
     done = synthetic.freqprep("repair", victim)
     assert done.returncode == 4 and "NOT repaired" in done.stdout and "NOT WHOLE" in done.stdout
+    put_back(victim, whole)
+
+
+def test_a_dry_run_foretells_the_repair_and_writes_nothing(victim, whole, images, tmp_path):
+    damaged = {"zarr.json", "train/zarr.json", SHARD, "val/label/c/0", "val/valid/zarr.json"}
+    (victim / "stray").touch()
+    for name in damaged:
+        (victim / name).write_bytes(b"x")
+    before = synthetic.contents(victim)
+    beside = sorted(victim.parent.iterdir())
+    foretold = repaired(victim, images, dry_run=True)
+    assert synthetic.contents(victim) == before and sorted(victim.parent.iterdir()) == beside
+    assert set(left(foretold)) == {"stray"}, left(foretold)
+    alone = repaired(victim, None, dry_run=True)
+    assert set(left(alone)) == {"stray", "val/label/c/0"}  # train is read once its document is
+    done = repaired(victim, images)
+    follows = {"val/zarr.json"}  # from val/valid/zarr.json, and is right once that is
+    known = {one.problem.where for one in foretold.repairs} - follows
+    assert known <= {one.problem.where for one in done.repairs}
+    assert set(left(done)) == {"stray"}
+    (victim / "stray").unlink()
+    assert synthetic.contents(victim) == whole
+    (victim / SHARD).unlink()
+    fewer = synthetic.image_folder(tmp_path / "fewer", SPLITS | {"train": 139}, corrupt=3)
+    assert "139" in str(left(repaired(victim, fewer, dry_run=True))[SHARD])
+    printed = synthetic.freqprep("repair", victim, "--source", images, "--dry-run")
+    assert printed.returncode == 4 and "1 file would be repaired, 0 not" in printed.stdout
+    document = synthetic.freqprep_json("repair", victim, "--source", images, "--dry-run", code=4)
+    assert document["dry_run"] and document["repaired"] == 0
+    (one,) = document["repairs"]
+    assert (one["where"], one["error"]) == (SHARD, None)
+    assert not (victim / SHARD).exists()
     put_back(victim, whole)
 
 

@@ -1,6 +1,8 @@
 """Repair after kills, in a bucket, from tars and of packed stores."""
 
 import os
+import re
+import shlex
 import shutil
 import signal
 from pathlib import Path
@@ -72,7 +74,16 @@ def test_a_packed_store_is_packed_again(store, source, tmp_path):
     assert synthetic.contents(target) == before
     (target / "train/coefficients/c/0/0/0/0").unlink()
     (one,) = repaired(target, source).repairs
-    assert isinstance(one.error, UsageError) and "freqprep pack" in str(one.error)
+    assert isinstance(one.error, UsageError)
+    (command,) = re.findall("`(freqprep pack .*)`", str(one.error))
+    assert "--channels paper-6 --level 1 --overwrite" in command
+    done = synthetic.freqprep(*shlex.split(command)[1:])
+    assert done.returncode == 0, done.stderr
+    assert synthetic.contents(target) == before
+    (target.with_name("packed.zarr.log")).unlink()
+    (target / "val/label/c/0").unlink()
+    (one,) = repaired(target, None).repairs
+    assert "freqprep pack STORE_IT_WAS_PACKED_FROM" in str(one.error)
 
 
 def test_archives_of_samples(tmp_path):

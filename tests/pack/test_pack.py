@@ -5,18 +5,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import subset
 import synthetic
 from coco_folder import coco_folder
 
 import freqprep
 from freqprep.convert.verify_source import compare_with_source
 from freqprep.engines import Workers
+from freqprep.errors import StoreError
 from freqprep.pack import PackRequest, pack
 from freqprep.pack.planning import make_plans
 from freqprep.spectrum.channels import Selection, published
 from freqprep.spectrum.quantization import PRECISIONS
 from freqprep.store.schema import IMAGE_ARRAYS, OBJECT_ARRAYS
-from freqprep.store.selections import FOLDER, save_selection, saved_selections
+from freqprep.store.selections import FOLDER, save_selection, saved_selections, steps_path
+from freqprep.store.steps_file import write_steps
 from freqprep.store.verify import verify
 from freqprep.store.versions import packing_versions
 
@@ -184,6 +187,41 @@ def test_saved_selections_are_copied_and_those_of_the_target_kept(store, tmp_pat
     assert saved_selections(target)["mine"].indices == (0,)
     assert sorted(path.name for path in (target / FOLDER).iterdir()) == ["mine.json", "other.json"]
     assert not verify(target, Workers(1)).problems
+
+
+def test_steps_go_with_their_selection_and_what_is_damaged_is_named(store, tmp_path, caplog):
+    caplog.set_level("INFO", "freqprep")
+    source = packed(store, tmp_path / "source.zarr", split="val")
+    for name in ("fitted", "mine", "torn"):
+        write_steps(steps_path(save_selection(source, Selection((3,), name), {})), subset.MIXED)
+    torn = source / FOLDER / "torn.json"
+    torn.write_bytes(torn.read_bytes().replace(b"y_0_3", b"y_0_2"))
+    target = tmp_path / "new.zarr"
+    packed(store, target, split="val")
+    save_selection(target, Selection((0,), "mine"), {})
+    packed(source, target, overwrite=True)
+    names = sorted(path.name for path in (target / FOLDER).iterdir())
+    assert names == ["fitted.json", "fitted.steps.json", "mine.json", "torn.steps.json"]
+    assert f"not copied: {torn} is damaged" in caplog.text
+    assert "keeps its own selection mine" in caplog.text
+    assert saved_selections(target)["mine"].indices == (0,)
+    assert not verify(target, Workers(1)).problems
+
+
+def test_no_selection_is_written_through_a_link(store, tmp_path):
+    source = packed(store, tmp_path / "source.zarr", split="val")
+    save_selection(source, Selection((3,), "mine"), {})
+    target, elsewhere = packed(store, tmp_path / "new.zarr", split="val"), tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / ".partial-carried").mkdir()
+    (target / FOLDER).symlink_to(elsewhere)
+    with pytest.raises(StoreError, match="symbolic link"):
+        packed(source, target, overwrite=True)
+    with pytest.raises(StoreError, match="symbolic link"):
+        save_selection(target, Selection((3,), "mine"), {})
+    assert [path.name for path in elsewhere.iterdir()] == [".partial-carried"]
+    (found,) = verify(target, Workers(1)).problems
+    assert found.where == FOLDER and "symbolic link" in found.what
 
 
 def test_a_count_takes_the_same_channels_in_every_split_or_none(store, tmp_path):

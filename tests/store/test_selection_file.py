@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 import freqprep
 from freqprep.engines import Workers
-from freqprep.errors import FormatVersionError, StoreError, UsageError
+from freqprep.errors import CorruptStoreError, FormatVersionError, StoreError, UsageError
 from freqprep.spectrum.channels import CHANNELS, Selection
+from freqprep.storage.document_hash import with_hash
 from freqprep.store.selection_file import read_document, read_selection, write_selection
 from freqprep.store.selections import FOLDER, save_selection, saved_selections, select
 from freqprep.store.verify import verify
@@ -27,6 +28,7 @@ WHOLE = {
     "channels": ["cb_0_0", "y_0_3", "y_0_0"],
     "made_from": {"by": "energy"},
 }
+HASH = {"sha256": "63c95a259d140d5f4b5f81e76b0791b88ccbd41b7c78ce45500ae4b53eb4a1f3"}
 
 
 json_values = st.recursive(
@@ -53,7 +55,7 @@ def test_what_is_written_is_read_and_written_the_same_again(
     assert read_selection(path) == chosen
     document = read_document(path)
     assert document["made_from"] == made_from
-    assert data == (json.dumps(document, indent=1) + "\n").encode()
+    assert data == (json.dumps(with_hash(document), indent=1) + "\n").encode()
     write_selection(path, read_selection(path), document["made_from"])
     assert path.read_bytes() == data
     assert os.listdir(path.parent) == ["any.json"]
@@ -62,7 +64,7 @@ def test_what_is_written_is_read_and_written_the_same_again(
 def test_the_file_is_the_one_that_is_documented(copy):
     path = save_selection(copy, MINE, {"by": "energy"})
     assert path == copy / FOLDER / "mine.json"
-    assert path.read_text() == json.dumps(WHOLE, indent=1) + "\n"
+    assert path.read_text() == json.dumps(WHOLE | HASH, indent=1) + "\n"
     assert path.stat().st_mode & 0o777 == (copy / "zarr.json").stat().st_mode & 0o777
 
 
@@ -79,6 +81,18 @@ def test_what_could_not_be_read_again_is_not_written(copy, made_from):
     with pytest.raises(UsageError, match="twice"):
         save_selection(copy, Selection((1, 1), "mine"), {})
     assert synthetic.contents(copy) == before
+
+
+def test_a_file_without_a_hash_is_read_and_another_hash_is_refused(tmp_path):
+    path = tmp_path / "mine.json"
+    for whole in (WHOLE, WHOLE | HASH):
+        path.write_text(json.dumps(whole))
+        assert read_selection(path) == MINE
+        assert read_document(path) == WHOLE
+    for hashed in (HASH["sha256"].upper(), "", None, 0, [HASH["sha256"]], "\0" * 64):
+        path.write_text(json.dumps(WHOLE | {"sha256": hashed}))
+        with pytest.raises(CorruptStoreError, match="damaged, or was edited"):
+            read_selection(path)
 
 
 def put(path: Path, **changes: object) -> None:
