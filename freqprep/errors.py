@@ -200,6 +200,10 @@ class ObjectChangedError(ObjectStoreError):
     """Another process wrote an object meanwhile."""
 
 
+OUTSIDE = (ObjectStoreError, DiskFullError)
+"""Errors of the server or of a disk at hand: they say nothing of the files that were to be read."""
+
+
 class RunError(FreqprepError):
     """A training run's folder, config or checkpoint cannot be used."""
 

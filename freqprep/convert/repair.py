@@ -23,11 +23,10 @@ from freqprep.convert.repair_shards import (
 )
 from freqprep.convert.verify_source import listed_plan
 from freqprep.errors import (
+    OUTSIDE,
     CorruptStoreError,
-    DiskFullError,
     FreqprepError,
     LeaseLostError,
-    ObjectStoreError,
     SourceError,
     StoreError,
     UsageError,
@@ -239,7 +238,7 @@ class _SplitRepair:
         """Return outcomes; if there is none but an error, it is that of all names."""
         try:
             return repaired()
-        except (ObjectStoreError, DiskFullError, LeaseLostError):
+        except (*OUTSIDE, LeaseLostError):
             raise
         except (SourceError, StoreError, UsageError) as error:
             return dict.fromkeys(names, error)
@@ -247,7 +246,7 @@ class _SplitRepair:
     def _repair_first(self, names: Sequence[str]) -> Outcomes:
         try:
             split = Split(self._path)
-        except ObjectStoreError:
+        except OUTSIDE:
             raise
         except StoreError:  # of its two documents
             return self._repair_documents(names)

@@ -26,6 +26,7 @@ from freqprep.progress import Progress
 from freqprep.sources import Listing
 from freqprep.spectrum.channels import CHANNELS
 from freqprep.spectrum.moments import Moments
+from freqprep.storage.disk import sync_file, sync_folder
 from freqprep.storage.paths import AnyPath
 from freqprep.store.journal import ShardResult
 from freqprep.store.layout import shard_path
@@ -34,7 +35,7 @@ from freqprep.store.reader import Split
 from freqprep.store.schema import ROWS_PER_SHARD
 from freqprep.store.verify import shard_moments
 from freqprep.store.versions import library_versions
-from freqprep.store.writer import PartialSplit
+from freqprep.store.writer import PartialSplit, sync_shard_folders
 
 _REMEDY = "restore the source, or convert again with --overwrite"
 
@@ -159,3 +160,6 @@ def _link(source: Path, target: Path) -> None:
         os.link(source, target)
     except OSError:  # the file system has no links
         shutil.copyfile(source, target)
+        sync_file(target)
+    sync_folder(target.parent)
+    sync_shard_folders(target)

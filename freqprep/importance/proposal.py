@@ -103,8 +103,8 @@ def propose(
     first = order[0]
     if first not in taken:
         raise UsageError(
-            f"a budget of {limit:.0f} bytes an image does not hold {NAMES[first]}, the first channel"
-            f" by {name}: it takes {cost[first]:.0f}",
+            f"a budget of {limit:.0f} bytes an image does not hold {NAMES[first]}, the first"
+            f" channel by {name}: it takes {cost[first]:.0f}",
             "raise the budget: 20KB/image is for each image, 60GB for all of the split together",
         )
     return Selection(tuple(taken), name)

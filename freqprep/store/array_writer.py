@@ -210,8 +210,15 @@ def _create_array(folder: Path, name: str, level: int, **layout: Any) -> Any:
     from zarr.codecs import Crc32cCodec, ZstdCodec
     from zarr.storage import LocalStore
 
+    class AnyFileSystem(LocalStore):
+        """Folder of which this process is the only writer: what is new needs no hard link."""
+
+        async def set_if_not_exists(self, key: str, value: Any) -> None:
+            if not (self.root / key).exists():
+                await self.set(key, value)
+
     return zarr.create_array(
-        LocalStore(folder),
+        AnyFileSystem(folder),
         name=name,
         fill_value=0,
         compressors=[ZstdCodec(level=level), Crc32cCodec()],

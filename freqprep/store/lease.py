@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from freqprep.errors import (
+    OUTSIDE,
     LeaseLostError,
     ObjectChangedError,
     ObjectStoreError,
@@ -281,7 +282,7 @@ def _lost_if_taken_over(lease: Lease) -> Iterator[None]:
     """Say that the lease is lost where that is why something is missing or damaged."""
     try:
         yield
-    except ObjectStoreError:
+    except OUTSIDE:
         raise
     except StoreError:
         with contextlib.suppress(ObjectStoreError):

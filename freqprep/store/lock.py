@@ -56,7 +56,8 @@ def store_lock(store: AnyPath) -> Iterator[Callable[[], None]]:
         with held_lease(beside(store, ".lock"), store) as lease:
             yield lease.confirm
     else:
-        with _locked_file(beside(store, ".lock"), store):
+        # One store has one lock, whatever links lead to it.
+        with _locked_file(beside(store.resolve(), ".lock"), store):
             yield lambda: None
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -37,7 +38,12 @@ def append_log(store: AnyPath, entry: Mapping[str, Any]) -> None:
         return
     try:
         with open_to_append(path) as file:
+            if file.seek(0, os.SEEK_END):
+                file.seek(-1, os.SEEK_END)
+                line = _after(file.read(1), line)
             file.write(line)
+            file.flush()
+            os.fsync(file.fileno())
     except CorruptStoreError as error:  # the store is whole without it
         say(f"warning: nothing is logged: {error.message}")
 
@@ -49,7 +55,12 @@ def _append_to_object(path: ObjectPath, line: bytes) -> None:
     except FileNotFoundError:
         path.create(line)
         return
-    path.replace(before + line, etag)
+    path.replace(before + _after(before[-1:], line), etag)
+
+
+def _after(last: bytes, line: bytes) -> bytes:
+    """Return a line to append behind a byte: one that was cut off must not take it with it."""
+    return line if last in (b"", b"\n") else b"\n" + line
 
 
 def options_of(store: AnyPath, split: Split) -> dict[str, str]:

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
-from freqprep.errors import CorruptStoreError, LeaseLostError, ObjectStoreError, StoreError
+from freqprep.errors import OUTSIDE, CorruptStoreError, LeaseLostError, ObjectStoreError, StoreError
 from freqprep.storage.concurrency import for_each
 from freqprep.storage.disk import full_disk_named
 from freqprep.storage.object_path import ObjectPath
@@ -124,6 +124,8 @@ class PartialObjectSplit:
         try:
             table = ShardTable(SmallFiles(self.split_folder, manifest, identity), shards)
             lengths = np.array([table.file_bytes(shard) for shard in range(shards)], np.int64)
+        except OUTSIDE:
+            raise
         except StoreError:
             return False
         return np.array_equal(stored.shards, lengths) and all(

@@ -17,7 +17,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from freqprep.errors import ObjectStoreError
+from freqprep.errors import OUTSIDE
 from freqprep.images.encoding import Encoding
 from freqprep.ragged import Ragged
 from freqprep.sources.file_table import FileTable, TableFiles
@@ -244,7 +244,7 @@ def load_plan(folder: AnyPath) -> SplitPlan:
         if "listing_index" in data:  # up to 0.1 the images were in row order
             listing = listing.take(_listed(data["listing_index"], order))
         return SplitPlan(attributes, listing, order)
-    except ObjectStoreError:  # of the server; the plan may be whole
+    except OUTSIDE:
         raise
     except Exception as error:  # of numpy, zipfile and zlib, of many types
         raise unreadable(folder, error) from None
@@ -268,7 +268,7 @@ def check_plan(folder: AnyPath) -> SplitAttributes:
     if header.attributes.packed is None:  # a packed split has the rows of another
         try:
             _open_rows(folder, header).close()
-        except ObjectStoreError:
+        except OUTSIDE:
             raise
         except (OSError, ValueError) as error:
             raise unreadable(folder, error) from None
@@ -299,7 +299,7 @@ def _load_header(folder: AnyPath) -> _Header:
             header.get("image_column"),
             header.get("rows_sha256"),
         )
-    except ObjectStoreError:
+    except OUTSIDE:
         raise
     except (OSError, KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise unreadable(folder, error) from None

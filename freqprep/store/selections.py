@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from freqprep.errors import ObjectStoreError, StoreError, UnknownChannelError, UsageError, some
+from freqprep.errors import OUTSIDE, StoreError, UnknownChannelError, UsageError, some
 from freqprep.spectrum.channels import (
     CHANNELS,
     FREE_NAME,
@@ -273,7 +273,7 @@ def _problem(path: AnyPath) -> str:
         return f"cannot be selected by its name, which {why}"
     try:
         name = read_selection(path).name
-    except ObjectStoreError:  # of the server, not of the file
+    except OUTSIDE:
         raise
     except StoreError as error:
         return error.message
@@ -283,7 +283,7 @@ def _problem(path: AnyPath) -> str:
 def _steps_problem(path: AnyPath) -> str:
     try:
         read_steps(path)
-    except ObjectStoreError:
+    except OUTSIDE:
         raise
     except StoreError as error:
         return error.message

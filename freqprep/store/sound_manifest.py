@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from freqprep.errors import CorruptStoreError, FreqprepError, ObjectStoreError
+from freqprep.errors import OUTSIDE, CorruptStoreError, FreqprepError
 from freqprep.storage.concurrency import for_each
 from freqprep.storage.paths import AnyPath, folder_names, hash_file, walk_files
 from freqprep.storage.regular_file import read_regular
@@ -79,7 +79,7 @@ def sound_manifest(store: AnyPath, split: str) -> SoundManifest:
 def _content(path: AnyPath) -> bytes:
     try:
         return read_regular(path, _MOST_BYTES)
-    except ObjectStoreError:
+    except OUTSIDE:
         raise
     except (OSError, CorruptStoreError):
         return b""
@@ -104,7 +104,7 @@ def _made_again(folder: AnyPath, documents: list[bytes]) -> Iterator[bytes]:
             names = sorted({*walk_files(folder)} - {MANIFEST, GROUP_DOCUMENT})
             if Manifest(attributes, {}).two_levels:
                 names = [name for name in names if shard_number(name) is None]
-        except ObjectStoreError:
+        except OUTSIDE:
             raise
         except (FreqprepError, KeyError, ValueError, TypeError, AttributeError):
             continue

@@ -10,6 +10,7 @@ import numpy as np
 
 from freqprep import engines
 from freqprep.errors import (
+    OUTSIDE,
     CorruptStoreError,
     FreqprepError,
     ObjectStoreError,
@@ -131,7 +132,7 @@ def _split_problems(
         document = group_document(split.manifest, split.content_id, split.path)
         if read_regular(split.path / GROUP_DOCUMENT, MOST_BYTES) != document:
             yield Problem(GROUP_DOCUMENT, "is not what the manifest says")
-    except ObjectStoreError:  # of the server, not of the store
+    except OUTSIDE:
         raise
     except FreqprepError as error:
         yield Problem(GROUP_DOCUMENT, str(error))
@@ -157,14 +158,14 @@ def _split_problems(
             yield from (Problem(*problem) for problem in misshapen)
             return
         yield from (Problem(*problem) for problem in array_problems(split))
-    except ObjectStoreError:
+    except OUTSIDE:
         raise
     except FreqprepError as error:
         yield Problem("", str(error))
         return
     try:
         yield from _shards_problems(split, np.intersect1d(listed, there), workers)
-    except ObjectStoreError:
+    except OUTSIDE:
         raise
     except StoreError as error:  # others are the workers'
         yield Problem("", str(error))
@@ -246,6 +247,8 @@ def _check_shard(task: _CheckTask) -> tuple[int, Moments | None, list[str]]:
         moments, stray = _decode_shard(split, shard, data)
         if stray:
             found.append("has codes outside the valid blocks of its images")
+    except OUTSIDE:
+        raise
     except FreqprepError as error:
         found.append(str(error))
     return shard, moments, found

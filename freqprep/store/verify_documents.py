@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from freqprep.errors import CorruptStoreError, FreqprepError, ObjectStoreError, StoreError
+from freqprep.errors import OUTSIDE, CorruptStoreError, FreqprepError, StoreError
 from freqprep.storage.paths import AnyPath, as_path, entry_names
 from freqprep.storage.regular_file import read_regular
 from freqprep.store import selections
@@ -51,7 +51,7 @@ def open_damaged(path: str | AnyPath) -> Store:
     place = as_path(path)
     try:
         return open_store(place)
-    except ObjectStoreError:
+    except OUTSIDE:
         raise
     except StoreError:
         if place.is_dir() if isinstance(place, Path) else not place.is_web:
@@ -65,7 +65,7 @@ def _is_of_a_store(folder: AnyPath) -> bool:
     """Return whether a folder has the manifest of a split of its name."""
     try:
         return read_manifest(folder)[0].attributes.get("split") == folder.name
-    except ObjectStoreError:
+    except OUTSIDE:
         raise
     except StoreError:
         return False
@@ -80,7 +80,7 @@ def unopened(folder: AnyPath, error: FreqprepError) -> Problem:
         SplitAttributes.from_dict(found.attributes)
         blamed = document
         published = read_group_attributes(folder).get("content_id")
-    except ObjectStoreError:  # of the server, not of the store
+    except OUTSIDE:
         raise
     except StoreError as unreadable:
         return Problem(blamed, unreadable.message)

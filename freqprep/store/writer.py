@@ -88,9 +88,14 @@ def write_shard(
     with full_disk_named(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
         entry = write_parts(path, parts, aside)
-        for parent in list(path.parents)[1:6]:  # up to the split's folder
-            sync_folder(parent)
+        sync_shard_folders(path)
     return entry
+
+
+def sync_shard_folders(path: Path) -> None:
+    """Sync the folders of a shard's file, from the one above its own up to the split's."""
+    for parent in list(path.parents)[1:6]:
+        sync_folder(parent)
 
 
 class PartialSplit:

@@ -179,8 +179,8 @@ def _log_energy(split: Split, indices: tuple[int, ...]) -> np.ndarray:
     chosen = list(indices)
     energy = split.moments.total_squares[chosen] * split.steps[chosen].astype(np.float64) ** 2
     least = min(energy[energy > 0], default=1.0)
-    logs = np.log(np.maximum(energy, least))
-    return logs - logs.mean()
+    logs: np.ndarray = np.log(np.maximum(energy, least))
+    return logs - float(logs.mean())
 
 
 def check_goal(request: TrainingRequest, train: Split, inputs: ClassifierInput) -> None:

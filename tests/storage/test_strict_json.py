@@ -27,6 +27,12 @@ def test_what_is_written_is_read(document):
     assert parse_at(f"--{text}, 1", 2) == (document, 2 + len(text))
 
 
+def test_a_key_among_many_that_is_there_twice():
+    many = ",".join(f'"{number}": 0' for number in range(300_000))
+    with pytest.raises(ValueError, match="'299999' is there twice"):
+        parse(f'{{{many}, "299999": 0}}')
+
+
 @given(st.binary() | st.text())
 def test_anything_else_is_a_value_error_or_what_the_standard_library_reads(data):
     try:
