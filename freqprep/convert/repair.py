@@ -172,10 +172,11 @@ def _repaired(
     for problem in problems:
         name, _, inside = problem.where.partition("/")
         if problem.where == GROUP_DOCUMENT:
+            obstacle = None
             if not request.dry_run:
                 with RepairFolder(request.store, "", confirm) as folder:
-                    folder.replace(GROUP_DOCUMENT, root_document())
-            yield Repair(problem, None)
+                    obstacle = folder.replace(GROUP_DOCUMENT, root_document())
+            yield Repair(problem, obstacle)
         elif name == selections.FOLDER:
             yield Repair(problem, _not_from_the_source(request.store, problem.where))
         elif inside:
@@ -273,13 +274,9 @@ class _SplitRepair:
         if self._folder is None:
             return dict.fromkeys(names)
         document = group_document(sound.manifest, sound.content_id, self._path)
-        for name, data in ((MANIFEST, sound.data), (GROUP_DOCUMENT, document)):
-            self._replace(name, data)
-        return dict.fromkeys(names)
-
-    def _replace(self, name: str, data: bytes) -> None:
-        if self._folder is not None:
-            self._folder.replace(name, data)
+        made = ((MANIFEST, sound.data), (GROUP_DOCUMENT, document))
+        errors = {name: self._folder.replace(name, data) for name, data in made}
+        return {name: errors.get(name) for name in names}
 
     def _entries(self, names: Sequence[str]) -> Iterator[FileEntry | None]:
         return for_each(entry_of, [self._path / name for name in names])
@@ -289,13 +286,16 @@ class _SplitRepair:
         damaged = []
         for name, found in zip(names, self._entries(names), strict=True):
             if name not in split.manifest.files:
-                outcomes[name] = _stray(name) if found else _contradiction(name)
+                is_folder = f"{name}/{GROUP_DOCUMENT}" in split.manifest.files
+                stray = found is not None and not is_folder
+                outcomes[name] = _stray(name) if stray else _contradiction(name)
             elif found == split.manifest.files[name]:
                 outcomes[name] = _contradiction(name)
             else:
                 damaged.append(name)
         for name, data in derived(split, tuple(damaged)):
-            self._replace(name, data)
+            if self._folder is not None:
+                outcomes[name] = self._folder.replace(name, data)
             damaged.remove(name)
         # Of several, those that are left when an error ends it have that error.
         outcomes.update(self._outcomes(damaged, lambda: self._convert_small(split, damaged)))
@@ -311,10 +311,11 @@ class _SplitRepair:
             say(f"{self._name}: {plural(len(damaged), 'file')} would be made from {again}")
             return {}
         given = split, plan, self._root, self._request.workers, self._folder
+        errors = {}
         for name, data in converted(*given, tuple(damaged)):
-            self._folder.replace(name, data)
+            errors[name] = self._folder.replace(name, data)
             damaged.remove(name)
-        return {}
+        return errors
 
     def _repair_shards(self, split: Split, names: Sequence[str]) -> Outcomes:
         outcomes: dict[str, FreqprepError | None] = dict.fromkeys(names)

@@ -150,7 +150,8 @@ def repair_shards(
         made = shard_path(folder.split_folder, shard)
         data = made.read_bytes()
         if FileEntry.of(data) == entry:
-            folder.replace(shard_name(shard), data)
+            if error := folder.replace(shard_name(shard), data):
+                left[shard] = error
         else:
             left[shard] = CorruptStoreError(f"{made} was damaged as it was written", "repair again")
     return left

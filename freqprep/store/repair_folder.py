@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from freqprep.errors import StoreError
-from freqprep.storage.disk import FileEntry, refuse_links, write_parts
+from freqprep.storage.disk import refuse_links, write_parts
 from freqprep.storage.object_path import ObjectPath
 from freqprep.storage.paths import AnyPath, remove
 from freqprep.store.layout import REPAIR_PREFIX, shard_path
@@ -76,7 +76,7 @@ class RepairFolder:
         finally:
             remove(path)
 
-    def replace(self, name: str, data: bytes) -> FileEntry:
+    def replace(self, name: str, data: bytes) -> StoreError | None:
         """Replace a file of the split at once: readers see the old content or the new one.
 
         Parameters
@@ -87,13 +87,20 @@ class RepairFolder:
 
         Returns
         -------
-        FileEntry
+        StoreError or None
+            What is in the way of the file: a folder in its place, or a file in that of its folder.
         """
         self._confirm()
         path = self._split / name
         if isinstance(path, ObjectPath):
-            return path.write([data])
+            path.write([data])
+            return None
         assert isinstance(self.aside, Path) and isinstance(self._store, Path)
         refuse_links(self._store, path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return write_parts(path, [data], self.aside)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_parts(path, [data], self.aside)
+        except (IsADirectoryError, NotADirectoryError, FileExistsError):
+            what = "a folder is in its place" if path.is_dir() else "one of its folders is a file"
+            return StoreError(f"{path} cannot be made: {what}", "move that away, and repair again")
+        return None

@@ -225,7 +225,7 @@ def entry_of(path: AnyPath) -> FileEntry | None:
     """Return length and hash of a file; None if it has gone since it was listed."""
     try:
         return hash_file(path)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except CorruptStoreError:  # a pipe or a device has no content to hash
         return FileEntry(0, "")

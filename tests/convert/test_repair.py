@@ -70,6 +70,29 @@ def test_a_store_is_given_back_to_the_byte(victim, whole, images, kind):
         assert synthetic.contents(victim) == whole, name
 
 
+@pytest.mark.parametrize("name", ["zarr.json", "train/zarr.json", "train/label/c/0", SHARD])
+def test_what_is_in_the_way_is_named_and_all_else_repaired(victim, whole, images, name):
+    for other in ("val/label/c/0", "val/coefficients/c/1/0/0/0"):
+        (victim / other).unlink()
+    (victim / name).unlink()
+    (victim / name).mkdir()
+    found = left(repaired(victim, images))
+    assert list(found) == [name] and "a folder is in its place" in str(found[name])
+    (victim / name).rmdir()
+    assert not left(repaired(victim, images))
+    assert synthetic.contents(victim) == whole
+
+
+def test_a_file_in_place_of_a_folder_is_in_the_way(victim, whole, images):
+    shutil.rmtree(victim / "train/label")
+    (victim / "train/label").write_bytes(b"")
+    errors = left(repaired(victim, images))
+    assert "one of its folders is a file; move that away" in str(errors["train/label/c/0"])
+    (victim / "train/label").unlink()
+    assert not left(repaired(victim, images))
+    assert synthetic.contents(victim) == whole
+
+
 def test_many_damages_at_once_are_repaired(victim, whole, images):
     for name in ("zarr.json", "train/label/zarr.json", "train/size/c/0/0", SHARD, "val/key/c/0"):
         (victim / name).unlink()
