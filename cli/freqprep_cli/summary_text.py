@@ -127,13 +127,14 @@ def _class_rows(classes: ClassCounts) -> Rows:
     if number <= _ALL_SHOWN:
         return [("classes", f"{number}, by {noun}s: {listed(order)}"), *unlabelled]
     empty = f"{number - len(filled):,} without {noun}s, the others " if len(filled) < number else ""
-    least = min((each[label] for label in filled), default=0)
-    return [
-        ("classes", f"{number:,}, {empty}with {least:,} to {max(each):,} {noun}s each"),
-        ("largest", listed(filled[:_LARGEST])),
-        ("smallest", listed(filled[-_SMALLEST:])),
-        *unlabelled,
-    ]
+    least, most = each[filled[-1]], each[filled[0]]
+    if least == most:
+        return [("classes", f"{number:,}, {empty}with {plural(most, noun)} each"), *unlabelled]
+    rows = [("classes", f"{number:,}, {empty}with {least:,} to {most:,} {noun}s each")]
+    if len(filled) <= _LARGEST + _SMALLEST:
+        return [*rows, ("", listed(filled)), *unlabelled]
+    largest, smallest = filled[:_LARGEST], filled[-_SMALLEST:]
+    return [*rows, ("largest", listed(largest)), ("smallest", listed(smallest)), *unlabelled]
 
 
 def _mixing_rows(mixing: Mapping[str, ClassMixing | None]) -> Rows:

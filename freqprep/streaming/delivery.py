@@ -268,5 +268,6 @@ def check_device(device: str | torch.device) -> torch.device:
         raise UsageError(f"device={device!r} is not supported", "use cpu, cuda or cuda:N")
     devices = torch.cuda.device_count()
     if found.type == "cuda" and (found.index or 0) >= devices:
-        raise UsageError(f"there is no {device} here, but {devices} CUDA devices", "use cpu")
+        there = f"CUDA devices here: {devices}"
+        raise UsageError(f"device={device!r} cannot be used; {there}", "use cpu")
     return found

@@ -127,8 +127,8 @@ class Order:
             raise UsageError(f"seed must be 0 to {LARGEST_SEED}, got {self.seed}")
         if not 0 <= self.rank < self.world_size:
             raise UsageError(
-                f"rank must be 0 to {self.world_size - 1} for world_size={self.world_size},"
-                f" got {self.rank}"
+                f"rank={self.rank} with world_size={self.world_size}",
+                "give a world_size above the rank, which counts from 0",
             )
         if self.plan.mode != "rows":
             self._check_ranks()

@@ -35,6 +35,7 @@ from freqprep.store import schema
 from freqprep.store.schema import ROWS_PER_SHARD
 from freqprep.streaming.dealing import deal, lane_lengths, spans, valid_rows_of_shards
 from freqprep.streaming.lane_order import LaneOrder
+from freqprep.text.quantities import plural
 
 Mode = Literal["exact", "lanes", "rows"]
 
@@ -117,7 +118,8 @@ def choose_plan(
             lanes //= 2
     elif lanes > shards:
         raise UsageError(
-            f"lanes={lanes}, but only {shards} shards have valid rows", f"use 1 to {shards} lanes"
+            f"lanes={lanes}, and {plural(shards, 'shard')} with valid rows",
+            f"use at most {plural(shards, 'lane')}",
         )
     return ShufflePlan.within(window_bytes, shard_bytes, lanes, shards)
 

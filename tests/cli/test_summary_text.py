@@ -60,8 +60,10 @@ def test_classes_in_words(summary):
     assert many["largest"].startswith("c999 1,731, c998 1,730, ")
     assert many["smallest"] == "c2 734, c1 733, c0 732"
     holes = classed(summary, (5, 0, 7, 0, 1, 2, 3), "objects")
-    assert holes["classes"] == "7, 2 without objects, the others with 1 to 7 objects each"
-    assert holes["smallest"] == "c6 3, c5 2, c4 1"
+    without = "7, 2 without objects, the others with 1 to 7 objects each"
+    assert holes["classes"] == f"{without} c2 7, c0 5, c6 3, c5 2, c4 1"
+    alike = classed(summary, (4, 0, 4, 4, 4, 0, 4))["classes"]
+    assert alike == "7, 2 without images, the others with 4 images each"
     assert classed(summary, (0,) * 9)["classes"] == "9, none with images"
     assert classed(summary, ())["classes"] == "0"
 
