@@ -48,8 +48,8 @@ def counts(numbers: dict[str, int]) -> str:
 
 
 def plural(count: int, noun: str) -> str:
-    """Return ``1 shard``, ``1,200 shards``, ``2 classes``."""
-    ending = "" if count == 1 else "es" if noun.endswith("s") else "s"
+    """Return ``1 shard``, ``1,200 shards``, ``2 classes``, ``2 boxes``."""
+    ending = "" if count == 1 else "es" if noun.endswith(("s", "x")) else "s"
     return f"{count:,} {noun}{ending}"
 
 
