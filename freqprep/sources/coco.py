@@ -22,6 +22,7 @@ import numpy as np
 from freqprep.errors import SourceError, some
 from freqprep.progress import say
 from freqprep.ragged import Ragged
+from freqprep.sources.box_form import check_box_form
 from freqprep.sources.coco_annotations import (
     Annotations,
     Outline,
@@ -272,6 +273,9 @@ def _listing(
     objects, unlisted = _objects(annotations, image_ids, classes)
     if not len(objects.box):
         say(f"warning: {name}: none of the {len(order)} images has an annotated object")
+    every, sizes = np.arange(len(order)), annotations.size[order]
+    for note in check_box_form(objects, every, sizes, str(source.path), "in the annotation file"):
+        say(note)
     ignored = count_ignored(source.tree, located, elsewhere.of(name), elsewhere.annotations)
     ignored["annotation of an unlisted image"] = unlisted
     return Listing(
@@ -281,7 +285,7 @@ def _listing(
         labels=np.full(len(order), -1, np.int64),
         files=file_table(source.tree, [located.paths[row] for row in order]),
         image_ids=image_ids,
-        stated_sizes=annotations.size[order],
+        stated_sizes=sizes,
         objects=objects,
         ignored={what: number for what, number in sorted(ignored.items()) if number},
         options=named,
