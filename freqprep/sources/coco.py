@@ -47,6 +47,7 @@ from freqprep.sources.options import NO_OPTIONS, SourceOptions
 from freqprep.sources.split_names import normalise_split
 from freqprep.sources.tree import SourceTree, file_table, source_tree
 from freqprep.storage.paths import AnyPath
+from freqprep.text.quantities import plural
 
 
 def discover(root: AnyPath, split: str | None, options: SourceOptions = NO_OPTIONS) -> Discovered:
@@ -210,7 +211,7 @@ def _say_shared(paths: Mapping[str, list[bytes]]) -> None:
     for one, other in combinations(sorted(paths), 2):
         if shared := sorted(set(paths[one]) & set(paths[other])):
             say(
-                f"warning: {len(shared)} images are both in {one} and in {other}, for example"
+                f"warning: {plural(len(shared), 'image')} in both {one} and {other}, for example"
                 f" {shown(shared[0])}"
             )
 

@@ -17,6 +17,7 @@ from freqprep.sources.listing import Objects
 from freqprep.sources.parquet_file import arrow
 from freqprep.sources.parquet_parts import Part
 from freqprep.sources.parquet_schema import Columns, is_list, object_fields
+from freqprep.text.quantities import plural
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -144,8 +145,8 @@ def _check_lengths(where: str, first: int, fields: dict[str, pa.Array]) -> None:
         if len(differ):
             row = int(differ[0])
             raise SourceError(
-                f"{where}, row {first + row}: {lengths['bbox'][row]} boxes, but {found[row]} of"
-                f" {name!r}",
+                f"{where}, row {first + row}: {plural(int(lengths['bbox'][row]), 'box')}, but"
+                f" {found[row]} of {name!r}",
                 "correct the table: each object has one value of each field",
             )
 
