@@ -12,7 +12,7 @@ from freqprep.spectrum.channels import CHANNELS, NAMES, described
 from freqprep.store.class_counts import ClassCounts, ObjectCounts
 from freqprep.store.class_mixing import ClassMixing
 from freqprep.store.summary import SplitSummary
-from freqprep.text.quantities import counts, duration, plural
+from freqprep.text.quantities import counts, duration, plural, tally
 from freqprep.text.quantities import size as size_text
 from freqprep.text.terminal import shortened, table
 
@@ -57,7 +57,7 @@ def describe_estimate(estimate: Estimate, workers: int) -> str:
     shrunk = _shrunk(estimate.shrunk_in_sample, estimate.sampled, estimate.geometry)
     rows = [
         ("images", f"{estimate.images:,}"),
-        ("ignored", counts(estimate.ignored)),
+        ("ignored", tally(estimate.ignored)),
         *_object_rows(estimate.objects),
         *_class_rows(estimate.class_counts),
         ("store", f"{store}, {ratio}{shrunk and f' ({shrunk})'}"),

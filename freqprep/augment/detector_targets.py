@@ -66,6 +66,28 @@ class Move:
         return rows, columns[::-1].copy() if self.flip else columns
 
 
+def visible_extents(objects: ObjectTable, sizes: np.ndarray) -> np.ndarray:
+    """Measure what of each box is within its stored image.
+
+    Parameters
+    ----------
+    objects : ObjectTable
+    sizes : ndarray of int, shape (n, 2)
+        Height and width of each stored image.
+
+    Returns
+    -------
+    ndarray of float64, shape (m, 2)
+        Width and height in stored pixels; 0 or less without an area, or wholly outside.
+    """
+    side = np.repeat(sizes[:, ::-1], np.diff(objects.offsets), axis=0)
+    near, extent = objects.box[:, :2], objects.box[:, 2:]
+    with np.errstate(over="ignore"):  # infinitely far is outside, too
+        far = near + extent
+    visible: np.ndarray = np.clip(far, 0, side) - np.clip(near, 0, side)
+    return visible
+
+
 def targets_of(
     objects: ObjectTable,
     row: int,

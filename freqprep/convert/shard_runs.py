@@ -28,6 +28,7 @@ from freqprep.store.object_journal import ObjectJournal
 from freqprep.store.plan import SplitPlan, memory_bound
 from freqprep.store.record_journal import AnyJournal
 from freqprep.store.writer import UnfinishedSplit
+from freqprep.text.quantities import tally
 from freqprep.text.terminal import on_one_line
 
 _LOOKS = 100
@@ -77,7 +78,7 @@ def make_shards(
         f"{bound / 1e9:.1f} GB" + (" a worker" if workers.address else "")
     )
     if plan.listing.ignored:
-        ignored = ", ".join(f"{count} {what}" for what, count in plan.listing.ignored.items())
+        ignored = tally(plan.listing.ignored)
         say(on_one_line(f"{name}: not images of this split, ignored: {ignored}"))
     if not left:
         return bound

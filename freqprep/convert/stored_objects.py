@@ -22,12 +22,16 @@ from freqprep.ragged import Ragged
 from freqprep.sources.coco_values import as_int64
 from freqprep.sources.listing import Objects
 from freqprep.storage.strict_json import parse_at
+from freqprep.text.quantities import plural
 
-_FARTHEST = 2.0
-"""Polygons with points further than this many image sides outside are damaged."""
+_FARTHEST = 1e9
+"""Polygons with a coordinate beyond this, in source pixels, are damaged: no image is as large."""
 
 _LONGEST_OUTLINE = 1_000_000.0
-"""Longer outlines, in pixels, are damaged: COCO's code takes 40 bytes per pixel unchecked."""
+"""Longer outlines, in stored pixels, are clipped: COCO's code takes 40 bytes a pixel, unchecked."""
+
+_ROUNDING = 1.0
+"""Boxes reach outside their image if they do so by more pixels than this."""
 
 
 def stored_objects(
@@ -51,7 +55,7 @@ def stored_objects(
         usable segmentation have an empty mask.
     """
     box, area, masks = objects.box.copy(), objects.area.copy(), []
-    unusable = 0
+    unusable = partly = 0
     with Progress("masks", len(sizes)) as progress:
         for row, (height, width) in enumerate(sizes.tolist()):
             mine = slice(int(objects.offsets[row]), int(objects.offsets[row + 1]))
@@ -65,15 +69,39 @@ def stored_objects(
             for number in range(mine.start, mine.stop):
                 annotation, _ = parse_at(objects.annotation.bytes_at(number).decode(), 0)
                 segmentation = annotation.get("segmentation")
-                masks.append(stored_mask(segmentation, (height, width), placement))
-                unusable += bool(segmentation) and not masks[-1]
+                mask, damaged = _drawn(segmentation, (height, width), placement)
+                masks.append(mask)
+                unusable += bool(segmentation) and not mask
+                partly += bool(mask) and damaged > 0
     if unusable:
-        say(f"{unusable} objects have a segmentation that cannot be used: their mask is empty")
-    flat = int(np.count_nonzero((objects.box[:, 2:] <= 0).any(axis=1)))
-    if flat:
-        say(f"{flat} objects have a box without an area: kept, but not used for training")
+        count = plural(unusable, "object")
+        say(f"{count} with a segmentation that cannot be used: stored with an empty mask")
+    if partly:
+        say(f"{plural(partly, 'object')} with a polygon that cannot be used: left out of the mask")
+    _say_boxes(objects, sizes)
     packed = Ragged.of_bytes(masks)
     return {"box": box, "area": area, "mask": packed.values, "mask_offset": packed.offsets}
+
+
+def _say_boxes(objects: Objects, sizes: np.ndarray) -> None:
+    """Count boxes that training leaves out or clips: without an area, or outside their image."""
+    near, extent = objects.box[:, :2], objects.box[:, 2:]
+    empty = (extent <= 0).any(axis=1)
+    if empty.any():
+        count = plural(int(np.count_nonzero(empty)), "object")
+        say(f"{count} with a box without an area: kept, but not used for training")
+    side = np.repeat(sizes[:, ::-1], np.diff(objects.offsets), axis=0)
+    known = ~empty & (side > 0).all(axis=1)
+    with np.errstate(over="ignore"):  # infinitely far is outside, too
+        far = near + extent
+    wholly = known & ((far <= 0) | (near >= side)).any(axis=1)
+    reaching = known & ((near < -_ROUNDING) | (far > side + _ROUNDING)).any(axis=1) | wholly
+    if reaching.any():
+        count, lost = plural(int(reaching.sum()), "object"), int(wholly.sum())
+        say(
+            f"{count} with a box that reaches outside its image, {lost} of them wholly outside:"
+            " kept; training clips boxes to the image, and leaves out those wholly outside"
+        )
 
 
 def stored_mask(segmentation: Any, source: tuple[int, int], placement: Placement) -> bytes:
@@ -91,38 +119,65 @@ def stored_mask(segmentation: Any, source: tuple[int, int], placement: Placement
     -------
     bytes
         COCO's compressed counts of a mask of ``placement.size``; empty if the segmentation cannot
-        be used.
+        be used. Of polygons, those that cannot be used are left out.
     """
+    return _drawn(segmentation, source, placement)[0]
+
+
+def _drawn(segmentation: Any, source: tuple[int, int], placement: Placement) -> tuple[bytes, int]:
+    """Return the mask of an object, and the number of polygons left out of it."""
     if max(math.prod(source), math.prod(placement.resized)) > MAX_PIXELS:
-        return b""  # images of this size are refused, too
+        return b"", 0  # images of this size are refused, too
     if isinstance(segmentation, list):
-        return _polygons_mask(segmentation, source, placement)
+        outlines = [_outline(polygon, source, placement) for polygon in segmentation]
+        usable = [outline for outline in outlines if outline is not None]
+        if not usable:
+            return b"", len(outlines)
+        parts = coco_mask.frPyObjects(usable, *placement.size)
+        return bytes(coco_mask.merge(parts)["counts"]), len(outlines) - len(usable)
     if isinstance(segmentation, dict):
-        return _runs_mask(segmentation, source, placement)
-    return b""
+        return _runs_mask(segmentation, source, placement), 0
+    return b"", 0
 
 
-def _polygons_mask(polygons: list[Any], source: tuple[int, int], placement: Placement) -> bytes:
-    height, width = source
-    down, right = placement.resized[0] / height, placement.resized[1] / width
-    limit = _FARTHEST * max(source)
-    moved = []
-    outline = 0.0
-    for polygon in polygons:
-        try:
-            points = np.asarray(polygon, np.float64)
-        except (TypeError, ValueError, OverflowError):
-            return b""
-        is_outline = points.ndim == 1 and points.size >= 6 and points.size % 2 == 0
-        if not is_outline or not np.all(np.abs(points) <= limit):
-            return b""
-        points = points.reshape(-1, 2) * (right, down) - (placement.left, placement.top)
-        outline += float(np.abs(points - np.roll(points, 1, axis=0)).sum())
-        moved.append(points.ravel().tolist())
-    if not moved or outline > _LONGEST_OUTLINE:
-        return b""
-    parts = coco_mask.frPyObjects(moved, *placement.size)
-    return bytes(coco_mask.merge(parts)["counts"])
+def _outline(polygon: Any, source: tuple[int, int], placement: Placement) -> list[float] | None:
+    """Return a polygon in stored pixels, x and y in turn; None if it cannot be used."""
+    try:
+        points = np.asarray(polygon, np.float64)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    is_outline = points.ndim == 1 and points.size >= 6 and points.size % 2 == 0
+    if not is_outline or not np.all(np.abs(points) <= _FARTHEST):
+        return None
+    down, right = placement.resized[0] / source[0], placement.resized[1] / source[1]
+    points = points.reshape(-1, 2) * (right, down) - (placement.left, placement.top)
+    if _length(points) > _LONGEST_OUTLINE:
+        points = _clipped(points, placement.size)
+    return points.ravel().tolist() if _length(points) <= _LONGEST_OUTLINE else None
+
+
+def _length(points: np.ndarray) -> float:
+    """Measure a closed outline along both axes."""
+    return float(np.abs(points - np.roll(points, 1, axis=0)).sum())
+
+
+def _clipped(points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Clip a closed outline to a pixel around the image, where COCO's code draws nothing.
+
+    Points are added where it crosses a side; those beyond are then moved onto the side, which
+    changes nothing within the image. Only edges cut at a slope may be rounded to another pixel.
+    """
+    height, width = size
+    for axis, bound in ((0, -1), (0, width + 1), (1, -1), (1, height + 1)):
+        following = np.roll(points, -1, axis=0)
+        crosses = np.flatnonzero((points[:, axis] < bound) != (following[:, axis] < bound))
+        begin, end = points[crosses], following[crosses]
+        share = (bound - begin[:, axis]) / (end[:, axis] - begin[:, axis])
+        crossing = begin + share[:, None] * (end - begin)
+        crossing[:, axis] = bound
+        points = np.insert(points, crosses + 1, crossing, axis=0)
+    clipped: np.ndarray = np.clip(points, -1, (width + 1, height + 1))
+    return clipped
 
 
 def _runs_mask(runs: dict[str, Any], source: tuple[int, int], placement: Placement) -> bytes:

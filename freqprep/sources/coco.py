@@ -22,6 +22,7 @@ import numpy as np
 from freqprep.errors import SourceError, some
 from freqprep.progress import say
 from freqprep.ragged import Ragged
+from freqprep.sources.box_form import check_box_form
 from freqprep.sources.coco_annotations import (
     Annotations,
     Outline,
@@ -46,6 +47,7 @@ from freqprep.sources.options import NO_OPTIONS, SourceOptions
 from freqprep.sources.split_names import normalise_split
 from freqprep.sources.tree import SourceTree, file_table, source_tree
 from freqprep.storage.paths import AnyPath
+from freqprep.text.quantities import plural
 
 
 def discover(root: AnyPath, split: str | None, options: SourceOptions = NO_OPTIONS) -> Discovered:
@@ -209,7 +211,7 @@ def _say_shared(paths: Mapping[str, list[bytes]]) -> None:
     for one, other in combinations(sorted(paths), 2):
         if shared := sorted(set(paths[one]) & set(paths[other])):
             say(
-                f"warning: {len(shared)} images are both in {one} and in {other}, for example"
+                f"warning: {plural(len(shared), 'image')} in both {one} and {other}, for example"
                 f" {shown(shared[0])}"
             )
 
@@ -272,6 +274,9 @@ def _listing(
     objects, unlisted = _objects(annotations, image_ids, classes)
     if not len(objects.box):
         say(f"warning: {name}: none of the {len(order)} images has an annotated object")
+    every, sizes = np.arange(len(order)), annotations.size[order]
+    for note in check_box_form(objects, every, sizes, str(source.path), "in the annotation file"):
+        say(note)
     ignored = count_ignored(source.tree, located, elsewhere.of(name), elsewhere.annotations)
     ignored["annotation of an unlisted image"] = unlisted
     return Listing(
@@ -281,7 +286,7 @@ def _listing(
         labels=np.full(len(order), -1, np.int64),
         files=file_table(source.tree, [located.paths[row] for row in order]),
         image_ids=image_ids,
-        stated_sizes=annotations.size[order],
+        stated_sizes=sizes,
         objects=objects,
         ignored={what: number for what, number in sorted(ignored.items()) if number},
         options=named,

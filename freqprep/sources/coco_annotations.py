@@ -16,6 +16,7 @@ from freqprep.sources.coco_names import escapes, name_in_url, spellings
 from freqprep.sources.coco_values import LARGEST_SIDE, as_int64, brief, measures
 from freqprep.sources.files import open_path
 from freqprep.storage.paths import AnyPath
+from freqprep.text.quantities import plural
 
 _REMEDY = "correct the annotation file, or download it again"
 
@@ -264,9 +265,9 @@ class _Reader:
         )
         if len(columns.image_id) == 0:
             self.fail("it lists no images")
-        self.check_unique("images", "id", columns.image_id)
-        self.check_unique("images", "file_name", np.array(self.file_name, object))
-        self.check_unique("annotations", "id", columns.annotation_id)
+        self.check_unique("image", "id", columns.image_id)
+        self.check_unique("image", "file_name", np.array(self.file_name, object))
+        self.check_unique("annotation", "id", columns.annotation_id)
         self.check_categories(columns)
         self.check_masks(columns)
         return columns
@@ -275,7 +276,9 @@ class _Reader:
         in_order = np.sort(values)
         twice = in_order[1:][in_order[1:] == in_order[:-1]]
         if len(twice):
-            self.fail(f"{len(twice)} {kind} repeat the {key} of another, first {twice[0]}")
+            repeat = "repeats" if len(twice) == 1 else "repeat"
+            count = plural(len(twice), kind)
+            self.fail(f"{count} {repeat} the {key} of another, first {twice[0]}")
 
     def check_categories(self, columns: Annotations) -> None:
         known = np.isin(columns.category, np.array(list(self.categories), np.int64))

@@ -22,6 +22,7 @@ import numpy as np
 
 from freqprep.errors import SourceError
 from freqprep.ragged import Ragged
+from freqprep.sources.box_form import check_box_form
 from freqprep.sources.class_ids import read_class_names
 from freqprep.sources.file_table import TableFiles
 from freqprep.sources.imagenet_labels import WNID
@@ -29,11 +30,7 @@ from freqprep.sources.listing import Classes, Discovered, Listing, choose_splits
 from freqprep.sources.options import NO_OPTIONS, SourceOptions
 from freqprep.sources.parquet_keys import image_ids, row_keys
 from freqprep.sources.parquet_labels import Indexed, Values, index_categories, index_labels
-from freqprep.sources.parquet_objects import (
-    categories,
-    read_objects,
-    refuse_other_boxes,
-)
+from freqprep.sources.parquet_objects import categories, read_objects
 from freqprep.sources.parquet_parts import Part, read_parts
 from freqprep.sources.parquet_shards import check_numbers
 from freqprep.sources.parquet_sizes import sampled_sizes, stated_sizes
@@ -179,7 +176,8 @@ def _listing(
             known = (np.arange(len(files)), sizes)
         else:
             known = sampled_sizes(root, files, columns.image, np.diff(objects.offsets) > 0)
-        refuse_other_boxes(objects, *known, parts[0].where)
+        how = "for example with dataset.map and to_parquet"
+        notes += check_box_form(objects, *known, parts[0].where, how)
         fields |= {"stated_sizes": sizes, "image_ids": ids, "objects": objects}
     return fields, notes
 

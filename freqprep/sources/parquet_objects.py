@@ -17,6 +17,7 @@ from freqprep.sources.listing import Objects
 from freqprep.sources.parquet_file import arrow
 from freqprep.sources.parquet_parts import Part
 from freqprep.sources.parquet_schema import Columns, is_list, object_fields
+from freqprep.text.quantities import plural
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 _ROWS = 1000
 _IDS = ("id", "bbox_id", "annotation_id", "object_id")
 _CROWD = ("iscrowd", "is_crowd")
-_MARGIN = 2.0
-_EVIDENT = 0.1
 
 
 class Found(NamedTuple):
@@ -116,46 +115,6 @@ def read_objects(
     return Found(objects, notes)
 
 
-def refuse_other_boxes(objects: Objects, rows: np.ndarray, sizes: np.ndarray, where: str) -> None:
-    """Refuse boxes that are evidently two corners, or fractions of the image.
-
-    Parameters
-    ----------
-    objects : Objects
-    rows : ndarray of int64, shape (k,)
-        Images whose sizes are known.
-    sizes : ndarray of int, shape (k, 2)
-        Their heights and widths.
-    where : str
-        The tables, for messages.
-
-    Raises
-    ------
-    SourceError
-    """
-    counts = np.diff(objects.offsets)[rows]
-    kept = [np.arange(*objects.offsets[row : row + 2]) for row in rows.tolist()]
-    numbers = np.concatenate(kept) if kept else np.zeros(0, np.int64)
-    box = objects.box[numbers]
-    if not len(box):
-        return
-    remedy = "write them as x, y, width and height in pixels, as COCO has them, for example with"
-    remedy += " dataset.map and to_parquet"
-    if (box >= 0).all() and (box <= 1).all() and (box % 1 != 0).any():
-        raise SourceError(f"{where}: all boxes are within 0 and 1, not in pixels", remedy)
-    side = np.repeat(sizes[:, ::-1], counts, axis=0) + _MARGIN
-    near, far = box[:, :2], box[:, 2:]
-    outside = (near + far > side).any(axis=1)
-    corners = (far >= near) & (far <= side)
-    if corners.all() and outside.mean() > _EVIDENT:
-        raise SourceError(
-            f"{where}: boxes are evidently two corners (x1, y1, x2, y2), not x, y, width and"
-            f" height: {outside.sum()} of {len(box)} would end outside their image, such as"
-            f" {box[np.argmax(outside)].tolist()}",
-            remedy,
-        )
-
-
 def _field(part: Part, name: str) -> pa.ChunkedArray:
     """Return a field of all objects of a file."""
     compute, chunks, row = arrow().compute, [], 0
@@ -186,8 +145,8 @@ def _check_lengths(where: str, first: int, fields: dict[str, pa.Array]) -> None:
         if len(differ):
             row = int(differ[0])
             raise SourceError(
-                f"{where}, row {first + row}: {lengths['bbox'][row]} boxes, but {found[row]} of"
-                f" {name!r}",
+                f"{where}, row {first + row}: {plural(int(lengths['bbox'][row]), 'box')}, but"
+                f" {found[row]} of {name!r}",
                 "correct the table: each object has one value of each field",
             )
 

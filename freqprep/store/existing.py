@@ -28,11 +28,12 @@ def refuse_existing(store: AnyPath, partials: Mapping[str, UnfinishedSplit]) -> 
     """
     if finished := [name for name, partial in partials.items() if partial.occupied()]:
         raise SplitExistsError(
-            f"{store} already has the split {', '.join(finished)}",
+            f"{store} already has the split{'s' * (len(finished) > 1)} {', '.join(finished)}",
             "use --overwrite to replace it, --resume to finish the others, or another store",
         )
     if begun := [name for name, partial in partials.items() if partial.exists()]:
         raise SplitExistsError(
-            f"{store} has an unfinished split {', '.join(begun)}",
+            f"{store} has {'unfinished splits' if len(begun) > 1 else 'an unfinished split'}"
+            f" {', '.join(begun)}",
             "use --resume to finish it, or --overwrite to start over",
         )

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from fractions import Fraction
 
 from freqprep.errors import UsageError
 
 _DIGITS = 4
+_NOUN = re.compile(r"(?!not |of |outside ).+?(?= (?:without|whose|that|of|beside|outside) | \(|$)")
 _LARGEST_PLAIN = 1e6
 _SMALLEST_PLAIN = 1e-5
 
@@ -48,9 +50,32 @@ def counts(numbers: dict[str, int]) -> str:
 
 
 def plural(count: int, noun: str) -> str:
-    """Return ``1 shard``, ``1,200 shards``, ``2 classes``."""
-    ending = "" if count == 1 else "es" if noun.endswith("s") else "s"
+    """Return ``1 shard``, ``1,200 shards``, ``2 classes``, ``2 boxes``."""
+    ending = "" if count == 1 else "es" if noun.endswith(("s", "x")) else "s"
     return f"{count:,} {noun}{ending}"
+
+
+def tally(counted: Mapping[str, int]) -> str:
+    """Return ``2 tars without an image, 1 symlink loop``, or ``none``.
+
+    Parameters
+    ----------
+    counted : mapping of str to int
+        By a description of one of them. One that begins with no noun (``of no sample``) stays.
+
+    Returns
+    -------
+    str
+    """
+    return ", ".join(_several(count, one) for one, count in counted.items()) or "none"
+
+
+def _several(count: int, one: str) -> str:
+    noun = _NOUN.match(one)
+    if noun is None or count == 1:
+        return f"{count:,} {one}"
+    rest = one[noun.end() :].replace(" that is ", " that are ").replace(" its ", " their ")
+    return plural(count, noun[0]) + rest
 
 
 def duration(minutes: float) -> str:

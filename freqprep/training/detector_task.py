@@ -9,13 +9,14 @@ import numpy as np
 import torch
 
 from freqprep.augment import DetectorAugment, DetectorInput, DetectorPolicy, DetectorPreprocess
+from freqprep.augment.detector_targets import SMALLEST, visible_extents
 from freqprep.errors import UsageError, some
 from freqprep.models.detection import MASK_DETECTORS, STAGES, Detector, check_numbers
 from freqprep.models.initial import Loaded, recalibrate_batch_norm
 from freqprep.models.networks import multiply_accumulates
 from freqprep.store.split import Split
 from freqprep.streaming.batch import Batch
-from freqprep.text.quantities import percent
+from freqprep.text.quantities import percent, plural
 from freqprep.training.channels import chosen_channels
 from freqprep.training.class_matching import check_images, count_unknown
 from freqprep.training.coco_metrics import load_evaluator
@@ -34,12 +35,38 @@ _CALIBRATION_IMAGES = 16
 
 def _refuse_nothing_to_learn(train: Split) -> None:
     objects = train.objects
-    if not (objects.within(train.valid) & ~objects.iscrowd).any():
+    visible = (visible_extents(objects, train.sizes) > 0).all(axis=1)
+    if not (objects.within(train.valid) & ~objects.iscrowd & visible).any():
         raise UsageError(
             f"{train.path} has no annotated object in any of its {int(train.valid.sum())} images"
-            " (crowds are not learned from)",
+            " (crowds, and boxes without an area or outside their image, are not learned from)",
             "train on a split with objects: see --train-split and `freqprep info`",
         )
+
+
+def _learned(train: Split, inputs: DetectorInput) -> str:
+    """Count the objects that are learned from, in whole images, and those that are not."""
+    objects, images = train.objects, int(train.valid.sum())
+    valid = objects.within(train.valid)
+    scale = inputs.frame_sizes(np.maximum(train.sizes, 1)) / np.maximum(train.sizes, 1)
+    scale = np.repeat(scale[:, ::-1], np.diff(objects.offsets), axis=0)
+    large = (visible_extents(objects, train.sizes) * scale >= SMALLEST).all(axis=1)
+    learned = valid & ~objects.iscrowd & large
+    owner = np.repeat(np.arange(len(train)), np.diff(objects.offsets))
+    with_objects = len(np.unique(owner[learned]))
+    crowds, small = (
+        int(np.count_nonzero(valid & which))
+        for which in (objects.iscrowd, ~objects.iscrowd & ~large)
+    )
+    left_out = [plural(crowds, "crowd")] * (crowds > 0)
+    if small:
+        left_out.append(f"{plural(small, 'box')} of less than a pixel within the image")
+    return (
+        f"{plural(images, 'image')}: {plural(int(learned.sum()), 'object')} to learn from in"
+        f" {with_objects:,} of them, none in {images - with_objects:,}"
+        + f"; not learned from: {', '.join(left_out)}"
+        * bool(left_out)
+    )
 
 
 def _check_frozen(network: Detector, initialised: Collection[str]) -> None:
@@ -173,14 +200,9 @@ class DetectorTask:
     @staticmethod
     def notes(plan: RunPlan) -> list[str]:
         """Return remarks to print before a detector is trained."""
-        train = plan.train
-        rows, objects = np.flatnonzero(train.valid), train.objects
-        count = np.diff(objects.offsets)[rows]
-        crowds = int(objects.iscrowd[objects.within(train.valid)].sum())
-        notes = [
-            f"{len(rows)} images with {count.sum() - crowds} objects and {crowds} crowds, which are"
-            f" not learned from; {int((count == 0).sum())} images without any"
-        ]
+        train, inputs = plan.train, plan.config.inputs
+        assert isinstance(inputs, DetectorInput)
+        notes = [_learned(train, inputs)]
         if plan.val is not None and (unknown := count_unknown(plan.config, plan.val)):
             notes.append(
                 f"{unknown} classes of {plan.val.path} are not in {train.path}: their objects are"

@@ -43,6 +43,14 @@ def runs(size, counts):
     return change("annotations", 2, segmentation={"size": size, "counts": counts})
 
 
+def boxes(*given):
+    def spoil(root, document):
+        for entry, box in zip(document["annotations"], given, strict=True):
+            entry["bbox"] = box
+
+    return spoil
+
+
 SPOIL = {
     "annotations cut off, or not JSON": cut_off,
     "a list instead of an object at the top": lambda root, document: json.dumps([document]),
@@ -61,13 +69,26 @@ SPOIL = {
     "two categories with one id": change("categories", 1, id=3),
     "a category that is not listed": change("annotations", category_id=4),
     "a file name that leads out of the image folder": change("images", file_name="../11.jpg"),
+    "boxes as two corners (x1, y1, x2, y2)": boxes(
+        [30, 20, 60, 40], [25, 10, 55, 38], [20, 20, 45, 45], [10, 9, 22, 22]
+    ),
+    "boxes as fractions of the image": boxes(
+        [0.1, 0.2, 0.3, 0.4], [0, 0, 1, 1], [0.5, 0.5, 0.25, 0.25], [0, 0, 0.5, 1]
+    ),
     "run lengths of another size than the image": runs([50, 40], [2000]),
     "an image that is not there": lambda root, d: (root / "val2017/11.jpg").unlink(),
     "an image of another size than stated": change("images", height=41),
     "an image that is not listed": lambda root, d: d["images"].pop(1) and None,
     "an annotation of an image that is not listed": change("annotations", image_id=77),
     "a box with a side that is zero or negative": change("annotations", bbox=[5, 10, -3, 4]),
+    "a box that reaches outside its image by more than a pixel": change(
+        "annotations", bbox=[10, 10, 9000, 9000]
+    ),
+    "a box wholly outside its image": change("annotations", bbox=[-5000, 1, 10, 5]),
     "a polygon of fewer than three points": change("annotations", segmentation=[[1, 2, 3, 4]]),
+    "such a polygon, or an empty one, beside others": change(
+        "annotations", segmentation=[[1, 2, 3, 4], [5, 10, 25, 10, 25, 22, 5, 22], []]
+    ),
     "run lengths that do not add up to the image": runs([50, 50], [1000, 500]),
     "no segmentation": drop("annotations", "segmentation"),
     "a segmentation, but no box": drop("annotations", "bbox"),
@@ -75,6 +96,9 @@ SPOIL = {
         "annotations", 1, bbox=[0, 0, 60, 40], area=None, iscrowd=None, segmentation=None
     ),
     'ids and sizes as text or with a decimal point: `"7"`, `96.0`': loose,
+    "a polygon that reaches outside its image": change(
+        "annotations", segmentation=[[5, 10, 9000, 10, 9000, 22, 5, 22]]
+    ),
     "no annotation at all": lambda root, d: d["annotations"].clear(),
     "no area, no iscrowd": drop("annotations", "area", "iscrowd"),
 }

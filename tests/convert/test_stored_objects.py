@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 
+from freqprep.convert import stored_objects as stored_objects_module
 from freqprep.convert.stored_objects import stored_mask, stored_objects
 from freqprep.images.geometry import Geometry, boxes_to_source
 from freqprep.ragged import Ragged
@@ -195,9 +196,8 @@ TEXT = by_coco([[3, 3, 30, 4, 9, 33]], (HEIGHT, WIDTH)).decode()
 MALFORMED = [
     *[None, True, 0, 3.5, "", "text", [], {}, [[]], [None], ["x"], [{}], [[None] * 6]],
     *[[[1, 2, 3, 4]], [[1, 2, 3, 4, 5]], [[1, 2, 3, 4, 5, 6, 7]], [1, 2, 3, 4, 5, 6]],
-    *[[[1, 2, 3, 4, 5, 6], [1, 2]], [[1, 2, 3, 4, 5, 6], "x"], [[[1, 2], [3, 4], [5, 6]]]],
-    *[[[float("nan")] * 6], [[float("inf")] * 6], [[1e300] * 6], [[10**400] * 6]],
-    [[1, 2, 3, 4, 5, 6 + 3 * WIDTH]],
+    *[[[1, 2, 3, 4, 5], [1, 2]], [[1, 2, 3, 4], "x"], [[[1, 2], [3, 4], [5, 6]]]],
+    *[[[float("nan")] * 6], [[float("inf")] * 6], [[1e300] * 6], [[10**400] * 6], [[1e30] * 6]],
     [[0, 0, WIDTH, HEIGHT] * 60_000],
     *[{"counts": counts} for counts in (None, 5, {}, [], [1.0], ["1"], [True], b"abc")],
     *[{"counts": [n]} for n in (-1, HEIGHT * WIDTH - 1, HEIGHT * WIDTH + 1, 2**32, 2**64, 10**400)],
@@ -214,6 +214,84 @@ MALFORMED = [
 @pytest.mark.parametrize("geometry", [WHOLE, CUT], ids=["whole", "cut"])
 def test_a_malformed_segmentation_has_an_empty_mask(segmentation, geometry):
     assert stored_mask(segmentation, (HEIGHT, WIDTH), geometry.place(HEIGHT, WIDTH)) == b""
+
+
+DAMAGED = [
+    *([], [1, 2], [1, 2, 3, 4], [1, 2, 3, 4, 5, 6, 7], [[1, 2], [3, 4], [5, 6]], None, "x", {}),
+    *(
+        [float("nan")] * 6,
+        [0, 0, float("inf"), 0, 9, 9],
+        [1e30, 0, -1e30, 5, 1e30, 9],
+        [10**400] * 6,
+    ),
+    [0, 0, WIDTH, HEIGHT] * 60_000,
+]
+
+
+@pytest.mark.parametrize("damaged", DAMAGED, ids=lambda polygon: repr(polygon)[:40])
+@pytest.mark.parametrize("geometry", [WHOLE, CUT], ids=["whole", "cut"])
+def test_a_damaged_polygon_is_left_out_alone(damaged, geometry):
+    place = geometry.place(HEIGHT, WIDTH)
+    others = [[3, 3, 30, 4, 9, 33], [40, 5, 50, 5, 50, 30, 40, 30]]
+    expected = stored_mask(others, (HEIGHT, WIDTH), place)
+    assert area_of(expected, place.size) > 0
+    for position in range(3):
+        polygons = [*others[:position], damaged, *others[position:]]
+        assert stored_mask(polygons, (HEIGHT, WIDTH), place) == expected
+
+
+@pytest.mark.parametrize(
+    ("polygon", "pixels"),
+    [
+        ([540, 100, 1400, 100, 1400, 288, 540, 288], 18_800),
+        ([-50, -50, 9000, -50, 9000, 9000, -50, 9000], 307_200),
+        ([-200_000, -50, 200_000, -50, 200_000, 240, -200_000, 240], 153_600),
+        ([700, 100, 1400, 100, 1400, 288, 700, 288], 0),
+    ],
+)
+def test_polygons_far_outside_are_cocos(polygon, pixels):
+    mask = stored_mask([polygon], (480, 640), WHOLE.place(480, 640))
+    assert mask == by_coco([polygon], (480, 640)) and area_of(mask, (480, 640)) == pixels
+
+
+far_sides = st.tuples(*[st.floats(-1e9, 1e9) | st.integers(-5, 60)] * 2).map(sorted)
+
+
+@repeatable
+@given(far_sides, far_sides)
+def test_a_rectangle_is_clipped_to_its_image(across, down):
+    """Beyond what COCO's code can draw, as well: it is the rectangle's part near the image."""
+    (left, right), (upper, lower) = across, down
+    place = WHOLE.place(HEIGHT, WIDTH)
+    near = [*np.clip([left, right], -9, WIDTH + 9), *np.clip([upper, lower], -9, HEIGHT + 9)]
+    masks = [
+        stored_mask([[x0, y0, x1, y0, x1, y1, x0, y1]], (HEIGHT, WIDTH), place)
+        for x0, x1, y0, y1 in ([left, right, upper, lower], near)
+    ]
+    assert masks[0] == masks[1] != b""
+
+
+far_points = st.lists(
+    st.tuples(*[st.floats(-3000, 3000) | st.integers(-5, 60)] * 2), min_size=3, max_size=8
+)
+
+
+@repeatable
+@given(far_points)
+def test_a_clipped_outline_differs_along_the_edge_at_most(points):
+    polygon = [float(number) for point in points for number in point]
+    place = WHOLE.place(HEIGHT, WIDTH)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stored_objects_module, "_LONGEST_OUTLINE", 8 * 4 * (HEIGHT + WIDTH))
+        ours = pixels_of(stored_mask([polygon], (HEIGHT, WIDTH), place), (HEIGHT, WIDTH))
+    theirs = pixels_of(by_coco([polygon], (HEIGHT, WIDTH)), (HEIGHT, WIDTH))
+    down, across = np.nonzero(ours != theirs)
+    begin = np.array(points, np.float64)
+    edge = np.roll(begin, -1, axis=0) - begin
+    away = np.stack([across, down], axis=1)[:, None] + 0.5 - begin
+    share = (away * edge).sum(axis=2) / np.maximum((edge**2).sum(axis=1), 1e-9)
+    distance = np.linalg.norm(away - np.clip(share, 0, 1)[..., None] * edge, axis=2)
+    assert (distance.min(axis=1) <= 1.5).all()
 
 
 @pytest.mark.parametrize("size", [(20_000, 20_000), (1, 100_000)])

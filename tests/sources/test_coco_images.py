@@ -119,7 +119,7 @@ def test_images_in_two_splits_are_said(tmp_path, capsys):
     listed(tmp_path, "val.json", "1.jpg")
     put(tmp_path, "images/0.jpg", "images/1.jpg")
     discover(tmp_path, None)
-    said = "warning: 1 images are both in train and in val, for example images/1.jpg"
+    said = "warning: 1 image in both train and val, for example images/1.jpg"
     assert said in capsys.readouterr().err
 
 

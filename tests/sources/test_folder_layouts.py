@@ -211,7 +211,7 @@ def test_the_command_says_what_it_took_and_what_it_left_out(tmp_path):
         "taking the folder .*wrap/data for the source",
         "left out: 2 images in extra",
         "splits: test from data/Testing, train from data/Training",
-        "train: .*ignored: 1 folder that is not a split .extra., 2 hidden or system file",
+        "train: .*ignored: 1 folder that is not a split .extra., 2 hidden or system files",
     ]:
         assert re.search(said, done.stderr)
     assert re.search("^test .imagefolder, Testing.", done.stdout, re.MULTILINE)

@@ -165,7 +165,7 @@ def test_objects_that_are_not_cocos_are_refused(tmp_path: Path, fields, more, me
 def test_fields_of_other_lengths_are_refused(tmp_path: Path):
     objects = [{"bbox": [[1, 2, 3, 4]], "category": [0, 1], "area": [1.0]}]
     write(tmp_path / "train.parquet", pa.table({"image": cells([0]), "objects": objects}))
-    with pytest.raises(SourceError, match="row 0: 1 boxes, but 2 of 'category'"):
+    with pytest.raises(SourceError, match="row 0: 1 box, but 2 of 'category'"):
         found(tmp_path)
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import torch
 from coco_shapes import shapes_folder
 
 from freqprep.augment import DetectorPolicy, Policy
+from freqprep.augment.detector_targets import Move, targets_of
 from freqprep.errors import RunError, UnknownChannelError, UsageError
 from freqprep.models.detection import DETECTORS
 from freqprep.models.networks import build
@@ -44,12 +46,14 @@ def ask(shapes, tmp_path):
     return make
 
 
-@pytest.mark.parametrize("crowds", [False, True])
-def test_a_split_without_objects_is_not_trained_on(tmp_path, ask, crowds):
+@pytest.mark.parametrize(
+    "change", [{}, {"iscrowd": 1}, {"bbox": [5, 5, 0, 9]}, {"bbox": [-5000, 1, 10, 5]}]
+)
+def test_a_split_without_objects_is_not_trained_on(tmp_path, ask, change):
     folder = shapes_folder(tmp_path / "coco", {"train": 3, "val": 2})
     path = folder / "annotations/instances_train2017.json"
     document = json.loads(path.read_text())
-    kept = [{**entry, "iscrowd": 1} for entry in document["annotations"]] if crowds else []
+    kept = [{**entry, **change} for entry in document["annotations"]] if change else []
     path.write_text(json.dumps({**document, "annotations": kept}))
     store = synthetic.make(folder, tmp_path / "s.zarr", kind="coco", size=48)
     with pytest.raises(UsageError, match=r"train has no annotated object in any of its 3 images"):
@@ -183,9 +187,47 @@ def test_another_request_does_not_go_on_with_a_run(ask):
 
 def test_what_a_person_should_know_is_said(ask):
     notes = plan(ask(grid=8, batch_size=4, channels="paper-6", val_split="train")).notes
-    assert notes[0].startswith("4 images with ") and "1 crowds" in notes[0]
-    assert notes[0].endswith("; 1 images without any")
+    said = r"4 images: \d objects to learn from in 3 of them, none in 1; not learned from: 1 crowd"
+    assert re.fullmatch(said, notes[0])
     assert len(notes) == 1
+
+
+def test_objects_that_are_not_learned_from_are_counted_apart(tmp_path, ask):
+    folder = shapes_folder(tmp_path / "coco", {"train": 4, "val": 2})
+    path = folder / "annotations/instances_train2017.json"
+    document = json.loads(path.read_text())
+    ids = [image["id"] for image in document["images"]]
+    boxes = [
+        (ids[0], [-5000, 1, 10, 5]),
+        (ids[0], [5, 5, 0, 9]),
+        (ids[1], [5, 5, 9, -1]),
+        (ids[2], [5, 5, 9000, 9000]),
+        (ids[3], [5, 5, 9, 9]),
+        (ids[3], [1000, 5, 9, 9]),
+    ]
+    document["annotations"] = [
+        {"id": number, "image_id": image, "category_id": 3, "bbox": box, "iscrowd": 0}
+        for number, (image, box) in enumerate(boxes, 1)
+    ]
+    document["annotations"].append(
+        {"id": 9, "image_id": ids[1], "category_id": 3, "bbox": [1, 1, 9, 9], "iscrowd": 1}
+    )
+    path.write_text(json.dumps(document))
+    request = ask(FASTER, store=synthetic.make(folder, tmp_path / "s.zarr", kind="coco", size=48))
+    request = dataclasses.replace(request, recipe=preset_recipe("short", FASTER, batch_size=2))
+    planned = plan(request)
+    assert planned.notes[0] == (
+        "4 images: 2 objects to learn from in 2 of them, none in 2; not learned from: 1 crowd,"
+        " 4 boxes of less than a pixel within the image"
+    )
+    split, inputs = planned.train, planned.config.inputs
+    frames = inputs.frame_sizes(split.sizes)
+    learned = 0
+    for row, (size, frame) in enumerate(zip(split.sizes.tolist(), frames.tolist(), strict=True)):
+        move = Move((0, 0), tuple(size), tuple(frame), False)
+        found = targets_of(split.objects, row, tuple(size), move, False, torch.device("cpu"))
+        learned += int((~found["iscrowd"]).sum())
+    assert learned == 2
 
 
 def test_a_detector_reads_all_channels_that_are_stored(shapes, ask, tmp_path):
