@@ -32,6 +32,7 @@ from freqprep.training.pace import Pace
 from freqprep.training.planning import plan
 from freqprep.training.request import RunPlan, TrainingRequest
 from freqprep.training.run_state import RunState
+from freqprep.training.same_start import check_same_plan
 
 __all__ = ["train"]
 
@@ -69,6 +70,7 @@ def train(request: TrainingRequest) -> ModelConfig:
     with init_distributed(request.device) as world, _own_draws(world.device):
         planned = plan(request, world.size)
         config = planned.config
+        check_same_plan(world, config)
         run = RunState(request, planned, world)
         if world.is_leader:
             say(describe_start(run, planned))

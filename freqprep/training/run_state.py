@@ -37,6 +37,7 @@ from freqprep.training.model_config import write_model_config
 from freqprep.training.optimization import EMA, load_optimizer, make_optimizer
 from freqprep.training.pace import Spent, Stopwatch
 from freqprep.training.request import RUN_FILES, RunPlan, TrainingRequest
+from freqprep.training.same_start import check_same_step
 from freqprep.training.tasks import TASKS, TrainingTask
 
 _PICTURES = 128
@@ -98,6 +99,7 @@ class RunState:
         self.gate: dict[str, Any] = {}
         self.selector = self._make_selector() if self.config.selects else None
         written = self._restore() if plan.resumes else 0
+        check_same_step(world, self.steps_done)
         model = _distributed(self.network, world)
         self.model: Any = torch.compile(model) if request.compile else model
         self.log: MetricsLog | None = None
