@@ -29,8 +29,9 @@ from freqprep.training.interrupts import held_interrupts
 from freqprep.training.model_config import ModelConfig, write_model_config
 from freqprep.training.opening import Forecast, describe_start
 from freqprep.training.pace import Pace
-from freqprep.training.planning import plan
+from freqprep.training.planning import check_unchanged, plan
 from freqprep.training.request import RunPlan, TrainingRequest
+from freqprep.training.run_lock import run_lock
 from freqprep.training.run_state import RunState
 from freqprep.training.same_start import check_same_plan
 
@@ -63,14 +64,20 @@ def train(request: TrainingRequest) -> ModelConfig:
     Raises
     ------
     UsageError, RunError, StoreError
-        What was asked cannot be done, or the data cannot be read; or another thread is training.
+        What was asked cannot be done, or the data cannot be read; or another thread is training, or
+        another process into the same folder.
     KeyboardInterrupt
         Interrupted; the run was saved after its last step, and can be resumed.
     """
-    with init_distributed(request.device) as world, _own_draws(world.device):
+    with contextlib.ExitStack() as stack:
+        world = stack.enter_context(init_distributed(request.device))
+        stack.enter_context(_own_draws(world.device))
         planned = plan(request, world.size)
         config = planned.config
         check_same_plan(world, config)
+        if world.is_leader:
+            stack.enter_context(run_lock(request.run))
+            check_unchanged(request, planned)
         run = RunState(request, planned, world)
         if world.is_leader:
             say(describe_start(run, planned))
