@@ -73,6 +73,8 @@ class RunState:
         What the gate did at the end of the last epoch; empty without one.
     selector : GateSelector or None
         Of a gate that ends with a number of channels, or of bytes.
+    unvalidated : bool
+        Whether an epoch has ended and was not validated yet.
     saved : float
         When the last checkpoint was written, or the run began; seconds of the monotonic clock.
     """
@@ -97,6 +99,7 @@ class RunState:
         self.meter = Meter(world.device)
         self.validation: dict[str, Any] = {}
         self.gate: dict[str, Any] = {}
+        self.unvalidated = False
         self.selector = self._make_selector() if self.config.selects else None
         written = self._restore() if plan.resumes else 0
         check_same_step(world, self.steps_done)
@@ -157,6 +160,7 @@ class RunState:
             "metrics_bytes": self.log.sync(),
             "validation": self.validation,
             "gate": self.gate,
+            "unvalidated": self.unvalidated,
             "selector": None if self.selector is None else self.selector.state_dict(),
         }
         write_checkpoint(self.request.run, self.config, state)
@@ -229,6 +233,7 @@ class RunState:
             if self.world.is_leader:  # they are the leading process's sums
                 self.meter.load_state_dict(state["meter"], self.spent())
             self.validation, self.gate = dict(state["validation"]), dict(state["gate"])
+            self.unvalidated = bool(state.get("unvalidated"))  # older checkpoints lack it
             if self.selector is not None:
                 self.selector.load_state_dict(state["selector"])
             written = int(state["metrics_bytes"])
