@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from freqprep.augment import DetectorInput
 from freqprep.errors import UsageError
@@ -281,7 +280,6 @@ def _evaluate_detector(
     notes = unknown_note(
         split, class_map, objects.label[~objects.iscrowd], "objects are never found"
     )
-    torch.backends.cudnn.benchmark = False  # it would measure each new canvas
     return DetectorRunEvaluation(
         config=config,
         split=split,

@@ -23,7 +23,7 @@ from freqprep.streaming.loader import Loader
 from freqprep.text.quantities import plural
 from freqprep.training.checkpoint import CHECKPOINT
 from freqprep.training.curves import CURVES, GATE_PANELS, write_curves
-from freqprep.training.distributed import init_distributed
+from freqprep.training.distributed import init_distributed, without_benchmark
 from freqprep.training.gating import gate_of, propose
 from freqprep.training.interrupts import Interrupts, held_interrupts
 from freqprep.training.model_config import ModelConfig, write_model_config
@@ -34,6 +34,7 @@ from freqprep.training.request import RunPlan, TrainingRequest
 from freqprep.training.run_lock import run_lock
 from freqprep.training.run_state import RunState
 from freqprep.training.same_start import check_same_plan
+from freqprep.training.tasks import TASKS
 
 __all__ = ["train"]
 
@@ -78,6 +79,8 @@ def train(request: TrainingRequest) -> ModelConfig:
         if world.is_leader:
             stack.enter_context(run_lock(request.run))
             check_unchanged(request, planned)
+        varied = TASKS[config.model].varied_shapes
+        stack.enter_context(without_benchmark(varied))  # it would measure each new canvas
         run = RunState(request, planned, world)
         if world.is_leader:
             say(describe_start(run, planned))

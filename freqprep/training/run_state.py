@@ -86,8 +86,6 @@ class RunState:
         self.task: TrainingTask = TASKS[plan.config.model](request, plan)
         self._augmenting = Stopwatch(self.task.augment, world.device)
         self.loader = self._make_loader(self.task.inputs_at(0).read)
-        if self.task.varied_shapes:
-            torch.backends.cudnn.benchmark = False  # it would measure each new canvas
         torch.manual_seed(request.seed)
         network = plan.config.build(trained_stages=request.trained_stages, regions=request.regions)
         self.network = network.to(world.device, memory_format=torch.channels_last)
