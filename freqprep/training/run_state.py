@@ -154,6 +154,11 @@ class RunState:
             AVERAGE: self.average.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "loader": self.loader.state_dict(),
+            "position": {
+                "epoch": self.loader.epoch,
+                "step": self.loader.step,
+                "steps": len(self.loader),
+            },
             "meter": self.meter.state_dict(self.spent()),
             "metrics_bytes": self.log.sync(),
             "validation": self.validation,

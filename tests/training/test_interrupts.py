@@ -11,7 +11,7 @@ import torch
 from interrupting import interrupt_after
 
 from freqprep.training import interrupts
-from freqprep.training.checkpoint import read_checkpoint
+from freqprep.training.checkpoint import read_checkpoint, unfinished_note
 from freqprep.training.classifier_task import ClassifierTask
 from freqprep.training.distributed import World
 from freqprep.training.interrupts import Interrupts
@@ -91,6 +91,8 @@ def test_an_interrupt_at_an_epochs_end_does_not_wait_for_the_validation(
         interrupt_after(patch, 4)
         train(request)
     assert [line["kind"] for line in read_metrics(request.run)] == ["train"] * 4
+    (note,) = unfinished_note(request.run, read_model_config(request.run))
+    assert note.endswith("unfinished: epoch 1 of 1, step 4 of 4; go on with train --resume")
     request = dataclasses.replace(request, resume=True)
 
     def validate(*given, real=ClassifierTask.validate):
@@ -103,6 +105,7 @@ def test_an_interrupt_at_an_epochs_end_does_not_wait_for_the_validation(
     assert [line["kind"] for line in read_metrics(request.run)] == ["train"] * 4
     assert train(request).results == whole.results
     config = read_model_config(request.run)
+    assert unfinished_note(request.run, config) == []
     one, other = (read_checkpoint(tmp_path / run, config) for run in ("whole", "stopped"))
     for part in ("network", "average"):
         assert all(torch.equal(tensor, other[part][name]) for name, tensor in one[part].items())
