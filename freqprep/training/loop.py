@@ -49,7 +49,8 @@ def train(request: TrainingRequest) -> ModelConfig:
     """Train a network, from the start or from the checkpoint in the run's folder.
 
     The run's folder gets ``model.json`` (the config), ``checkpoint.pt``, ``metrics.jsonl`` and
-    ``curves.png``. With the same request, data and number of compute threads, a run on the CPU
+    ``curves.png``, with a gate also ``gate-scores.json``, ``gate-selection.json`` and
+    ``gate-map.png``. With the same request, data and number of compute threads, a run on the CPU
     gives the same weights to the bit, also when it was interrupted and resumed: the order, the
     augmentation, dropout and the gate's noise are functions of seed, epoch and step.
 
