@@ -36,6 +36,7 @@ def make_config(split: Split, kind: str = "frequency", gate: bool = False) -> Mo
         class_names=attributes.class_names,
         content_ids={attributes.split: split.content_id},
         recipe={},
+        results={"validation": {}},  # of a run that has ended
     )
 
 

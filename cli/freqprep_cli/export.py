@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from freqprep.models.torchvision_ops import import_torchvision
+from freqprep.progress import say
 from freqprep.store.targets import check_targets
 from freqprep.text.quantities import plural, size
 from freqprep.text.terminal import paragraph
@@ -30,7 +31,7 @@ def export(
     Example: freqprep export runs/first -o model.onnx
     """
     import_torchvision()
-    from freqprep.training.checkpoint import load_model
+    from freqprep.training.checkpoint import load_model, unfinished_note
     from freqprep.training.distributed import choose_device
     from freqprep.training.export import check_target
     from freqprep.training.export import export as write
@@ -38,6 +39,8 @@ def export(
     check_target(output)
     check_targets((output, output.with_name(f"{output.name}.json")), overwrite)
     config, network = load_model(run, choose_device("cpu"))
+    for note in unfinished_note(run, config):
+        say(f"note: {note}")
     written = write(config, network, output)
     shape = " x ".join(map(str, config.classifier_inputs.shape))
     typer.echo(

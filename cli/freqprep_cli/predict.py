@@ -96,7 +96,7 @@ def predict(
     """
     import_torchvision()
     from freqprep.models.detection import MASK_DETECTORS
-    from freqprep.training.checkpoint import load_model
+    from freqprep.training.checkpoint import load_model, unfinished_note
     from freqprep.training.coco_results import check_prefix, result_paths, write_results
     from freqprep.training.csv_file import check_csv, write_csv
     from freqprep.training.distributed import choose_device
@@ -126,6 +126,8 @@ def predict(
     paths = find_images(images)
     pictures = None if output is None else picture_paths(output, paths, overwrite)
     config, network = load_model(run, chosen)
+    for note in unfinished_note(run, config):
+        say(f"note: {note}")
     entries: list[dict[str, Any]] | None = None if results is None else []
     predictions: Iterator[Failure | dict[str, Any]]
     if kind == "detector":

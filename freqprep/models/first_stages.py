@@ -24,7 +24,7 @@ from freqprep.progress import Progress
 __all__ = ["fit_first_stages"]
 
 _WINDOWS = 4  # of an image
-_HELD_OUT = 8  # the last of so many parts of the images
+_HELD_OUT = 8  # the last of so many parts of the images, at least one image
 
 _STEPS = 200
 
@@ -67,18 +67,28 @@ class _Windows:
     ----------
     inputs : Tensor of float32, shape (n, C, side, side)
     targets : Tensor of float32, shape (n, D, side / stride, side / stride)
+    images : Tensor of int64, shape (n,)
+        Number of the image of each window.
     """
 
     inputs: Tensor
     targets: Tensor
+    images: Tensor
 
     def of(self, rows: Tensor) -> _Windows:
-        return _Windows(self.inputs[rows], self.targets[rows])
+        return _Windows(self.inputs[rows], self.targets[rows], self.images[rows])
+
+    def split(self) -> tuple[_Windows, _Windows]:
+        """Hold out the windows of the last images: none of one image."""
+        count = int(self.images.max()) + 1
+        held_out = max(count // _HELD_OUT, 1) if count > 1 else 0
+        last = self.images >= count - held_out
+        return self.of(~last), self.of(last)
 
 
 def fit_first_stages(
     network: nn.Module, parent: nn.Module, pairs: Iterable[tuple[Tensor, Tensor]]
-) -> float:
+) -> float | None:
     """Fit the first stages of a network, by least squares of their outputs.
 
     Those are the layers to the end of ResNet's first stage, and of MobileNetV2's blocks at a
@@ -99,9 +109,9 @@ def fit_first_stages(
 
     Returns
     -------
-    float
+    float or None
         Share of the outputs' variance that the network explains in images that it was not fitted
-        to: the mean over channels; 1 is exact.
+        to: the mean over channels; 1 is exact. None if there is one image only.
 
     Notes
     -----
@@ -112,23 +122,24 @@ def fit_first_stages(
     mine, theirs = _first_stages(network), _first_stages(parent)
     training = network.training
     generator = torch.Generator().manual_seed(0)
-    windows = _cut(theirs, pairs, generator)
-    count = len(windows.inputs)
-    fitted, held_out = torch.arange(count).tensor_split([count - count // _HELD_OUT])
+    fitted, held_out = _cut(theirs, pairs, generator).split()
     with torch.enable_grad():
-        _descend(mine, windows.of(fitted), generator)
-    _measure_norms(mine, windows.inputs[fitted])
+        _descend(mine, fitted, generator)
+    _measure_norms(mine, fitted.inputs)
     mine.layers.eval()
-    with torch.no_grad():
-        error = float(_errors(mine, windows.of(held_out)).mean())
+    error = None
+    if len(held_out.inputs):
+        with torch.no_grad():
+            error = float(_errors(mine, held_out).mean())
     network.train(training)
-    return 1 - error
+    return None if error is None else 1 - error
 
 
 def _cut(
     stages: _Stages, pairs: Iterable[tuple[Tensor, Tensor]], generator: torch.Generator
 ) -> _Windows:
-    inputs, targets = [], []
+    inputs, targets, images = [], [], []
+    seen = 0
     stages.layers.eval()
     for coefficients, rgb in pairs:
         with torch.no_grad():
@@ -141,7 +152,10 @@ def _cut(
             top, left = torch.randint(places, (2,), generator=generator).tolist()
             inputs.append(_window(coefficients, stride * top, stride * left, side))
             targets.append(_window(outputs, top, left, -(-side // stride)))
-    return _Windows(torch.cat(inputs), torch.cat(targets))
+            images.append(torch.arange(seen, seen + len(coefficients)))
+        seen += len(coefficients)
+    windows = torch.cat(inputs)
+    return _Windows(windows, torch.cat(targets), torch.cat(images).to(windows.device))
 
 
 def _window(images: Tensor, top: int, left: int, side: int) -> Tensor:

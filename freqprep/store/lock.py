@@ -57,13 +57,28 @@ def store_lock(store: AnyPath) -> Iterator[Callable[[], None]]:
             yield lease.confirm
     else:
         # One store has one lock, whatever links lead to it.
-        with _locked_file(beside(store.resolve(), ".lock"), store):
+        with locked_file(beside(store.resolve(), ".lock"), store):
             yield lambda: None
 
 
 @contextlib.contextmanager
-def _locked_file(path: Path, store: Path) -> Iterator[None]:
-    """Hold the lock of a file; the system releases it when the process ends, however it ends."""
+def locked_file(path: Path, written: Path) -> Iterator[None]:
+    """Hold the lock of a file; the system releases it when the process ends, however it ends.
+
+    Parameters
+    ----------
+    path : Path
+        The file: made here, and removed at the end.
+    written : Path
+        Folder that only the holder writes to, for messages.
+
+    Raises
+    ------
+    StoreLockedError
+        Another process holds it.
+    UsageError
+        A file of that name exists and is not a lock.
+    """
     make_folder(path.parent)
     while True:
         try:
@@ -75,7 +90,7 @@ def _locked_file(path: Path, store: Path) -> Iterator[None]:
         try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise _not_a_lock(path)
-            _acquire(descriptor, store, path)
+            _acquire(descriptor, written, path)
         except BaseException:
             os.close(descriptor)
             raise
@@ -92,13 +107,13 @@ def _locked_file(path: Path, store: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _acquire(descriptor: int, store: Path, path: Path) -> None:
+def _acquire(descriptor: int, written: Path, path: Path) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         holder = os.pread(descriptor, 200, 0).decode("utf-8", "replace").strip()
         raise StoreLockedError(
-            f"another command is writing to {store} ({holder or 'unknown process'})",
+            f"another command is writing to {written} ({holder or 'unknown process'})",
             "wait for it, or stop it, and run again",
         ) from None
     content = os.pread(descriptor, len(_HOLDER), 0)
@@ -107,7 +122,9 @@ def _acquire(descriptor: int, store: Path, path: Path) -> None:
 
 
 def _not_a_lock(path: Path) -> UsageError:
-    return UsageError(f"{path} exists and is not the lock of a conversion", "name another store")
+    return UsageError(
+        f"{path} exists and is not a lock of freqprep", "rename it, or name another folder"
+    )
 
 
 def _is_at(descriptor: int, path: Path) -> bool:

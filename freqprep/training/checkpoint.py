@@ -80,6 +80,42 @@ def read_checkpoint(folder: Path, config: ModelConfig) -> dict[str, Any]:
     return state
 
 
+def unfinished_note(folder: Path, config: ModelConfig) -> list[str]:
+    """Note that a run has not ended, and how far its checkpoint is; nothing of one that has.
+
+    Parameters
+    ----------
+    folder : Path
+    config : ModelConfig
+        Of the run: it has results when the run has ended.
+
+    Returns
+    -------
+    list of str
+        One note, or none.
+
+    Raises
+    ------
+    RunError
+        The checkpoint cannot be read.
+    """
+    if config.results:
+        return []
+    far = _position(read_checkpoint(folder, config).get("position"), config.recipe.get("epochs"))
+    return [f"the run in {folder} is unfinished{far}; go on with train --resume"]
+
+
+def _position(state: Any, epochs: Any) -> str:
+    if not isinstance(state, dict) or type(epochs) is not int:
+        return ""  # an older checkpoint
+    epoch, step, steps = (state.get(name) for name in ("epoch", "step", "steps"))
+    if type(epoch) is not int or type(step) is not int or type(steps) is not int:
+        return ""
+    if not step and epoch:  # the start of an epoch is the end of the one before it
+        epoch, step = epoch - 1, steps
+    return f": epoch {epoch + 1} of {epochs}, step {step} of {steps}"
+
+
 def load_model(folder: Path, device: torch.device) -> tuple[ModelConfig, torch.nn.Module]:
     """Load a trained network: its config, and its EMA weights in evaluation mode.
 

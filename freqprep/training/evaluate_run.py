@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from freqprep.augment import DetectorInput
 from freqprep.errors import UsageError
@@ -19,7 +18,7 @@ from freqprep.store.reader import open_store
 from freqprep.store.split import Split
 from freqprep.streaming.misuse import checked_split
 from freqprep.training.channels import check_stored
-from freqprep.training.checkpoint import load_model
+from freqprep.training.checkpoint import load_model, unfinished_note
 from freqprep.training.class_matching import (
     check_images,
     encoding_note,
@@ -246,7 +245,8 @@ def _evaluate_classifier(
     check_stored(config.inputs, split)
     class_map = match_classes(config, split)
     labels = split.labels[split.valid]
-    notes = unknown_note(split, class_map, labels, "images count as wrong")
+    notes = unfinished_note(run, config)
+    notes += unknown_note(split, class_map, labels, "images count as wrong")
     if without := int((labels < 0).sum()):
         notes.append(f"{without} images without a label count as wrong")
     return ClassifierRunEvaluation(
@@ -278,10 +278,10 @@ def _evaluate_detector(
     check_finite(network)
     check_stored(config.inputs, split)
     class_map = match_classes(config, split)
-    notes = unknown_note(
+    notes = unfinished_note(run, config)
+    notes += unknown_note(
         split, class_map, objects.label[~objects.iscrowd], "objects are never found"
     )
-    torch.backends.cudnn.benchmark = False  # it would measure each new canvas
     return DetectorRunEvaluation(
         config=config,
         split=split,

@@ -7,7 +7,7 @@ import dataclasses
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
@@ -23,15 +23,18 @@ from freqprep.streaming.loader import Loader
 from freqprep.text.quantities import plural
 from freqprep.training.checkpoint import CHECKPOINT
 from freqprep.training.curves import CURVES, GATE_PANELS, write_curves
-from freqprep.training.distributed import init_distributed
+from freqprep.training.distributed import init_distributed, without_benchmark
 from freqprep.training.gating import gate_of, propose
-from freqprep.training.interrupts import held_interrupts
+from freqprep.training.interrupts import Interrupts, held_interrupts
 from freqprep.training.model_config import ModelConfig, write_model_config
 from freqprep.training.opening import Forecast, describe_start
 from freqprep.training.pace import Pace
-from freqprep.training.planning import plan
+from freqprep.training.planning import check_unchanged, plan
 from freqprep.training.request import RunPlan, TrainingRequest
+from freqprep.training.run_lock import run_lock
 from freqprep.training.run_state import RunState
+from freqprep.training.same_start import check_same_plan
+from freqprep.training.tasks import TASKS
 
 __all__ = ["train"]
 
@@ -46,7 +49,8 @@ def train(request: TrainingRequest) -> ModelConfig:
     """Train a network, from the start or from the checkpoint in the run's folder.
 
     The run's folder gets ``model.json`` (the config), ``checkpoint.pt``, ``metrics.jsonl`` and
-    ``curves.png``. With the same request, data and number of compute threads, a run on the CPU
+    ``curves.png``, with a gate also ``gate-scores.json``, ``gate-selection.json`` and
+    ``gate-map.png``. With the same request, data and number of compute threads, a run on the CPU
     gives the same weights to the bit, also when it was interrupted and resumed: the order, the
     augmentation, dropout and the gate's noise are functions of seed, epoch and step.
 
@@ -62,20 +66,29 @@ def train(request: TrainingRequest) -> ModelConfig:
     Raises
     ------
     UsageError, RunError, StoreError
-        What was asked cannot be done, or the data cannot be read; or another thread is training.
+        What was asked cannot be done, or the data cannot be read; or another thread is training, or
+        another process into the same folder.
     KeyboardInterrupt
         Interrupted; the run was saved after its last step, and can be resumed.
     """
-    with init_distributed(request.device) as world, _own_draws(world.device):
+    with contextlib.ExitStack() as stack:
+        world = stack.enter_context(init_distributed(request.device))
+        stack.enter_context(_own_draws(world.device))
         planned = plan(request, world.size)
         config = planned.config
+        check_same_plan(world, config)
+        if world.is_leader:
+            stack.enter_context(run_lock(request.run))
+            check_unchanged(request, planned)
+        varied = TASKS[config.model].varied_shapes
+        stack.enter_context(without_benchmark(varied))  # it would measure each new canvas
         run = RunState(request, planned, world)
         if world.is_leader:
             say(describe_start(run, planned))
             for note in planned.notes:
                 say(f"note: {note}")
-        with contextlib.closing(run), held_interrupts(world.size == 1) as interrupted:
-            _train_all(run, planned, interrupted)
+        with contextlib.closing(run), held_interrupts(world.size == 1) as waiting:
+            _train_all(run, planned, Interrupts(world, waiting))
         results = run.results()
         if run.gate:
             results["gate"] = propose(run.gate, planned, request, world)
@@ -102,31 +115,48 @@ def _own_draws(device: torch.device) -> Iterator[None]:
         _drawing.release()
 
 
-def _train_all(run: RunState, planned: RunPlan, interrupted: Callable[[], bool]) -> None:
+def _train_all(run: RunState, planned: RunPlan, interrupts: Interrupts) -> None:
     epochs = run.recipe.epochs
     forecast = Forecast(run, planned.val is not None)
     with contextlib.ExitStack() as stack:
         if run.log is not None:
             stack.callback(run.log.close)
-        if run.loader.epoch >= epochs and _curves_are_behind(run.request.run):
+        if run.unvalidated:
+            _end_epoch(run, planned, interrupts)
+        elif run.loader.epoch >= epochs and _curves_are_behind(run.request.run):
             _draw_curves(run)
         while run.loader.epoch < epochs:
-            epoch = run.loader.epoch
-            _train_epoch(run, interrupted, forecast)
+            _train_epoch(run, interrupts, forecast)
             run.switch_loader(run.loader.epoch)
             run.world.broadcast_parameters(run.average.network)
-            last = run.loader.epoch * len(run.loader) - 1
             if run.selector is not None:
-                run.selector.choose(last, run.average.network)
-            if planned.val is not None:
-                run.validation = _validate(run, planned.val, epoch)
-            if run.config.gate:
-                run.gate = _gate(run, planned, last)
-                run.write("gates", run.gate)
-            run.save()
-            _draw_curves(run)
-            if run.loader.epoch < epochs and run.world.any(interrupted()):
-                _leave(run)
+                run.selector.choose(_last_step(run), run.average.network)
+            run.unvalidated = True
+            _end_epoch(run, planned, interrupts)
+
+
+def _last_step(run: RunState) -> int:
+    """Return the number of the last step of the epoch that has ended."""
+    return run.loader.epoch * len(run.loader) - 1
+
+
+def _end_epoch(run: RunState, planned: RunPlan, interrupts: Interrupts) -> None:
+    """Validate, save and draw after an epoch's last step."""
+    stops = interrupts.now()
+    if stops or run.world.size > 1:  # several processes answer a later one after the validation
+        run.save()
+    if stops:
+        _leave(run)
+    if planned.val is not None:
+        run.validation = _validate(run, planned.val, interrupts)
+    if run.config.gate:
+        run.gate = _gate(run, planned, _last_step(run))
+        run.write("gates", run.gate)
+    run.unvalidated = False
+    run.save()
+    _draw_curves(run)
+    if run.loader.epoch < run.recipe.epochs and interrupts.now():
+        _leave(run)
 
 
 def _curves_are_behind(folder: Path) -> bool:
@@ -148,8 +178,9 @@ def _gate(run: RunState, planned: RunPlan, step: int) -> dict[str, Any]:
     return gate_of(run.average.network, planned, run.world, run.request.threads)
 
 
-def _train_epoch(run: RunState, interrupted: Callable[[], bool], forecast: Forecast) -> None:
+def _train_epoch(run: RunState, interrupts: Interrupts, forecast: Forecast) -> None:
     """Train for the rest of the current epoch."""
+    interrupts.begin()
     loader, images = run.loader, run.recipe.batch_size
     run.network.train()
     if loader.step == 0:
@@ -168,9 +199,8 @@ def _train_epoch(run: RunState, interrupted: Callable[[], bool], forecast: Forec
             if estimate := forecast.step_done():
                 say(estimate)
             if last:
-                continue  # the end of the epoch saves
-            # Several processes stop after the same step: they ask one another with each line.
-            if (line or run.world.size == 1) and run.world.any(interrupted()):
+                continue  # the end of the epoch saves, and asks for interrupts first
+            if interrupts.after_step():
                 run.save()
                 _leave(run)
             if time.monotonic() - run.saved > 60 * _MINUTES_A_CHECKPOINT:
@@ -264,11 +294,21 @@ def _report(run: RunState, batch: Batch, pace: Pace) -> tuple[str, ...]:
     return *run.task.brief(values), f"data wait {values['data_wait']:.1%}"
 
 
-def _validate(run: RunState, split: Split, epoch: int) -> dict[str, Any]:
-    found, numbers, line = run.task.validate(run.average.network, split, run.world)
+def _validate(run: RunState, split: Split, interrupts: Interrupts) -> dict[str, Any]:
+    def leave(*_: Any) -> None:
+        if interrupts.here():
+            run.save()
+            _leave(run)
+
+    network = run.average.network
+    hook = network.register_forward_pre_hook(leave)
+    try:
+        found, numbers, line = run.task.validate(network, split, run.world)
+    finally:
+        hook.remove()
     run.write("validation", numbers)
     if run.world.is_leader:
-        say(f"epoch {epoch + 1}/{run.recipe.epochs}: {line}")
+        say(f"epoch {run.loader.epoch}/{run.recipe.epochs}: {line}")
     return found
 
 

@@ -60,10 +60,7 @@ class MetricsLog:
         values : dict
             Plain numbers, or lists of them; a number that is not finite becomes null.
         """
-        finite = {
-            name: None if isinstance(value, float) and not math.isfinite(value) else value
-            for name, value in values.items()
-        }
+        finite = {name: _finite(value) for name, value in values.items()}
         line = json.dumps(
             {"kind": kind, "steps": steps, "epochs": epochs, **finite}, allow_nan=False
         )
@@ -84,6 +81,12 @@ class MetricsLog:
         self._file.close()
         if self._board is not None:
             self._board.close()
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, (list, tuple)):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:

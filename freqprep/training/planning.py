@@ -70,6 +70,21 @@ def plan(request: TrainingRequest, processes: int = 1) -> RunPlan:
     return dataclasses.replace(planned, notes=tuple(notes))
 
 
+def check_unchanged(request: TrainingRequest, planned: RunPlan) -> None:
+    """Check, under the run's lock, that no other training ended between the plan and the lock.
+
+    Raises
+    ------
+    RunError
+        One did: the plan would begin again what it has trained.
+    """
+    if (request.run / CHECKPOINT).exists() != planned.resumes:
+        raise RunError(
+            f"another command has just trained in {request.run}",
+            "run again with --resume, or name another --run",
+        )
+
+
 def _config(
     request: TrainingRequest,
     inputs: ClassifierInput | DetectorInput,

@@ -37,6 +37,7 @@ from freqprep.training.model_config import write_model_config
 from freqprep.training.optimization import EMA, load_optimizer, make_optimizer
 from freqprep.training.pace import Spent, Stopwatch
 from freqprep.training.request import RUN_FILES, RunPlan, TrainingRequest
+from freqprep.training.same_start import check_same_step
 from freqprep.training.tasks import TASKS, TrainingTask
 
 _PICTURES = 128
@@ -72,6 +73,8 @@ class RunState:
         What the gate did at the end of the last epoch; empty without one.
     selector : GateSelector or None
         Of a gate that ends with a number of channels, or of bytes.
+    unvalidated : bool
+        Whether an epoch has ended and was not validated yet.
     saved : float
         When the last checkpoint was written, or the run began; seconds of the monotonic clock.
     """
@@ -83,8 +86,6 @@ class RunState:
         self.task: TrainingTask = TASKS[plan.config.model](request, plan)
         self._augmenting = Stopwatch(self.task.augment, world.device)
         self.loader = self._make_loader(self.task.inputs_at(0).read)
-        if self.task.varied_shapes:
-            torch.backends.cudnn.benchmark = False  # it would measure each new canvas
         torch.manual_seed(request.seed)
         network = plan.config.build(trained_stages=request.trained_stages, regions=request.regions)
         self.network = network.to(world.device, memory_format=torch.channels_last)
@@ -96,8 +97,10 @@ class RunState:
         self.meter = Meter(world.device)
         self.validation: dict[str, Any] = {}
         self.gate: dict[str, Any] = {}
+        self.unvalidated = False
         self.selector = self._make_selector() if self.config.selects else None
         written = self._restore() if plan.resumes else 0
+        check_same_step(world, self.steps_done)
         model = _distributed(self.network, world)
         self.model: Any = torch.compile(model) if request.compile else model
         self.log: MetricsLog | None = None
@@ -151,10 +154,16 @@ class RunState:
             AVERAGE: self.average.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "loader": self.loader.state_dict(),
+            "position": {
+                "epoch": self.loader.epoch,
+                "step": self.loader.step,
+                "steps": len(self.loader),
+            },
             "meter": self.meter.state_dict(self.spent()),
             "metrics_bytes": self.log.sync(),
             "validation": self.validation,
             "gate": self.gate,
+            "unvalidated": self.unvalidated,
             "selector": None if self.selector is None else self.selector.state_dict(),
         }
         write_checkpoint(self.request.run, self.config, state)
@@ -227,6 +236,7 @@ class RunState:
             if self.world.is_leader:  # they are the leading process's sums
                 self.meter.load_state_dict(state["meter"], self.spent())
             self.validation, self.gate = dict(state["validation"]), dict(state["gate"])
+            self.unvalidated = bool(state.get("unvalidated"))  # older checkpoints lack it
             if self.selector is not None:
                 self.selector.load_state_dict(state["selector"])
             written = int(state["metrics_bytes"])

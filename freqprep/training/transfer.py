@@ -54,10 +54,10 @@ def fit_to_rgb(
     bare = network.network if isinstance(network, GatedNetwork) else network
     pairs = _pairs(inputs, inputs.side // BLOCK * STEM_STRIDE[model], train, device)
     share = fit_first_stages(bare, parent.to(device), pairs)
-    return (
-        "the first stages were fitted to those of the RGB network: on other images they explain"
-        f" {share:.0%} of the variance of its outputs"
-    )
+    done = "the first stages were fitted to those of the RGB network"
+    if share is None:  # one image leaves none to measure it on
+        return done
+    return f"{done}: on other images they explain {share:.0%} of the variance of its outputs"
 
 
 def _pairs(

@@ -1,6 +1,8 @@
 """First stages on coefficients, fitted to those of an RGB network."""
 
 import copy
+import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -115,6 +117,33 @@ def test_a_fit_is_the_same_each_time(monkeypatch):
         fit_first_stages(network, parent, [(inputs, pixels)])
         states.append(network.state_dict())
     assert all(torch.equal(tensor, states[1][name]) for name, tensor in states[0].items())
+
+
+@pytest.mark.parametrize(("count", "held_out"), [(1, 0), (2, 1), (7, 1), (8, 1), (33, 4)])
+def test_whole_images_are_held_out_and_at_least_one(count, held_out):
+    """Also of a model whose images are cut into several windows, and of batches of any size."""
+    stages = first_stages._first_stages(build("resnet50", input="rgb", classes=3))
+    stages = dataclasses.replace(stages, layers=torch.nn.AvgPool2d(4))
+    numbers = torch.arange(count).float()[:, None, None, None]
+    images = numbers.expand(count, 1, 24, 24), numbers.expand(count, 3, 96, 96)
+    batches = zip(*(part.split(3) for part in images), strict=True)
+    fitted, last = first_stages._cut(stages, batches, torch.Generator()).split()
+    assert set(last.images.tolist()) == set(range(count - held_out, count))
+    assert set(fitted.images.tolist()) == set(range(count - held_out))
+    assert len(fitted.images) + len(last.images) == 4 * count
+    for part in (fitted, last):
+        assert torch.equal(part.inputs[:, 0, 0, 0], part.images.float())
+        assert torch.equal(part.targets[:, 0, 0, 0], part.images.float())
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_few_images_give_a_share_or_none(monkeypatch, count):
+    monkeypatch.setattr(first_stages, "_STEPS", 2)
+    inputs, pixels = pairs("mobilenet_v2", 8)
+    network = build("mobilenet_v2", channels=27, classes=3)
+    parent = trained("mobilenet_v2", pixels)
+    share = fit_first_stages(network, parent, [(inputs[:count], pixels[:count])])
+    assert share is None if count == 1 else math.isfinite(share)
 
 
 @pytest.mark.parametrize("model", MODELS)

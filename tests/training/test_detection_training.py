@@ -283,3 +283,17 @@ def test_the_gradient_is_clipped(tiny):
         distances[clip] = float(torch.stack(squares).sum().sqrt())
     assert distances[0.0] > 1
     assert distances[0.5] == pytest.approx(0.5, rel=1e-3)
+
+
+def test_cudnns_setting_is_put_back_on_a_cpu_too(tiny, monkeypatch):
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
+    seen = []
+
+    def step(*_):
+        seen.append(torch.backends.cudnn.benchmark)
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(loop, "train_step", step)
+    with pytest.raises(ZeroDivisionError):
+        train(tiny(FASTER))
+    assert seen == [False] and torch.backends.cudnn.benchmark

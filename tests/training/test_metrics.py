@@ -34,7 +34,8 @@ def test_lines_after_the_checkpoint_are_cut(tmp_path):
 
 def test_numbers_that_json_does_not_have_are_null(tmp_path):
     log = MetricsLog(tmp_path)
-    log.write("train", 1, 0.1, {"loss": math.nan, "top1": math.inf, "lr": 0.1})
+    values = {"probabilities": [0.5, math.nan, [-math.inf]]}  # as of a gate that diverged
+    log.write("train", 1, 0.1, {"loss": math.nan, "top1": math.inf, "lr": 0.1, **values})
     log.close()
     (line,) = read_metrics(tmp_path)
     assert line == {
@@ -44,6 +45,7 @@ def test_numbers_that_json_does_not_have_are_null(tmp_path):
         "loss": None,
         "top1": None,
         "lr": 0.1,
+        "probabilities": [0.5, None, [None]],
     }
 
 
