@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from freqprep.errors import RunError, StoreLockedError
@@ -21,8 +21,9 @@ _NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}
 def run_lock(folder: Path) -> Iterator[None]:
     """Hold the lock of a run's folder, which is made, during a block.
 
-    It lies in the folder, not beside it as a store's: nodes may see the folder by several paths. On
-    a file system without locks a note says so, and the block runs without.
+    Folders that were made for it and are empty at the end, of a run that could not begin, are
+    removed. The lock lies in the folder, not beside it as a store's: nodes may see the folder by
+    several paths. On a file system without locks a note says so, and the block runs without.
 
     Parameters
     ----------
@@ -35,7 +36,9 @@ def run_lock(folder: Path) -> Iterator[None]:
     UsageError
         A file of that name exists and is not a lock.
     """
+    new = [one for one in (folder, *folder.parents) if not one.exists()]
     with contextlib.ExitStack() as held:
+        held.callback(_remove_empty, new)
         try:
             held.enter_context(locked_file(folder / LOCK, folder))
         except StoreLockedError as error:
@@ -46,3 +49,10 @@ def run_lock(folder: Path) -> Iterator[None]:
             (folder / LOCK).unlink(missing_ok=True)
             say(f"note: {folder} is on a file system without locks: begin no second training there")
         yield
+
+
+def _remove_empty(folders: Sequence[Path]) -> None:
+    """Remove folders up to the first that holds something."""
+    with contextlib.suppress(OSError):
+        for folder in folders:
+            folder.rmdir()

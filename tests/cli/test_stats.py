@@ -174,7 +174,7 @@ REFUSED = {
     "--top 193": "the top 193 channels",
     "--budget lots": "'lots' is no budget",
     "--budget 1B/image": "does not hold y_0_0, the first channel by visible",
-    "--budget 1KB": "60GB for all of the split together",
+    "--budget 20B": "60GB for all of the split together",
     "--by forward": "--network",
     "--network nowhere.npz": "nowhere.npz",
     "--compare nowhere": "neither a split",

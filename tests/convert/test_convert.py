@@ -187,7 +187,7 @@ def test_given_classes_are_the_labels_order(small, tmp_path):
     assert not (tmp_path / "b.zarr").exists()
     with pytest.raises(UsageError, match="twice"):
         synthetic.make(small, tmp_path / "b.zarr", classes=("apple", "apple"))
-    with pytest.raises(UsageError, match="fixed"):
+    with pytest.raises(UsageError, match="has 4 others"):
         synthetic.make(
             small, tmp_path / "a.zarr", classes=synthetic.CLASSES, split="val", resume=True
         )

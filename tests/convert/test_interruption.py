@@ -158,7 +158,7 @@ def test_the_lock_file_of_a_dead_writer_does_not_block(source, tmp_path):
 def test_a_file_that_only_has_the_locks_name_is_left_alone(source, tmp_path):
     lock = tmp_path / "uv.lock"
     lock.write_text("version = 1\n")
-    with pytest.raises(ValueError, match="not the lock"):
+    with pytest.raises(ValueError, match="not a lock"):
         convert(Request("imagefolder", source, tmp_path / "uv", size=32, jobs=1))
     assert lock.read_text() == "version = 1\n"
     assert os.listdir(tmp_path) == ["uv.lock"]
