@@ -116,8 +116,8 @@ class Counted:
 
 
 def test_tables_are_read_once_and_at_most_three_windows_are_unpacked(tables, tmp_path, monkeypatch):
-    opened = parquet_file.open_regular
-    monkeypatch.setattr(parquet_file, "open_regular", lambda path: Counted(opened(path)))
+    opened = parquet_file.open_source
+    monkeypatch.setattr(parquet_file, "open_source", lambda path: Counted(opened(path)))
     most, done = [0], window_tasks._Windows.done
 
     def counting(self, shard: int) -> None:
@@ -142,9 +142,9 @@ def test_a_row_group_that_is_longer_than_a_window_is_read_once(tmp_path, monkeyp
     (path,) = table.glob("*.parquet")
     request = request_of(path, tmp_path / "out.zarr")
     plan(request)
-    opened = parquet_file.open_regular
+    opened = parquet_file.open_source
     with monkeypatch.context() as patch:
-        patch.setattr(parquet_file, "open_regular", lambda path: Counted(opened(path)))
+        patch.setattr(parquet_file, "open_source", lambda path: Counted(opened(path)))
         Counted.read_bytes = 0
         convert_part(request, Part(1, 1))
     size = path.stat().st_size
