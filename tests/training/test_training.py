@@ -14,6 +14,7 @@ from tiny_runs import tiny_request
 import freqprep
 from freqprep.augment import Policy
 from freqprep.errors import RunError, UsageError
+from freqprep.storage.document_hash import with_hash
 from freqprep.store.layout import MODEL_FILE
 from freqprep.training import loop
 from freqprep.training.checkpoint import (
@@ -172,9 +173,7 @@ def test_the_card_says_what_was_trained_and_what_came_of_it(tiny, store):
     assert 0 < results["read_bytes_per_image"] < results["source_bytes_per_image"] * 40
     parameters = sum(t.numel() for n, t in weights(request.run).items() if _is_parameter(n))
     assert results["parameters"] == parameters
-    written = json.loads((request.run / MODEL_FILE).read_text())
-    del written["sha256"]
-    assert written == config.to_dict()
+    assert json.loads((request.run / MODEL_FILE).read_text()) == with_hash(config.to_dict())
 
 
 def _is_parameter(name):
