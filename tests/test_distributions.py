@@ -1,4 +1,4 @@
-"""What is built for users: the wheel has the packages alone, the source distribution the tests."""
+"""Distributions: the wheel has the packages alone, the source distribution the tests."""
 
 import tarfile
 import zipfile

@@ -21,7 +21,7 @@ COUNTER = "num_batches_tracked"
 
 _WRAPPERS = ("model", "state_dict", "average", "network")
 _MOST_BYTES = 4 * 2**30
-"""Of the entries of a file: the largest network here has 0.2 GB of weights."""
+"""Limit of the entries of a file: the largest network here has 0.2 GB of weights."""
 
 _REMEDY = (
     "give a .npz, .pt or .pth of torchvision's mobilenet_v2 or resnet50: its state dict, or the"

@@ -54,25 +54,25 @@ def free_bytes(path: Path) -> int:
     return shutil.disk_usage(existing).free
 
 
-def refuse_links(top: Path, path: Path) -> None:
-    """Refuse to write to a path that leads out of a folder by a link.
+def refuse_links(top: Path, folder: Path) -> None:
+    """Refuse to write into a folder that leads out of another by a link.
 
     Parameters
     ----------
     top : Path
-        The folder; it may be reached by links itself.
-    path : Path
-        Inside it. The last name may be a link: a file that is renamed there replaces it.
+        The other; it may be reached by links itself.
+    folder : Path
+        Inside it. A file in it may be a link: one that is renamed there replaces it.
 
     Raises
     ------
     StoreError
-        A folder between the two is a symbolic link.
+        The folder, or one between the two, is a symbolic link.
     """
-    for folder in reversed(path.parents):
-        if folder.is_relative_to(top) and folder != top and folder.is_symlink():
+    for one in reversed((folder, *folder.parents)):
+        if one.is_relative_to(top) and one != top and one.is_symlink():
             raise StoreError(
-                f"{folder} is a symbolic link, and nothing is written through it",
+                f"{one} is a symbolic link, and nothing is written through it",
                 "replace it by the folder that it leads to",
             )
 

@@ -59,29 +59,47 @@ def open_regular(path: Path | bytes, shown: str | None = None) -> int:
     raise _no_file(shown or path, file_kind(mode))
 
 
-def open_to_append(path: Path) -> BufferedRandom:
-    """Open a regular file for reading and appending, or create it; the last name may be no link.
+def open_or_create(path: Path, flags: int, mode: int) -> int:
+    """Open a regular file to be written to, or create it; the last name may be no link.
+
+    Parameters
+    ----------
+    path : Path
+    flags : int
+        Of `os.open`: how it is written to.
+    mode : int
+        Permissions of a new file.
+
+    Returns
+    -------
+    int
+        Descriptor of the open file.
 
     Raises
     ------
     OSError
         It cannot be opened.
     CorruptStoreError
-        It is not a regular file, or a link to one: what is appended would be written elsewhere.
+        It is not a regular file, or a link to one: what is written would go elsewhere.
     """
-    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+    flags |= os.O_CREAT | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
-        descriptor = os.open(path, flags, 0o666)
+        descriptor = os.open(path, flags, mode)
     except OSError as error:
         if error.errno not in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
             raise
         kind = "symbolic link" if path.is_symlink() else file_kind(path.stat().st_mode)
         raise _no_file(path, kind) from None
-    mode = os.fstat(descriptor).st_mode
-    if stat.S_ISREG(mode):
-        return open(descriptor, "a+b")
+    found = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(found):
+        return descriptor
     os.close(descriptor)
-    raise _no_file(path, file_kind(mode))
+    raise _no_file(path, file_kind(found))
+
+
+def open_to_append(path: Path) -> BufferedRandom:
+    """Open a file for reading and appending, or create it; errors as of `open_or_create`."""
+    return open(open_or_create(path, os.O_RDWR | os.O_APPEND, 0o666), "a+b")
 
 
 def _no_file(path: object, kind: str) -> CorruptStoreError:

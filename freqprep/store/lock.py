@@ -8,24 +8,22 @@ outlives a killed process.
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import os
 import socket
-import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from freqprep.errors import StoreLockedError, UsageError
+from freqprep.errors import CorruptStoreError, StoreLockedError, UsageError
 from freqprep.storage.disk import make_folder
 from freqprep.storage.object_path import ObjectPath
 from freqprep.storage.paths import AnyPath
+from freqprep.storage.regular_file import open_or_create
 from freqprep.storage.temporary import remove_abandoned
 from freqprep.store.layout import beside
 from freqprep.store.lease import held_lease
 
 _HOLDER = b"process "
-_FLAGS = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 @contextlib.contextmanager
@@ -82,14 +80,10 @@ def locked_file(path: Path, written: Path) -> Iterator[None]:
     make_folder(path.parent)
     while True:
         try:
-            descriptor = os.open(path, _FLAGS, 0o644)
-        except OSError as error:
-            if error.errno not in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
-                raise
+            descriptor = open_or_create(path, os.O_RDWR, 0o644)
+        except CorruptStoreError:
             raise _not_a_lock(path) from None
         try:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise _not_a_lock(path)
             _acquire(descriptor, written, path)
         except BaseException:
             os.close(descriptor)

@@ -16,7 +16,6 @@ from freqprep.store.records import (
     Header,
     RecordIndex,
     damaged,
-    headers,
     record_bytes,
     record_of,
     records_behind,
@@ -58,25 +57,13 @@ class RecordJournal(Generic[Result]):
         self._file = open_to_append(path)
         try:
             for other in others:
-                self._index(other)
-            self._length = self._index(path)
+                self.finished.add_all(other)
+            self._length = self.finished.add_all(path)
             self._file.truncate(_kept(path, self._length))
         except BaseException:
             self._file.close()
             raise
         self._source = self.finished.add_file(path)
-
-    def _index(self, path: Path) -> int:
-        """Add the records of a file; return the length of those that are complete."""
-        source, complete = self.finished.add_file(path), 0
-        with open(open_regular(path), "rb") as file:
-            length = os.fstat(file.fileno()).st_size
-            for found in headers(file, length):
-                if isinstance(found, Header):
-                    self.finished.add(source, found)
-                else:
-                    complete = found
-        return complete
 
     def __enter__(self) -> Self:
         return self

@@ -158,6 +158,23 @@ class RecordIndex(Mapping[int, Result], Generic[Result]):
         self._source[header.shard], self._offset[header.shard] = source, header.offset
         self._fresh.pop(header.shard, None)
 
+    def add_all(self, path: Path) -> int:
+        """Add the records of a file; return the length of those that are complete.
+
+        Raises
+        ------
+        CorruptStoreError
+            It is not a regular file, or the split has no such shard.
+        """
+        source, complete = self.add_file(path), 0
+        with open(open_regular(path), "rb") as file:
+            for found in headers(file, os.fstat(file.fileno()).st_size):
+                if isinstance(found, Header):
+                    self.add(source, found)
+                else:
+                    complete = found
+        return complete
+
     def add_fresh(self, entry: Result) -> None:
         """Add an entry that is in no file yet."""
         self._fresh[entry.shard] = entry

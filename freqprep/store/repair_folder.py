@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import secrets
 import shutil
-import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,6 +14,7 @@ from freqprep.storage.object_path import ObjectPath
 from freqprep.storage.paths import AnyPath, remove
 from freqprep.store.layout import REPAIR_PREFIX, shard_path
 from freqprep.store.lease import create_alone
+from freqprep.store.partial_tree import share_as
 
 
 class RepairFolder:
@@ -48,7 +47,7 @@ class RepairFolder:
             assert isinstance(self._folder, Path) and isinstance(self._store, Path)
             self.aside.mkdir(parents=True)
             for folder in (self._folder, self.aside):  # workers may be of another user
-                os.chmod(folder, stat.S_IMODE(os.stat(self._store).st_mode))
+                share_as(folder, self._store)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -63,7 +62,7 @@ class RepairFolder:
             self._folder.delete_below(self._confirm)
             return
         assert isinstance(self._store, Path)
-        refuse_links(self._store, self._folder / "any")
+        refuse_links(self._store, self._folder)
         if self._folder.is_dir():
             shutil.rmtree(self._folder)
 
@@ -96,7 +95,7 @@ class RepairFolder:
             path.write([data])
             return None
         assert isinstance(self.aside, Path) and isinstance(self._store, Path)
-        refuse_links(self._store, path)
+        refuse_links(self._store, path.parent)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_parts(path, [data], self.aside)

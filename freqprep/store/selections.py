@@ -194,7 +194,7 @@ def refuse_linked_folder(store: Path) -> None:
     StoreError
         It is a symbolic link.
     """
-    refuse_links(store, store / FOLDER / "any")
+    refuse_links(store, store / FOLDER)
 
 
 def steps_path(selection: PathT) -> PathT:

@@ -20,7 +20,7 @@ from freqprep.store.layout import beside, shard_number
 from freqprep.store.manifest import GROUP_DOCUMENT, MANIFEST, Manifest, content_id
 
 _MOST_BYTES = 2**31
-"""Of a manifest, and of the log, which grows with each conversion."""
+"""Length of a manifest, at most, and of the log, which grows with each conversion."""
 
 _RECORDED = re.compile(rb'"content_id": "([0-9a-f]{64})"')
 

@@ -20,7 +20,7 @@ from freqprep.store.layout import partial_folders, shard_name
 from freqprep.store.packed import PackedShard
 from freqprep.store.plan import check_plan, shard_count
 from freqprep.store.record_journal import journal_suffix
-from freqprep.store.records import Header, RecordIndex, headers, records_behind
+from freqprep.store.records import RecordIndex, records_behind
 from freqprep.store.schema import is_large
 from freqprep.store.verify import entry_of
 from freqprep.store.verify_documents import MISSING, Problem
@@ -28,7 +28,7 @@ from freqprep.store.verify_documents import MISSING, Problem
 
 @dataclass(frozen=True)
 class Unfinished:
-    """What is there of an unfinished split.
+    """State of an unfinished split.
 
     Attributes
     ----------
@@ -65,15 +65,15 @@ def verify_unfinished(store: AnyPath, split: str | None = None) -> list[Unfinish
     """
     found = []
     for name, folder in partial_folders(store).items():
-        if split in (None, name):
-            one = _checked(name, folder) if isinstance(folder, Path) else _unchecked(name)
-            if not isinstance(folder, Path) or folder.is_dir():
-                found.append(one)
+        if split not in (None, name):
+            continue
+        if not isinstance(folder, Path):
+            found.append(Unfinished(name, checked=False))
+            continue
+        one = _checked(name, folder)
+        if folder.is_dir():
+            found.append(one)
     return found
-
-
-def _unchecked(name: str) -> Unfinished:
-    return Unfinished(name, checked=False)
 
 
 def _checked(name: str, folder: Path) -> Unfinished:
@@ -111,14 +111,8 @@ def _results(
         yield from read_entries(journal, kind).values()
         return
     index: RecordIndex[ShardResult | PackedShard] = RecordIndex(kind, shards)
-    source, complete = index.add_file(journal), 0
+    complete = index.add_all(journal)
     with open(open_regular(journal), "rb") as file:
-        length = os.fstat(file.fileno()).st_size
-        for found in headers(file, length):
-            if isinstance(found, Header):
-                index.add(source, found)
-            else:
-                complete = found
-        if records_behind(file, length, complete):
+        if records_behind(file, os.fstat(file.fileno()).st_size, complete):
             raise CorruptStoreError(f"the record at {complete} is damaged")
     yield from index.values()

@@ -84,7 +84,7 @@ def write_shard(
     assert isinstance(aside, Path)  # both are, or neither
     aside.stat()  # without it the run is over, and its folders must not come back
     assert isinstance(split_folder, Path)
-    refuse_links(split_folder, path)
+    refuse_links(split_folder, path.parent)
     with full_disk_named(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
         entry = write_parts(path, parts, aside)
@@ -115,7 +115,7 @@ class PartialSplit:
         self.published = store / split
         self._replaced = store / f"{REPLACED_PREFIX}{split}"
         for folder in (self.split_folder, self._replaced):
-            refuse_links(store, folder / "any")
+            refuse_links(store, folder)
 
     def exists(self) -> bool:
         """Return whether there is an unfinished split with a plan to resume."""
@@ -135,7 +135,7 @@ class PartialSplit:
 
     def start(self) -> None:
         """Create the folders; call `discard` first."""
-        refuse_links(self.store, self.published / "any")
+        refuse_links(self.store, self.published)
         self.split_folder.mkdir(parents=True)
         sync_folder(self.store)
         share_as(self.split_folder, self.store)

@@ -61,12 +61,11 @@ def _learned(train: Split, inputs: DetectorInput) -> str:
     left_out = [plural(crowds, "crowd")] * (crowds > 0)
     if small:
         left_out.append(f"{plural(small, 'box')} of less than a pixel within the image")
-    return (
+    said = (
         f"{plural(images, 'image')}: {plural(int(learned.sum()), 'object')} to learn from in"
         f" {with_objects:,} of them, none in {images - with_objects:,}"
-        + f"; not learned from: {', '.join(left_out)}"
-        * bool(left_out)
     )
+    return f"{said}; not learned from: {', '.join(left_out)}" if left_out else said
 
 
 def _check_frozen(network: Detector, initialised: Collection[str]) -> None:

@@ -102,6 +102,7 @@ class GateSelector:
             torch.as_tensor(one, device=world.device)
             for one in (goal.costs, goal.channel_bytes, goal.log_energy)
         )
+        self._nats = goal.spread / _SIGNIFICANT  # that a standard error is worth
         # Numbers of images, sums of slopes and of their squares; of switches at 0 and at 1.
         self._sums = torch.zeros(3, 2, len(goal.costs), dtype=torch.float64, device=world.device)
         self._seen = torch.zeros_like(self._sums)
@@ -236,7 +237,7 @@ class GateSelector:
         variances = (squares / count - means**2).clamp(min=0) / count
         errors = variances.sum(0).sqrt()
         evidence = torch.where(errors > 0, means.sum(0) / errors.clamp(min=1e-300), 0.0)
-        return self._log_energy + evidence * (self._goal.spread / _SIGNIFICANT)
+        return self._log_energy + evidence * self._nats
 
     def _solve(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the price at which open channels cost a step's target, and the probabilities."""

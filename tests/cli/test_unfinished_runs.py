@@ -1,4 +1,4 @@
-"""What uses the network of a run that has not ended says so, and how far it is."""
+"""A run that has not ended: whatever uses its network says so, and how far it is."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""What is beside a store: its lock, one whatever links lead to it, and its log."""
+"""Files beside a store: its lock, one whatever links lead to it, and its log."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""What the commands of an environment do on a few images: the same everywhere."""
+"""Commands of an environment on a few images: they do the same everywhere."""
 
 from __future__ import annotations
 
