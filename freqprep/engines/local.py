@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from threadpoolctl import threadpool_limits
 
 from freqprep.engines.process_wide import warnings_ignored
+from freqprep.engines.trackers import ensure_trackers, joblib_with_pool
 from freqprep.errors import WorkerDiedError
 from freqprep.storage.temporary import note_segments, remove_abandoned
 
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 _TASKS_A_WORKER = 2
 _SECONDS_BETWEEN_LOOKS = 1.0
 _SECONDS_IDLE = 300
-_STDERR = 2
 _ONE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS"), "1"
 )
@@ -37,26 +37,15 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 _limiting = threading.Lock()
-_importing = threading.Lock()
 
 
 def default_jobs() -> int:
     """Return the number of processor cores that this process may use."""
-    return int(_joblib().cpu_count())
-
-
-def _joblib() -> Any:
-    """Import joblib with its process pool, when it is needed: it takes a tenth of a second.
-
-    One thread at a time: its modules import each other, and two threads would meet half of one.
-    """
-    with _importing:
-        import joblib.externals.loky.process_executor
-    return joblib
+    return int(joblib_with_pool().cpu_count())
 
 
 def _loky() -> Any:
-    return _joblib().externals.loky.process_executor
+    return joblib_with_pool().externals.loky.process_executor
 
 
 def run(function: Callable[[Task], Result], tasks: Iterable[Task], jobs: int) -> Iterator[Result]:
@@ -135,37 +124,6 @@ def _in_processes(
     _spare.give_back(jobs, environment, pool)
 
 
-def _ensure_trackers() -> None:
-    """Start the processes that track shared resources, or again if they were killed.
-
-    joblib's is told of each semaphore by name. A new one does not know the names of the one that
-    was killed, and one whose main process was killed lists them all: its stderr is the null device.
-    """
-    from joblib.externals.loky.backend import resource_tracker as of_joblib
-
-    with warnings_ignored, _stderr_aside():
-        resource_tracker.ensure_running()
-        of_joblib.ensure_running()
-
-
-@contextlib.contextmanager
-def _stderr_aside() -> Iterator[None]:
-    """Let processes that are started in the block have the null device as stderr."""
-    try:
-        before = os.dup(_STDERR)
-    except OSError:  # it is closed
-        yield
-        return
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, _STDERR)
-    try:
-        yield
-    finally:
-        os.dup2(before, _STDERR)
-        os.close(before)
-        os.close(null)
-
-
 def _note_semaphores() -> None:
     note_segments(f"sem.loky-{os.getpid()}-*")
 
@@ -195,7 +153,7 @@ def _kill(pool: ProcessPoolExecutor) -> None:
     Not by ``shutdown(kill_workers=True)``: right after a task was submitted, loky's own thread
     then fails with a traceback.
     """
-    _ensure_trackers()
+    ensure_trackers()
     for pid in list(pool._processes):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
@@ -222,7 +180,7 @@ class _Spare:
         if kept is not None and kept[:3] == asked and not kept.pool._flags.broken:
             return kept.pool
         _end(kept)
-        _ensure_trackers()
+        ensure_trackers()
         made: ProcessPoolExecutor = _loky().ProcessPoolExecutor(
             jobs,
             timeout=_SECONDS_IDLE,
@@ -235,7 +193,7 @@ class _Spare:
 
     def give_back(self, jobs: int, environment: dict[str, str], pool: ProcessPoolExecutor) -> None:
         """Keep idle workers instead of those kept so far."""
-        _ensure_trackers()  # while there is time: as the interpreter ends, joblib is first
+        ensure_trackers()  # while there is time: as the interpreter ends, joblib is first
         _end(self._exchange(_Kept(os.getpid(), jobs, environment, pool)))
 
     def end(self) -> None:
@@ -256,7 +214,7 @@ atexit.register(_spare.end)
 def _end(kept: _Kept | None) -> None:
     """Shut workers down, unless they belong to the process that this one was forked from."""
     if kept is not None and kept.process == os.getpid():
-        _ensure_trackers()
+        ensure_trackers()
         kept.pool.shutdown(wait=False)
 
 

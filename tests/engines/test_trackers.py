@@ -27,8 +27,15 @@ PROGRAM = textwrap.dedent(
                 for process in found if sys.argv[1] == "trackers" else [os.getpid()]:
                     os.kill(process, signal.SIGKILL)
                     os.waitpid(process, 0)
-        if len(sys.argv) > 2:
+        if "again" in sys.argv:
             list(local.run(abs, range(40), 3))  # other workers
+        if "by joblib" in sys.argv:  # a semaphore goes just after the tracker was killed
+            from joblib.externals.loky.backend import resource_tracker
+
+            for process in trackers():
+                os.kill(process, signal.SIGKILL)
+                os.waitpid(process, 0)
+            resource_tracker.unregister("/of-the-killed-one", "semlock")
         print(len(found), sorted(done) == list(range(40)))
     """
 )
@@ -41,6 +48,13 @@ def test_a_killed_tracker_leaves_nothing_on_the_terminal(tmp_path, more):
     done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode, done.stdout) == (0, "2 True\n")
     assert done.stderr == ""
+
+
+def test_a_tracker_that_joblib_starts_again_is_silent(tmp_path):
+    (tmp_path / "program.py").write_text(PROGRAM)
+    words = [sys.executable, "-W", "ignore", str(tmp_path / "program.py"), "trackers", "by joblib"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "2 True\n", "")
 
 
 def test_a_killed_main_process_leaves_nothing_on_the_terminal(tmp_path):
