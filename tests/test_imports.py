@@ -55,6 +55,7 @@ def test_the_help_of_the_command_waits_for_no_slow_import():
     assert loaded_by("import freqprep_cli.app") & slow == set()
 
 
-def test_what_is_loaded_later_is_seen(store):
-    loaded = loaded_by(f"import freqprep; freqprep.open_store({str(store)!r})['train'].labels")
-    assert loaded & ONLY_SOME_NEED == {"zarr"}
+def test_reading_a_split_loads_none_of_them(store):
+    read = f"split = freqprep.open_store({str(store)!r})['train']; split.labels; split.read([0])"
+    assert loaded_by(f"import freqprep; {read}") & ONLY_SOME_NEED == set()
+    assert loaded_by(f"import freqprep; {read}; split.to_xarray()") & ONLY_SOME_NEED >= {"xarray"}

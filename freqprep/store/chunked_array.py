@@ -9,14 +9,8 @@ from typing import Any
 import numpy as np
 
 from freqprep.errors import CorruptStoreError, StoreError
-from freqprep.store.manifest import GROUP_DOCUMENT
-from freqprep.store.small_arrays import (
-    RESTORE,
-    SmallFiles,
-    array_layout,
-    decoded,
-    document_name,
-)
+from freqprep.store.array_chunks import array_layout, chunk_name, decoded, document_name
+from freqprep.store.small_arrays import RESTORE, SmallFiles
 
 _CHUNKS_KEPT = 2
 
@@ -50,9 +44,10 @@ class ChunkedArray:
         path = document_name(name)
         if path not in files.listed:
             raise StoreError(f"{files.folder} has no array {name!r}")
-        (self._document,) = files.read([path])
-        self._layout = array_layout(files, name, self._document)
-        self.shape, chunk, self.dtype = self._layout
+        (document,) = files.read([path])
+        listed = sum(path.startswith(f"{name}/c/") for path in files.listed)
+        self._layout = array_layout(document, listed, str(self))
+        self.shape, chunk, self.dtype = self._layout[:3]
         if chunk[1:] != self.shape[1:]:
             raise self._corrupt("has chunks that are not parts of the first axis")
         self._chunk, self._chunks = chunk[0], -(-self.shape[0] // chunk[0])
@@ -83,15 +78,12 @@ class ChunkedArray:
         return map(self._read, range(self._chunks))
 
     def _read(self, chunk: int) -> np.ndarray:
-        key = "/".join(["c", str(chunk), *["0"] * (len(self.shape) - 1)])
+        key = chunk_name([chunk, *[0] * (len(self.shape) - 1)])
         path = f"{self._name}/{key}"
         if path not in self._files.listed:
             raise self._corrupt(f"lacks {key} in the manifest")
         (data,) = self._files.read([path])
-        first = chunk * self._chunk
-        rows = slice(first, min(first + self._chunk, self.shape[0]))
-        files = {GROUP_DOCUMENT: self._document, key: data}
-        return decoded(files, rows, self._layout, str(self))
+        return decoded({key: data}, range(chunk, chunk + 1), self._layout, str(self))
 
     def _corrupt(self, what: str) -> CorruptStoreError:
         return CorruptStoreError(f"{self} {what}", RESTORE)

@@ -23,6 +23,7 @@ from freqprep.storage.regular_file import read_regular
 from freqprep.storage.strict_json import parse
 from freqprep.store.not_a_store import inside_a_store, is_root_document, not_a_store
 from freqprep.store.schema import FORMAT_NAME, check_format, in_two_levels
+from freqprep.store.unreadable import unreadable
 
 MANIFEST = "manifest.json"
 GROUP_DOCUMENT = "zarr.json"
@@ -240,22 +241,18 @@ def _content(path: AnyPath) -> bytes:
     except (FileNotFoundError, FreqprepError):  # the latter from a server
         raise
     except OSError as error:
-        raise _unreadable(path, error) from None
+        raise unreadable(str(path), error, REPAIR) from None
 
 
 def _there(path: AnyPath) -> bytes:
     try:
         return _content(path)
     except FileNotFoundError as error:
-        raise _unreadable(path, error) from None
+        raise unreadable(str(path), error, REPAIR) from None
 
 
 def _parsed(path: AnyPath, data: bytes) -> Any:
     try:
         return parse(data)
     except ValueError as error:
-        raise _unreadable(path, error) from None
-
-
-def _unreadable(path: AnyPath, error: Exception) -> CorruptStoreError:
-    return CorruptStoreError(f"{path} cannot be read: {error}", REPAIR)
+        raise unreadable(str(path), error, REPAIR) from None

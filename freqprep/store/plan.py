@@ -33,7 +33,7 @@ from freqprep.store.plan_arrays import load_arrays
 from freqprep.store.plan_files import load_files
 from freqprep.store.row_order import WINDOW_ROWS, PermutedRows, PermutedRuns, RowOrder
 from freqprep.store.schema import MOST_SIMPLE_ROWS, ROWS_PER_SHARD, SplitAttributes, shard_shape
-from freqprep.store.unreadable_plan import unreadable
+from freqprep.store.unreadable import unreadable_plan
 
 _IMAGE_MEMORY = 1400 * 2**20  # 980 MB for a progressive JPEG of 100 Mpx, and its file
 _BASE_MEMORY = 350 * 2**20  # of it 130 to load compiled code, 190 to compile it
@@ -247,7 +247,7 @@ def load_plan(folder: AnyPath) -> SplitPlan:
     except OUTSIDE:
         raise
     except Exception as error:  # of numpy, zipfile and zlib, of many types
-        raise unreadable(folder, error) from None
+        raise unreadable_plan(folder, error) from None
 
 
 def _listed(listing_index: np.ndarray, order: RowOrder) -> np.ndarray:
@@ -271,7 +271,7 @@ def check_plan(folder: AnyPath) -> SplitAttributes:
         except OUTSIDE:
             raise
         except (OSError, ValueError) as error:
-            raise unreadable(folder, error) from None
+            raise unreadable_plan(folder, error) from None
     return header.attributes
 
 
@@ -302,7 +302,7 @@ def _load_header(folder: AnyPath) -> _Header:
     except OUTSIDE:
         raise
     except (OSError, KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise unreadable(folder, error) from None
+        raise unreadable_plan(folder, error) from None
 
 
 def _open_rows(folder: AnyPath, header: _Header) -> IO[bytes]:

@@ -11,17 +11,12 @@ import numpy as np
 
 from freqprep.errors import CorruptStoreError, StoreError
 from freqprep.ragged import Ragged
+from freqprep.store.array_chunks import array_layout, decoded, document_name
 from freqprep.store.chunked_array import ChunkedArray, WholeArray
 from freqprep.store.lazy_ragged import LazyRagged
 from freqprep.store.mapped_arrays import mapped_copy
 from freqprep.store.schema import IMAGE_ARRAYS, OBJECT_ARRAYS, SplitAttributes
-from freqprep.store.small_arrays import (
-    RESTORE,
-    SmallFiles,
-    array_layout,
-    decoded,
-    document_name,
-)
+from freqprep.store.small_arrays import RESTORE, SmallFiles
 
 _SPECS = IMAGE_ARRAYS | OBJECT_ARRAYS
 
@@ -57,10 +52,11 @@ class SplitArrays:
         if document not in names:
             raise StoreError(f"{files.folder} has no array {name!r}")
         content = dict(zip(names, files.read(names), strict=True))
-        layout = array_layout(files, name, content[document])
-        self._check(name, layout.shape, layout.dtype)
         stored = {path.removeprefix(prefix): data for path, data in content.items()}
-        return decoded(stored, slice(None), layout, f"array {name} of {files.folder}")
+        what = f"array {name} of {files.folder}"
+        layout = array_layout(content[document], sum(key[:2] == "c/" for key in stored), what)
+        self._check(name, layout.shape, layout.dtype)
+        return decoded(stored, range(layout.counts[0]), layout, what)
 
     def in_parts(self, name: str) -> ChunkedArray | WholeArray:
         """Return an array to be read in parts: of a large split a chunk at a time."""

@@ -1,4 +1,4 @@
-"""A plan that cannot be read is called damaged only where its files are to blame."""
+"""What cannot be read is called damaged only where its files are to blame."""
 
 import errno
 import os
@@ -7,7 +7,7 @@ import pytest
 
 import freqprep
 from freqprep.errors import CorruptStoreError, StoreError
-from freqprep.store import plan
+from freqprep.store import manifest, plan
 from freqprep.store.plan import load_attributes, load_plan, save_attributes
 
 
@@ -40,3 +40,14 @@ def test_the_advice_fits_the_error(store, tmp_path, monkeypatch, error, advice):
         with pytest.raises(StoreError) as caught:
             load_attributes(tmp_path)
         assert advice in caught.value.remedy
+
+
+def test_a_document_is_not_damaged_where_the_process_has_too_many_files(store, monkeypatch):
+    def fail(*_given):
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(manifest, "read_regular", fail)
+    with pytest.raises(StoreError, match="cannot be read: Too many open files") as caught:
+        manifest.read_group_attributes(store / "train")
+    assert "ulimit -n" in caught.value.remedy
+    assert not isinstance(caught.value, CorruptStoreError)
