@@ -43,10 +43,11 @@ class Outcome:
 
 
 class Worker:
-    """A process of mutants of one target, started again where it ended."""
+    """A process of mutants of a target, which may change; started again where it ended."""
 
-    def __init__(self, target: str) -> None:
+    def __init__(self, target: str = "") -> None:
         self.target = target
+        self._begun: set[str] = set()  # targets whose seeds are made
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Worker:
@@ -57,7 +58,8 @@ class Worker:
 
     def answer(self, number: int, seconds: float = SECONDS_A_SAMPLE) -> dict[str, str | None]:
         """Return what became of a mutant: a crash and a hang are findings, too."""
-        fresh = self._process is None
+        fresh = self.target not in self._begun
+        self._begun.add(self.target)
         if self._process is None:
             words = [sys.executable, "-X", "faulthandler", str(WORKER)]
             quiet = {**os.environ, "FREQPREP_PROGRESS": "0"}
@@ -90,20 +92,20 @@ class Worker:
             self._process.kill()
             self._process.communicate()
         self._process = None
+        self._begun.clear()
 
 
-def campaign(target: str, numbers: Iterable[int], seconds: float | None = None) -> Outcome:
-    """Run mutants of a target, until the numbers or the seconds end."""
+def campaign(worker: Worker, numbers: Iterable[int], seconds: float | None = None) -> Outcome:
+    """Run mutants of a worker's target, until the numbers or the seconds end."""
     outcome, until = Outcome(), None
-    with Worker(target) as worker:
-        for number in numbers:
-            found = worker.answer(number)
-            until = until or time.monotonic() + (seconds or 1e9)  # when it has started
-            outcome.became[str(found["became"])] += 1
-            if finding := found["finding"]:
-                outcome.findings.setdefault(finding, (number, str(found["detail"])))
-            if time.monotonic() > until:
-                break
+    for number in numbers:
+        found = worker.answer(number)
+        until = until or time.monotonic() + (seconds or 1e9)  # when it has started
+        outcome.became[str(found["became"])] += 1
+        if finding := found["finding"]:
+            outcome.findings.setdefault(finding, (number, str(found["detail"])))
+        if time.monotonic() > until:
+            break
     return outcome
 
 
@@ -120,7 +122,8 @@ def main() -> None:
     failed = False
     for target in given.target or TARGETS:
         numbers = range(given.seed * 10**9, (given.seed + 1) * 10**9)
-        found = campaign(target, numbers, given.seconds)
+        with Worker(target) as worker:
+            found = campaign(worker, numbers, given.seconds)
         became = ", ".join(f"{count:,} {what}" for what, count in found.became.most_common())
         print(f"| {target} | {found.executions:,} | {len(found.findings)} | {became} |", flush=True)
         for finding, (number, detail) in found.findings.items():
