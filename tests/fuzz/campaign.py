@@ -19,8 +19,9 @@ from pathlib import Path
 
 WORKER = Path(__file__).with_name("worker.py")
 TARGETS = (
-    "images", "coco", "webdataset", "imagenet", "parquet", "stores", "selections", "steps",
-    "scores", "model cards", "checkpoints", "weights", "plans", "journals", "record journals",
+    "images", "coco", "webdataset", "imagenet", "imagenet labels", "parquet", "stores",
+    "selections", "steps", "scores", "model cards", "checkpoints", "weights", "plans", "journals",
+    "record journals",
 )  # fmt: skip
 NASTY = Path(__file__).resolve().parents[2].parent / "shared/data/nasty/files"
 """Hostile images beside the project, which may be absent."""

@@ -20,7 +20,7 @@ from typing import Any
 TESTS = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(TESTS), str(TESTS / "sources")]
 
-from fuzz import documents, images, plans, sources, stores, weights  # noqa: E402
+from fuzz import documents, images, labels, plans, sources, stores, weights  # noqa: E402
 
 from freqprep.errors import FreqprepError  # noqa: E402
 
@@ -56,6 +56,7 @@ TARGETS: dict[str, tuple[Any, Any]] = {
     "coco": sources.COCO,
     "webdataset": sources.WEBDATASET,
     "imagenet": sources.IMAGENET,
+    "imagenet labels": (labels.seeds, labels.run),
     "parquet": sources.PARQUET,
     "stores": (stores.seeds, stores.run),
     "selections": documents.SELECTIONS,
