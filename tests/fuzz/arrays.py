@@ -62,5 +62,6 @@ def _changed(array: np.ndarray, chance: random.Random) -> np.ndarray:
     if kind < 0.8:
         return np.concatenate([array, array]) if array.ndim else array[None]
     if kind < 0.9:
-        return array.astype(chance.choice(("int32", "float64", "bool", "U3", "uint8", ">i8")))
+        with np.errstate(all="ignore"):
+            return array.astype(chance.choice(("int32", "float64", "bool", "U3", "uint8", ">i8")))
     return chance.choice((array[None], array.ravel(), array[..., None], array[::-1]))
