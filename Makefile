@@ -44,7 +44,7 @@ check: $(TEST) ## ruff, mypy, numpydoc, and the pages made from the code
 test: $(TEST) ## run the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-fuzz: $(TEST) ## hostile files of every kind against all readers (12 minutes)
+fuzz: $(TEST) ## hostile files of every kind against all readers (17 minutes)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz.campaign --seconds 60 --seed $(SEED)
 
 faults: $(TEST) ## kills, full disks, bad servers, rivals, clocks against all writers (20 minutes)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from freqprep.convert.stored_objects import stored_objects
-from freqprep.errors import SourceError, StoreError
+from freqprep.errors import CorruptStoreError, SourceError, StoreError
 from freqprep.progress import Progress
 from freqprep.ragged import Ragged
 from freqprep.spectrum.channels import CHANNELS
@@ -79,7 +79,7 @@ def _append_results(
     with Progress(f"publish {plan.attributes.split}", plan.shards, unit="shard") as progress:
         for first in range(0, plan.shards, _SHARDS_AT_ONCE):
             last = min(first + _SHARDS_AT_ONCE, plan.shards) - 1
-            results = [finished[shard] for shard in range(first, last + 1)]
+            results = [_fitting(finished[shard], plan) for shard in range(first, last + 1)]
             rows = RowResults.concatenate([result.rows for result in results])
             for field in dataclasses.fields(rows):
                 writer.append(field.name, IMAGE_ARRAYS[field.name], getattr(rows, field.name))
@@ -93,6 +93,18 @@ def _append_results(
     for name, sums in (("", moments.total), ("_squares", moments.total_squares)):
         writer.append(f"moment_total{name}", IMAGE_ARRAYS[f"moment_total{name}"], sums)
     return dataclasses.replace(plan.attributes, rejected=rejected)
+
+
+def _fitting(result: ShardResult, plan: SplitPlan) -> ShardResult:
+    """Return the result of a shard, if it is of the rows that the plan gives it."""
+    rows, named = plan.shard_rows(result.shard), {*result.defects, *result.notes}
+    if len(result.rows.valid) != len(rows) or not all(row in rows for row in named):
+        raise CorruptStoreError(
+            f"the journal has other rows of shard {result.shard} than the plan:"
+            f" {len(result.rows.valid)}, not {len(rows)} from {rows.start}",
+            "start over with --overwrite",
+        )
+    return result
 
 
 def _object_arrays(plan: SplitPlan, finished: Mapping[int, ShardResult]) -> dict[str, np.ndarray]:

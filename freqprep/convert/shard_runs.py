@@ -26,6 +26,7 @@ from freqprep.storage.paths import AnyPath
 from freqprep.store.journal import ShardResult
 from freqprep.store.object_journal import ObjectJournal
 from freqprep.store.plan import SplitPlan, memory_bound
+from freqprep.store.plan_checks import refuse_outside
 from freqprep.store.record_journal import AnyJournal
 from freqprep.store.writer import UnfinishedSplit
 from freqprep.text.quantities import tally
@@ -68,6 +69,8 @@ def make_shards(
         on_one_line(plan.attributes.split),
         [s for s in shards if s not in journal.finished],
     )
+    folder = request.options.texts(request.source).get("images")
+    refuse_outside(plan.listing.files.paths, None if folder is None else os.fsencode(folder))
     workers, images = request.workers.at_most(len(left)), images_of(plan, left)
     bound = memory_bound(
         plan.attributes.encoding, workers.count, len(plan.listing), unpackers(plan, workers)

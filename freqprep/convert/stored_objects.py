@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as coco_mask
 
+from freqprep.errors import SourceError
 from freqprep.images.decode import MAX_PIXELS
 from freqprep.images.geometry import Geometry, Placement, boxes_to_stored
 from freqprep.images.rle import checked_runs, pixels_of
@@ -67,8 +68,7 @@ def stored_objects(
             box[mine] = boxes_to_stored(objects.box[mine], (height, width), placement)
             area[mine] *= (placement.resized[0] / height) * (placement.resized[1] / width)
             for number in range(mine.start, mine.stop):
-                annotation, _ = parse_at(objects.annotation.bytes_at(number).decode(), 0)
-                segmentation = annotation.get("segmentation")
+                segmentation = _segmentation(objects.annotation.bytes_at(number))
                 mask, damaged = _drawn(segmentation, (height, width), placement)
                 masks.append(mask)
                 unusable += bool(segmentation) and not mask
@@ -81,6 +81,17 @@ def stored_objects(
     _say_boxes(objects, sizes)
     packed = Ragged.of_bytes(masks)
     return {"box": box, "area": area, "mask": packed.values, "mask_offset": packed.offsets}
+
+
+def _segmentation(annotation: bytes) -> Any:
+    """Return what an annotation has as a segmentation; a plan that may be anyone's has the text."""
+    try:
+        return parse_at(annotation.decode(), 0)[0].get("segmentation")
+    except (ValueError, AttributeError):
+        raise SourceError(
+            f"an annotation is not an object of JSON: {annotation!r:.60}",
+            "start over with --overwrite",
+        ) from None
 
 
 def _say_boxes(objects: Objects, sizes: np.ndarray) -> None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -55,6 +56,7 @@ _SIGNATURES = {
     b"MM\0*": "TIFF",
 }
 _EXIF_ORIENTATION = 0x0112
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # else Python prints its complaints
 _BAND_PIXELS = 2**20
 _PILLOW_PIXELS = 2**30 // 4 // 3  # its own limit; it refuses images of twice as many
 _TURNS = {  # orientation -> transposed, rows mirrored, columns mirrored

@@ -5,12 +5,14 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import numpy as np
 
 from freqprep.engines.process_wide import warnings_ignored
 from freqprep.errors import UsageError, some
+from freqprep.storage.pickle_checks import check_pickle
+from freqprep.storage.regular_file import open_regular
 from freqprep.text.quantities import size
 
 if TYPE_CHECKING:
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 COUNTER = "num_batches_tracked"
 """End of the name of a norm's counter of batches, which is not used."""
 
+_ZIP = b"PK\x03\x04"
+_OLD_PICKLES = 5
 _WRAPPERS = ("model", "state_dict", "average", "network")
 _MOST_BYTES = 4 * 2**30
 """Limit of the entries of a file: the largest network here has 0.2 GB of weights."""
@@ -74,6 +78,8 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
     strange = [name for name, value in found.items() if not _is_plain(value)]
     if strange:
         raise wrong_file(path, f"not plain tensors: {some(strange)}")
+    if (total := 4 * sum(tensor.numel() for tensor in found.values())) > _MOST_BYTES:
+        raise wrong_file(path, _too_large(total))  # one number may be repeated without end
     return {name: t.float() if t.is_floating_point() else t for name, t in found.items()}
 
 
@@ -165,9 +171,28 @@ def _refuse_bomb(archive: zipfile.ZipFile) -> None:
     """Refuse an archive that states more than any network has, before memory is taken for it."""
     stated = sum(entry.file_size for entry in archive.infolist())
     if stated > _MOST_BYTES:
-        raise ValueError(
-            f"it unpacks to {size(stated)}, and no network has more than {size(_MOST_BYTES)}"
-        )
+        raise ValueError(_too_large(stated))
+
+
+def _too_large(stated: int) -> str:
+    return f"it unpacks to {size(stated)}, and no network has more than {size(_MOST_BYTES)}"
+
+
+def _check_archive(file: BinaryIO) -> None:
+    """Check what torch does not: sizes, checksums, and the steps of the pickle."""
+    if not zipfile.is_zipfile(file):
+        return  # torch says what is wrong with it
+    with zipfile.ZipFile(file) as archive:
+        _refuse_bomb(archive)
+        if damaged := archive.testzip():
+            raise ValueError(f"the checksum of {damaged} does not match")
+        names = [name.lower() for name in archive.namelist()]  # torch asks for any case
+        if len({*names}) < len(names):
+            raise ValueError("two of its entries have one name")
+        for entry in archive.infolist():
+            if entry.filename.lower().endswith(".pkl"):
+                with archive.open(entry) as pickle:
+                    check_pickle(cast(BinaryIO, pickle))
 
 
 def _is_plain(value: object) -> bool:
@@ -203,11 +228,13 @@ def load_torch_file(path: Path) -> Any:
     import torch
 
     try:
-        if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:
-                _refuse_bomb(archive)
-                if damaged := archive.testzip():
-                    raise ValueError(f"the checksum of {damaged} does not match")
+        with open(open_regular(path), "rb") as file:
+            if file.read(len(_ZIP)) == _ZIP:  # as torch asks
+                _check_archive(file)
+            else:
+                file.seek(0)
+                # Before 1.6 of torch; what is behind them are numbers.
+                all(check_pickle(file) for _ in range(_OLD_PICKLES))
         with warnings_ignored:  # about old pickles: they load, or are refused
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # of hostile files torch raises nearly every kind

@@ -166,6 +166,7 @@ def check_same(asked: SplitAttributes, found: SplitAttributes, finished: bool) -
         )
     pairs = {
         "split (content id)": (asked.packed.content_id[:12], found.packed.content_id[:12]),
+        "number of images": (asked.images, found.images),
         "level": (asked.level, found.level),
         "selection": (described(asked.channels), described(found.channels)),
         "set of library versions": (dict(asked.packed.versions), dict(found.packed.versions)),

@@ -5,18 +5,22 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import math
 import os
 import re
 import stat
-import tarfile
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from importlib import resources
+from typing import BinaryIO, cast
 
 from freqprep.errors import SourceError
+from freqprep.sources.archives import Span, entries
 from freqprep.sources.files import as_bytes, shown
+from freqprep.sources.matlab_file import read_structs
 from freqprep.sources.tree import SourceTree
+from freqprep.text.quantities import size
 
 WNID = re.compile(rb"n\d{8}")
 """Class id of ImageNet: n and the eight digits of its WordNet synset."""
@@ -34,6 +38,10 @@ _SOLUTION = b"LOC_val_solution.csv"
 _DEVKIT = b"ILSVRC2012_devkit_t12"
 _TRUTH = "ILSVRC2012_validation_ground_truth.txt"
 _META = "meta.mat"
+_ID = re.compile(rb"[0-9]{1,9}")
+_MOST_BYTES = 2**28
+"""Length of the devkit, unpacked, at most: it has a hundredth of that."""
+
 _NUMBER = re.compile(rb"ILSVRC2012_val_(\d{8})\.")
 
 
@@ -87,10 +95,16 @@ def _where(tree: SourceTree, path: bytes) -> str:
 def _solution(tree: SourceTree, path: bytes, where: str) -> dict[bytes, bytes]:
     with tree.open(path) as file:
         text = file.read().decode("utf-8-sig", "replace")
-    reader = csv.DictReader(io.StringIO(text))
+    try:
+        return _of_table(csv.DictReader(io.StringIO(text)), where)
+    except csv.Error as error:  # a field of a megabyte
+        raise SourceError(f"{where} is damaged: {error}", "download it again") from None
+
+
+def _of_table(reader: csv.DictReader[str], where: str) -> dict[bytes, bytes]:
     if not {"ImageId", "PredictionString"} <= set(reader.fieldnames or ()):
         raise SourceError(
-            f"{where} has the columns {reader.fieldnames}, not ImageId and PredictionString",
+            f"{where} has the columns {reader.fieldnames!r:.200}, not ImageId and PredictionString",
             "download it again",
         )
     wnids = {}
@@ -99,11 +113,11 @@ def _solution(tree: SourceTree, path: bytes, where: str) -> dict[bytes, bytes]:
         wnid = (row["PredictionString"] or "").partition(" ")[0].encode()
         if not WNID.fullmatch(wnid):
             raise SourceError(
-                f"{where}, line {reader.line_num}: {row['PredictionString']!r} does not begin"
+                f"{where}, line {reader.line_num}: {row['PredictionString']!r:.60} does not begin"
                 " with a wnid such as n01440764",
                 "download it again",
             )
-        wnids[row["ImageId"].encode()] = wnid
+        wnids[(row["ImageId"] or "").encode()] = wnid
     return wnids
 
 
@@ -154,8 +168,11 @@ def _devkit(tree: SourceTree, folder: bytes) -> dict[str, bytes] | None:
         if _is(stat.S_ISREG, tree, os.path.join(place, os.fsencode(_TRUTH))):
             files = {}
             for name in (_TRUTH, _META):
-                with tree.open(os.path.join(place, os.fsencode(name))) as file:
-                    files[name] = file.read()
+                path = os.path.join(place, os.fsencode(name))
+                with tree.open(path) as file:
+                    files[name] = file.read(_MOST_BYTES + 1)
+                if len(files[name]) > _MOST_BYTES:
+                    raise _too_large(_where(tree, path))
             return files
     packed = os.path.join(folder, _DEVKIT + b".tar.gz")
     return _unpacked_devkit(tree, packed) if _is(stat.S_ISREG, tree, packed) else None
@@ -164,44 +181,46 @@ def _devkit(tree: SourceTree, folder: bytes) -> dict[str, bytes] | None:
 def _unpacked_devkit(tree: SourceTree, path: bytes) -> dict[str, bytes]:
     files, where = {}, _where(tree, path)
     try:
-        with tree.open(path) as packed:
-            unpacked = io.BytesIO(gzip.decompress(packed.read()))
-        with tarfile.open(fileobj=unpacked, mode="r:") as tar:
-            for info in tar:
-                name = info.name.rpartition("/")[2]
-                if name in (_TRUTH, _META) and (content := tar.extractfile(info)):
-                    files[name] = content.read()
-    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
+        with tree.open(path) as packed, gzip.GzipFile(fileobj=packed) as stream:
+            content = stream.read(_MOST_BYTES + 1)
+    except (OSError, EOFError, zlib.error) as error:
         raise SourceError(f"{where} is damaged or cut off: {error}", "download it again") from error
+    if len(content) > _MOST_BYTES:
+        raise _too_large(where)
+    for member in entries(cast(BinaryIO, io.BytesIO(content)), Span(path, 0, len(content))):
+        name = os.fsdecode(member.name.rpartition(b"/")[2])
+        if name in (_TRUTH, _META) and not member.kind:
+            files[name] = content[member.start : member.start + member.length]
     for name in (_TRUTH, _META):
         if name not in files:
             raise SourceError(f"{where} holds no {name}", "download it again")
     return files
 
 
-def _wnid_of_id(meta: bytes) -> dict[int, bytes]:
-    # Only the devkit needs it, and it takes as long to import as everything else together.
-    from scipy.io import loadmat
+def _too_large(where: str) -> SourceError:
+    return SourceError(f"{where} has more than {size(_MOST_BYTES)}", "download it again")
 
+
+def _wnid_of_id(meta: bytes) -> dict[int, bytes]:
     # The ids are not in the order of the wnids; only meta.mat pairs them.
     try:
-        synsets = loadmat(io.BytesIO(meta), squeeze_me=True)["synsets"].reshape(-1)
-        return {
-            int(row["ILSVRC2012_ID"]): str(row["WNID"]).encode("utf-8", "replace")
-            for row in synsets
-        }
-    except Exception as error:
-        # scipy raises many types on damaged files, and none of its own.
+        synsets = read_structs(meta, "synsets", ("ILSVRC2012_ID", "WNID"))
+    except ValueError as error:
         raise SourceError(
-            f"the devkit's {_META} cannot be read: {type(error).__name__}: {error}",
+            f"the devkit's {_META} cannot be read: {error}",
             f"download {_DEVKIT.decode()}.tar.gz again",
-        ) from error
+        ) from None
+    return {
+        int(id_): wnid.encode("utf-8", "replace")
+        for id_, wnid in synsets
+        if isinstance(id_, float) and math.isfinite(id_) and isinstance(wnid, str)
+    }
 
 
 def _ground_truth(text: bytes, wnid_of_id: Mapping[int, bytes]) -> list[bytes]:
     wnids = []
     for number, line in enumerate(text.split(), start=1):
-        wnid = wnid_of_id.get(int(line)) if line.isdigit() else None
+        wnid = wnid_of_id.get(int(line)) if _ID.fullmatch(line) else None
         if wnid is None or not WNID.fullmatch(wnid):
             raise SourceError(
                 f"{_TRUTH}, line {number}: {shown(line[:40])} is not the id of a class in {_META}",

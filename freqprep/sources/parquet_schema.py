@@ -205,6 +205,10 @@ def _objects(schema: pa.Schema, where: str) -> str | None:
             f"{where} has several columns of objects: {', '.join(found)}",
             "keep the one to convert, or choose a column of labels with --label-column",
         )
+    if found and schema.names.count(found[0]) > 1:  # Arrow finds none by such a name
+        raise SourceError(
+            f"{where} has several columns called {found[0]!r}", "keep the one with the objects"
+        )
     return found[0] if found else None
 
 

@@ -22,6 +22,8 @@ from freqprep.spectrum.channels import CHANNELS
 from freqprep.spectrum.moments import Moments
 from freqprep.storage.regular_file import open_regular, open_to_append
 from freqprep.storage.strict_json import parse
+from freqprep.store.attribute_checks import number
+from freqprep.store.entry_checks import check_file, check_lengths, row_texts
 
 _ROW_COLUMNS: dict[str, tuple[str, tuple[int, ...]]] = {
     "valid": ("bool", ()),
@@ -128,10 +130,12 @@ class ShardResult:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> ShardResult:
         """Return the result that `to_json` was called on."""
+        check_file(data)
         columns = {
             name: np.array(data["rows"][name], dtype).reshape(-1, *shape)
             for name, (dtype, shape) in _ROW_COLUMNS.items()
         }
+        check_lengths(columns.values())
         count, total, total_squares = data["moments"]
         return cls(
             shard=data["shard"],
@@ -139,12 +143,12 @@ class ShardResult:
             file_bytes=data["bytes"],
             rows=RowResults(**columns),
             moments=Moments(
-                count,
+                int(count),
                 np.array(total, np.int64).reshape(CHANNELS),
                 np.array(total_squares, np.int64).reshape(CHANNELS),
             ),
-            defects={int(row): text for row, text in data["defects"].items()},
-            notes={int(row): text for row, text in data["notes"].items()},
+            defects=row_texts(data, "defects"),
+            notes=row_texts(data, "notes"),
         )
 
     def to_bytes(self) -> bytes:
@@ -171,7 +175,8 @@ class ShardResult:
         """Return the result of a shard that `to_bytes` was called on."""
         line, _, numbers = data.partition(b"\n")
         head = parse(line)
-        rows, columns, offset = int(head["rows"]), [], 0
+        check_file({**head, "shard": shard})
+        rows, columns, offset = number(head, "rows"), [], 0
         sums = ("int64", (CHANNELS,))
         for dtype, shape in (
             *((dtype, (rows, *shape)) for dtype, shape in _ROW_COLUMNS.values()),
@@ -186,12 +191,12 @@ class ShardResult:
         *values, total, total_squares = columns
         return cls(
             shard=shard,
-            sha256=str(head["sha256"]),
-            file_bytes=int(head["bytes"]),
+            sha256=head["sha256"],
+            file_bytes=head["bytes"],
             rows=RowResults(**dict(zip(_ROW_COLUMNS, values, strict=True))),
             moments=Moments(int(head["count"]), total, total_squares),
-            defects={int(row): text for row, text in head["defects"].items()},
-            notes={int(row): text for row, text in head["notes"].items()},
+            defects=row_texts(head, "defects"),
+            notes=row_texts(head, "notes"),
         )
 
 
@@ -336,10 +341,10 @@ def read_entries(path: Path, kind: type[Result]) -> dict[int, Result]:
 def _read_lines(file: BinaryIO, path: Path, kind: type[Result], finished: dict[int, Result]) -> int:
     """Read the complete lines; return their length in bytes."""
     length = 0
-    for number, line in enumerate(file, start=1):
+    for place, line in enumerate(file, start=1):
         if not line.endswith(b"\n"):
             break
-        result = parsed_line(line, kind, f"line {number} of the journal {path}")
+        result = parsed_line(line, kind, f"line {place} of the journal {path}")
         finished[result.shard] = result
         length += len(line)
     return length

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from freqprep.store.attribute_checks import hexadecimal, texts
+from freqprep.store.entry_checks import check_file
 
 _ENTRY_BYTES = 8 + 32
 """Length and SHA-256 of a shard's file."""
@@ -50,7 +51,8 @@ class PackedShard:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> PackedShard:
         """Return the shard that `to_json` was called on."""
-        return cls(int(data["shard"]), int(data["bytes"]), str(data["sha256"]))
+        check_file(data)
+        return cls(data["shard"], data["bytes"], data["sha256"])
 
     def to_bytes(self) -> bytes:
         """Return length and hash."""

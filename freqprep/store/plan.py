@@ -30,6 +30,7 @@ from freqprep.storage.regular_file import open_regular, read_regular
 from freqprep.storage.strict_json import parse
 from freqprep.store.lease import create_alone
 from freqprep.store.plan_arrays import load_arrays
+from freqprep.store.plan_checks import check_header, check_listing
 from freqprep.store.plan_files import load_files
 from freqprep.store.row_order import WINDOW_ROWS, PermutedRows, PermutedRuns, RowOrder
 from freqprep.store.schema import MOST_SIMPLE_ROWS, ROWS_PER_SHARD, SplitAttributes, shard_shape
@@ -240,6 +241,7 @@ def load_plan(folder: AnyPath) -> SplitPlan:
             image_column=header.image_column,
             runs=data.get("runs"),
         )
+        check_listing(listing, attributes.images, len(attributes.class_ids))
         order = _order(listing, attributes.seed)
         if "listing_index" in data:  # up to 0.1 the images were in row order
             listing = listing.take(_listed(data["listing_index"], order))
@@ -292,6 +294,7 @@ class _Header:
 def _load_header(folder: AnyPath) -> _Header:
     try:
         header = without_hash(parse(read_regular(folder / "plan.json", _MOST_BYTES)))
+        check_header(header)
         return _Header(
             SplitAttributes.from_dict(header["attributes"]),
             dict(header["ignored"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 from typing import IO
 
@@ -23,8 +24,18 @@ def load_arrays(file: IO[bytes]) -> dict[str, np.ndarray]:
         The folder for temporary files has no room for them.
     """
     with zipfile.ZipFile(file) as archive:
+        _refuse_larger(archive, file.seek(0, os.SEEK_END))
         names = archive.namelist()
         return {name.removesuffix(".npy"): _load(archive, name) for name in names}
+
+
+def _refuse_larger(archive: zipfile.ZipFile, length: int) -> None:
+    """Refuse an archive that holds more than its length: packed, or the same bytes many times."""
+    entries = archive.infolist()
+    if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+        raise ValueError("its arrays are compressed, and those of a plan are not")
+    if (stated := sum(entry.file_size for entry in entries)) > length:
+        raise ValueError(f"its arrays have {stated} bytes, and the file {length}")
 
 
 def _load(archive: zipfile.ZipFile, name: str) -> np.ndarray:

@@ -16,6 +16,10 @@ from freqprep.sources.file_table import FileTable, TableFiles
 from freqprep.storage.disk import replace_file
 from freqprep.storage.object_path import ObjectPath
 from freqprep.storage.paths import AnyPath
+from freqprep.storage.regular_file import open_regular
+from freqprep.store.plan_arrays import load_arrays
+
+_COLUMNS = {"offset", "length", "rows", "version"}
 
 
 def save_files(files: FileTable | TableFiles, folder: AnyPath) -> None:
@@ -35,14 +39,24 @@ def load_files(folder: AnyPath) -> dict[str, np.ndarray]:
 
     Raises
     ------
-    OSError, ValueError, zipfile.BadZipFile, EOFError
+    OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile
         The file is damaged.
+    CorruptStoreError
+        It is not a regular file.
+    DiskFullError
+        The folder for temporary files has no room for the columns.
     """
     path = _path(folder)
     if not path.is_file():
         return {}
-    with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as archive:
-        return dict(archive)
+    if isinstance(path, ObjectPath):
+        columns = load_arrays(io.BytesIO(path.read_bytes()))
+    else:
+        with open(open_regular(path), "rb") as file:
+            columns = load_arrays(file)
+    if unknown := columns.keys() - _COLUMNS:
+        raise ValueError(f"{path.name} has {sorted(unknown)[0]!r:.60}, which is no column of files")
+    return columns
 
 
 def _path(folder: AnyPath) -> AnyPath:

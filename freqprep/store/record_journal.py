@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Generic, Self, TypeAlias
 
+from freqprep.errors import CorruptStoreError
 from freqprep.progress import say
 from freqprep.storage.disk import sync_folder
 from freqprep.storage.regular_file import open_regular, open_to_append
 from freqprep.store.journal import Journal, Result
 from freqprep.store.plan import shard_count
 from freqprep.store.records import (
+    START_OVER,
     Header,
     RecordIndex,
     damaged,
@@ -121,4 +124,17 @@ def open_journal(
     sync_folder(path.parent)  # what is appended is synced; so must the name be
     if is_large(images):
         return RecordJournal(path, kind, shard_count(images), others)
-    return Journal(path, kind, others)
+    journal = Journal(path, kind, others)
+    with contextlib.ExitStack() as after_an_error:
+        after_an_error.enter_context(journal)
+        refuse_beyond(journal.finished, shard_count(images), path)
+        after_an_error.pop_all()
+    return journal
+
+
+def refuse_beyond(finished: Iterable[int], shards: int, path: Path) -> None:
+    """Raise CorruptStoreError if a journal names a shard that the split does not have."""
+    if (last := max(finished, default=-1)) >= shards:
+        raise CorruptStoreError(
+            f"the journal {path} is damaged (there is no shard {last} of {shards})", START_OVER
+        )

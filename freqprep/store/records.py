@@ -200,26 +200,11 @@ class RecordIndex(Mapping[int, Result], Generic[Result]):
             return fresh
         path, offset = self._sources[self._source[shard]], int(self._offset[shard])
         data = self._record(int(self._source[shard]), path, offset)
-        try:
-            body = data[_HEADER.size :]
-            if not 0 < (length := content_bytes(body[:LONGEST_HEADER])) <= _MOST_BODY:
-                raise ValueError(f"an entry of {length} bytes")
-            entry = self._kind.from_bytes(shard, zstd.decompress(body))
-            stated = _HEADER.unpack_from(data)[3]
-            if entry.file_bytes != stated or stated > _MOST_FILE_BYTES:
-                raise ValueError(f"a file of {entry.file_bytes} bytes, stated as {stated}")
-        except _MALFORMED as error:
-            raise damaged(str(path), offset, str(error)) from None
-        return entry
+        return _entry(data, self._kind, shard, str(path), offset)
 
     def _record(self, source: int, path: AnyPath, offset: int) -> bytes:
         if isinstance(path, Path):
-            with open(open_regular(path), "rb", buffering=0) as file:
-                header = os.pread(file.fileno(), _HEADER.size, offset)
-                length = _HEADER.unpack(header)[0] if len(header) == _HEADER.size else 0
-                return header + os.pread(
-                    file.fileno(), min(length, _MOST_BODY), offset + len(header)
-                )
+            return _read(path, offset)
         if source in self._kept:
             self._kept.move_to_end(source)
         else:
@@ -228,6 +213,39 @@ class RecordIndex(Mapping[int, Result], Generic[Result]):
                 self._kept.popitem(last=False)
         data = self._kept[source]
         return data[offset : offset + _HEADER.size + _HEADER.unpack_from(data, offset)[0]]
+
+
+def entry_at(path: Path, header: Header, kind: type[Result]) -> Result:
+    """Read the entry of a record of a file.
+
+    Raises
+    ------
+    CorruptStoreError
+        It is not one of this kind, or does not fit its header.
+    """
+    data = _read(path, header.offset)
+    return _entry(data, kind, header.shard, str(path), header.offset)
+
+
+def _read(path: Path, offset: int) -> bytes:
+    with open(open_regular(path), "rb", buffering=0) as file:
+        header = os.pread(file.fileno(), _HEADER.size, offset)
+        length = _HEADER.unpack(header)[0] if len(header) == _HEADER.size else 0
+        return header + os.pread(file.fileno(), min(length, _MOST_BODY), offset + len(header))
+
+
+def _entry(data: bytes, kind: type[Result], shard: int, where: str, offset: int) -> Result:
+    try:
+        body = data[_HEADER.size :]
+        if not 0 < (length := content_bytes(body[:LONGEST_HEADER])) <= _MOST_BODY:
+            raise ValueError(f"an entry of {length} bytes")
+        entry = kind.from_bytes(shard, zstd.decompress(body))
+        stated = _HEADER.unpack_from(data)[3]
+        if entry.file_bytes != stated or stated > _MOST_FILE_BYTES:
+            raise ValueError(f"a file of {entry.file_bytes} bytes, stated as {stated}")
+    except _MALFORMED as error:
+        raise damaged(where, offset, str(error)) from None
+    return entry
 
 
 def damaged(where: str, offset: int, what: str) -> CorruptStoreError:

@@ -19,8 +19,8 @@ from freqprep.store.journal import ShardResult, read_entries
 from freqprep.store.layout import partial_folders, shard_name
 from freqprep.store.packed import PackedShard
 from freqprep.store.plan import check_plan, shard_count
-from freqprep.store.record_journal import journal_suffix
-from freqprep.store.records import RecordIndex, records_behind
+from freqprep.store.record_journal import journal_suffix, refuse_beyond
+from freqprep.store.records import Header, damaged, entry_at, headers, records_behind
 from freqprep.store.schema import is_large
 from freqprep.store.verify import entry_of
 from freqprep.store.verify_documents import MISSING, Problem
@@ -108,11 +108,18 @@ def _results(
 ) -> Iterator[ShardResult | PackedShard]:
     """Yield the shards that a journal names, while another process may be appending to it."""
     if not large:
-        yield from read_entries(journal, kind).values()
+        entries = read_entries(journal, kind)
+        refuse_beyond(entries, shards, journal)
+        yield from entries.values()
         return
-    index: RecordIndex[ShardResult | PackedShard] = RecordIndex(kind, shards)
-    complete = index.add_all(journal)
+    # Without an index of all shards: how many they are, nothing but the plan says.
     with open(open_regular(journal), "rb") as file:
-        if records_behind(file, os.fstat(file.fileno()).st_size, complete):
-            raise CorruptStoreError(f"the record at {complete} is damaged")
-    yield from index.values()
+        length = os.fstat(file.fileno()).st_size
+        for found in headers(file, length):
+            if not isinstance(found, Header):
+                break
+            if found.shard >= shards:
+                raise damaged(str(journal), found.offset, f"there is no shard {found.shard}")
+            yield entry_at(journal, found, kind)
+        if isinstance(found, int) and records_behind(file, length, found):
+            raise CorruptStoreError(f"the record at {found} is damaged")

@@ -65,7 +65,8 @@ def read_checkpoint(folder: Path, config: ModelConfig) -> dict[str, Any]:
         raise RunError(f"the checkpoint {path} is damaged: {error}", _REMEDY) from None
     if not isinstance(state, dict) or state.get("format") != FORMAT_NAME:
         raise RunError(f"{path} is not a checkpoint of freqprep", _REMEDY)
-    version = str(state.get("format_version"))
+    version = state.get("format_version")
+    version = version if isinstance(version, str) else "unknown"  # not said: it may be endless
     if version.split(".")[0] != FORMAT_VERSION.split(".")[0]:
         raise RunError(
             f"{path} has format {version}, this freqprep reads {FORMAT_VERSION}",

@@ -34,6 +34,9 @@ FORMAT_VERSION = "1.3"
 
 _MOST_BYTES = 16 * 2**20
 _MOST_PATCHES = 4096
+_MOST_CLASSES, _MOST_CLASSES_DETECTED = 2**19, 2**16
+"""Their weights take up to 4 GB, the limit of a file of weights."""
+
 _MAKE_ONE = "name the folder of a run, or make one with `freqprep train STORE --run FOLDER`"
 
 
@@ -230,6 +233,9 @@ def _check_types(data: dict[str, Any]) -> None:
     listed = isinstance(ids, list) and isinstance(names, list) and 0 < len(ids) == len(names)
     if not listed or not all(type(one) in (str, int) for one in ids) or len({*ids}) < len(ids):
         raise ValueError("its classes are no list of distinct ids with a name each")
+    most = _MOST_CLASSES_DETECTED if data["model"] in DETECTORS else _MOST_CLASSES
+    if len(ids) > most:
+        raise ValueError(f"it has {len(ids)} classes, and no network has more than {most}")
     if not all(isinstance(text, str) for text in (*names, *data["content_ids"].values())):
         raise ValueError("its class names and content ids are not all texts")
 

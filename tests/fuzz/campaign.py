@@ -19,9 +19,13 @@ from pathlib import Path
 
 WORKER = Path(__file__).with_name("worker.py")
 TARGETS = (
-    "images", "coco", "webdataset", "imagenet", "parquet", "stores", "selections", "steps",
-    "scores", "model cards", "checkpoints",
+    "images", "coco", "webdataset", "imagenet", "imagenet labels", "parquet", "stores",
+    "selections", "steps", "scores", "model cards", "checkpoints", "weights", "plans", "journals",
+    "record journals",
 )  # fmt: skip
+NASTY = Path(__file__).resolve().parents[2].parent / "shared/data/nasty/files"
+"""Hostile images beside the project, which may be absent."""
+
 SECONDS_A_SAMPLE = 30
 SECONDS_TO_START = 240
 
@@ -40,10 +44,11 @@ class Outcome:
 
 
 class Worker:
-    """A process of mutants of one target, started again where it ended."""
+    """A process of mutants of a target, which may change; started again where it ended."""
 
-    def __init__(self, target: str) -> None:
+    def __init__(self, target: str = "") -> None:
         self.target = target
+        self._begun: set[str] = set()  # targets whose seeds are made
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Worker:
@@ -54,7 +59,8 @@ class Worker:
 
     def answer(self, number: int, seconds: float = SECONDS_A_SAMPLE) -> dict[str, str | None]:
         """Return what became of a mutant: a crash and a hang are findings, too."""
-        fresh = self._process is None
+        fresh = self.target not in self._begun
+        self._begun.add(self.target)
         if self._process is None:
             words = [sys.executable, "-X", "faulthandler", str(WORKER)]
             quiet = {**os.environ, "FREQPREP_PROGRESS": "0"}
@@ -87,20 +93,20 @@ class Worker:
             self._process.kill()
             self._process.communicate()
         self._process = None
+        self._begun.clear()
 
 
-def campaign(target: str, numbers: Iterable[int], seconds: float | None = None) -> Outcome:
-    """Run mutants of a target, until the numbers or the seconds end."""
+def campaign(worker: Worker, numbers: Iterable[int], seconds: float | None = None) -> Outcome:
+    """Run mutants of a worker's target, until the numbers or the seconds end."""
     outcome, until = Outcome(), None
-    with Worker(target) as worker:
-        for number in numbers:
-            found = worker.answer(number)
-            until = until or time.monotonic() + (seconds or 1e9)  # when it has started
-            outcome.became[str(found["became"])] += 1
-            if finding := found["finding"]:
-                outcome.findings.setdefault(finding, (number, str(found["detail"])))
-            if time.monotonic() > until:
-                break
+    for number in numbers:
+        found = worker.answer(number)
+        until = until or time.monotonic() + (seconds or 1e9)  # when it has started
+        outcome.became[str(found["became"])] += 1
+        if finding := found["finding"]:
+            outcome.findings.setdefault(finding, (number, str(found["detail"])))
+        if time.monotonic() > until:
+            break
     return outcome
 
 
@@ -111,11 +117,14 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--target", choices=TARGETS, action="append")
     given = parser.parse_args()
+    if not NASTY.is_dir():
+        print(f"no hostile images in {NASTY}: made ones only", file=sys.stderr)
     print("| target | mutants | findings | what became of them |\n|---|---|---|---|")
     failed = False
     for target in given.target or TARGETS:
         numbers = range(given.seed * 10**9, (given.seed + 1) * 10**9)
-        found = campaign(target, numbers, given.seconds)
+        with Worker(target) as worker:
+            found = campaign(worker, numbers, given.seconds)
         became = ", ".join(f"{count:,} {what}" for what, count in found.became.most_common())
         print(f"| {target} | {found.executions:,} | {len(found.findings)} | {became} |", flush=True)
         for finding, (number, detail) in found.findings.items():

@@ -11,13 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import synthetic
+from fuzz import sealed
+from fuzz.campaign import NASTY
 from fuzz.mutation import mutant
 from PIL import Image
 
 from freqprep.errors import ImageDefect
 from freqprep.images.decode import decode
 
-NASTY = Path(__file__).resolve().parents[2].parent / "shared/data/nasty/files"
 MOST_BYTES = 200_000
 TOLERANCE = 3.0
 """Grey levels, the mean over an image: of a colour conversion and of upsampling."""
@@ -44,7 +45,8 @@ _FORMS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF")
 
 def run(files: list[bytes], chance: random.Random, _folder: Path) -> str:
     """Decode a mutant; return what became of it."""
-    data = mutant(chance.choice(files), chance)
+    file = chance.choice(files)
+    data = sealed.png(file, chance) if file.startswith(sealed.PNG) else mutant(file, chance)
     try:
         decoded = decode(data, "keep")
     except ImageDefect as defect:

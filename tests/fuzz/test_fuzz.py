@@ -13,15 +13,23 @@ from synthetic import encoded, pixels
 
 from freqprep.images.decode import decode
 
-MUTANTS = {"coco": 25, "webdataset": 25, "imagenet": 25, "parquet": 25, "stores": 25}
-NEED = {"parquet": "pyarrow", "model cards": "torch", "checkpoints": "torch"}
+MUTANTS = dict.fromkeys(("coco", "webdataset", "imagenet", "parquet", "stores", "plans"), 40)
+NEED = {"parquet": "pyarrow"} | dict.fromkeys(("model cards", "checkpoints", "weights"), "torch")
+
+
+@pytest.fixture(scope="module")
+def worker():
+    """One process for all targets: to start takes as long as some hundred mutants."""
+    with Worker() as process:
+        yield process
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_a_mutant_is_a_result_a_reject_or_a_named_error(target):
+def test_a_mutant_is_a_result_a_reject_or_a_named_error(target, worker):
     if target in NEED:
         pytest.importorskip(NEED[target])
-    outcome = campaign(target, range(MUTANTS.get(target, 150)))
+    worker.target = target
+    outcome = campaign(worker, range(MUTANTS.get(target, 150)))
     assert outcome.findings == {}
     assert len(outcome.became) > 1  # not all fail for one reason
 
@@ -34,19 +42,21 @@ PLANTED = {
 
 
 @pytest.mark.parametrize("target", PLANTED)
-def test_a_planted_fault_is_a_finding_and_the_next_mutant_is_made(target):
-    outcome = campaign(target, range(2))
+def test_a_planted_fault_is_a_finding_and_the_next_mutant_is_made(target, worker):
+    worker.target = target
+    outcome = campaign(worker, range(2))
     (finding,) = outcome.findings
     assert finding.startswith(PLANTED[target]) and outcome.executions == 2
 
 
-def test_a_planted_hang_is_a_finding():
-    with Worker("planted error") as worker:
-        assert worker.answer(0)["finding"]  # it has started
-        worker.target = "planted hang"
-        assert worker.answer(0, seconds=1)["finding"] == "hang"
-        worker.target = "planted error"
-        assert "KeyError" in worker.answer(0)["finding"]
+def test_a_planted_hang_is_a_finding(worker):
+    worker.target = "planted error"
+    assert worker.answer(0)["finding"]  # it has started
+    worker.target = "planted hang"
+    assert worker.answer(0)["finding"] is None  # the first one is not one
+    assert worker.answer(1, seconds=1)["finding"] == "hang"
+    worker.target = "planted error"
+    assert "KeyError" in worker.answer(0)["finding"]
 
 
 @given(st.binary(max_size=300), st.integers(0, 2**32))

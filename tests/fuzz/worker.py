@@ -20,11 +20,12 @@ from typing import Any
 TESTS = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(TESTS), str(TESTS / "sources")]
 
-from fuzz import documents, images, sources  # noqa: E402
+from fuzz import documents, images, labels, plans, sources, stores, weights  # noqa: E402
 
 from freqprep.errors import FreqprepError  # noqa: E402
 
 MORE_BYTES = 2**31
+FIRST = random.Random(0).random()
 
 
 def _crash(_made: object, _chance: random.Random, _folder: Path) -> str:
@@ -32,9 +33,10 @@ def _crash(_made: object, _chance: random.Random, _folder: Path) -> str:
     return ""
 
 
-def _hang(_made: object, _chance: random.Random, _folder: Path) -> str:
-    while True:
+def _hang(_made: object, chance: random.Random, _folder: Path) -> str:
+    while chance.random() != FIRST:
         pass
+    return "an end"
 
 
 def _fail(_made: object, _chance: random.Random, _folder: Path) -> str:
@@ -54,13 +56,18 @@ TARGETS: dict[str, tuple[Any, Any]] = {
     "coco": sources.COCO,
     "webdataset": sources.WEBDATASET,
     "imagenet": sources.IMAGENET,
+    "imagenet labels": (labels.seeds, labels.run),
     "parquet": sources.PARQUET,
-    "stores": (documents.store_seeds, documents.store_run),
+    "stores": (stores.seeds, stores.run),
     "selections": documents.SELECTIONS,
     "steps": documents.STEPS,
     "scores": documents.SCORES,
     "model cards": (documents.card_seeds, documents.card_run),
-    "checkpoints": (documents.checkpoint_seeds, documents.checkpoint_run),
+    "checkpoints": (weights.checkpoint_seeds, weights.checkpoint_run),
+    "weights": (weights.seeds, weights.run),
+    "plans": (plans.seeds, plans.run),
+    "journals": (plans.journal_seeds, plans.journal_run),
+    "record journals": (plans.record_seeds, plans.record_run),
     "planted crash": (_nothing, _crash),
     "planted hang": (_nothing, _hang),
     "planted error": (_nothing, _fail),
@@ -88,6 +95,7 @@ def answer(run: Any, made: Any, number: int, folder: Path) -> dict[str, Any]:
 
 def main() -> None:
     """Answer until stdin ends."""
+    os.fsync = lambda _: None  # no power is lost here, and a sync takes longer than all the rest
     logging.getLogger("freqprep").setLevel(logging.CRITICAL)
     with tempfile.TemporaryDirectory(prefix="freqprep-fuzz-") as name:
         made: dict[str, Any] = {}

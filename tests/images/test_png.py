@@ -66,3 +66,55 @@ def test_what_pillow_writes_passes(mode, size):
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     png.check_whole(buffer.getvalue())
+
+
+COLOURS, IMAGE = b"\x10\x20\x30" * 4, b"\0\1\0\2\0\3"
+"""A palette of four, and the bytes of a picture of one column and three rows."""
+
+
+def coloured(colour: int, *before: tuple[bytes, bytes], behind: tuple[bytes, bytes] | None = None):
+    """A file with chunks before its image data, and one behind them."""
+    header = struct.pack(">IIBBBBB", 1, 3, 8, colour, 0, 0, 0)
+    lines = IMAGE if colour in (0, 3) else b"".join(b"\0" + bytes(3) for _ in range(3))
+    chunks = [(b"IHDR", header), *before, (b"IDAT", zlib.compress(lines))]
+    chunks += [behind] if behind else []
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*one) for one in [*chunks, (b"IEND", b"")])
+
+
+PALETTE = (b"PLTE", COLOURS)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        coloured(3, PALETTE, (b"tRNS", b"\0\1")),
+        coloured(3, PALETTE, (b"tRNS", b"\0\1\2\3")),
+        coloured(0, (b"tRNS", b"\0\1")),
+        coloured(2, (b"tRNS", b"\0\1\0\1\0\1")),
+        coloured(2, PALETTE),
+    ],
+)
+def test_colours_that_are_whole_pass(data):
+    assert decode(data).size == (3, 1)
+
+
+@pytest.mark.parametrize(
+    ("data", "what"),
+    [
+        (coloured(3, PALETTE, (b"tRNS", bytes(5))), "transparency of 5 of 4 colours"),
+        (coloured(3, (b"tRNS", bytes(2)), PALETTE), "transparency of 2 of 0 colours"),
+        (coloured(0, (b"tRNS", bytes(6))), "transparency of 6 bytes"),
+        (coloured(2, (b"tRNS", bytes(7))), "transparency of 7 bytes"),
+        (coloured(3, PALETTE, PALETTE), "PLTE twice"),
+        (coloured(3, PALETTE, behind=(b"tRNS", bytes(2))), "tRNS twice, or behind"),
+        (coloured(3, (b"PLTE", COLOURS[:-1])), "a palette of 11 bytes"),
+        (coloured(3, (b"PLTE", COLOURS * 65)), "a palette of 780 bytes"),
+        (coloured(3), "a palette of 0 bytes"),
+    ],
+)
+def test_colours_that_other_decoders_leave_out_are_refused(data, what):
+    with pytest.raises(ImageDefect, match=what) as error:
+        png.check_whole(data)
+    assert error.value.reason == "corrupt"
+    with pytest.raises(ImageDefect):
+        decode(data)

@@ -125,6 +125,18 @@ def worker_killed(folder: Path) -> Iterator[str]:
         killer.join()
 
 
+@contextlib.contextmanager
+def little_memory(folder: Path) -> Iterator[str]:
+    """No more memory than now and 4 GiB, which is enough for all but what is asked for."""
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    most = psutil.Process().memory_info().vms + 2**32
+    resource.setrlimit(resource.RLIMIT_AS, (most, before[1]))
+    try:
+        yield ""
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+
+
 CONVERT = "freqprep convert imagefolder photos new.zarr"
 
 CONVERTING = (
@@ -184,6 +196,15 @@ CONVERTING = (
         "free some space, and run the same command with `--resume`. `--dry-run` says how much is "
         "needed.",
         during=little_space,
+    ),
+    Situation(
+        "Memory ran out",
+        f"{CONVERT} --size 6144",
+        "The system refused more memory, here by a limit (`ulimit -v`). Each job holds the codes "
+        "of 128 images of the size that was asked for.",
+        "fewer `--jobs`, a smaller `--size`, or a machine with more; `--dry-run` says how much is "
+        "needed. ([Memory](how-to/plan.md#plan-disk-time-and-memory).)",
+        during=little_memory,
     ),
     Situation(
         "A worker was killed",

@@ -21,11 +21,15 @@ from freqprep.errors import FreqprepError
 
 WIDTH = 84
 HOST = "http://host"
+LAUNCHER = "torchrun --nnodes 2 --no-python -- "
+"""What starts a command here and on another machine; `Situation.during` starts the other."""
+
 RUN_BY = "<!-- run by: tests/situations/__main__.py -->"
 
 MASKS = (
     (r"process \d+ on [^\s)]+", "process 4711 on node7"),
     (r"\(\d+ MB free\)", "(2 MB free)"),
+    (r"another one: .*; see", "another one: Connection closed by peer [node8]; see"),
     (r"127\.0\.0\.1:\d+", "host"),
     (r"Generic S3 error: .* - HTTP error: ", ""),
     (r"(failed finding central directory)\..*; restore", r"\1; restore"),
@@ -75,7 +79,7 @@ class Situation:
     @property
     def is_command(self) -> bool:
         """Whether it is typed in a shell."""
-        return self.run.startswith("freqprep ")
+        return self.run.startswith(("freqprep ", LAUNCHER))
 
     def message(self, folder: Path, stand_ins: StandIns) -> tuple[str, int]:
         """Run it in an empty folder; return what it says, and the exit code or 0."""
@@ -114,7 +118,7 @@ def _unsaid() -> Iterator[None]:
 
 
 def _of_command(line: str) -> tuple[str, int]:
-    done = synthetic.freqprep(*shlex.split(line)[1:])
+    done = synthetic.freqprep(*shlex.split(line.removeprefix(LAUNCHER))[1:])
     lines = done.stderr.splitlines()
     said = [one for one in lines if re.match(r"(error|warning): ", one)]
     text = "\n".join(said or lines[-1:]) or done.stdout

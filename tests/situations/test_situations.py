@@ -53,6 +53,8 @@ def test_a_situation_that_says_nothing_is_an_error(made, tmp_path):
 def test_what_differs_from_run_to_run_is_masked():
     text = "written by process 17 on there (3 MB free) at http://127.0.0.1:4242/x"
     assert masked(text) == "written by process 4711 on node7 (2 MB free) at http://host/x"
+    text = "has lost another one: [gloo/x.cc:5] reset [10.0.0.7]:80; see"
+    assert masked(text) == "has lost another one: Connection closed by peer [node8]; see"
 
 
 def test_the_check_fails_where_the_page_is_stale(tmp_path, monkeypatch, capsys):

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import synthetic
-from situation import Situation
+from situation import LAUNCHER, Situation
 
 TRAIN = "freqprep train photos.zarr --model mobilenet_v2 --channels paper-6 --grid 16"
 
@@ -42,6 +49,30 @@ def only_train(folder: Path) -> None:
     """A store without val."""
     shutil.rmtree(folder / "photos.zarr/val")
 
+
+@contextlib.contextmanager
+def lost_rank(folder: Path) -> Iterator[str]:
+    """The other one of two processes joins, and is killed; this one is the first of them."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    both = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "LOCAL_RANK": "0"}
+    with subprocess.Popen(
+        [sys.executable, "-c", OTHER], env={**os.environ, **both, "RANK": "1"}
+    ) as other:
+        try:
+            with mock.patch.dict(os.environ, {**both, "RANK": "0"}):
+                yield ""
+        finally:
+            other.kill()
+
+
+OTHER = """\
+import os, signal
+from freqprep.training.distributed import init_distributed
+
+with init_distributed("cpu"):
+    os.kill(os.getpid(), signal.SIGKILL)"""
 
 RANKS = """\
 import freqprep
@@ -136,6 +167,15 @@ TRAINING = (
         RANKS,
         "Each gets its part of the same global batches.",
         "one of the numbers of processes that are listed, or another `batch_size` or `lanes`.",
+    ),
+    Situation(
+        "Another process of a run was lost",
+        f"{LAUNCHER}{TRAIN} --batch-size 32 --run runs/two",
+        "Processes that train together wait for each other at each step; when one of them ends, by "
+        "an error, a kill or a lost machine, so do the others.",
+        "see what the lost one said (often memory ran out there), and start all again with "
+        "`--resume`.",
+        during=lost_rank,
     ),
     Situation(
         "A loader's state is of another loader",

@@ -1,5 +1,7 @@
 """Labels of a flat val: from Kaggle's table or the devkit, or a named error."""
 
+import gzip
+
 import pytest
 from imagenet_forms import (
     VAL_WNIDS,
@@ -14,6 +16,7 @@ from imagenet_forms import (
 )
 
 from freqprep.errors import SourceError
+from freqprep.sources import imagenet_labels
 from freqprep.sources.imagenet import discover
 
 
@@ -71,11 +74,14 @@ TRUTH = "ILSVRC2012_validation_ground_truth.txt"
         (f"ILSVRC2012_devkit_t12/data/{TRUTH}", b"1\n99\n", r"line 2: 99 is not the id"),
         (f"ILSVRC2012_devkit_t12/data/{TRUTH}", b"x\n", r"line 1: x is not the id"),
         (f"ILSVRC2012_devkit_t12/data/{TRUTH}", "²\n".encode(), r"line 1: ² is not the id"),
+        (f"ILSVRC2012_devkit_t12/data/{TRUTH}", b"9" * 5000, r"line 1: 9+ is not the id"),
         ("ILSVRC2012_devkit_t12/data/meta.mat", b"no matlab", r"meta\.mat cannot be read"),
         ("LOC_val_solution.csv", b"a,b\n1,2\n", r"columns \['a', 'b'\]"),
         ("LOC_val_solution.csv", b"", r"columns None"),
         ("LOC_val_solution.csv", b"ImageId,PredictionString\nx,5 1\n", r"line 2: '5 1'"),
         ("LOC_val_solution.csv", b"ImageId,PredictionString\nx\n", r"line 2: None"),
+        ("LOC_val_solution.csv", b"ImageId,PredictionString\n" + b"x" * 200_000, r"damaged: field"),
+        ("LOC_val_solution.csv", b"PredictionString,ImageId\nn01440764\n", r"no label for 4"),
         ("LOC_val_solution.csv", b"ImageId,PredictionString\n", r"no label for 4 of 4"),
     ],
 )
@@ -95,3 +101,16 @@ def test_a_damaged_devkit_is_an_error(tmp_path):
         path.write_bytes(content[:cut])
         with pytest.raises(SourceError, match=r"devkit_t12\.tar\.gz"):
             discover(tmp_path, None)
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_a_devkit_that_unpacks_without_end_is_refused(tmp_path, monkeypatch, packed):
+    monkeypatch.setattr(imagenet_labels, "_MOST_BYTES", 2**20)
+    flat(tmp_path / "val", val_images())
+    if packed:
+        put(tmp_path / "ILSVRC2012_devkit_t12.tar.gz", gzip.compress(bytes(2**24)))
+    else:
+        flat(tmp_path / "ILSVRC2012_devkit_t12/data", devkit_files())
+        put(tmp_path / f"ILSVRC2012_devkit_t12/data/{TRUTH}", bytes(2**24))
+    with pytest.raises(SourceError, match=r"has more than 1\.0 MB; download it again"):
+        discover(tmp_path, None)

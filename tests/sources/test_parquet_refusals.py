@@ -73,6 +73,17 @@ def two_names(root: Path) -> None:
     labelled(root / "train-00001-of-00002.parquet", [0], names=("cat", "cow", "eel"))
 
 
+def twice(name: str, **columns: object) -> Make:
+    """A table that has one of its columns twice, by one name."""
+
+    def make(root: Path) -> None:
+        table = pa.table({"image": cells([0]), "label": [0]} | columns)
+        write(root / "t.parquet", table.append_column(name, table[name]))
+
+    return make
+
+
+OBJECTS = pa.array([{"bbox": [[0.0, 0.0, 1.0, 1.0]], "category": [1]}])
 NESTED = '{"info":' * 200_000
 IMAGES = pa.array([b"x"])
 
@@ -143,6 +154,24 @@ REFUSED: dict[str, tuple[Make, dict, str]] = {
         "100001 texts as labels, such as '0'; classes are at most 100000",
     ),
     "text_that_is_none": (text_as_bytes, {}, "t.parquet cannot be read as Parquet.*UTF8"),
+    "labels_twice": (twice("label"), {}, "several columns of labels: label, label"),
+    "images_twice": (twice("image"), {}, "no column with the bytes of image files"),
+    "objects_twice": (
+        twice("objects", objects=OBJECTS),
+        {},
+        "several columns of objects: objects, objects",
+    ),
+    "objects_in_labels": (
+        lambda root: write(
+            root / "t.parquet",
+            pa.table(
+                [cells([0]), OBJECTS, pa.array([0])],
+                names=["image", "label", "label"],
+            ),
+        ),
+        {},
+        "several columns called 'label'",
+    ),
     "metadata_no_json": (metadata("{"), {}, "metadata 'huggingface' of its schema"),
     "metadata_list": (metadata("[]"), {}, "metadata 'huggingface' of its schema"),
     "metadata_nested": (metadata(NESTED), {}, "metadata 'huggingface' of its schema"),

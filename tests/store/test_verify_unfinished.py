@@ -1,5 +1,6 @@
 """`verify` checks what is there of unfinished splits: plans, journals, and the shards in these."""
 
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -11,9 +12,12 @@ import synthetic
 
 from freqprep.convert.parts import convert_part, plan
 from freqprep.convert.request import Request
-from freqprep.errors import FreqprepError
+from freqprep.errors import FreqprepError, UsageError
 from freqprep.pack import PackRequest, pack
+from freqprep.storage.document_hash import with_hash
+from freqprep.store.packed import PackedShard
 from freqprep.store.part import Part
+from freqprep.store.records import record_of
 from freqprep.store.verify_unfinished import verify_unfinished
 
 SHARD = "split/coefficients/c/2/0/0/0"
@@ -120,3 +124,21 @@ def test_a_packing_is_checked_too(store, tmp_path, monkeypatch):
     synthetic.flip(target / ".partial-val/split/coefficients/c/0/0/0/0", 5)
     (found,) = verify_unfinished(target)
     assert len(found.problems) == 1
+
+
+def test_a_number_of_images_takes_no_memory(store, tmp_path, monkeypatch, little_memory):
+    """A plan of a packing states it, and nothing else does."""
+    target = tmp_path / "packed.zarr"
+    with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):
+        patch.setattr("freqprep.pack.run._publish", lambda *given: 1 / 0)
+        pack(PackRequest(store, target, split="val", jobs=1))
+    folder = target / ".partial-val"
+    plan = json.loads((folder / "plan.json").read_bytes())
+    plan["attributes"] |= {"images": 2**60, "format_version": "1.2"}
+    (folder / "plan.json").write_text(json.dumps(with_hash(plan)))
+    entries = [PackedShard(0, 5, "0" * 64), PackedShard(2**50, 5, "0" * 64)]
+    (folder / "journal.bin").write_bytes(b"".join(map(record_of, entries)))
+    (found,) = verify_unfinished(target)
+    assert (found.shards, found.finished, len(found.problems)) == (2**53, 2, 2)
+    with pytest.raises(UsageError, match=f"another number of images: {2**60}"):
+        pack(PackRequest(store, target, split="val", jobs=1, resume=True))
