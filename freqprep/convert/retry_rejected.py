@@ -36,6 +36,7 @@ from freqprep.store.schema import ROWS_PER_SHARD
 from freqprep.store.verify import shard_moments
 from freqprep.store.versions import library_versions
 from freqprep.store.writer import PartialSplit, sync_shard_folders
+from freqprep.text.terminal import quoted
 
 _REMEDY = "restore the source, or convert again with --overwrite"
 
@@ -106,7 +107,8 @@ def _refuse_lengths(split: Split, rows: np.ndarray, lengths: np.ndarray) -> None
     other = rows[lengths != split.array("source_bytes")[rows]]
     if len(other):
         raise SourceChangedError(
-            f"{split.keys[int(other[0])]!r} has another length than when it was converted", _REMEDY
+            f"{quoted(split.keys[int(other[0])])} has another length than when it was converted",
+            _REMEDY,
         )
 
 
@@ -115,7 +117,7 @@ def _refuse_codes(split: Split, rows: np.ndarray, files: ImageFiles, encoder: En
     for row, codes, image in zip(rows.tolist(), stored, files.images(), strict=True):
         if what := difference(split, row, codes, image, encoder):
             raise SourceChangedError(
-                f"{split.keys[row]!r} is no longer the image that was converted: {what}",
+                f"{quoted(split.keys[row])} is no longer the image that was converted: {what}",
                 "restore it, or convert again with --overwrite",
             )
 

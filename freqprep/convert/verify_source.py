@@ -20,6 +20,7 @@ from freqprep.store.plan import SplitPlan, evenly_spread, make_plan
 from freqprep.store.reader import Split, open_store
 from freqprep.store.verify import Problem
 from freqprep.store.versions import library_versions
+from freqprep.text.terminal import quoted
 
 _NAME_IT = "name the folder that the store was made from"
 
@@ -74,7 +75,7 @@ def compare_with_source(
             for row, image in zip(rows.tolist(), files.images(), strict=True):
                 stored = opened.read_codes([row])[0] if opened.valid[row] else None
                 what = difference(opened, row, stored, image, encoder)
-                where = f"{name} row {row} ({opened.keys[row]!r})"
+                where = f"{name} row {row} ({quoted(opened.keys[row])})"
                 problems += [Problem(where, what)] if what else []
                 progress.update(1)
         compared += len(rows)
