@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from freqprep.errors import SourceError
+from freqprep.errors import SourceError, some
 from freqprep.ragged import Ragged
 from freqprep.sources.box_form import check_box_form
 from freqprep.sources.class_ids import read_class_names
@@ -137,10 +137,15 @@ def _index(parts: Sequence[Part], options: SourceOptions) -> Indexed:
 
 
 def _about(classes: Classes, parts: Sequence[Part]) -> list[str]:
-    names = parts[0].columns.names
+    columns, notes = parts[0].columns, []
+    names = columns.names
     if names is not None and classes.ids != names and WNID.match(str(classes.ids[0]).encode()):
-        return [f"the {len(names)} class names are ImageNet's: class ids are wnids"]
-    return []
+        notes.append(f"the {len(names)} class names are ImageNet's: class ids are wnids")
+    if unused := list(dict.fromkeys(name for part in parts for name in part.unused)):
+        used = dict.fromkeys((columns.image, *columns.read))
+        keys = "" if columns.path else f"; keys are FILE:ROW, as {columns.image} has no paths"
+        notes.append(f"columns that are used: {', '.join(used)}; not: {some(unused)}{keys}")
+    return notes
 
 
 def _listing(
