@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from freqprep.arguments import check_flags, check_integer
 from freqprep.errors import UsageError
 from freqprep.store.cache import DEFAULT_BYTES
 from freqprep.store.selections import ChannelsLike, select
@@ -19,13 +20,14 @@ from freqprep.streaming.memory import shard_bytes
 from freqprep.streaming.misuse import (
     check_cache,
     check_content,
+    check_options,
     checked_split,
     warn_of_dropped,
 )
 from freqprep.streaming.order import Order
 from freqprep.streaming.ranks import this_process
 from freqprep.streaming.shuffling import choose_plan
-from freqprep.streaming.state import check_integer, epoch_number
+from freqprep.streaming.state import epoch_number
 
 if TYPE_CHECKING:
     import torch
@@ -74,6 +76,7 @@ class Dataset:
     ) -> None:
         self.split = split = checked_split(split, "a data set", cache, cache_bytes)
         self.selection = select(channels, split)
+        check_options(transform)
         check_cache(split, self.selection, 1)
         self.transform = transform
         self.rows = np.flatnonzero(split.valid)
@@ -168,6 +171,7 @@ class BatchSampler:
         rank: int | None = None,
         world_size: int | None = None,
     ) -> None:
+        check_flags(shuffle=shuffle)
         split = self._split = dataset.split
         self._rows = dataset.rows
         plan = choose_plan(

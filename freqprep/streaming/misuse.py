@@ -8,6 +8,7 @@ from copy import copy
 from functools import partial
 from pathlib import Path
 
+from freqprep.arguments import check_flags, check_integer
 from freqprep.errors import StoreError, UsageError
 from freqprep.spectrum.channels import Selection, ranges
 from freqprep.storage.interruptible import in_background
@@ -18,11 +19,13 @@ from freqprep.store.range_cache import disk_bytes
 from freqprep.store.shard import index_bytes
 from freqprep.store.split import Split
 from freqprep.streaming.order import Order
-from freqprep.streaming.state import check_integer
 from freqprep.text.quantities import plural, size
 
 DROPPED_SILENTLY = 0.03
 """Largest share of the rows that an epoch may drop without a warning."""
+
+
+SMALLEST_WINDOW = 2**16
 
 
 class DroppedRows(UserWarning):
@@ -54,6 +57,26 @@ def checked_split(
     limit, split = check_integer("cache_bytes", cache_bytes), copy(split)
     split.shard_cache = cached_shards(cache, limit, split.path, split.content_id)
     return split
+
+
+def check_window(window_bytes: int) -> int:
+    """Return the memory for decoded shards; refuse less than any shard has, such as megabytes."""
+    try:
+        return check_integer("window_bytes", window_bytes, SMALLEST_WINDOW)
+    except UsageError as error:
+        raise UsageError(error.message, "give bytes: 1 GiB is 2**30") from None
+
+
+def check_options(
+    transform: object, shuffle: bool = True, group_by_aspect: bool = False, reuse: bool = False
+) -> None:
+    """Raise UsageError if a transform cannot be called, or a flag is not True or False."""
+    check_flags(shuffle=shuffle, group_by_aspect=group_by_aspect, reuse=reuse)
+    if transform is not None and not callable(transform):
+        raise UsageError(
+            f"transform must be a function of a batch, got {transform!r:.80}",
+            "give for example freqprep.augment.Augment(...), or leave it out",
+        )
 
 
 def check_has_rows(split: Split) -> None:
