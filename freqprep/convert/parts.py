@@ -23,8 +23,9 @@ from freqprep.store.journal import ShardResult
 from freqprep.store.lock import store_lock
 from freqprep.store.part import Part
 from freqprep.store.plan import load_attributes, load_plan, shard_count
+from freqprep.store.root import store_exists
 from freqprep.store.summary import SplitSummary
-from freqprep.store.writer import UnfinishedSplit, store_exists, unfinished_split
+from freqprep.store.writer import UnfinishedSplit, unfinished_split
 
 
 def plan(request: Request) -> dict[str, int]:

@@ -27,14 +27,10 @@ from freqprep.store.packed import PackedShard
 from freqprep.store.plan import save_attributes
 from freqprep.store.reader import Split, open_store
 from freqprep.store.rejects import write_rejects
+from freqprep.store.root import open_or_create_root, store_exists
 from freqprep.store.schema import IMAGE_ARRAYS, OBJECT_ARRAYS, ROWS_PER_SHARD, SplitAttributes
 from freqprep.store.summary import SplitSummary, summarize
-from freqprep.store.writer import (
-    UnfinishedSplit,
-    open_or_create_root,
-    store_exists,
-    unfinished_split,
-)
+from freqprep.store.writer import UnfinishedSplit, unfinished_split
 
 _SHARDS_AT_ONCE = 8192
 

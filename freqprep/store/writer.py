@@ -24,12 +24,11 @@ from pathlib import Path
 
 import numpy as np
 
-from freqprep.errors import CorruptStoreError, UsageError
+from freqprep.errors import CorruptStoreError
 from freqprep.storage.disk import (
     FileEntry,
     full_disk_named,
     refuse_links,
-    sync_file,
     sync_folder,
     write_parts,
 )
@@ -40,11 +39,9 @@ from freqprep.store.journal import Result
 from freqprep.store.layout import (
     PARTIAL_PREFIX,
     REPLACED_PREFIX,
-    root_document,
     shard_number,
     shard_path,
 )
-from freqprep.store.lease import create_alone
 from freqprep.store.manifest import GROUP_DOCUMENT, MANIFEST
 from freqprep.store.object_writer import PartialObjectSplit, while_there
 from freqprep.store.part import Part
@@ -53,8 +50,8 @@ from freqprep.store.plan import load_attributes, shard_count
 from freqprep.store.record_journal import AnyJournal, journal_suffix, open_journal
 from freqprep.store.schema import SplitAttributes
 
-_NEW_ROOT = ".zarr.json.new"
 _JOURNAL_PREFIX = "journal-"
+_DISCARDED = "tmp-discarded-"
 
 
 def write_shard(
@@ -141,7 +138,14 @@ class PartialSplit:
         share_as(self.split_folder, self.store)
 
     def discard(self) -> None:
-        """Remove the unfinished split."""
+        """Remove the unfinished split.
+
+        Its shards' folder first, at once: a kill may not leave a journal of shards that are gone,
+        and without that folder `tidy` removes the rest.
+        """
+        if self.split_folder.is_dir():
+            os.rename(self.split_folder, self.folder / f"{_DISCARDED}{secrets.token_hex(8)}")
+            sync_folder(self.folder)
         if self.folder.is_dir():
             shutil.rmtree(self.folder)
 
@@ -296,54 +300,3 @@ def unfinished_split(
     if isinstance(store, ObjectPath):
         return PartialObjectSplit(store, split, confirm)
     return PartialSplit(store, split)
-
-
-def open_or_create_root(store: AnyPath) -> None:
-    """Create the root of a store if it does not exist.
-
-    Raises
-    ------
-    UsageError
-        The path holds something that is not a freqprep store.
-    """
-    if store_exists(store):
-        return
-    if isinstance(store, ObjectPath):
-        create_alone(store / GROUP_DOCUMENT, root_document())
-        return
-    store.mkdir(parents=True, exist_ok=True)
-    sync_folder(store.parent)  # those above it are there: the lock's file is in one
-    aside = store / _NEW_ROOT
-    aside.unlink(missing_ok=True)  # it may be a link: this folder may be anyone's
-    aside.write_bytes(root_document())
-    sync_file(aside)
-    os.rename(aside, store / GROUP_DOCUMENT)
-    sync_folder(store)
-
-
-def store_exists(store: AnyPath) -> bool:
-    """Return whether a store of this format exists at a path.
-
-    If not, the path is free: a store can be created there.
-
-    Raises
-    ------
-    UsageError
-        The path holds something that is not a freqprep store.
-    """
-    path = store / GROUP_DOCUMENT
-    if path.is_file() and path.read_bytes() == root_document():
-        return True
-    if not _is_free(store):
-        raise UsageError(
-            f"{store} exists and is not a freqprep store",
-            "name a new path; nothing was changed there",
-        )
-    return False
-
-
-def _is_free(store: AnyPath) -> bool:
-    if isinstance(store, ObjectPath):
-        return not (store.is_file() or store.is_dir())
-    begun = [_NEW_ROOT]  # left by a run that was killed right after its start
-    return not os.path.lexists(store) or (store.is_dir() and os.listdir(store) in ([], begun))
