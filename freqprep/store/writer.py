@@ -25,6 +25,7 @@ from pathlib import Path
 import numpy as np
 
 from freqprep.errors import CorruptStoreError
+from freqprep.progress import say
 from freqprep.storage.disk import (
     FileEntry,
     full_disk_named,
@@ -39,6 +40,7 @@ from freqprep.store.journal import Result
 from freqprep.store.layout import (
     PARTIAL_PREFIX,
     REPLACED_PREFIX,
+    shard_name,
     shard_number,
     shard_path,
 )
@@ -47,8 +49,15 @@ from freqprep.store.object_writer import PartialObjectSplit, while_there
 from freqprep.store.part import Part
 from freqprep.store.partial_tree import share_as, sync_tree
 from freqprep.store.plan import load_attributes, shard_count
-from freqprep.store.record_journal import AnyJournal, journal_suffix, open_journal
+from freqprep.store.record_journal import (
+    AnyJournal,
+    forget_lost,
+    journal_suffix,
+    open_journal,
+)
 from freqprep.store.schema import SplitAttributes
+from freqprep.store.stored_lengths import ABSENT
+from freqprep.text.quantities import plural
 
 _JOURNAL_PREFIX = "journal-"
 _DISCARDED = "tmp-discarded-"
@@ -173,9 +182,12 @@ class PartialSplit:
             shutil.rmtree(folder, ignore_errors=True)
 
     def journal(self, kind: type[Result]) -> AnyJournal[Result]:
-        """Open the journal of finished shards; what parts have finished is in it, too."""
+        """Open the journal of finished shards; what parts have finished is in it, too.
+
+        Shards whose files are gone or cut off are not: they are made again.
+        """
         images = load_attributes(self.folder).images
-        return self.journal_of(kind, images, self._part_journals(images))
+        return self._without_lost(self.journal_of(kind, images, self._part_journals(images)))
 
     def journal_of(
         self, kind: type[Result], images: int, others: Iterable[Path] = ()
@@ -193,7 +205,15 @@ class PartialSplit:
         concerned = (path for path, one in parts.items() if one.overlaps(part))
         name = f"{_JOURNAL_PREFIX}{part.label}-{secrets.token_hex(8)}{suffix}"
         others = filter(Path.exists, (self.folder / f"journal{suffix}", *concerned))
-        return open_journal(self.folder / name, kind, images, others)
+        return self._without_lost(open_journal(self.folder / name, kind, images, others))
+
+    def _without_lost(self, journal: AnyJournal[Result]) -> AnyJournal[Result]:
+        if lost := forget_lost(journal, self._shard_bytes):
+            say(
+                f"warning: {self.published.name}: of {plural(len(lost), 'finished shard')} the file"
+                f" is missing or cut off, and made again: first {shard_name(min(lost))}"
+            )
+        return journal
 
     def parts_begun(self) -> set[Part]:
         """Return the parts that have a journal."""
@@ -249,14 +269,18 @@ class PartialSplit:
 
     def _check_shards(self, lengths: np.ndarray) -> None:
         for shard, length in enumerate(lengths.tolist()):
-            path = shard_path(self.split_folder, shard)
-            try:
-                found = path.stat().st_size
-            except FileNotFoundError:
-                found = -1
+            found = self._shard_bytes(shard)
             if found != length:
                 what = f"has {found} bytes, journalled {length}" if found >= 0 else "is missing"
-                raise CorruptStoreError(f"{path} {what}", "start over with --overwrite")
+                path = shard_path(self.split_folder, shard)
+                raise CorruptStoreError(f"{path} {what}", "make it again with --resume")
+
+    def _shard_bytes(self, shard: int) -> int:
+        """Return the length of a shard's file; -1 if there is none."""
+        try:
+            return shard_path(self.split_folder, shard).stat().st_size
+        except FileNotFoundError:
+            return ABSENT
 
     def _remove_small_files(self, shards: int) -> None:
         """Remove what an interrupted publication has written, and what is no shard of the plan."""
