@@ -52,7 +52,7 @@ def discover(request: Request) -> Discovered:
     for note in found.notes:
         say(on_one_line(note))
     for doubt in found.doubts:
-        if not doubt.classes <= set(request.classes or ()):
+        if doubt.classes is None or not doubt.classes <= set(request.classes or ()):
             raise SourceError(doubt.message, doubt.remedy)
     for name, listing in found.listings.items():
         if name.startswith(".") or "/" in name or "\\" in name or name in ("", "zarr.json"):
