@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from freqprep.errors import SourceError
+from freqprep.images.geometry import sides_of_boxes
 from freqprep.sources.listing import Doubt, Objects
 from freqprep.text.quantities import plural
 
@@ -74,7 +75,7 @@ def check_box_form(
     box = objects.box[numbers]
     if not len(box):
         return []
-    side = np.repeat(sizes[:, ::-1], counts, axis=0)
+    side = sides_of_boxes(sizes, counts)
     remedy = f"write them as x, y, width and height in pixels, as COCO has them, {how}"
     return _fractions(box, where, remedy) or _corners(box, side, where, remedy)
 

@@ -11,6 +11,7 @@ import torch
 from freqprep.augment import DetectorAugment, DetectorInput, DetectorPolicy, DetectorPreprocess
 from freqprep.augment.detector_targets import SMALLEST, visible_extents
 from freqprep.errors import UsageError, some
+from freqprep.images.geometry import sides_of_boxes
 from freqprep.models.detection import MASK_DETECTORS, STAGES, Detector, check_numbers
 from freqprep.models.initial import Loaded, recalibrate_batch_norm
 from freqprep.models.networks import multiply_accumulates
@@ -49,7 +50,7 @@ def _learned(train: Split, inputs: DetectorInput) -> str:
     objects, images = train.objects, int(train.valid.sum())
     valid = objects.within(train.valid)
     scale = inputs.frame_sizes(np.maximum(train.sizes, 1)) / np.maximum(train.sizes, 1)
-    scale = np.repeat(scale[:, ::-1], np.diff(objects.offsets), axis=0)
+    scale = sides_of_boxes(scale, np.diff(objects.offsets))
     large = (visible_extents(objects, train.sizes) * scale >= SMALLEST).all(axis=1)
     learned = valid & ~objects.iscrowd & large
     owner = np.repeat(np.arange(len(train)), np.diff(objects.offsets))
