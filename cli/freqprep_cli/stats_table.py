@@ -96,7 +96,7 @@ def _chosen(result: StatsResult) -> str:
     network = ""
     if outcome is not None:
         network = f"; {result.network}: cross-entropy {outcome.loss:.3f}, top-1 "
-        network += f"{percent(outcome.accuracy, space=True)} of {result.sample} images"
+        network += f"{percent(outcome.accuracy, space=True)} of {plural(result.sample, 'image')}"
     return (
         paragraph(
             f"chosen by {choice.by}: {plural(len(indices), 'channel')}, "

@@ -66,7 +66,7 @@ def describe_estimate(estimate: Estimate, workers: int) -> str:
         ("time", f"about {duration(estimate.minutes)}"),
         (
             "sample",
-            f"{estimate.sampled} images, rejected: {counts(estimate.rejected_in_sample)}",
+            f"{plural(estimate.sampled, 'image')}, rejected: {counts(estimate.rejected_in_sample)}",
         ),
     ]
     return table(rows)

@@ -36,6 +36,7 @@ from freqprep.store.schema import ROWS_PER_SHARD
 from freqprep.store.verify import shard_moments
 from freqprep.store.versions import library_versions
 from freqprep.store.writer import PartialSplit, sync_shard_folders
+from freqprep.text.quantities import plural
 from freqprep.text.terminal import quoted
 
 _REMEDY = "restore the source, or convert again with --overwrite"
@@ -131,7 +132,9 @@ def _plan_again(split: Split, listing: Listing) -> SplitPlan:
         )
     if len(listing) != len(split):
         raise SourceChangedError(
-            f"the source lists {len(listing)} images, the split was made from {len(split)}", _REMEDY
+            f"the source lists {plural(len(listing), 'image')}, the split was made from"
+            f" {len(split)}",
+            _REMEDY,
         )
     plan = make_plan(listing, attributes)
     if what := other_images(plan, split):

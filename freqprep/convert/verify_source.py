@@ -20,6 +20,7 @@ from freqprep.store.plan import SplitPlan, evenly_spread, make_plan
 from freqprep.store.reader import Split, open_store
 from freqprep.store.verify import Problem
 from freqprep.store.versions import library_versions
+from freqprep.text.quantities import plural
 from freqprep.text.terminal import quoted
 
 _NAME_IT = "name the folder that the store was made from"
@@ -135,7 +136,7 @@ def listed_plan(split: Split, source: AnyPath, store: AnyPath) -> SplitPlan:
     if listing is None or len(listing) != len(split):
         count = 0 if listing is None else len(listing)
         raise SourceError(
-            f"{source} lists {count} images of {attributes.split}, the store has"
+            f"{source} lists {plural(count, 'image')} of {attributes.split}, the store has"
             f" {len(split)}{hint}",
             remedy,
         )

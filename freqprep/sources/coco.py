@@ -186,7 +186,7 @@ def _check_there(source: _Source, name: str, names: list[bytes], located: Locate
         example = some_image(source.tree, folder)
         found = "no image is there" if example is None else f"{shown(example)} is there"
         raise SourceError(
-            f"none of the {len(names)} images of {source.path} is in"
+            f"none of the {plural(len(names), 'image')} of {source.path} is in"
             f" {shown(os.path.join(top, folder) if folder else top)}:"
             f" {shown(names[0])} is listed, {found}",
             "name the folder that the listed names start from with --images DIR, or choose another"
@@ -276,7 +276,7 @@ def _listing(
     image_ids = annotations.image_id[order]
     objects, unlisted = _objects(annotations, image_ids, classes)
     if not len(objects.box):
-        say(f"warning: {name}: none of the {len(order)} images has an annotated object")
+        say(f"warning: {name}: none of the {plural(len(order), 'image')} has an annotated object")
     every, sizes = np.arange(len(order)), annotations.size[order]
     where, how = str(source.path), "in the annotation file"
     notes, doubts = box_form_doubts(objects, every, sizes, where, how)

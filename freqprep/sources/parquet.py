@@ -38,6 +38,7 @@ from freqprep.sources.parquet_splits import name_splits
 from freqprep.sources.source_files import SourceFile, root_of, source_files
 from freqprep.storage.paths import AnyPath
 from freqprep.storage.scratch import joined
+from freqprep.text.quantities import plural
 
 
 def discover(root: AnyPath, split: str | None, options: SourceOptions = NO_OPTIONS) -> Discovered:
@@ -165,7 +166,7 @@ def _listing(
     label = np.full(len(files), -1, np.int64) if columns.objects else joined(labels, np.int64)
     without = sum(int((part < 0).sum()) for part in labels)
     if without and not columns.objects:
-        notes.append(f"{source_name}: {without} of {len(files)} rows have no label")
+        notes.append(f"{source_name}: {without} of {plural(len(files), 'row')} have no label")
     keys, more = row_keys(parts, label, classes.ids, source_name)
     notes += more
     fields = {

@@ -19,6 +19,7 @@ from freqprep.store.keys import Keys
 from freqprep.store.layout import partial_folders
 from freqprep.store.manifest import GROUP_DOCUMENT, MANIFEST, check_root
 from freqprep.store.split import Split
+from freqprep.text.quantities import plural
 from freqprep.text.terminal import quoted, read_escapes
 
 __all__ = ["Keys", "Split", "Store", "find_row", "open_store", "reopen"]
@@ -152,7 +153,7 @@ class Store(Mapping[str, "Split"]):
                     "" if self.unfinished else "make one with `freqprep convert`",
                 )
             raise UsageError(
-                f"{self.path} has {len(self)} splits{self._being_written()}",
+                f"{self.path} has {plural(len(self), 'split')}{self._being_written()}",
                 f"name one of: {', '.join(self._splits)}",
             )
         return self[next(iter(self)) if name is None else name]

@@ -28,6 +28,7 @@ from freqprep.streaming.order import Order
 from freqprep.streaming.ranks import this_process
 from freqprep.streaming.shuffling import choose_plan
 from freqprep.streaming.state import epoch_number
+from freqprep.text.quantities import plural
 
 if TYPE_CHECKING:
     import torch
@@ -119,9 +120,8 @@ class Dataset:
         return BatchSampler(self, batch_size, shuffle, seed, rank, world_size)
 
     def __repr__(self) -> str:
-        return (
-            f"Dataset({str(self.split.path)!r}, {len(self)} images, {len(self.selection)} channels)"
-        )
+        images, channels = plural(len(self), "image"), plural(len(self.selection), "channel")
+        return f"Dataset({str(self.split.path)!r}, {images}, {channels})"
 
 
 class BatchSampler:
@@ -199,7 +199,8 @@ class BatchSampler:
         warn_of_dropped(self._order, split.path)
         if not len(self):
             raise UsageError(
-                f"{len(self._rows)} images are too few for a batch of {batch_size} per process",
+                f"{plural(len(self._rows), 'image')} are too few for a batch of {batch_size} per"
+                " process",
                 "use a smaller batch_size",
             )
 

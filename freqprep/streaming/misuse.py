@@ -83,7 +83,7 @@ def check_has_rows(split: Split) -> None:
     """Raise StoreError if all rows of a split were rejected."""
     if not split.valid.any():
         raise StoreError(
-            f"{split.path} has no valid rows: all {len(split)} images were rejected",
+            f"{split.path} has no valid rows: all {plural(len(split), 'image')} were rejected",
             "`freqprep info` says why; repair them and convert with --retry-rejected",
         )
 
@@ -97,7 +97,7 @@ def warn_of_dropped(order: Order, path: AnyPath) -> None:
     if order.dropped > 2 * order.dropped_of_a_batch:
         remedy = f"use fewer lanes than {lanes}: they do not share the shards evenly"
     warnings.warn(
-        f"each epoch of {path} leaves out {order.dropped} of {valid} rows"
+        f"each epoch of {path} leaves out {order.dropped} of {plural(valid, 'row')}"
         f" ({order.dropped / valid:.0%}), other ones each time; {remedy}",
         DroppedRows,
         stacklevel=3,

@@ -39,7 +39,8 @@ def _refuse_nothing_to_learn(train: Split) -> None:
     visible = (visible_extents(objects, train.sizes) > 0).all(axis=1)
     if not (objects.within(train.valid) & ~objects.iscrowd & visible).any():
         raise UsageError(
-            f"{train.path} has no annotated object in any of its {int(train.valid.sum())} images"
+            f"{train.path} has no annotated object in any of its"
+            f" {plural(int(train.valid.sum()), 'image')}"
             " (crowds, and boxes without an area or outside their image, are not learned from)",
             "train on a split with objects: see --train-split and `freqprep info`",
         )
@@ -144,7 +145,8 @@ class DetectorTask:
         least = recipe.batch_size // processes // recipe.accumulate
         if least < 1:
             raise UsageError(
-                f"a batch of {recipe.batch_size} over {processes} processes in {recipe.accumulate}"
+                f"a batch of {recipe.batch_size} over {plural(processes, 'process')} in"
+                f" {recipe.accumulate}"
                 " parts leaves some of them without an image",
                 "use a larger --batch-size, or fewer parts",
             )
@@ -205,8 +207,8 @@ class DetectorTask:
         notes = [_learned(train, inputs)]
         if plan.val is not None and (unknown := count_unknown(plan.config, plan.val)):
             notes.append(
-                f"{unknown} classes of {plan.val.path} are not in {train.path}: their objects are"
-                " never found"
+                f"{train.path} does not have {plural(unknown, 'class')} of {plan.val.path}: objects"
+                " of other classes are never found"
             )
         return notes
 
