@@ -25,7 +25,8 @@ DROPPED_SILENTLY = 0.03
 """Largest share of the rows that an epoch may drop without a warning."""
 
 
-SMALLEST_WINDOW = 2**16
+SMALLEST_WINDOW = 2**14
+"""Least bytes of a window: half of a shard of 64 channels on a grid of 2x2 blocks."""
 
 
 class DroppedRows(UserWarning):
