@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 from tqdm import tqdm
 
+from freqprep.arguments import check_flags
 from freqprep.text.terminal import on_one_line, shortened, wrapped
 
 SWITCH = "FREQPREP_PROGRESS"
@@ -96,6 +97,7 @@ def show_progress(shown: bool = True) -> None:
         Whether bars, or lines where stderr is no terminal, are shown.
     """
     global _switched
+    check_flags(shown=shown)
     _switched = shown
 
 

@@ -13,7 +13,7 @@ from freqprep.store.selections import problems, saved_documents
 from freqprep.store.summary import summarize
 from freqprep.streaming.batch_mixing import mixing_of_batches
 from freqprep.text.quantities import plural
-from freqprep.text.terminal import on_one_line, paragraph, shortened
+from freqprep.text.terminal import on_one_line, paragraph, quoted, shortened
 from freqprep_cli.options import SplitOption, StoreArgument
 from freqprep_cli.output import print_json
 from freqprep_cli.summary_text import describe
@@ -74,16 +74,19 @@ def info(
 def _print_images(rejects: list[dict[str, Any]], noted: list[dict[str, Any]]) -> None:
     """Print the first rejected images, and the first converted ones with a note."""
     for reject in rejects[:_REJECTS_SHOWN]:
-        key, size = shortened(ascii(reject["key"]), _KEY_ROOM), f"{reject['bytes']:,} bytes"
-        why = f"{reject['reason']}: {reject['detail']}"
-        typer.echo(paragraph(f"  rejected: {key}, {size}, {why}"))
+        size, why = f"{reject['bytes']:,} bytes", f"{reject['reason']}: {reject['detail']}"
+        typer.echo(paragraph(f"  rejected: {_image(reject)}, {size}, {why}"))
     if len(rejects) > _REJECTS_SHOWN:
         typer.echo(f"  ... and {len(rejects) - _REJECTS_SHOWN:,} more; --json lists all")
     for note in noted[:_REJECTS_SHOWN]:
-        key = shortened(f"'{note['key']}'", _KEY_ROOM)
-        typer.echo(paragraph(f"  note: {key}, {note['note']}"))
+        typer.echo(paragraph(f"  note: {_image(note)}, {note['note']}"))
     if len(noted) > _REJECTS_SHOWN:
         typer.echo(f"  ... and {len(noted) - _REJECTS_SHOWN:,} more notes; --json lists all")
+
+
+def _image(entry: dict[str, Any]) -> str:
+    """Return row and key; `show` takes both, but no key that was shortened."""
+    return f"row {entry['row']}, {shortened(quoted(entry['key']), _KEY_ROOM)}"
 
 
 def _print_unfinished(store: Store) -> None:
@@ -101,4 +104,4 @@ def _print_unfinished(store: Store) -> None:
 def _origin(selection: dict[str, Any]) -> str:
     count = plural(len(selection["channels"]), "channel")
     score = selection["made_from"].get("by")
-    return f"{count} by {shortened(ascii(score), _KEY_ROOM)}" if isinstance(score, str) else count
+    return f"{count} by {shortened(quoted(score), _KEY_ROOM)}" if isinstance(score, str) else count

@@ -73,7 +73,7 @@ def repair(
         state = "NOT WHOLE" if verified.problems else "ok"
         would = "would be " if dry_run else ""
         counts = f"{plural(done, 'file')} {would}repaired, {len(left)} not"
-        checked = f"checked {verified.files} files, {verified.images} images"
+        checked = f"checked {plural(verified.files, 'file')}, {plural(verified.images, 'image')}"
         typer.echo(paragraph(f"{state}: {counts}; {checked}"))
     if verified.problems:
         sys.exit(EXIT_NOT_WHOLE)

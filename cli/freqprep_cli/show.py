@@ -17,7 +17,7 @@ from freqprep.store.reader import find_row, open_store
 from freqprep.store.selections import select
 from freqprep.store.split import Split
 from freqprep.store.targets import check_targets
-from freqprep.text.terminal import paragraph, shortened
+from freqprep.text.terminal import paragraph, quoted, shortened
 from freqprep_cli.options import Overwrite, StoreArgument
 
 _KEY_ROOM, _NAME_ROOM = 60, 30
@@ -78,7 +78,7 @@ def show(
         write_picture(sheet, contact_sheet(coefficients, selection), overwrite=overwrite)
     label = int(chosen.labels[number])
     name = chosen.attributes.class_names[label] if label >= 0 else ""
-    key = shortened(ascii(chosen.keys[number]), _KEY_ROOM)
+    key = shortened(quoted(chosen.keys[number]), _KEY_ROOM)
     height, width = picture.shape[:2]
     typer.echo(
         paragraph(

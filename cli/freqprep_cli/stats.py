@@ -34,6 +34,7 @@ from freqprep.store.selections import (
 from freqprep.store.split import Split
 from freqprep.store.steps_file import write_steps
 from freqprep.store.targets import check_folder, check_targets, refuse_replacing
+from freqprep.text.quantities import plural
 from freqprep_cli.command_line import selection_names
 from freqprep_cli.options import Address, Engine, Jobs, Overwrite, Place, StoreArgument
 from freqprep_cli.output import print_json
@@ -231,7 +232,7 @@ class _Files:
             say(f"report: {self.report}")
         if self.plots is not None:
             written = write_plots(result, split, self.plots)
-            say(f"plots: {len(written)} files in {self.plots}")
+            say(f"plots: {plural(len(written), 'file')} in {self.plots}")
         if self.output is not None:
             write_selection(self.output, Selection(indices, self.output.stem), made_from(result))
             say(f"saved: {self.output}")

@@ -96,7 +96,7 @@ def _chosen(result: StatsResult) -> str:
     network = ""
     if outcome is not None:
         network = f"; {result.network}: cross-entropy {outcome.loss:.3f}, top-1 "
-        network += f"{percent(outcome.accuracy, space=True)} of {result.sample} images"
+        network += f"{percent(outcome.accuracy, space=True)} of {plural(result.sample, 'image')}"
     return (
         paragraph(
             f"chosen by {choice.by}: {plural(len(indices), 'channel')}, "
@@ -175,7 +175,8 @@ def _drift(result: StatsResult, drift: Drift) -> str:
     errors = drift.standard_errors
     strength = np.abs(drift.level if errors is None else errors)
     rows = []
-    strongest = sorted(drift.channels, key=lambda index: -strength[index])
+    compared = [index for index in drift.channels if not drift.below_rounding[index]]
+    strongest = sorted(compared, key=lambda index: -strength[index])
     for index in strongest[:_MOST_DRIFTED]:
         rows.append(
             (
@@ -188,6 +189,11 @@ def _drift(result: StatsResult, drift: Drift) -> str:
             )
         )
     notes = []
+    if count := len(drift.channels) - len(compared):
+        notes.append(
+            f"left out: {plural(count, 'channel')} with less energy than the error of rounding "
+            "in both, whose ranks mean nothing"
+        )
     if len(drift.channels) < max(len(result.analysis.stored), CHANNELS):
         notes.append(f"compared: the {plural(len(drift.channels), 'channel')} that both store")
     if drift.divergence is None:

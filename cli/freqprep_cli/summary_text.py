@@ -14,7 +14,7 @@ from freqprep.store.class_mixing import ClassMixing
 from freqprep.store.summary import SplitSummary
 from freqprep.text.quantities import counts, duration, plural, tally
 from freqprep.text.quantities import size as size_text
-from freqprep.text.terminal import shortened, table
+from freqprep.text.terminal import quoted, shortened, table
 
 _ALL_SHOWN = 6
 _LARGEST, _SMALLEST = 5, 3
@@ -66,7 +66,7 @@ def describe_estimate(estimate: Estimate, workers: int) -> str:
         ("time", f"about {duration(estimate.minutes)}"),
         (
             "sample",
-            f"{estimate.sampled} images, rejected: {counts(estimate.rejected_in_sample)}",
+            f"{plural(estimate.sampled, 'image')}, rejected: {counts(estimate.rejected_in_sample)}",
         ),
     ]
     return table(rows)
@@ -207,7 +207,7 @@ def _saturated(summary: SplitSummary) -> str:
 def _psnr(summary: SplitSummary) -> str:
     if summary.psnr_luma_pooled is None or summary.psnr_luma_worst is None:
         return "no error" if summary.valid else "no images"
-    key = shortened(ascii(summary.psnr_luma_worst_key), _KEY_ROOM)
+    key = shortened(quoted(summary.psnr_luma_worst_key or ""), _KEY_ROOM)
     some = "" if len(summary.channels) == CHANNELS else f"; with all {CHANNELS} channels"
     worst = f"worst {summary.psnr_luma_worst:.1f} dB ({key})"
     return f"{summary.psnr_luma_pooled:.1f} dB, {worst}{some}"

@@ -83,9 +83,11 @@ def verify(
     else:
         for problem in problems:
             typer.echo(on_one_line(f"{problem.where}: {problem.what}"))
-        checked = f"{found.files} files, {found.chunks} chunks, {found.images} images"
-        again = f", {compared} images compared with the source" if source is not None else ""
-        typer.echo(paragraph(f"{'NOT WHOLE' if problems else 'ok'}: checked {checked}{again}"))
+        counted = {"file": found.files, "chunk": found.chunks, "image": found.images}
+        checked = ", ".join(plural(count, what) for what, count in counted.items())
+        if source is not None:
+            checked += f", {plural(compared, 'image')} compared with the source"
+        typer.echo(paragraph(f"{'NOT WHOLE' if problems else 'ok'}: checked {checked}"))
         for one in partial:
             typer.echo(paragraph(_described(one)))
     if problems:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from freqprep.augment.transfer import send_all
+from freqprep.images.geometry import sides_of_boxes
 from freqprep.images.rle import decode_mask
 from freqprep.store.object_table import ObjectTable
 
@@ -80,7 +81,7 @@ def visible_extents(objects: ObjectTable, sizes: np.ndarray) -> np.ndarray:
     ndarray of float64, shape (m, 2)
         Width and height in stored pixels; 0 or less without an area, or wholly outside.
     """
-    side = np.repeat(sizes[:, ::-1], np.diff(objects.offsets), axis=0)
+    side = sides_of_boxes(sizes, np.diff(objects.offsets))
     near, extent = objects.box[:, :2], objects.box[:, 2:]
     with np.errstate(over="ignore"):  # infinitely far is outside, too
         far = near + extent

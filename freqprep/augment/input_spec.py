@@ -19,6 +19,7 @@ from freqprep.errors import UsageError, some
 from freqprep.images.encoding import Encoding
 from freqprep.models.rgb import IMAGENET_MEAN, IMAGENET_STD
 from freqprep.spectrum.channels import CHANNELS, Selection, channels
+from freqprep.text.quantities import plural
 
 KINDS = ("frequency", "rgb")
 """Kinds of input: DCT coefficients, or pixels."""
@@ -70,7 +71,10 @@ class InputSpec:
                 "read at least the channels that the network uses",
             )
         frequency = self.kind == "frequency"
-        check(bool(self.channels) == frequency, f"{len(self.channels)} channels for {self.kind}")
+        check(
+            bool(self.channels) == frequency,
+            f"{plural(len(self.channels), 'channel')} for {self.kind}",
+        )
         for name, values in (("mean", self.mean), ("std", self.std)):
             known = isinstance(values, tuple) and all(map(is_finite, values))
             check(known, f"{name} {values!r:.60} is not finite numbers")

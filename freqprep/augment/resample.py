@@ -32,6 +32,7 @@ from freqprep.errors import UsageError
 from freqprep.progress import noted_if_long
 from freqprep.spectrum import BLOCK, COMPONENTS
 from freqprep.spectrum.channels import Selection
+from freqprep.text.quantities import plural
 
 _NOTED = functools.partial(noted_if_long, "compiling the augmentation, once on this machine")
 _compiled: set[object] = set()  # types of codes and outputs that were compiled or loaded
@@ -69,7 +70,7 @@ class Resampler:
     ) -> None:
         if len(steps) != len(read):
             raise UsageError(
-                f"{len(steps)} steps for {len(read)} channels",
+                f"{len(steps)} steps for {plural(len(read), 'channel')}",
                 "give one step for each channel read",
             )
         self.read, self.used, self.grid = read, used, grid

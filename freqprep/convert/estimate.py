@@ -26,8 +26,9 @@ from freqprep.store import shard
 from freqprep.store.class_counts import ClassCounts, ObjectCounts, count_labels, count_objects
 from freqprep.store.existing import pending
 from freqprep.store.plan import SplitPlan, estimated_bytes, evenly_spread, memory_bound
+from freqprep.store.root import store_exists
 from freqprep.store.schema import IMAGE_ARRAYS, OBJECT_ARRAYS, ROWS_PER_SHARD
-from freqprep.store.writer import store_exists, unfinished_split
+from freqprep.store.writer import unfinished_split
 
 _RUNS_SAMPLED = 16
 _OTHER_FILES = 3  # the documents of group and coefficients, and the manifest

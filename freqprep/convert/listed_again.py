@@ -13,6 +13,7 @@ from freqprep.storage.scratch import joined, slices
 from freqprep.store.plan import SplitPlan
 from freqprep.store.reader import Split
 from freqprep.text.quantities import plural
+from freqprep.text.terminal import quoted
 
 NO_SUCH_CLASS = -2
 """Label of an image whose class is not one of those asked for."""
@@ -116,7 +117,7 @@ def described(split: Split, plan: SplitPlan, what: str, changed: np.ndarray) -> 
     """Describe a result of `changed_rows` that is not empty."""
     row = int(changed[0])
     text = f"{what} of {plural(len(changed), 'row')} are not those of the source, first of row"
-    text += f" {row} ({split.keys[row]!r})"
+    text += f" {row} ({quoted(split.keys[row])})"
     ids = (*split.attributes.class_ids, "another class", "none")  # from the end: -2 and -1
     index = int(plan.order.take(range(row, row + 1))[0])
     then, now = ids[int(split.labels[row])], ids[int(plan.listing.labels[index])]

@@ -23,8 +23,10 @@ from freqprep.store.journal import ShardResult
 from freqprep.store.lock import store_lock
 from freqprep.store.part import Part
 from freqprep.store.plan import load_attributes, load_plan, shard_count
+from freqprep.store.root import store_exists
 from freqprep.store.summary import SplitSummary
-from freqprep.store.writer import UnfinishedSplit, store_exists, unfinished_split
+from freqprep.store.writer import UnfinishedSplit, unfinished_split
+from freqprep.text.quantities import plural
 
 
 def plan(request: Request) -> dict[str, int]:
@@ -167,7 +169,7 @@ def _refuse_missing(name: str, partial: UnfinishedSplit) -> None:
         missing = [shard for shard in range(shards) if shard not in journal.finished]
     if not missing:
         return
-    text = f"{name} lacks {len(missing)} of {shards} shards"
+    text = f"{name} lacks {len(missing)} of {plural(shards, 'shard')}"
     counts = {part.parts for part in partial.parts_begun()}
     if len(counts) != 1:
         raise StoreError(text, "run all parts, --part 1/N to N/N, and then --finalize")

@@ -20,9 +20,10 @@ from freqprep.store import existing
 from freqprep.store.layout import partial_folders
 from freqprep.store.plan import SplitPlan, load_attributes, load_options, make_plan
 from freqprep.store.reader import open_store
+from freqprep.store.root import store_exists
 from freqprep.store.schema import SplitAttributes
 from freqprep.store.versions import library_versions
-from freqprep.store.writer import UnfinishedSplit, store_exists, unfinished_split
+from freqprep.store.writer import UnfinishedSplit, unfinished_split
 from freqprep.text.quantities import plural
 from freqprep.text.terminal import on_one_line
 
@@ -51,7 +52,7 @@ def discover(request: Request) -> Discovered:
     for note in found.notes:
         say(on_one_line(note))
     for doubt in found.doubts:
-        if not doubt.classes <= set(request.classes or ()):
+        if doubt.classes is None or not doubt.classes <= set(request.classes or ()):
             raise SourceError(doubt.message, doubt.remedy)
     for name, listing in found.listings.items():
         if name.startswith(".") or "/" in name or "\\" in name or name in ("", "zarr.json"):

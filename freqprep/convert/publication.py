@@ -19,6 +19,7 @@ from freqprep.store.journal import RowResults, ShardResult
 from freqprep.store.plan import SplitPlan
 from freqprep.store.schema import IMAGE_ARRAYS, OBJECT_ARRAYS, SplitAttributes
 from freqprep.store.writer import UnfinishedSplit
+from freqprep.text.quantities import plural
 
 _SHARDS_AT_ONCE = 8192
 
@@ -41,7 +42,9 @@ def publish_results(
         Content id of the split.
     """
     if len(finished) != plan.shards:
-        raise StoreError(f"{len(finished)} of {plan.shards} shards are converted", "use --resume")
+        raise StoreError(
+            f"{len(finished)} of {plural(plan.shards, 'shard')} are converted", "use --resume"
+        )
 
     def fill(writer: SplitWriter) -> SplitAttributes:
         return append_all(writer, plan, finished)

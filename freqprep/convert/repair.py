@@ -1,8 +1,7 @@
 """Repair of a damaged store: what `freqprep.store.verify` finds is made again, to the same bytes.
 
-Nothing is replaced but by bytes with the hash that the manifest states, so content ids stay. A
-store is checked again after each round of repairs, until nothing is found or nothing is repaired:
-files by which others are read come first.
+Bytes replace others only if they have the hash of the manifest, so content ids stay. After each
+round a store is checked again; files by which others are read come first.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from freqprep import engines
+from freqprep.arguments import check_fields
 from freqprep.convert.repair_arrays import converted, derived, needs_images
 from freqprep.convert.repair_shards import (
     AGAIN,
@@ -80,6 +80,7 @@ class RepairRequest:
     def __post_init__(self) -> None:
         take_texts(self, as_path, "store")
         take_texts(self, as_source, "source")
+        check_fields(self)
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from freqprep.store.repair_folder import RepairFolder
 from freqprep.store.schema import ROWS_PER_SHARD
 from freqprep.store.versions import library_versions
 from freqprep.text.quantities import plural
+from freqprep.text.terminal import quoted
 
 AGAIN = "restore the split from a copy, or convert again with --overwrite"
 _RESTORE = "restore them as they were, or convert again with --overwrite"
@@ -176,7 +177,7 @@ def difference_from(split: Split, stored: StoredResults, result: ShardResult) ->
     if len(rows):
         return SourceChangedError(
             f"{plural(len(rows), 'image')} of the source changed since the conversion:"
-            f" {some([repr(split.keys[row]) for row in rows.tolist()])}",
+            f" {some([quoted(split.keys[row]) for row in rows.tolist()])}",
             _RESTORE,
         )
     return CorruptStoreError(

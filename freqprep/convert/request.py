@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from freqprep import engines
+from freqprep.arguments import check_fields
 from freqprep.errors import UsageError, did_you_mean
 from freqprep.images.encoding import Encoding
 from freqprep.images.geometry import Geometry
@@ -86,6 +87,7 @@ class Request:
     def __post_init__(self) -> None:
         take_texts(self, as_source, "source", "images")
         take_texts(self, as_path, "store", "annotations", "class_names")
+        check_fields(self)
         if self.kind not in SOURCES:
             remedy = f"{did_you_mean(self.kind, SOURCES)}use {', '.join(SOURCES)}"
             raise UsageError(f"unknown kind of source {self.kind!r}", remedy)
@@ -103,6 +105,8 @@ class Request:
         check_level(self.level)
         if not 0 <= self.seed <= LARGEST_SEED:
             raise UsageError(f"--seed must be from 0 to {LARGEST_SEED}, got {self.seed}")
+        if isinstance(self.classes, str):
+            raise UsageError(f"classes is {self.classes!r}, one text", "give a tuple of class ids")
         if self.classes is not None and len(set(self.classes)) != len(self.classes):
             repeated = sorted({str(c) for c in self.classes if self.classes.count(c) > 1})
             raise UsageError(f"classes listed twice: {', '.join(repeated[:10])}", "list each once")

@@ -36,6 +36,8 @@ from freqprep.store.schema import ROWS_PER_SHARD
 from freqprep.store.verify import shard_moments
 from freqprep.store.versions import library_versions
 from freqprep.store.writer import PartialSplit, sync_shard_folders
+from freqprep.text.quantities import plural
+from freqprep.text.terminal import quoted
 
 _REMEDY = "restore the source, or convert again with --overwrite"
 
@@ -106,7 +108,8 @@ def _refuse_lengths(split: Split, rows: np.ndarray, lengths: np.ndarray) -> None
     other = rows[lengths != split.array("source_bytes")[rows]]
     if len(other):
         raise SourceChangedError(
-            f"{split.keys[int(other[0])]!r} has another length than when it was converted", _REMEDY
+            f"{quoted(split.keys[int(other[0])])} has another length than when it was converted",
+            _REMEDY,
         )
 
 
@@ -115,7 +118,7 @@ def _refuse_codes(split: Split, rows: np.ndarray, files: ImageFiles, encoder: En
     for row, codes, image in zip(rows.tolist(), stored, files.images(), strict=True):
         if what := difference(split, row, codes, image, encoder):
             raise SourceChangedError(
-                f"{split.keys[row]!r} is no longer the image that was converted: {what}",
+                f"{quoted(split.keys[row])} is no longer the image that was converted: {what}",
                 "restore it, or convert again with --overwrite",
             )
 
@@ -129,7 +132,9 @@ def _plan_again(split: Split, listing: Listing) -> SplitPlan:
         )
     if len(listing) != len(split):
         raise SourceChangedError(
-            f"the source lists {len(listing)} images, the split was made from {len(split)}", _REMEDY
+            f"the source lists {plural(len(listing), 'image')}, the split was made from"
+            f" {len(split)}",
+            _REMEDY,
         )
     plan = make_plan(listing, attributes)
     if what := other_images(plan, split):

@@ -38,13 +38,9 @@ from freqprep.store.plan import load_attributes, load_plan, save_plan
 from freqprep.store.plan_files import save_files
 from freqprep.store.reader import open_store
 from freqprep.store.rejects import write_rejects
+from freqprep.store.root import open_or_create_root, store_exists
 from freqprep.store.summary import SplitSummary, summarize
-from freqprep.store.writer import (
-    PartialSplit,
-    UnfinishedSplit,
-    open_or_create_root,
-    store_exists,
-)
+from freqprep.store.writer import PartialSplit, UnfinishedSplit
 from freqprep.text.terminal import on_one_line
 
 __all__ = ["Request", "convert"]

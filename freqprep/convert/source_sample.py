@@ -25,6 +25,7 @@ from freqprep.storage.paths import AnyPath
 from freqprep.store.plan import SplitPlan
 from freqprep.store.reader import Split, reopen
 from freqprep.store.schema import ROWS_PER_SHARD
+from freqprep.text.terminal import quoted
 
 # Coefficients may differ by this beside half a step: decoders of JPEG differ by a grey level, which
 # is 8 in the mean of a block. Another image differs by more in some block.
@@ -143,6 +144,6 @@ def _check_codes(split: Split, shard: int, fine: np.ndarray) -> None:
 
 def _changed(split: Split, row: int, what: str) -> SourceChangedError:
     return SourceChangedError(
-        f"{split.keys[row]!r} is no longer the image that was converted: it {what}",
+        f"{quoted(split.keys[row])} is no longer the image that was converted: it {what}",
         "restore it, or leave out --source",
     )

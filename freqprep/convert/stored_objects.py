@@ -16,7 +16,7 @@ from pycocotools import mask as coco_mask
 
 from freqprep.errors import SourceError
 from freqprep.images.decode import MAX_PIXELS
-from freqprep.images.geometry import Geometry, Placement, boxes_to_stored
+from freqprep.images.geometry import Geometry, Placement, boxes_to_stored, sides_of_boxes
 from freqprep.images.rle import checked_runs, pixels_of
 from freqprep.progress import Progress, say
 from freqprep.ragged import Ragged
@@ -101,7 +101,7 @@ def _say_boxes(objects: Objects, sizes: np.ndarray) -> None:
     if empty.any():
         count = plural(int(np.count_nonzero(empty)), "object")
         say(f"{count} with a box without an area: kept, but not used for training")
-    side = np.repeat(sizes[:, ::-1], np.diff(objects.offsets), axis=0)
+    side = sides_of_boxes(sizes, np.diff(objects.offsets))
     known = ~empty & (side > 0).all(axis=1)
     with np.errstate(over="ignore"):  # infinitely far is outside, too
         far = near + extent

@@ -20,6 +20,8 @@ from freqprep.store.plan import SplitPlan, evenly_spread, make_plan
 from freqprep.store.reader import Split, open_store
 from freqprep.store.verify import Problem
 from freqprep.store.versions import library_versions
+from freqprep.text.quantities import plural
+from freqprep.text.terminal import quoted
 
 _NAME_IT = "name the folder that the store was made from"
 
@@ -74,7 +76,7 @@ def compare_with_source(
             for row, image in zip(rows.tolist(), files.images(), strict=True):
                 stored = opened.read_codes([row])[0] if opened.valid[row] else None
                 what = difference(opened, row, stored, image, encoder)
-                where = f"{name} row {row} ({opened.keys[row]!r})"
+                where = f"{name} row {row} ({quoted(opened.keys[row])})"
                 problems += [Problem(where, what)] if what else []
                 progress.update(1)
         compared += len(rows)
@@ -134,7 +136,7 @@ def listed_plan(split: Split, source: AnyPath, store: AnyPath) -> SplitPlan:
     if listing is None or len(listing) != len(split):
         count = 0 if listing is None else len(listing)
         raise SourceError(
-            f"{source} lists {count} images of {attributes.split}, the store has"
+            f"{source} lists {plural(count, 'image')} of {attributes.split}, the store has"
             f" {len(split)}{hint}",
             remedy,
         )

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from freqprep.text.quantities import plural
+
 _TINT = 0.45
 """Opacity of masks."""
 
@@ -63,7 +65,7 @@ def draw_objects(
     crowd = np.zeros(count, bool) if crowd is None else crowd
     if not len(captions) == len(masks) == len(colours) == len(crowd) == count:
         raise ValueError(
-            f"captions, masks, colours and crowd need an entry for each of {count} boxes"
+            f"captions, masks, colours and crowd need an entry for each of {plural(count, 'box')}"
         )
     canvas = picture.copy()
     shortest = min(picture.shape[:2])

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from freqprep.arguments import check_fields
 from freqprep.engines.local import default_jobs
 from freqprep.errors import UsageError, did_you_mean
 
@@ -40,6 +41,7 @@ class Workers:
     address: str | None = None
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if self.engine not in ENGINES:
             remedy = f"{did_you_mean(self.engine, ENGINES)}use {', '.join(ENGINES)}"
             raise UsageError(f"unknown engine {self.engine!r}", remedy)

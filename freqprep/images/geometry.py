@@ -108,6 +108,23 @@ def short_side_size(height: int, width: int, short: int) -> tuple[int, int]:
     return int(short * height / width), short
 
 
+def sides_of_boxes(sizes: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Return width and height of the image of each box, as boxes have their own.
+
+    Parameters
+    ----------
+    sizes : ndarray, shape (n, 2)
+        Height and width of each image, or any other pair of vertical and horizontal numbers.
+    counts : ndarray of int, shape (n,)
+        Boxes of each image.
+
+    Returns
+    -------
+    ndarray, shape (sum of counts, 2)
+    """
+    return np.repeat(sizes[:, ::-1], counts, axis=0)
+
+
 def boxes_to_stored(boxes: np.ndarray, source: tuple[int, int], place: Placement) -> np.ndarray:
     """Move boxes from source pixels to stored pixels.
 

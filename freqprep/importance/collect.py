@@ -21,6 +21,7 @@ from freqprep.ragged import Ragged
 from freqprep.spectrum.channels import CHANNELS
 from freqprep.store.manifest import MANIFEST
 from freqprep.store.split import Split
+from freqprep.text.quantities import plural
 
 _LOCAL = engines.Workers()
 _MOST_TOGETHER = 32
@@ -67,7 +68,9 @@ def collect(split: Split, workers: engines.Workers = _LOCAL) -> Collected:
         Its codes do not add up to the moments stored with it.
     """
     if not split.valid.any():
-        rejected = f"all {len(split)} images were rejected" if len(split) else "it has no images"
+        rejected = (
+            f"all {plural(len(split), 'image')} were rejected" if len(split) else "it has no images"
+        )
         raise StoreError(f"{split.path} has nothing to count: {rejected}", "see `freqprep info`")
     labelled = bool((split.labels[split.valid] >= 0).any())
     classes = int(split.labels.max()) + 1 if labelled else 0

@@ -30,9 +30,12 @@ class Drift:
         Score that ranks both.
     channels : tuple of int
         Raster indices of the channels that both store, rising.
+    below_rounding : ndarray of bool, shape (192,)
+        Whether both energies are below the error of rounding, ``step**2 / 12`` of the larger step:
+        ranks among such channels mean nothing.
     level : ndarray of float64, shape (192,)
         Energy of the other over the energy here, dB, within +-30; 0 where both are below the
-        error of rounding, ``step**2 / 12`` of the larger step.
+        error of rounding.
     standard_errors : ndarray of float64 or None, shape (192,)
         Difference of the energies over its standard error; None where a split has fewer than eight
         images.
@@ -52,6 +55,7 @@ class Drift:
     other: str
     by: str
     channels: tuple[int, ...]
+    below_rounding: np.ndarray
     level: np.ndarray
     standard_errors: np.ndarray | None
     mean_shift: np.ndarray
@@ -100,13 +104,15 @@ def compute_drift(here: Analysis, there: Analysis, by: str, top: int) -> Drift:
     rank_change[list(shared)] = ranks[1] - ranks[0]
     spearman, overlap = agreement_of(one, other, min(top, len(shared)))
     rounding = np.maximum(here.steps, there.steps) ** 2 / 12
+    below_rounding = np.maximum(*energies) < rounding
     kept = np.isin(np.arange(CHANNELS), shared)
     errors = _standard_errors(here, there, energies[1] - energies[0])
     return Drift(
         other=f"{there.store} {there.split}",
         by=by,
         channels=shared,
-        level=kept * _level(energies[0], energies[1], rounding),
+        below_rounding=kept & below_rounding,
+        level=(kept & ~below_rounding) * _level(*energies),
         standard_errors=None if errors is None else kept * errors,
         mean_shift=kept * shift,
         divergence=_divergence(here, there, shared),
@@ -120,10 +126,9 @@ def _values(analysis: Analysis, name: str) -> np.ndarray:
     return analysis.ranking(name).values
 
 
-def _level(here: np.ndarray, there: np.ndarray, rounding: np.ndarray) -> np.ndarray:
+def _level(here: np.ndarray, there: np.ndarray) -> np.ndarray:
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = 10 * np.log10(there / here)
-    ratio[np.maximum(here, there) < rounding] = 0
     level: np.ndarray = np.clip(np.nan_to_num(ratio, nan=0.0), -_LARGEST_LEVEL, _LARGEST_LEVEL)
     return level
 

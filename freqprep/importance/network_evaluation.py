@@ -107,7 +107,8 @@ class NetworkSample:
         usable = candidates[split.valid[candidates] & (split.labels[candidates] >= 0)]
         if not usable.size:
             raise UsageError(
-                f"none of the {candidates.size} rows asked for of {split.path} is a valid image"
+                f"none of the {plural(candidates.size, 'row')} asked for of {split.path} is a"
+                " valid image"
                 " with a label",
                 "use other rows, or convert the images again",
             )

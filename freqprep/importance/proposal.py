@@ -9,6 +9,7 @@ import numpy as np
 
 from freqprep.errors import UsageError
 from freqprep.spectrum.channels import CHANNELS, NAMES, Selection
+from freqprep.text.quantities import plural
 
 _UNITS = {"b": 1.0, "kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12}
 _BUDGET = re.compile(
@@ -119,4 +120,6 @@ def check_count(count: int, stored: int) -> None:
     """
     if not 1 <= count <= stored:
         where = "" if stored == CHANNELS else f" of the {stored} that are stored"
-        raise UsageError(f"cannot choose the top {count} channels{where}", f"choose 1 to {stored}")
+        raise UsageError(
+            f"cannot choose the top {plural(count, 'channel')}{where}", f"choose 1 to {stored}"
+        )

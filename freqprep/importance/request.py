@@ -6,6 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
+from freqprep.arguments import check_fields, check_integer
 from freqprep.engines import Workers
 from freqprep.errors import UsageError, did_you_mean
 from freqprep.importance.allocation import candidate_allocations
@@ -64,6 +65,7 @@ class StatsRequest:
 
     def __post_init__(self) -> None:
         take_texts(self, Path, "network", "scores")
+        check_fields(self)
 
 
 def compute_stats(
@@ -190,6 +192,7 @@ def other_split(store: Store, split: Split, other: str) -> Split:
 
 def _check(request: StatsRequest, given: Ranking | None, stored: int) -> None:
     check_count(request.top, stored)
+    check_integer("sample", request.sample)
     ours = (*SCORES, BYTES)
     known = (*ours, *NETWORK_SCORES, BEST)
     if given is not None and given.name in known:

@@ -211,6 +211,7 @@ def _drift(found: Drift) -> dict[str, Any]:
         "by": found.by,
         "spearman": found.spearman,
         "overlap": found.overlap,
+        "below_rounding": [NAMES[index] for index in np.flatnonzero(found.below_rounding)],
         "level_db": _by_channel(found.level, found.channels),
         "standard_errors": _by_channel(found.standard_errors, found.channels),
         "mean_shift": _by_channel(found.mean_shift, found.channels),

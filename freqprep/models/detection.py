@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from freqprep.arguments import check_flags, check_integer
 from freqprep.errors import UsageError
 from freqprep.models.networks import check_name, check_positive, open_resnet
 from freqprep.models.torchvision_ops import import_torchvision
@@ -182,6 +183,7 @@ def build_detector(
     check_name("model", model, DETECTORS)
     check_name("input", input, DETECTOR_INPUTS)
     check_numbers(classes, trained_stages, regions, channels)
+    check_flags(frozen_norm=frozen_norm)
     torchvision = import_torchvision()
     norm = torchvision.ops.FrozenBatchNorm2d if frozen_norm else nn.BatchNorm2d
     network = torchvision.models.resnet50(weights=None, norm_layer=norm)
@@ -207,11 +209,7 @@ def check_numbers(classes: int, trained_stages: int, regions: int, channels: int
         A number is out of range.
     """
     check_positive(channels=channels, classes=classes, regions=regions)
-    if not 0 <= trained_stages <= len(STAGES):
-        raise UsageError(
-            f"trained_stages must be 0 to {len(STAGES)}, got {trained_stages}",
-            f"give the number of stages of {', '.join(STAGES)} that train",
-        )
+    check_integer("trained_stages", trained_stages, 0, len(STAGES))
 
 
 def _fix_scales(pool: Any) -> None:

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from freqprep.arguments import check_integer
 from freqprep.errors import UsageError, did_you_mean
 from freqprep.models.torchvision_ops import import_torchvision
 from freqprep.spectrum import BLOCK
@@ -144,10 +145,9 @@ def check_name(what: str, name: str, known: tuple[str, ...]) -> None:
 
 
 def check_positive(**numbers: int) -> None:
-    """Raise a UsageError that names the first of some numbers that is not at least 1."""
+    """Raise a UsageError that names the first of some numbers that is not whole, from 1."""
     for name, number in numbers.items():
-        if number < 1:
-            raise UsageError(f"{name} must be at least 1, got {number}", "give 1 or more")
+        check_integer(name, number)
 
 
 def open_resnet(network: Any, stem: nn.Module, channels: int) -> None:

@@ -15,7 +15,8 @@ from freqprep.progress import Progress
 from freqprep.spectrum.channels import NAMES
 from freqprep.store.manifest import MANIFEST
 from freqprep.store.plan import evenly_spread
-from freqprep.store.writer import store_exists, unfinished_split
+from freqprep.store.root import store_exists
+from freqprep.store.writer import unfinished_split
 
 _SAMPLED_SHARDS = 3
 

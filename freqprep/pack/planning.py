@@ -15,10 +15,11 @@ from freqprep.store.layout import partial_folders
 from freqprep.store.packed import Packed
 from freqprep.store.plan import load_attributes
 from freqprep.store.reader import Split, open_store
+from freqprep.store.root import store_exists
 from freqprep.store.schema import SplitAttributes
 from freqprep.store.selections import ChannelsLike, select
 from freqprep.store.versions import packing_versions
-from freqprep.store.writer import UnfinishedSplit, store_exists
+from freqprep.store.writer import UnfinishedSplit
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from freqprep import engines
+from freqprep.arguments import check_fields
 from freqprep.errors import UsageError
 from freqprep.storage.paths import AnyPath, absolute, as_path, take_texts
 from freqprep.store.schema import check_level
@@ -46,6 +47,7 @@ class PackRequest:
 
     def __post_init__(self) -> None:
         take_texts(self, as_path, "store", "target")
+        check_fields(self)
         if self.resume and self.overwrite:
             raise UsageError("--resume and --overwrite are mutually exclusive", "choose one")
         _ = self.workers  # checks what work is done by

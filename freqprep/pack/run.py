@@ -27,14 +27,11 @@ from freqprep.store.packed import PackedShard
 from freqprep.store.plan import save_attributes
 from freqprep.store.reader import Split, open_store
 from freqprep.store.rejects import write_rejects
+from freqprep.store.root import open_or_create_root, store_exists
 from freqprep.store.schema import IMAGE_ARRAYS, OBJECT_ARRAYS, ROWS_PER_SHARD, SplitAttributes
 from freqprep.store.summary import SplitSummary, summarize
-from freqprep.store.writer import (
-    UnfinishedSplit,
-    open_or_create_root,
-    store_exists,
-    unfinished_split,
-)
+from freqprep.store.writer import UnfinishedSplit, unfinished_split
+from freqprep.text.quantities import plural
 
 _SHARDS_AT_ONCE = 8192
 
@@ -156,7 +153,9 @@ def _rows(split: Split, shard: int) -> int:
 def _publish(partial: UnfinishedSplit, plan: PackPlan, finished: Mapping[int, PackedShard]) -> str:
     split = plan.split
     if len(finished) != split.shards:
-        raise StoreError(f"{len(finished)} of {split.shards} shards are packed", "use --resume")
+        raise StoreError(
+            f"{len(finished)} of {plural(split.shards, 'shard')} are packed", "use --resume"
+        )
     if read_manifest(split.path)[1] != split.content_id:
         raise CorruptStoreError(
             f"{split.path} was replaced while it was packed", "start over with --overwrite"

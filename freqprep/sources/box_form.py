@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from freqprep.errors import SourceError
-from freqprep.sources.listing import Objects
+from freqprep.images.geometry import sides_of_boxes
+from freqprep.sources.listing import Doubt, Objects
 from freqprep.text.quantities import plural
 
 _MARGIN = 2.0
@@ -22,6 +23,20 @@ _NEARLY_ALL = 0.99
 
 _FEW = 3
 """Fewer boxes of less than a pixel may be slips."""
+
+
+def box_form_doubts(
+    objects: Objects, rows: np.ndarray, sizes: np.ndarray, where: str, how: str
+) -> tuple[list[str], tuple[Doubt, ...]]:
+    """Return the warnings of `check_box_form`, and its error as a doubt.
+
+    A store may have been made of such boxes, before they were refused: verifying and repairing it
+    need the source all the same.
+    """
+    try:
+        return check_box_form(objects, rows, sizes, where, how), ()
+    except SourceError as error:
+        return [], (Doubt(None, error.message, error.remedy),)
 
 
 def check_box_form(
@@ -60,7 +75,7 @@ def check_box_form(
     box = objects.box[numbers]
     if not len(box):
         return []
-    side = np.repeat(sizes[:, ::-1], counts, axis=0)
+    side = sides_of_boxes(sizes, counts)
     remedy = f"write them as x, y, width and height in pixels, as COCO has them, {how}"
     return _fractions(box, where, remedy) or _corners(box, side, where, remedy)
 

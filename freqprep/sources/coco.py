@@ -22,7 +22,7 @@ import numpy as np
 from freqprep.errors import SourceError, some
 from freqprep.progress import say
 from freqprep.ragged import Ragged
-from freqprep.sources.box_form import check_box_form
+from freqprep.sources.box_form import box_form_doubts
 from freqprep.sources.coco_annotations import (
     Annotations,
     Outline,
@@ -39,6 +39,7 @@ from freqprep.sources.files import as_bytes, shown
 from freqprep.sources.listing import (
     Classes,
     Discovered,
+    Doubt,
     Listing,
     Objects,
     choose_splits,
@@ -107,14 +108,16 @@ def discover(root: AnyPath, split: str | None, options: SourceOptions = NO_OPTIO
         _check_there(sources[chosen[name]], name, read[name].file_name, located[name])
     _say_shared({name: one.paths for name, one in located.items()})
     elsewhere = _Elsewhere(sources, set(chosen.values()), located, unused)
-    listings = {}
+    listings: dict[str, Listing] = {}
+    doubts: tuple[Doubt, ...] = ()
     for name in located:
-        listings[name] = _listing(
+        listings[name], more = _listing(
             sources[chosen[name]], name, read.pop(name), located[name], classes, elsewhere, named
         )
+        doubts += more
         for path, what in unused.items():
             listings[name].ignored[f"{shown(path)} ({what})"] = 1
-    return Discovered(classes, listings)
+    return Discovered(classes, listings, doubts=doubts)
 
 
 @dataclass(frozen=True)
@@ -183,7 +186,7 @@ def _check_there(source: _Source, name: str, names: list[bytes], located: Locate
         example = some_image(source.tree, folder)
         found = "no image is there" if example is None else f"{shown(example)} is there"
         raise SourceError(
-            f"none of the {len(names)} images of {source.path} is in"
+            f"none of the {plural(len(names), 'image')} of {source.path} is in"
             f" {shown(os.path.join(top, folder) if folder else top)}:"
             f" {shown(names[0])} is listed, {found}",
             "name the folder that the listed names start from with --images DIR, or choose another"
@@ -268,18 +271,20 @@ def _listing(
     classes: Classes,
     elsewhere: _Elsewhere,
     named: dict[str, str],
-) -> Listing:
+) -> tuple[Listing, tuple[Doubt, ...]]:
     order = np.argsort(annotations.image_id)
     image_ids = annotations.image_id[order]
     objects, unlisted = _objects(annotations, image_ids, classes)
     if not len(objects.box):
-        say(f"warning: {name}: none of the {len(order)} images has an annotated object")
+        say(f"warning: {name}: none of the {plural(len(order), 'image')} has an annotated object")
     every, sizes = np.arange(len(order)), annotations.size[order]
-    for note in check_box_form(objects, every, sizes, str(source.path), "in the annotation file"):
+    where, how = str(source.path), "in the annotation file"
+    notes, doubts = box_form_doubts(objects, every, sizes, where, how)
+    for note in notes:
         say(note)
     ignored = count_ignored(source.tree, located, elsewhere.of(name), elsewhere.annotations)
     ignored["annotation of an unlisted image"] = unlisted
-    return Listing(
+    listing = Listing(
         name=name,
         source_name=source.name,
         keys=Ragged.of_bytes(annotations.file_name[row] for row in order),
@@ -291,6 +296,7 @@ def _listing(
         ignored={what: number for what, number in sorted(ignored.items()) if number},
         options=named,
     )
+    return listing, doubts
 
 
 def _objects(

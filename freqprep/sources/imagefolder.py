@@ -32,6 +32,7 @@ from freqprep.sources.tiny_imagenet import VAL_LABELS, val_labels, wnid_names
 from freqprep.sources.tree import source_tree
 from freqprep.sources.wrapping import path_text, split_level, unwrapped
 from freqprep.storage.paths import AnyPath
+from freqprep.text.quantities import plural
 
 
 def discover(root: AnyPath, split: str | None, options: SourceOptions = NO_OPTIONS) -> Discovered:
@@ -195,7 +196,8 @@ def _split_images(
     count = len(level.images)
     if found.asked_for(name) and (found.wanted is not None or found.named[name] != "test"):
         raise SourceError(
-            f"the {count} images of the split {shown(name)} lie in no class folders, but directly"
+            f"the {plural(count, 'image')} of the split {shown(name)} lie in no class folders,"
+            " but directly"
             f" in {where}",
             remedy_for_flat(found.levels, found.home, found.inside.values())
             + "; or convert the other splits one by one with --split",
@@ -203,7 +205,8 @@ def _split_images(
     ignored[f"unlabelled image of {shown(name)}"] += count
     if found.wanted is None:
         notes.append(
-            f"warning: left out: {count} images of {shown(name)}, which lie in no class folders"
+            f"warning: left out: {plural(count, 'image')} of {shown(name)}, which lie in no class"
+            " folders"
             " and have no labels"
         )
     return {}
@@ -224,9 +227,12 @@ def _others(found: _Splits, classes: set[bytes], ignored: Counter[str], notes: l
         if inside:
             raise SourceError(
                 f"{path_text(levels, folder)} holds classes of the splits"
-                f" ({', '.join(sorted(map(shown, inside))[:3])}) and {count} images, but its name"
+                f" ({', '.join(sorted(map(shown, inside))[:3])}) and {plural(count, 'image')},"
+                " but its name"
                 " is not that of a split",
                 f"convert it as a split with --split {shown(name)}, and the others with --split"
                 f" {shown(min(found.named))} and so on; or move it out of SOURCE",
             )
-        notes.append(f"warning: left out: {count} images in {shown(name)}, which is not a split")
+        notes.append(
+            f"warning: left out: {plural(count, 'image')} in {shown(name)}, which is not a split"
+        )

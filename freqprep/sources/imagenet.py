@@ -42,6 +42,7 @@ from freqprep.sources.tree import source_tree
 from freqprep.sources.wrapping import path_text, split_level, unwrapped
 from freqprep.storage.object_path import ObjectPath
 from freqprep.storage.paths import AnyPath
+from freqprep.text.quantities import plural
 
 _WNID_TAR = re.compile(WNID.pattern + rb"\.tar")
 _TARS_AT_ONCE = 16
@@ -217,7 +218,8 @@ def _flat(
         if split.name != "val":
             remedy = f"put them into folders of their classes: {split.source_name}/n01440764/IMAGE"
         raise SourceError(
-            f"the {len(images)} images of {where} are in no class folders and have no labels",
+            f"the {plural(len(images), 'image')} of {where} are in no class folders and have no"
+            " labels",
             remedy,
         )
     ignored[f"unlabelled image of {split.source_name}"] += len(images)

@@ -143,17 +143,17 @@ class Listing:
 
 
 class Doubt(NamedTuple):
-    """Classes that the user may not mean; an error unless the user lists them.
+    """Content that the user may not mean: an error of a conversion, not of a store of it.
 
     Attributes
     ----------
-    classes : frozenset of str or int
-        Class ids; if all are in ``--classes``, there is no error.
+    classes : frozenset of str or int, or None
+        Class ids; if all are in ``--classes``, there is no error. None: it is not about classes.
     message, remedy : str
         Message and remedy of the error.
     """
 
-    classes: frozenset[str | int]
+    classes: frozenset[str | int] | None
     message: str
     remedy: str
 

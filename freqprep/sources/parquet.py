@@ -20,13 +20,13 @@ from typing import Any
 
 import numpy as np
 
-from freqprep.errors import SourceError
+from freqprep.errors import SourceError, some
 from freqprep.ragged import Ragged
-from freqprep.sources.box_form import check_box_form
+from freqprep.sources.box_form import box_form_doubts
 from freqprep.sources.class_ids import read_class_names
 from freqprep.sources.file_table import TableFiles
 from freqprep.sources.imagenet_labels import WNID
-from freqprep.sources.listing import Classes, Discovered, Listing, choose_splits
+from freqprep.sources.listing import Classes, Discovered, Doubt, Listing, choose_splits
 from freqprep.sources.options import NO_OPTIONS, SourceOptions
 from freqprep.sources.parquet_keys import image_ids, row_keys
 from freqprep.sources.parquet_labels import Indexed, Values, index_categories, index_labels
@@ -38,6 +38,7 @@ from freqprep.sources.parquet_splits import name_splits
 from freqprep.sources.source_files import SourceFile, root_of, source_files
 from freqprep.storage.paths import AnyPath
 from freqprep.storage.scratch import joined
+from freqprep.text.quantities import plural
 
 
 def discover(root: AnyPath, split: str | None, options: SourceOptions = NO_OPTIONS) -> Discovered:
@@ -80,14 +81,16 @@ def discover(root: AnyPath, split: str | None, options: SourceOptions = NO_OPTIO
     together = [part for found in parts.values() for part in found]
     classes, labels = _index([*together, *others], options)
     notes += _about(classes, together)
+    doubts: list[Doubt] = []
     listings, its = {}, iter(labels)
     for name, found in parts.items():
-        fields, more = _listing(
+        fields, more, why = _listing(
             folder, chosen[name] or name, found, list(itertools.islice(its, len(found))), classes
         )
         listings[name] = Listing(name=name, options=options.texts(folder), **fields)
         notes += more
-    return Discovered(classes, listings, tuple(notes))
+        doubts += why
+    return Discovered(classes, listings, tuple(notes), tuple(doubts))
 
 
 def _parts(
@@ -137,10 +140,15 @@ def _index(parts: Sequence[Part], options: SourceOptions) -> Indexed:
 
 
 def _about(classes: Classes, parts: Sequence[Part]) -> list[str]:
-    names = parts[0].columns.names
+    columns, notes = parts[0].columns, []
+    names = columns.names
     if names is not None and classes.ids != names and WNID.match(str(classes.ids[0]).encode()):
-        return [f"the {len(names)} class names are ImageNet's: class ids are wnids"]
-    return []
+        notes.append(f"the {len(names)} class names are ImageNet's: class ids are wnids")
+    if unused := list(dict.fromkeys(name for part in parts for name in part.unused)):
+        used = dict.fromkeys((columns.image, *columns.read))
+        keys = "" if columns.path else f"; keys are FILE:ROW, as {columns.image} has no paths"
+        notes.append(f"columns that are used: {', '.join(used)}; not: {some(unused)}{keys}")
+    return notes
 
 
 def _listing(
@@ -149,15 +157,16 @@ def _listing(
     parts: Sequence[Part],
     labels: Sequence[np.ndarray],
     classes: Classes,
-) -> tuple[dict[str, Any], list[str]]:
+) -> tuple[dict[str, Any], list[str], tuple[Doubt, ...]]:
     columns = parts[0].columns
     files = _table_files(parts)
     _refuse_without_images(source_name, parts)
-    notes = []
+    notes: list[str] = []
+    doubts: tuple[Doubt, ...] = ()
     label = np.full(len(files), -1, np.int64) if columns.objects else joined(labels, np.int64)
     without = sum(int((part < 0).sum()) for part in labels)
     if without and not columns.objects:
-        notes.append(f"{source_name}: {without} of {len(files)} rows have no label")
+        notes.append(f"{source_name}: {without} of {plural(len(files), 'row')} have no label")
     keys, more = row_keys(parts, label, classes.ids, source_name)
     notes += more
     fields = {
@@ -177,9 +186,10 @@ def _listing(
         else:
             known = sampled_sizes(root, files, columns.image, np.diff(objects.offsets) > 0)
         how = "for example with dataset.map and to_parquet"
-        notes += check_box_form(objects, *known, parts[0].where, how)
+        more_notes, doubts = box_form_doubts(objects, *known, parts[0].where, how)
+        notes += more_notes
         fields |= {"stated_sizes": sizes, "image_ids": ids, "objects": objects}
-    return fields, notes
+    return fields, notes, doubts
 
 
 def _table_files(parts: Sequence[Part]) -> TableFiles:

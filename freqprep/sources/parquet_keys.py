@@ -18,6 +18,7 @@ from freqprep.sources.parquet_file import arrow
 from freqprep.sources.parquet_parts import Part
 from freqprep.storage.repeated_rows import first_repeated
 from freqprep.storage.scratch import ScratchRagged
+from freqprep.text.quantities import plural
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -57,7 +58,7 @@ def row_keys(
     if missing == count:
         return _numbered(parts), ()
     if missing:
-        note = f"{split}: {missing} of {count} rows have no path: keys are FILE:ROW"
+        note = f"{split}: {missing} of {plural(count, 'row')} have no path: keys are FILE:ROW"
         return _numbered(parts), (note,)
     written, ends = ScratchRagged(), itertools.accumulate(part.rows for part in parts)
     for part, end in zip(parts, ends, strict=True):
@@ -102,7 +103,7 @@ def image_ids(parts: Sequence[Part], split: str) -> tuple[np.ndarray, tuple[str,
     elif not all(arrow().types.is_integer(column.type) for column in values):
         why = "is not of whole numbers"
     elif missing := sum(column.null_count for column in values):
-        why = f"is missing in {missing} of {len(numbers)} rows"
+        why = f"is missing in {missing} of {plural(len(numbers), 'row')}"
     else:
         ids = np.concatenate(list(map(_whole, having, values)))
         if len(np.unique(ids)) == len(numbers):

@@ -41,6 +41,8 @@ class Part:
     where : str
         The file, for messages.
     columns : Columns
+    unused : list of str
+        Names of the other columns.
     groups : ndarray of int64
         Length of each row group that is not empty.
     has_images : bool
@@ -52,6 +54,7 @@ class Part:
     file: SourceFile
     where: str
     columns: Columns
+    unused: list[str]
     groups: np.ndarray
     has_images: bool
     values: dict[str, pa.ChunkedArray]
@@ -142,7 +145,8 @@ def _read(root: AnyPath, file: SourceFile, options: SourceOptions) -> Part:
             )
         has_images = _has_images(table, columns.leaf, int(lengths.sum()), size)
         table.check_unchanged()
-    return Part(file, table.name, columns, lengths[lengths > 0], has_images, values)
+    unused = columns.unused(table.schema)
+    return Part(file, table.name, columns, unused, lengths[lengths > 0], has_images, values)
 
 
 def _joined(batches: list[pa.RecordBatch], name: str, schema: pa.Schema) -> pa.ChunkedArray:

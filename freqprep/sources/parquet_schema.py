@@ -71,6 +71,11 @@ class Columns:
         every = (self.path, self.label, self.objects, *(self.sides or ()), self.image_id)
         return [name for name in every if name is not None]
 
+    def unused(self, schema: pa.Schema) -> list[str]:
+        """Return the columns of a table that nothing is taken from."""
+        used = {self.image, *self.read} - {self.path}
+        return [name for name in schema.names if name not in used]
+
 
 def find_columns(schema: pa.Schema, where: str, options: SourceOptions) -> Columns:
     """Return what the columns of a table are.

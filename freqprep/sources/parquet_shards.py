@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from freqprep.errors import SourceError, some
 from freqprep.sources.files import shown
 from freqprep.storage.paths import AnyPath
+from freqprep.text.quantities import plural
 
 _NUMBERED = re.compile(rb"-(\d+)-of-(\d+)(?:-[0-9a-f]+)?\.\w+$")
 _MOST_NAMED = 3
@@ -53,7 +54,8 @@ def check_numbers(
     numbers = range(1, count + 1) if count in files and 0 not in files else range(count)
     if beyond := [path for index, path in files.items() if index not in numbers]:
         raise SourceError(
-            f"{shown(beyond[0])} in {folder} is none of the {count} files that its name states",
+            f"{shown(beyond[0])} in {folder} is none of the {plural(count, 'file')} that its name"
+            " states",
             "rename it, or name the files of the split with a pattern",
         )
     if len(files) == count:
@@ -61,7 +63,9 @@ def check_numbers(
     absent = (f"{index:05}-of-{count:05}" for index in numbers if index not in files)
     named = list(itertools.islice(absent, _MOST_NAMED))
     more = ", ..." if count - len(files) > len(named) else ""
-    message = f"{split}: {count - len(files)} of {count} files are absent: {some(named)}{more}"
+    message = (
+        f"{split}: {count - len(files)} of {plural(count, 'file')} are absent: {some(named)}{more}"
+    )
     if is_whole:
         raise SourceError(
             f"{folder}: {message}",

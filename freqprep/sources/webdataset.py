@@ -36,6 +36,7 @@ from freqprep.sources.tar_splits import tar_files, tars_by_split
 from freqprep.storage.interruptible import in_threads
 from freqprep.storage.object_path import ObjectPath
 from freqprep.storage.paths import AnyPath
+from freqprep.text.quantities import plural
 
 CLASS_NAMES = "classnames.txt"
 """File beside the tars with the name of each class, as data sets on the Hugging Face hub have."""
@@ -72,7 +73,7 @@ def discover(root: AnyPath, split: str | None, options: SourceOptions = NO_OPTIO
         notes += more
     if not any(map(len, listings.values())):
         raise SourceError(
-            f"no sample with an image in the {len(every)} tars of {root}",
+            f"no sample with an image in the {plural(len(every), 'tar')} of {root}",
             "look into them: tar -tf X.tar lists KEY.jpg and KEY.cls",
         )
     return Discovered(classes, listings, tuple(notes))
@@ -114,7 +115,8 @@ def _check_labels(parts: dict[str, list[TarIndex]], rule: LabelRule) -> None:
             index = next(index for index, count in zip(tars, missing, strict=True) if count)
             key = index.keys.bytes_at(int(np.flatnonzero(index.labels == NO_LABEL)[0]))
             raise SourceError(
-                f"{sum(missing)} of {sum(map(len, tars))} images of {name} have no label, the first"
+                f"{sum(missing)} of {plural(sum(map(len, tars)), 'image')} of {name} have no"
+                " label, the first"
                 f" of them {shown(index.path)}: {shown(key)}",
                 f"add the missing .cls, or {_REMEDY}",
             )

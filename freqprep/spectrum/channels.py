@@ -267,7 +267,12 @@ def _index(item: int | str | np.integer, saved: Sequence[str]) -> int:
         return _INDEX[item]
     is_integer = isinstance(item, (int, np.integer)) and not isinstance(item, bool)
     in_range = is_integer and 0 <= int(item) < CHANNELS
-    _check(in_range, f"channel index {item!r} is not a whole number in 0..{CHANNELS - 1}")
+    _check(
+        in_range,
+        f"channel index {item!r} is not a whole number in 0..{CHANNELS - 1}",
+        "raster indices are Y, then Cb, then Cr, 8 * v + h inside each; or name channels, y_0_0 to"
+        " cr_7_7",
+    )
     return int(item)
 
 
@@ -281,11 +286,15 @@ def _unknown(name: str, saved: Sequence[str]) -> UnknownChannelError:
 
 def _checked(indices: tuple[int, ...], name: str) -> Selection:
     repeated = sorted({NAMES[i] for i in indices if indices.count(i) > 1})
-    _check(not repeated, f"channels asked for twice: {', '.join(repeated)}")
-    _check(bool(indices), f"the selection {name!r} is empty")
+    _check(not repeated, f"channels asked for twice: {', '.join(repeated)}", "name each once")
+    _check(
+        bool(indices),
+        f"no channels: the selection {name!r} is empty",
+        "name at least one, such as y_0_0, or a selection, such as square-24",
+    )
     return Selection(indices, name)
 
 
-def _check(condition: bool, message: str) -> None:
+def _check(condition: bool, message: str, remedy: str = _REMEDY) -> None:
     if not condition:
-        raise UnknownChannelError(message, _REMEDY)
+        raise UnknownChannelError(message, remedy)

@@ -226,7 +226,7 @@ def named_errors(where: str) -> Iterator[None]:
         raise server_error(str(error), where) from None
 
 
-def patiently(request: Callable[[], Result], writes: bool = False) -> Result:
+def patiently(request: Callable[[], Result], once: bool = False) -> Result:
     """Make a request, and again where obstore does not: callers must not mind two of them.
 
     Of what reads it repeats all but lists and refusals that are cut off. What writes on a
@@ -236,7 +236,7 @@ def patiently(request: Callable[[], Result], writes: bool = False) -> Result:
     Parameters
     ----------
     request : callable
-    writes : bool, optional
+    once : bool, optional
         Whether it is one of the latter.
 
     Returns
@@ -244,7 +244,7 @@ def patiently(request: Callable[[], Result], writes: bool = False) -> Result:
     Any
         What the request returns.
     """
-    lost = _LOST if writes else _CUT_OFF
+    lost = _LOST if once else _CUT_OFF
     for attempt in range(_MOST_ANSWERS - 1):
         try:
             return interruptible(request)

@@ -240,6 +240,9 @@ class ObjectPath:
     def create(self, data: bytes) -> Etag:
         """Write the object if there is none, and return its tag.
 
+        One of the same content counts as written by this call, whose answer was lost: what only
+        one of several writers may create needs content of its own, not none.
+
         Raises
         ------
         FileExistsError
@@ -292,7 +295,7 @@ class ObjectPath:
             try:
                 written = patiently(
                     lambda: sender.put(self.key, data, chunk_size=_PART_BYTES, **condition),
-                    writes=made_once,
+                    once=made_once,
                 )
             except FileNotFoundError as error:
                 if condition or names_no_bucket(str(error)):
@@ -334,7 +337,7 @@ def _delete(path: ObjectPath, keys: list[str]) -> None:
     path._refuse_web(*_WRITE)
     with named_errors(str(path)):
         try:
-            patiently(lambda: path._client.delete(keys), writes=True)
+            patiently(lambda: path._client.delete(keys), once=True)
         except FileNotFoundError:
             if len(keys) > 1:  # some servers stop at the first key that is not there
                 for key in keys:

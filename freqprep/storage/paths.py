@@ -52,6 +52,8 @@ def as_path(text: str | Path | ObjectPath) -> AnyPath:
                 f"{str(text)!r} is a URL that pathlib.Path has changed", "give the URL as a str"
             )
         return text
+    if not isinstance(text, str):
+        raise UsageError(f"{text!r} is no path", "give a str, a pathlib.Path or a URL")
     found = _URL.match(text)
     if found is None:
         if _BROKEN_URL.match(text):

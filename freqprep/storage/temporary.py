@@ -13,17 +13,22 @@ import fcntl
 import os
 import re
 import shutil
+import stat
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 _PREFIX = "freqprep-"
 _LOCK = "in-use"
+_NEW_LOCK = f"{_LOCK}.new"
+_OLD_SECONDS = 86_400
 _FILES = "files"
 _SEGMENTS = "segments"
 _SHARED_MEMORY = Path("/dev/shm")
+_FOLDER = re.compile(rf"{_PREFIX}[a-z0-9_]{{8}}")
 _NAME = re.compile(r"sem\.loky-\d+-\w+")
 
 
@@ -50,7 +55,7 @@ def temporary_folder() -> Iterator[Path]:
 def _make() -> tuple[Path, int]:
     """Create a folder; return it, and the descriptor that holds its lock."""
     folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
-    lock = folder / f"{_LOCK}.new"
+    lock = folder / _NEW_LOCK
     descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with contextlib.suppress(OSError):  # a file system without locks: nobody else removes it
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -70,6 +75,20 @@ def remove_abandoned() -> None:
         for lock in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*/{_LOCK}"):
             with contextlib.suppress(OSError):
                 _remove_if_abandoned(lock)
+        for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+            with contextlib.suppress(OSError):
+                _remove_if_never_used(folder)
+
+
+def _remove_if_never_used(folder: Path) -> None:
+    """Remove what was left by a kill before the lock: nobody takes a day from there to its use."""
+    status = folder.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
+        return
+    is_old = time.time() - status.st_mtime > _OLD_SECONDS
+    if is_old and _FOLDER.fullmatch(folder.name) and {*os.listdir(folder)} <= {_NEW_LOCK}:
+        (folder / _NEW_LOCK).unlink(missing_ok=True)
+        folder.rmdir()  # fails if it is used meanwhile
 
 
 def _remove_if_abandoned(lock: Path) -> None:

@@ -2,19 +2,21 @@
 
 In a bucket it is a lease (`freqprep.store.lease`). Locally it is not that of the package filelock,
 which names no holder, leaves the file behind, and where flock is missing locks in a way that
-outlives a killed process.
+outlives a killed process. Without flock nothing is written to a store: two commands at once could
+put shards of both below one manifest, and no check of hashes would find them.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from freqprep.errors import CorruptStoreError, StoreLockedError, UsageError
+from freqprep.errors import CorruptStoreError, StoreError, StoreLockedError, UsageError
 from freqprep.storage.disk import make_folder
 from freqprep.storage.object_path import ObjectPath
 from freqprep.storage.paths import AnyPath
@@ -24,6 +26,9 @@ from freqprep.store.layout import beside
 from freqprep.store.lease import held_lease
 
 _HOLDER = b"process "
+
+NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}
+"""Numbers of the errors of file systems without flock."""
 
 
 @contextlib.contextmanager
@@ -46,6 +51,8 @@ def store_lock(store: AnyPath) -> Iterator[Callable[[], None]]:
         Another process holds it.
     UsageError
         A file of that name exists and is not a lock.
+    StoreError
+        The file system has no locks.
     ObjectStoreError
         The bucket's server cannot hold a lock.
     """
@@ -55,7 +62,18 @@ def store_lock(store: AnyPath) -> Iterator[Callable[[], None]]:
             yield lease.confirm
     else:
         # One store has one lock, whatever links lead to it.
-        with locked_file(beside(store.resolve(), ".lock"), store):
+        path = beside(store.resolve(), ".lock")
+        with contextlib.ExitStack() as held:
+            try:
+                held.enter_context(locked_file(path, store))
+            except OSError as error:
+                if error.errno not in NO_LOCKS:
+                    raise
+                raise StoreError(
+                    f"{path} cannot be locked: its file system has no flock ({error.strerror})",
+                    "mount it with locks (NFS 4; Lustre with -o flock), or write the store on"
+                    " another disk and copy it: without a lock two commands could mix their shards",
+                ) from None
             yield lambda: None
 
 
@@ -76,6 +94,8 @@ def locked_file(path: Path, written: Path) -> Iterator[None]:
         Another process holds it.
     UsageError
         A file of that name exists and is not a lock.
+    OSError
+        One of `NO_LOCKS`; no file is left.
     """
     make_folder(path.parent)
     while True:
@@ -104,7 +124,11 @@ def locked_file(path: Path, written: Path) -> Iterator[None]:
 def _acquire(descriptor: int, written: Path, path: Path) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    except OSError as error:
+        if error.errno in NO_LOCKS and not os.fstat(descriptor).st_size:  # else it is no lock
+            path.unlink(missing_ok=True)
+        if not isinstance(error, BlockingIOError):
+            raise
         holder = os.pread(descriptor, 200, 0).decode("utf-8", "replace").strip()
         raise StoreLockedError(
             f"another command is writing to {written} ({holder or 'unknown process'})",

@@ -16,8 +16,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Generic, Self
 
-import numpy as np
-
 from freqprep.errors import CorruptStoreError, LeaseLostError
 from freqprep.storage.concurrency import for_each
 from freqprep.storage.object_path import ObjectPath
@@ -31,7 +29,6 @@ from freqprep.text.quantities import plural
 _MOST_SHARDS = 64
 _MOST_SECONDS = 60.0
 _SEGMENTS_AT_ONCE = 256
-_MOST_BYTES = 2**62
 
 
 class ObjectJournal(Generic[Result]):
@@ -153,19 +150,18 @@ class _Records(Generic[Result]):
 
     def __init__(self, kind: type[Result], shards: int) -> None:
         self.finished: RecordIndex[Result] = RecordIndex(kind, shards)
-        self._stated = np.zeros(shards, np.int64)
 
     def add(self, segment: AnyPath, data: bytes) -> None:
         source = self.finished.add_file(segment)
         for found in headers(io.BytesIO(data), len(data)):
             if isinstance(found, Header):
                 self.finished.add(source, found)
-                self._stated[found.shard] = min(found.file_bytes, _MOST_BYTES)
             elif found != len(data):
                 raise damaged(f"the journal {segment}", found, "it is cut off or changed")
 
     def keep_only(self, there: StoredLengths) -> None:
-        self.finished.drop(there.shards != self._stated)
+        found = self.finished
+        found.drop([s for s in found if not there.has_shard(s, found.file_bytes(s))])
 
     def encoded(self, entry: Result) -> bytes:
         self.finished.add_fresh(entry)

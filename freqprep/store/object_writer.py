@@ -89,7 +89,7 @@ class PartialObjectSplit:
         From here on, readers of that split miss its shards.
         """
         self._confirm()
-        create_alone(self._begun, b"")
+        create_alone(self._begun, secrets.token_hex(8).encode())
         self._manifest.delete()
         self.split_folder.delete_below(self._confirm)
 

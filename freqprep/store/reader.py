@@ -19,6 +19,8 @@ from freqprep.store.keys import Keys
 from freqprep.store.layout import partial_folders
 from freqprep.store.manifest import GROUP_DOCUMENT, MANIFEST, check_root
 from freqprep.store.split import Split
+from freqprep.text.quantities import plural
+from freqprep.text.terminal import quoted, read_escapes
 
 __all__ = ["Keys", "Split", "Store", "find_row", "open_store", "reopen"]
 
@@ -151,7 +153,7 @@ class Store(Mapping[str, "Split"]):
                     "" if self.unfinished else "make one with `freqprep convert`",
                 )
             raise UsageError(
-                f"{self.path} has {len(self)} splits{self._being_written()}",
+                f"{self.path} has {plural(len(self), 'split')}{self._being_written()}",
                 f"name one of: {', '.join(self._splits)}",
             )
         return self[next(iter(self)) if name is None else name]
@@ -213,13 +215,14 @@ class Store(Mapping[str, "Split"]):
 
 
 def find_row(split: Split, text: str) -> int:
-    """Find a row by its number or its key.
+    r"""Find a row by its number or its key.
 
     Parameters
     ----------
     split : Split
     text : str
-        Number, negative ones counting from the end, or key of the row.
+        Number, negative ones counting from the end, or key of the row, also as it is printed:
+        with escapes such as ``\x1b`` for what cannot be printed.
 
     Returns
     -------
@@ -236,7 +239,14 @@ def find_row(split: Split, text: str) -> int:
             return row % len(split)
         raise UsageError(f"row {row} is outside 0..{len(split) - 1} of {split.path}")
     wanted = text.encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape")
+    printed, found = read_escapes(wanted), None
     for row, key in enumerate(split.keys):
         if key == wanted:
             return row
-    raise UsageError(f"{split.path} has no image {text!r}", "keys look like " + repr(split.keys[0]))
+        if key == printed and found is None:
+            found = row
+    if found is not None:
+        return found
+    raise UsageError(
+        f"{split.path} has no image {quoted(text)}", f"keys look like {quoted(split.keys[0])}"
+    )

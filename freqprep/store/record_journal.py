@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Generic, Self, TypeAlias
 
@@ -109,6 +109,35 @@ def _kept(path: Path, complete: int) -> int:
 
 AnyJournal: TypeAlias = Journal[Result] | RecordJournal[Result]
 """The journal of a split in a folder: of a large one binary."""
+
+
+def forget_lost(journal: AnyJournal[Result], length_of: Callable[[int], int]) -> list[int]:
+    """Forget finished shards whose files have other lengths than were recorded.
+
+    Parameters
+    ----------
+    journal : Journal or RecordJournal
+    length_of : callable
+        Length of the file of a shard.
+
+    Returns
+    -------
+    list of int
+        Their numbers.
+    """
+    finished = journal.finished
+    stated = finished.file_bytes if isinstance(finished, RecordIndex) else _file_bytes(finished)
+    lost = [shard for shard in finished if stated(shard) != length_of(shard)]
+    if isinstance(finished, RecordIndex):
+        finished.drop(lost)
+    else:
+        for shard in lost:
+            del finished[shard]
+    return lost
+
+
+def _file_bytes(finished: Mapping[int, Result]) -> Callable[[int], int]:
+    return lambda shard: finished[shard].file_bytes
 
 
 def journal_suffix(images: int) -> str:

@@ -11,7 +11,7 @@ import os
 import struct
 import zlib
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO, Generic, NamedTuple
 
@@ -121,7 +121,7 @@ def records_behind(file: BinaryIO, length: int, offset: int) -> int:
 
 
 class RecordIndex(Mapping[int, Result], Generic[Result]):
-    """Entries by shard, read from their records when asked for; 12 bytes a shard in memory.
+    """Entries by shard, read from their records when asked for; 20 bytes a shard in memory.
 
     Parameters
     ----------
@@ -135,6 +135,7 @@ class RecordIndex(Mapping[int, Result], Generic[Result]):
         self._kind, self._shards = kind, shards
         self._source = np.full(shards, -1, np.int32)
         self._offset = np.zeros(shards, np.int64)
+        self._file_bytes = np.zeros(shards, np.int64)
         self._sources: list[AnyPath] = []
         self._kept: OrderedDict[int, bytes] = OrderedDict()  # segments of a bucket
         self._fresh: dict[int, Result] = {}  # not in a file yet
@@ -156,6 +157,7 @@ class RecordIndex(Mapping[int, Result], Generic[Result]):
             where = str(self._sources[source])
             raise damaged(where, header.offset, f"there is no shard {header.shard}")
         self._source[header.shard], self._offset[header.shard] = source, header.offset
+        self._file_bytes[header.shard] = min(header.file_bytes, _MOST_FILE_BYTES)
         self._fresh.pop(header.shard, None)
 
     def add_all(self, path: Path) -> int:
@@ -179,10 +181,15 @@ class RecordIndex(Mapping[int, Result], Generic[Result]):
         """Add an entry that is in no file yet."""
         self._fresh[entry.shard] = entry
         self._source[entry.shard] = len(self._sources)
+        self._file_bytes[entry.shard] = entry.file_bytes
 
-    def drop(self, which: np.ndarray) -> None:
-        """Forget the entries of some shards; bool, shape (shards,)."""
-        self._source[which] = -1
+    def file_bytes(self, shard: int) -> int:
+        """Return the length of a shard's file as its record states it."""
+        return int(self._file_bytes[shard])
+
+    def drop(self, shards: Sequence[int]) -> None:
+        """Forget the entries of some shards."""
+        self._source[np.array(shards, np.int64)] = -1
 
     def __contains__(self, shard: object) -> bool:
         return isinstance(shard, int) and 0 <= shard < self._shards and self._source[shard] >= 0

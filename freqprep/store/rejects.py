@@ -24,11 +24,10 @@ def rejected_images(split: Split) -> list[dict[str, Any]]:
     sizes, rejects = split.arrays.in_parts("source_bytes"), []
     for row in np.flatnonzero(~split.valid).tolist():
         reason, _, detail = split.defect(row).partition(": ")
-        key = split.keys[row].encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
         rejects.append(
             {
                 "row": row,
-                "key": key,
+                "key": _json_text(split.keys[row]),
                 "reason": reason,
                 "detail": detail,
                 "bytes": int(sizes.rows(row, row + 1)[0]),
@@ -42,11 +41,16 @@ def noted_images(split: Split) -> list[dict[str, Any]]:
     first, noted = 0, []
     for notes in split.arrays.texts("note").blocks():
         for index in np.flatnonzero(np.diff(notes.offsets)).tolist():
-            key = ascii(split.keys[first + index])[1:-1]
+            key = _json_text(split.keys[first + index])
             text = notes.bytes_at(index).decode("utf-8", "replace")
             noted.append({"row": first + index, "key": key, "note": text})
         first += len(notes)
     return noted
+
+
+def _json_text(key: str) -> str:
+    r"""Return a key for a JSON document, where bytes that are not UTF-8 are ``\xNN``."""
+    return key.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def write_rejects(store: AnyPath, split: Split) -> None:

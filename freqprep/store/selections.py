@@ -319,7 +319,9 @@ def _named(text: str, split: HasEnergies | None) -> Selection:
     saved: list[str] = []
     try:
         return channels(text)
-    except UnknownChannelError:
+    except UnknownChannelError as error:
+        if not error.message.startswith("unknown"):  # known, but twice, or none
+            raise
         also = "a name saved in a store needs the split as well"
     if split is not None:
         store = split.path.parent

@@ -17,6 +17,7 @@ from freqprep.storage.disk import FileEntry
 from freqprep.storage.paths import AnyPath
 from freqprep.store.layout import shard_name, shard_number
 from freqprep.store.small_arrays import RESTORE, SmallFiles
+from freqprep.text.quantities import plural
 
 SHARDS_PER_PART = 8192
 FOLDER = "shards"
@@ -132,12 +133,14 @@ def _check_shards(files: Mapping[str, FileEntry], shards: int, folder: AnyPath) 
     missing = next((s for s in range(min(shards, listed + 1)) if shard_name(s) not in files), None)
     if missing is not None:
         raise CorruptStoreError(
-            f"the manifest of {folder} does not list {shard_name(missing)}, one of {shards} shards",
+            f"the manifest of {folder} does not list {shard_name(missing)}, one of"
+            f" {plural(shards, 'shard')}",
             RESTORE,
         )
     if listed != shards:
         raise CorruptStoreError(
-            f"the manifest of {folder} states {shards} shards, and lists {listed}", RESTORE
+            f"the manifest of {folder} states {plural(shards, 'shard')}, and lists {listed}",
+            RESTORE,
         )
 
 

@@ -39,6 +39,7 @@ from freqprep.store.shard import ShardFile
 from freqprep.store.shard_table import ShardTable
 from freqprep.store.small_arrays import RESTORE, SmallFiles
 from freqprep.store.split_arrays import SplitArrays
+from freqprep.text.terminal import quoted
 
 if TYPE_CHECKING:
     import xarray
@@ -339,6 +340,6 @@ class Split:
         if bad.size:
             row = int(bad[0])
             raise RejectedRowError(
-                f"row {row} ({self.keys[row]!r}) was rejected at conversion: {self.defect(row)}",
+                f"row {row} ({quoted(self.keys[row])}) was rejected: {self.defect(row)}",
                 "read only rows where split.valid is true",
             )

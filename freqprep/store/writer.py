@@ -24,12 +24,12 @@ from pathlib import Path
 
 import numpy as np
 
-from freqprep.errors import CorruptStoreError, UsageError
+from freqprep.errors import CorruptStoreError
+from freqprep.progress import say
 from freqprep.storage.disk import (
     FileEntry,
     full_disk_named,
     refuse_links,
-    sync_file,
     sync_folder,
     write_parts,
 )
@@ -40,21 +40,27 @@ from freqprep.store.journal import Result
 from freqprep.store.layout import (
     PARTIAL_PREFIX,
     REPLACED_PREFIX,
-    root_document,
+    shard_name,
     shard_number,
     shard_path,
 )
-from freqprep.store.lease import create_alone
 from freqprep.store.manifest import GROUP_DOCUMENT, MANIFEST
 from freqprep.store.object_writer import PartialObjectSplit, while_there
 from freqprep.store.part import Part
 from freqprep.store.partial_tree import share_as, sync_tree
 from freqprep.store.plan import load_attributes, shard_count
-from freqprep.store.record_journal import AnyJournal, journal_suffix, open_journal
+from freqprep.store.record_journal import (
+    AnyJournal,
+    forget_lost,
+    journal_suffix,
+    open_journal,
+)
 from freqprep.store.schema import SplitAttributes
+from freqprep.store.stored_lengths import ABSENT
+from freqprep.text.quantities import plural
 
-_NEW_ROOT = ".zarr.json.new"
 _JOURNAL_PREFIX = "journal-"
+_DISCARDED = "tmp-discarded-"
 
 
 def write_shard(
@@ -141,7 +147,14 @@ class PartialSplit:
         share_as(self.split_folder, self.store)
 
     def discard(self) -> None:
-        """Remove the unfinished split."""
+        """Remove the unfinished split.
+
+        Its shards' folder first, at once: a kill may not leave a journal of shards that are gone,
+        and without that folder `tidy` removes the rest.
+        """
+        if self.split_folder.is_dir():
+            os.rename(self.split_folder, self.folder / f"{_DISCARDED}{secrets.token_hex(8)}")
+            sync_folder(self.folder)
         if self.folder.is_dir():
             shutil.rmtree(self.folder)
 
@@ -169,9 +182,12 @@ class PartialSplit:
             shutil.rmtree(folder, ignore_errors=True)
 
     def journal(self, kind: type[Result]) -> AnyJournal[Result]:
-        """Open the journal of finished shards; what parts have finished is in it, too."""
+        """Open the journal of finished shards; what parts have finished is in it, too.
+
+        Shards whose files are gone or cut off are not: they are made again.
+        """
         images = load_attributes(self.folder).images
-        return self.journal_of(kind, images, self._part_journals(images))
+        return self._without_lost(self.journal_of(kind, images, self._part_journals(images)))
 
     def journal_of(
         self, kind: type[Result], images: int, others: Iterable[Path] = ()
@@ -189,7 +205,15 @@ class PartialSplit:
         concerned = (path for path, one in parts.items() if one.overlaps(part))
         name = f"{_JOURNAL_PREFIX}{part.label}-{secrets.token_hex(8)}{suffix}"
         others = filter(Path.exists, (self.folder / f"journal{suffix}", *concerned))
-        return open_journal(self.folder / name, kind, images, others)
+        return self._without_lost(open_journal(self.folder / name, kind, images, others))
+
+    def _without_lost(self, journal: AnyJournal[Result]) -> AnyJournal[Result]:
+        if lost := forget_lost(journal, self._shard_bytes):
+            say(
+                f"warning: {self.published.name}: of {plural(len(lost), 'finished shard')} the file"
+                f" is missing or cut off, and made again: first {shard_name(min(lost))}"
+            )
+        return journal
 
     def parts_begun(self) -> set[Part]:
         """Return the parts that have a journal."""
@@ -245,14 +269,18 @@ class PartialSplit:
 
     def _check_shards(self, lengths: np.ndarray) -> None:
         for shard, length in enumerate(lengths.tolist()):
-            path = shard_path(self.split_folder, shard)
-            try:
-                found = path.stat().st_size
-            except FileNotFoundError:
-                found = -1
+            found = self._shard_bytes(shard)
             if found != length:
                 what = f"has {found} bytes, journalled {length}" if found >= 0 else "is missing"
-                raise CorruptStoreError(f"{path} {what}", "start over with --overwrite")
+                path = shard_path(self.split_folder, shard)
+                raise CorruptStoreError(f"{path} {what}", "make it again with --resume")
+
+    def _shard_bytes(self, shard: int) -> int:
+        """Return the length of a shard's file; -1 if there is none."""
+        try:
+            return shard_path(self.split_folder, shard).stat().st_size
+        except FileNotFoundError:
+            return ABSENT
 
     def _remove_small_files(self, shards: int) -> None:
         """Remove what an interrupted publication has written, and what is no shard of the plan."""
@@ -296,54 +324,3 @@ def unfinished_split(
     if isinstance(store, ObjectPath):
         return PartialObjectSplit(store, split, confirm)
     return PartialSplit(store, split)
-
-
-def open_or_create_root(store: AnyPath) -> None:
-    """Create the root of a store if it does not exist.
-
-    Raises
-    ------
-    UsageError
-        The path holds something that is not a freqprep store.
-    """
-    if store_exists(store):
-        return
-    if isinstance(store, ObjectPath):
-        create_alone(store / GROUP_DOCUMENT, root_document())
-        return
-    store.mkdir(parents=True, exist_ok=True)
-    sync_folder(store.parent)  # those above it are there: the lock's file is in one
-    aside = store / _NEW_ROOT
-    aside.unlink(missing_ok=True)  # it may be a link: this folder may be anyone's
-    aside.write_bytes(root_document())
-    sync_file(aside)
-    os.rename(aside, store / GROUP_DOCUMENT)
-    sync_folder(store)
-
-
-def store_exists(store: AnyPath) -> bool:
-    """Return whether a store of this format exists at a path.
-
-    If not, the path is free: a store can be created there.
-
-    Raises
-    ------
-    UsageError
-        The path holds something that is not a freqprep store.
-    """
-    path = store / GROUP_DOCUMENT
-    if path.is_file() and path.read_bytes() == root_document():
-        return True
-    if not _is_free(store):
-        raise UsageError(
-            f"{store} exists and is not a freqprep store",
-            "name a new path; nothing was changed there",
-        )
-    return False
-
-
-def _is_free(store: AnyPath) -> bool:
-    if isinstance(store, ObjectPath):
-        return not (store.is_file() or store.is_dir())
-    begun = [_NEW_ROOT]  # left by a run that was killed right after its start
-    return not os.path.lexists(store) or (store.is_dir() and os.listdir(store) in ([], begun))

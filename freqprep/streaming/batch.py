@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from freqprep.errors import UsageError
+from freqprep.text.quantities import plural
 
 if TYPE_CHECKING:
     import torch
@@ -108,7 +109,7 @@ class Batch:
         shape = " x ".join(map(str, self.codes.shape[1:]))
         kind = str(self.codes.dtype).removeprefix("torch.")
         return (
-            f"Batch({len(self)} images, {shape} {kind} on {self.codes.device},"
+            f"Batch({plural(len(self), 'image')}, {shape} {kind} on {self.codes.device},"
             f" epoch {self.epoch}, step {self.step})"
         )
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from freqprep.arguments import check_flags, check_integer
 from freqprep.errors import UsageError
 from freqprep.store.cache import DEFAULT_BYTES
 from freqprep.store.selections import ChannelsLike, select
@@ -19,13 +20,15 @@ from freqprep.streaming.memory import shard_bytes
 from freqprep.streaming.misuse import (
     check_cache,
     check_content,
+    check_options,
     checked_split,
     warn_of_dropped,
 )
 from freqprep.streaming.order import Order
 from freqprep.streaming.ranks import this_process
 from freqprep.streaming.shuffling import choose_plan
-from freqprep.streaming.state import check_integer, epoch_number
+from freqprep.streaming.state import epoch_number
+from freqprep.text.quantities import plural
 
 if TYPE_CHECKING:
     import torch
@@ -74,6 +77,7 @@ class Dataset:
     ) -> None:
         self.split = split = checked_split(split, "a data set", cache, cache_bytes)
         self.selection = select(channels, split)
+        check_options(transform)
         check_cache(split, self.selection, 1)
         self.transform = transform
         self.rows = np.flatnonzero(split.valid)
@@ -116,9 +120,8 @@ class Dataset:
         return BatchSampler(self, batch_size, shuffle, seed, rank, world_size)
 
     def __repr__(self) -> str:
-        return (
-            f"Dataset({str(self.split.path)!r}, {len(self)} images, {len(self.selection)} channels)"
-        )
+        images, channels = plural(len(self), "image"), plural(len(self.selection), "channel")
+        return f"Dataset({str(self.split.path)!r}, {images}, {channels})"
 
 
 class BatchSampler:
@@ -168,6 +171,7 @@ class BatchSampler:
         rank: int | None = None,
         world_size: int | None = None,
     ) -> None:
+        check_flags(shuffle=shuffle)
         split = self._split = dataset.split
         self._rows = dataset.rows
         plan = choose_plan(
@@ -195,7 +199,8 @@ class BatchSampler:
         warn_of_dropped(self._order, split.path)
         if not len(self):
             raise UsageError(
-                f"{len(self._rows)} images are too few for a batch of {batch_size} per process",
+                f"{plural(len(self._rows), 'image')} are too few for a batch of {batch_size} per"
+                " process",
                 "use a smaller batch_size",
             )
 

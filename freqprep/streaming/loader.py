@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from freqprep.arguments import check_integer
 from freqprep.errors import UsageError
 from freqprep.store.selections import ChannelsLike, select
 from freqprep.store.split import Split
@@ -25,7 +26,6 @@ from freqprep.streaming.ranks import check_rank_known, given_ranks, this_process
 from freqprep.streaming.state import (
     VERSION,
     Position,
-    check_integer,
     check_state,
     epoch_number,
     identity,
@@ -79,8 +79,7 @@ class Loader:
         images to a common size. Sixteen global batches at a time are regrouped and shuffled; this
         takes memory for up to 30 more batches, and shards may be read by several ranks.
     device : str or torch.device
-        ``cpu``, or a CUDA device, to which batches are copied from pinned memory by a separate
-        stream.
+        ``cpu``, or a CUDA device, to which a stream of its own copies from pinned memory.
     reuse : bool
         Whether to overwrite a batch's codes once the next batch is asked for. By default they stay
         valid as long as anything refers to them; beyond two batches held, others are copied.
@@ -150,7 +149,8 @@ class Loader:
         self.selection = select(channels, split)
         self.quantization_steps = split.steps[list(self.selection.indices)]
         self.batch_size = check_integer("batch_size", batch_size)
-        budget = check_integer("window_bytes", window_bytes)
+        budget = misuse.check_window(window_bytes)
+        misuse.check_options(transform, shuffle, group_by_aspect, reuse)
         misuse.check_content(split)
         misuse.check_has_rows(split)
         plan = plan_of(split, self.selection, budget, lanes, shuffle)

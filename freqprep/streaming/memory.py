@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from freqprep.arguments import check_integer
 from freqprep.progress import Progress
 from freqprep.spectrum.channels import Selection
 from freqprep.store.schema import ROWS_PER_SHARD
@@ -20,7 +21,6 @@ from freqprep.streaming.order import Batches, Order, reads
 from freqprep.streaming.pipeline import Pipeline
 from freqprep.streaming.ring import LENT_AT_MOST
 from freqprep.streaming.shuffling import ShufflePlan, choose_plan
-from freqprep.streaming.state import check_integer
 
 if TYPE_CHECKING:
     import torch

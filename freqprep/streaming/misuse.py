@@ -8,6 +8,7 @@ from copy import copy
 from functools import partial
 from pathlib import Path
 
+from freqprep.arguments import check_flags, check_integer
 from freqprep.errors import StoreError, UsageError
 from freqprep.spectrum.channels import Selection, ranges
 from freqprep.storage.interruptible import in_background
@@ -18,11 +19,14 @@ from freqprep.store.range_cache import disk_bytes
 from freqprep.store.shard import index_bytes
 from freqprep.store.split import Split
 from freqprep.streaming.order import Order
-from freqprep.streaming.state import check_integer
 from freqprep.text.quantities import plural, size
 
 DROPPED_SILENTLY = 0.03
 """Largest share of the rows that an epoch may drop without a warning."""
+
+
+SMALLEST_WINDOW = 2**14
+"""Least bytes of a window: half of a shard of 64 channels on a grid of 2x2 blocks."""
 
 
 class DroppedRows(UserWarning):
@@ -56,11 +60,31 @@ def checked_split(
     return split
 
 
+def check_window(window_bytes: int) -> int:
+    """Return the memory for decoded shards; refuse less than any shard has, such as megabytes."""
+    try:
+        return check_integer("window_bytes", window_bytes, SMALLEST_WINDOW)
+    except UsageError as error:
+        raise UsageError(error.message, "give bytes: 1 GiB is 2**30") from None
+
+
+def check_options(
+    transform: object, shuffle: bool = True, group_by_aspect: bool = False, reuse: bool = False
+) -> None:
+    """Raise UsageError if a transform cannot be called, or a flag is not True or False."""
+    check_flags(shuffle=shuffle, group_by_aspect=group_by_aspect, reuse=reuse)
+    if transform is not None and not callable(transform):
+        raise UsageError(
+            f"transform must be a function of a batch, got {transform!r:.80}",
+            "give for example freqprep.augment.Augment(...), or leave it out",
+        )
+
+
 def check_has_rows(split: Split) -> None:
     """Raise StoreError if all rows of a split were rejected."""
     if not split.valid.any():
         raise StoreError(
-            f"{split.path} has no valid rows: all {len(split)} images were rejected",
+            f"{split.path} has no valid rows: all {plural(len(split), 'image')} were rejected",
             "`freqprep info` says why; repair them and convert with --retry-rejected",
         )
 
@@ -74,7 +98,7 @@ def warn_of_dropped(order: Order, path: AnyPath) -> None:
     if order.dropped > 2 * order.dropped_of_a_batch:
         remedy = f"use fewer lanes than {lanes}: they do not share the shards evenly"
     warnings.warn(
-        f"each epoch of {path} leaves out {order.dropped} of {valid} rows"
+        f"each epoch of {path} leaves out {order.dropped} of {plural(valid, 'row')}"
         f" ({order.dropped / valid:.0%}), other ones each time; {remedy}",
         DroppedRows,
         stacklevel=3,

@@ -31,6 +31,7 @@ from freqprep.streaming.shuffling import (
     epoch_rows,
     mixed_rows,
 )
+from freqprep.text.quantities import plural
 
 _SECTION_ROWS = 2**21
 """Rows of a rank that are drawn together, at least."""
@@ -154,11 +155,13 @@ class Order:
         allowed = allowed_ranks(self.plan, self.batch_size)
         if self.world_size not in allowed:
             lanes = self.plan.mode == "lanes"
-            shared = f"batches of {self.batch_size}" + f" from {self.plan.lanes} lanes" * lanes
+            shared = (
+                f"batches of {self.batch_size}" + f" from {plural(self.plan.lanes, 'lane')}" * lanes
+            )
             counts = ", ".join(map(str, allowed))
             more = ", or give lanes= a multiple of the number of ranks" * lanes
             raise UsageError(
-                f"{self.world_size} ranks cannot share {shared} evenly",
+                f"{plural(self.world_size, 'rank')} cannot share {shared} evenly",
                 f"allowed numbers of ranks: {counts}{more}",
             )
 

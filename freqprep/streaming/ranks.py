@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
+from freqprep.arguments import check_integer
 from freqprep.errors import UsageError
-from freqprep.streaming.state import check_integer
 
 
 def this_process(rank: int | None, world_size: int | None) -> tuple[int, int]:

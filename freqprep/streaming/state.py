@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from freqprep.arguments import check_integer
 from freqprep.errors import UsageError
 from freqprep.spectrum.channels import Selection
 from freqprep.store.split import Split
@@ -15,23 +15,6 @@ from freqprep.streaming.shuffling import LARGEST_SEED
 
 VERSION = 2
 """Version of the state's form and of the order of rows; states of another one are refused."""
-
-
-def check_integer(name: str, value: Any, least: int = 1) -> int:
-    """Return a value as an int.
-
-    Raises
-    ------
-    UsageError
-        The value is no integer, or smaller than ``least``; it is named.
-    """
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = least - 1
-    if number < least or isinstance(value, bool):
-        raise UsageError(f"{name} must be a whole number, at least {least}, got {value!r}")
-    return number
 
 
 @dataclass

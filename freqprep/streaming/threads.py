@@ -9,6 +9,7 @@ import statistics
 import time
 
 from freqprep import engines
+from freqprep.arguments import check_integer
 from freqprep.errors import CorruptStoreError
 from freqprep.storage.object_path import ObjectPath
 from freqprep.storage.ranged_file import open_ranged
@@ -16,7 +17,6 @@ from freqprep.store.layout import shard_name
 from freqprep.store.plan import evenly_spread
 from freqprep.store.schema import ROWS_PER_SHARD
 from freqprep.store.split import Split
-from freqprep.streaming.state import check_integer
 
 IMAGES_PER_SECOND = 6000
 """Images that a network takes in a second: MobileNetV2 on a large GPU."""
@@ -30,6 +30,9 @@ MOST_WAITING = 64
 
 ROUND_TRIPS = 2
 """Round trips of a shard: its index, and all runs of its channels at once."""
+
+MOST_THREADS = 1024
+"""Most reading threads that can be asked for."""
 
 _AT_LEAST = 2
 _ASKED = 3
@@ -85,10 +88,10 @@ def choose_threads(given: int | None, image_bytes: int, split: Split) -> int:
     Raises
     ------
     UsageError
-        A number was given that is no integer, or less than 1.
+        A number was given that is no integer, less than 1, or more than `MOST_THREADS`.
     """
     if given is not None:
-        return check_integer("threads", given)
+        return check_integer("threads", given, most=MOST_THREADS)
     return reading_threads(image_bytes, cores_of_this_process(), round_trip(split))
 
 

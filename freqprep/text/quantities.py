@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections.abc import Mapping
@@ -10,7 +11,8 @@ from fractions import Fraction
 from freqprep.errors import UsageError
 
 _DIGITS = 4
-_NOUN = re.compile(r"(?!not |of |outside ).+?(?= (?:without|whose|that|of|beside|outside) | \(|$)")
+_AFTER_NOUN = ("without", "whose", "that", "of", "beside", "outside", "not")
+_OF_SEVERAL = {"is": "are", "its": "their"}
 _LARGEST_PLAIN = 1e6
 _SMALLEST_PLAIN = 1e-5
 
@@ -71,11 +73,18 @@ def tally(counted: Mapping[str, int]) -> str:
 
 
 def _several(count: int, one: str) -> str:
-    noun = _NOUN.match(one)
-    if noun is None or count == 1:
+    words = one.split(" ")
+    nouns = list(itertools.takewhile(_is_of_noun, words))
+    if count == 1 or not nouns:
         return f"{count:,} {one}"
-    rest = one[noun.end() :].replace(" that is ", " that are ").replace(" its ", " their ")
-    return plural(count, noun[0]) + rest
+    rest = words[len(nouns) :]
+    if rest[:2] in (["that", "is"], ["beside", "its"]):
+        rest[1] = _OF_SEVERAL[rest[1]]
+    return " ".join([plural(count, " ".join(nouns)), *rest])
+
+
+def _is_of_noun(word: str) -> bool:
+    return word not in _AFTER_NOUN and not word.startswith("(")
 
 
 def duration(minutes: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -9,6 +10,7 @@ from collections.abc import Iterable, Sequence
 _COLUMNS = 80
 _NARROWEST = 8
 _ELLIPSIS = "..."
+_ESCAPES = re.compile(r"\\(?:[nrt]|x[0-9a-f]{2}|u[0-9a-f]{4}|U000[0-9a-f]{5}|U0010[0-9a-f]{4})")
 
 
 def columns_of_terminal() -> int:
@@ -25,13 +27,40 @@ def width(text: str) -> int:
 
 
 def on_one_line(text: str) -> str:
-    """Escape what cannot be printed: control characters, line ends, lone surrogates."""
+    r"""Escape what cannot be printed: control characters, line ends, bytes that are not UTF-8.
+
+    These bytes are ``\xNN``, as in file names that Python reads; `read_escapes` is the way back.
+    """
     if text.isprintable():
         return text
-    return "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
-        for letter in text
-    )
+    return "".join(letter if letter.isprintable() else _escape(letter) for letter in text)
+
+
+def _escape(letter: str) -> str:
+    code = ord(letter)
+    if 0xDC80 <= code <= 0xDCFF:  # a byte that is not UTF-8, as `surrogateescape` keeps it
+        return f"\\x{code - 0xDC00:02x}"
+    if 0x80 <= code <= 0xFF:
+        return f"\\u{code:04x}"
+    return letter.encode("unicode_escape").decode()
+
+
+def read_escapes(text: str) -> str:
+    """Return the text that `on_one_line`, or JSON, has so; other backslashes stay."""
+    pairs = _ESCAPES.sub(_unescape, text).encode("utf-16", "surrogatepass")  # as JSON has them
+    return pairs.decode("utf-16", "surrogatepass")
+
+
+def _unescape(escape: re.Match[str]) -> str:
+    if escape[0][1] == "x" and escape[0][2] > "7":
+        return chr(0xDC00 + int(escape[0][2:], 16))
+    return escape[0].encode().decode("unicode_escape")
+
+
+def quoted(text: str) -> str:
+    """Return text on one line in quotes, for names that may have spaces or no letters at all."""
+    quote = '"' if "'" in text else "'"
+    return f"{quote}{on_one_line(text)}{quote}"
 
 
 def shortened(text: str, most: int) -> str:

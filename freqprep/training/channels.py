@@ -7,6 +7,7 @@ from freqprep.errors import UsageError, did_you_mean, some
 from freqprep.spectrum.channels import NAMES, Selection
 from freqprep.store.selections import select
 from freqprep.store.split import Split
+from freqprep.text.quantities import plural
 from freqprep.training.request import TrainingRequest
 
 DEFAULT_CHANNELS = "square-24"
@@ -67,7 +68,8 @@ def check_stored(inputs: InputSpec, split: Split) -> None:
     indices = inputs.read_selection.indices
     if absent := [NAMES[index] for index in indices if index not in stored]:
         raise UsageError(
-            f"{split.path} does not store {len(absent)} of the {len(indices)} channels that the"
+            f"{split.path} does not store {len(absent)} of the {plural(len(indices), 'channel')}"
+            " that the"
             f" network reads: {some(absent)}",
             "use a split that stores them, or train with --channels and --read of those it stores",
         )

@@ -8,6 +8,8 @@ from freqprep.errors import UsageError, some
 from freqprep.images.encoding import Encoding
 from freqprep.spectrum.quantization import CODE_TYPES
 from freqprep.store.split import Split
+from freqprep.text.quantities import plural
+from freqprep.text.terminal import quoted
 from freqprep.training.model_config import ModelConfig
 
 
@@ -74,9 +76,10 @@ def unknown_note(split: Split, class_map: np.ndarray, labels: np.ndarray, effect
     if not unknown:
         return []
     ids = split.attributes.class_ids
-    names = some([ascii(ids[label]) for label in unknown])
+    named = [ids[label] for label in unknown]
+    names = some([quoted(name) if isinstance(name, str) else str(name) for name in named])
     return [
-        f"the network does not know {len(unknown)} of the {len(ids)} classes ({names}):"
+        f"the network does not know {len(unknown)} of the {plural(len(ids), 'class')} ({names}):"
         f" their {int(np.isin(labels, unknown).sum())} {effect}"
     ]
 

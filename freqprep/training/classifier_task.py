@@ -17,6 +17,7 @@ from freqprep.spectrum import BLOCK
 from freqprep.store.selections import select
 from freqprep.store.split import Split
 from freqprep.streaming.batch import Batch
+from freqprep.text.quantities import plural
 from freqprep.training.channels import chosen_channels
 from freqprep.training.class_matching import check_images, count_unknown, match_classes
 from freqprep.training.curves import Panel
@@ -88,8 +89,8 @@ class ClassifierTask:
         notes = [_detail(plan)]
         if plan.val is not None and (unknown := count_unknown(plan.config, plan.val)):
             notes.append(
-                f"{unknown} classes of {plan.val.path} are not in {plan.train.path}: they count as"
-                " wrong"
+                f"{plan.train.path} does not have {plural(unknown, 'class')} of {plan.val.path}:"
+                " images of other classes count as wrong"
             )
         return [note for note in notes if note]
 
@@ -220,7 +221,8 @@ def _check_labels(split: Split) -> None:
     check_images(split)
     without = int((split.labels[split.valid] < 0).sum())
     if without:
-        what = "no labels" if without == split.valid.sum() else f"{without} images without a label"
+        some = f"{plural(without, 'image')} without a label"
+        what = "no labels" if without == split.valid.sum() else some
         remedy = "a classifier needs a class for each image: convert a folder with one folder a"
         remedy += " class" if not split.has_boxes else " class, or train a detector (--model)"
         raise UsageError(f"{split.path} has {what}", remedy)
@@ -278,8 +280,10 @@ def _check_batches(
     smallest = recipe.batch_size // processes // recipe.accumulate
     if smallest < _LEAST_IMAGES:
         raise UsageError(
-            f"a batch of {recipe.batch_size} over {processes} processes in {recipe.accumulate}"
-            f" parts leaves {smallest} images for a step, and batch norm needs {_LEAST_IMAGES}",
+            f"a batch of {recipe.batch_size} over {plural(processes, 'process')} in"
+            f" {recipe.accumulate}"
+            f" parts leaves {plural(smallest, 'image')} for a step, and batch norm needs"
+            f" {_LEAST_IMAGES}",
             "use a larger --batch-size, or fewer parts",
         )
     if isinstance(recipe.policy, Policy) and recipe.policy.aligned:

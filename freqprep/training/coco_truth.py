@@ -10,6 +10,7 @@ from freqprep.errors import CorruptStoreError
 from freqprep.sources.coco_values import as_int64, measures
 from freqprep.storage.strict_json import parse_at
 from freqprep.store.split import Split
+from freqprep.text.quantities import plural
 
 _IDS = ("id", "image_id", "category_id")
 _ABSENT = ("area", "iscrowd")
@@ -47,7 +48,9 @@ def coco_truth(split: Split, rejected: bool = False) -> dict[str, Any]:
     image_ids, sizes = split.array("image_id").tolist(), split.array("source_size").tolist()
     rows = np.arange(len(split)) if rejected else np.flatnonzero(split.valid)
     if len(texts) != len(objects):
-        raise _damaged(split, f"{len(texts)} annotations for {len(objects)} objects")
+        raise _damaged(
+            split, f"{plural(len(texts), 'annotation')} for {plural(len(objects), 'object')}"
+        )
     attributes = split.attributes
     images, annotations = [], []
     for row in rows.tolist():

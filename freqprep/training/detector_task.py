@@ -11,6 +11,7 @@ import torch
 from freqprep.augment import DetectorAugment, DetectorInput, DetectorPolicy, DetectorPreprocess
 from freqprep.augment.detector_targets import SMALLEST, visible_extents
 from freqprep.errors import UsageError, some
+from freqprep.images.geometry import sides_of_boxes
 from freqprep.models.detection import MASK_DETECTORS, STAGES, Detector, check_numbers
 from freqprep.models.initial import Loaded, recalibrate_batch_norm
 from freqprep.models.networks import multiply_accumulates
@@ -38,7 +39,8 @@ def _refuse_nothing_to_learn(train: Split) -> None:
     visible = (visible_extents(objects, train.sizes) > 0).all(axis=1)
     if not (objects.within(train.valid) & ~objects.iscrowd & visible).any():
         raise UsageError(
-            f"{train.path} has no annotated object in any of its {int(train.valid.sum())} images"
+            f"{train.path} has no annotated object in any of its"
+            f" {plural(int(train.valid.sum()), 'image')}"
             " (crowds, and boxes without an area or outside their image, are not learned from)",
             "train on a split with objects: see --train-split and `freqprep info`",
         )
@@ -49,7 +51,7 @@ def _learned(train: Split, inputs: DetectorInput) -> str:
     objects, images = train.objects, int(train.valid.sum())
     valid = objects.within(train.valid)
     scale = inputs.frame_sizes(np.maximum(train.sizes, 1)) / np.maximum(train.sizes, 1)
-    scale = np.repeat(scale[:, ::-1], np.diff(objects.offsets), axis=0)
+    scale = sides_of_boxes(scale, np.diff(objects.offsets))
     large = (visible_extents(objects, train.sizes) * scale >= SMALLEST).all(axis=1)
     learned = valid & ~objects.iscrowd & large
     owner = np.repeat(np.arange(len(train)), np.diff(objects.offsets))
@@ -143,7 +145,8 @@ class DetectorTask:
         least = recipe.batch_size // processes // recipe.accumulate
         if least < 1:
             raise UsageError(
-                f"a batch of {recipe.batch_size} over {processes} processes in {recipe.accumulate}"
+                f"a batch of {recipe.batch_size} over {plural(processes, 'process')} in"
+                f" {recipe.accumulate}"
                 " parts leaves some of them without an image",
                 "use a larger --batch-size, or fewer parts",
             )
@@ -204,8 +207,8 @@ class DetectorTask:
         notes = [_learned(train, inputs)]
         if plan.val is not None and (unknown := count_unknown(plan.config, plan.val)):
             notes.append(
-                f"{unknown} classes of {plan.val.path} are not in {train.path}: their objects are"
-                " never found"
+                f"{train.path} does not have {plural(unknown, 'class')} of {plan.val.path}: objects"
+                " of other classes are never found"
             )
         return notes
 

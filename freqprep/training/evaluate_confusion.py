@@ -14,6 +14,7 @@ from freqprep.report.confusion_matrix import draw_confusion
 from freqprep.report.style import as_png, check_matplotlib
 from freqprep.storage.disk import full_disk_named, write_parts
 from freqprep.store.split import Split
+from freqprep.text.quantities import plural
 from freqprep.training.csv_file import SUFFIX, Cell, write_csv
 from freqprep.training.evaluate_classifier import ImagePredictions
 from freqprep.training.model_config import ModelConfig
@@ -137,7 +138,7 @@ class Confusion:
             return
         if self.cells > MOST_CELLS:
             raise UsageError(
-                f"{len(self._class_map)} classes are too many for a picture",
+                f"{plural(len(self._class_map), 'class')} are too many for a picture",
                 f"end {path} in {SUFFIX}",
             )
         names = attributes.class_names, self._config.class_names

@@ -17,6 +17,7 @@ from freqprep.storage.paths import AnyPath
 from freqprep.store.reader import open_store
 from freqprep.store.split import Split
 from freqprep.streaming.misuse import checked_split
+from freqprep.text.quantities import plural
 from freqprep.training.channels import check_stored
 from freqprep.training.checkpoint import load_model, unfinished_note
 from freqprep.training.class_matching import (
@@ -248,7 +249,7 @@ def _evaluate_classifier(
     notes = unfinished_note(run, config)
     notes += unknown_note(split, class_map, labels, "images count as wrong")
     if without := int((labels < 0).sum()):
-        notes.append(f"{without} images without a label count as wrong")
+        notes.append(f"without a label, counted as wrong: {plural(without, 'image')}")
     return ClassifierRunEvaluation(
         config=config,
         split=split,

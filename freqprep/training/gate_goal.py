@@ -13,7 +13,7 @@ from freqprep.importance.proposal import fill, parse_amount
 from freqprep.spectrum.channels import channels
 from freqprep.store.channel_bytes import ChannelBytes
 from freqprep.store.split import Split
-from freqprep.text.quantities import size
+from freqprep.text.quantities import plural, size
 from freqprep.training.recipe import Recipe
 from freqprep.training.request import TrainingRequest
 
@@ -82,7 +82,7 @@ class GateGoal:
             assert recipe.gate_channels is not None
             if recipe.gate_channels > count:
                 raise UsageError(
-                    f"a gate cannot choose {recipe.gate_channels} of {count} channels",
+                    f"a gate cannot choose {recipe.gate_channels} of {plural(count, 'channel')}",
                     f"use --gate-channels of at most {count}, or feed it more (--channels)",
                 )
             return cls(np.ones(count), float(recipe.gate_channels), stored, index, False, logs)

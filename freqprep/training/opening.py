@@ -43,7 +43,7 @@ def describe_start(run: RunState, plan: RunPlan) -> str:
         ("network", _network(run)),
         ("input", _inputs(run)),
         ("images", _images(plan)),
-        ("batch", f"{recipe.batch_size} images{accumulated}, {_steps(run)} an epoch"),
+        ("batch", f"{plural(recipe.batch_size, 'image')}{accumulated}, {_steps(run)} an epoch"),
         ("learning rate", _learning_rate(recipe, len(run.loader))),
         ("epochs", f"{recipe.epochs}{preset}"),
         *([("grids", _grids(run))] if recipe.grid_ramp else []),
@@ -75,7 +75,7 @@ def _millions(number: int) -> str:
 def _inputs(run: RunState) -> str:
     """Describe channels and size of the network's input."""
     inputs, read = run.config.inputs, len(run.config.inputs.read)
-    what = f"RGB from {read} channels"
+    what = f"RGB from {plural(read, 'channel')}"
     if inputs.channels:
         every = "all" if len(inputs.channels) == CHANNELS else "all that are stored"
         asked = run.request.channels or (every if run.config.gate else DEFAULT_CHANNELS)
@@ -134,7 +134,8 @@ def _order(run: RunState, train: Split) -> str:
     if state["group_by_aspect"]:
         how += ", batches of one aspect"
     dropped, valid = run.loader.dropped, int(train.valid.sum())
-    left = f"{dropped} of {valid} images left out of an epoch" if dropped else "none left out"
+    of_all = f"{dropped} of {plural(valid, 'image')} left out of an epoch"
+    left = of_all if dropped else "none left out"
     return f"{how}; {left}; {plural(run.loader.threads, 'reading thread')}"
 
 

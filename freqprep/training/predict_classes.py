@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from freqprep.arguments import check_integer
 from freqprep.augment import Preprocess
 from freqprep.errors import ImageDefect, RunError
 from freqprep.training.evaluate_classifier import compute_logits
@@ -86,9 +87,13 @@ def predict_classes(
 
     Raises
     ------
+    UsageError
+        A number that is not whole, from 1.
     RunError
         The network's answer is not finite.
     """
+    check_integer("top", top)
+    check_integer("batch_size", batch_size)
     reader = FileEncoder(config)
     preprocess = Preprocess(config.classifier_inputs, config.encoding)
     for first in range(0, len(paths), batch_size):

@@ -104,12 +104,14 @@ def predict_objects(
     Raises
     ------
     UsageError
-        It is the config of a classifier.
+        It is the config of a classifier, or the threshold is not from 0 to 1.
     RunError
         A weight is not finite: such a network finds nothing, or anything.
     """
     if not isinstance(config.inputs, DetectorInput) or not isinstance(network, Detector):
         raise UsageError(f"{config.model} is a classifier", "name the run of a detector")
+    if not isinstance(threshold, int | float) or not 0 <= threshold <= 1:
+        raise UsageError(f"threshold must be from 0 to 1, got {threshold!r}")
     check_finite(network)
     reader, geometry = FileEncoder(config), config.encoding.geometry
     preprocess = DetectorPreprocess(config.inputs, config.encoding)

@@ -8,6 +8,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from freqprep.arguments import check_fields
 from freqprep.augment import DetectorPolicy, Policy
 from freqprep.errors import UsageError, did_you_mean
 from freqprep.models.detection import DETECTORS
@@ -89,6 +90,7 @@ class Recipe:
     grid_ramp: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
+        check_fields(self)
         _check(self.epochs >= 1, f"{self.epochs} epochs", "train for at least one")
         _check(self.batch_size >= 1, f"a batch of {self.batch_size}", "take at least one image")
         parts = f"a batch of {self.batch_size} in {self.accumulate} parts"

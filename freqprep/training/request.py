@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from freqprep.arguments import check_fields
 from freqprep.storage.paths import AnyPath, as_path, take_texts
 from freqprep.store.layout import MODEL_FILE
 from freqprep.store.selections import ChannelsLike
@@ -120,6 +121,7 @@ class TrainingRequest:
     def __post_init__(self) -> None:
         take_texts(self, as_path, "store")
         take_texts(self, Path, "run", "init", "cache")
+        check_fields(self)
 
 
 @dataclass(frozen=True)

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from freqprep.errors import RunError, StoreLockedError
 from freqprep.progress import say
-from freqprep.store.lock import locked_file
+from freqprep.store.lock import NO_LOCKS, locked_file
 
 LOCK = "train.lock"
 """Name of the file in a run's folder, while a training writes there."""
-
-_NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}
 
 
 @contextlib.contextmanager
@@ -44,9 +41,8 @@ def run_lock(folder: Path) -> Iterator[None]:
         except StoreLockedError as error:
             raise RunError(error.message, error.remedy) from None
         except OSError as error:
-            if error.errno not in _NO_LOCKS:
+            if error.errno not in NO_LOCKS:
                 raise
-            (folder / LOCK).unlink(missing_ok=True)
             say(f"note: {folder} is on a file system without locks: begin no second training there")
         yield
 

@@ -187,7 +187,7 @@ WRONG = [
     ({"read": 5}, "read 5 is not names of channels"),
     ({"channels": ("y_7_7",)}, "used that are not read: y_7_7"),
     ({"channels": ()}, "0 channels for frequency"),
-    ({"kind": "rgb"}, "1 channels for rgb"),
+    ({"kind": "rgb"}, "1 channel for rgb"),
     ({"short": 8.0}, "short 8.0 is not a whole number"),
     ({"longest": True}, "longest True is not a whole number"),
     ({"longest": "1333"}, "longest '1333' is not a whole number"),

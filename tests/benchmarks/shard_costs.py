@@ -26,11 +26,12 @@ from freqprep.spectrum.channels import CHANNELS, STORED_POSITION, ranges
 from freqprep.store.journal import Journal, ShardResult
 from freqprep.store.plan import SplitPlan, make_plan, save_plan
 from freqprep.store.reader import Split
+from freqprep.store.root import open_or_create_root
 from freqprep.store.row_order import permutation
 from freqprep.store.schema import ROWS_PER_SHARD
 from freqprep.store.shard import index_bytes
 from freqprep.store.verify import _check_shard
-from freqprep.store.writer import PartialSplit, open_or_create_root
+from freqprep.store.writer import PartialSplit
 from tests.benchmarks.epochs import loaded
 from tests.benchmarks.table import show
 

@@ -1,5 +1,7 @@
-"""``freqprep show`` on a split with annotated objects."""
+"""``freqprep show``: annotated objects, and images by their keys as they are printed."""
 
+import json
+import os
 import shutil
 from pathlib import Path
 
@@ -11,6 +13,8 @@ from PIL import Image
 
 import freqprep
 from freqprep.images.rle import decode_mask
+from freqprep.store.reader import find_row
+from freqprep.store.rejects import noted_images, rejected_images
 
 COCO = Path(__file__).resolve().parents[1] / "golden/format-1.0-coco.zarr"
 
@@ -59,3 +63,26 @@ def test_a_damaged_mask_is_exit_code_4(show, tmp_path):
     assert "is no mask of" in err and "--overwrite" in err
     code, _, _, picture = show(store, row, "--plain")
     assert code == 0 and picture is not None
+
+
+def test_a_key_is_found_by_what_is_printed_of_it(tmp_path, call):
+    names = [b"\xff.jpg", "\x1b[2Jü\u202e\x85.gif".encode()]
+    (tmp_path / "source/a").mkdir(parents=True)
+    for name in names:
+        with open(os.path.join(os.fsencode(tmp_path / "source/a"), name), "wb") as file:
+            frames = [Image.new("L", (8, 8), grey) for grey in (0, 255)]
+            frames[0].save(file, "GIF", save_all=True, append_images=frames[1:])
+            if name == names[0]:
+                file.truncate(0)
+    split = freqprep.open_store(synthetic.make(tmp_path / "source", tmp_path / "out.zarr"))["train"]
+    printed = call("info", tmp_path / "out.zarr")[1]
+    for entry, word, name in [
+        (rejected_images(split)[0], "rejected: ", "a/\\xff.jpg"),
+        (noted_images(split)[0], "note: ", "a/\\x1b[2Jü\\u202e\\u0085.gif"),
+    ]:
+        row = entry["row"]
+        assert f"{word}row {row}, '{name}'" in " ".join(printed.split())
+        assert find_row(split, name) == find_row(split, entry["key"]) == row
+        assert find_row(split, json.dumps(split.keys[row])[1:-1]) == row
+    code, out, _ = call("show", tmp_path / "out.zarr", name, "-o", tmp_path / "row.png")
+    assert code == 0 and out.startswith(f"row {row}, '{name}'")

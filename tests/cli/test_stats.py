@@ -247,3 +247,12 @@ def test_a_split_in_the_place_of_a_store(run, store):
 def test_drift_says_by_which_score(run, store, crop_store):
     done = run("stats", store, "--split", "train", "--compare", crop_store, "--by", "entropy")
     assert "both ranked by entropy" in prose(done)
+
+
+def test_drift_leaves_out_what_rounding_alone_makes(run, store):
+    words = ["stats", store, "--split", "train", "--compare", "val"]
+    document = json.loads(run(*words, "--json").stdout)
+    below, said = document["drift"]["below_rounding"], prose(run(*words))
+    table = said.partition("the channels that differ most:")[2]
+    assert below and f"left out: {len(below)} channels with less energy than the error" in table
+    assert not set(below) & set(table.split())

@@ -9,9 +9,11 @@ from coco_folder import SIDES, coco_folder
 from pycocotools import mask as coco_mask
 
 import freqprep
+from freqprep.convert.repair import RepairRequest, repair
 from freqprep.convert.verify_source import compare_with_source
-from freqprep.errors import SourceChangedError
+from freqprep.errors import SourceChangedError, SourceError
 from freqprep.images.geometry import boxes_to_source
+from freqprep.sources import box_form
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -85,6 +87,25 @@ def test_verify_finds_other_annotations_and_a_retry_refuses_them(tmp_path):
     synthetic.make(source, store, kind="coco", retry_rejected=True)
     fresh = synthetic.make(source, tmp_path / "fresh.zarr", kind="coco", size=32)
     assert synthetic.contents(store) == synthetic.contents(fresh) != before
+
+
+def test_a_store_of_boxes_that_are_refused_now_can_be_verified_and_repaired(tmp_path, monkeypatch):
+    source, store = coco_folder(tmp_path / "coco"), tmp_path / "out.zarr"
+    path = source / "annotations/instances_val2017.json"
+    document = json.loads(path.read_text())
+    for entry in document["annotations"]:
+        entry["bbox"] = [0.25, 0.25, 0.5, 0.5]
+    path.write_text(json.dumps(document))
+    with monkeypatch.context() as before:
+        before.setattr(box_form, "_NEARLY_ALL", 2)  # before they were refused
+        synthetic.make(source, store, kind="coco", size=32)
+    with pytest.raises(SourceError, match="within 0 and 1"):
+        synthetic.make(source, tmp_path / "new.zarr", kind="coco", size=32)
+    assert compare_with_source(store, source, 4) == (4, [])
+    whole = synthetic.contents(store)
+    (store / "val/coefficients/c/0/0/0/0").unlink()
+    repair(RepairRequest(store, source))
+    assert synthetic.contents(store) == whole
 
 
 def test_real_coco(data, tmp_path):

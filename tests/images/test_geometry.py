@@ -15,6 +15,7 @@ from freqprep.images.geometry import (
     boxes_to_stored,
     fit_size,
     short_side_size,
+    sides_of_boxes,
 )
 
 repeatable = settings(derandomize=True, deadline=None, max_examples=200)
@@ -156,3 +157,8 @@ def test_what_cannot_be_is_refused_by_name(kind, size, resize, orientation, what
     with pytest.raises(UsageError, match=what) as error:
         Geometry(kind, size, resize, orientation)
     assert error.value.remedy
+
+
+def test_boxes_have_the_sides_of_their_images():
+    found = sides_of_boxes(np.array([[4, 6], [1, 2], [30, 20]]), np.array([2, 0, 1]))
+    assert found.tolist() == [[6, 4], [6, 4], [20, 30]]

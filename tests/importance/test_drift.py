@@ -31,7 +31,7 @@ def test_drift_against_brute_force(analysis, crop_store, store):
     energies = [a.rankings["energy"].values for a in (analysis, other)]
     seen = np.maximum(*energies) >= analysis.steps**2 / 12
     assert np.allclose(found.level[seen], 10 * np.log10(energies[1] / energies[0])[seen])
-    assert (found.level[~seen] == 0).all()
+    assert (found.level[~seen] == 0).all() and (found.below_rounding == ~seen).all()
     assert seen.sum() > 60
     counts = [a.sums.histogram.sum(axis=0)[5] for a in (analysis, other)]
     p, q = (c / c.sum() for c in counts)

@@ -206,11 +206,11 @@ def test_what_is_found_does_not_depend_on_the_first_batch():
     [
         ({"model": "resnet50"}, "unknown model 'resnet50'"),
         ({"input": "patches"}, "unknown input 'patches'"),
-        ({"classes": 0}, "classes must be at least 1, got 0"),
-        ({"channels": 0}, "channels must be at least 1, got 0"),
-        ({"regions": 0}, "regions must be at least 1, got 0"),
-        ({"trained_stages": 5}, "trained_stages must be 0 to 4, got 5"),
-        ({"trained_stages": -1}, "trained_stages must be 0 to 4, got -1"),
+        ({"classes": 0}, "classes must be a whole number, at least 1, got 0"),
+        ({"channels": 0}, "channels must be a whole number, at least 1, got 0"),
+        ({"regions": 0}, "regions must be a whole number, at least 1, got 0"),
+        ({"trained_stages": 5}, "trained_stages must be a whole number from 0 to 4, got 5"),
+        ({"trained_stages": -1}, "trained_stages must be a whole number from 0 to 4, got -1"),
     ],
 )
 def test_what_cannot_be_built_is_named(options, text):

@@ -206,8 +206,8 @@ def test_weights_follow_from_torchs_seed():
         ({"input": "jpeg"}, "unknown input 'jpeg'; known: frequency, rgb, patches"),
         ({"strides": "wide"}, "unknown strides 'wide'; known: canonical, authors"),
         ({"model": "mobilenet_v2", "strides": "authors"}, "mobilenet_v2 has no strides 'authors'"),
-        ({"channels": 0}, "channels must be at least 1, got 0"),
-        ({"classes": 0}, "classes must be at least 1, got 0"),
+        ({"channels": 0}, "channels must be a whole number, at least 1, got 0"),
+        ({"classes": 0}, "classes must be a whole number, at least 1, got 0"),
     ],
 )
 def test_what_there_is_not_is_named(changed, text):

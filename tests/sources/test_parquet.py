@@ -209,6 +209,18 @@ def test_keys_are_relative_to_the_folder_of_the_class(tmp_path: Path, paths, exp
     assert any("1 of 2 rows have no path" in note for note in result.notes) == (not expected)
 
 
+def test_columns_that_are_not_used_are_named(tmp_path: Path):
+    table = pa.table({"image": [b"x", b"y"], "path": ["a", "b"], "label": [0, 1]})
+    write(tmp_path / "train.parquet", noted(table, label=class_label(NAMES)))
+    used = (
+        "columns that are used: image, label; not: path; keys are FILE:ROW, as image has no paths"
+    )
+    assert found(tmp_path).notes == (used,)
+    table = pa.table({"image": cells(range(2)), "id": [5, 6], "label": [0, 1]})
+    write(tmp_path / "train.parquet", noted(table, label=class_label(NAMES)))
+    assert found(tmp_path).notes == ("columns that are used: image, image.path, label; not: id",)
+
+
 def test_paths_may_be_a_dictionary(tmp_path: Path):
     paths = pa.array(["1.jpg", "2.jpg"]).dictionary_encode()
     images = pa.StructArray.from_arrays([pa.array([b"x", b"y"]), paths], ["bytes", "path"])

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
+import synthetic
 from parquet_tables import cells, class_label, noted, write
 
 from freqprep.errors import SourceError
@@ -131,15 +133,24 @@ CATEGORY = {"category": [0, 0, 0]}
 
 
 @pytest.mark.parametrize(
+    ("bbox", "more", "message"),
+    [
+        (CORNERS, {}, r"evidently two corners.* 1 of 3 .*\[10.0, 8.0, 24"),
+        (CORNERS, {"width": [24] * 3, "height": [16] * 3}, "evidently two corners"),
+        (FRACTIONS, {}, "all boxes are within 0 and 1"),
+    ],
+)
+def test_boxes_of_another_form_are_doubted(tmp_path: Path, bbox, more, message: str):
+    write(tmp_path / "train.parquet", table({"bbox": bbox, **CATEGORY}, **more))
+    (doubt,) = found(tmp_path).doubts
+    assert doubt.classes is None and doubt.remedy and re.search(message, doubt.message)
+    with pytest.raises(SourceError, match=message):
+        synthetic.make(tmp_path, tmp_path / "out.zarr", kind="parquet")
+
+
+@pytest.mark.parametrize(
     ("fields", "more", "message"),
     [
-        ({"bbox": CORNERS, **CATEGORY}, {}, r"evidently two corners.* 1 of 3 .*\[10.0, 8.0, 24"),
-        (
-            {"bbox": CORNERS, **CATEGORY},
-            {"width": [24] * 3, "height": [16] * 3},
-            "evidently two corners",
-        ),
-        ({"bbox": FRACTIONS, **CATEGORY}, {}, "all boxes are within 0 and 1"),
         ({"bbox": [[1, 2, 3], *BOXES[:2]], **CATEGORY}, {}, "row 0: an object has bbox = "),
         ({"bbox": [*BOXES[:2], None], **CATEGORY}, {}, "row 2: an object has bbox = missing"),
         (

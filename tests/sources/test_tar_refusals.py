@@ -93,7 +93,7 @@ REFUSED = {
         r"no sample of a\.tar has an image: 2 images have names with more than one dot",
     ),
     "an empty file": (b"", r"a\.tar: not a whole tar.*empty"),
-    "an empty tar": (tar_of([]), r"no sample with an image in the 1 tars"),
+    "an empty tar": (tar_of([]), r"no sample with an image in the 1 tar of"),
     "no image": (tar_of([("a.cls", b"1"), ("a.txt", b"x")]), r"no sample with an image"),
     "gzip": (gzip.compress(WHOLE), r"a\.tar is compressed.*gunzip .*a\.tar\.gz"),
     "zstd": (ZSTD + WHOLE, r"a\.tar is compressed.*zstd -d "),

@@ -107,3 +107,35 @@ def test_only_folders_of_this_kind_are_removed(tmp, memory):
     sweep()
     assert sorted(os.listdir(tmp)) == ["freqprep-link", "freqprep-results"]
     assert os.listdir(elsewhere) == ["in-use"] and os.listdir(memory) == ["mine"]
+
+
+@pytest.mark.parametrize("stage", ["a folder", "and its lock", "and what uses it"])
+def test_what_a_kill_left_before_the_lock_is_removed_a_day_later(tmp, monkeypatch, stage):
+    class Killed(BaseException):
+        pass
+
+    def kill(*_: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        module, name = (temporary.os, "open") if stage == "a folder" else (temporary.fcntl, "flock")
+        patch.setattr(module, name, kill)
+        with pytest.raises(Killed):
+            temporary._make()
+    (folder,) = tmp.iterdir()
+    if stage == "and what uses it":  # as where a file system has no locks
+        (folder / "files").mkdir()
+    sweep()
+    assert folder.exists()
+    os.utime(folder, (0, 0))
+    sweep()
+    assert folder.exists() == (stage == "and what uses it")
+
+
+def test_an_empty_folder_of_another_name_is_left_alone(tmp):
+    others = [tmp / name for name in ("freqprep-output", "freqprep-a-folder")]
+    for folder in others:
+        folder.mkdir()
+        os.utime(folder, (0, 0))
+    sweep()
+    assert all(folder.exists() for folder in others)

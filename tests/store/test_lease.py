@@ -9,6 +9,7 @@ from freqprep.storage.paths import as_path
 from freqprep.store import lease as lease_module
 from freqprep.store.lease import Lease, Timing, create_alone
 from freqprep.store.lock import store_lock
+from freqprep.store.object_writer import PartialObjectSplit
 
 
 class Clock:
@@ -127,3 +128,13 @@ def test_an_object_is_put_once(store):
     with pytest.raises(LeaseLostError, match="by another command"):
         create_alone(path, b"other")
     assert path.read_bytes() == b"mine"
+
+
+def test_a_split_is_begun_by_one_writer_alone(store):
+    one, other = (PartialObjectSplit(store, "train", lambda: None) for _ in range(2))
+    one.start()
+    with pytest.raises(LeaseLostError, match="begun was written by another command"):
+        other.start()
+    one.discard()
+    other.start()
+    assert other.begun()

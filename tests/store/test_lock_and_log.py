@@ -1,11 +1,13 @@
 """Files beside a store: its lock, one whatever links lead to it, and its log."""
 
+import errno
 import os
 
 import pytest
 
 import freqprep
-from freqprep.errors import StoreLockedError
+from freqprep.errors import StoreError, StoreLockedError
+from freqprep.store import lock
 from freqprep.store.lock import store_lock
 from freqprep.store.log import append_log, log_path, source_of
 
@@ -22,6 +24,22 @@ def test_a_link_to_a_store_has_the_store_s_lock(tmp_path, held, other):
     ):
         pass
     assert os.listdir(tmp_path / "elsewhere") == []
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_without_locks_nothing_is_written(tmp_path, monkeypatch, number):
+    def fail(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(lock.fcntl, "flock", fail)
+    with pytest.raises(StoreError, match="no flock") as error, store_lock(tmp_path / "store.zarr"):
+        pytest.fail("the block runs")
+    assert error.value.remedy.startswith("mount it with locks")
+    assert os.listdir(tmp_path) == []
+    (tmp_path / "store.zarr.lock").write_text("someone's")
+    with pytest.raises(StoreError, match="no flock"), store_lock(tmp_path / "store.zarr"):
+        pytest.fail("the block runs")
+    assert (tmp_path / "store.zarr.lock").read_text() == "someone's"
 
 
 @pytest.mark.parametrize("torn", ["", '{"content_id": "ab', "\n", "\xff"])

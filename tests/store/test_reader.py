@@ -5,6 +5,7 @@ import io
 import os
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -26,6 +27,7 @@ from freqprep.errors import (
 from freqprep.spectrum.channels import CHANNELS, NAMES, STORED_ORDER
 from freqprep.store.reader import find_row
 from freqprep.store.schema import IMAGE_ARRAYS
+from freqprep.text.terminal import on_one_line, read_escapes
 
 LAWS = settings(max_examples=80, deadline=None, derandomize=True)
 
@@ -255,6 +257,19 @@ def test_keys_are_the_names_bytes_and_all(tmp_path):
     for text in ("4", "-5", "²", "--1", "no such key"):
         with pytest.raises(UsageError):
             find_row(split, text)
+
+
+@LAWS
+@given(st.lists(st.binary(max_size=9).filter(lambda key: b"\\" not in key), unique=True))
+def test_what_is_printed_is_safe_and_read_again(names):
+    for key in (os.fsdecode(name) for name in names):
+        printed = on_one_line(key)
+        assert printed.isprintable() and read_escapes(printed) == key
+
+
+def test_a_backslash_that_is_in_a_key_is_no_escape():
+    split = SimpleNamespace(path="s", keys=["\x1b", "\\x1b", "\\folder\\x"])
+    assert [find_row(split, on_one_line(key)) for key in split.keys] == [1, 1, 2]
 
 
 def opened_files(monkeypatch, action: Callable[[], object]) -> list[str]:

@@ -10,8 +10,8 @@ from numcodecs import zstd
 from freqprep.errors import CorruptStoreError
 from freqprep.pack.shard_task import PackedShard
 from freqprep.store import records
-from freqprep.store.journal import ShardResult
-from freqprep.store.record_journal import RecordJournal
+from freqprep.store.journal import Journal, ShardResult
+from freqprep.store.record_journal import RecordJournal, forget_lost
 
 FRAME = b"\x28\xb5\x2f\xfd"
 
@@ -50,6 +50,20 @@ def written(tmp_path) -> Path:
         for number in range(4):
             opened.append(PackedShard(number, number, f"{number:064x}"))
     return path
+
+
+@pytest.mark.parametrize("opened", [journal, lambda path: Journal(path, PackedShard)])
+def test_shards_whose_files_are_lost_are_not_finished(tmp_path, opened):
+    with opened(tmp_path / "journal") as first:
+        for number in range(5):
+            first.append(PackedShard(number, 10 + number, f"{number:064x}"))
+    there = {0: 10, 1: 3, 3: 13}
+    with opened(tmp_path / "journal") as again:
+        assert sorted(forget_lost(again, lambda shard: there.get(shard, -1))) == [1, 2, 4]
+        assert sorted(again.finished) == [0, 3] and forget_lost(again, there.__getitem__) == []
+        again.append(PackedShard(1, 11, f"{9:064x}"))
+    with opened(tmp_path / "journal") as last:
+        assert last.finished[1].sha256 == f"{9:064x}" and len(last.finished) == 5
 
 
 @pytest.mark.parametrize("tail", [bytes(10), bytes(4096), b"\xff" * 10, b"\xff" * 100, FRAME * 9])

@@ -172,7 +172,7 @@ def test_an_interrupted_cell_can_be_run_again(split):
 
 def test_many_dropped_rows_are_warned_of(many):
     split = freqprep.open_store(many)["train"]
-    with pytest.warns(UserWarning, match=r"out 270 of 1294 rows \(21%\).*fewer lanes than 4"):
+    with pytest.warns(UserWarning, match=r"out 270 of 1,294 rows \(21%\).*fewer lanes than 4"):
         assert make(split, "lanes", batch_size=64).dropped == 270
     with pytest.warns(UserWarning, match=r"leaves out 94 .*a smaller batch_size than 600"):
         assert make(split, batch_size=600).dropped == 94

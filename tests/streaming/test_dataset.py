@@ -135,7 +135,7 @@ def test_what_cannot_be_is_refused(split, many, dataset):
             dataset.batch_sampler(48, **told)
     with pytest.raises(UsageError, match="batch_size=1295"):
         BatchSampler(dataset, 1295)
-    assert repr(dataset) == f"Dataset('{split.path}', 1294 images, 3 channels)"
+    assert repr(dataset) == f"Dataset('{split.path}', 1,294 images, 3 channels)"
 
 
 def test_batches_dealt_by_something_else_are_all_given(dataset, monkeypatch):
@@ -152,7 +152,7 @@ def test_batches_dealt_by_something_else_are_all_given(dataset, monkeypatch):
 
 
 def test_many_dropped_rows_are_warned_of(dataset):
-    with pytest.warns(DroppedRows, match="leaves out 94 of 1294 rows"):
+    with pytest.warns(DroppedRows, match="leaves out 94 of 1,294 rows"):
         dataset.batch_sampler(600)
 
 

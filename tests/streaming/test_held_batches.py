@@ -23,7 +23,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::freqprep.streaming.misuse.Dropp
 
 MODES = {
     "exact": {"batch_size": 16},
-    "lanes": {"batch_size": 16, "lanes": 2, "window_bytes": 1},
+    "lanes": {"batch_size": 16, "lanes": 2, "window_bytes": 2**14},
     "rows": {"batch_size": 16, "shuffle": False},
     "one batch": {"batch_size": 1200},
 }

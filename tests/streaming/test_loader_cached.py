@@ -19,14 +19,14 @@ from freqprep.errors import CorruptStoreError, StoreError, UsageError
 
 pytestmark = pytest.mark.filterwarnings("ignore::freqprep.streaming.misuse.DroppedRows")
 
-LANES = {"batch_size": 16, "lanes": 2, "window_bytes": 1}
+LANES = {"batch_size": 16, "lanes": 2, "window_bytes": 2**14}
 FAR_APART = [f"{c}_{v}_{h}" for c in ("y", "cb", "cr") for v in (1, 4) for h in (1, 4, 7)]
 """Channels of which no two are stored together: 18 runs a shard."""
 
 READER = Path(__file__).with_name("cached_reader.py")
 
 
-@pytest.mark.parametrize("options", [{}, {"lanes": 2, "window_bytes": 1}, {"shuffle": False}])
+@pytest.mark.parametrize("options", [{}, {"lanes": 2, "window_bytes": 2**14}, {"shuffle": False}])
 def test_an_epoch_that_the_cache_holds_makes_no_request(
     remote, split, slow_server, tmp_path, options
 ):

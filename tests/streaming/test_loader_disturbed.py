@@ -23,7 +23,7 @@ def test_interrupts_at_any_moment_neither_hang_nor_leave_threads(many: Path):
         "import sys, signal, random, threading, warnings, freqprep\n"
         "warnings.simplefilter('ignore')\n"
         "split = freqprep.open_store(sys.argv[1])['train']\n"
-        "loader = freqprep.Loader(split, ['y_0_0'], batch_size=16, lanes=2, window_bytes=1)\n"
+        "loader = freqprep.Loader(split, ['y_0_0'], batch_size=16, lanes=2, window_bytes=2**14)\n"
         "def interrupt(*_): raise KeyboardInterrupt\n"
         "signal.signal(signal.SIGALRM, interrupt)\n"
         "chance, met = random.Random(0), 0\n"

@@ -179,7 +179,12 @@ def test_a_split_without_valid_rows_is_refused(tmp_path):
         ({"batch_size": True}, "batch_size must .*got True"),
         ({"batch_size": 1295}, "no step to train: batch_size=1295, but only 1294 rows"),
         ({"threads": 0}, "threads must .*got 0"),
-        ({"window_bytes": -1}, "window_bytes must .*got -1"),
+        ({"threads": 10**6}, "threads must be a whole number from 1 to 1024, got 1000000"),
+        ({"window_bytes": 10}, "window_bytes must .*at least 16384, got 10; give bytes: 1 GiB is"),
+        ({"shuffle": "no"}, "shuffle must be True or False, got 'no'"),
+        ({"reuse": "no"}, "reuse must be True or False, got 'no'"),
+        ({"group_by_aspect": 1}, "group_by_aspect must be True or False, got 1"),
+        ({"transform": "flip"}, "transform must be a function of a batch, got 'flip'"),
         ({"lanes": 0}, "lanes must .*got 0"),
         ({"lanes": 12}, "lanes=12, and 11 shards with valid rows"),
         ({"seed": "x"}, "seed must .*got 'x'"),
@@ -237,7 +242,7 @@ def interrupted(process: subprocess.Popen) -> str:
     raise AssertionError("three interrupts, and it still runs")
 
 
-@pytest.mark.parametrize("options", [{}, {"lanes": 2, "window_bytes": 1}])
+@pytest.mark.parametrize("options", [{}, {"lanes": 2, "window_bytes": 2**14}])
 def test_ctrl_c_ends_the_program_at_once(many: Path, options):
     command = [sys.executable, "-c", INTERRUPTED.format(options=options), str(many)]
     with subprocess.Popen(
@@ -271,7 +276,7 @@ def test_an_iterator_left_open_does_not_keep_the_program(many: Path):
 
 
 def test_reused_batches_are_overwritten_only_when_the_next_is_asked_for(split):
-    with Loader(split, CHANNELS, batch_size=16, window_bytes=1, reuse=True) as loader:
+    with Loader(split, CHANNELS, batch_size=16, window_bytes=2**14, reuse=True) as loader:
         for batch in loader:
             before = batch.codes.clone()
             if loader.step:

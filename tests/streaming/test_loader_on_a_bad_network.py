@@ -17,12 +17,12 @@ from freqprep.streaming import threads
 
 pytestmark = pytest.mark.filterwarnings("ignore::freqprep.streaming.misuse.DroppedRows")
 
-LANES = {"batch_size": 16, "lanes": 2, "window_bytes": 1}
+LANES = {"batch_size": 16, "lanes": 2, "window_bytes": 2**14}
 
 READER = """
 import sys, freqprep
 split = freqprep.open_store(sys.argv[1])["train"]
-loader = freqprep.Loader(split, threads=4, batch_size=16, lanes=2, window_bytes=1)
+loader = freqprep.Loader(split, threads=4, batch_size=16, lanes=2, window_bytes=2**14)
 for number, batch in enumerate(loader):
     if number == 2:
         print("two batches", flush=True)

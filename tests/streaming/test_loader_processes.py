@@ -194,7 +194,7 @@ def first_rows(loader: Loader, answers) -> None:
 
 def test_a_fork_while_threads_run_does_not_hang(split):
     """The locks of threads that are not there would be waited for for ever."""
-    loader = Loader(split, CHANNELS, threads=3, batch_size=4, lanes=2, window_bytes=1)
+    loader = Loader(split, CHANNELS, threads=3, batch_size=4, lanes=2, window_bytes=2**14)
     context = multiprocessing.get_context("fork")
     answers = context.Queue()
     for number, _ in enumerate(loader):
@@ -204,7 +204,7 @@ def test_a_fork_while_threads_run_does_not_hang(split):
             rows = answers.get(timeout=300)
             process.join(300)
             assert process.exitcode == 0
-            expected = Loader(split, CHANNELS, batch_size=4, lanes=2, window_bytes=1)
+            expected = Loader(split, CHANNELS, batch_size=4, lanes=2, window_bytes=2**14)
             expected.set_epoch(1)
             assert rows == next(iter(expected)).rows.tolist()
 

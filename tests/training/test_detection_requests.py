@@ -101,8 +101,8 @@ def test_what_cannot_be_done(ask, changes, words):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"trained_stages": 5}, "trained_stages must be 0 to 4, got 5"),
-        ({"regions": 0}, "regions must be at least 1, got 0"),
+        ({"trained_stages": 5}, "trained_stages must be a whole number from 0 to 4, got 5"),
+        ({"regions": 0}, "regions must be a whole number, at least 1, got 0"),
         ({"batch_size": 5}, "5"),
         ({"lanes": 40}, "lanes=40"),
         ({"seed": -1}, "-1"),

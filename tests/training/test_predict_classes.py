@@ -1,6 +1,7 @@
 """Answers for files are those of the same images in a store, and no file stops the others."""
 
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import synthetic
 import torch
 
 from freqprep.errors import RunError, SourceError
+from freqprep.sources.files import shown
 from freqprep.store.reader import open_store
 from freqprep.training.predict_classes import Prediction, predict_classes
 from freqprep.training.predict_files import Failure, find_images
@@ -126,3 +128,7 @@ def test_a_folder_stands_for_its_images_sorted(tmp_path, capsys):
     assert f"no image in {tmp_path / 'none'}" in capsys.readouterr().err
     with pytest.raises(SourceError, match="no image"):
         find_images([tmp_path / "none"])
+    escaped = Path(shown(raw))
+    assert find_images([escaped]) == [os.fsencode(escaped)]
+    with open(raw, "wb"):
+        assert find_images([escaped]) == [raw]  # as it is printed

@@ -18,7 +18,7 @@ from freqprep.training.checkpoint import CHECKPOINT
 pytestmark = pytest.mark.long
 
 SHARDS = 4
-LANES = {"batch_size": 64, "lanes": 2, "window_bytes": 1}
+LANES = {"batch_size": 64, "lanes": 2, "window_bytes": 2**14}
 TINY = ["--model", "mobilenet_v2", "--channels", "paper-6", "--grid", "16", "--device", "cpu"]
 GIVEN = ["--batch-size", "32", "--lanes", "2", "--epochs", "2", "--seed", "1", "--threads", "2"]
 READ = """
@@ -29,7 +29,8 @@ import freqprep
 distributed.init_process_group("gloo")
 store, out = sys.argv[1:]
 split = freqprep.open_store(store)["train"]
-with freqprep.Loader(split, "paper-6", batch_size=64, lanes=2, window_bytes=1, threads=2) as loader:
+lanes = {"batch_size": 64, "lanes": 2, "window_bytes": 2**14}
+with freqprep.Loader(split, "paper-6", **lanes, threads=2) as loader:
     given = [(batch.rows.tolist(), int(batch.codes.long().sum())) for batch in loader]
 with open(f"{out}-{distributed.get_rank()}", "w") as file:
     json.dump(given, file)
