@@ -80,6 +80,10 @@ def array_layout(document: bytes, listed: int, what: str) -> ArrayLayout:
     what : str
         The array, for messages.
 
+    Returns
+    -------
+    ArrayLayout
+
     Raises
     ------
     CorruptStoreError
