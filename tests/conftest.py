@@ -16,6 +16,8 @@ import subset  # noqa: E402
 import synthetic  # noqa: E402
 from object_servers import (  # noqa: E402, F401
     bucket,
+    memory_server,
+    moto_bucket,
     moto_server,
     one_slow_server,
     slow_server,
