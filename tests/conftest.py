@@ -1,6 +1,7 @@
 """Shared fixtures: real data if available, a synthetic image folder, and stores made from it."""
 
 import gc
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -68,6 +69,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def one_job_by_default() -> Iterator[None]:
     """Let commands start no workers unless a test asks for some: each core has a test already."""
     with mock.patch.object(workers, "default_jobs", lambda: 1):
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def nothing_is_synced() -> Iterator[None]:
+    """Wait for no disk in this process: `test_power_loss_order` traces what a command syncs."""
+    with mock.patch.object(os, "fsync", lambda descriptor: None):
         yield
 
 
