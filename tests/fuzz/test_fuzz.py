@@ -21,7 +21,7 @@ NEED = {"parquet": "pyarrow", "model cards": "torch", "checkpoints": "torch"}
 def test_a_mutant_is_a_result_a_reject_or_a_named_error(target):
     if target in NEED:
         pytest.importorskip(NEED[target])
-    outcome = campaign(target, range(MUTANTS.get(target, 150)))
+    outcome = campaign(target, range(MUTANTS.get(target, 100)))
     assert outcome.findings == {}
     assert len(outcome.became) > 1  # not all fail for one reason
 
