@@ -187,6 +187,14 @@ async def _listen(service: Service) -> asyncio.Server:
     return await asyncio.start_server(service.serve, "127.0.0.1", 0, limit=2**20)
 
 
+async def _close(server: asyncio.Server) -> None:
+    server.close()
+    connections = asyncio.all_tasks() - {asyncio.current_task()}  # that clients keep
+    for task in connections:
+        task.cancel()
+    await asyncio.gather(*connections, return_exceptions=True)
+
+
 @contextlib.contextmanager
 def in_a_thread() -> Iterator[tuple[str, Service]]:
     """Serve in a thread of this process during a block; give the URL too."""
@@ -197,11 +205,7 @@ def in_a_thread() -> Iterator[tuple[str, Service]]:
     yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", service
     loop.call_soon_threadsafe(loop.stop)
     thread.join()
-    server.close()
-    tasks = asyncio.all_tasks(loop)  # connections that clients keep
-    for task in tasks:
-        task.cancel()
-    loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+    loop.run_until_complete(_close(server))
     loop.close()
 
 
