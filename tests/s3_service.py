@@ -85,6 +85,8 @@ class Service:
                     break
         except (ConnectionError, asyncio.IncompleteReadError):
             pass
+        except asyncio.CancelledError:  # the server ends, and asyncio logs tasks that end so
+            pass
         finally:
             writer.close()
 

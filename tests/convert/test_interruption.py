@@ -29,7 +29,7 @@ from freqprep.store.lock import store_lock
 
 pytestmark = pytest.mark.long
 
-KILLS = 6
+KILLS = 4
 # Most often the whole group, once its head alone: the workers are orphans.
 WAYS = [(1, os.killpg), (2, os.killpg), (1, os.killpg), (2, os.kill)]
 

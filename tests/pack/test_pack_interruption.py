@@ -26,7 +26,7 @@ from freqprep.spectrum.channels import Selection
 from freqprep.store.selections import save_selection
 
 IMAGES = 900
-KILLS = 6
+KILLS = 4
 # Most often the whole group, once its head alone: the workers are orphans.
 WAYS = [(1, os.killpg), (2, os.killpg), (1, os.killpg), (2, os.kill)]
 OPTIONS = {"level": 17, "channels": "paper-48"}
