@@ -67,7 +67,7 @@ def test_every_damage_is_found_and_no_other_data_is_read(victim, kind):
         if kind == "swapped" and before[path] == before[other]:
             continue
         damage.DAMAGES[kind](path, other, number)
-        both = kind == "swapped" or not name.startswith("train/")
+        both = kind == "swapped" or name.count("/") < 2  # not one of its arrays
         check(store, name, whole, None if both else "train")
         for damaged, data in before.items():
             damaged.write_bytes(data)
