@@ -1,6 +1,7 @@
 """Shared fixtures: real data if available, a synthetic image folder, and stores made from it."""
 
 import gc
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,8 @@ import subset  # noqa: E402
 import synthetic  # noqa: E402
 from object_servers import (  # noqa: E402, F401
     bucket,
+    memory_server,
+    moto_bucket,
     moto_server,
     one_slow_server,
     slow_server,
@@ -62,10 +65,29 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_fixture_setup() -> None:
+    """Keep the test's name out of the environment: workers are kept for runs with the same one."""
+    os.environ.pop("PYTEST_CURRENT_TEST", None)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call() -> None:
+    """Do so again, for it is set in between."""
+    os.environ.pop("PYTEST_CURRENT_TEST", None)
+
+
 @pytest.fixture(autouse=True, scope="session")
 def one_job_by_default() -> Iterator[None]:
     """Let commands start no workers unless a test asks for some: each core has a test already."""
     with mock.patch.object(workers, "default_jobs", lambda: 1):
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def nothing_is_synced() -> Iterator[None]:
+    """Wait for no disk in this process: `test_power_loss_order` traces what a command syncs."""
+    with mock.patch.object(os, "fsync", lambda descriptor: None):
         yield
 
 

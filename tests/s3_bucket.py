@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
-BUCKET = "slow"
-"""The bucket that exists."""
-
 
 @dataclass(frozen=True)
 class Request:
+    """A request to a server: its target is the path as it was sent, with the query."""
+
     method: str
+    target: str
     path: str
     query: Mapping[str, str]
     headers: Mapping[str, str]
@@ -24,6 +24,10 @@ class Request:
     @property
     def kind(self) -> str:
         return "LIST" if "list-type" in self.query else self.method
+
+    @property
+    def bucket(self) -> str:
+        return self.path.strip("/").partition("/")[0]
 
     @property
     def key(self) -> str:
@@ -63,8 +67,6 @@ class Bucket:
         self.begun, self.conditional, self.page = 0, True, 1000
 
     def answer(self, request: Request) -> Answer:
-        if request.path.strip("/").partition("/")[0] != BUCKET:
-            return refusal(404, "NoSuchBucket")
         if request.kind == "LIST":
             return self._list(request.query)
         if request.method in ("GET", "HEAD"):
@@ -146,7 +148,7 @@ class Bucket:
         stored = Stored.of(b"".join(parts[number] for number in numbers))
         self.objects[request.key] = stored
         del self.uploads[request.query["uploadId"]]
-        found = f"{_key(request.key)}<Bucket>{BUCKET}</Bucket><ETag>{escape(stored.etag)}</ETag>"
+        found = f"{_key(request.key)}<ETag>{escape(stored.etag)}</ETag>"
         return _xml("CompleteMultipartUploadResult", found + "<Location>here</Location>")
 
     def _list(self, query: Mapping[str, str]) -> Answer:

@@ -1,15 +1,20 @@
-"""The process of a `slow_server.SlowServer`: connections, delays, faults and counts."""
+"""What serves the buckets of `s3_bucket`: connections, delays, faults, counts; two ways to run it.
+
+The process of a `slow_server.SlowServer` is this module; `Service` runs in a thread as well.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import re
 import socket
 import struct
 import sys
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -26,10 +31,22 @@ _NOT_LISTED_YET = 3
 
 
 class Service:
-    """Answer connections."""
+    """Answer connections.
+
+    Attributes
+    ----------
+    bucket : Bucket
+        That of a `SlowServer`, ``slow``.
+    buckets : dict of str to Bucket
+        All buckets.
+    lines : list of str
+        ``GET /bucket/key?query`` of each request.
+    """
 
     def __init__(self) -> None:
         self.bucket = Bucket()
+        self.buckets = {"slow": self.bucket}
+        self.lines: list[str] = []
         self.delay, self.running = 0.0, 0
         self.faults: list[tuple[Fault, list[int]]] = []  # each with how many matched, and were hit
         self.counts = Counts({}, 0, 0, 0)
@@ -67,6 +84,8 @@ class Service:
                 if not await self._respond(request, writer):
                     break
         except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        except asyncio.CancelledError:  # the server ends, and asyncio logs tasks that end so
             pass
         finally:
             writer.close()
@@ -106,7 +125,8 @@ class Service:
             request = replace(request, headers=kept)
         if fault == "stale" and request.kind == "LIST":
             return self._stale(request)
-        answer = self.bucket.answer(request)
+        bucket = self.buckets.get(request.bucket)
+        answer = refusal(404, "NoSuchBucket") if bucket is None else bucket.answer(request)
         return replace(answer, body=_LIES[fault](answer.body)) if fault in _LIES else answer
 
     def _stale(self, request: Request) -> Answer:
@@ -119,6 +139,7 @@ class Service:
             self.bucket.objects = now
 
     def _count(self, request: Request) -> None:
+        self.lines.append(f"{request.method} {request.target}")
         counts = self.counts
         counts.requests[request.kind] = counts.requests.get(request.kind, 0) + 1
         counts.received += len(request.body)
@@ -161,11 +182,37 @@ async def _read(reader: asyncio.StreamReader) -> Request | None:
     path, _, query = target.partition("?")
     body = await reader.readexactly(int(headers.get("content-length", 0)))
     words = {name: texts[0] for name, texts in parse_qs(query, keep_blank_values=True).items()}
-    return Request(method, unquote(path), words, headers, body)
+    return Request(method, target, unquote(path), words, headers, body)
+
+
+async def _listen(service: Service) -> asyncio.Server:
+    return await asyncio.start_server(service.serve, "127.0.0.1", 0, limit=2**20)
+
+
+async def _close(server: asyncio.Server) -> None:
+    server.close()
+    connections = asyncio.all_tasks() - {asyncio.current_task()}  # that clients keep
+    for task in connections:
+        task.cancel()
+    await asyncio.gather(*connections, return_exceptions=True)
+
+
+@contextlib.contextmanager
+def in_a_thread() -> Iterator[tuple[str, Service]]:
+    """Serve in a thread of this process during a block; give the URL too."""
+    loop, service = asyncio.new_event_loop(), Service()
+    server = loop.run_until_complete(_listen(service))
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", service
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.run_until_complete(_close(server))
+    loop.close()
 
 
 async def _main() -> None:
-    server = await asyncio.start_server(Service().serve, "127.0.0.1", 0, limit=2**20)
+    server = await _listen(Service())
     print(server.sockets[0].getsockname()[1], flush=True)
     loop = asyncio.get_running_loop()
     await loop.run_in_executor(None, sys.stdin.read)

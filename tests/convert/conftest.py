@@ -11,8 +11,8 @@ from freqprep.storage.paths import as_path
 
 @pytest.fixture(scope="session")
 def many(tmp_path_factory) -> Path:
-    """As many images as fill 6 shards. Read only."""
-    return synthetic.image_folder(tmp_path_factory.mktemp("many"), {"train": 700}, corrupt=5)
+    """As many images as fill 5 shards. Read only."""
+    return synthetic.image_folder(tmp_path_factory.mktemp("many"), {"train": 520}, corrupt=5)
 
 
 @pytest.fixture(scope="session")

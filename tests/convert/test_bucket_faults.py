@@ -35,7 +35,7 @@ def contents(store: Path) -> Iterator[tuple[str, bytes]]:
 @pytest.fixture
 def place(slow_server, monkeypatch) -> Iterator[ObjectPath]:
     """A store in the bucket of `slow_server`, by a client that does not wait for long."""
-    monkeypatch.setitem(object_client._LIMITS, "read_timeout", timedelta(seconds=2))
+    monkeypatch.setitem(object_client._LIMITS, "read_timeout", timedelta(seconds=1))
     quick = {"init_backoff": timedelta(milliseconds=1), "max_backoff": timedelta(milliseconds=9)}
     monkeypatch.setitem(object_client._RETRIES, "backoff", {**quick, "base": 2})
     object_client._opened.cache_clear()
@@ -84,7 +84,7 @@ def test_what_passes_is_waited_for(many, expected, place, slow_server, faults):
 
 def test_a_large_body_may_take_longer_than_an_answer(place, slow_server):
     data = bytes(2**21 + 1)
-    slow_server.behave(delay=2.5)  # of answers, 2 seconds are waited for
+    slow_server.behave(delay=1.3)  # of answers, 1 second is waited for
     tag = (place / "large").create(data)
     slow_server.behave()
     assert (place / "large").read_with_etag() == (data, tag)

@@ -22,8 +22,8 @@ from freqprep.storage.paths import as_path
 from freqprep.store.log import log_path
 from freqprep.store.part import Part
 
-IMAGES = 700
-"""As many as `many` has: 6 shards."""
+IMAGES = 520
+"""As many as `many` has: 5 shards."""
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +99,7 @@ def test_a_source_that_changed_is_not_resumed(monkeypatch, copy, tmp_path):
 @pytest.mark.parametrize("change", ["is gone", "has been written again"])
 def test_a_change_between_plan_and_part(copy, tmp_path, change):
     request = Request("imagefolder", copy, tmp_path / "out.zarr", size=32, jobs=1)
-    assert plan(request) == {"train": 6}
+    assert plan(request) == {"train": 5}
     path = copy / "train/apple/00000.jpg"
     if change == "is gone":
         path.delete()

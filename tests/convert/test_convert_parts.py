@@ -18,8 +18,8 @@ from freqprep.errors import SplitExistsError, StoreError, UsageError
 from freqprep.store.part import Part
 from freqprep.store.plan import load_plan
 
-IMAGES = {"train": 1100, "val": 200}
-SHARDS = {"train": 9, "val": 2}
+IMAGES = {"train": 600, "val": 140}
+SHARDS = {"train": 5, "val": 2}
 
 
 @pytest.fixture(scope="module")
@@ -53,18 +53,18 @@ def test_parts_at_the_same_time_and_one_of_them_twice(request_, expected):
 
 def test_shards_that_are_made_are_not_made_again(request_):
     plan(request_)
-    assert convert_part(request_, Part(1, 4)) == {"train": 3, "val": 1}
+    assert convert_part(request_, Part(1, 4)) == {"train": 2, "val": 1}
     assert convert_part(request_, Part(1, 4)) == {"train": 0, "val": 0}
-    assert convert_part(request_, Part(1, 2)) == {"train": 2, "val": 0}
+    assert convert_part(request_, Part(1, 2)) == {"train": 1, "val": 0}
 
 
 def test_missing_parts_are_named_and_nothing_is_published(request_, expected):
     plan(request_)
-    with pytest.raises(StoreError, match="train lacks 9 of 9 shards; run all parts"):
+    with pytest.raises(StoreError, match="train lacks 5 of 5 shards; run all parts"):
         finalize(request_)
     for number in (1, 3):
         convert_part(request_, Part(number, 4))
-    with pytest.raises(StoreError, match="train lacks 4 of 9 shards: those of --part 2/4, 4/4"):
+    with pytest.raises(StoreError, match="train lacks 2 of 5 shards: those of --part 2/4, 4/4"):
         finalize(request_)
     assert not list(freqprep.open_store(request_.store))
     for number in (2, 4):

@@ -21,7 +21,7 @@ from freqprep.store import class_counts, schema, summary
 from freqprep.store.summary import summarize
 from freqprep.store.verify import verify
 
-KILLS = 4
+KILLS = 3
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from in_threads import SECONDS
+from object_servers import CREDENTIALS, lead_to
 
 from freqprep.engines import Workers
 from freqprep.engines import ray as ray_engine
@@ -27,7 +28,7 @@ def importable() -> None:
 
 
 @pytest.fixture(scope="session")
-def dask_cluster(importable) -> Iterator[str]:
+def dask_cluster(importable, memory_server) -> Iterator[str]:
     """Address of a Dask cluster; a task that ends two workers is given up."""
     distributed = pytest.importorskip("distributed")
     import dask
@@ -44,6 +45,7 @@ def dask_cluster(importable) -> Iterator[str]:
             threads_per_worker=1,
             memory_limit=0,
             silence_logs=logging.CRITICAL,
+            env={**CREDENTIALS, "AWS_ENDPOINT_URL": memory_server[0]},
             **_NO_DASHBOARD,
         ) as cluster,
     ):
@@ -51,7 +53,7 @@ def dask_cluster(importable) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def ray_cluster(importable) -> Iterator[None]:
+def ray_cluster(importable, memory_server) -> Iterator[None]:
     """A Ray cluster that this process is connected to, which its engine then uses.
 
     Of a module, because a process has one: other tests let the engine start its own.
@@ -59,7 +61,9 @@ def ray_cluster(importable) -> Iterator[None]:
     ray = pytest.importorskip("ray")
     ray.shutdown()  # one that the engine has kept
     ray_engine._own = None
-    ray_engine._start(ray, 2)
+    with pytest.MonkeyPatch.context() as patch:
+        lead_to(patch, memory_server[0])
+        ray_engine._start(ray, 2)
     yield
     ray.shutdown()
 

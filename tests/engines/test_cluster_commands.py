@@ -14,7 +14,7 @@ from interruptions import journal_lines, under_way, wait_for_a_shard, wait_until
 
 import freqprep
 
-IMAGES = 1300
+IMAGES = 700
 PACKAGES = {"dask": "distributed", "ray": "ray"}
 
 
@@ -27,7 +27,7 @@ def pair(request) -> tuple[str, str]:
 
 @pytest.fixture(scope="module")
 def many(pair, tmp_path_factory) -> Path:
-    """As many images as fill 11 shards."""
+    """As many images as fill 6 shards."""
     make = {"imagefolder": synthetic.image_folder, "parquet": image_tables.image_tables}[pair[1]]
     return make(tmp_path_factory.mktemp("many"), {"train": IMAGES}, corrupt=5)
 

@@ -25,6 +25,7 @@ from freqprep.engines.remote import Needs, perform, versions
 from freqprep.errors import ClusterError, UsageError, WorkerDiedError
 from freqprep.importance.collect import collect
 from freqprep.pack import PackRequest, pack
+from freqprep.storage.paths import as_path
 from freqprep.store.verify import verify
 from freqprep.store.writer import PartialSplit
 
@@ -55,6 +56,11 @@ def test_a_cluster_converts_packs_counts_and_checks_as_this_machine_does(
     assert synthetic.digest(Path("packed.zarr")) == synthetic.digest(Path("local.zarr"))
 
 
+def test_a_cluster_writes_into_a_bucket_what_this_machine_does(cluster, source, store, bucket):
+    synthetic.make(source, as_path(f"{bucket.url}/out.zarr"), **options(cluster))
+    assert bucket.contents("out.zarr") == synthetic.contents(store)
+
+
 def test_workers_of_a_cluster_unpack_tables_for_themselves(cluster, tmp_path):
     tables = image_tables.image_tables(tmp_path / "tables", {"train": 400}, corrupt=4)
     local = synthetic.make(tables, tmp_path / "local.zarr", kind="parquet")
@@ -62,22 +68,7 @@ def test_workers_of_a_cluster_unpack_tables_for_themselves(cluster, tmp_path):
     assert synthetic.digest(made) == synthetic.digest(local)
 
 
-# --- workers that end -----------------------------------------------------------------------------
-
-
-def tasks(folder: Path, deaths: dict[int, int]) -> list[cluster_tasks.Task]:
-    return [cluster_tasks.Task(shard, deaths.get(shard, 0), folder) for shard in range(20)]
-
-
-def test_tasks_of_lost_workers_are_done_again(cluster, tmp_path):
-    found = engines.run(cluster_tasks.work, tasks(tmp_path, {3: 1, 11: 1}), cluster)
-    assert sorted(found) == list(range(20))
-    assert (tmp_path / "died-3").read_bytes() == (tmp_path / "died-11").read_bytes() == b"."
-
-
-def test_a_task_that_ends_every_worker_is_named(cluster, tmp_path):
-    with pytest.raises(WorkerDiedError, match=r"shard [\d, ]*5[\d, ]* has no result.*workers died"):
-        list(engines.run(cluster_tasks.work, tasks(tmp_path, {5: 100}), cluster))
+# --- tasks ----------------------------------------------------------------------------------------
 
 
 def test_errors_of_tasks_are_raised_unchanged(cluster):
@@ -142,10 +133,10 @@ import ray
 from freqprep import engines
 from freqprep.errors import ClusterError
 
-for path in sys.argv[1:]:
+for path in sys.argv[2:]:
     environment = {"env_vars": {"PYTHONPATH": path}}
-    quiet = {"include_dashboard": False, "log_to_driver": False, "configure_logging": False}
-    ray.init(num_cpus=1, runtime_env=environment, **quiet)
+    quiet = {"log_to_driver": False, "configure_logging": False}
+    ray.init(sys.argv[1], runtime_env=environment, **quiet)
     try:
         list(engines.run(len, [()], engines.Workers(engine="ray")))
     except ClusterError as error:
@@ -154,8 +145,10 @@ for path in sys.argv[1:]:
 """
 
 
-def test_workers_of_ray_without_freqprep_or_with_another(tmp_path):
-    pytest.importorskip("ray")
+def test_workers_of_ray_without_freqprep_or_with_another(ray_cluster, tmp_path):
+    import ray
+
+    address = ray.get_runtime_context().gcs_address
     none, other = tmp_path / "none", tmp_path / "other"
     (other / "freqprep-0.0.1.dist-info").mkdir(parents=True)
     metadata = "Metadata-Version: 2.1\nName: freqprep\nVersion: 0.0.1\n"
@@ -163,7 +156,8 @@ def test_workers_of_ray_without_freqprep_or_with_another(tmp_path):
     none.mkdir()
     (none / "freqprep.py").write_text("raise ModuleNotFoundError('none', name=__name__)\n")
     (tmp_path / "work.py").write_text(RAY_WORKERS)
-    words = [sys.executable, tmp_path / "work.py", none, os.pathsep.join((str(other), str(ROOT)))]
+    paths = [none, os.pathsep.join((str(other), str(ROOT)))]
+    words = [sys.executable, tmp_path / "work.py", address, *paths]
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=SECONDS)
     first, second = done.stdout.splitlines()
     assert "has no freqprep" in first and "install it there" in first
@@ -233,6 +227,25 @@ def test_a_cluster_without_workers(scheduler):
         list(engines.run(cluster_tasks.process_id, range(4), Workers(None, "dask", scheduler)))
 
 
+# --- workers that end -----------------------------------------------------------------------------
+# Last, for Dask does not begin every worker again that ends while it begins.
+
+
+def tasks(folder: Path, deaths: dict[int, int]) -> list[cluster_tasks.Task]:
+    return [cluster_tasks.Task(shard, deaths.get(shard, 0), folder) for shard in range(20)]
+
+
+def test_tasks_of_lost_workers_are_done_again(cluster, tmp_path):
+    found = engines.run(cluster_tasks.work, tasks(tmp_path, {3: 1, 11: 1}), cluster)
+    assert sorted(found) == list(range(20))
+    assert (tmp_path / "died-3").read_bytes() == (tmp_path / "died-11").read_bytes() == b"."
+
+
+def test_a_task_that_ends_every_worker_is_named(cluster, tmp_path):
+    with pytest.raises(WorkerDiedError, match=r"shard [\d, ]*5[\d, ]* has no result.*workers died"):
+        list(engines.run(cluster_tasks.work, tasks(tmp_path, {5: 100}), cluster))
+
+
 # --- addresses ------------------------------------------------------------------------------------
 
 
@@ -241,7 +254,9 @@ def test_a_cluster_without_workers(scheduler):
 )
 def test_nothing_at_an_address(engine, address, store):
     pytest.importorskip({"dask": "distributed"}.get(engine, engine))
-    done = synthetic.in_a_process("verify", store, "--engine", engine, "--address", address)
+    soon = "from freqprep.engines import dask; dask._SECONDS_TO_CONNECT = 0.2; "
+    words = ["verify", store, "--engine", engine, "--address", address]
+    done = synthetic.in_a_process(*words, program=soon + synthetic.MAIN)
     assert done.returncode == 1 and f"answers at {address}" in done.stderr
     assert not done.stdout and "Traceback" not in done.stderr
 

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.long
 
 # Seeds of trials that inject a fault into a conversion of the same folder, which is made once.
 TRIALS = {
-    "kill: folder": (0, 1),
+    "kill: folder": (1,),
     "short of: full disk": (2,),
     "short of: permission lost": (2,),
     "changed sources": (2,),

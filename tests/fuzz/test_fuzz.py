@@ -29,7 +29,7 @@ def test_a_mutant_is_a_result_a_reject_or_a_named_error(target, worker):
     if target in NEED:
         pytest.importorskip(NEED[target])
     worker.target = target
-    outcome = campaign(worker, range(MUTANTS.get(target, 150)))
+    outcome = campaign(worker, range(MUTANTS.get(target, 100)))
     assert outcome.findings == {}
     assert len(outcome.became) > 1  # not all fail for one reason
 

@@ -31,8 +31,10 @@ def expected(store, tmp_path_factory) -> dict[str, bytes]:
     return synthetic.contents(target)
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_objects_are_the_files_of_a_local_store(store, expected, place, bucket, jobs):
+@pytest.mark.parametrize(("server", "jobs"), [("moto_bucket", 1), ("bucket", 2)])
+def test_objects_are_the_files_of_a_local_store(request, store, expected, server, jobs):
+    bucket = request.getfixturevalue(server)
+    place = as_path(f"{bucket.url}/{KEY}")
     pack(PackRequest(store, place, jobs=jobs, **OPTIONS))
     assert bucket.contents(KEY) == expected
     entries = [json.loads(line) for line in bucket.get(f"{KEY}.log").splitlines()]

@@ -259,7 +259,7 @@ def test_a_damaged_shard_is_named_and_nothing_published(store, copy, target, dam
 def test_any_bit_of_a_shard_is_noticed(store, copy, target):
     path = copy / "val" / SHARD
     rng = np.random.default_rng(0)
-    for bit in rng.integers(0, 8 * path.stat().st_size, 40).tolist():
+    for bit in rng.integers(0, 8 * path.stat().st_size, 25).tolist():
         synthetic.flip(path, bit)
         with pytest.raises(CorruptStoreError, match=SHARD):
             packed(copy, target, split="val", overwrite=True)

@@ -31,7 +31,7 @@ OWN = {
 ALL = {**PRECISIONS, **OWN}
 FIT, CROP = Geometry("fit", 512, None, "apply"), Geometry("crop", 224, 256, "apply")
 # Files of each data set; the largest are sampled.
-EVERY = {"imagenet": 2, "imagenette": 30, "flowers17": 7, "coco": 2, "bccd": 3}
+EVERY = {"imagenet": 2, "imagenette": 30, "flowers17": 14, "coco": 2, "bccd": 3}
 
 
 def assert_same(

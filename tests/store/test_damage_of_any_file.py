@@ -12,6 +12,7 @@ import synthetic
 import freqprep
 from freqprep.engines import Workers
 from freqprep.errors import FreqprepError
+from freqprep.pack import PackRequest, pack
 from freqprep.store.verify import verify
 
 
@@ -22,8 +23,9 @@ def victim(request, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         if request.param == "two levels":
             large_forms.lower_limits(patch, folder / "tmp")
-        source = synthetic.image_folder(folder / "source", {"train": 140, "val": 129}, corrupt=3)
-        store = synthetic.make(source, folder / "out.zarr", size=16)
+        source = synthetic.image_folder(folder / "source", {"train": 140, "val": 101}, corrupt=3)
+        made, store = synthetic.make(source, folder / "made.zarr", size=16), folder / "out.zarr"
+        pack(PackRequest(made, store, channels="paper-6", jobs=1))  # 192 channels take longer
         opened = freqprep.open_store(store)
         yield store, {name: dict(damage.everything(opened[name])) for name in opened}
 
@@ -40,13 +42,16 @@ def names_of(store: Path) -> list[str]:
     ]
 
 
-def check(store: Path, name: str, whole: dict[str, dict[str, np.ndarray]]) -> None:
-    found = verify(store, Workers(1)).problems
+def check(
+    store: Path, name: str, whole: dict[str, dict[str, np.ndarray]], split: str | None
+) -> None:
+    """Verify a store of which a file is damaged, and read its splits, or one of them."""
+    found = verify(store, Workers(1), split).problems
     assert any(f"{name} " in f"{p.where} {p.what} " for p in found), (name, found)
-    for split, values in whole.items():
+    for one in whole if split is None else [split]:
         try:
-            for what, read in damage.everything(freqprep.open_store(store)[split]):
-                assert np.array_equal(read, values[what]), f"{name}: {what} of {split} differs"
+            for what, read in damage.everything(freqprep.open_store(store)[one]):
+                assert np.array_equal(read, whole[one][what]), f"{name}: {what} of {one} differs"
         except FreqprepError as error:
             assert error.message
 
@@ -62,7 +67,8 @@ def test_every_damage_is_found_and_no_other_data_is_read(victim, kind):
         if kind == "swapped" and before[path] == before[other]:
             continue
         damage.DAMAGES[kind](path, other, number)
-        check(store, name, whole)
+        both = kind == "swapped" or name.count("/") < 2  # not one of its arrays
+        check(store, name, whole, None if both else "train")
         for damaged, data in before.items():
             damaged.write_bytes(data)
     assert not verify(store, Workers(1)).problems

@@ -157,7 +157,7 @@ def test_hostile_files_have_named_errors(val, tmp_path, kind):
         return
     (store / FOLDER).mkdir()
     HOSTILE[kind](store / FOLDER / "mine.json")
-    (found,) = verify(store, Workers(1)).problems
+    (found,) = verify(store, Workers(1), "val").problems
     assert found.where == f"{FOLDER}/mine.json" and found.what
     assert saved_selections(store) == {}
 

@@ -23,8 +23,8 @@ from freqprep.store.verify import Problem, verify
 SHARD = "coefficients/c/0/0/0/0"
 
 
-def problems(store: Path) -> list[Problem]:
-    return list(verify(store, Workers(1)).problems)
+def problems(store: Path, split: str | None = None) -> list[Problem]:
+    return list(verify(store, Workers(1), split).problems)
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def test_every_kind_of_file_is_found_with_one_bit_flipped(victim):
     for number, path in enumerate(sorted(files)):
         whole = path.read_bytes()
         synthetic.flip(path, 8 * (number * 37 % len(whole)) + number % 8)
-        assert problems(victim), path
+        assert problems(victim, "val"), path
         path.write_bytes(whole)
     assert not problems(victim)
 
@@ -62,7 +62,7 @@ def test_any_bit_of_a_shard_is_found(victim, data):
     bit = data.draw(st.integers(0, 8 * path.stat().st_size - 1))
     synthetic.flip(path, bit)
     try:
-        found = problems(victim)
+        found = problems(victim, "val")
     finally:
         synthetic.flip(path, bit)
     assert found and {problem.where for problem in found} == {f"val/{SHARD}"}

@@ -175,16 +175,16 @@ def test_three_processes_one_killed_and_a_hundred_files_damaged(url, split, slow
     sums = [checksums(split, **mine) for mine in options]
     taken_most, living = 0, list(range(3))
     try:
-        for step in range(180):
+        for step in range(120):
             for seed in living:
                 line = readers[seed].stdout.readline()
                 assert line, readers[seed].stderr.read()
                 assert int(line) == next(sums[seed])
             taken_most = max(taken_most, bytes_in(folder))
-            if step == 50:
+            if step == 30:
                 readers[0].send_signal(signal.SIGKILL)
                 living.remove(0)
-            if step == 90:
+            if step == 70:
                 for path in draw.sample(cached_runs(folder), 100):
                     path.write_bytes(path.read_bytes()[:-1] + b"x")
     finally:

@@ -33,7 +33,7 @@ def test_interrupts_at_any_moment_neither_hang_nor_leave_threads(many: Path):
         "        signal.setitimer(signal.ITIMER_REAL, chance.uniform(0.0005, 0.006))\n"
         "        for batch in loader: pass\n"
         "    finally: signal.setitimer(signal.ITIMER_REAL, 0)\n"
-        "for _ in range(300):\n"
+        "for _ in range(150):\n"
         "    try: interrupted()\n"
         # Python's own start of a thread does not bear interrupts: an error of its lock.
         "    except (KeyboardInterrupt, RuntimeError): met += 1\n"
@@ -43,7 +43,7 @@ def test_interrupts_at_any_moment_neither_hang_nor_leave_threads(many: Path):
         "left = [t for t in threading.enumerate()"
         " if t.name == 'freqprep-loader' and t.is_alive()]\n"
         "for thread in left: thread.join(30)\n"
-        "print(met > 100, wrong, sum(thread.is_alive() for thread in left))"
+        "print(met > 50, wrong, sum(thread.is_alive() for thread in left))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, str(many)], capture_output=True, text=True, timeout=300
