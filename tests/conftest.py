@@ -123,13 +123,15 @@ def subset_store(coarse_store: Path, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture(scope="session")
 def run_folder(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Run on 6 channels of the training split of `store`, with an untrained network. Read only."""
+    """Run on 6 channels of the training split of `store`, untrained and narrow. Read only."""
     import runs  # needs torch
+    from narrow_networks import narrow_classifiers
 
     from freqprep.store.reader import open_store
 
     split = open_store(store)["train"]
-    return runs.make_run(tmp_path_factory.mktemp("runs") / "first", split)
+    with narrow_classifiers():
+        return runs.make_run(tmp_path_factory.mktemp("runs") / "first", split)
 
 
 @pytest.fixture
