@@ -1,5 +1,6 @@
 """Shared fixtures: real data if available, a synthetic image folder, and stores made from it."""
 
+import functools
 import gc
 import sys
 from collections.abc import Iterator
@@ -7,6 +8,7 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
+import typer.main
 from hypothesis import settings
 
 TESTS = Path(__file__).resolve().parent
@@ -66,6 +68,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def one_job_by_default() -> Iterator[None]:
     """Let commands start no workers unless a test asks for some: each core has a test already."""
     with mock.patch.object(workers, "default_jobs", lambda: 1):
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_command_line() -> Iterator[None]:
+    """Keep the parser of commands between those run in this process: each would make it again."""
+    kept = functools.cache(typer.main.get_command)
+    with mock.patch.object(typer.main, "get_command", kept):
         yield
 
 

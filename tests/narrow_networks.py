@@ -15,7 +15,10 @@ def narrow_detectors() -> Iterator[None]:
     masks, boxes = models.detection.mask_rcnn, models.detection.faster_rcnn
     pyramids = models.detection.backbone_utils
     narrow = {
-        (models, "resnet50"): lambda make: partial(make, width_per_group=8),
+        **dict.fromkeys(
+            [(module, "resnet50") for module in (models, boxes, masks)],
+            lambda make: partial(make, width_per_group=8),
+        ),
         (pyramids, "BackboneWithFPN"): lambda make: _with(make, {3: 32}),
         (boxes, "TwoMLPHead"): lambda make: _with(make, {1: 64}),
         (boxes, "FastRCNNPredictor"): lambda make: _with(make, {0: 64}),
@@ -32,8 +35,8 @@ def narrow_detectors() -> Iterator[None]:
 def _with(make: Callable, numbers: dict[int, object]) -> Callable:
     """Make with other numbers in some places of the arguments."""
 
-    def made(*given: object) -> object:
-        return make(*[numbers.get(place, one) for place, one in enumerate(given)])
+    def made(*given: object, **named: object) -> object:
+        return make(*[numbers.get(place, one) for place, one in enumerate(given)], **named)
 
     return made
 
