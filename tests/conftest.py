@@ -1,5 +1,6 @@
 """Shared fixtures: real data if available, a synthetic image folder, and stores made from it."""
 
+import functools
 import gc
 import os
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
+import typer.main
 from hypothesis import settings
 
 TESTS = Path(__file__).resolve().parent
@@ -91,6 +93,14 @@ def nothing_is_synced() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True, scope="session")
+def one_command_line() -> Iterator[None]:
+    """Keep the parser of commands between those run in this process: each would make it again."""
+    kept = functools.cache(typer.main.get_command)
+    with mock.patch.object(typer.main, "get_command", kept):
+        yield
+
+
 @pytest.fixture(scope="session")
 def data() -> Path:
     """Real images beside the project."""
@@ -145,13 +155,15 @@ def subset_store(coarse_store: Path, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture(scope="session")
 def run_folder(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Run on 6 channels of the training split of `store`, with an untrained network. Read only."""
+    """Run on 6 channels of the training split of `store`, untrained and narrow. Read only."""
     import runs  # needs torch
+    from narrow_networks import narrow_classifiers
 
     from freqprep.store.reader import open_store
 
     split = open_store(store)["train"]
-    return runs.make_run(tmp_path_factory.mktemp("runs") / "first", split)
+    with narrow_classifiers():
+        return runs.make_run(tmp_path_factory.mktemp("runs") / "first", split)
 
 
 @pytest.fixture

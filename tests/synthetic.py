@@ -126,15 +126,19 @@ def in_a_process(
 
 
 def freqprep(
-    *arguments: str | Path | bytes, cwd: Path | None = None
+    *arguments: str | Path | bytes, cwd: Path | None = None, together: bool = False
 ) -> subprocess.CompletedProcess[str]:
     """Run the command in this process, which has imported all of it; as `in_a_process`.
+
+    With ``together``, what goes to stderr is in stdout as well, in the order of writing.
 
     A process takes most of a second to start. It is for what needs one: variables that libraries
     read at their start, signals, and workers that are to be seen to end.
     """
     words = ["freqprep", *map(os.fsdecode, arguments)]
     output, errors = (io.TextIOWrapper(io.BytesIO(), "utf-8", how) for how in ("strict", _ESCAPED))
+    if together:
+        output = errors
     code: object = 0
     with (
         mock.patch.object(sys, "argv", words),

@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 
 from freqprep.errors import UsageError
-from freqprep.importance.scores import codes_of, shannon
-from freqprep.importance.sums import ACTIVITY_UNIT, Sums
+from freqprep.importance.scores import shannon
+from freqprep.importance.sums import ACTIVITY_UNIT, Sums, codes_of
 
 _TOO_FEW = "a label score needs two classes, and two images of one of them"
 

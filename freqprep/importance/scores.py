@@ -17,16 +17,9 @@ from freqprep.spectrum.color import ycbcr_to_rgb
 _NEUTRAL = (0.0, 128.0, 128.0)
 
 
-def codes_of(histogram: np.ndarray) -> np.ndarray:
-    """Return the code of each bin of a histogram, int64."""
-    largest = histogram.shape[-1] // 2
-    return np.arange(-largest, largest)
-
-
 def mean(sums: Sums, steps: np.ndarray) -> np.ndarray:
     """Compute the mean coefficient, ``s * sum(p(q) q)``; grey levels times 8 for a DC."""
-    histogram = sums.histogram.sum(axis=0)
-    means: np.ndarray = histogram @ codes_of(histogram) / _blocks(sums) * steps
+    means: np.ndarray = sums.moments[0] / _blocks(sums) * steps
     return means
 
 
@@ -35,8 +28,7 @@ def energy(sums: Sums, steps: np.ndarray) -> np.ndarray:
 
     By Parseval's theorem the 64 of a component add up to 64 times its mean squared pixel - 128.
     """
-    histogram = sums.histogram.sum(axis=0)
-    energies: np.ndarray = histogram @ codes_of(histogram) ** 2 / _blocks(sums) * steps**2
+    energies: np.ndarray = sums.moments[1] / _blocks(sums) * steps**2
     return energies
 
 
@@ -55,8 +47,8 @@ def energy_share(sums: Sums, steps: np.ndarray) -> np.ndarray:
 
 def zero_fraction(sums: Sums, _: np.ndarray) -> np.ndarray:
     """Compute the share of coefficients stored as 0, ``p(0)``."""
-    histogram = sums.histogram.sum(axis=0)
-    zeros: np.ndarray = histogram[:, histogram.shape[-1] // 2] / _blocks(sums)
+    code_0 = sums.histogram.shape[-1] // 2
+    zeros: np.ndarray = sums.histogram[..., code_0].sum(axis=0) / _blocks(sums)
     return zeros
 
 

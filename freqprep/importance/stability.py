@@ -72,14 +72,17 @@ def stabilities(
         return {}
     agreement: dict[str, list[tuple[float, float]]] = {score.name: [] for score in scores}
     without: dict[str, list[np.ndarray]] = {score.name: [] for score in scores}
+    sums = sums.without_unused_codes()
+    total = sums.total()
     for half in _HALVES:
-        one, other = sums.part(half), sums.part(_all_but(half))
+        one = sums.part(half)
+        other = total - one
         for score in scores:
             with suppress(UsageError):
                 first, second = (score.ranking(part, steps) for part in (one, other))
                 agreement[score.name].append(agreement_of(first, second, top))
     for group in _EVERY:
-        part = sums.part(_all_but((group,)))
+        part = total - sums.part((group,))
         for score in scores:
             with suppress(UsageError):
                 without[score.name].append(score.ranking(part, steps).values)
@@ -88,10 +91,6 @@ def stabilities(
         for score in scores
         if len(agreement[score.name]) == len(_HALVES) and len(without[score.name]) == GROUPS
     }
-
-
-def _all_but(groups: tuple[int, ...]) -> list[int]:
-    return [group for group in _EVERY if group not in groups]
 
 
 def _stability(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -20,6 +21,12 @@ LEVELS = 16
 """Number of levels of activity, half an octave of energy each."""
 
 _LEVEL_OF_MEAN = 10
+
+
+def codes_of(histogram: np.ndarray) -> np.ndarray:
+    """Return the code of each bin of a histogram, int64."""
+    largest = histogram.shape[-1] // 2
+    return np.arange(-largest, largest)
 
 
 @dataclass(frozen=True)
@@ -108,6 +115,29 @@ class Sums:
 
     def __add__(self, other: Sums) -> Sums:
         return Sums(*(a + b for a, b in zip(self._arrays(), other._arrays(), strict=True)))
+
+    def __sub__(self, other: Sums) -> Sums:
+        return Sums(*(a - b for a, b in zip(self._arrays(), other._arrays(), strict=True)))
+
+    @cached_property
+    def moments(self) -> tuple[np.ndarray, np.ndarray]:
+        """Sums of the codes and of their squares, int64 (192,) both; complete when first read."""
+        counts = self.histogram.sum(axis=0)
+        codes = codes_of(counts)
+        return counts @ codes, counts @ codes**2
+
+    def without_unused_codes(self) -> Sums:
+        """Cut the histograms to the largest code that occurs: of int16, most never do."""
+        middle = self.histogram.shape[-1] // 2
+        used = np.flatnonzero(self.histogram.any(axis=(0, 1)))
+        largest = min(middle, int(np.abs(used - middle).max(initial=0)) + 1)
+        kept = slice(middle - largest, middle + largest)
+        objects = self.object_histogram
+        return dataclasses.replace(
+            self,
+            histogram=self.histogram[..., kept],
+            object_histogram=objects[..., kept] if objects.shape[-1] else objects,
+        )
 
     def part(self, groups: Sequence[int]) -> Sums:
         """Add up some groups to one group."""

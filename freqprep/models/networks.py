@@ -42,6 +42,8 @@ SMALLEST_GRID = {"resnet50": 8, "mobilenet_v2": 16}
 LARGEST_GRID = 256
 """Largest grid size in blocks: 2048 pixels."""
 
+_ELEMENTWISE = (nn.BatchNorm2d, nn.ReLU, nn.ReLU6, nn.Dropout)
+
 
 def build(
     model: str,
@@ -118,7 +120,8 @@ def check_grid(model: str, grid: int) -> None:
 def multiply_accumulates(module: nn.Module, shape: tuple[int, int, int]) -> int:
     """Count the multiply-accumulates of one image in convolutions and linear layers.
 
-    Nothing is computed: a copy of the network runs on the meta device.
+    Nothing is computed: a copy of the network runs on the meta device, without the layers that
+    work on each value alone, whose shapes take torch most of the time.
 
     Parameters
     ----------
@@ -130,11 +133,23 @@ def multiply_accumulates(module: nn.Module, shape: tuple[int, int, int]) -> int:
     -------
     int
     """
-    module = copy.deepcopy(module).to("meta").eval()
+    module = _without_values(module).eval()
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         module(torch.empty(1, *shape, device="meta"))
     flops: int = counter.get_total_flops()
     return flops // 2  # one of a multiplication, one of an addition
+
+
+def _without_values(module: nn.Module) -> nn.Module:
+    """Copy a network to the meta device, without layers that work on each value alone."""
+    tensors = {id(one): one.detach().to("meta") for one in module.buffers()}
+    tensors |= {id(one): nn.Parameter(one.detach().to("meta")) for one in module.parameters()}
+    copied = copy.deepcopy(module, tensors)
+    for parent in list(copied.modules()):
+        for name, child in parent.named_children():
+            if isinstance(child, _ELEMENTWISE):
+                setattr(parent, name, nn.Identity())
+    return copied
 
 
 def check_name(what: str, name: str, known: tuple[str, ...]) -> None:

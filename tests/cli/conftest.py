@@ -1,11 +1,14 @@
 """The command in this process."""
 
+import importlib.util
 import os
 import signal
 import sys
+from unittest import mock
 
 import pytest
 from freqprep_cli.main import main
+from narrow_networks import narrow_classifiers, narrow_detectors
 
 
 @pytest.fixture
@@ -23,3 +26,14 @@ def call(monkeypatch, capsys):
 
     yield called
     signal.signal(signal.SIGTERM, handler)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def quick_runs():
+    """Networks of few channels, and runs that draw no curves: `test_metrics` draws some."""
+    if importlib.util.find_spec("torch") is None:
+        yield
+        return
+    curves = mock.patch("freqprep.training.curves.as_png", lambda draw: b"\x89PNG")
+    with narrow_classifiers(), narrow_detectors(), curves:
+        yield

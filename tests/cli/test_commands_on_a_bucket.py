@@ -53,7 +53,7 @@ def test_what_is_printed_is_the_same(both):
         ["channels", "STORE", "--channels", "mine"],
         ["verify", "STORE", "--jobs", "1"],
         ["stats", *of_train, "--jobs", "1", "--budget", "mine", "--json"],
-        ["stats", *of_train, "--jobs", "2", "--compare", "STORE/val", "--json"],
+        ["stats", *of_train, "--jobs", "2", "--by", "energy", "--compare", "STORE/val", "--json"],
     ):
         one, other = both(*words)
         assert one == other and len(one) > 40, words

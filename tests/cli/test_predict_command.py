@@ -31,7 +31,7 @@ def detector(coco_store, tmp_path_factory):
     """The folder of a Mask R-CNN's run."""
     val = freqprep.open_store(coco_store)["val"]
     config = runs.make_detector_config(val, masks=True)
-    return runs.make_run(tmp_path_factory.mktemp("runs") / "detector", val, config)
+    return runs.make_run(tmp_path_factory.mktemp("runs") / "detector", val, config, seed=1)
 
 
 def test_everything_at_once(call, detector, coco_store, folder, tmp_path):

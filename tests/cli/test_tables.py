@@ -5,8 +5,6 @@ import dataclasses
 import json
 import os
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -15,6 +13,7 @@ import synthetic
 from coco_folder import coco_folder
 from compute_threads import one_compute_thread
 from PIL import Image
+from ranks import freqprep_on_ranks
 
 import freqprep
 
@@ -95,22 +94,12 @@ def test_two_processes_find_and_write_the_same_to_the_bit(
 ):
     words = ("evaluate", run_folder, store, "--split", "train", "--device", "cpu")
     options = ("--csv", "a.csv", "--confusion", "c.csv", "--batch-size", "24")
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     one, two = tmp_path / "one", tmp_path / "two"
     one.mkdir()
     two.mkdir()
     alone = synthetic.freqprep_json(*words, *options, cwd=one)
     assert alone["images"] == 155
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--no-python"]
-    done = subprocess.run(
-        [*torchrun, "--nproc-per-node", "2", *synthetic.command(*words, *options, "--json")],
-        env=environment,
-        cwd=two,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    done = freqprep_on_ranks(*words, *options, "--json", cwd=two)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == alone
     assert (two / "a.csv").read_bytes() == (one / "a.csv").read_bytes()

@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 import synthetic
 from compute_threads import one_compute_thread
+from ranks import freqprep_on_ranks
 
 torch = pytest.importorskip("torch")
 
+from freqprep.training import loop  # noqa: E402
 from freqprep.training.checkpoint import CHECKPOINT  # noqa: E402
 from freqprep.training.metrics import read_metrics  # noqa: E402
 
-ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
 TINY = [
     "--model",
     "mobilenet_v2",
@@ -29,15 +30,6 @@ TINY = [
     "--device",
     "cpu",
 ]
-
-
-def torchrun(*words: object) -> subprocess.CompletedProcess[str]:
-    """Run the command in two processes."""
-    start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--no-python"]
-    start += ["--nproc-per-node", "2", "--", *synthetic.command(*words)]
-    return subprocess.run(
-        start, env=ONE_THREAD, capture_output=True, text=True, timeout=300, check=False
-    )
 
 
 def test_a_run_for_people_and_as_json(call, store, tmp_path):
@@ -79,24 +71,23 @@ def one_thread():
         yield
 
 
-def test_ctrl_c_saves_and_resume_goes_on(one_thread, store, tmp_path):
-    words = ["train", store, *TINY, "--epochs", "3", "--seed", "3"]
+def test_ctrl_c_saves_and_resume_goes_on(one_thread, store, tmp_path, monkeypatch):
+    words = ["train", store, *TINY, "--epochs", "2", "--seed", "3"]
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     assert synthetic.freqprep(*words, "--run", whole).returncode == 0
-    started = subprocess.Popen(
-        synthetic.command(*words, "--run", cut), env=ONE_THREAD, stderr=subprocess.PIPE, text=True
-    )
-    with started:
-        assert started.stderr is not None
-        for line in started.stderr:
-            if "validation loss" in line:
-                started.send_signal(signal.SIGINT)
-                break
-        said = started.stderr.read()
-    assert started.returncode == 130 and "Traceback" not in said
-    assert f"saved in {cut}: go on with --resume" in said
-    steps = [line["steps"] for line in read_metrics(cut)]
-    assert max(steps) < 12
+    real = loop.say
+
+    def interrupt_when_validated(text: str) -> None:
+        real(text)
+        if "validation loss" in text:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(loop, "say", interrupt_when_validated)
+        stopped = synthetic.freqprep(*words, "--run", cut)
+    assert stopped.returncode == 130 and "Traceback" not in stopped.stderr
+    assert stopped.stderr.endswith(f"saved in {cut}: go on with --resume\n")
+    assert max(line["steps"] for line in read_metrics(cut)) == 4
     assert synthetic.freqprep(*words, "--run", cut, "--resume").returncode == 0
     last, other = ([line["loss"] for line in read_metrics(folder)] for folder in (whole, cut))
     assert last == other
@@ -105,7 +96,7 @@ def test_ctrl_c_saves_and_resume_goes_on(one_thread, store, tmp_path):
 def test_two_processes_train_one_network_and_one_goes_on(store, tmp_path):
     run = tmp_path / "run"
     words = ["train", store, *TINY, "--run", run, "--seed", "1"]
-    done = torchrun(*words, "--epochs", "2", "--json")
+    done = freqprep_on_ranks(*words, "--epochs", "2", "--json")
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)  # the second process is silent
     assert document["validation"]["images"] == 19
@@ -127,7 +118,7 @@ def test_several_weights_of_the_gate_are_compared(call, store, tmp_path):
 def test_two_processes_choose_the_same_channels(store, tmp_path):
     """Every process freezes its own choice: a differing one would train another network."""
     words = ["train", store, *TINY, "--run", tmp_path / "run", "--epochs", "1", "--json", "--gate"]
-    done = torchrun(*words, "--gate-channels", "3")
+    done = freqprep_on_ranks(*words, "--gate-channels", "3")
     assert done.returncode == 0, done.stderr
     gate = json.loads(done.stdout)["gate"]
     assert gate["open"] == 3 == len(gate["channels"])

@@ -3,13 +3,11 @@
 import contextlib
 import io
 import json
-import os
-import subprocess
-import sys
 
 import pytest
 import synthetic
 from compute_threads import one_compute_thread
+from ranks import freqprep_on_ranks
 
 torch = pytest.importorskip("torch")
 
@@ -20,7 +18,6 @@ from pycocotools.cocoeval import COCOeval  # noqa: E402
 from freqprep.training.coco_metrics import FIGURES  # noqa: E402
 from freqprep.training.metrics import read_metrics  # noqa: E402
 
-ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
 TINY = [
     "--model",
     "maskrcnn_resnet50_fpn",
@@ -65,15 +62,6 @@ def trained(one_thread, shapes, tmp_path_factory):
     return run, synthetic.freqprep_json(*words)
 
 
-def torchrun(*words: object) -> subprocess.CompletedProcess[str]:
-    """Run the command in two processes."""
-    start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--no-python"]
-    start += ["--nproc-per-node", "2", "--", *synthetic.command(*words)]
-    return subprocess.run(
-        start, env=ONE_THREAD, capture_output=True, text=True, timeout=300, check=False
-    )
-
-
 NUMBERS = ("images", "rejected", "objects", "box", "mask", "strict_box", "strict_mask")
 
 
@@ -84,7 +72,7 @@ def test_evaluation_is_the_last_validation_on_any_number_of_processes(call, trai
     evaluated = json.loads(out)
     assert {name: evaluated[name] for name in NUMBERS} == document["validation"]
     assert (evaluated["rows"], evaluated["images"], evaluated["rejected"]) == (4, 3, 1)
-    together = torchrun("evaluate", run, shapes, "--device", "cpu", "--json")
+    together = freqprep_on_ranks("evaluate", run, shapes, "--device", "cpu", "--json")
     assert together.returncode == 0, together.stderr
     assert json.loads(together.stdout) == evaluated  # the second process is silent
 
@@ -126,7 +114,7 @@ def test_two_processes_train_one_detector_and_one_goes_on(shapes, tmp_path):
     run = tmp_path / "run"
     words = ["train", shapes, *TINY, "--run", run, "--epochs", "1", "--batch-size", "4"]
     words += ["--grid", "10"]
-    done = torchrun(*words, "--json")
+    done = freqprep_on_ranks(*words, "--json")
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
     assert document["validation"]["images"] == 3

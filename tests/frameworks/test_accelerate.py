@@ -1,6 +1,6 @@
 """A loader beside a model that Accelerate prepared, in one process and in two."""
 
-import subprocess
+import runpy
 import sys
 from pathlib import Path
 
@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from given import BATCH, CHANNELS, EPOCHS, SEED, Network
+from ranks import on_ranks
 
 import freqprep
 
@@ -35,24 +36,23 @@ def test_every_epoch_is_the_loaders(train, seen, accumulation):
     seen.are_epochs_of(train, EPOCHS)
 
 
-def test_two_processes_share_each_batch(photos, tmp_path):
-    script = Path(__file__).parent / "accelerate_processes.py"
-    launch = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--nproc-per-node",
-        "2",
-        "--standalone",
-    ]
-    subprocess.run([*launch, script, photos, tmp_path], check=True, timeout=300)
-    ranks = [np.load(tmp_path / f"{rank}.npy") for rank in range(2)]
+def test_two_processes_share_each_batch(photos, tmp_path, monkeypatch):
+    script = str(Path(__file__).parent / "accelerate_processes.py")
+    monkeypatch.setattr(sys, "argv", [script, str(photos), str(tmp_path)])
+
+    def run() -> bool:
+        accelerate.state.AcceleratorState._reset_state(reset_partial_state=True)  # of other tests
+        return bool(runpy.run_path(script, run_name="__main__"))
+
+    ended = on_ranks(run)
+    assert ended == [(0, True)] * 2
+    rows = [np.load(tmp_path / f"{rank}.npy") for rank in range(2)]
     loader = freqprep.Loader(
         freqprep.open_store(photos)["train"], CHANNELS, batch_size=BATCH, seed=SEED
     )
     expected = np.concatenate([np.stack([batch.rows for batch in loader]) for _ in range(2)])
     for rank in range(2):
-        np.testing.assert_array_equal(ranks[rank], expected[:, rank::2])
+        np.testing.assert_array_equal(rows[rank], expected[:, rank::2])
     data = freqprep.Dataset(freqprep.open_store(photos)["train"], CHANNELS)
     sampler = data.batch_sampler(8, seed=SEED)
     expected = {data[index][0].numpy().tobytes() for batch in sampler for index in batch}

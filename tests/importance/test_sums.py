@@ -13,6 +13,7 @@ from coco_shapes import shapes_folder
 
 from freqprep.engines import Workers
 from freqprep.errors import CorruptStoreError, StoreError
+from freqprep.importance import scores
 from freqprep.importance.collect import collect, shard_rows, shards_together
 from freqprep.importance.shard_counts import GROUPS, CountTask, count_shards, parts_of, rows_of
 from freqprep.importance.sums import ACTIVITY_UNIT, Sums
@@ -200,3 +201,15 @@ def test_codes_that_do_not_fit_their_moments_are_refused(store, tmp_path):
     synthetic.reseal(copy / "train")
     with pytest.raises(CorruptStoreError, match="do not add up to the moments"):
         collect(open_store(copy)["train"], Workers(1))
+
+
+def test_codes_that_never_occur_do_not_count(sums, steps):
+    few = sums.without_unused_codes()
+    for of_all, of_few in (
+        (sums.histogram, few.histogram),
+        (sums.object_histogram, few.object_histogram),
+    ):
+        np.testing.assert_array_equal(of_few.sum(axis=-1), of_all.sum(axis=-1))
+    assert few.histogram.shape[-1] < sums.histogram.shape[-1]
+    for score in (scores.mean, scores.energy, scores.zero_fraction, scores.entropy):
+        np.testing.assert_allclose(score(few, steps), score(sums, steps), rtol=1e-12)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from folding import CLASSES, fold
+from narrow_networks import narrow_detectors
 
 
 @pytest.fixture(scope="session")
@@ -26,3 +27,11 @@ def plain():
 def folded(plain) -> dict[str, np.ndarray]:
     """Its tensors with every norm folded into the convolution before it."""
     return fold(plain)
+
+
+@pytest.fixture
+def narrow():
+    """Detectors of few channels, torchvision's own ones too."""
+    pytest.importorskip("torch")
+    with narrow_detectors():
+        yield

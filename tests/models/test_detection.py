@@ -94,6 +94,7 @@ def test_the_rgb_form_is_torchvisions(model, frozen):
 
 
 @pytest.mark.parametrize("model", DETECTORS)
+@pytest.mark.usefixtures("narrow")
 def test_its_losses_are_torchvisions(model):
     detector, reference = new(model, input="rgb"), torchvisions(model)
     detector.load_state_dict(reference.state_dict())
@@ -119,6 +120,7 @@ def anchors(detector, images):
     return strides, detector.rpn.anchor_generator(canvas, maps)[0]
 
 
+@pytest.mark.usefixtures("narrow")
 def test_both_forms_have_the_same_strides_and_anchors():
     strides, frequency = anchors(new(), random_images(1, 6, 24, 32))
     assert strides == [(4, 4), (8, 8), (16, 16), (32, 32), (48, 64)]  # the last: 2x2 places of 3x4
@@ -129,6 +131,7 @@ def test_both_forms_have_the_same_strides_and_anchors():
 
 @pytest.mark.parametrize("model", DETECTORS)
 @pytest.mark.parametrize("options", [{}, {"frozen_norm": True}, {"input": "rgb"}])
+@pytest.mark.usefixtures("narrow")
 def test_losses_are_finite_and_gradients_reach_the_first_layer(model, options):
     detector = new(model, **options)
     side, channels = (64, 3) if "input" in options else (16, 6)
@@ -145,6 +148,7 @@ def test_losses_are_finite_and_gradients_reach_the_first_layer(model, options):
 @pytest.mark.parametrize("frozen", [False, True])
 @pytest.mark.parametrize("kind", ["frequency", "rgb"])
 @pytest.mark.parametrize("stages", range(5))
+@pytest.mark.usefixtures("narrow")
 def test_exactly_the_stages_asked_for_train(kind, stages, frozen):
     detector = new(input=kind, trained_stages=stages, frozen_norm=frozen)
     detector = copy.deepcopy(detector).train()  # as an EMA is made
@@ -164,6 +168,7 @@ def test_exactly_the_stages_asked_for_train(kind, stages, frozen):
     assert measured == (set() if frozen else expected - {"conv1"})
 
 
+@pytest.mark.usefixtures("narrow")
 def test_crowds_are_left_out():
     detector = new(DETECTORS[1])
     crowded = target([[4, 6, 40, 50], [0, 0, 64, 64], [30, 30, 60, 60]], [1, 2, 3], [0, 1, 0])
@@ -176,6 +181,7 @@ def test_crowds_are_left_out():
 
 
 @pytest.mark.parametrize("model", DETECTORS)
+@pytest.mark.usefixtures("narrow")
 def test_images_without_objects_train(model):
     detector = new(model, frozen_norm=True)
     empty = target([], [])
@@ -190,6 +196,7 @@ def test_images_without_objects_train(model):
     assert empty_losses["loss_box_reg"] == empty_losses["loss_rpn_box_reg"] == 0
 
 
+@pytest.mark.usefixtures("narrow")
 def test_what_is_found_does_not_depend_on_the_first_batch():
     """torchvision's pooling guesses the strides once, wrongly from small images in a canvas."""
     detector, images = new().eval(), random_images(1, 6, 16, 16)
@@ -213,12 +220,14 @@ def test_what_is_found_does_not_depend_on_the_first_batch():
         ({"trained_stages": -1}, "trained_stages must be a whole number from 0 to 4, got -1"),
     ],
 )
+@pytest.mark.usefixtures("narrow")
 def test_what_cannot_be_built_is_named(options, text):
     with pytest.raises(UsageError, match=text) as error:
         build_detector(**{"model": DETECTORS[0], **options})
     assert error.value.remedy
 
 
+@pytest.mark.usefixtures("narrow")
 def test_what_cannot_be_fed_is_named():
     detector = new()
     with pytest.raises(UsageError, match="canvas of 60x64 pixels"):

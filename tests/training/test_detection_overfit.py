@@ -37,7 +37,7 @@ def repeated(folder: Path) -> Path:
 
 
 @pytest.mark.long
-def test_all_objects_of_four_images(narrow_detectors, tmp_path):
+def test_all_objects_of_four_images(tmp_path):
     folder = shapes_folder(tmp_path / "coco", {"val": IMAGES}, side=64, crowds=False, square=True)
     store = synthetic.make(repeated(folder), tmp_path / "s.zarr", kind="coco", size=64)
     recipe = preset_recipe("short", "maskrcnn_resnet50_fpn", epochs=1, batch_size=4, lr=0.005)

@@ -31,8 +31,6 @@ from freqprep.training.planning import plan
 from freqprep.training.recipe import preset_recipe
 from freqprep.training.request import TrainingRequest
 
-pytestmark = pytest.mark.usefixtures("narrow_detectors")
-
 FASTER, MASK = "fasterrcnn_resnet50_fpn", "maskrcnn_resnet50_fpn"
 BODY = "backbone.body."
 

@@ -65,7 +65,7 @@ def test_a_run_opens_with_what_it_does(tiny, begin):
     valid, left = int(store["train"].valid.sum()), int(store["train"].valid.sum()) % 32
     assert err.startswith(f"training on {request.store}\n")
     assert f"mobilenet_v2, {parameters / 1e6:.1f} million parameters" in rows["network"]
-    assert "5.7 million multiply-accumulates an image" in rows["network"]
+    assert "0.7 million multiply-accumulates an image" in rows["network"]
     read = len({*channels("paper-6").indices, *channels("paper-64").indices})
     assert rows["input"] == f"6 channels (paper-6) of {read} read, grid 16x16, crop 128x128 pixels"
     assert rows["images"] == "155 (5 rejected) to train on, 3 classes; 19 (5 rejected) to validate"

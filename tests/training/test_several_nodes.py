@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import synthetic
 import torch
+from ranks import freqprep_on_ranks
 
 import freqprep
 from freqprep.training.checkpoint import CHECKPOINT
@@ -18,24 +19,14 @@ from freqprep.training.checkpoint import CHECKPOINT
 pytestmark = pytest.mark.long
 
 SHARDS = 4
-LANES = {"batch_size": 64, "lanes": 2, "window_bytes": 2**14}
+LANES = {"batch_size": 64, "lanes": 2, "window_bytes": 2**14, "threads": 4}
 TINY = ["--model", "mobilenet_v2", "--channels", "paper-6", "--grid", "16", "--device", "cpu"]
 GIVEN = ["--batch-size", "32", "--lanes", "2", "--epochs", "2", "--seed", "1", "--threads", "2"]
-READ = """
-import json, sys
-import torch.distributed as distributed
-import freqprep
 
-distributed.init_process_group("gloo")
-store, out = sys.argv[1:]
-split = freqprep.open_store(store)["train"]
-lanes = {"batch_size": 64, "lanes": 2, "window_bytes": 2**14}
-with freqprep.Loader(split, "paper-6", **lanes, threads=2) as loader:
-    given = [(batch.rows.tolist(), int(batch.codes.long().sum())) for batch in loader]
-with open(f"{out}-{distributed.get_rank()}", "w") as file:
-    json.dump(given, file)
-distributed.destroy_process_group()
-"""
+
+@pytest.fixture(autouse=True, scope="module")
+def narrow_networks():
+    """None: the processes that are started train a network of all channels."""
 
 
 def started(*words: str | Path) -> subprocess.Popen[str]:
@@ -60,19 +51,22 @@ def ended(*nodes: subprocess.Popen[str]) -> list[str]:
     return [out for out, _ in said]
 
 
-def on_one_node(*words: str | Path) -> list[str]:
-    """Run a command in two processes."""
-    return ended(started("--standalone", "--nproc-per-node", "2", "--no-python", "--", *words))
+def on_one_node(*words: str | Path) -> str:
+    """Run the command in two processes; return what they print."""
+    done = freqprep_on_ranks(*words)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
-def on_two_nodes(*words: str | Path) -> list[str]:
+def on_two_nodes(*words: str | Path) -> str:
     """Run a command as the how-to says: one ``torchrun`` a node, here both on this machine."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
     start = ["--nnodes", "2", "--nproc-per-node", "1", "--rdzv-backend", "c10d"]
     start += ["--rdzv-endpoint", address, "--rdzv-id", "test", "--local-addr", "127.0.0.1"]
-    return ended(*(started(*start, "--no-python", "--", *words) for _ in range(2)))
+    start += ["--no-python", "--", *synthetic.command(*words)]
+    return "".join(ended(*(started(*start) for _ in range(2))))
 
 
 @pytest.fixture(scope="module")
@@ -82,15 +76,20 @@ def four_shards(tmp_path_factory):
     return synthetic.make(source, folder / "s.zarr")
 
 
-def test_each_shard_is_read_by_one_rank(four_shards, bucket, tmp_path):
-    url = bucket.upload(four_shards, "s.zarr")
+def of_rank(split: freqprep.Split, rank: int) -> list[tuple[list[int], int]]:
+    """Rows and the sum of the codes of each batch of one rank of two."""
+    with freqprep.Loader(split, "paper-6", **LANES, rank=rank, world_size=2) as loader:
+        return [(batch.rows.tolist(), int(batch.codes.long().sum())) for batch in loader]
+
+
+def test_each_shard_is_read_by_one_rank(four_shards, bucket):
+    local, remote = (
+        freqprep.open_store(place)["train"]
+        for place in (four_shards, bucket.upload(four_shards, "s.zarr"))
+    )
     bucket.requests.clear()
-    on_one_node(sys.executable, "-c", READ, url, tmp_path / "rank")
-    given = [json.loads((tmp_path / f"rank-{rank}").read_text()) for rank in range(2)]
-    split = freqprep.open_store(four_shards)["train"]
-    for rank in range(2):
-        with freqprep.Loader(split, "paper-6", **LANES, rank=rank, world_size=2) as loader:
-            assert given[rank] == [[b.rows.tolist(), int(b.codes.long().sum())] for b in loader]
+    given = [of_rank(remote, rank) for rank in range(2)]
+    assert given == [of_rank(local, rank) for rank in range(2)]
     shards = [{row // 128 for rows, _ in batches for row in rows} for batches in given]
     assert len(shards[0]) == len(shards[1]) == SHARDS // 2 and not shards[0] & shards[1]
     # The index, and the channels, which are close enough for one request.
@@ -105,7 +104,7 @@ def test_the_weights_are_those_of_the_local_store(store, bucket, tmp_path):
     for place, start, more in ((store, on_one_node, []), (url, on_two_nodes, cache)):
         run = tmp_path / start.__name__
         words = ["train", place, *TINY, *GIVEN, *more, "--run", run, "--json"]
-        (printed,) = filter(None, start(*synthetic.command(*words)))  # only the first rank speaks
+        printed = start(*words)  # only the first rank speaks
         assert json.loads(printed)["validation"]["images"] == 19
         weights.append(torch.load(run / CHECKPOINT, weights_only=True)["network"])
     one, other = weights

@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 import torch
 from interrupting import interrupt_after
+from tiny_runs import tiny_request
 
 from freqprep.models import first_stages
 from freqprep.training.checkpoint import CHECKPOINT, read_checkpoint
@@ -22,12 +23,12 @@ def fewer_steps(monkeypatch):
     monkeypatch.setattr(first_stages, "_STEPS", 8)
 
 
-@pytest.fixture
-def rgb(tiny, tmp_path):
-    """Checkpoint of an RGB network."""
-    request = tiny(input="rgb", channels=None, epochs=1, run=tmp_path / "rgb")
-    train(request)
-    return request.run / CHECKPOINT
+@pytest.fixture(scope="module")
+def rgb(store, tmp_path_factory):
+    """Checkpoint of an RGB network. Read only."""
+    folder = tmp_path_factory.mktemp("rgb") / "run"
+    train(tiny_request(store, folder, input="rgb", channels=None, epochs=1))
+    return folder / CHECKPOINT
 
 
 def network_of(request):
