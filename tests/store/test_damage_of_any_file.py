@@ -19,6 +19,7 @@ from freqprep.store.verify import verify
 @pytest.fixture(scope="module", params=["one level", "two levels"])
 def victim(request, tmp_path_factory):
     """A store to damage and put right again, and all that can be read of its two splits."""
+    request.getfixturevalue("store")  # which is of all tests, and not made with other limits
     folder = tmp_path_factory.mktemp("damage")
     with pytest.MonkeyPatch.context() as patch:
         if request.param == "two levels":
