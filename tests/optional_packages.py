@@ -6,7 +6,7 @@ from importlib.util import find_spec
 import pytest
 
 NO_MODULE = re.compile(r"(?:ModuleNotFoundError|MissingPackageError)\b.*No module named '(\w+)")
-NOT_INSTALLED = re.compile(r"MissingPackageError: the package (\w+) is not installed")
+NOT_INSTALLED = re.compile(r"(?:MissingPackageError|error): the package (\w+) is not installed")
 OPTIONAL = {
     "accelerate",
     "boto3",

@@ -10,13 +10,13 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, wait
-from functools import partial
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from functools import cache, partial
 from itertools import islice
 from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from freqprep.engines.process_wide import warnings_ignored
 from freqprep.engines.trackers import ensure_trackers, joblib_with_pool
@@ -90,10 +90,20 @@ def on_one_core(function: Callable[[Task], Result], task: Task) -> Result:
     if not _limiting.acquire(blocking=False):
         return function(task)
     try:
-        with threadpool_limits(limits=1):
+        with _blas().limit(limits=1):
             return function(task)
     finally:
         _limiting.release()
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    """Find the libraries of BLAS, in a thread of its own.
+
+    They are found in a callback from C. A Ctrl-C that comes to the main thread in there is lost.
+    """
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(ThreadpoolController).result()
 
 
 def _in_processes(

@@ -281,7 +281,7 @@ class _Reader:
             self.fail(f"{count} {repeat} the {key} of another, first {twice[0]}")
 
     def check_categories(self, columns: Annotations) -> None:
-        known = np.isin(columns.category, np.array(list(self.categories), np.int64))
+        known = np.isin(columns.category, np.array(list(self.categories), np.int64), kind="sort")
         if not known.all():
             number = int(np.argmin(known))
             self.fail(

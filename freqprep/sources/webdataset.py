@@ -236,10 +236,10 @@ def _repeated(tars: Sequence[TarIndex]) -> bytes | None:
     unique, counts = np.unique(hashes, return_counts=True)
     if len(unique) == len(hashes):
         return None
-    suspects = set(unique[counts > 1].tolist())
+    suspects = unique[counts > 1]
     seen: set[bytes] = set()
     for index in tars:
-        for row in np.flatnonzero(np.isin(index.hashes, list(suspects))).tolist():
+        for row in np.flatnonzero(np.isin(index.hashes, suspects, kind="sort")).tolist():
             key = index.keys.bytes_at(row)
             if key in seen:
                 return key

@@ -50,12 +50,18 @@ def first_repeated(blocks: Callable[[], Iterable[Ragged]], count: int) -> bytes 
         for first in range(0, len(meeting), _MEETING):
             wanted, seen = meeting[first : first + _MEETING], set()
             for block in blocks():
-                for row in np.flatnonzero(np.isin(_hashes(block, factor), wanted)).tolist():
+                for row in _places(_hashes(block, factor), wanted):
                     content = block.bytes_at(row)
                     if content in seen:
                         return content
                     seen.add(content)
     return None
+
+
+def _places(hashes: np.ndarray, wanted: np.ndarray) -> list[int]:
+    # By sorting: the other way numpy 2.0 fails for numbers of 64 bits.
+    found: list[int] = np.flatnonzero(np.isin(hashes, wanted, kind="sort")).tolist()
+    return found
 
 
 def _meeting(hashes: Iterable[np.ndarray], count: int) -> Iterator[np.ndarray]:

@@ -185,7 +185,7 @@ STATS = ["stats", "STORE", "--split", "train"]
 def test_wrong_words_are_one_line_in_plain_english(call, source, store, tmp_path, words, said):
     paths = {"STORE": store, "SOURCE": source, "RUN": tmp_path / "run", "NEW": tmp_path / "new"}
     code, out, err = call(*(paths.get(word, word) for word in words))
-    assert (code, out) == (2, "") and said in err
+    assert (code, out) == (2, "") and said in err, err
     assert err.startswith("error: ") and err.count("\n") == 1
     assert not re.search(r"Value error|Input should|Errno|Traceback|pydantic|click", err)
     assert [*tmp_path.iterdir()] == []
@@ -227,7 +227,7 @@ def test_what_is_given_in_place_of_a_store_or_a_run_is_named(call, store, source
         (source, "model.json cannot be read"),
     ):
         code, out, err = call("evaluate", path, store)
-        assert (code, out) == (1, "") and f"{path} is not the folder of a run: {what}" in err
+        assert (code, out) == (1, "") and f"{path} is not the folder of a run: {what}" in err, err
 
 
 @pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS)])

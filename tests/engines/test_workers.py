@@ -1,10 +1,14 @@
 """Local workers: how many there are when nobody says, and what reaches them."""
 
+import ctypes
+import os
 import signal
 import subprocess
 import sys
 
 import joblib
+import pytest
+import threadpoolctl
 from in_threads import SECONDS
 
 from freqprep.engines import Workers, local, workers
@@ -36,3 +40,18 @@ def test_no_worker_of_a_new_process_gets_its_signals(tmp_path):
     assert not done.stderr
     expected = str([signal.SIGINT, signal.SIGTERM])
     assert done.stdout.splitlines() == [expected] * 20
+
+
+def test_ctrl_c_while_the_libraries_of_blas_are_looked_for_arrives(monkeypatch):
+    """They are looked for in a callback from C, where an exception would be dropped."""
+
+    def look():
+        ctypes.CFUNCTYPE(None)(lambda: os.kill(os.getpid(), signal.SIGINT))()
+        return threadpoolctl.ThreadpoolController()
+
+    monkeypatch.setattr(local, "ThreadpoolController", look)
+    local._blas.cache_clear()
+    with pytest.raises(KeyboardInterrupt):
+        local.on_one_core(abs, -1)
+    monkeypatch.undo()
+    assert local.on_one_core(abs, -1) == 1
