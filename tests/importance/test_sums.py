@@ -210,6 +210,7 @@ def test_codes_that_never_occur_do_not_count(sums, steps):
         (sums.object_histogram, few.object_histogram),
     ):
         np.testing.assert_array_equal(of_few.sum(axis=-1), of_all.sum(axis=-1))
-    assert few.histogram.shape[-1] < sums.histogram.shape[-1]
+    if sums.histogram.shape[-1] > 256:  # int16
+        assert few.histogram.shape[-1] < sums.histogram.shape[-1]
     for score in (scores.mean, scores.energy, scores.zero_fraction, scores.entropy):
         np.testing.assert_allclose(score(few, steps), score(sums, steps), rtol=1e-12)

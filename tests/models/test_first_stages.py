@@ -49,7 +49,7 @@ def trained(model, pixels):
 @pytest.fixture(scope="module", autouse=True)
 def fewer_steps():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(first_stages, "_STEPS", 30)
+        patch.setattr(first_stages, "_STEPS", 60)
         yield
 
 

@@ -218,7 +218,7 @@ def test_settled_norms_put_out_their_bias_and_weight(rgb, load, frozen):
     for norm, output in outputs.items():
         torch.testing.assert_close(output.mean((0, 2, 3)), norm.bias.detach(), rtol=0, atol=1e-4)
         spread = output.std((0, 2, 3), correction=0)
-        torch.testing.assert_close(spread, norm.weight.detach().abs(), rtol=1e-4, atol=0)
+        torch.testing.assert_close(spread, norm.weight.detach().abs(), rtol=1e-3, atol=0)
     assert len(outputs) == 2
 
 
