@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import math
 import operator
 import types
 import typing
@@ -63,7 +62,7 @@ def check_fields(request: Any) -> None:
     Raises
     ------
     UsageError
-        A field has a value of another type, or a number that is not finite.
+        A field has a value of another type.
     """
     cls: Any = type(request)
     for name, kinds in _fields(cls).items():
@@ -80,8 +79,7 @@ def check_fields(request: Any) -> None:
 
 def _fits(value: Any, kind: type) -> bool:
     if kind is float:
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        return is_number and math.isfinite(value)
+        return isinstance(value, int | float) and not isinstance(value, bool)
     return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
 
 

@@ -3,6 +3,7 @@
 import functools
 import gc
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -84,6 +85,14 @@ def one_job_by_default() -> Iterator[None]:
     """Let commands start no workers unless a test asks for some: each core has a test already."""
     with mock.patch.object(workers, "default_jobs", lambda: 1):
         yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def interrupts_arrive() -> Iterator[None]:
+    """Let Ctrl-C reach this process and its children, also where a shell has it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(autouse=True, scope="session")

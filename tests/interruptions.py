@@ -21,8 +21,6 @@ BETWEEN_LOOKS = 0.001
 @contextmanager
 def under_way(*words: str | Path, program: str = synthetic.MAIN) -> Iterator[subprocess.Popen]:
     """A command under way, in a process group of its own."""
-    # Where a background shell started the tests, SIGINT is ignored, and children would inherit it.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(
         synthetic.command(*words, program=program),
         stdout=subprocess.PIPE,
@@ -30,7 +28,6 @@ def under_way(*words: str | Path, program: str = synthetic.MAIN) -> Iterator[sub
         text=True,
         start_new_session=True,
     )
-    signal.signal(signal.SIGINT, before)
     with process:
         try:
             yield process

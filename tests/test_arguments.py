@@ -52,7 +52,7 @@ def recipe(**options: object) -> object:
         (training, {"compile": "no"}, "compile of TrainingRequest must be True or False, got 'no'"),
         (training, {"recipe": "short"}, "recipe of TrainingRequest must be Recipe, got 'short'"),
         (recipe, {"lr": "0.1"}, "lr of Recipe must be a number, got '0.1'"),
-        (recipe, {"clip": float("nan")}, "clip of Recipe must be a number, got nan"),
+        (recipe, {"clip": float("nan")}, "clip nan cannot be used; use 0 or more"),
         (show_progress, {"shown": "no"}, "shown must be True or False, got 'no'"),
         (as_path, {"text": 5}, "5 is no path; give a str"),
     ],

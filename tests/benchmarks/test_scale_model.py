@@ -5,6 +5,7 @@ import re
 import tracemalloc
 from collections import Counter
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -49,7 +50,9 @@ cores = st.sampled_from([1, 2, 16, 100, 256, 4096])
 
 def plan(rows=ROWS):
     listing, classes = _listing(rows, "imagefolder"), _classes()
-    return plan_split(Request("imagefolder", None, None), listing, classes, classes)
+    return plan_split(
+        Request("imagefolder", Path("photos"), Path("photos.zarr")), listing, classes, classes
+    )
 
 
 @repeatable

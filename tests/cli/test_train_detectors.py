@@ -136,7 +136,7 @@ def test_two_processes_train_one_detector_and_one_goes_on(shapes, tmp_path):
         (["--batch-norm", "frozen"], "--batch-norm frozen without --init"),
         (["--batch-norm", "cold"], "--batch-norm must be frozen or trained"),
         (["--trained-stages", "2"], "--trained-stages 2 without --init"),
-        (["--regions", "0"], "regions must be at least 1, got 0"),
+        (["--regions", "0"], "regions must be a whole number, at least 1, got 0"),
         (["--smallest-crop", "2"], "smallest_crop 2.0 is not above 0, up to 1"),
         (["--grid", "4"], "choose a grid from 8 to 512"),
         (["--model", "resnet50", "--regions", "7"], "no labels"),

@@ -176,7 +176,7 @@ def test_no_room_at_any_stage_is_named_and_resumable(many, expected, tmp_path, m
     store = tmp_path / "out.zarr"
     full = OSError(28, "No space left on device")
     names = {
-        "root": "freqprep.store.writer.sync_file",
+        "root": "freqprep.store.root.sync_file",
         "plan": "freqprep.convert.run.save_plan",
         "journal": "freqprep.store.journal.Journal.append",
         "arrays": "freqprep.store.array_writer.SplitWriter.finish",

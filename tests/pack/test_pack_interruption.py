@@ -127,7 +127,7 @@ def test_no_room_at_any_stage_is_named_and_resumable(many, expected, tmp_path, m
     target = tmp_path / "new.zarr"
     full = OSError(28, "No space left on device")
     names = {
-        "root": "freqprep.store.writer.sync_file",
+        "root": "freqprep.store.root.sync_file",
         "plan": "freqprep.pack.run.save_attributes",
         "journal": "freqprep.store.journal.Journal.append",
         "arrays": "freqprep.store.array_writer.SplitWriter.finish",

@@ -98,7 +98,7 @@ def test_arrays_that_do_not_fit_are_refused(case, folder):
     assert len(load_plan(folder).listing) == 4
     arrays[name] = change(arrays.get(name))
     put_rows(folder, packed(arrays))
-    with pytest.raises(CorruptStoreError, match=r"plan in .* cannot be read .*--overwrite"):
+    with pytest.raises(CorruptStoreError, match=r"plan in .* cannot be read: .*--overwrite"):
         load_plan(folder)
 
 
