@@ -26,7 +26,7 @@ $(DEMO) $(TEST): $(VENV)/.%: pyproject.toml constraints.txt
 		--constraint constraints.txt --editable '.[$(EXTRAS_$*)]'
 	@touch $@
 
-demo: $(DEMO) ## real photographs to channels, to a network that knows them (2 minutes)
+demo: $(DEMO) ## real photographs to channels, to a network that knows them (3 minutes)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python docs/demo.py demo
 
 ci: check test ## all that must hold before a change is merged
