@@ -11,7 +11,6 @@ import operator
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import google_crc32c
 import numpy as np
 from numcodecs import zstd
 
@@ -20,11 +19,11 @@ from freqprep.storage.ranged_file import REPAIR
 from freqprep.storage.strict_json import parse
 from freqprep.store.manifest import GROUP_DOCUMENT
 from freqprep.store.schema import IMAGE_ARRAYS, OBJECT_ARRAYS
+from freqprep.store.shard import CHECKSUM_BYTES, checksum
 from freqprep.store.zstd_frame import LONGEST_HEADER, content_bytes
 
 _TYPES = {spec.dtype for spec in (*IMAGE_ARRAYS.values(), *OBJECT_ARRAYS.values())}
 _MOST_CHUNK_BYTES = 2**27
-_CHECKSUM_BYTES = 4
 _CHECKED = "crc32c"
 _LITTLE = {"endian": "little"}
 _KEYS = [
@@ -152,7 +151,8 @@ def decoded(
     CorruptStoreError
         The files are not those of such an array.
     """
-    wanted = [index for index in np.ndindex(*layout.counts) if index[0] in chunks]
+    others = list(np.ndindex(*layout.counts[1:]))
+    wanted = [(first, *other) for first in chunks for other in others]
     for name in map(chunk_name, wanted):  # before memory is taken for any of them
         if name not in files:
             raise CorruptStoreError(f"{what} lacks {name} in the manifest", REPAIR)
@@ -160,8 +160,8 @@ def decoded(
             raise CorruptStoreError(
                 f"{what} has a chunk {name} that is not of {layout.chunk_bytes} bytes", REPAIR
             )
-    first = chunks.start * layout.chunk[0]
-    rows = max(min(chunks.stop * layout.chunk[0], layout.shape[0]) - first, 0)
+    begin = chunks.start * layout.chunk[0]
+    rows = max(min(chunks.stop * layout.chunk[0], layout.shape[0]) - begin, 0)
     out = np.empty((rows, *layout.shape[1:]), layout.dtype)
     for index in wanted:
         name = chunk_name(index)
@@ -172,7 +172,7 @@ def decoded(
                 f"{what} has a chunk {name} that cannot be read: {error}", REPAIR
             ) from None
         corner = [i * side for i, side in zip(index, layout.chunk, strict=True)]
-        corner[0] -= first
+        corner[0] -= begin
         room = out[tuple(slice(c, c + side) for c, side in zip(corner, layout.chunk, strict=True))]
         room[:] = chunk[tuple(map(slice, room.shape))]
     return out
@@ -180,7 +180,7 @@ def decoded(
 
 def _decode_chunk(data: bytes, layout: ArrayLayout) -> np.ndarray:
     if layout.checked:
-        data, checksum = data[:-_CHECKSUM_BYTES], data[-_CHECKSUM_BYTES:]
-        if google_crc32c.value(data) != int.from_bytes(checksum, "little"):
+        data, stated = data[:-CHECKSUM_BYTES], data[-CHECKSUM_BYTES:]
+        if checksum(data) != stated:
             raise ValueError("its checksum is another one")
     return np.frombuffer(zstd.decompress(data), layout.dtype).reshape(layout.chunk)

@@ -23,23 +23,25 @@ from freqprep.storage.paths import AnyPath
 from freqprep.storage.ranged_file import REPAIR, RangedFile, Run, damaged, open_ranged
 from freqprep.store.zstd_frame import LONGEST_HEADER, content_bytes
 
-_CHECKSUM_BYTES = 4
+CHECKSUM_BYTES = 4
+"""Length of the checksum behind each chunk and each index."""
 _ENTRY_BYTES = 16
 
 
 def index_bytes(channels: int) -> int:
     """Return the length of the index of a shard with so many channels, with its checksum."""
-    return channels * _ENTRY_BYTES + _CHECKSUM_BYTES
+    return channels * _ENTRY_BYTES + CHECKSUM_BYTES
 
 
-def _checksum(data: bytes | np.ndarray) -> bytes:
-    return int(google_crc32c.value(data)).to_bytes(_CHECKSUM_BYTES, "little")
+def checksum(data: bytes | np.ndarray) -> bytes:
+    """Return the crc32c of a frame or an index, as it follows it."""
+    return int(google_crc32c.value(data)).to_bytes(CHECKSUM_BYTES, "little")
 
 
 def encode_chunk(codes: np.ndarray, level: int) -> bytes:
     """Encode a chunk: the codes of one channel, int8 or int16 of shape (images, rows, columns)."""
     frame: bytes = zstd.compress(np.ascontiguousarray(codes), level)
-    return frame + _checksum(frame)
+    return frame + checksum(frame)
 
 
 def encode(codes: Iterable[np.ndarray], level: int) -> Iterator[bytes]:
@@ -80,7 +82,7 @@ def join(chunks: Iterable[bytes]) -> Iterator[bytes]:
         position += len(chunk)
         yield chunk
     index = np.array(entries, "<u8").tobytes()
-    yield index + _checksum(index)
+    yield index + checksum(index)
 
 
 class ShardFile:
@@ -156,7 +158,7 @@ class ShardFile:
     def chunk_frame(self, position: int) -> bytes:
         """Return the zstd frame of one chunk without its checksum, unchecked."""
         offset, length = (int(n) for n in self.entries[position])
-        return bytes(next(self._read_runs([(offset, length - _CHECKSUM_BYTES)])))
+        return bytes(next(self._read_runs([(offset, length - CHECKSUM_BYTES)])))
 
     def read(
         self, positions: Sequence[int], into: Callable[[int], np.ndarray] | None = None
@@ -179,7 +181,7 @@ class ShardFile:
         one = np.empty(self._chunk_shape if into is None else 0, self._dtype)
         for position, chunk in self._checked(positions):
             target = one if into is None else into(position)
-            self._decode(position, chunk[:-_CHECKSUM_BYTES], target)
+            self._decode(position, chunk[:-CHECKSUM_BYTES], target)
             yield position, target
 
     def chunks(self, positions: Sequence[int]) -> Iterator[bytes]:
@@ -197,7 +199,7 @@ class ShardFile:
         """
         chunk_bytes = math.prod(self._chunk_shape) * self._dtype.itemsize
         for position, chunk in self._checked(positions):
-            self._check_content(position, chunk[:-_CHECKSUM_BYTES], chunk_bytes)
+            self._check_content(position, chunk[:-CHECKSUM_BYTES], chunk_bytes)
             yield chunk.tobytes()
 
     def _checked(self, positions: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
@@ -211,8 +213,8 @@ class ShardFile:
             for position in range(first, stop):
                 offset, length = (int(n) for n in self.entries[position])
                 chunk = data[offset - begin : offset - begin + length]
-                checksum = chunk[-_CHECKSUM_BYTES:].tobytes()
-                if _checksum(chunk[:-_CHECKSUM_BYTES]) != checksum:
+                stated = chunk[-CHECKSUM_BYTES:].tobytes()
+                if checksum(chunk[:-CHECKSUM_BYTES]) != stated:
                     raise damaged(
                         self._path, f"the checksum of stored channel {position} does not match"
                     )
@@ -252,13 +254,13 @@ class ShardFile:
         return entries
 
     def _entries_of(self, index: bytes, file_bytes: int) -> np.ndarray:
-        if _checksum(index[:-_CHECKSUM_BYTES]) != index[-_CHECKSUM_BYTES:]:
+        if checksum(index[:-CHECKSUM_BYTES]) != index[-CHECKSUM_BYTES:]:
             raise damaged(self._path, "the checksum of its index does not match")
-        entries = np.frombuffer(index[:-_CHECKSUM_BYTES], "<u8").reshape(self._channels, 2)
+        entries = np.frombuffer(index[:-CHECKSUM_BYTES], "<u8").reshape(self._channels, 2)
         edges = np.concatenate([[0], entries[:, 0] + entries[:, 1]])
         adjacent = edges[-1] == file_bytes - len(index) and np.array_equal(
             edges[:-1], entries[:, 0]
         )
-        if not adjacent or entries[:, 1].min() <= _CHECKSUM_BYTES or entries.max() > file_bytes:
+        if not adjacent or entries[:, 1].min() <= CHECKSUM_BYTES or entries.max() > file_bytes:
             raise damaged(self._path, "its chunks do not follow one another in stored order")
         return entries.astype(np.int64)
