@@ -43,7 +43,7 @@ def publish_results(
     """
     if len(finished) != plan.shards:
         raise StoreError(
-            f"{len(finished)} of {plural(plan.shards, 'shard')} are converted", "use --resume"
+            f"converted so far: {len(finished):,} of {plural(plan.shards, 'shard')}", "use --resume"
         )
 
     def fill(writer: SplitWriter) -> SplitAttributes:

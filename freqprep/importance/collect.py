@@ -68,9 +68,7 @@ def collect(split: Split, workers: engines.Workers = _LOCAL) -> Collected:
         Its codes do not add up to the moments stored with it.
     """
     if not split.valid.any():
-        rejected = (
-            f"all {plural(len(split), 'image')} were rejected" if len(split) else "it has no images"
-        )
+        rejected = f"{plural(len(split), 'image')}, {len(split):,} rejected"
         raise StoreError(f"{split.path} has nothing to count: {rejected}", "see `freqprep info`")
     labelled = bool((split.labels[split.valid] >= 0).any())
     classes = int(split.labels.max()) + 1 if labelled else 0

@@ -199,8 +199,8 @@ class BatchSampler:
         warn_of_dropped(self._order, split.path)
         if not len(self):
             raise UsageError(
-                f"{plural(len(self._rows), 'image')} are too few for a batch of {batch_size} per"
-                " process",
+                f"a batch of {batch_size} per process is more than there is:"
+                f" {plural(len(self._rows), 'image')}",
                 "use a smaller batch_size",
             )
 

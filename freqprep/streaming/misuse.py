@@ -82,9 +82,10 @@ def check_options(
 
 def check_has_rows(split: Split) -> None:
     """Raise StoreError if all rows of a split were rejected."""
+    images = len(split)
     if not split.valid.any():
         raise StoreError(
-            f"{split.path} has no valid rows: all {plural(len(split), 'image')} were rejected",
+            f"{split.path} has no valid rows: {plural(images, 'image')}, {images:,} rejected",
             "`freqprep info` says why; repair them and convert with --retry-rejected",
         )
 
@@ -156,8 +157,7 @@ def check_cache(split: Split, selection: Selection, threads: int) -> None:
     limit = split.shard_cache.cache.limit
     if limit < threads * a_shard:
         raise UsageError(
-            f"a cache of {limit} bytes is too small: at least {plural(threads, 'shard')} of"
-            f" {plural(len(selection), 'channel')} are read at a time, about"
-            f" {threads * a_shard} bytes",
+            f"a cache of {limit} bytes is too small: {plural(len(selection), 'channel')} of"
+            f" {plural(threads, 'shard')} read at a time take about {threads * a_shard} bytes",
             f"give it more; the whole of {split.path} takes about {size(a_shard * split.shards)}",
         )

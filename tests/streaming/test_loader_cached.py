@@ -152,7 +152,7 @@ def test_a_limit_below_what_is_read_at_a_time_is_refused(remote, tmp_path):
         with pytest.raises(UsageError) as caught:
             Loader(remote, None, threads=threads, cache=tmp_path / "cache", cache_bytes=5000)
         words = str(caught.value)
-        needed = int(words.split("at a time, about ")[1].split()[0])
+        needed = int(words.split("at a time take about ")[1].split()[0])
         assert "a cache of 5000 bytes is too small" in words and "192 channels" in words
         Loader(remote, None, threads=threads, cache=tmp_path / "cache", cache_bytes=needed)
 

@@ -167,7 +167,7 @@ def test_a_split_that_is_no_longer_finished_is_refused(damaged):
 def test_a_split_without_valid_rows_is_refused(tmp_path):
     source = synthetic.image_folder(tmp_path / "source", {"train": 4}, corrupt=4)
     store = synthetic.make(source, tmp_path / "empty.zarr")
-    with pytest.raises(StoreError, match="no valid rows: all 4 images were rejected"):
+    with pytest.raises(StoreError, match="no valid rows: 4 images, 4 rejected"):
         Loader(freqprep.open_store(store)["train"])
 
 
