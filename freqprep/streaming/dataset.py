@@ -199,8 +199,7 @@ class BatchSampler:
         warn_of_dropped(self._order, split.path)
         if not len(self):
             raise UsageError(
-                f"a batch of {batch_size} per process is more than there is:"
-                f" {plural(len(self._rows), 'image')}",
+                f"too few images for a batch of {batch_size} per process: {len(self._rows):,}",
                 "use a smaller batch_size",
             )
 

@@ -135,6 +135,8 @@ def test_what_cannot_be_is_refused(split, many, dataset):
             dataset.batch_sampler(48, **told)
     with pytest.raises(UsageError, match="batch_size=1295"):
         BatchSampler(dataset, 1295)
+    with pytest.raises(UsageError, match="few images for a batch of 700 per process: 1,294"):
+        dataset.batch_sampler(700, rank=0, world_size=2)
     assert repr(dataset) == f"Dataset('{split.path}', 1,294 images, 3 channels)"
 
 
