@@ -165,7 +165,9 @@ async def _write(writer: asyncio.StreamWriter, answer: Answer, body: bytes | mem
         headers["Content-Length"] = str(len(answer.body))
     lines = [f"HTTP/1.1 {answer.status} {_REASONS.get(answer.status, 'Refused')}"]
     lines += [f"{name}: {text}" for name, text in headers.items()]
-    writer.writelines(["\r\n".join([*lines, "", ""]).encode(), body])
+    head = "\r\n".join([*lines, "", ""]).encode()
+    # asyncio of Python 3.12 and later would try to send an empty buffer again and again.
+    writer.writelines([head, body] if body else [head])
     await writer.drain()
 
 
