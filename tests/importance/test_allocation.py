@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -53,6 +53,8 @@ def positive(shape) -> st.SearchStrategy[np.ndarray]:
 
 
 RATES = st.builds(toy, positive((FEW, len(STEPS))), positive((FEW, len(STEPS))), positive(FEW))
+ALIKE = toy(np.full((FEW, len(STEPS)), 0.01), np.full((FEW, len(STEPS)), 0.5), np.ones(FEW))
+ROUNDED = 1 + 1e-12  # bytes that are above a limit by less are sums in another order
 
 
 def every_allocation(rates: Rates, columns: Iterable[int] = ALL_STEPS) -> np.ndarray:
@@ -97,11 +99,12 @@ def test_without_a_limit_it_is_the_least_distortion(rates, count):
 
 @settings(max_examples=40)
 @given(RATES, st.floats(0.01, 4000), st.integers(1, FEW))
+@example(ALIKE, np.nextafter(0.01, 0), 1)
 def test_at_given_steps_the_channels_are_the_best_up_to_one(rates, limit, count):
     """Prices find the corners of the convex hull; the room left is less than one channel."""
     found = best_channels(rates, FLAT, limit, count)
     counts, cost, error = every_allocation(rates, [3]).T
-    fits = (counts <= count) & (cost <= limit)
+    fits = (counts <= count) & (cost <= limit * ROUNDED)
     least = error[fits].min()
     reached = distortion(rates, found)
     assert reached >= least * (1 - 1e-9)

@@ -82,21 +82,25 @@ def try_environment(
     words += sorted(f"tests/{path.name}" for path in source.glob("tests/test_*.py"))
     with open(folder / "tests.log", "w+", encoding="utf-8") as log:
         spoken = {name: value for name, value in variables.items() if name != "FREQPREP_PROGRESS"}
-        subprocess.run(words, cwd=source, env=spoken, stdout=log, stderr=subprocess.STDOUT)
+        ended = subprocess.run(words, cwd=source, env=spoken, stdout=log, stderr=subprocess.STDOUT)
         log.seek(0)
         print(*(line for line in log if line.startswith(("FAILED", "ERROR"))), sep="", end="")
-    return row | counts(results)
+    return row | counts(results, ended.returncode)
 
 
-def counts(results: Path) -> dict[str, str]:
-    """Return how many tests passed, skipped and failed, as pytest's XML has it."""
+def counts(results: Path, code: int) -> dict[str, str]:
+    """Return how many tests passed, skipped and failed, as pytest's XML has it.
+
+    ``code`` is pytest's exit code: it can fail after the last test.
+    """
     if not results.is_file():
         return {"passed": "0", "skipped": "0", "failed": "no result"}
     (suite,) = ElementTree.parse(results).getroot().iter("testsuite")
     number = {name: int(suite.attrib[name]) for name in ("tests", "skipped")}
     failed = int(suite.attrib["failures"]) + int(suite.attrib["errors"])
     passed = number["tests"] - number["skipped"] - failed
-    return {"passed": str(passed), "skipped": str(number["skipped"]), "failed": str(failed)}
+    said = str(failed) if failed or not code else f"0, exit code {code}"
+    return {"passed": str(passed), "skipped": str(number["skipped"]), "failed": said}
 
 
 def table(rows: list[dict[str, str]]) -> list[str]:
