@@ -26,7 +26,7 @@ from tests.benchmarks.equal_terms.results import (
 )
 from tests.benchmarks.training_runs import ORIGIN, finished_run
 
-_REFERENCES = {"rgb": "- RGB", "patches-24": "- learned 8x8"}
+_REFERENCES = {"rgb": "- RGB", "patches-24": "- learned 8x8", "dct-24": "- DCT-24"}
 _HEADER = (
     "input", "read / used", "top-1 %", "sd", *_REFERENCES.values(), "loss", "seeds", "rate",
     "KB an image", "of the JPEGs", "MMAC", "M weights", "s",
