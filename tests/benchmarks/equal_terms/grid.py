@@ -111,9 +111,6 @@ class Scale:
         Learning rates to try.
     workers, threads : int
         Number of parallel trainings; threads that read and decode in each.
-    bfloat16 : tuple of str
-        Models whose layers a CPU computes in bfloat16, as a GPU does all of them. With AMX that
-        takes ResNet-50 0.59 of the time, and MobileNetV2, with its small layers, 1.7 times it.
     """
 
     name: str
@@ -126,7 +123,6 @@ class Scale:
     rates: tuple[float, ...]
     workers: int
     threads: int
-    bfloat16: tuple[str, ...] = ()
 
 
 FULL = Scale(
@@ -170,7 +166,6 @@ REDUCED = Scale(
     rates=(0.00625, 0.0125, 0.025, 0.05),
     workers=2,
     threads=1,
-    bfloat16=("resnet50",),
 )
 
 

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-import torch
 from torch import nn
 
 from freqprep.convert.request import Request
@@ -136,8 +135,7 @@ def _train_one(scale: Scale, folder: Path, source: Path, training: Training) -> 
         goal = {"gate_budget": _bytes_of_the_square(store)}
     request = training.request(scale, store, goal, **changes)
     reading = reading_jpegs(request, source) if training.way == JPEGS else contextlib.nullcontext()
-    half = torch.autocast("cpu", torch.bfloat16, training.model in scale.bfloat16)
-    with reading, _stem(training.way), half:
+    with reading, _stem(training.way):
         return train_logged(request)
 
 
