@@ -14,7 +14,6 @@ from freqprep.compilation import can_compile
 from freqprep.convert.planning import discover, plan_split
 from freqprep.convert.request import Request
 from freqprep.convert.shard_task import ImageFiles, ShardTask, compile_coding, convert_shard
-from freqprep.engines import Workers
 from freqprep.spectrum.coding import worth_compiling
 from tests.benchmarks.replicas import replicate
 from tests.benchmarks.table import show
@@ -105,7 +104,7 @@ def _rate(source: Path, folder: Path, jobs: int) -> float:
         for shard in range(plan.shards)
     )
     began, images = 0.0, 0
-    for number, result in enumerate(engines.run(convert_shard, tasks, Workers(jobs)), start=1):
+    for number, result in enumerate(engines.run(convert_shard, tasks, engines.Workers(jobs)), 1):
         if number <= jobs:
             began = time.monotonic()
         else:

@@ -58,7 +58,7 @@ def run_here(command: str, folder: Path) -> None:
 def test_the_demo_prints_what_the_readme_shows(tmp_path, monkeypatch, capsys):
     """In a folder in which it ran before, and in which there is more: that is left alone.
 
-    A network of fewer channels knows the photographs as well, in a quarter of the time.
+    A network of fewer channels takes all of the demo's epochs in half the time of its whole one.
     """
     pytest.importorskip("skimage")
     monkeypatch.chdir(tmp_path)
@@ -82,7 +82,7 @@ def test_the_demo_prints_what_the_readme_shows(tmp_path, monkeypatch, capsys):
 
     results = json.loads(Path("demo/run/model.json").read_text())["results"]["validation"]
     assert results["images"] == 208
-    assert results["top1"] > 0.7  # of 13 classes
+    assert results["top1"] > 0.8  # of 13 classes
     assert f"\n  top-1         {results['top1']:.2%} (" in printed
     answer = printed.split("--top 3\ntiles/val/cat/chelsea-3-0.png\n")[1].split()[0]
     assert answer == "cat"
