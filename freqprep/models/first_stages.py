@@ -26,7 +26,7 @@ __all__ = ["fit_first_stages"]
 _WINDOWS = 4  # of an image
 _HELD_OUT = 8  # the last of so many parts of the images, at least one image
 
-_STEPS = 200
+_STEPS = 600
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class _Stages:
     ----------
     layers : torch.nn.Sequential
     side, batch : int
-        Side of a window of the input, and windows of a step: what takes less than a minute.
+        Side of a window of the input, and windows of a step: what takes two minutes of a core.
     edge : int
         Outputs along each edge of a window that depend on what lies outside.
     rate : float

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from freqprep.report.style import Palette
+import numpy as np
+
+from freqprep.report.style import Palette, new_figure
 from freqprep.spectrum import BLOCK, COMPONENTS, FREQUENCIES
 
 if TYPE_CHECKING:
@@ -28,6 +30,8 @@ BELOW = _TOP + SIDE + 18.0
 
 _TICKS = range(0, BLOCK, 2)
 _INSET = 0.1
+_HEADING = 24.0
+_ROW = BELOW + _HEADING
 
 
 def three_grids(figure: Figure, palette: Palette) -> list[Axes]:
@@ -50,6 +54,39 @@ def three_grids(figure: Figure, palette: Palette) -> list[Axes]:
     grids[0].set_ylabel("v", rotation=0, color=palette.muted, fontsize=10, labelpad=7)
     grids[2].set_xlabel("h", color=palette.muted, fontsize=10, labelpad=-1)
     return grids
+
+
+def draw_rows(rows: Sequence[tuple[str, np.ndarray, Iterable[int]]], palette: Palette) -> Figure:
+    """Draw rows of three grids, one below the other, each in colours from least to most.
+
+    Parameters
+    ----------
+    rows : sequence of tuple
+        Heading; values, float64 (192,) in raster order, NaN for channels without a colour; raster
+        indices of the channels to outline.
+    palette : Palette
+
+    Returns
+    -------
+    Figure
+    """
+    figure = new_figure(WIDTH, _ROW * len(rows))
+    for number, (heading, values, outlined) in enumerate(rows):
+        top = number * _ROW
+        figure.text(
+            0.02, 1 - (top + 14) / (_ROW * len(rows)), heading, fontsize=9, color=palette.ink
+        )
+        grids = three_grids(figure, palette)
+        for axes in grids:
+            box = axes.get_position()
+            down = (top + _HEADING) / (_ROW * len(rows))
+            axes.set_position((box.x0, box.y0 - down, box.width, box.height))
+        low, high = np.nanmin(values), np.nanmax(values)
+        for component, axes in enumerate(grids):
+            part = values[component * FREQUENCIES :][:FREQUENCIES].reshape(BLOCK, BLOCK)
+            axes.imshow(part, vmin=low, vmax=high, cmap="viridis", aspect="auto")
+        outline(grids, outlined)
+    return figure
 
 
 def frequency_of(index: int) -> tuple[int, int, int]:

@@ -9,23 +9,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from freqprep.report.grids import BELOW, WIDTH, outline, three_grids
-from freqprep.report.style import Palette, as_png, new_figure
-from freqprep.spectrum import BLOCK, FREQUENCIES
+from freqprep.report.grids import draw_rows
+from freqprep.report.style import Palette, as_png
 from freqprep.spectrum.channels import CHANNELS, PUBLISHED, Selection
 from freqprep.spectrum.channels import channels as published
 from freqprep.storage.disk import full_disk_named, write_parts
 from freqprep.store.split import Split
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 GATE_MAP = "gate-map.png"
 """Name of the picture in a run's folder."""
-
-_HEADING = 24.0
-_ROW = BELOW + _HEADING
 
 
 def write_gate_map(
@@ -58,6 +53,17 @@ def write_gate_map(
     return True
 
 
+def energies(split: Split) -> np.ndarray:
+    """Return the sum of squares of each channel of a split, float64 (192,), in raster order."""
+    squares: np.ndarray = split.moments.total_squares * split.steps.astype(np.float64) ** 2
+    return squares
+
+
+def logarithm(values: np.ndarray) -> np.ndarray:
+    """Return decimal logarithms, NaN of 0, which is not drawn."""
+    return np.log10(np.where(values > 0, values, np.nan))
+
+
 def draw_gate_map(
     probability: Mapping[int, float], chosen: list[int], split: Split, palette: Palette
 ) -> Figure:
@@ -68,8 +74,8 @@ def draw_gate_map(
     """
     learned = np.full(CHANNELS, np.nan)
     learned[list(probability)] = list(probability.values())
-    squares = split.moments.total_squares * split.steps.astype(np.float64) ** 2
-    energy = np.log10(np.where(squares > 0, squares, np.nan))
+    squares = energies(split)
+    energy = logarithm(squares)
     near, count = nearest_published(len(chosen)), len(chosen)
     most = np.argsort(-squares, kind="stable")[:count].tolist()
     rows = (
@@ -77,28 +83,9 @@ def draw_gate_map(
         (f"energy, logarithmic; published: {near.name}", energy, list(near.indices)),
         (f"energy, logarithmic; its first {count}", energy, most),
     )
-    figure = new_figure(WIDTH, _ROW * len(rows))
-    for number, (heading, values, outlined) in enumerate(rows):
-        top = number * _ROW
-        figure.text(0.02, 1 - (top + 14) / (_ROW * len(rows)), heading, color=palette.ink)
-        grids = _grids_at(figure, palette, (top + _HEADING) / (_ROW * len(rows)))
-        low, high = np.nanmin(values), np.nanmax(values)
-        for component, axes in enumerate(grids):
-            part = values[component * FREQUENCIES :][:FREQUENCIES].reshape(BLOCK, BLOCK)
-            axes.imshow(part, vmin=low, vmax=high, cmap="viridis", aspect="auto")
-        outline(grids, outlined)
-    return figure
+    return draw_rows(rows, palette)
 
 
 def nearest_published(count: int) -> Selection:
     """Return the first published selection whose number of channels is nearest."""
     return min((published(name) for name in PUBLISHED), key=lambda one: abs(len(one) - count))
-
-
-def _grids_at(figure: Figure, palette: Palette, top: float) -> list[Axes]:
-    """Add three grids some way below the top, a share of the figure's height."""
-    grids = three_grids(figure, palette)
-    for axes in grids:
-        box = axes.get_position()
-        axes.set_position((box.x0, box.y0 - top, box.width, box.height))
-    return grids

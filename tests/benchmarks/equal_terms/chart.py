@@ -1,4 +1,4 @@
-"""Charts of a grid: the accuracy of each kind of input, and how it was learned."""
+"""Charts of a grid: the accuracy of each kind of input, how it was learned, what gates chose."""
 
 from __future__ import annotations
 
@@ -6,7 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from freqprep.report.grids import draw_rows
 from freqprep.report.style import Palette, new_figure
+from freqprep.spectrum.channels import CHANNELS, Selection
+from freqprep.spectrum.channels import channels as resolve
+from freqprep.store.split import Split
+from freqprep.training.gate_map import energies, logarithm, nearest_published
 from tests.benchmarks.equal_terms.grid import MODELS, WAYS
 from tests.benchmarks.equal_terms.results import Line
 
@@ -47,6 +52,32 @@ def draw_curves(lines: list[Line], palette: Palette) -> Figure:
     panels[-1].set_xlabel("epoch", color=palette.muted)
     figure.tight_layout()
     return figure
+
+
+def draw_gates(lines: list[Line], split: Split, stats: Selection, palette: Palette) -> Figure:
+    """Draw how many seeds' gates chose each channel, and the energy with ``stats``' choice.
+
+    Parameters
+    ----------
+    lines : list of Line
+        Of gates.
+    split : Split
+        Trained on.
+    stats : Selection
+    palette : Palette
+    """
+    rows = []
+    for line in lines:
+        seeds, sizes = len(line.chosen), [len(one) for one in line.chosen]
+        times = np.zeros(CHANNELS)
+        for one in line.chosen:
+            times[list(resolve(sorted(one)).indices)] += 1
+        near = nearest_published(round(float(np.mean(sizes))))
+        gate = WAYS[line.way].label.removeprefix("DCT-192, a ")
+        heading = f"{gate}: 0 to {seeds} seeds; {near.name} outlined"
+        rows.append((heading, times, near.indices))
+    heading = f"energy, logarithmic; stats' choice of {len(stats)} outlined"
+    return draw_rows([*rows, (heading, logarithm(energies(split)), stats.indices)], palette)
 
 
 def _curve(axes: Axes, line: Line) -> None:

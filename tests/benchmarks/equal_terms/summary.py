@@ -1,7 +1,7 @@
 """Table and charts of the finished trainings of a grid.
 
 ``python -m tests.benchmarks.equal_terms.summary DIR/equal_terms`` at any time;
-``table.md``, ``chart.png`` and ``curves.png`` are written into that folder.
+``table.md``, ``chart.png``, ``curves.png`` and ``gates.png`` are written into that folder.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from typing import Any
 
 from freqprep.report.style import as_png
 from freqprep.spectrum.channels import channels as resolve
+from freqprep.store.reader import open_store
 from freqprep.store.selection_file import read_selection
-from tests.benchmarks.equal_terms.chart import draw_accuracy, draw_curves
+from tests.benchmarks.equal_terms.chart import draw_accuracy, draw_curves, draw_gates
 from tests.benchmarks.equal_terms.grid import JPEGS, MODELS, STATS_CHOICE, WAYS
 from tests.benchmarks.equal_terms.results import (
     Line,
@@ -56,6 +57,11 @@ def summarise(folder: Path) -> dict[str, Any]:
         chart = partial(draw_accuracy, lines, origin["scale"])
         (folder / "chart.png").write_bytes(as_png(chart))
         (folder / "curves.png").write_bytes(as_png(partial(draw_curves, lines)))
+    if gates := [line for line in lines if line.chosen]:
+        split = open_store(folder / "int8.zarr")["train"]
+        stats = read_selection(folder / STATS_CHOICE)
+        chart = partial(draw_gates, gates, split, stats)
+        (folder / "gates.png").write_bytes(as_png(chart))
     return {"origin": origin, "table": text}
 
 
