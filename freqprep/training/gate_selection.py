@@ -13,23 +13,25 @@ steps, and still more a weight of the penalty that a person guesses, reach B in 
 learning rate, data and network make it, which a short run does not have and a long one
 overshoots.
 
-The value of a channel is the fall of the loss L when it is opened: the mean slope ``-dL/ds`` by
-its switch s over images where s is 0, plus that over images where s is 1, halved: the trapezoidal
-rule for ``L(0) - L(1)``. The open end alone says nothing where a convolution of each channel by
-itself and batch norm follow, as MobileNetV2 begins: there the slopes have a mean of 0 (measured:
-1e-4 of their standard error), whatever the channel tells. Slopes are averaged over past steps,
-with exponential weights, and the mean counts in units of its standard error, because rare large
-coefficients have the largest slopes and the least sure. Without evidence a channel is worth its
-energy w_c, which is what leaving it out loses of the images; a mean slope of two standard errors
-multiplies that by the standard deviation (geometric) of energy over channels: the network overrules
-energy where its evidence is significant. In a short run little is (284 steps of MobileNetV2
-on 4,600 images: no channel was beyond 1.8), and without energy the choice would be drawn by lot.
-z_c is the logit of the rank of w_c / b_c: ranked, so that the scale of gradients, which differs by
-network, data and time, has no influence. Energies differ by many orders of magnitude, bytes by two:
-a channel of next to no bytes is not worth more than one that the images consist of. This is dual
-averaging (Nesterov 2009) with an entropy as regulariser. Gradients go straight through the
-switches, as those of a relaxed sample of temperature 0 would (Maddison et al. 2017; Louizos et al.
-2018).
+The value of a channel is the fall of the loss L when it is opened: the mean slope ``-dL/ds`` by its
+switch s over images where s is 0, plus that over images where s is 1, halved: the trapezoidal rule
+for ``L(0) - L(1)``. The open end alone says nothing where a convolution of each channel by itself
+and batch norm follow, as MobileNetV2 begins: there the slopes have a mean of 0 (measured: 1e-4 of
+their standard error), whatever the channel tells. Slopes are averaged over past steps, with
+exponential weights, and the mean counts in units e_c of its standard error, because rare large
+coefficients have the largest slopes and the least sure. If C channels tell nothing, noise alone
+gives a sum of squares of e_c of about C, so all are multiplied by ``1 - (C - 2) / sum e_c^2``, or
+by next to nothing where that is negative (James and Stein 1961). Without evidence a channel is
+worth its energy w_c, which is what leaving it out loses of the images; an e_c of 2 multiplies that
+by the standard deviation (geometric) of energy over channels: the network overrules energy where
+its evidence is significant. On natural images it was not (MobileNetV2, 1,152 steps on 4,600 images:
+a mean of e_c^2 of 0.7, and no correlation between seeds); unshrunk, it drew a third of the choice
+by lot. z_c is the logit of the rank of w_c / b_c: ranked, so that the scale of gradients, which
+differs by network, data and time, has no influence. Energies differ by many orders of magnitude,
+bytes by two: a channel of next to no bytes is not worth more than one that the images consist of.
+This is dual averaging (Nesterov 2009) with an entropy as regulariser. Gradients go straight through
+the switches, as those of a relaxed sample of temperature 0 would (Maddison et al. 2017; Louizos et
+al. 2018).
 
 Phases are shares of all steps, so that they fit runs of any length:
 
@@ -45,9 +47,10 @@ from 2/3 on    frozen      the chosen are open, all others closed, as in evaluat
 The choice takes channels by that ratio as long as they fit: their number is exact, and their bytes
 fall short of the budget by less than any channel that was left out takes.
 
-Sources: Y. Nesterov, Primal-dual subgradient methods for convex problems, 2009. C. Maddison et al.,
-The concrete distribution, ICLR 2017. C. Louizos et al., Learning sparse neural networks through L0
-regularization, ICLR 2018. M. Zhu, S. Gupta, To prune, or not to prune, 2017.
+Sources: W. James, C. Stein, Estimation with quadratic loss, 1961. Y. Nesterov, Primal-dual
+subgradient methods for convex problems, 2009. C. Maddison et al., The concrete distribution, ICLR
+2017. C. Louizos et al., Learning sparse neural networks through L0 regularization, ICLR 2018. M.
+Zhu, S. Gupta, To prune, or not to prune, 2017.
 """
 
 from __future__ import annotations
@@ -66,6 +69,8 @@ _MEMORY = 1 / 2
 """Share of the steps that learn whose slopes count."""
 _SIGNIFICANT = 2.0
 """Standard errors of a slope that one standard deviation of the energy's logarithm is worth."""
+_NEXT_TO_NOTHING = 1e-6
+"""Weight of evidence that is noise: it decides between channels of the same energy."""
 _HALVINGS = 60
 _WIDEST = 64.0
 """Beyond any logit: a price that opens or shuts all."""
@@ -190,7 +195,7 @@ class GateSelector:
             Networks with such a gate, which get the same choice.
         """
         if not self.frozen and step >= self._phases.tightening:
-            log_worth = self._log_worth().cpu().numpy()
+            log_worth = self._log_worth(step).cpu().numpy()
             chosen = self._goal.choose(log_worth, self._phases.target(self._goal, step))
             self._gate.chosen.copy_(torch.from_numpy(chosen))
         for other in others:
@@ -229,20 +234,28 @@ class GateSelector:
         self._price.copy_(state["price"])
         self.frozen = bool(state["frozen"])
 
-    def _log_worth(self) -> torch.Tensor:
-        """Return the logarithm of what each channel is worth, nats."""
+    def _log_worth(self, step: int) -> torch.Tensor:
+        """Return the logarithm of what each channel is worth before a step, nats."""
         images, slopes, squares = self._sums
         count = images.clamp(min=1e-300)
         means = slopes / count
         variances = (squares / count - means**2).clamp(min=0) / count
-        errors = variances.sum(0).sqrt()
+        errors = (variances.sum(0) * self._weights_squared(step)).sqrt()
         evidence = torch.where(errors > 0, means.sum(0) / errors.clamp(min=1e-300), 0.0)
+        noise = (len(evidence) - 2) / evidence.square().sum().clamp(min=1e-300)
+        evidence *= (1 - noise).clamp(_NEXT_TO_NOTHING, 1.0)
         return self._log_energy + evidence * self._nats
+
+    def _weights_squared(self, step: int) -> float:
+        """Return the sum of squares of the weights of past steps over their sum."""
+        steps = min(max(step, self._phases.tightening + 1), self._phases.frozen)
+        past = self._decay ** (steps - self._phases.tightening)
+        return (1 + past) / (1 + self._decay)
 
     def _solve(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the price at which open channels cost a step's target, and the probabilities."""
         count, sharpness = len(self._costs), _SHARPEST * self._phases.progress(step)
-        order = (self._log_worth() - self._costs.log()).argsort(stable=True)
+        order = (self._log_worth(step) - self._costs.log()).argsort(stable=True)
         ranks = torch.empty_like(self._costs)
         ranks[order] = (torch.arange(count, device=order.device).double() + 0.5) / count
         logits = sharpness * ranks.logit()

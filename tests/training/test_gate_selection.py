@@ -42,8 +42,9 @@ def first_layers(kind, channels):
 class Drawn:
     """Training on drawn images, of whose channels only ``told`` carry a bit of the label each."""
 
-    def __init__(self, seed, kind, goal, bits, steps):
+    def __init__(self, seed, kind, goal, bits, steps, strength=1.0):
         torch.manual_seed(seed)
+        self.strength = strength
         count = len(goal.costs)
         self.told = sorted(np.random.RandomState(seed).choice(count, bits, False).tolist())
         end = (torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(16, 2**bits))
@@ -57,7 +58,8 @@ class Drawn:
         labels = torch.randint(0, 2 ** len(self.told), (IMAGES,))
         images = torch.randn(IMAGES, len(self.network.gate.chosen), 4, 4)
         for bit, channel in enumerate(self.told):
-            images[:, channel] += ((labels >> bit) % 2 * 2 - 1)[:, None, None]
+            signs = (labels >> bit) % 2 * 2 - 1
+            images[:, channel] += self.strength * signs[:, None, None]
         self.selector.begin(number)
         self.optimizer.zero_grad()
         logits = self.selector.forward(self.network, images)
@@ -96,6 +98,18 @@ def test_without_evidence_the_most_energy_stays():
     drawn = Drawn(0, "resnet", goal_of(12, limit=3.0, log_energy=energies), bits=3, steps=1)
     drawn.step(0)
     assert drawn.chosen == sorted(np.argsort(-energies)[:3].tolist())
+
+
+@pytest.mark.parametrize("kind", ["mobilenet", "resnet"])
+@pytest.mark.parametrize("seed", range(3))
+def test_noise_does_not_pass_for_evidence(kind, seed):
+    """Where no channel tells anything, those of the most energy stay: all, or all but one."""
+    energies = np.random.RandomState(seed).permutation(np.linspace(-1.7, 1.7, 24))
+    goal = goal_of(24, limit=8.0, log_energy=energies)
+    drawn = Drawn(seed, kind, goal, bits=2, steps=90, strength=0.0)
+    for number in range(90):
+        drawn.step(number)
+    assert len(set(drawn.chosen) & set(np.argsort(-energies)[:8].tolist())) >= 7
 
 
 def test_bytes_decide_between_channels_that_tell_as_much():

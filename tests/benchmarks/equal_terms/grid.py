@@ -240,7 +240,7 @@ def trials(scale: Scale, folder: Path) -> dict[tuple[str, str], dict[float, Trai
 
 
 def trainings(scale: Scale, model: str, rates: Mapping[str, float], folder: Path) -> list[Training]:
-    """List the trainings in order of execution, so that an interrupted grid has complete seeds.
+    """List the trainings in order of execution: gates last, so that others have complete seeds.
 
     Parameters
     ----------
@@ -259,6 +259,8 @@ def trainings(scale: Scale, model: str, rates: Mapping[str, float], folder: Path
             recipe(scale.epochs[model], scale.batch_size, rates[WAYS[way].rate or way]),
             folder / "runs" / model / way / f"seed-{seed}",
         )
+        for of_gates in (False, True)
         for seed in SEEDS[model]
         for way in scale.ways[model]
+        if of_gates == way.startswith("gate")
     ]
