@@ -101,15 +101,17 @@ def test_without_evidence_the_most_energy_stays():
 
 
 @pytest.mark.parametrize("kind", ["mobilenet", "resnet"])
-@pytest.mark.parametrize("seed", range(3))
-def test_noise_does_not_pass_for_evidence(kind, seed):
-    """Where no channel tells anything, those of the most energy stay: all, or all but one."""
-    energies = np.random.RandomState(seed).permutation(np.linspace(-1.7, 1.7, 24))
-    goal = goal_of(24, limit=8.0, log_energy=energies)
-    drawn = Drawn(seed, kind, goal, bits=2, steps=90, strength=0.0)
-    for number in range(90):
-        drawn.step(number)
-    assert len(set(drawn.chosen) & set(np.argsort(-energies)[:8].tolist())) >= 7
+def test_noise_does_not_pass_for_evidence(kind):
+    """Where no channel tells anything, those of the most energy stay, but for one in forty."""
+    kept = 0
+    for seed in range(4):
+        energies = np.random.RandomState(seed).permutation(np.linspace(-1.7, 1.7, 64))
+        goal = goal_of(64, limit=20.0, log_energy=energies)
+        drawn = Drawn(seed, kind, goal, bits=2, steps=120, strength=0.0)
+        for number in range(120):
+            drawn.step(number)
+        kept += len(set(drawn.chosen) & set(np.argsort(-energies)[:20].tolist()))
+    assert kept >= 78
 
 
 def test_bytes_decide_between_channels_that_tell_as_much():
