@@ -34,13 +34,26 @@ _HEADING = 24.0
 _ROW = BELOW + _HEADING
 
 
-def three_grids(figure: Figure, palette: Palette) -> list[Axes]:
-    """Add axes for Y, Cb and Cr: vertical frequency down, horizontal across."""
+def three_grids(figure: Figure, palette: Palette, top: float = 0.0) -> list[Axes]:
+    """Add axes for Y, Cb and Cr: vertical frequency down, horizontal across.
+
+    Parameters
+    ----------
+    figure : Figure
+    palette : Palette
+    top : float
+        Distance from the top of the figure, points.
+
+    Returns
+    -------
+    list of Axes
+    """
     width, height = (72 * inches for inches in figure.get_size_inches())
     grids = []
     for number, title in enumerate(TITLES):
         left = _LEFT + number * (SIDE + _GAP)
-        position = (left / width, 1 - (_TOP + SIDE) / height, SIDE / width, SIDE / height)
+        bottom = 1 - (top + _TOP + SIDE) / height
+        position = (left / width, bottom, SIDE / width, SIDE / height)
         axes = figure.add_axes(position)
         axes.set(xlim=(-0.5, BLOCK - 0.5), ylim=(BLOCK - 0.5, -0.5))
         axes.set_facecolor("none")
@@ -70,17 +83,12 @@ def draw_rows(rows: Sequence[tuple[str, np.ndarray, Iterable[int]]], palette: Pa
     -------
     Figure
     """
-    figure = new_figure(WIDTH, _ROW * len(rows))
+    height = _ROW * len(rows)
+    figure = new_figure(WIDTH, height)
     for number, (heading, values, outlined) in enumerate(rows):
         top = number * _ROW
-        figure.text(
-            0.02, 1 - (top + 14) / (_ROW * len(rows)), heading, fontsize=9, color=palette.ink
-        )
-        grids = three_grids(figure, palette)
-        for axes in grids:
-            box = axes.get_position()
-            down = (top + _HEADING) / (_ROW * len(rows))
-            axes.set_position((box.x0, box.y0 - down, box.width, box.height))
+        figure.text(0.02, 1 - (top + 14) / height, heading, fontsize=9, color=palette.ink)
+        grids = three_grids(figure, palette, top + _HEADING)
         low, high = np.nanmin(values), np.nanmax(values)
         for component, axes in enumerate(grids):
             part = values[component * FREQUENCIES :][:FREQUENCIES].reshape(BLOCK, BLOCK)

@@ -70,6 +70,11 @@ class Moments:
             self.total_squares - other.total_squares,
         )
 
+    def energy(self, steps: np.ndarray) -> np.ndarray:
+        """Compute each channel's sum of squared coefficients, float64; ``steps`` (channels,)."""
+        energy: np.ndarray = self.total_squares * steps.astype(np.float64) ** 2
+        return energy
+
     def mean(self, steps: np.ndarray) -> np.ndarray:
         """Compute each channel's mean coefficient, float64; ``steps`` of shape (channels,)."""
         mean: np.ndarray = self.total / max(self.count, 1) * steps

@@ -176,8 +176,7 @@ class GatePhases:
 
 def _log_energy(split: Split, indices: tuple[int, ...]) -> np.ndarray:
     """Return natural logarithms of channels' energies, with a mean of 0."""
-    chosen = list(indices)
-    energy = split.moments.total_squares[chosen] * split.steps[chosen].astype(np.float64) ** 2
+    energy = split.moments.energy(split.steps)[list(indices)]
     least = min(energy[energy > 0], default=1.0)
     logs: np.ndarray = np.log(np.maximum(energy, least))
     return logs - float(logs.mean())

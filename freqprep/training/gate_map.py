@@ -53,12 +53,6 @@ def write_gate_map(
     return True
 
 
-def energies(split: Split) -> np.ndarray:
-    """Return the sum of squares of each channel of a split, float64 (192,), in raster order."""
-    squares: np.ndarray = split.moments.total_squares * split.steps.astype(np.float64) ** 2
-    return squares
-
-
 def logarithm(values: np.ndarray) -> np.ndarray:
     """Return decimal logarithms, NaN of 0, which is not drawn."""
     return np.log10(np.where(values > 0, values, np.nan))
@@ -74,7 +68,7 @@ def draw_gate_map(
     """
     learned = np.full(CHANNELS, np.nan)
     learned[list(probability)] = list(probability.values())
-    squares = energies(split)
+    squares = split.moments.energy(split.steps)
     energy = logarithm(squares)
     near, count = nearest_published(len(chosen)), len(chosen)
     most = np.argsort(-squares, kind="stable")[:count].tolist()

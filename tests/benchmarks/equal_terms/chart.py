@@ -11,7 +11,7 @@ from freqprep.report.style import Palette, new_figure
 from freqprep.spectrum.channels import CHANNELS, Selection
 from freqprep.spectrum.channels import channels as resolve
 from freqprep.store.split import Split
-from freqprep.training.gate_map import energies, logarithm, nearest_published
+from freqprep.training.gate_map import logarithm, nearest_published
 from tests.benchmarks.equal_terms.grid import MODELS, WAYS
 from tests.benchmarks.equal_terms.results import Line
 
@@ -77,7 +77,8 @@ def draw_gates(lines: list[Line], split: Split, stats: Selection, palette: Palet
         heading = f"{gate}: 0 to {seeds} seeds; {near.name} outlined"
         rows.append((heading, times, near.indices))
     heading = f"energy, logarithmic; stats' choice of {len(stats)} outlined"
-    return draw_rows([*rows, (heading, logarithm(energies(split)), stats.indices)], palette)
+    energy = split.moments.energy(split.steps)
+    return draw_rows([*rows, (heading, logarithm(energy), stats.indices)], palette)
 
 
 def _curve(axes: Axes, line: Line) -> None:

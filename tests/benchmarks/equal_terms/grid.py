@@ -169,6 +169,11 @@ REDUCED = Scale(
 )
 
 
+def store_path(folder: Path, steps: str) -> Path:
+    """Return the path of the store with some steps, a key of `PRECISIONS`, in a grid's folder."""
+    return folder / f"{steps}.zarr"
+
+
 def choose_scale() -> Scale:
     """Return the scale: the full grid if there is a GPU."""
     return FULL if torch.cuda.is_available() else REDUCED

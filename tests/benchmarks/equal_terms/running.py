@@ -38,6 +38,7 @@ from tests.benchmarks.equal_terms.grid import (
     Scale,
     Training,
     choose_scale,
+    store_path,
     trainings,
     trials,
 )
@@ -68,7 +69,7 @@ def _prepare(scale: Scale, source: Path, folder: Path) -> None:
     """Make the stores, and choose channels from the training split by stats."""
     used = {way for ways in scale.ways.values() for way in ways}
     for steps in sorted({WAYS[way].steps for way in used}):
-        store = _store(folder, steps)
+        store = store_path(folder, steps)
         precision, resume = PRECISIONS[steps], store.exists()
         convert(
             Request(
@@ -76,13 +77,9 @@ def _prepare(scale: Scale, source: Path, folder: Path) -> None:
             )
         )
     if STATS in used and not (folder / STATS_CHOICE).exists():
-        split = open_store(_store(folder, "int8"))["train"]
+        split = open_store(store_path(folder, "int8"))["train"]
         selection = compute_stats(split, StatsRequest(top=TOP)).choice.selection
         write_selection(folder / STATS_CHOICE, selection, {"command": f"stats --top {TOP}"})
-
-
-def _store(folder: Path, steps: str) -> Path:
-    return folder / f"{steps}.zarr"
 
 
 def _train_all(
@@ -122,7 +119,7 @@ def _train(scale: Scale, folder: Path, source: Path, chain: list[Training]) -> s
 
 def _train_one(scale: Scale, folder: Path, source: Path, training: Training) -> ModelConfig:
     way = WAYS[training.way]
-    store, changes, goal = _store(folder, way.steps), {}, dict(way.recipe)
+    store, changes, goal = store_path(folder, way.steps), {}, dict(way.recipe)
     chosen: object = None
     if training.way == STATS:
         chosen = folder / STATS_CHOICE

@@ -18,7 +18,7 @@ from freqprep.spectrum.channels import channels as resolve
 from freqprep.store.reader import open_store
 from freqprep.store.selection_file import read_selection
 from tests.benchmarks.equal_terms.chart import draw_accuracy, draw_curves, draw_gates
-from tests.benchmarks.equal_terms.grid import JPEGS, MODELS, STATS_CHOICE, WAYS
+from tests.benchmarks.equal_terms.grid import JPEGS, MODELS, STATS_CHOICE, WAYS, store_path
 from tests.benchmarks.equal_terms.results import (
     Line,
     paired_difference,
@@ -58,7 +58,7 @@ def summarise(folder: Path) -> dict[str, Any]:
         (folder / "chart.png").write_bytes(as_png(chart))
         (folder / "curves.png").write_bytes(as_png(partial(draw_curves, lines)))
     if gates := [line for line in lines if line.chosen]:
-        split = open_store(folder / "int8.zarr")["train"]
+        split = open_store(store_path(folder, "int8"))["train"]
         stats = read_selection(folder / STATS_CHOICE)
         chart = partial(draw_gates, gates, split, stats)
         (folder / "gates.png").write_bytes(as_png(chart))
