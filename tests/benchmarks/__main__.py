@@ -17,6 +17,7 @@ import platform
 import subprocess
 import sys
 import tempfile
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -94,20 +95,30 @@ def main() -> None:
     load = f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores as it began"
     figures: dict[str, Any] = {"machine": f"{platform.processor()} {platform.platform()}"}
     for name in names:
-        print(f"\n== {name}", flush=True)
-        with _working_folder(arguments.folder, name) as folder:
-            figures[name] = _benchmark(name)(DATA, folder)
-    if arguments.json:
-        arguments.json.write_text(json.dumps(figures, indent=1) + "\n")
+        figures[name] = _figures(name, arguments.folder)
+        if arguments.json:
+            arguments.json.write_text(json.dumps(figures, indent=1) + "\n")
     if comparing:
-        # As in a file of figures: numbers that are keys become text, tuples lists.
-        lines = ratios.compare(recorded, json.loads(json.dumps(figures)))
+        lines = ratios.compare(recorded, figures)
         print(f"\n== ratios, {load}")
         _show(lines)
         if arguments.record:
             RECORDED.write_text(ratios.to_json(ratios.record(recorded, lines, _commit())))
         elif failed := [line.name for line in lines if line.fails]:
             sys.exit(f"worse than recorded, or not measured: {'; '.join(failed)}")
+    if broken := [name for name in names if figures[name] is None]:
+        sys.exit(f"ended with an error, above: {', '.join(broken)}")
+
+
+def _figures(name: str, kept: Path | None) -> Any:
+    """Run one benchmark; None after an error, which must not cost the figures of the others."""
+    print(f"\n== {name}", flush=True)
+    try:
+        with _working_folder(kept, name) as folder:
+            return ratios.as_in_json(_benchmark(name)(DATA, folder))
+    except Exception:
+        traceback.print_exc()
+        return None
 
 
 def _show(lines: list[ratios.Line]) -> None:

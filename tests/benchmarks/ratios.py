@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+import numpy as np
+
 BETTER, SAME, WORSE = "better", "as before", "WORSE"
 MISSING, NEW = "NOT MEASURED", "new"
 _STEP = " > "
@@ -80,6 +82,11 @@ class Line:
     @property
     def fails(self) -> bool:
         return self.verdict in (WORSE, MISSING)
+
+
+def as_in_json(figures: object) -> Any:
+    """Return figures as a file has them: keys are text, tuples lists, NumPy's numbers Python's."""
+    return json.loads(json.dumps(figures, default=np.generic.item))
 
 
 def compare(recorded: dict[str, Ratio], figures: dict[str, Any]) -> list[Line]:

@@ -3,10 +3,11 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
+from tests.benchmarks import __main__ as benchmarks
 from tests.benchmarks import ratios
-from tests.benchmarks.__main__ import BENCHMARKS, RECORDED
 
 RATIO = ratios.Ratio(
     "reading > seconds > theirs", "reading > seconds > ours", "lower", 0.1, 2.0, "abc"
@@ -40,6 +41,28 @@ def test_rows_of_a_table_are_found_by_number():
     assert ratio.of({"memory": {"rows": None}}) is None
 
 
+def test_figures_of_any_kind_of_number_are_compared():
+    figures = {1: (np.int64(6), np.float32(3.0)), "theirs": [np.uint8(4), 2]}
+    assert ratios.as_in_json(figures) == {"1": [6, 3.0], "theirs": [4, 2]}
+    with pytest.raises(TypeError):
+        ratios.as_in_json(object())
+
+
+def test_an_error_of_one_benchmark_does_not_cost_the_others(monkeypatch, tmp_path, capsys):
+    def run(name):
+        return {"packing": lambda data, folder: {"level": np.int64(17)}}[name]
+
+    words = ["benchmarks", "rows", "packing", "--json", str(tmp_path / "figures.json")]
+    monkeypatch.setattr(benchmarks, "_benchmark", run)
+    monkeypatch.setattr(benchmarks, "DATA", tmp_path)
+    monkeypatch.setattr("sys.argv", words)
+    with pytest.raises(SystemExit, match="ended with an error, above: rows"):
+        benchmarks.main()
+    assert "KeyError: 'rows'" in capsys.readouterr().err
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    assert figures["rows"] is None and figures["packing"] == {"level": 17}
+
+
 def test_recording_changes_values_of_what_ran_only():
     recorded = {
         "ran": RATIO,
@@ -63,9 +86,9 @@ def test_a_ratio_that_went_missing_is_not_recorded_and_fails():
 
 
 def test_the_record_names_benchmarks_that_there_are_and_where_it_was_measured():
-    text = RECORDED.read_text()
+    text = benchmarks.RECORDED.read_text()
     recorded = ratios.from_json(text)
-    assert set(ratios.benchmarks(recorded)) <= set(BENCHMARKS)
+    assert set(ratios.benchmarks(recorded)) <= set(benchmarks.BENCHMARKS)
     for name, ratio in recorded.items():
         assert not ratio.over or ratio.over.startswith(f"{ratio.benchmark} > "), name
         assert ratio.worse in ("lower", "higher") and 0 < ratio.spread < 1, name
