@@ -18,6 +18,7 @@ from freqprep.errors import ClusterError, MissingPackageError, UsageError
 
 _SECONDS_TO_CONNECT = 5
 _RETRIES = 3
+_MOST_UNDER_WAY = 2**16  # twice the threads of any cluster; Ray's default is 1,000
 _STORE_BYTES = 200 * 2**20
 _QUIET = {"log_to_driver": False, "configure_logging": False}
 
@@ -39,7 +40,7 @@ def run(
         try:
             yield from run_on(cluster, function, tasks, places)
         finally:
-            cluster.cancel()
+            cluster.end()
 
 
 def _ray() -> Any:
@@ -138,12 +139,34 @@ def _no_cluster(address: str, why: object) -> ClusterError:
     )
 
 
+def _owner() -> type:
+    """Return the class of the actor that owns the tasks of a run: they end with it.
+
+    Ray aborts a process that cancels a task just as it ends (ray-project/ray, pull request 54527),
+    and a run may be given up in an application that goes on. Sent by value, as `shipped`.
+    """
+
+    class Owner:
+        def __init__(self, perform: Callable[..., Answer], retries: int) -> None:
+            import ray
+
+            self._perform = ray.remote(num_cpus=1, max_retries=retries)(perform)
+
+        async def perform(self, needs: tuple[Any, ...], work: bytes) -> Any:
+            return await self._perform.remote(needs, work)
+
+    return Owner
+
+
 class _Ray:
     """A Ray cluster, for `freqprep.engines.cluster.run_on`."""
 
     def __init__(self, ray: Any) -> None:
         self._ray = ray
-        self._perform = ray.remote(shipped())
+        perform = shipped()
+        self._perform = ray.remote(perform)
+        many = {"num_cpus": 0, "max_concurrency": _MOST_UNDER_WAY}
+        self._owner = ray.remote(**many)(_owner()).remote(perform, _RETRIES)
         self._futures: list[Any] = []
 
     def threads(self) -> int:
@@ -171,8 +194,7 @@ class _Ray:
 
     def submit(self, needs: Needs, work: bytes) -> Any:
         """Begin a task."""
-        options = {"num_cpus": 1, "max_retries": _RETRIES}
-        future = self._perform.options(**options).remote(tuple(needs), work)
+        future = self._owner.perform.remote(tuple(needs), work)
         self._futures.append(future)
         return future
 
@@ -191,16 +213,20 @@ class _Ray:
         try:
             answer: Answer = self._ray.get(handle)
             return answer
-        except errors.RayTaskError:
-            raise
-        except errors.RayError as error:
-            first = str(error).strip().splitlines()[:1]
+        except errors.RayTaskError as error:
+            if not isinstance(error.cause, errors.RayError):
+                raise
             raise TaskLostError(
-                f"{_RETRIES + 1} workers died with it ({' '.join(first)})"
+                f"{_RETRIES + 1} workers died with it ({_line(error.cause)})"
             ) from None
+        except errors.RayError as error:  # the actor's process has died, or a machine
+            raise TaskLostError(f"the cluster has lost it ({_line(error)})") from None
 
-    def cancel(self) -> None:
-        """Give up the tasks that have not ended."""
+    def end(self) -> None:
+        """End the actor, and with it the tasks that have not ended."""
         with contextlib.suppress(Exception):  # the cluster may be gone
-            for future in self._futures:
-                self._ray.cancel(future, force=True)
+            self._ray.kill(self._owner)
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).strip().splitlines()[:1])

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,3 +34,14 @@ def fail(number: int) -> int:
 
 def process_id(_: object) -> int:
     return os.getpid()
+
+
+def wait_for_ever_or_fail(task: tuple[Path, bool]) -> None:
+    """Leave one's process id in a file and wait; or fail as soon as another has left it."""
+    file, waits = task
+    if waits:
+        file.write_text(str(os.getpid()))
+        threading.Event().wait()
+    while not (file.exists() and file.read_text()):
+        pass
+    raise ZeroDivisionError

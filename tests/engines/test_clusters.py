@@ -1,5 +1,6 @@
 """Clusters of Dask and Ray: the results of local workers, whatever happens to some of theirs."""
 
+import contextlib
 import dataclasses
 import os
 import pickle
@@ -13,6 +14,7 @@ from pathlib import Path
 import cluster_tasks
 import image_tables
 import numpy as np
+import psutil
 import pytest
 import synthetic
 from in_threads import SECONDS
@@ -244,6 +246,17 @@ def test_tasks_of_lost_workers_are_done_again(cluster, tmp_path):
 def test_a_task_that_ends_every_worker_is_named(cluster, tmp_path):
     with pytest.raises(WorkerDiedError, match=r"shard [\d, ]*5[\d, ]* has no result.*workers died"):
         list(engines.run(cluster_tasks.work, tasks(tmp_path, {5: 100}), cluster))
+
+
+def test_tasks_under_way_end_with_a_run_on_a_connection_of_the_application(ray_cluster, tmp_path):
+    workers, file = Workers(engine="ray"), tmp_path / "waits"
+    with pytest.raises(ZeroDivisionError):
+        list(
+            engines.run(cluster_tasks.wait_for_ever_or_fail, [(file, True), (file, False)], workers)
+        )
+    with contextlib.suppress(psutil.NoSuchProcess):
+        psutil.Process(int(file.read_text())).wait(SECONDS)
+    assert sorted(engines.run(len, [(), (1,)], workers)) == [0, 1]
 
 
 # --- addresses ------------------------------------------------------------------------------------
