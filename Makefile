@@ -60,7 +60,7 @@ docs: $(TEST) ## write the pages made from the code, and build the documentation
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.situations
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
-bench: $(TEST) ## compare ratios with tests/benchmarks/recorded.json (20 minutes, ../shared/data)
+bench: $(TEST) ## compare ratios with tests/benchmarks/recorded.json (18 minutes, ../shared/data)
 	$(BIN)/python -m tests.benchmarks --compare
 
 clean: ## remove the virtual environment, the demo and the site

@@ -98,6 +98,17 @@ def compare(recorded: dict[str, Ratio], figures: dict[str, Any]) -> list[Line]:
     ]
 
 
+def worse_benchmarks(lines: Iterable[Line]) -> list[str]:
+    """Return the benchmarks with a ratio that is worse, in order."""
+    return list(dict.fromkeys(one.ratio.benchmark for one in lines if one.verdict == WORSE))
+
+
+def better_of(first: Iterable[Line], second: Iterable[Line]) -> list[Line]:
+    """Return the ratios of a run; what was worse is of a second run if it was not worse there."""
+    repeated = {line.name: line for line in second if not line.fails}
+    return [repeated.get(line.name, line) if line.verdict == WORSE else line for line in first]
+
+
 def record(recorded: dict[str, Ratio], lines: Iterable[Line], commit: str) -> dict[str, Ratio]:
     """Return the ratios with the values of a run; those that it did not measure stay."""
     return recorded | {

@@ -63,6 +63,16 @@ def test_an_error_of_one_benchmark_does_not_cost_the_others(monkeypatch, tmp_pat
     assert figures["rows"] is None and figures["packing"] == {"level": 17}
 
 
+def test_what_is_worse_once_is_measured_again():
+    recorded = {name: replace(RATIO, figure=f"{name} > x", over="") for name in "abcd"}
+    first = ratios.compare(recorded, {"a": {"x": 1.0}, "b": {"x": 1.1}, "c": {"x": 2.0}, "d": {}})
+    assert ratios.worse_benchmarks(first) == ["a", "b"]
+    second = ratios.compare(recorded, {"a": {"x": 1.9}, "b": {"x": 1.2}, "c": {"x": 1.0}})
+    lines = ratios.better_of(first, second)
+    assert [line.now for line in lines] == [1.9, 1.1, 2.0, None]
+    assert [line.fails for line in lines] == [False, True, False, True]
+
+
 def test_recording_changes_values_of_what_ran_only():
     recorded = {
         "ran": RATIO,
