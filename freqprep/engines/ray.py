@@ -22,6 +22,9 @@ _MOST_UNDER_WAY = 2**16  # twice the threads of any cluster; Ray's default is 1,
 _STORE_BYTES = 200 * 2**20
 _QUIET = {"log_to_driver": False, "configure_logging": False}
 
+# Actors that no run has at present, each with the connection that it belongs to.
+_idle: list[tuple[str, Any]] = []
+
 # Jobs and environment of the cluster that was started here and is kept.
 _own: tuple[int, dict[str, str]] | None = None
 
@@ -35,12 +38,8 @@ def run(
     """Apply a function to tasks on a Ray cluster; see `freqprep.engines.run`."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # of a cluster that is started here
     ray = _ray()
-    with _connected(ray, workers):
-        cluster = _Ray(ray)
-        try:
-            yield from run_on(cluster, function, tasks, places)
-        finally:
-            cluster.end()
+    with _connected(ray, workers), _owned(ray) as owner:
+        yield from run_on(_Ray(ray, owner), function, tasks, places)
 
 
 def _ray() -> Any:
@@ -139,12 +138,40 @@ def _no_cluster(address: str, why: object) -> ClusterError:
     )
 
 
-def _owner() -> type:
-    """Return the class of the actor that owns the tasks of a run: they end with it.
+@contextlib.contextmanager
+def _owned(ray: Any) -> Iterator[Any]:
+    """Provide an actor that owns the tasks of a run: those of a run that is given up end with it.
 
     Ray aborts a process that cancels a task just as it ends (ray-project/ray, pull request 54527),
-    and a run may be given up in an application that goes on. Sent by value, as `shipped`.
+    and the application may go on. An actor takes seconds to start, so it is kept for the next run.
     """
+    connection = ray.get_runtime_context().get_worker_id()
+    owner = None
+    while _idle and owner is None:
+        of, kept = _idle.pop()
+        owner = kept if of == connection and _answers(ray, kept) else None
+    if owner is None:
+        many = {"num_cpus": 0, "max_concurrency": _MOST_UNDER_WAY}
+        owner = ray.remote(**many)(_owner()).remote(shipped(), _RETRIES)
+    try:
+        yield owner
+    except BaseException:
+        with contextlib.suppress(Exception):  # the cluster may be gone
+            ray.kill(owner)
+        raise
+    _idle.append((connection, owner))
+
+
+def _answers(ray: Any, actor: Any) -> bool:
+    try:
+        ray.get(actor.__ray_ready__.remote())
+    except ray.exceptions.RayError:  # its machine is gone
+        return False
+    return True
+
+
+def _owner() -> type:
+    """Return the class of such an actor. Sent by value, as `shipped`."""
 
     class Owner:
         def __init__(self, perform: Callable[..., Answer], retries: int) -> None:
@@ -161,12 +188,9 @@ def _owner() -> type:
 class _Ray:
     """A Ray cluster, for `freqprep.engines.cluster.run_on`."""
 
-    def __init__(self, ray: Any) -> None:
-        self._ray = ray
-        perform = shipped()
-        self._perform = ray.remote(perform)
-        many = {"num_cpus": 0, "max_concurrency": _MOST_UNDER_WAY}
-        self._owner = ray.remote(**many)(_owner()).remote(perform, _RETRIES)
+    def __init__(self, ray: Any, owner: Any) -> None:
+        self._ray, self._owner = ray, owner
+        self._perform = ray.remote(shipped())
         self._futures: list[Any] = []
 
     def threads(self) -> int:
@@ -221,11 +245,6 @@ class _Ray:
             ) from None
         except errors.RayError as error:  # the actor's process has died, or a machine
             raise TaskLostError(f"the cluster has lost it ({_line(error)})") from None
-
-    def end(self) -> None:
-        """End the actor, and with it the tasks that have not ended."""
-        with contextlib.suppress(Exception):  # the cluster may be gone
-            self._ray.kill(self._owner)
 
 
 def _line(error: Exception) -> str:
