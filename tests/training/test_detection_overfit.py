@@ -14,7 +14,7 @@ from freqprep.training.loop import train
 from freqprep.training.recipe import preset_recipe
 from freqprep.training.request import TrainingRequest
 
-IMAGES, COPIES = 4, 70
+IMAGES, COPIES = 4, 140
 
 
 def repeated(folder: Path) -> Path:
