@@ -147,8 +147,11 @@ def _owned(ray: Any) -> Iterator[Any]:
     """
     connection = ray.get_runtime_context().get_worker_id()
     owner = None
-    while _idle and owner is None:
-        of, kept = _idle.pop()
+    while owner is None:
+        try:
+            of, kept = _idle.pop()
+        except IndexError:  # none is left; other threads may take them as well
+            break
         owner = kept if of == connection and _answers(ray, kept) else None
     if owner is None:
         many = {"num_cpus": 0, "max_concurrency": _MOST_UNDER_WAY}
