@@ -345,6 +345,6 @@ def _most_energy(count: int, split: HasEnergies | None) -> Selection:
             f"{count} channels of which data? A count takes those of the most energy in a split",
             "give the split as well, or name the channels",
         )
-    energy = split.moments.total_squares * split.steps.astype(np.float64) ** 2
+    energy = split.moments.energy(split.steps)
     order = np.argsort(-energy, kind="stable")[:count]  # NaN, of channels not stored, comes last
     return Selection(tuple(int(index) for index in order), str(count))
