@@ -8,22 +8,28 @@ finished ones are skipped, unfinished ones are resumed.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
+import torch
 
 from freqprep.convert.request import Request
 from freqprep.convert.run import convert
 from freqprep.importance.request import StatsRequest, compute_stats
 from freqprep.store.reader import open_store
 from freqprep.store.selection_file import write_selection
+from freqprep.training import classifier_task
 from freqprep.training.recipe import Recipe
 from freqprep.training.request import TrainingRequest
+from freqprep.training.transfer import fit_to_rgb
 from tests.benchmarks.table import show
 from tests.benchmarks.training_runs import (
     finished_run,
@@ -170,22 +176,45 @@ def _train(domain: Domain, folder: Path, training: Training) -> str:
     if training.input != _RGB:
         chosen = _chosen(folder, training.size, training.input)
         changes = {"channels": chosen, "read": chosen}
-    config = finished_run(run_folder) or train_logged(
-        TrainingRequest(
-            _store(folder, training.size),
-            run_folder,
-            domain.model,
-            dataclasses.replace(domain.recipe, lr=training.rate),
-            grid=domain.grids[training.size],
-            seed=training.seed,
-            device="cpu",
-            threads=1,
-            resume=True,
-            **domain.request,
-            **changes,
-        )
+    request = TrainingRequest(
+        _store(folder, training.size),
+        run_folder,
+        domain.model,
+        dataclasses.replace(domain.recipe, lr=training.rate),
+        grid=domain.grids[training.size],
+        seed=training.seed,
+        device="cpu",
+        threads=1,
+        resume=True,
+        **domain.request,
+        **changes,
     )
+    with _one_fit(folder / f"{training.size}-{_word(training.input)}.pt"):
+        config = finished_run(run_folder) or train_logged(request)
     return f"{training.folder}: {domain.score} {config.results['validation'][domain.score]:.3f}"
+
+
+@contextlib.contextmanager
+def _one_fit(path: Path) -> Iterator[None]:
+    """Fit the first stages to those of an RGB network once for all networks of equal input.
+
+    A fit takes minutes. That of the first training is kept, and the others begin with its layers;
+    their classifiers are drawn by their own seeds.
+    """
+
+    def fit(network: Any, *given: Any) -> str:
+        if path.exists():
+            network.features.load_state_dict(torch.load(path))
+            return f"the first stages are those of {path.name}"
+        said = fit_to_rgb(network, *given)
+        if said:
+            own = path.with_suffix(f".{os.getpid()}")
+            torch.save(network.features.state_dict(), own)
+            own.replace(path)  # another process may be reading it
+        return said
+
+    with mock.patch.object(classifier_task, "fit_to_rgb", fit):
+        yield
 
 
 def _show(domain: Domain, folder: Path, runs: list[Training]) -> dict[str, object]:
