@@ -35,7 +35,7 @@ from freqprep.progress import say
 from freqprep.sources import root_of
 from freqprep.storage.concurrency import for_each
 from freqprep.storage.disk import FileEntry, full_disk_named
-from freqprep.storage.paths import AnyPath, as_path, as_source, local_part, take_texts
+from freqprep.storage.paths import AnyPath, as_path, as_source, local_part, take_paths
 from freqprep.store import selections
 from freqprep.store.layout import root_document, shard_number
 from freqprep.store.lock import store_lock
@@ -78,8 +78,8 @@ class RepairRequest:
     dry_run: bool = False
 
     def __post_init__(self) -> None:
-        take_texts(self, as_path, "store")
-        take_texts(self, as_source, "source")
+        take_paths(self, as_path, "store")
+        take_paths(self, as_source, "source")
         check_fields(self)
 
 

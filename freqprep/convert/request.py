@@ -14,7 +14,7 @@ from freqprep.images.geometry import Geometry
 from freqprep.sources import SOURCES, SourceOptions, root_of
 from freqprep.spectrum.quantization import PRECISIONS, Precision
 from freqprep.storage.object_path import ObjectPath
-from freqprep.storage.paths import AnyPath, as_path, as_source, take_texts
+from freqprep.storage.paths import AnyPath, as_path, as_source, take_paths
 from freqprep.store.row_order import LARGEST_SEED
 from freqprep.store.schema import DEFAULT_LEVEL, check_level
 
@@ -85,8 +85,8 @@ class Request:
     class_names: AnyPath | None = None
 
     def __post_init__(self) -> None:
-        take_texts(self, as_source, "source", "images")
-        take_texts(self, as_path, "store", "annotations", "class_names")
+        take_paths(self, as_source, "source", "images")
+        take_paths(self, as_path, "store", "annotations", "class_names")
         check_fields(self)
         if self.kind not in SOURCES:
             remedy = f"{did_you_mean(self.kind, SOURCES)}use {', '.join(SOURCES)}"

@@ -26,7 +26,7 @@ from freqprep.importance.ranking import BYTES, SCORES, Ranking
 from freqprep.importance.rate_distortion import FineCodes, Rates, measure_rates
 from freqprep.importance.result import StatsResult, landmark_selections
 from freqprep.importance.score_file import read_scores
-from freqprep.storage.paths import as_path, take_texts
+from freqprep.storage.paths import as_path, local_path, take_paths
 from freqprep.store.manifest import MANIFEST
 from freqprep.store.reader import Split, Store, open_store
 
@@ -64,7 +64,7 @@ class StatsRequest:
     fitted: bool = False
 
     def __post_init__(self) -> None:
-        take_texts(self, Path, "network", "scores")
+        take_paths(self, local_path, "network", "scores")
         check_fields(self)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from freqprep import engines
 from freqprep.arguments import check_fields
 from freqprep.errors import UsageError
-from freqprep.storage.paths import AnyPath, absolute, as_path, take_texts
+from freqprep.storage.paths import AnyPath, absolute, as_path, take_paths
 from freqprep.store.schema import check_level
 from freqprep.store.selections import ChannelsLike
 
@@ -46,7 +46,7 @@ class PackRequest:
     overwrite: bool = False
 
     def __post_init__(self) -> None:
-        take_texts(self, as_path, "store", "target")
+        take_paths(self, as_path, "store", "target")
         check_fields(self)
         if self.resume and self.overwrite:
             raise UsageError("--resume and --overwrite are mutually exclusive", "choose one")

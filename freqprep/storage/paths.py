@@ -51,7 +51,7 @@ def as_path(text: str | Path | ObjectPath) -> AnyPath:
             raise UsageError(
                 f"{str(text)!r} is a URL that pathlib.Path has changed", "give the URL as a str"
             )
-        return text
+        return local_path(text)
     if not isinstance(text, str):
         raise UsageError(f"{text!r} is no path", "give a str, a pathlib.Path or a URL")
     found = _URL.match(text)
@@ -60,7 +60,7 @@ def as_path(text: str | Path | ObjectPath) -> AnyPath:
             raise UsageError(
                 f"{text} is a URL with one slash", f"write {text.replace(':/', '://', 1)}"
             )
-        return Path(text)
+        return local_path(text)
     scheme = found[1].lower()
     if scheme == "file":
         return _local(text)
@@ -70,6 +70,16 @@ def as_path(text: str | Path | ObjectPath) -> AnyPath:
             f"name a path, or a URL of {', '.join(_SCHEMES)} or file",
         )
     return _remote(text, scheme)
+
+
+def local_path(path: str | Path) -> Path:
+    """Return a path of this machine, in which ``~`` at the start is the home folder.
+
+    A shell leaves it to programs in ``--cache=~/folder``, and Python everywhere: without this a
+    folder named ``~`` would be made.
+    """
+    place = Path(path)
+    return place.expanduser() if place.parts[:1] == ("~",) else place
 
 
 def as_source(text: str | Path | ObjectPath) -> AnyPath:
@@ -85,15 +95,15 @@ def as_source(text: str | Path | ObjectPath) -> AnyPath:
     return ObjectPath(found[1].lower() + found[2], "") if found else as_path(text)
 
 
-def take_texts(request: object, read: Callable[[str], AnyPath], *names: str) -> None:
-    """Replace texts in fields of a frozen request by the places that they name.
+def take_paths(request: object, read: Callable[[str | Path], AnyPath], *names: str) -> None:
+    """Replace texts and paths in fields of a frozen request by the places that they name.
 
     Parameters
     ----------
     request : object
         A frozen dataclass, in its ``__post_init__``.
     read : callable
-        `as_path`, `as_source`, or `pathlib.Path` for what is only a file of this machine.
+        `as_path`, `as_source`, or `local_path` for what is only a file of this machine.
     *names : str
         The fields.
 
@@ -104,9 +114,9 @@ def take_texts(request: object, read: Callable[[str], AnyPath], *names: str) -> 
     """
     for name in names:
         value = getattr(request, name)
-        if isinstance(value, str):
+        if isinstance(value, str | Path):
             object.__setattr__(request, name, read(value))
-        elif value is not None and not isinstance(value, Path | ObjectPath):
+        elif value is not None and not isinstance(value, ObjectPath):
             raise UsageError(
                 f"{name} is {value!r}, which is no path", "give a str, a pathlib.Path or a URL"
             )

@@ -52,7 +52,7 @@ def open_store(path: str | AnyPath) -> Store:
     MissingPackageError
         obstore, which reads from buckets, is not installed.
     """
-    return Store(as_path(path))
+    return Store(path)
 
 
 def reopen(path: AnyPath, content_id: str) -> Split:
@@ -98,7 +98,7 @@ class Store(Mapping[str, "Split"]):
 
     Parameters
     ----------
-    path : Path or ObjectPath
+    path : str, Path or ObjectPath
     checked : bool, optional
         Whether to refuse a path without a store's document; not where that is to be repaired.
 
@@ -109,8 +109,8 @@ class Store(Mapping[str, "Split"]):
         Whether its files can be listed.
     """
 
-    def __init__(self, path: AnyPath, checked: bool = True) -> None:
-        self.path = path
+    def __init__(self, path: str | AnyPath, checked: bool = True) -> None:
+        self.path = path = as_path(path)
         if checked:
             check_root(path)
         self.listed = not (isinstance(path, ObjectPath) and path.is_web)

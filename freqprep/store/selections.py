@@ -149,12 +149,14 @@ def _resolve(
     return _named(text, split)
 
 
-def save_selection(store: AnyPath, selection: Selection, made_from: Mapping[str, Any]) -> AnyPath:
+def save_selection(
+    store: str | AnyPath, selection: Selection, made_from: Mapping[str, Any]
+) -> AnyPath:
     """Save a selection in a store under its name, replacing one of the same name.
 
     Parameters
     ----------
-    store : Path or ObjectPath
+    store : str, Path or ObjectPath
     selection : Selection
         Its name must pass `check_name`.
     made_from : mapping
@@ -173,7 +175,7 @@ def save_selection(store: AnyPath, selection: Selection, made_from: Mapping[str,
         The path is not a store, or its folder of selections is a symbolic link.
     """
     check_name(selection.name)
-    check_root(store)
+    check_root(store := as_path(store))
     path = selection_path(store, selection.name)
     if isinstance(store, Path):
         refuse_linked_folder(store)
@@ -187,13 +189,7 @@ def save_selection(store: AnyPath, selection: Selection, made_from: Mapping[str,
 
 
 def refuse_linked_folder(store: Path) -> None:
-    """Refuse to write selections where the folder of a store's leads elsewhere.
-
-    Raises
-    ------
-    StoreError
-        It is a symbolic link.
-    """
+    """Raise StoreError where a store's folder of selections is a symbolic link."""
     refuse_links(store, store / FOLDER)
 
 

@@ -21,7 +21,7 @@ from freqprep.spectrum.moments import Moments
 from freqprep.spectrum.pixels import rgb_of
 from freqprep.spectrum.quantization import dequantize
 from freqprep.storage.object_path import ObjectPath
-from freqprep.storage.paths import AnyPath
+from freqprep.storage.paths import AnyPath, as_path
 from freqprep.storage.ranged_file import RangedFile
 from freqprep.store.cache import ChunkCache
 from freqprep.store.cached_shards import CachedShards
@@ -68,8 +68,8 @@ class Split:
         The small arrays, to be read whole or in parts.
     """
 
-    def __init__(self, path: AnyPath) -> None:
-        self.path = path
+    def __init__(self, path: str | AnyPath) -> None:
+        self.path = path = as_path(path)
         self.manifest, self.content_id = read_manifest(path)
         self.attributes = SplitAttributes.from_dict(self.manifest.attributes)
         published = read_group_attributes(path)

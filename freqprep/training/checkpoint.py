@@ -11,6 +11,7 @@ import torch
 from freqprep.errors import RunError, UsageError
 from freqprep.models.weight_files import load_torch_file
 from freqprep.storage.disk import full_disk_named, write_parts
+from freqprep.storage.paths import local_path
 from freqprep.training.model_config import ModelConfig, read_model_config
 
 __all__ = ["load_model"]
@@ -117,7 +118,9 @@ def _position(state: Any, epochs: Any) -> str:
     return f": epoch {epoch + 1} of {epochs}, step {step} of {steps}"
 
 
-def load_model(folder: Path, device: torch.device) -> tuple[ModelConfig, torch.nn.Module]:
+def load_model(
+    folder: str | Path, device: str | torch.device
+) -> tuple[ModelConfig, torch.nn.Module]:
     """Load a trained network: its config, and its EMA weights in evaluation mode.
 
     Raises
@@ -125,6 +128,7 @@ def load_model(folder: Path, device: torch.device) -> tuple[ModelConfig, torch.n
     RunError
         The folder is not a run's, or its files do not fit one another.
     """
+    folder = local_path(folder)
     config = read_model_config(folder)
     try:
         module = config.build()

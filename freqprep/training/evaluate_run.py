@@ -13,7 +13,7 @@ from freqprep.augment import DetectorInput
 from freqprep.errors import UsageError
 from freqprep.models.detection import Detector
 from freqprep.progress import say
-from freqprep.storage.paths import AnyPath
+from freqprep.storage.paths import AnyPath, local_path
 from freqprep.store.reader import open_store
 from freqprep.store.split import Split
 from freqprep.streaming.misuse import checked_split
@@ -191,21 +191,21 @@ class DetectorRunEvaluation(RunEvaluation):
 
 
 def evaluate_run(
-    run: Path,
+    run: str | Path,
     store: str | AnyPath,
     split: str,
     world: World,
     *,
     batch_size: int,
     threads: int | None,
-    cache: Path | None = None,
+    cache: str | Path | None = None,
     cache_bytes: int | None = None,
 ) -> RunEvaluation:
     """Evaluate a run's network on a split, whose classes are matched by their ids.
 
     Parameters
     ----------
-    run : Path
+    run : str or Path
     store : str, Path or ObjectPath
     split : str
     world : World
@@ -232,6 +232,7 @@ def evaluate_run(
     MissingPackageError
         faster-coco-eval, which evaluates detectors, is not installed.
     """
+    run = local_path(run)
     model = read_model_config(run).model
     evaluate = {"classifier": _evaluate_classifier, "detector": _evaluate_detector}
     shown = checked_split(open_store(store)[split], "an evaluation", cache, cache_bytes)

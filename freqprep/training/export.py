@@ -21,6 +21,7 @@ from freqprep.augment import ClassifierInput
 from freqprep.engines.process_wide import warnings_ignored
 from freqprep.errors import FreqprepError, MissingPackageError, UsageError
 from freqprep.storage.disk import full_disk_named, write_parts
+from freqprep.storage.paths import local_path
 from freqprep.store.targets import check_file
 from freqprep.training.model_config import ModelConfig
 
@@ -85,7 +86,7 @@ class Normalised(torch.nn.Module):
         return logits
 
 
-def export(config: ModelConfig, network: torch.nn.Module, path: Path) -> Exported:
+def export(config: ModelConfig, network: torch.nn.Module, path: str | Path) -> Exported:
     """Export a network; the file is checked before it gets its name.
 
     Parameters
@@ -93,7 +94,7 @@ def export(config: ModelConfig, network: torch.nn.Module, path: Path) -> Exporte
     config : ModelConfig
     network : torch.nn.Module
         In evaluation mode on the CPU.
-    path : Path
+    path : str or Path
         ``.onnx``, or ``.pt2`` for ``torch.export``; a file there is replaced. The description
         goes beside it, its name with ``.json`` behind.
 
@@ -111,6 +112,7 @@ def export(config: ModelConfig, network: torch.nn.Module, path: Path) -> Exporte
     FreqprepError
         The exported graph answers otherwise than the network.
     """
+    path = local_path(path)
     form = check_target(path)
     inputs = config.classifier_inputs
     description = path.with_name(f"{path.name}.json")

@@ -20,6 +20,7 @@ from freqprep.models.gate import ChannelGate, GatedNetwork, SelectionGate
 from freqprep.models.networks import MODELS, build
 from freqprep.storage.disk import full_disk_named, write_parts
 from freqprep.storage.document_hash import HASH_KEY, with_hash, without_hash
+from freqprep.storage.paths import local_path
 from freqprep.storage.regular_file import read_regular
 from freqprep.storage.strict_json import parse
 from freqprep.store.layout import MODEL_FILE
@@ -240,7 +241,7 @@ def _check_types(data: dict[str, Any]) -> None:
         raise ValueError("its class names and content ids are not all texts")
 
 
-def read_model_config(folder: Path) -> ModelConfig:
+def read_model_config(folder: str | Path) -> ModelConfig:
     """Read the config in a run's folder.
 
     Raises
@@ -248,6 +249,7 @@ def read_model_config(folder: Path) -> ModelConfig:
     RunError
         There is none, or it cannot be used.
     """
+    folder = local_path(folder)
     path = folder / MODEL_FILE
     try:
         data = read_regular(path, _MOST_BYTES)

@@ -22,6 +22,7 @@ from freqprep.sources.file_table import WHOLE_FILE
 from freqprep.sources.files import read_image_bytes, shown
 from freqprep.sources.tree import LocalTree
 from freqprep.spectrum.channels import CHANNELS, STORED_POSITION
+from freqprep.storage.paths import local_path
 from freqprep.text.terminal import read_escapes
 from freqprep.training.model_config import ModelConfig
 
@@ -93,11 +94,15 @@ class FileEncoder:
         return ImageCodes(self._all[self._read], image.size, image.source_size)
 
 
-def find_images(places: Sequence[Path]) -> list[bytes]:
+def find_images(places: Sequence[str | Path] | str | Path) -> list[bytes]:
     """Find the files of some paths: of a folder all images in and below it, sorted.
 
     What is an image in a folder is decided as in converting; what is no folder is taken as it is.
     A path may be as it is printed, with escapes for what cannot be printed.
+
+    Parameters
+    ----------
+    places : str or Path, or a sequence of them
 
     Raises
     ------
@@ -105,7 +110,8 @@ def find_images(places: Sequence[Path]) -> list[bytes]:
         Nothing but folders without images, or a folder that cannot be listed.
     """
     found: list[bytes] = []
-    for given in places:
+    for given in [places] if isinstance(places, str | Path) else places:
+        given = local_path(given)
         as_printed = Path(read_escapes(str(given)))
         is_printed = not os.path.lexists(given) and os.path.lexists(as_printed)
         place = as_printed if is_printed else given

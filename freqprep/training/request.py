@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from freqprep.arguments import check_fields
-from freqprep.storage.paths import AnyPath, as_path, take_texts
+from freqprep.storage.paths import AnyPath, as_path, local_path, take_paths
 from freqprep.store.layout import MODEL_FILE
 from freqprep.store.selections import ChannelsLike
 from freqprep.store.split import Split
@@ -119,8 +119,8 @@ class TrainingRequest:
     cache_bytes: int | None = None
 
     def __post_init__(self) -> None:
-        take_texts(self, as_path, "store")
-        take_texts(self, Path, "run", "init", "cache")
+        take_paths(self, as_path, "store")
+        take_paths(self, local_path, "run", "init", "cache")
         check_fields(self)
 
 
