@@ -38,7 +38,10 @@ class GateGoal:
     in_bytes : bool
         Whether the costs are bytes.
     log_energy : ndarray of float64, shape (channels,)
-        Natural logarithm of each channel's energy, less the mean over the channels.
+        Natural logarithm of each channel's energy, less the mean over the channels; of an empty one
+        that of the least energy.
+    empty : ndarray of bool, shape (channels,)
+        Whether a channel is 0 in all images, such as chroma of grey ones.
     """
 
     costs: np.ndarray
@@ -47,6 +50,7 @@ class GateGoal:
     index_bytes: float
     in_bytes: bool
     log_energy: np.ndarray
+    empty: np.ndarray
 
     @classmethod
     def of(cls, recipe: Recipe, split: Split, indices: tuple[int, ...]) -> GateGoal:
@@ -77,7 +81,8 @@ class GateGoal:
         )
         index = measured.read(()) / images
         stored = np.array([measured.read((one,)) / images - index for one in indices])
-        logs = _log_energy(split, indices)
+        energy = split.moments.energy(split.steps)[list(indices)]
+        logs, empty = _log_energy(energy), energy == 0
         if recipe.gate_budget is None:
             assert recipe.gate_channels is not None
             if recipe.gate_channels > count:
@@ -85,7 +90,9 @@ class GateGoal:
                     f"a gate cannot choose {recipe.gate_channels} of {plural(count, 'channel')}",
                     f"use --gate-channels of at most {count}, or feed it more (--channels)",
                 )
-            return cls(np.ones(count), float(recipe.gate_channels), stored, index, False, logs)
+            return cls(
+                np.ones(count), float(recipe.gate_channels), stored, index, False, logs, empty
+            )
         budget = parse_amount(recipe.gate_budget, images)
         if budget is None:
             raise UsageError(
@@ -100,7 +107,7 @@ class GateGoal:
                 "use a --gate-budget between them: 20KB/image is for each image, 60GB for all of"
                 " the split together",
             )
-        return cls(stored, budget - index, stored, index, True, logs)
+        return cls(stored, budget - index, stored, index, True, logs, empty)
 
     @property
     def spread(self) -> float:
@@ -122,7 +129,7 @@ class GateGoal:
         return float(self.channel_bytes[chosen].sum()) + self.index_bytes
 
     def choose(self, log_worth: np.ndarray, limit: float) -> np.ndarray:
-        """Take channels by falling worth for their cost, each that still fits.
+        """Take channels by falling worth, each that still fits; for a budget no empty ones.
 
         Parameters
         ----------
@@ -136,9 +143,10 @@ class GateGoal:
         ndarray of bool, shape (channels,)
             At least one channel.
         """
-        order = np.argsort(np.log(self.costs) - log_worth, kind="stable").tolist()
+        order = np.argsort(-log_worth, kind="stable").tolist()
         chosen = np.zeros(len(order), bool)
-        chosen[fill(order, len(order), self.costs, limit) or order[:1]] = True
+        told = [channel for channel in order if not self.empty[channel]] if self.in_bytes else order
+        chosen[fill(told, len(told), self.costs, limit) or order[:1]] = True
         return chosen
 
 
@@ -174,9 +182,8 @@ class GatePhases:
         return float(goal.total * (goal.limit / goal.total) ** progress)
 
 
-def _log_energy(split: Split, indices: tuple[int, ...]) -> np.ndarray:
+def _log_energy(energy: np.ndarray) -> np.ndarray:
     """Return natural logarithms of channels' energies, with a mean of 0."""
-    energy = split.moments.energy(split.steps)[list(indices)]
     least = min(energy[energy > 0], default=1.0)
     logs: np.ndarray = np.log(np.maximum(energy, least))
     return logs - float(logs.mean())

@@ -26,12 +26,13 @@ channel is worth its energy w_c, which is what leaving it out loses of the image
 multiplies that by the standard deviation (geometric) of energy over channels: the network overrules
 energy where its evidence is significant. On natural images it was not (MobileNetV2, 1,152 steps on
 4,600 images: a mean of e_c^2 of 0.7, and no correlation between seeds); with all of e_c a third of
-the choice was drawn by lot. z_c is the logit of the rank of w_c / b_c: ranked, so that the scale of
-gradients, which differs by network, data and time, has no influence. Energies differ by many orders
-of magnitude, bytes by two: a channel of next to no bytes is not worth more than one that the images
-consist of. This is dual averaging (Nesterov 2009) with an entropy as regulariser. Gradients go
-straight through the switches, as those of a relaxed sample of temperature 0 would (Maddison et al.
-2017; Louizos et al. 2018).
+the choice was drawn by lot. z_c is the logit of the rank of w_c: ranked, so that the scale of
+gradients, which differs by network, data and time, has no influence. What a channel costs counts in
+the constraint alone: by w_c / b_c nearly empty channels, which cost next to nothing, stood before
+the last low frequencies, and networks on that choice were worse (docs/method.md). This is dual
+averaging (Nesterov 2009) with an entropy as regulariser. Gradients go straight through the
+switches, as those of a relaxed sample of temperature 0 would (Maddison et al. 2017; Louizos et al.
+2018).
 
 Phases are shares of all steps, so that they fit runs of any length:
 
@@ -44,8 +45,9 @@ from 2/3 on    frozen      the chosen are open, all others closed, as in evaluat
                            a quarter of the learning rate is left to adapt with
 =============  ==========  =========================================================================
 
-The choice takes channels by that ratio as long as they fit: their number is exact, and their bytes
-fall short of the budget by less than any channel that was left out takes.
+The choice takes channels by falling worth as long as they fit: their number is exact, and their
+bytes fall short of the budget by less than any channel that was left out takes, those aside that
+are 0 in all images.
 
 Sources: D. Donoho, I. Johnstone, Ideal spatial adaptation by wavelet shrinkage, 1994. H.-Y. Gao,
 Wavelet shrinkage denoising using the non-negative garrote, 1998. Y. Nesterov, Primal-dual
@@ -257,7 +259,7 @@ class GateSelector:
     def _solve(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the price at which open channels cost a step's target, and the probabilities."""
         count, sharpness = len(self._costs), _SHARPEST * self._phases.progress(step)
-        order = (self._log_worth(step) - self._costs.log()).argsort(stable=True)
+        order = self._log_worth(step).argsort(stable=True)
         ranks = torch.empty_like(self._costs)
         ranks[order] = (torch.arange(count, device=order.device).double() + 0.5) / count
         logits = sharpness * ranks.logit()

@@ -5,9 +5,11 @@ import itertools
 
 import numpy as np
 import pytest
+import synthetic
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 import freqprep
 from freqprep.models.gate import GatedNetwork, SelectionGate
@@ -25,7 +27,8 @@ IMAGES = 64
 def goal_of(count, costs=None, limit=1.0, log_energy=None):
     stored = np.ones(count) if costs is None else np.asarray(costs, float)
     log_energy = np.zeros(count) if log_energy is None else log_energy
-    return GateGoal(stored, limit, stored, 0.0, costs is not None, log_energy)
+    empty = np.zeros(count, bool)
+    return GateGoal(stored, limit, stored, 0.0, costs is not None, log_energy, empty)
 
 
 def first_layers(kind, channels):
@@ -185,6 +188,43 @@ def test_without_evidence_a_budget_keeps_what_the_images_consist_of(store, name)
     assert chosen[0]  # the mean of luma
     assert goal.bytes_of(chosen) <= (goal.limit + goal.index_bytes) * (1 + 1e-9)
     assert energy[chosen].sum() > 0.99 * energy[listed].sum()
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.95])
+def test_of_grey_images_no_budget_is_spent_on_chroma(tmp_path, share):
+    """Channels that are 0 in all images cost next to nothing, and tell nothing."""
+    for number in range(40):
+        path = tmp_path / "grey" / "train" / "a" / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(synthetic.pixels(number, 32, 32)[..., 0]).save(path)
+    split = freqprep.open_store(synthetic.make(tmp_path / "grey", tmp_path / "g.zarr"))["train"]
+    luma = bytes_read(split, tuple(range(64))) / split.valid.sum()
+    every = tuple(range(192))
+    goal = GateGoal.of(Recipe(1, 8, 0.1, gate_budget=f"{share * luma}B/image"), split, every)
+    assert goal.empty.nonzero()[0].tolist() == list(range(64, 192))
+    network = GatedNetwork(SelectionGate(192), torch.nn.Identity())
+    GateSelector(network, goal, 30, CPU).choose(29)
+    chosen = network.gate.chosen.nonzero().flatten().tolist()
+    assert chosen[0] == 0 and chosen[-1] < 64
+    # A number is what was asked for: the empty ones come last.
+    for count in (20, 64, 70):
+        goal = GateGoal.of(Recipe(1, 8, 0.1, gate_channels=count), split, every)
+        GateSelector(network, goal, 30, CPU).choose(29)
+        assert network.gate.chosen[:64].sum() == min(count, 64)
+        assert network.gate.chosen.sum() == count
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_a_budget_is_filled_from_the_top(store, name):
+    """Without evidence the most energy first, whatever it costs, as far as it fits."""
+    split = freqprep.open_store(store)["train"]
+    budget = f"{bytes_read(split, published(name).indices) / split.valid.sum()}B/image"
+    goal = GateGoal.of(Recipe(1, 8, 0.1, gate_budget=budget), split, tuple(range(192)))
+    network = GatedNetwork(SelectionGate(192), torch.nn.Identity())
+    GateSelector(network, goal, 30, CPU).choose(29)
+    order = np.argsort(-goal.log_energy, kind="stable")
+    fit = int((np.cumsum(goal.costs[order]) <= goal.limit).sum())
+    assert network.gate.chosen.numpy()[order[:fit]].all()
 
 
 @given(steps=st.integers(1, 10_000))
