@@ -28,6 +28,8 @@ _HELD_OUT = 8  # the last of so many parts of the images, at least one image
 
 _STEPS = 600
 
+_LEAST_VARIANCE = 0.05  # of the mean over channels
+
 
 @dataclass(frozen=True)
 class _Stages:
@@ -116,21 +118,22 @@ def fit_first_stages(
     Notes
     -----
     The minimised error of each channel is divided by its variance, because the layers behind
-    normalise channels. Draws come from a generator with a fixed seed, and the mode of the network
-    is left as it was.
+    normalise channels, or by a twentieth of the channels' mean where that is more. Draws come from
+    a generator with a fixed seed, and the mode of the network is left as it was.
     """
     mine, theirs = _first_stages(network), _first_stages(parent)
     training = network.training
     generator = torch.Generator().manual_seed(0)
     fitted, held_out = _cut(theirs, pairs, generator).split()
+    variance = _variance(mine, fitted.targets)
     with torch.enable_grad():
-        _descend(mine, fitted, generator)
+        _descend(mine, fitted, variance, generator)
     _measure_norms(mine, fitted.inputs)
     mine.layers.eval()
     error = None
     if len(held_out.inputs):
         with torch.no_grad():
-            error = float(_errors(mine, held_out).mean())
+            error = float(_errors(mine, held_out, _variance(mine, held_out.targets)).mean())
     network.train(training)
     return None if error is None else 1 - error
 
@@ -162,7 +165,9 @@ def _window(images: Tensor, top: int, left: int, side: int) -> Tensor:
     return images[..., top : top + side, left : left + side]
 
 
-def _descend(stages: _Stages, windows: _Windows, generator: torch.Generator) -> None:
+def _descend(
+    stages: _Stages, windows: _Windows, variance: Tensor, generator: torch.Generator
+) -> None:
     stages.layers.train()
     optimizer = torch.optim.Adam(stages.layers.parameters(), stages.rate)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, stages.rate, _STEPS)
@@ -170,7 +175,7 @@ def _descend(stages: _Stages, windows: _Windows, generator: torch.Generator) -> 
         for _ in range(_STEPS):
             count = len(windows.inputs)
             drawn = torch.randint(count, (stages.batch,), generator=generator)
-            loss = _errors(stages, windows.of(drawn)).mean()
+            loss = _errors(stages, windows.of(drawn), variance).mean()
             optimizer.zero_grad()
             torch.autograd.backward(loss)
             optimizer.step()
@@ -178,14 +183,29 @@ def _descend(stages: _Stages, windows: _Windows, generator: torch.Generator) -> 
             progress.update(1)
 
 
-def _errors(stages: _Stages, windows: _Windows) -> Tensor:
+def _errors(stages: _Stages, windows: _Windows, variance: Tensor) -> Tensor:
     """Return each output channel's mean squared error over its variance."""
-    side = windows.targets.shape[-1]
-    kept = slice(stages.edge, side - stages.edge)
-    wanted = windows.targets[..., kept, kept]
-    squares = (stages.layers(windows.inputs)[..., kept, kept] - wanted).square().mean((0, 2, 3))
-    relative: Tensor = squares / wanted.var((0, 2, 3)).clamp(min=1e-6)
+    outputs, wanted = (
+        _inner(stages, maps) for maps in (stages.layers(windows.inputs), windows.targets)
+    )
+    relative: Tensor = (outputs - wanted).square().mean((0, 2, 3)) / variance
     return relative
+
+
+def _variance(stages: _Stages, targets: Tensor) -> Tensor:
+    """Return the variance of each output channel over all windows, shape (D,).
+
+    Those of next to none count as if they had a little: behind a ReLU some channels are off in most
+    images, or in all, and their errors would outweigh those of all others.
+    """
+    found = _inner(stages, targets).var((0, 2, 3))
+    return found.clamp(min=max(_LEAST_VARIANCE * float(found.mean()), 1e-6))
+
+
+def _inner(stages: _Stages, maps: Tensor) -> Tensor:
+    """Cut off what depends on what lies outside of a window."""
+    kept = slice(stages.edge, maps.shape[-1] - stages.edge)
+    return maps[..., kept, kept]
 
 
 def _measure_norms(stages: _Stages, inputs: Tensor) -> None:
