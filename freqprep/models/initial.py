@@ -34,6 +34,13 @@ _MAY_DIFFER = (
 
 _BODY = "backbone.body."
 _BODIES_DIFFER = tuple(_BODY + name for name in _RESNETS_DIFFER)
+
+FIRST_LAYERS = ("gate.", *_RESNETS_DIFFER, "features.0.", "features.1.", *_BODIES_DIFFER)
+"""Prefixes of the names of what is for the channels of the input, of any network."""
+
+CLASSIFIERS = (*_CLASSIFIERS, "roi_heads.box_predictor.", "roi_heads.mask_predictor.")
+"""Prefixes of the names of what is for the classes."""
+
 _BESIDE_THE_BODY = ("backbone.fpn.", "rpn.", "roi_heads.")
 _BY_CLASSES_AND_MASKS = ("roi_heads.box_predictor.", "roi_heads.mask_")
 _OLD_NAMES = (
@@ -56,7 +63,8 @@ class Loaded:
     loaded : tuple of str
         Tensors that have the file's values.
     initialised : tuple of str
-        Tensors that keep their own: the file lacks them, or has another shape.
+        Tensors that keep their own: the file lacks them or has another shape, or they were to be
+        left.
     tensors : dict of str to Tensor
         Those of the file by name, with batch norm.
     """
@@ -67,7 +75,10 @@ class Loaded:
 
 
 def load_weights(
-    module: nn.Module, path: str | Path, rgb: Callable[[], torch.Tensor] | None = None
+    module: nn.Module,
+    path: str | Path,
+    rgb: Callable[[], torch.Tensor] | None = None,
+    leave: tuple[str, ...] = (),
 ) -> Loaded:
     """Load every tensor of a file that fits a network of `build`, gated or not, or a detector.
 
@@ -86,6 +97,9 @@ def load_weights(
     rgb : callable, optional
         Function that returns RGB images, float32 (n, 3, 224, 224) in 0..255. Called only for a
         file with folded batch norm: see `unfold`.
+    leave : tuple of str
+        Prefixes of names of tensors that are not loaded: of `FIRST_LAYERS` where they are for other
+        channels, of `CLASSIFIERS` where they are for other classes.
 
     Returns
     -------
@@ -112,6 +126,12 @@ def load_weights(
         named, may_differ = _named_as_a_detector(own, tensors)
     else:
         named, may_differ = _named_as_in(module, tensors), _MAY_DIFFER
+    if leave:
+        named = {
+            name: tensor
+            for name, tensor in named.items()
+            if not name.removeprefix(_NETWORK).startswith(leave)
+        }
     found = fitting(module, path, named, may_differ)
     module.load_state_dict(found, strict=False)
     return Loaded(tuple(found), tuple(name for name in own if name not in found), tensors)

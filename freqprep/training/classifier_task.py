@@ -26,6 +26,7 @@ from freqprep.training.evaluate_classifier import evaluate_classifier
 from freqprep.training.gate_goal import check_goal
 from freqprep.training.grid_ramp import check_early_read, check_ramp, chosen_grid
 from freqprep.training.model_config import ModelConfig
+from freqprep.training.parent_run import normalised_as, parent_config
 from freqprep.training.request import RunPlan, TrainingRequest
 from freqprep.training.transfer import fit_to_rgb
 
@@ -253,7 +254,7 @@ def _inputs(request: TrainingRequest, train: Split, begun: ModelConfig | None) -
         assert isinstance(recipe.policy, Policy)
         last = recipe.training_grid(recipe.epochs, grid)
         inputs = ClassifierInput.frequency(train, used, read, last, recipe.policy)
-        return inputs.sized(train, grid * BLOCK)
+        return normalised_as(inputs.sized(train, grid * BLOCK), parent_config(request.init))
     side = grid * (BLOCK if request.patches else STEM_STRIDE[request.model])
     return ClassifierInput.rgb(train, read, side)
 
@@ -287,5 +288,7 @@ def _check_batches(
             "use a larger --batch-size, or fewer parts",
         )
     if isinstance(recipe.policy, Policy) and recipe.policy.aligned:
-        sizes = train.sizes[train.valid]
-        aligned_crop(sizes, inputs.side, np.zeros((len(sizes), 2)))
+        sizes, grid = train.sizes[train.valid], chosen_grid(request)
+        grids = {recipe.training_grid(epoch, grid) for epoch in range(recipe.epochs)}
+        for one in sorted({*grids, grid}):
+            aligned_crop(sizes, one * (inputs.side // grid), np.zeros((len(sizes), 2)))

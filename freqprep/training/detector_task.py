@@ -25,6 +25,7 @@ from freqprep.training.curves import Panel
 from freqprep.training.distributed import World
 from freqprep.training.evaluate_detector import evaluate_detector
 from freqprep.training.model_config import ModelConfig
+from freqprep.training.parent_run import normalised_as, parent_config
 from freqprep.training.request import RunPlan, TrainingRequest
 
 DEFAULT_GRID = 200
@@ -170,7 +171,8 @@ class DetectorTask:
             as_begun = begun.inputs
             if as_begun.fits(used, read, grid):
                 return as_begun
-        return DetectorInput.frequency(train, used, read, grid)
+        inputs = DetectorInput.frequency(train, used, read, grid)
+        return normalised_as(inputs, parent_config(request.init))
 
     @staticmethod
     def recipe_fields(request: TrainingRequest, train: Split) -> dict[str, Any]:

@@ -214,7 +214,7 @@ def preprocessed_batches(
     with sequential_loader(split, inputs, world, batch_size=batch_size, threads=threads) as loader:
         preprocess = Preprocess(inputs.on(split), split.attributes.encoding)
         for batch in loader:
-            yield batch, preprocess(batch.codes, batch.sizes)
+            yield batch, preprocess(batch)
 
 
 def sequential_loader(

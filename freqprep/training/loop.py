@@ -52,7 +52,9 @@ def train(request: TrainingRequest) -> ModelConfig:
     ``curves.png``, with a gate also ``gate-scores.json``, ``gate-selection.json`` and
     ``gate-map.png``. With the same request, data and number of compute threads, a run on the CPU
     gives the same weights to the bit, also when it was interrupted and resumed: the order, the
-    augmentation, dropout and the gate's noise are functions of seed, epoch and step.
+    augmentation, dropout and the gate's noise are functions of seed, epoch and step. With more than
+    two processes a resumed run may differ in the last bits: torch adds up gradients in another
+    order in the first step of each start.
 
     Parameters
     ----------

@@ -36,6 +36,7 @@ from freqprep.training.metrics import Meter, MetricsLog
 from freqprep.training.model_config import write_model_config
 from freqprep.training.optimization import EMA, load_optimizer, make_optimizer
 from freqprep.training.pace import Spent, Stopwatch
+from freqprep.training.parent_run import not_taken_over, parent_config
 from freqprep.training.request import RUN_FILES, RunPlan, TrainingRequest
 from freqprep.training.same_start import check_same_step
 from freqprep.training.tasks import TASKS, TrainingTask
@@ -249,11 +250,15 @@ class RunState:
 
     def _begin_with(self, init: Path) -> None:
         network = self.network
-        loaded = load_weights(network, init, partial(_pictures, self._train))
+        parent = parent_config(init)
+        others = not_taken_over(self.config, parent)
+        leave = tuple(prefix for prefixes in others.values() for prefix in prefixes)
+        loaded = load_weights(network, init, partial(_pictures, self._train), leave)
         if self.world.is_leader:
+            reasons = ["not in it", "of another shape", *(f"for other {what}" for what in others)]
             say(
-                f"{init}: {len(loaded.loaded)} tensors loaded; not in it or of another shape, and"
-                f" so initialised: {', '.join(loaded.initialised) or 'none'}"
+                f"{init}: {len(loaded.loaded)} tensors loaded; {' or '.join(reasons)}, and so"
+                f" initialised: {', '.join(loaded.initialised) or 'none'}"
             )
         remark = self.task.complete_weights(network, loaded, self.world.device)
         if self.world.is_leader and remark:

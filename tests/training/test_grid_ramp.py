@@ -3,18 +3,20 @@
 import dataclasses
 
 import pytest
+import synthetic
 from interrupting import interrupt_after
 from test_training import assert_same
 from tiny_runs import tiny_request
 
 import freqprep
-from freqprep.augment import ClassifierInput
+from freqprep.augment import ClassifierInput, Policy
 from freqprep.errors import RunError, UsageError
 from freqprep.spectrum.channels import channels
 from freqprep.training import loop
 from freqprep.training.classifier_task import ClassifierTask
 from freqprep.training.loop import train
 from freqprep.training.metrics import read_metrics
+from freqprep.training.planning import plan
 from freqprep.training.recipe import preset_recipe
 
 pytestmark = pytest.mark.long
@@ -43,6 +45,21 @@ def seen(monkeypatch):
 
     monkeypatch.setattr(ClassifierTask, "augment", augment)
     return steps
+
+
+def test_crops_of_whole_blocks_are_checked_for_each_grid(tiny, tmp_path):
+    """An RGB network sees two pixels a place: of grids from 20 to 26 not all are whole blocks."""
+    for number in range(40):
+        path = tmp_path / f"source/{'train' if number < 32 else 'val'}/{number % 2}/{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(synthetic.encoded(synthetic.pixels(number, 64, 64), "PNG"))
+    store = synthetic.make(tmp_path / "source", tmp_path / "large.zarr", size=64)
+    changes = {"input": "rgb", "channels": None, "policy": Policy(aligned=True), "grid": 28}
+    request = dataclasses.replace(tiny(**changes, grid_ramp=(20, 28), epochs=30), store=store)
+    plan(request)
+    request = dataclasses.replace(tiny(**changes, grid_ramp=(20, 26), epochs=30), store=store)
+    with pytest.raises(UsageError, match="a side of 52 pixels is not whole blocks"):
+        plan(request)
 
 
 @pytest.mark.parametrize(
