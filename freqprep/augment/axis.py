@@ -132,7 +132,7 @@ class Axis:
             `freqprep.spectrum.resizing.resize_matrix`.
         """
         centres, reach, box = map(torch.from_numpy, (self.centres, self.reach, self.box))
-        pixel = torch.arange(self.run * BLOCK)
+        pixel = torch.from_numpy(np.arange(self.run * BLOCK, dtype=np.float32))
         inside = (pixel >= box[0][..., None]) & (pixel < box[1][..., None])
         weights = (pixel + 0.5) - centres[..., None]
         weights.abs_().mul_(-1 / reach[:, None, None, None]).add_(1).clamp_(min=0)

@@ -35,25 +35,32 @@ class Preprocess:
     """
 
     def __init__(self, inputs: ClassifierInput, encoding: Encoding) -> None:
-        self.inputs = inputs
+        self.inputs, self._encoding = inputs, encoding
         self._resample = inputs.network_resampler(encoding)
 
     @torch.no_grad()
-    def __call__(self, codes: Tensor, sizes: np.ndarray) -> Tensor:
+    def __call__(self, codes: Batch | Tensor, sizes: np.ndarray | None = None) -> Tensor:
         """Transform a batch.
 
         Parameters
         ----------
-        codes : Tensor of int8 or int16, shape (n, C, rows, columns)
-            Codes of the channels ``inputs.read``, on any device.
-        sizes : ndarray of int, shape (n, 2)
-            Valid height and width of each image in pixels.
+        codes : Batch, or Tensor of int8 or int16, shape (n, C, rows, columns)
+            A loader's batch, or codes of the channels ``inputs.read``; on any device.
+        sizes : ndarray of int, shape (n, 2), optional
+            Valid height and width of each image in pixels; a batch has them.
 
         Returns
         -------
         Tensor of float32, shape (n, *inputs.shape)
             Normalised, in channels_last memory, on the codes' device.
+
+        Raises
+        ------
+        UsageError
+            The batch has other channels than ``inputs.read``, another order of them, or other
+            quantization steps; codes of another shape.
         """
+        codes, sizes = self.inputs.codes_and_sizes(codes, sizes, self._encoding)
         windows = resized_center_crop(sizes, self.inputs.resize, self.inputs.side)
         return self._resample(codes, windows)
 
@@ -82,6 +89,7 @@ class Augment:
         dtype: torch.dtype = torch.float32,
     ) -> None:
         self.inputs, self.policy, self.seed = inputs, policy, seed
+        self._encoding = encoding
         self._resample = inputs.network_resampler(encoding, dtype)
 
     @torch.no_grad()
@@ -97,11 +105,17 @@ class Augment:
         -------
         Tensor of ``dtype``, shape (n, *inputs.shape)
             Normalised, in channels_last memory, on the codes' device.
+
+        Raises
+        ------
+        UsageError
+            As `Preprocess`.
         """
+        codes = self.inputs.codes_of(batch, self._encoding)
         windows = self.windows(batch.sizes, batch.epoch, batch.rows)
         flip = uniforms(self.seed, batch.epoch, batch.rows, 1, _FLIP)[:, 0] < self.policy.flip
         colors = self.colors(batch.epoch, batch.rows)
-        return self._resample(batch.codes, windows, flip, colors=colors)
+        return self._resample(codes, windows, flip, colors=colors)
 
     def windows(self, sizes: np.ndarray, epoch: int, rows: np.ndarray) -> Windows:
         """Draw the crops of some rows in an epoch."""

@@ -24,6 +24,7 @@ from freqprep.augment.randomness import uniforms
 from freqprep.images.geometry import LARGEST_SIZE
 from freqprep.spectrum import BLOCK
 from freqprep.spectrum.channels import NAMES, Selection
+from freqprep.store.selections import ChannelsLike, select
 from freqprep.store.split import Split
 
 _MEASURED = 512  # images that the moments are taken from
@@ -68,8 +69,8 @@ class ClassifierInput(InputSpec):
     def frequency(
         cls,
         split: Split,
-        used: Selection,
-        read: Selection,
+        used: ChannelsLike,
+        read: ChannelsLike,
         grid: int,
         policy: Policy | None = None,
     ) -> ClassifierInput:
@@ -83,8 +84,9 @@ class ClassifierInput(InputSpec):
         ----------
         split : Split
             The split to train on.
-        used, read : Selection
-            Channels of the input; channels to read, at least those.
+        used, read : str, int, sequence or Selection
+            Channels of the input; channels to read, at least those: anything that
+            `freqprep.channels` takes.
         grid : int
             Rows and columns of the input.
         policy : Policy, optional
@@ -94,6 +96,7 @@ class ClassifierInput(InputSpec):
         -------
         ClassifierInput
         """
+        used, read = select(used, split), select(read, split)
         side = grid * BLOCK
         plain = cls(
             kind="frequency",
@@ -117,15 +120,15 @@ class ClassifierInput(InputSpec):
         return mine == ("frequency", used.names, read.names, side, _resize(split, side))
 
     @classmethod
-    def rgb(cls, split: Split, read: Selection | None = None, side: int = 224) -> ClassifierInput:
+    def rgb(cls, split: Split, read: ChannelsLike = "all", side: int = 224) -> ClassifierInput:
         """Describe an input of RGB pixels, normalised as ImageNet's networks expect.
 
         Parameters
         ----------
         split : Split
             The split to train on.
-        read : Selection, optional
-            Channels to read; all 192 by default.
+        read : str, int, sequence or Selection
+            Channels to read, as for `frequency`.
         side : int
             Pixels of the input along each axis.
 
@@ -135,7 +138,7 @@ class ClassifierInput(InputSpec):
         """
         return cls(
             kind="rgb",
-            read=NAMES if read is None else read.names,
+            read=NAMES if read is None else select(read, split).names,
             channels=(),
             side=side,
             resize=_resize(split, side),

@@ -58,25 +58,31 @@ class DetectorPreprocess:
     """
 
     def __init__(self, inputs: DetectorInput, encoding: Encoding) -> None:
-        self.inputs = inputs
+        self.inputs, self._encoding = inputs, encoding
         self._resample = inputs.network_resampler(encoding)
 
     @torch.no_grad()
-    def __call__(self, codes: Tensor, sizes: np.ndarray) -> PaddedBatch:
+    def __call__(self, codes: Batch | Tensor, sizes: np.ndarray | None = None) -> PaddedBatch:
         """Transform a batch.
 
         Parameters
         ----------
-        codes : Tensor of int8 or int16, shape (n, C, rows, columns)
-            Codes of the channels ``inputs.read``, on any device.
-        sizes : ndarray of int, shape (n, 2)
-            Valid height and width of each image in pixels.
+        codes : Batch, or Tensor of int8 or int16, shape (n, C, rows, columns)
+            A loader's batch, or codes of the channels ``inputs.read``; on any device.
+        sizes : ndarray of int, shape (n, 2), optional
+            Valid height and width of each image in pixels; a batch has them.
 
         Returns
         -------
         PaddedBatch
             On the codes' device, without targets.
+
+        Raises
+        ------
+        UsageError
+            As `freqprep.augment.Preprocess`.
         """
+        codes, sizes = self.inputs.codes_and_sizes(codes, sizes, self._encoding)
         sizes = checked_sizes(sizes)
         windows = self.inputs.whole_images(sizes)
         return PaddedBatch(*_on_canvas(self.inputs, self._resample, codes, windows), [])
@@ -112,7 +118,7 @@ class DetectorAugment:
         masks: bool,
     ) -> None:
         self.inputs, self.policy, self.seed = inputs, policy, seed
-        self._objects, self._masks = objects, masks
+        self._objects, self._masks, self._encoding = objects, masks, encoding
         self._resample = inputs.network_resampler(encoding)
 
     @torch.no_grad()
@@ -127,10 +133,16 @@ class DetectorAugment:
         -------
         PaddedBatch
             On the codes' device.
+
+        Raises
+        ------
+        UsageError
+            As `freqprep.augment.Preprocess`.
         """
+        codes = self.inputs.codes_of(batch, self._encoding)
         start, length, flip = self._choices(batch)
         windows = self.inputs.windows(start, length)
-        images, frames = _on_canvas(self.inputs, self._resample, batch.codes, windows, flip)
+        images, frames = _on_canvas(self.inputs, self._resample, codes, windows, flip)
         moves = [
             Move(_pair(start[image]), _pair(length[image]), frames[image], bool(flip[image]))
             for image in range(len(frames))

@@ -28,6 +28,7 @@ from freqprep.images.geometry import LARGEST_SIZE
 from freqprep.models.detection import CANVAS_MULTIPLE, FRAME_STRIDES
 from freqprep.spectrum import BLOCK
 from freqprep.spectrum.channels import NAMES, Selection
+from freqprep.store.selections import ChannelsLike, select
 from freqprep.store.split import Split
 
 ASPECT = 1333 / 800
@@ -77,7 +78,9 @@ class DetectorInput(InputSpec):
         return 1 if self.kind == "rgb" else BLOCK // self.stride
 
     @classmethod
-    def frequency(cls, split: Split, used: Selection, read: Selection, grid: int) -> DetectorInput:
+    def frequency(
+        cls, split: Split, used: ChannelsLike, read: ChannelsLike, grid: int
+    ) -> DetectorInput:
         """Describe an input of coefficients, normalised by their moments in some images.
 
         The split's own moments are of the images as they are stored: enlarged two or three times,
@@ -87,8 +90,9 @@ class DetectorInput(InputSpec):
         ----------
         split : Split
             The split to train on.
-        used, read : Selection
-            Channels of the input; channels to read, at least those.
+        used, read : str, int, sequence or Selection
+            Channels of the input; channels to read, at least those: anything that
+            `freqprep.channels` takes.
         grid : int
             Grid positions of the short side.
 
@@ -96,6 +100,7 @@ class DetectorInput(InputSpec):
         -------
         DetectorInput
         """
+        used, read = select(used, split), select(read, split)
         short, longest = _sides(grid)
         plain = cls(
             kind="frequency",

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from freqprep.augment.normalisation import Normalisation
 from freqprep.augment.resample import Resampler
@@ -20,6 +22,9 @@ from freqprep.images.encoding import Encoding
 from freqprep.models.rgb import IMAGENET_MEAN, IMAGENET_STD
 from freqprep.spectrum.channels import CHANNELS, Selection, channels
 from freqprep.text.quantities import plural
+
+if TYPE_CHECKING:
+    from freqprep.streaming.batch import Batch
 
 KINDS = ("frequency", "rgb")
 """Kinds of input: DCT coefficients, or pixels."""
@@ -134,6 +139,55 @@ class InputSpec:
         steps = encoding.steps_of(read)
         return Resampler(read, steps, grid, self.used_selection, normalisation)
 
+    def codes_of(self, batch: Batch, encoding: Encoding) -> Tensor:
+        """Return the codes of a batch of a loader, if they are those that a transform expects.
+
+        Other channels, or others in their place, would have the same shape.
+
+        Parameters
+        ----------
+        batch : Batch
+        encoding : Encoding
+            That the transform was made for.
+
+        Returns
+        -------
+        Tensor of int8 or int16, shape (n, C, rows, columns)
+
+        Raises
+        ------
+        UsageError
+            The batch has other channels than ``read``, another order of them, or other
+            quantization steps.
+        """
+        if batch.channels is not None and batch.channels != self.read:
+            raise UsageError(
+                f"the batch has {_difference(batch.channels, self.read)}",
+                "make the loader with the selection that the input reads, inputs.read_selection",
+            )
+        made_with, read = batch.encoding, self.read_selection
+        if made_with is None or made_with is encoding:
+            return batch.codes
+        if not np.array_equal(made_with.steps_of(read), encoding.steps_of(read)):
+            raise UsageError(
+                "the batch has other quantization steps than this transform was made for",
+                "make a transform for each split, with its split.attributes.encoding",
+            )
+        return batch.codes
+
+    def codes_and_sizes(
+        self, given: Tensor | Batch, sizes: np.ndarray | None, encoding: Encoding
+    ) -> tuple[Tensor, np.ndarray]:
+        """Return codes and sizes of a batch, checked by `codes_of`, or as they are given."""
+        if not isinstance(given, Tensor):
+            return self.codes_of(given, encoding), given.sizes
+        if sizes is None:
+            raise UsageError(
+                "codes were given without the sizes of their images",
+                "give a loader's batch, or batch.codes with batch.sizes",
+            )
+        return given, sizes
+
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON data, the normalisation last.
 
@@ -186,6 +240,21 @@ def fields_of(cls: Any, document: object) -> dict[str, Any]:
     return {
         name: tuple(value) if isinstance(value, list) else value for name, value in document.items()
     }
+
+
+def _difference(found: tuple[str, ...], read: tuple[str, ...]) -> str:
+    """Describe channels that differ from those that an input reads."""
+    if set(found) == set(read):
+        at = next(number for number, name in enumerate(read) if found[number] != name)
+        return (
+            "its channels in another order than this input reads:"
+            f" {found[at]} where {read[at]} is expected, number {at}"
+        )
+    have = plural(len(found), "channel")
+    if lacking := [name for name in read if name not in found]:
+        return f"{have}, but not these, which this input reads: {some(lacking)}"
+    more = [name for name in found if name not in read]
+    return f"{have}, and this input does not read {some(more)}"
 
 
 def _check_names(what: str, names: object) -> None:

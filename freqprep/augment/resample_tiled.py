@@ -56,7 +56,7 @@ class TiledResampler:
         """
         block = 1 if self._pixels else BLOCK
         sides = (side // block for side in size)
-        out = torch.zeros((len(codes), self._planes, *sides))
+        out = codes.new_zeros((len(codes), self._planes, *sides), dtype=torch.float32)
         tilings = Tiling.of(size[0]), Tiling.of(size[1])
         # Images of similar size together: the runs of blocks of a slice are padded to its longest.
         by_size = np.argsort(windows.length.prod(axis=1), kind="stable")
@@ -84,7 +84,7 @@ class TiledResampler:
         width = int((across.first.max(axis=1) - left).max()) + across.run
         left = np.minimum(left, columns - width)
         shift = torch.from_numpy(across.first - left[:, None])
-        row = torch.from_numpy(down.first)[:, :, None] + torch.arange(down.run)
+        row = torch.from_numpy(down.first[:, :, None] + np.arange(down.run))
         start = torch.from_numpy(images * (channels * rows * columns) + left)
         start = start[:, None, None] + row * columns
         stretches = codes.view(-1).unfold(0, width, 1)  # all runs of this length in memory
@@ -142,7 +142,7 @@ def _both_axes(values: Tensor, down: Tensor, across: Tensor, shift: Tensor) -> T
     half = values.transpose(1, 2) @ down.view(n * tiles, tall, run * v).transpose(1, 2)
     # (image, vertical tile, h, block column, tall): a horizontal tile's columns are contiguous.
     run = across.shape[3] // h
-    line = torch.arange(n * tiles * h).view(n, 1, tiles, h) * width
+    line = torch.arange(n * tiles * h, device=half.device).view(n, 1, tiles, h) * width
     stretches = half.view(-1).unfold(0, run * tall, 1)
     under = stretches[(line + shift[:, :, None, None]) * tall]
     across = across.view(*across.shape[:3], run, h).transpose(3, 4)[:, :, None]

@@ -15,6 +15,8 @@ from freqprep.text.quantities import plural
 if TYPE_CHECKING:
     import torch
 
+    from freqprep.images.encoding import Encoding
+    from freqprep.spectrum.channels import Selection
     from freqprep.store.split import Split
 
 
@@ -43,6 +45,10 @@ class Batch:
         hand of which only the codes are used.
     inputs : object
         Result of the loader's ``transform`` for this batch; None without one.
+    channels : tuple of str or None
+        Names of the channels of the codes, in their order.
+    encoding : Encoding or None
+        Grid and precision of the codes. Both None in a batch made by hand.
     """
 
     codes: torch.Tensor
@@ -53,6 +59,8 @@ class Batch:
     step: int
     quantization_steps: torch.Tensor | None = None
     inputs: Any = None
+    channels: tuple[str, ...] | None = None
+    encoding: Encoding | None = None
 
     @cached_property
     def coefficients(self) -> torch.Tensor:
@@ -120,7 +128,8 @@ class BatchMaker:
     Parameters
     ----------
     split : Split
-    quantization_steps : ndarray of float32, shape (C,)
+    selection : Selection
+        Channels of the codes.
     device : torch.device
     transform : callable or None
         See `freqprep.Loader`.
@@ -129,11 +138,12 @@ class BatchMaker:
     def __init__(
         self,
         split: Split,
-        quantization_steps: np.ndarray,
+        selection: Selection,
         device: torch.device,
         transform: Callable[[Batch], Any] | None,
     ) -> None:
-        self._split, self._steps, self._device = split, quantization_steps, device
+        self._split, self._channels, self._device = split, selection.names, device
+        self._steps = split.steps[list(selection.indices)]
         self._transform = transform
         self._device_steps: torch.Tensor | None = None
 
@@ -150,8 +160,17 @@ class BatchMaker:
 
         if self._device_steps is None:  # sent to the device once; each batch has a copy made there
             self._device_steps = torch.tensor(self._steps, device=self._device)
-        steps = self._device_steps.clone()
-        batch = Batch(codes, labels, rows, self._split.sizes[rows], epoch, step, steps)
+        batch = Batch(
+            codes,
+            labels,
+            rows,
+            self._split.sizes[rows],
+            epoch,
+            step,
+            self._device_steps.clone(),
+            channels=self._channels,
+            encoding=self._split.attributes.encoding,
+        )
         if self._transform is not None:
             batch.inputs = self._transform(batch)
         return batch

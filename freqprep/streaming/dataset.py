@@ -25,7 +25,7 @@ from freqprep.streaming.misuse import (
     warn_of_dropped,
 )
 from freqprep.streaming.order import Order
-from freqprep.streaming.ranks import this_process
+from freqprep.streaming.ranks import Told
 from freqprep.streaming.shuffling import choose_plan
 from freqprep.streaming.state import epoch_number
 from freqprep.text.quantities import plural
@@ -196,7 +196,7 @@ class BatchSampler:
                     f"rank must be 0 to {self._told[1] - 1} for world_size={world_size}, got {rank}"
                 )
         self.epoch = 0
-        warn_of_dropped(self._order, split.path)
+        warn_of_dropped(self._order, split.path, self._order.global_steps - self._shared()[2])
         if not len(self):
             raise UsageError(
                 f"too few images for a batch of {batch_size} per process: {len(self._rows):,}",
@@ -220,21 +220,31 @@ class BatchSampler:
                     self.epoch += 1
                 yield np.searchsorted(self._rows, section.rows[first:stop]).tolist()
 
+    @property
+    def sampler(self) -> BatchSampler:
+        """Itself: Lightning and Accelerate set the epoch of a batch sampler's sampler."""
+        return self
+
     def set_epoch(self, epoch: int) -> None:
         """Set the epoch of the next iterator."""
         self.epoch = epoch_number(epoch)
 
     def _mine(self) -> range:
         """Return the numbers of this process's batches."""
+        rank, world_size, steps = self._shared()
+        return range(rank, steps, world_size)
+
+    def _shared(self) -> tuple[int, int, int]:
+        """Find rank and world size, and the number of batches that are dealt in an epoch."""
         rank, world_size = self._told or self._of_all()
         steps = self._order.global_steps
         if self._order.plan.mode != "rows":
             steps -= steps % world_size
-        return range(rank, steps, world_size)
+        return rank, world_size, steps
 
     def _of_all(self) -> tuple[int, int]:
         """Find rank and world size; raise UsageError if Accelerate deals the batches as well."""
-        rank, world_size = this_process(None, None)
+        rank, world_size = Told().process()
         accelerate = sys.modules.get("accelerate.state")
         if world_size > 1 and accelerate is not None and accelerate.PartialState._shared_state:
             raise UsageError(

@@ -137,8 +137,10 @@ class CudaDelivery:
 
         kind = getattr(torch, dtype.name)
         self.device, self.reuse = device, reuse
-        self._host_codes = torch.empty(shape, dtype=kind, pin_memory=True)
-        self.host_labels = torch.empty((2, shape[1]), dtype=torch.int64, pin_memory=True)
+        # On the CPU also where a program has set another default device.
+        pinned: Any = {"device": "cpu", "pin_memory": True}
+        self._host_codes = torch.empty(shape, dtype=kind, **pinned)
+        self.host_labels = torch.empty((2, shape[1]), dtype=torch.int64, **pinned)
         self.ring = Ring(self._host_codes.numpy())
         cuda: Any = torch.cuda  # events and streams are not typed
         with torch.cuda.device(device):
@@ -212,15 +214,16 @@ class _CudaSending:
 
 
 def _tensors_of(value: Any) -> Iterator[torch.Tensor]:
-    """Find the tensors on a device in records, sequences and mappings."""
+    """Find the tensors on a device in records, what they have cached, sequences and mappings."""
     import torch
 
     if isinstance(value, torch.Tensor):
         if value.is_cuda:
             yield value
     elif dataclasses.is_dataclass(value):
-        for field in dataclasses.fields(value):
-            yield from _tensors_of(getattr(value, field.name))
+        names = {field.name for field in dataclasses.fields(value)}
+        for name in names.union(getattr(value, "__dict__", ())):  # `Batch.coefficients` is cached
+            yield from _tensors_of(getattr(value, name))
     elif isinstance(value, (list, tuple, Mapping)):
         for one in value.values() if isinstance(value, Mapping) else value:
             yield from _tensors_of(one)

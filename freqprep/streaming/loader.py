@@ -22,7 +22,7 @@ from freqprep.streaming.delivery import check_device
 from freqprep.streaming.memory import Memory, Section, image_bytes, plan_of, wait_for_first
 from freqprep.streaming.order import Order
 from freqprep.streaming.pipeline import Pipeline
-from freqprep.streaming.ranks import check_rank_known, given_ranks, this_process
+from freqprep.streaming.ranks import Told
 from freqprep.streaming.state import (
     VERSION,
     Position,
@@ -40,9 +40,8 @@ class Loader:
     """Iterable of batches of a split, read ahead by threads, in an order fixed by seed and epoch.
 
     Each iterator is one epoch, ``len(loader)`` batches, and the next iterator the next epoch, also
-    if an epoch was left before its end. Only after `load_state_dict` an iterator gives the rest of
-    an epoch. A second iterator ends the first. Threads run only while an iterator is alive; there
-    are no worker processes.
+    if an epoch was left early. Only after `load_state_dict` an iterator gives the rest of an epoch.
+    A second iterator ends the first. Threads, not processes, run while an iterator is alive.
 
     With ``shuffle=True`` an epoch is whole global batches, the same for any number of ranks and
     threads; the remainder is dropped. With ``shuffle=False`` the valid rows come in order, the last
@@ -59,8 +58,9 @@ class Loader:
     seed : int
     rank, world_size : int, optional
         Rank of this process and number of processes that share the epoch: by default those of
-        torch's process group, which may be initialised later, or of ``torchrun``'s environment. A
-        world size must divide ``batch_size`` and, where rows are shuffled in lanes, their number.
+        torch's process group, which may be initialised later, or of ``torchrun``'s environment.
+        Others are refused, except both with ``shuffle=False``. A world size must divide
+        ``batch_size`` and, where rows are shuffled in lanes, their number.
     threads : int, optional
         Number of reading threads; no batch depends on it. By default enough for 6,000 images per
         second, from 2 to the cores that this process has, and more where a bucket answers late.
@@ -154,20 +154,20 @@ class Loader:
         misuse.check_content(split)
         misuse.check_has_rows(split)
         plan = plan_of(split, self.selection, budget, lanes, shuffle)
-        self._told = given_ranks(rank, world_size)
+        self._told = Told(rank, world_size, evaluating=not shuffle)
         self._last_order = Order(
             split.valid,
             plan,
             self.batch_size,
             check_integer("seed", seed, 0),
-            *this_process(*self._told),
+            *self._told.process(),
             AspectBins(split.sizes) if group_by_aspect else None,
         )
         self.threads = choose_threads(threads, image_bytes(split, self.selection), split)
         misuse.check_cache(split, self.selection, threads or 2)
         self._memory = Memory(split, self.selection, budget, self.threads, self._device, reuse)
         self._position = Position()
-        self._make = BatchMaker(split, self.quantization_steps, self._device, transform)
+        self._make = BatchMaker(split, self.selection, self._device, transform)
         self._lock, self.wait_seconds = threading.RLock(), 0.0
         self._pipeline: Pipeline | None = None  # of the iterator that is alive
         self._process, self._closed = os.getpid(), False
@@ -177,7 +177,7 @@ class Loader:
     @property
     def _order(self) -> Order:
         """Order of this process: a process group may have been initialised meanwhile."""
-        rank, world_size = this_process(*self._told)
+        rank, world_size = self._told.process()
         if (rank, world_size) != (self._last_order.rank, self._last_order.world_size):
             self._last_order = replace(self._last_order, rank=rank, world_size=world_size)
         return self._last_order
@@ -241,7 +241,7 @@ class Loader:
         self._stop()
         self._checked = misuse.begin_check(self.split)
         misuse.check_worker(shuffled=self._last_order.plan.mode != "rows")
-        check_rank_known(*self._told)
+        self._told.check_rank_known()
         self._position.begin()
         order, epoch, begun = self._order, self.epoch, self._position.global_step
         if order.delivered(begun) == order.steps:  # the other ranks alone have any
@@ -294,7 +294,7 @@ class Loader:
         """Set the epoch of the next iterator: from its start, or on from a state loaded in it.
 
         Not needed, because epochs follow one another; it is there for loops that call it. A running
-        iterator of another epoch ends. UsageError if ``epoch`` is no number from 0 on.
+        iterator that has given a batch ends. UsageError if ``epoch`` is no number from 0 on.
         """
         number = epoch_number(epoch)
         with self._alone:
@@ -332,10 +332,10 @@ class Loader:
     def __getstate__(self) -> dict[str, Any]:
         """Return options and position for another process, with a process group's rank."""
         order = self._order
-        told = (order.rank, order.world_size) if order.world_size > 1 else self._told
+        own_rank = replace(self._told, rank=order.rank, world_size=order.world_size)
         own = {"_memory": copy(self._memory), "_position": copy(self._position)}
-        gone = dict.fromkeys(("_pipeline", "_lock", "_checked"))
-        return {**self.__dict__, **own, **gone, "_told": told}
+        own["_told"] = own_rank if order.world_size > 1 else self._told
+        return {**self.__dict__, **own, **dict.fromkeys(("_pipeline", "_lock", "_checked"))}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, _lock=threading.RLock())

@@ -90,17 +90,27 @@ def check_has_rows(split: Split) -> None:
         )
 
 
-def warn_of_dropped(order: Order, path: AnyPath) -> None:
-    """Warn if an epoch leaves out many rows, and say how to leave out fewer."""
+def warn_of_dropped(order: Order, path: AnyPath, batches: int = 0) -> None:
+    """Warn if an epoch leaves out many rows, and say how to leave out fewer.
+
+    Parameters
+    ----------
+    order : Order
+    path : Path or ObjectPath
+        Of the split.
+    batches : int
+        Whole batches of the order that no process gets.
+    """
     valid, lanes, batch_size = order.valid_rows, order.plan.lanes, order.batch_size
-    if order.dropped <= DROPPED_SILENTLY * valid:
+    dropped = order.dropped + batches * batch_size
+    if dropped <= DROPPED_SILENTLY * valid:
         return
     remedy = f"use a smaller batch_size than {batch_size}"
-    if order.dropped > 2 * order.dropped_of_a_batch:
+    if order.dropped > max(2 * order.dropped_of_a_batch, dropped / 2):
         remedy = f"use fewer lanes than {lanes}: they do not share the shards evenly"
     warnings.warn(
-        f"each epoch of {path} leaves out {order.dropped} of {plural(valid, 'row')}"
-        f" ({order.dropped / valid:.0%}), other ones each time; {remedy}",
+        f"each epoch of {path} leaves out {dropped} of {plural(valid, 'row')}"
+        f" ({dropped / valid:.0%}), other ones each time; {remedy}",
         DroppedRows,
         stacklevel=3,
     )

@@ -3,60 +3,87 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 
 from freqprep.arguments import check_integer
 from freqprep.errors import UsageError
 
 
-def this_process(rank: int | None, world_size: int | None) -> tuple[int, int]:
-    """Find rank and world size of the processes that share an epoch.
+@dataclass(frozen=True)
+class Told:
+    """Rank and world size that a caller was given, each or neither.
 
-    They are those of torch's process group, where one is initialised, else those of the
-    environment that ``torchrun`` sets, else 0 of 1.
-
-    Parameters
+    Attributes
     ----------
-    rank, world_size : int, optional
-        Values that the caller was given; they must agree.
-
-    Returns
-    -------
-    rank, world_size : int
+    rank, world_size : int or None
+    evaluating : bool
+        Whether rows are read in order, as for evaluation: then one process may read all of them,
+        or each of several.
 
     Raises
     ------
     UsageError
-        The given values differ, or the environment contradicts itself.
+        One is no whole number of its range.
     """
-    found_rank, found_size = _found()
-    told = (found_rank if rank is None else rank, found_size if world_size is None else world_size)
-    if found_size > 1 and told != (found_rank, found_size):
-        raise UsageError(
-            f"rank={told[0]} of world_size={told[1]} was given, but this is process {found_rank}"
-            f" of {found_size}: rows would be read twice, or not at all",
-            "leave out rank and world_size",
+
+    rank: int | None = None
+    world_size: int | None = None
+    evaluating: bool = False
+
+    def __post_init__(self) -> None:
+        if self.rank is not None:
+            object.__setattr__(self, "rank", check_integer("rank", self.rank, 0))
+        if self.world_size is not None:
+            object.__setattr__(self, "world_size", check_integer("world_size", self.world_size))
+
+    def process(self) -> tuple[int, int]:
+        """Find rank and world size of the processes that share an epoch.
+
+        They are those of torch's process group, where one is initialised, else those of the
+        environment that ``torchrun`` sets, else 0 of 1.
+
+        Returns
+        -------
+        rank, world_size : int
+
+        Raises
+        ------
+        UsageError
+            What was told differs, or the environment contradicts itself.
+        """
+        if self.evaluating and self.rank is not None and self.world_size is not None:
+            return self.rank, self.world_size
+        found_rank, found_size = _found()
+        told = (
+            found_rank if self.rank is None else self.rank,
+            found_size if self.world_size is None else self.world_size,
         )
-    return told
+        if found_size > 1 and told != (found_rank, found_size):
+            raise UsageError(
+                f"rank={told[0]} of world_size={told[1]} was given, but this is process"
+                f" {found_rank} of {found_size}: rows would be read twice, or not at all",
+                "leave out rank and world_size; with shuffle=False both together may be others",
+            )
+        return told
 
+    def check_rank_known(self) -> None:
+        """Raise UsageError if there is a world size but no rank.
 
-def given_ranks(rank: int | None, world_size: int | None) -> tuple[int | None, int | None]:
-    """Return both as given; raise UsageError where one is no whole number of its range."""
-    return (
-        None if rank is None else check_integer("rank", rank, 0),
-        None if world_size is None else check_integer("world_size", world_size),
-    )
-
-
-def check_rank_known(rank: int | None, world_size: int | None) -> None:
-    """Raise UsageError if the environment names a world size but no rank.
-
-    Checked when an iterator begins, not when a loader is made: some launchers set the world size
-    first and initialise a process group later.
-    """
-    if None not in (rank, world_size) or "RANK" in os.environ or _in_group():
-        return
-    if (size := _found()[1]) > 1:
-        raise not_torchrun(f"WORLD_SIZE={size}, but there is no RANK and no process group")
+        Checked when an iterator begins, not when a loader is made: some launchers set the world
+        size first and initialise a process group later.
+        """
+        if self.rank is not None and self.world_size is not None:
+            return
+        if "RANK" in os.environ or _in_group():
+            return
+        if self.rank is None and (self.world_size or 1) > 1:
+            raise UsageError(
+                f"world_size={self.world_size} was given without a rank: each process would read"
+                " the rows of rank 0",
+                "give rank as well, or start the processes with torchrun",
+            )
+        if (size := _found()[1]) > 1:
+            raise not_torchrun(f"WORLD_SIZE={size}, but there is no RANK and no process group")
 
 
 def _in_group() -> bool:

@@ -36,6 +36,28 @@ def test_every_epoch_is_the_loaders(train, seen, accumulation):
     seen.are_epochs_of(train, EPOCHS)
 
 
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_prepared_dataloader_begins_with_the_epoch_that_it_is_told(photos, processes):
+    accelerate.Accelerator(cpu=True)
+    dataset = freqprep.Dataset(freqprep.open_store(photos)["train"], CHANNELS)
+    sampler = dataset.batch_sampler(BATCH, seed=SEED, rank=0, world_size=1)
+    expected = {}
+    for epoch in (0, 3):
+        sampler.set_epoch(epoch)
+        expected[epoch] = dataset[next(iter(sampler))[0]][0]
+    sampler.set_epoch(0)
+    prepared = accelerate.data_loader.prepare_data_loader(
+        torch.utils.data.DataLoader(dataset, batch_sampler=sampler),
+        num_processes=processes,
+        process_index=0,
+        device=torch.device("cpu"),
+        rng_types=[],
+    )
+    assert torch.equal(next(iter(prepared))[0][0], expected[0])
+    prepared.set_epoch(3)
+    assert torch.equal(next(iter(prepared))[0][0], expected[3])
+
+
 def test_two_processes_share_each_batch(photos, tmp_path, monkeypatch):
     script = str(Path(__file__).parent / "accelerate_processes.py")
     monkeypatch.setattr(sys, "argv", [script, str(photos), str(tmp_path)])

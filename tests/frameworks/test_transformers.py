@@ -1,5 +1,8 @@
 """A loader in a Hugging Face Trainer: a model of dictionaries, fed by an iterable of them."""
 
+import json
+from pathlib import Path
+
 import pytest
 import torch
 from given import BATCH, CHANNELS, EPOCHS, SEED, Network, Seen
@@ -74,6 +77,53 @@ def test_evaluation_sees_all_images_after_each_epoch(train, val, seen, tmp_path)
     seen.are_epochs_of(train, EPOCHS)
     run.model.validated.are_epochs_of(val, EPOCHS + 1)
     assert metrics["eval_loss"] > 0
+
+
+class SaveLoader(transformers.TrainerCallback):
+    """Saves a loader's state with each checkpoint."""
+
+    def __init__(self, loader: freqprep.Loader) -> None:
+        self.loader = loader
+
+    def on_save(self, args, state, control, **_):
+        folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+        (folder / "loader.json").write_text(json.dumps(self.loader.state_dict()))
+
+
+@pytest.mark.parametrize("accumulation", [1, 3])
+def test_a_run_is_resumed_inside_an_epoch_and_at_its_end(train, seen, tmp_path, accumulation):
+    """Where the batches of an update divide the epoch: the Trainer counts a resumed one from 0."""
+    steps = len(train) // accumulation
+    assert len(train) == 18 and steps * accumulation == len(train)
+
+    def run(name, seen, resume=None):
+        loader = freqprep.Loader(train.split, CHANNELS, batch_size=BATCH, seed=SEED)
+        inside = resume is not None and int(resume.name.rpartition("-")[2]) % steps
+        torch.manual_seed(0)
+        made = trainer(
+            tmp_path / name,
+            seen,
+            loader,
+            gradient_accumulation_steps=accumulation,
+            save_strategy="steps",
+            save_steps=2,
+            ignore_data_skip=bool(inside),
+        )
+        made.add_callback(SaveLoader(loader))
+        if inside:
+            loader.load_state_dict(json.loads((resume / "loader.json").read_text()))
+        made.train(resume_from_checkpoint=str(resume) if resume else None)
+        assert made.state.global_step == EPOCHS * steps
+        return made.model.state_dict()
+
+    whole = run("whole", seen)
+    for done in (steps + 2, 2 * steps):
+        rest = Seen()
+        found = run(f"resumed-{done}", rest, tmp_path / "whole" / f"checkpoint-{done}")
+        assert all(torch.equal(found[name], whole[name]) for name in whole)
+        expected = seen.x[done * accumulation :]
+        assert len(rest.x) == len(expected)
+        assert all((one == other).all() for one, other in zip(rest.x, expected, strict=True))
 
 
 def test_batches_themselves_for_a_trainer_with_its_own_loss(train, seen, tmp_path):

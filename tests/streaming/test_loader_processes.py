@@ -80,6 +80,29 @@ def test_the_launchers_own_ranks_may_be_told(split, launched):
     assert len(next(iter(loader))) == 8
 
 
+def test_evaluation_may_be_of_one_process_or_of_any_group(split, launched):
+    rows = np.flatnonzero(split.valid).tolist()
+    launched(1, 4)
+    for told, mine in (
+        ({"rank": 0, "world_size": 1}, rows),
+        ({"rank": 1, "world_size": 2}, [row for n, row in enumerate(rows) if n // 16 % 2 == 1]),
+        ({}, [row for n, row in enumerate(rows) if n // 16 % 4 == 1]),
+    ):
+        loader = Loader(split, CHANNELS, batch_size=16, shuffle=False, **told)
+        for copied in (loader, pickle.loads(pickle.dumps(loader))):
+            assert np.concatenate([batch.rows for batch in copied]).tolist() == mine
+    with pytest.raises(UsageError, match="this is process 1 of 4"):
+        Loader(split, CHANNELS, batch_size=16, shuffle=False, rank=0)
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_a_number_of_processes_without_a_rank_is_refused_once_rows_are_wanted(split, shuffle):
+    options = OPTIONS if shuffle else {"batch_size": 16}
+    loader = Loader(split, CHANNELS, **options, shuffle=shuffle, world_size=2)
+    with pytest.raises(UsageError, match="world_size=2 was given without a rank: each process"):
+        next(iter(loader))
+
+
 @pytest.mark.parametrize("names", [{"WORLD_SIZE": "two"}, {"RANK": "3"}])
 def test_a_broken_environment_is_named(split, monkeypatch, names):
     for name, value in names.items():
