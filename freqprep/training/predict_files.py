@@ -104,6 +104,11 @@ def find_images(places: Sequence[str | Path] | str | Path) -> list[bytes]:
     ----------
     places : str or Path, or a sequence of them
 
+    Returns
+    -------
+    list of bytes
+        Paths of files.
+
     Raises
     ------
     SourceError
