@@ -1,9 +1,9 @@
 """Accuracy by resolution at fixed bytes: many channels of small images, or few of large ones.
 
-For each size of stored images the channels are those that ``freqprep stats`` proposes for the
-budget; no others are read. The network has a position for each block. Beside it, RGB with maps of
-equal size, so of equal arithmetic, without a limit of bytes. Each training is a run folder:
-finished ones are skipped, unfinished ones are resumed.
+For each size of stored images the channels, and the precision that they are stored with, are those
+that ``freqprep stats`` proposes for the budget; no others are read. The network has a position for
+each block. Beside it, RGB with maps of equal size, so of equal arithmetic, without a limit of
+bytes. Each training is a run folder: finished ones are skipped, unfinished ones are resumed.
 """
 
 from __future__ import annotations
@@ -24,12 +24,15 @@ import torch
 from freqprep.convert.request import Request
 from freqprep.convert.run import convert
 from freqprep.importance.request import StatsRequest, compute_stats
+from freqprep.importance.result import chosen_precision
+from freqprep.report.style import as_png
 from freqprep.store.reader import open_store
 from freqprep.store.selection_file import write_selection
 from freqprep.training import classifier_task
 from freqprep.training.recipe import Recipe
 from freqprep.training.request import TrainingRequest
 from freqprep.training.transfer import fit_to_rgb
+from tests.benchmarks.resolution.chart import Point, draw_sizes
 from tests.benchmarks.table import show
 from tests.benchmarks.training_runs import (
     finished_run,
@@ -146,20 +149,27 @@ def run_all_sizes(domain: Domain, data: Path, folder: Path) -> dict[str, object]
 
 
 def _prepare(domain: Domain, data: Path, folder: Path, size: int) -> None:
-    """Store the images at a size, and choose the channels for each budget from the data."""
-    store, source = _store(folder, size), data / domain.data
-    convert(Request(domain.kind, source, store, size=size, resume=store.exists()))
-    split = open_store(store)["train"]
+    """Store the images at a size, and as is proposed for each budget from these data."""
+
+    def store(given: str, **precision: Any) -> Path:
+        path = _store(folder, size, given)
+        source, resume = data / domain.data, path.exists()
+        convert(Request(domain.kind, source, path, size=size, resume=resume, **precision))
+        return path
+
+    split = open_store(store(_RGB))["train"]
+    everything = len(split.attributes.channels)
     for budget in domain.budgets:
         path = _chosen(folder, size, budget)
         if not path.exists():
-            everything = len(split.attributes.channels)
-            choice = compute_stats(split, StatsRequest(everything, budget=budget)).choice
-            write_selection(path, choice.selection, {"command": f"stats --budget {budget}"})
+            result = compute_stats(split, StatsRequest(everything, budget=budget))
+            store(budget, precision=chosen_precision(result))
+            made_from = {"command": f"stats --budget {budget}"}
+            write_selection(path, result.choice.selection, made_from)
 
 
-def _store(folder: Path, size: int) -> Path:
-    return folder / f"{size}.zarr"
+def _store(folder: Path, size: int, given: str) -> Path:
+    return folder / (f"{size}.zarr" if given == _RGB else f"{size}-{_word(given)}.zarr")
 
 
 def _chosen(folder: Path, size: int, budget: str) -> Path:
@@ -177,7 +187,7 @@ def _train(domain: Domain, folder: Path, training: Training) -> str:
         chosen = _chosen(folder, training.size, training.input)
         changes = {"channels": chosen, "read": chosen}
     request = TrainingRequest(
-        _store(folder, training.size),
+        _store(folder, training.size, training.input),
         run_folder,
         domain.model,
         dataclasses.replace(domain.recipe, lr=training.rate),
@@ -218,26 +228,45 @@ def _one_fit(path: Path) -> Iterator[None]:
 
 
 def _show(domain: Domain, folder: Path, runs: list[Training]) -> dict[str, object]:
-    rows = []
-    for size in domain.grids:
-        for given in domain.inputs:
-            folders = [
-                folder / one.folder for one in runs if (one.size, one.input) == (size, given)
-            ]
-            configs = [config for path in folders if (config := finished_run(path)) is not None]
-            scores = [100 * config.results["validation"][domain.score] for config in configs]
-            first = configs[0]
-            rows.append(
-                (
-                    size,
-                    "RGB" if given == _RGB else len(first.inputs.channels),
-                    first.results["read_bytes_per_image"],
-                    first.results["multiply_accumulates"] / 1e6,
-                    f"{np.mean(scores):.1f}",
-                    f"{np.std(scores, ddof=1):.1f}" if len(scores) > 1 else "-",
-                    ", ".join(f"{score:.1f}" for score in scores),
-                )
-            )
-    header = ("size", "channels", "bytes", "MMAC", f"{domain.score}, %", "sd", "seeds")
+    """Print a table of the finished trainings, and draw ``chart.png``."""
+    points = [
+        point
+        for size in domain.grids
+        for given in domain.inputs
+        if (point := _point(domain, folder, size, given, runs)) is not None
+    ]
+    header = ("size", "input", "channels", "bytes", "MMAC", f"{domain.score}, %", "sd", "seeds")
+    rows = [
+        (
+            point.size,
+            point.input,
+            point.channels or "-",
+            round(point.bytes),
+            round(point.mmac, 1),
+            f"{np.mean(point.scores):.1f}",
+            f"{np.std(point.scores, ddof=1):.1f}" if len(point.scores) > 1 else "-",
+            ", ".join(f"{score:.1f}" for score in point.scores),
+        )
+        for point in points
+    ]
     show(header, rows)
+    (folder / "chart.png").write_bytes(as_png(partial(draw_sizes, points, domain.score)))
     return {"rows": [dict(zip(header, row, strict=True)) for row in rows]}
+
+
+def _point(
+    domain: Domain, folder: Path, size: int, given: str, runs: list[Training]
+) -> Point | None:
+    folders = [folder / one.folder for one in runs if (one.size, one.input) == (size, given)]
+    configs = [config for path in folders if (config := finished_run(path)) is not None]
+    if not configs:
+        return None
+    results = [config.results for config in configs]
+    return Point(
+        size,
+        "RGB" if given == _RGB else given,
+        len(configs[0].inputs.channels),
+        results[0]["read_bytes_per_image"],
+        results[0]["multiply_accumulates"] / 1e6,
+        tuple(100 * result["validation"][domain.score] for result in results),
+    )
