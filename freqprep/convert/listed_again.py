@@ -7,8 +7,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from freqprep.errors import SourceError, some
 from freqprep.ragged import Ragged
 from freqprep.sources import Classes, Listing
+from freqprep.sources.listing import other_names
+from freqprep.storage.paths import AnyPath
 from freqprep.storage.scratch import joined, slices
 from freqprep.store.plan import SplitPlan
 from freqprep.store.reader import Split
@@ -17,6 +20,22 @@ from freqprep.text.terminal import quoted
 
 NO_SUCH_CLASS = -2
 """Label of an image whose class is not one of those asked for."""
+
+
+def refuse_other_names(stored: Classes, found: Classes, store: AnyPath) -> None:
+    """Raise SourceError where a number stands for another class than in the store.
+
+    Classes are matched by their ids, and numbers from 0 or 1 on are in every other file.
+    """
+    names = dict(zip(stored.ids, stored.names, strict=True))
+    differ = other_names(names, zip(found.ids, found.names, strict=True))
+    if differ:
+        raise SourceError(
+            f"the source numbers its classes otherwise than {store}: "
+            + some([f"{id_} is {b!r}, in the store {a!r}" for id_, a, b in differ]),
+            "convert all splits together into a new store, or this one into a store of its own, or"
+            " give the classes the same numbers and names",
+        )
 
 
 def relabelled(listing: Listing, found: Classes, ids: Sequence[str | int]) -> Listing:

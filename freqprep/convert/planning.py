@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 import numpy as np
 
 from freqprep import sources
-from freqprep.convert.listed_again import NO_SUCH_CLASS, relabelled
+from freqprep.convert.listed_again import NO_SUCH_CLASS, refuse_other_names, relabelled
 from freqprep.convert.request import Request
 from freqprep.errors import SourceError, UsageError
 from freqprep.images.encoding import Encoding
@@ -153,8 +153,12 @@ def class_list(request: Request, found: Discovered, replaced: set[str]) -> Class
     ------
     UsageError
         The classes given are not those that the store has.
+    SourceError
+        A number stands for another class than in the store.
     """
     fixed = _stored_classes(request, replaced)
+    if fixed is not None:
+        refuse_other_names(fixed, found.classes, request.store)
     if request.classes is not None:
         names = dict(zip(found.classes.ids, found.classes.names, strict=True))
         # A file of classes has text; categories of objects are numbers, also those of tables.

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from freqprep.convert.listed_again import changed_rows, described, other_images, relabelled
+from freqprep.convert.listed_again import (
+    changed_rows,
+    described,
+    other_images,
+    refuse_other_names,
+    relabelled,
+)
 from freqprep.convert.shard_task import ImageFiles, SourceImage
 from freqprep.convert.unpacking import unpacked
 from freqprep.errors import ImageDefect, SourceError, UsageError
 from freqprep.images.encoder import Encoder
 from freqprep.progress import Progress
-from freqprep.sources import SourceOptions, discover, root_of
+from freqprep.sources import Classes, SourceOptions, discover, root_of
 from freqprep.sources.options import OPTIONS, as_flag
 from freqprep.spectrum.channels import CHANNELS, STORED_POSITION
 from freqprep.spectrum.coding import worth_compiling
@@ -140,7 +146,9 @@ def listed_plan(split: Split, source: AnyPath, store: AnyPath) -> SplitPlan:
             f" {len(split)}{hint}",
             remedy,
         )
-    return make_plan(relabelled(listing, found.classes, attributes.class_ids), attributes)
+    stored = Classes(attributes.class_ids, attributes.class_names)
+    refuse_other_names(stored, found.classes, split.path)
+    return make_plan(relabelled(listing, found.classes, stored.ids), attributes)
 
 
 def _remedy(split: Split, store: AnyPath) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -35,7 +35,9 @@ _MAY_DIFFER = (
 _BODY = "backbone.body."
 _BODIES_DIFFER = tuple(_BODY + name for name in _RESNETS_DIFFER)
 
-FIRST_LAYERS = ("gate.", *_RESNETS_DIFFER, "features.0.", "features.1.", *_BODIES_DIFFER)
+_STEMS = ("conv1.", "bn1.", "features.0.")
+_MOBILENETS_FIRST = ("features.1.conv.0.", "features.1.conv.1.")
+FIRST_LAYERS = ("gate.", *_STEMS, *_RESNETS_DIFFER, *_MOBILENETS_FIRST, *_BODIES_DIFFER)
 """Prefixes of the names of what is for the channels of the input, of any network."""
 
 CLASSIFIERS = (*_CLASSIFIERS, "roi_heads.box_predictor.", "roi_heads.mask_predictor.")
@@ -83,7 +85,9 @@ def load_weights(
     """Load every tensor of a file that fits a network of `build`, gated or not, or a detector.
 
     The stem, the layers next to it, the classifier and the gate may differ in shape or be absent
-    on either side; anything else that differs means another network. A detector takes its
+    on either side; anything else that differs means another network. Where one side alone has a
+    stem, the layers next to it are not loaded: they are for its maps or for coefficients, although
+    64 of them, or 32 for MobileNetV2, would fit. A detector takes its
     backbone from a ResNet-50, or all from a detector, of which the predictors may be for other
     classes, and the masks' part may be missing.
 
@@ -126,15 +130,22 @@ def load_weights(
         named, may_differ = _named_as_a_detector(own, tensors)
     else:
         named, may_differ = _named_as_in(module, tensors), _MAY_DIFFER
+    if _has_stem(own) != _has_stem(named):
+        leave = (*leave, *FIRST_LAYERS)
     if leave:
         named = {
             name: tensor
             for name, tensor in named.items()
-            if not name.removeprefix(_NETWORK).startswith(leave)
+            if not name.removeprefix(_NETWORK).startswith(leave) or name.endswith(COUNTER)
         }
     found = fitting(module, path, named, may_differ)
     module.load_state_dict(found, strict=False)
     return Loaded(tuple(found), tuple(name for name in own if name not in found), tensors)
+
+
+def _has_stem(names: Iterable[str]) -> bool:
+    bare = (name.removeprefix(_NETWORK).removeprefix(_BODY) for name in names)
+    return any(name.startswith(_STEMS) for name in bare)
 
 
 def rgb_network(model: str, tensors: Mapping[str, torch.Tensor]) -> nn.Module | None:

@@ -38,6 +38,35 @@ class Classes:
             raise SourceError(f"{len(self.ids)} class ids and {len(self.names)} names do not pair")
 
 
+def other_names(
+    names: Mapping[str | int, str], found: Iterable[tuple[str | int, str]]
+) -> list[tuple[int, str, str]]:
+    """Find numbers of classes that have one name here and another there.
+
+    Ids that are texts mean themselves, and a name that is the number is none.
+
+    Parameters
+    ----------
+    names : dict of str or int to str
+        Names by id.
+    found : iterable of (str or int, str)
+        Ids and names.
+
+    Returns
+    -------
+    list of (int, str, str)
+        Number, name in ``names``, name in ``found``.
+    """
+    return [
+        (id_, names[id_], name)
+        for id_, name in found
+        if isinstance(id_, int)
+        and id_ in names
+        and names[id_] != name
+        and str(id_) not in (names[id_], name)
+    ]
+
+
 @dataclass(frozen=True)
 class Objects:
     """Annotated objects of the images of a split, in pixels of the source images.

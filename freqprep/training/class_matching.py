@@ -6,6 +6,7 @@ import numpy as np
 
 from freqprep.errors import UsageError, some
 from freqprep.images.encoding import Encoding
+from freqprep.sources.listing import other_names
 from freqprep.spectrum.quantization import CODE_TYPES
 from freqprep.store.split import Split
 from freqprep.text.quantities import plural
@@ -36,6 +37,28 @@ def match_classes(config: ModelConfig, split: Split) -> np.ndarray:
             "evaluate on a store of the classes that it was trained on",
         )
     return class_map
+
+
+def renamed_note(config: ModelConfig, split: Split) -> list[str]:
+    """Name the classes that have the same number in network and split, and another name.
+
+    Numbers from 0 on are in every other file of categories, so they may mean something else.
+
+    Returns
+    -------
+    list of str
+        One note, or none.
+    """
+    ours = dict(zip(config.class_ids, config.class_names, strict=True))
+    theirs = split.attributes
+    differ = other_names(ours, zip(theirs.class_ids, theirs.class_names, strict=True))
+    if not differ:
+        return []
+    named = some([f"{id_} is {quoted(a)} and {quoted(b)}" for id_, a, b in differ])
+    return [
+        f"classes are matched by number, and {plural(len(differ), 'number')} of the network's have"
+        f" another name in the split: {named}; if they mean something else, so do the figures"
+    ]
 
 
 def count_unknown(config: ModelConfig, split: Split) -> int:

@@ -24,6 +24,7 @@ from freqprep.training.class_matching import (
     check_images,
     encoding_note,
     match_classes,
+    renamed_note,
     unknown_note,
 )
 from freqprep.training.coco_metrics import load_evaluator
@@ -247,7 +248,7 @@ def _evaluate_classifier(
     check_stored(config.inputs, split)
     class_map = match_classes(config, split)
     labels = split.labels[split.valid]
-    notes = unfinished_note(run, config)
+    notes = unfinished_note(run, config) + renamed_note(config, split)
     notes += unknown_note(split, class_map, labels, "images count as wrong")
     if without := int((labels < 0).sum()):
         notes.append(f"without a label, counted as wrong: {plural(without, 'image')}")
@@ -280,7 +281,7 @@ def _evaluate_detector(
     check_finite(network)
     check_stored(config.inputs, split)
     class_map = match_classes(config, split)
-    notes = unfinished_note(run, config)
+    notes = unfinished_note(run, config) + renamed_note(config, split)
     notes += unknown_note(
         split, class_map, objects.label[~objects.iscrowd], "objects are never found"
     )

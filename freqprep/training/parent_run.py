@@ -9,6 +9,8 @@ from typing import TypeVar
 from freqprep.augment import ClassifierInput, DetectorInput
 from freqprep.errors import RunError
 from freqprep.models.initial import CLASSIFIERS, FIRST_LAYERS
+from freqprep.sources.listing import other_names
+from freqprep.text.quantities import plural
 from freqprep.training.checkpoint import CHECKPOINT
 from freqprep.training.model_config import ModelConfig, read_model_config
 
@@ -45,6 +47,16 @@ def normalised_as(inputs: Input, parent: ModelConfig | None) -> Input:
     return replace(inputs, mean=parent.inputs.mean, std=parent.inputs.std)
 
 
+def gate_note(init: Path, config: ModelConfig, parent: ModelConfig | None) -> str:
+    """Say that the parent's gate is not taken over, with what it had closed; empty otherwise."""
+    if parent is None or not parent.gate or config.gate:
+        return ""
+    found = parent.results.get("gate")
+    kept = len(found.get("channels", ())) if isinstance(found, dict) and parent.selects else None
+    of = f" kept {kept} of {plural(len(parent.inputs.channels), 'channel')}, and" if kept else ""
+    return f"{init}: its gate{of} is left out, so all channels are open in this run"
+
+
 def not_taken_over(config: ModelConfig, parent: ModelConfig | None) -> dict[str, tuple[str, ...]]:
     """Find layers that are for something else in the parent run, whatever their shape.
 
@@ -65,6 +77,8 @@ def not_taken_over(config: ModelConfig, parent: ModelConfig | None) -> dict[str,
     mine, theirs = config.inputs.channels, parent.inputs.channels  # none of RGB
     if mine and theirs and mine != theirs:
         found["channels"] = FIRST_LAYERS
-    if parent.class_ids != config.class_ids:
+    named = dict(zip(parent.class_ids, parent.class_names, strict=True))
+    others = other_names(named, zip(config.class_ids, config.class_names, strict=True))
+    if parent.class_ids != config.class_ids or others:
         found["classes"] = CLASSIFIERS
     return found

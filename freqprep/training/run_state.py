@@ -36,7 +36,7 @@ from freqprep.training.metrics import Meter, MetricsLog
 from freqprep.training.model_config import write_model_config
 from freqprep.training.optimization import EMA, load_optimizer, make_optimizer
 from freqprep.training.pace import Spent, Stopwatch
-from freqprep.training.parent_run import not_taken_over, parent_config
+from freqprep.training.parent_run import gate_note, not_taken_over, parent_config
 from freqprep.training.request import RUN_FILES, RunPlan, TrainingRequest
 from freqprep.training.same_start import check_same_step
 from freqprep.training.tasks import TASKS, TrainingTask
@@ -260,9 +260,13 @@ class RunState:
                 f"{init}: {len(loaded.loaded)} tensors loaded; {' or '.join(reasons)}, and so"
                 f" initialised: {', '.join(loaded.initialised) or 'none'}"
             )
-        remark = self.task.complete_weights(network, loaded, self.world.device)
-        if self.world.is_leader and remark:
-            say(remark)
+        remarks = (
+            gate_note(init, self.config, parent),
+            self.task.complete_weights(network, loaded, self.world.device),
+        )
+        for remark in filter(None, remarks):
+            if self.world.is_leader:
+                say(remark)
 
 
 def _pictures(split: Split) -> torch.Tensor:

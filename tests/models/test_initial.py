@@ -66,7 +66,7 @@ def state_of(module):
     [
         ({"channels": 24}, FIRST),
         ({"channels": 24, "classes": 3}, {m: FIRST[m] + LAST[m] for m in MODELS}),
-        ({"channels": WIDTH}, {m: [] for m in MODELS}),
+        ({"channels": WIDTH}, FIRST),  # as wide as the stem's maps, and yet not those
         ({"input": "rgb"}, {m: [] for m in MODELS}),
     ],
 )
