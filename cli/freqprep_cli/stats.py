@@ -219,7 +219,8 @@ class _Files:
             )
         saved = None if self.save is None else saved_file(self.store, self.save)
         beside = None if self.output is None else steps_path(self.output)
-        check_targets((self.output, beside, self.report, saved), overwrite)
+        steps = None if self.save is None else saved_file(self.store, f"{self.save}.steps")
+        check_targets((self.output, beside, self.report, saved, steps), overwrite)
         if self.report is not None or self.plots is not None:
             check_matplotlib()
 

@@ -92,6 +92,9 @@ def _chosen(result: StatsResult) -> str:
     if choice.allocation is not None:
         with_steps = " with its steps"
         as_stored = f"; {size(analysis.bytes_of(indices))} as stored"
+    near = f"PSNR {_db(analysis.psnr(indices))} in RGB against all {stored}"
+    if (other := choice.with_other_steps(result.rates.precision)) is not None:
+        near = f"visible PSNR {_db(other.psnr)} with them"
     outcome = choice.allocation_result or network_result_for(result.landmarks, indices)
     network = ""
     if outcome is not None:
@@ -102,7 +105,7 @@ def _chosen(result: StatsResult) -> str:
             f"chosen by {choice.by}: {plural(len(indices), 'channel')}, "
             f"{size(cost)} an image{with_steps} "
             f"({percent(cost / every, 0, space=True)} of all {stored}{as_stored}), "
-            f"PSNR {_db(analysis.psnr(indices))} in RGB against all {stored}{network}"
+            f"{near}{network}"
         )
         + f"\n{','.join(choice.selection.names)}"
     )

@@ -20,6 +20,7 @@ from freqprep.spectrum.channels import (
     triangle,
     zigzag,
 )
+from freqprep.spectrum.quantization import Precision
 from freqprep.store.selections import saved_selections, select
 from freqprep.store.split import Split
 
@@ -124,6 +125,11 @@ class Choice:
         """Predicted bytes on disk per image of the chosen allocation, if there is one."""
         return None if self.allocation is None else self.allocation.bytes_per_image
 
+    def with_other_steps(self, stored: Precision) -> Allocation | None:
+        """Return the chosen allocation if its precision is not the stored one."""
+        allocation = self.allocation
+        return None if allocation is None or allocation.precision == stored else allocation
+
 
 Judge = Callable[[Sequence[Selection]], tuple[NetworkResult, ...]]
 
@@ -173,7 +179,12 @@ def parse_budget(split: Split, top: int, by: str, budget: str | None) -> ParsedB
 
 
 def choose(
-    analysis: Analysis, top: int, by: str, budget: Budget, judge: Judge | None = None
+    analysis: Analysis,
+    top: int,
+    by: str,
+    budget: Budget,
+    judge: Judge | None = None,
+    instead: Selection | None = None,
 ) -> Choice:
     """Choose channels by a score, or the best of the candidates.
 
@@ -188,6 +199,8 @@ def choose(
     budget : Budget
     judge : callable, optional
         Function from selections to network results.
+    instead : Selection, optional
+        What is chosen where the budget is too small at the stored steps.
 
     Returns
     -------
@@ -200,7 +213,12 @@ def choose(
     """
     score = DEFAULT_SCORE if by == BEST else by
     ranking = analysis.ranking(score)
-    chosen = propose(score, ranking.order, top, analysis.channel_bytes, budget.limit)
+    try:
+        chosen = propose(score, ranking.order, top, analysis.channel_bytes, budget.limit)
+    except UsageError:
+        if instead is None:
+            raise
+        chosen = instead
     candidates = candidate_selections(analysis, top, budget.limit)
     network_results = judge(candidates) if judge else ()
     if by == BEST and network_results:

@@ -94,8 +94,8 @@ def _largest(
 def _mrmr(sums: Sums, steps: np.ndarray) -> Ordered:
     relevance = label_scores.label_information(sums, steps)
     shared = redundancy.shared_information(sums)
-    values, order = redundancy.relevance_minus_redundancy(relevance, shared)
-    return values, redundancy.constant_last(order, sums)
+    candidates = (steps > 0) & ~redundancy.constant_channels(sums)
+    return redundancy.relevance_minus_redundancy(relevance, shared, candidates)
 
 
 def _least_redundant(sums: Sums, steps: np.ndarray) -> Ordered:

@@ -35,8 +35,13 @@ def constant_last(order: tuple[int, ...], sums: Sums) -> tuple[int, ...]:
 
     They are redundant with nothing because they carry no information.
     """
-    _, constant = _covariance(sums)
+    constant = constant_channels(sums)
     return (*(k for k in order if not constant[k]), *(k for k in order if constant[k]))
+
+
+def constant_channels(sums: Sums) -> np.ndarray:
+    """Return which channels are the same in every image, bool (192,); so are those not stored."""
+    return _covariance(sums)[1]
 
 
 def _covariance(sums: Sums) -> tuple[np.ndarray, np.ndarray]:
@@ -70,7 +75,7 @@ def redundancy(sums: Sums, steps: np.ndarray) -> np.ndarray:
 
 
 def relevance_minus_redundancy(
-    relevance: np.ndarray, shared: np.ndarray
+    relevance: np.ndarray, shared: np.ndarray, candidates: np.ndarray
 ) -> tuple[np.ndarray, tuple[int, ...]]:
     """Order channels greedily by relevance less mean redundancy with those chosen before.
 
@@ -83,22 +88,25 @@ def relevance_minus_redundancy(
         Information of each channel about the label, bits.
     shared : ndarray of float64, shape (192, 192)
         Information that pairs of channels share, bits.
+    candidates : ndarray of bool, shape (192,)
+        Channels to choose from. The others, which carry nothing, follow in raster order: chosen
+        among them, they would thin out the mean redundancy of all that come later.
 
     Returns
     -------
     ndarray of float64, shape (192,)
-        Relevance less redundancy when the channel was chosen, raster order.
+        Relevance less redundancy when the channel was chosen, raster order; 0 of the others.
     tuple of int
         Raster indices in the order of selection; ties go to the lower index.
     """
     values, order = np.zeros(len(relevance)), []
     repeated = np.zeros(len(relevance))
-    left = np.ones(len(relevance), bool)
-    for chosen in range(len(relevance)):
+    left = candidates.copy()
+    for chosen in range(int(candidates.sum())):
         score = np.where(left, relevance - repeated / max(chosen, 1), -np.inf)
         best = int(np.argmax(score))
         values[best] = score[best]
         order.append(best)
         left[best] = False
         repeated += shared[best]
-    return values, tuple(order)
+    return values, (*order, *np.flatnonzero(~candidates).tolist())

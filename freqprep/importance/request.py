@@ -9,7 +9,7 @@ from pathlib import Path
 from freqprep.arguments import check_fields, check_integer
 from freqprep.engines import Workers
 from freqprep.errors import UsageError, did_you_mean
-from freqprep.importance.allocation import candidate_allocations
+from freqprep.importance.allocation import Allocation, candidate_allocations
 from freqprep.importance.analysis import DEFAULT_SCORE, Analysis, analyse
 from freqprep.importance.choice import (
     BEST,
@@ -125,12 +125,14 @@ def compute_stats(
         )
     elif judge is not None and request.by == REMOVAL:
         analysis = _with_rankings(analysis, *judge.rank_by_removal())
-    choice = choose(
-        analysis, request.top, request.by, budget, None if judge is None else judge.evaluate
-    )
     rates = measure_rates(split, analysis.channel_bytes, workers, fine_codes)
+    together: list[Allocation] = []
     if request.budget is not None and request.by == BEST:
-        choice = _allocated(choice, rates, budget, request, judge)
+        together = _allocations(split, rates, budget, request)
+    evaluate = None if judge is None else judge.evaluate
+    coarser = together[0].selection if together else None
+    choice = choose(analysis, request.top, request.by, budget, evaluate, coarser)
+    choice = with_allocation(choice, together, judge.evaluate(together) if judge else ())
     drift = _drift(choice, analysis, compared_with, request)
     result = StatsResult(analysis, choice, rates, drift=drift)
     if judge is None:
@@ -143,16 +145,21 @@ def compute_stats(
     )
 
 
-def _allocated(
-    choice: Choice,
-    rates: Rates,
-    budget: Budget,
-    request: StatsRequest,
-    judge: NetworkJudge | None,
-) -> Choice:
-    candidates = candidate_allocations(rates, budget.limit, request.top, request.fitted)
-    results = judge.evaluate(candidates) if judge and candidates else ()
-    return with_allocation(choice, candidates, results)
+def _allocations(
+    split: Split, rates: Rates, budget: Budget, request: StatsRequest
+) -> list[Allocation]:
+    """Find channels with a precision within a budget, the least distortion first.
+
+    A network is shown the stored codes, which cannot show it finer steps.
+    """
+    found = candidate_allocations(rates, budget.limit, request.top, request.fitted)
+    if request.network is None:
+        return list(found)
+    return [
+        one
+        for one in found
+        if all(one.precision.steps[k] >= split.steps[k] for k in one.selection.indices)
+    ]
 
 
 def other_split(store: Store, split: Split, other: str) -> Split:

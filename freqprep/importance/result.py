@@ -133,6 +133,9 @@ def _precision(result: StatsResult) -> dict[str, Any]:
     }
     if choice.bytes_per_image is not None:
         document["bytes_per_image"] = choice.bytes_per_image
+    if (other := choice.with_other_steps(result.rates.precision)) is not None:
+        # That in RGB is of the channels alone, at the stored steps: it is not what these bytes buy.
+        document |= {"psnr_rgb": None, "psnr_visible": _finite(other.psnr)}
     return document
 
 

@@ -62,7 +62,7 @@ def head(report: ReportData) -> str:
 {_tile("channels", f"{len(chosen)} of {report.stored}")}
 {_tile("on disk, an image", kb)}
 {_tile("share of all bytes", share)}
-{_tile("PSNR, RGB", decibels(analysis.psnr(chosen)))}{_network_tile(report)}
+{_tile(*_psnr_tile(report))}{_network_tile(report)}
 </dl>
 <div class="names"><h2 id="names-title">The chosen channels</h2>
 <button type="button" id="copy">Copy</button><output id="copied" aria-live="polite"></output>
@@ -96,15 +96,31 @@ def _summary(report: ReportData) -> str:
     if report.choice.allocation is not None:
         as_stored = kilobytes(report.kilobytes(chosen))
         stored = f" with the steps chosen for them ({as_stored} as this store has them)"
-    psnr, every = report.analysis.psnr(chosen), report.stored
+    every = report.stored
+    what, psnr = _nearness(report)
     near = (
-        f"an image from them has a PSNR of {decibels(psnr)} against the image from all {every}"
+        f"an image from them has a {what} of {decibels(psnr)} against the image from all {every}"
         if math.isfinite(psnr)
         else f"an image from them does not differ from the image from all {every}"
     )
     return f"""<p class="verdict">{plural(len(chosen), "channel")} chosen {how}{within}. They take
 {kilobytes(report.chosen_kilobytes)} an image{stored}, {share} of the bytes
 of all {every}, and {near}.</p>"""
+
+
+def _nearness(report: ReportData) -> tuple[str, float]:
+    """Return what is measured, and how near images of the chosen channels are, dB.
+
+    With steps of their own that is what was predicted with these, as networks see images.
+    """
+    if (other := report.choice.with_other_steps(report.rates.precision)) is not None:
+        return "visible PSNR", other.psnr
+    return "PSNR", report.analysis.psnr(report.selection.indices)
+
+
+def _psnr_tile(report: ReportData) -> tuple[str, str]:
+    what, psnr = _nearness(report)
+    return ("PSNR, RGB" if what == "PSNR" else what), decibels(psnr)
 
 
 def _tile(name: str, value: str) -> str:

@@ -194,6 +194,16 @@ def test_with_the_source_finer_steps_are_compared(call, found, source, tmp_path)
     assert code != 0 and "name the folder that the store was made from" in error
 
 
+def test_a_steps_file_alone_in_the_store_is_not_replaced(call, copy):
+    steps = copy / ".selections/mine.steps.json"
+    steps.parent.mkdir(exist_ok=True)
+    steps.write_text("mine")
+    for words in (["--top", "9"], BUDGET[2:]):
+        code, _, error = call("stats", copy, "--split", "train", *words, "--save", "mine")
+        assert code == 2 and "mine.steps.json" in error and "--overwrite" in error
+        assert steps.read_text() == "mine"
+
+
 def test_the_steps_of_another_selection_are_not_replaced(call, store, tmp_path):
     (tmp_path / "mine.steps.json").write_text("mine")
     code, _, error = call("stats", store, *BUDGET, "-o", tmp_path / "mine.json")

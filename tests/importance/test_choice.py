@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from freqprep.engines import Workers
 from freqprep.errors import UsageError
+from freqprep.importance import redundancy
 from freqprep.importance.analysis import DEFAULT_SCORE, Analysis, analyse
 from freqprep.importance.choice import (
     BEST,
@@ -299,6 +300,49 @@ def test_the_document_is_json_without_nan(analysis, split):
 
 def test_ties_go_to_the_lower_index():
     assert by_size(np.array([1.0, 3, 3, 2, 1])) == (1, 2, 3, 0, 4)
+
+
+def test_mrmr_of_some_channels_is_that_of_a_store_that_has_no_others(analysis):
+    """Those that are not stored, or never vary, count as little as if they did not exist."""
+    some = sorted(np.random.default_rng(0).choice(CHANNELS, 40, replace=False).tolist())
+    gone = np.setdiff1d(np.arange(CHANNELS), some)
+    steps = analysis.steps.copy()
+    steps[gone] = 0
+    sums = analysis.sums.total()
+    sums.activity[:, gone] = sums.class_activity[:, :, gone] = sums.class_levels[:, :, gone] = 0
+    sums.activity_products[:, gone] = sums.activity_products[:, :, gone] = 0
+    found = SCORES["mrmr"].ranking(sums, steps)
+    relevance = SCORES["label_information"].ranking(sums, steps).values
+    shared = redundancy.shared_information(sums)
+    chosen: list[int] = []
+    varying = [k for k in some if not redundancy.constant_channels(sums)[k]]
+    while len(chosen) < len(varying):
+        score = {
+            k: relevance[k] - (shared[k, chosen].mean() if chosen else 0)
+            for k in varying
+            if k not in chosen
+        }
+        best = max(score, key=score.__getitem__)
+        assert found.values[best] == pytest.approx(score[best], abs=1e-12)
+        chosen.append(best)
+    assert list(found.order[: len(chosen)]) == chosen and len(found.order) == 40
+
+
+def test_a_budget_that_holds_channels_at_coarser_steps_alone(store):
+    """It is no reason to refuse it that the first channel does not fit as it is stored."""
+    split = open_store(store)["train"]
+    cost = analyse(split, 3, Workers(1)).channel_bytes[0]
+    budget = f"{0.97 * cost}B/image"
+    result = compute_stats(split, StatsRequest(3, budget=budget), workers=Workers(1))
+    allocation = result.choice.allocation
+    assert allocation.precision != split.attributes.encoding.precision
+    assert allocation.bytes_per_image <= 0.97 * cost
+    document = to_document(result)
+    assert document["bytes_per_image"] == allocation.bytes_per_image
+    # What these bytes buy is known as networks see it; in RGB only at the stored steps.
+    assert document["psnr_rgb"] is None and document["psnr_visible"] == allocation.psnr
+    with pytest.raises(UsageError, match="does not hold y_0_0"):
+        compute_stats(split, StatsRequest(3, by="energy", budget=budget), workers=Workers(1))
 
 
 def test_channels_that_never_vary_are_the_last_of_the_redundancy(analysis):

@@ -121,14 +121,20 @@ def test_shared_information_is_that_of_normal_variables(sums):
     assert (np.diag(redundancy.shared_information(sums)) == 0).all()
 
 
-def test_mrmr_takes_the_best_difference_each_time():
+@pytest.mark.parametrize("empty", [(), (0, 3, 4, 11), tuple(range(1, 11))])
+def test_mrmr_takes_the_best_difference_each_time(empty):
+    """Channels that carry nothing are not among those chosen before, whatever their scores."""
     rng = np.random.default_rng(5)
-    relevance = rng.random(12)
+    relevance = 0.2 * rng.random(12)
     shared = rng.random((12, 12))
     shared = np.triu(shared, 1) + np.triu(shared, 1).T
-    values, order = redundancy.relevance_minus_redundancy(relevance, shared)
-    for count in range(12):
-        left = [k for k in range(12) if k not in order[:count]]
+    candidates = np.ones(12, bool)
+    candidates[list(empty)] = relevance[list(empty)] = 0
+    shared[list(empty)] = shared[:, list(empty)] = 0
+    values, order = redundancy.relevance_minus_redundancy(relevance, shared, candidates)
+    assert order[12 - len(empty) :] == empty and (values[list(empty)] == 0).all()
+    for count in range(12 - len(empty)):
+        left = [k for k in range(12) if k not in order[:count] and k not in empty]
         difference = {
             k: relevance[k] - (shared[k, list(order[:count])].mean() if count else 0) for k in left
         }
