@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from freqprep.engines import Workers
 from freqprep.errors import UsageError
-from freqprep.importance import redundancy
 from freqprep.importance.analysis import DEFAULT_SCORE, Analysis, analyse
 from freqprep.importance.choice import (
     BEST,
@@ -300,32 +299,6 @@ def test_the_document_is_json_without_nan(analysis, split):
 
 def test_ties_go_to_the_lower_index():
     assert by_size(np.array([1.0, 3, 3, 2, 1])) == (1, 2, 3, 0, 4)
-
-
-def test_mrmr_of_some_channels_is_that_of_a_store_that_has_no_others(analysis):
-    """Those that are not stored, or never vary, count as little as if they did not exist."""
-    some = sorted(np.random.default_rng(0).choice(CHANNELS, 40, replace=False).tolist())
-    gone = np.setdiff1d(np.arange(CHANNELS), some)
-    steps = analysis.steps.copy()
-    steps[gone] = 0
-    sums = analysis.sums.total()
-    sums.activity[:, gone] = sums.class_activity[:, :, gone] = sums.class_levels[:, :, gone] = 0
-    sums.activity_products[:, gone] = sums.activity_products[:, :, gone] = 0
-    found = SCORES["mrmr"].ranking(sums, steps)
-    relevance = SCORES["label_information"].ranking(sums, steps).values
-    shared = redundancy.shared_information(sums)
-    chosen: list[int] = []
-    varying = [k for k in some if not redundancy.constant_channels(sums)[k]]
-    while len(chosen) < len(varying):
-        score = {
-            k: relevance[k] - (shared[k, chosen].mean() if chosen else 0)
-            for k in varying
-            if k not in chosen
-        }
-        best = max(score, key=score.__getitem__)
-        assert found.values[best] == pytest.approx(score[best], abs=1e-12)
-        chosen.append(best)
-    assert list(found.order[: len(chosen)]) == chosen and len(found.order) == 40
 
 
 def test_a_budget_that_holds_channels_at_coarser_steps_alone(store):

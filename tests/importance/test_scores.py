@@ -142,6 +142,32 @@ def test_mrmr_takes_the_best_difference_each_time(empty):
         assert values[order[count]] == pytest.approx(difference[order[count]])
 
 
+def test_mrmr_of_some_channels_is_that_of_a_store_that_has_no_others(sums, steps):
+    """Those that are not stored, or never vary, count as little as if they did not exist."""
+    some = sorted(np.random.default_rng(0).choice(CHANNELS, 40, replace=False).tolist())
+    gone = np.setdiff1d(np.arange(CHANNELS), some)
+    steps = steps.copy()
+    steps[gone] = 0
+    sums = sums.total()
+    sums.activity[:, gone] = sums.class_activity[:, :, gone] = sums.class_levels[:, :, gone] = 0
+    sums.activity_products[:, gone] = sums.activity_products[:, :, gone] = 0
+    found = SCORES["mrmr"].ranking(sums, steps)
+    relevance = SCORES["label_information"].ranking(sums, steps).values
+    shared = redundancy.shared_information(sums)
+    chosen: list[int] = []
+    varying = [k for k in some if not redundancy.constant_channels(sums)[k]]
+    while len(chosen) < len(varying):
+        score = {
+            k: relevance[k] - (shared[k, chosen].mean() if chosen else 0)
+            for k in varying
+            if k not in chosen
+        }
+        best = max(score, key=score.__getitem__)
+        assert found.values[best] == pytest.approx(score[best], abs=1e-12)
+        chosen.append(best)
+    assert list(found.order[: len(chosen)]) == chosen and len(found.order) == 40
+
+
 @pytest.mark.parametrize("name", list(SCORES))
 def test_every_ranking_is_a_permutation_of_finite_values(sums, steps, name):
     ranking = SCORES[name].ranking(sums, steps)
