@@ -66,7 +66,8 @@ class Domain:
     recipe : Recipe
         With any learning rate.
     rates : tuple of float
-        Learning rates to try with the smallest images, where there are several.
+        Learning rates to try with the smallest images, where there are several. That of the lowest
+        mean loss of all inputs is used for all: of one seed, the rates of each differ by chance.
     seeds : int
     request : dict
         Fields of a `TrainingRequest`.
@@ -129,23 +130,34 @@ def run_all_sizes(domain: Domain, data: Path, folder: Path) -> dict[str, object]
     with training_pool(_WORKERS) as pool:
         smallest = min(domain.grids)
         tried = {
-            given: [Training(smallest, given, rate, _TRIAL_SEED, "trials") for rate in domain.rates]
-            for given in domain.inputs
+            rate: [
+                Training(smallest, given, rate, _TRIAL_SEED, "trials") for given in domain.inputs
+            ]
+            for rate in domain.rates
         }
         if len(domain.rates) > 1:
             run_all(pool, train, [trial for trials in tried.values() for trial in trials])
-            for trials in tried.values():
-                trials.sort(key=lambda trial: mean_loss([folder / trial.folder]))
-        rates = {given: trials[0].rate for given, trials in tried.items()}
-        print(f"learning rates: {rates}", flush=True)
+        rate = _best_rate(folder, tried)
+        print(f"learning rate: {rate:g}", flush=True)
         runs = [
-            Training(size, given, rates[given], seed, "runs")
+            Training(size, given, rate, seed, "runs")
             for seed in range(domain.seeds)
             for size in domain.grids
             for given in domain.inputs
         ]
         run_all(pool, train, runs)
     return _show(domain, folder, runs)
+
+
+def _best_rate(folder: Path, tried: Mapping[float, list[Training]]) -> float:
+    """Return the rate of the lowest mean loss; a single one needs no trials."""
+    if len(tried) == 1:
+        return next(iter(tried))
+    losses = {
+        rate: mean_loss([folder / trial.folder for trial in trials])
+        for rate, trials in tried.items()
+    }
+    return min(losses, key=losses.__getitem__)
 
 
 def _prepare(domain: Domain, data: Path, folder: Path, size: int) -> None:
