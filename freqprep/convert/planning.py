@@ -131,6 +131,7 @@ def refuse_existing(request: Request, partials: Mapping[str, UnfinishedSplit]) -
                 f"{request.store} has no finished split {', '.join(missing)} to retry",
                 "convert it first, or name one with --split",
             )
+        existing.refuse_begun(request.store, partials)
     elif not (request.resume or request.overwrite):
         existing.refuse_existing(request.store, partials)
 

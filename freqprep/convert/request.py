@@ -165,7 +165,7 @@ def read_classes(path: Path, kind: str) -> tuple[str | int, ...]:
         The file cannot be read, is not UTF-8, or has an id that is not a whole number.
     """
     try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
         ids = [line for line in lines if line]
         return tuple(int(line) for line in ids) if kind == "coco" else tuple(ids)
     except OSError as error:

@@ -96,9 +96,9 @@ def planned(
     with store_lock(request.store) as confirm, full_disk_named(local_part(request.store)):
         store_exists(request.store)  # refuses anything else at this path
         partials = partial_splits(request, found, confirm)
+        refuse_existing(request, partials)  # before anything of a run elsewhere is removed
         for partial in partials.values():
             partial.tidy()
-        refuse_existing(request, partials)
         todo = pending(partials, request.resume)
         _prepare(request, partials, todo, found)
         yield partials, todo, found

@@ -15,6 +15,7 @@ marker are accepted, too.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,6 +38,7 @@ MAX_SCANNED_PIXELS = 2_000_000_000
 _MAX_MARKERS = 100_000
 
 _SOI, _EOI, _SOS, _DHT, _DAC = 0xD8, 0xD9, 0xDA, 0xC4, 0xCC
+_NEXT_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]", re.DOTALL)  # not of restarts, nor stuffing
 _FRAMES = {*range(0xC0, 0xD0)} - {_DHT, 0xC8, _DAC}
 _DECODABLE_FRAMES = {0xC0, 0xC1, 0xC2, 0xC9, 0xCA}
 _SEQUENTIAL_FRAMES = {0xC0, 0xC1, 0xC9}
@@ -131,21 +133,38 @@ def check_scans(header: Header, data: bytes, pixels: int) -> None:
     )
     if one_scan:  # with all components in its first scan a decoder reads no other
         return
-    scans = data.count(bytes((0xFF, _SOS)), header.scan)
+    starts = _scans(header, data)
+    scans = len(starts)
     if scans > MAX_SCANS or scans * pixels > MAX_SCANNED_PIXELS:
         raise ImageDefect("too_large", f"{scans} scans over {pixels} pixels")
-    if missing := set(header.component_ids) - _scanned_components(header, data):
+    if missing := set(header.component_ids) - _scanned_components(starts, data):
         raise ImageDefect("corrupt", f"no scan of component {min(missing)}")
 
 
-def _scanned_components(header: Header, data: bytes) -> set[int]:
+def _scans(header: Header, data: bytes) -> list[int]:
+    """Find where scans begin, up to the image's end: what is behind it is not the image's."""
+    starts = [header.scan]
+    position = _behind_segment(data, header.scan)
+    while len(starts) <= MAX_SCANS and (marker := _NEXT_MARKER.search(data, position)):
+        kind = data[marker.start() + 1]
+        if kind == _EOI:
+            break
+        if kind == _SOS:
+            starts.append(marker.start())
+        position = _behind_segment(data, marker.start())
+    return starts
+
+
+def _behind_segment(data: bytes, marker: int) -> int:
+    return marker + 2 + max(int.from_bytes(data[marker + 2 : marker + 4], "big"), 2)
+
+
+def _scanned_components(starts: Iterable[int], data: bytes) -> set[int]:
     """Find the components that some scan holds: libjpeg silently leaves the others grey."""
     found: set[int] = set()
-    position = header.scan
-    while position != -1:
+    for position in starts:
         count = data[position + 4] if position + 4 < len(data) else 0
         found.update(data[position + 5 : position + 5 + 2 * count : 2])
-        position = data.find(bytes((0xFF, _SOS)), position + 2)
     return found
 
 

@@ -245,10 +245,16 @@ def _read_object(path: ObjectPath, offset: int, length: int, version: int, limit
     return data
 
 
+_OF_THE_MACHINE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE)
+"""Errors that say nothing of a file: they stop the run, which can be resumed."""
+
+
 def _open_failure(full: bytes, error: OSError, listed: bool) -> Exception:
     if error.errno in (errno.ENOENT, errno.ENOTDIR):
         # A disk that disappears must stop the run, not reject every image on it.
         return _changed(full, "is gone") if listed else ImageDefect("missing", "no such file")
+    if error.errno in _OF_THE_MACHINE:
+        return error
     if error.errno == errno.ENXIO:
         return _special_file(full, os.stat(full).st_mode, listed)
     return ImageDefect("unreadable", error.strerror or str(error))
@@ -296,6 +302,8 @@ def _read(fd: int, full: bytes, start: int, length: int) -> bytes:
         try:
             part = os.pread(fd, length - done, start + done)
         except OSError as error:
+            if error.errno in _OF_THE_MACHINE:
+                raise
             raise ImageDefect("unreadable", error.strerror or str(error)) from error
         if not part:
             raise _changed(full, f"ends after {start + done} bytes")

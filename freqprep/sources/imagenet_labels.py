@@ -42,7 +42,8 @@ _ID = re.compile(rb"[0-9]{1,9}")
 _MOST_BYTES = 2**28
 """Length of the devkit, unpacked, at most: it has a hundredth of that."""
 
-_NUMBER = re.compile(rb"ILSVRC2012_val_(\d{8})\.")
+_NAME = re.compile(rb"ILSVRC2012_val_(\d{8})\.")
+_NUMBER = re.compile(rb"(?<!\d)(\d{1,8})\.[^.]*$")
 
 
 @cache
@@ -231,16 +232,7 @@ def _ground_truth(text: bytes, wnid_of_id: Mapping[int, bytes]) -> list[bytes]:
 
 
 def _by_number(wnids: Sequence[bytes], names: Sequence[bytes]) -> list[bytes]:
-    matches = [_NUMBER.match(name) for name in names]
-    numbers = [int(match[1]) for match in matches if match]
-    if len(numbers) < len(names):
-        if len(names) != len(wnids):
-            raise SourceError(
-                f"{len(names)} validation images, but {len(wnids)} lines in {_TRUTH}, and not"
-                " all names are like ILSVRC2012_val_00000001.JPEG",
-                "keep the original names, and only validation images",
-            )
-        numbers = list(range(1, len(names) + 1))
+    numbers = _numbers(names, len(wnids))
     for number, name in zip(numbers, names, strict=True):
         if not 1 <= number <= len(wnids):
             raise SourceError(
@@ -248,3 +240,30 @@ def _by_number(wnids: Sequence[bytes], names: Sequence[bytes]) -> list[bytes]:
                 f"remove it, or download {_DEVKIT.decode()}.tar.gz again",
             )
     return [wnids[number - 1] for number in numbers]
+
+
+def _numbers(names: Sequence[bytes], lines: int) -> list[int]:
+    """Return the line of each image, from 1: its number, or its place if names have no numbers.
+
+    Names are in the order of their bytes, in which 10 comes before 2.
+    """
+    originals = [match for name in names if (match := _NAME.match(name))]
+    if len(originals) == len(names):
+        return [int(match[1]) for match in originals]
+    if len(names) != lines or originals:
+        raise SourceError(
+            f"{len(names)} validation images, but {lines} lines in {_TRUTH}, and not"
+            " all names are like ILSVRC2012_val_00000001.JPEG",
+            "keep the original names, and only validation images",
+        )
+    ends = [match for name in names if (match := _NUMBER.search(name))]
+    numbers, places = [int(match[1]) for match in ends], list(range(1, lines + 1))
+    if len(ends) < lines or numbers == sorted(set(numbers)):
+        return places
+    if sorted(numbers) != places:
+        raise SourceError(
+            f"the names of the validation images do not end in 1 to {lines}, and their order is"
+            f" not that of the numbers that they end in: which line of {_TRUTH} is theirs?",
+            "keep the original names, such as ILSVRC2012_val_00000001.JPEG",
+        )
+    return numbers

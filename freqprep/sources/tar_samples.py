@@ -28,7 +28,9 @@ NO_LABEL = -1
 """In `TarIndex.labels`, for a sample without a label."""
 
 _MANY_DOTS = "image whose name has more than one dot"
-_PACK = "pack it again with the files of each sample in a row: tar --sort=name -cf X.tar -C DIR ."
+PACK_REMEDY = (
+    "pack it again with the files of each sample in a row: tar --sort=name -cf X.tar -C DIR ."
+)
 
 
 @dataclass(frozen=True)
@@ -224,7 +226,7 @@ def _check(member: Member, repeated: bool, span: archives.Span) -> None:
             f"pack it again by tar {options}",
         )
     if repeated:
-        raise SourceError(f"{_where(member, span)} is there twice", _PACK)
+        raise SourceError(f"{_where(member, span)} is there twice", PACK_REMEDY)
 
 
 def _content(file: BinaryIO, member: Member, span: archives.Span) -> bytes:
@@ -257,7 +259,7 @@ def _refuse_repeated(keys: list[bytes], hashes: np.ndarray, path: str) -> None:
         raise SourceError(
             f"{path} has {plural(len(repeated), 'key')} more than once, the first of them"
             f" {shown(repeated[0])}",
-            _PACK,
+            PACK_REMEDY,
         )
 
 

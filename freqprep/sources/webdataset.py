@@ -31,7 +31,7 @@ from freqprep.sources.listing import Classes, Discovered, Listing
 from freqprep.sources.options import NO_OPTIONS, SourceOptions
 from freqprep.sources.sample_labels import LabelRule
 from freqprep.sources.source_files import SourceFile, root_of
-from freqprep.sources.tar_samples import NO_LABEL, TarIndex, index_tar
+from freqprep.sources.tar_samples import NO_LABEL, PACK_REMEDY, TarIndex, index_tar
 from freqprep.sources.tar_splits import tar_files, tars_by_split
 from freqprep.storage.interruptible import in_threads
 from freqprep.storage.object_path import ObjectPath
@@ -104,6 +104,13 @@ def _check_labels(parts: dict[str, list[TarIndex]], rule: LabelRule) -> None:
     """Refuse splits in which only some samples have a label, or none has the one asked for."""
     for name, tars in parts.items():
         missing = [(index.labels == NO_LABEL).sum() for index in tars]
+        apart = next((one for one in tars if rule.parts[0].encode() in one.suffixes), None)
+        if 0 < sum(missing) == sum(map(len, tars)) and rule.parts[0] == "cls" and apart:
+            raise SourceError(
+                f"{shown(apart.path)} has .cls files, and none of them follows its image: no image"
+                f" of {name} has a label",
+                PACK_REMEDY,
+            )
         if rule.column is not None and 0 < sum(missing) == sum(map(len, tars)):
             suffixes = sorted({suffix for index in tars for suffix in index.suffixes})
             raise SourceError(

@@ -31,9 +31,15 @@ def refuse_existing(store: AnyPath, partials: Mapping[str, UnfinishedSplit]) -> 
             f"{store} already has the split{'s' * (len(finished) > 1)} {', '.join(finished)}",
             "use --overwrite to replace it, --resume to finish the others, or another store",
         )
+    refuse_begun(store, partials)
+
+
+def refuse_begun(store: AnyPath, partials: Mapping[str, UnfinishedSplit]) -> None:
+    """Raise SplitExistsError if a split was begun and not finished: work would be lost."""
     if begun := [name for name, partial in partials.items() if partial.exists()]:
         raise SplitExistsError(
             f"{store} has {'unfinished splits' if len(begun) > 1 else 'an unfinished split'}"
             f" {', '.join(begun)}",
-            "use --resume to finish it, or --overwrite to start over",
+            "use --resume to finish it, or --overwrite to start over; if parts of it (--part) still"
+            " run, let them end and use --finalize",
         )

@@ -11,6 +11,7 @@ from in_threads import together
 from interruptions import under_way, wait_until
 
 import freqprep
+import freqprep.convert.run
 from freqprep.convert import parts
 from freqprep.convert.parts import convert_part, finalize, plan
 from freqprep.convert.request import Request
@@ -131,6 +132,17 @@ def test_a_part_at_work_while_the_split_is_resumed_leaves_nothing_behind(
         convert_part(request_, Part(1, 2))
     assert synthetic.digest(request_.store) == expected
     assert not list(request_.store.glob(".*"))
+
+
+def test_a_refused_command_removes_nothing_of_a_part_at_work(request_, expected):
+    plan(request_)
+    at_work = [folder / "tmp-of-a-part" for folder in request_.store.glob(".partial-*")]
+    for folder in at_work:
+        folder.mkdir()
+    for refused in (plan, freqprep.convert.run.convert):
+        with pytest.raises(SplitExistsError, match=r"if parts of it .* still run, let them end"):
+            refused(request_)
+    assert len(at_work) == 2 and all(folder.is_dir() for folder in at_work)
 
 
 def test_a_part_of_the_plan_before_writes_nothing_into_the_next_one(

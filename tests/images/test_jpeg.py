@@ -1,5 +1,6 @@
 """The judge of JPEG files: cut and damaged scans are refused, noise around them is not."""
 
+import dataclasses
 import io
 import random
 
@@ -30,6 +31,34 @@ def test_the_header_is_read(data):
         assert len(header.component_ids) == len(image.getbands())
         progressive = bool(image.info.get("progressive"))
     assert header.frame == (0xC2 if progressive else 0xC0)
+
+
+def test_what_is_behind_the_end_holds_no_scans():
+    """The bytes of a film behind a photograph look like a hundred scans, or like a missing one."""
+    data = FILES["progressive"]
+    header = jpeg.read_header(data)
+    pixels = 24_000_000
+    jpeg.check_scans(header, data, pixels)
+    scan = bytes((0xFF, 0xDA, 0, 8, 1, header.component_ids[0], 0, 0, 63, 0))
+    jpeg.check_scans(header, data + scan * 1000, pixels)
+    before_the_end = data[:-2] + scan * 1000 + data[-2:]
+    with pytest.raises(ImageDefect, match=r"[0-9]+ scans over"):
+        jpeg.check_scans(header, before_the_end, pixels)
+
+
+def test_a_component_is_not_found_behind_the_end():
+    data = FILES["progressive"]
+    header = jpeg.read_header(data)
+    missing = max(header.component_ids)
+    end = jpeg._scans(header, data)[1]  # the second scan begins; cut the picture there
+    cut = data[:end] + EOI
+    first = data[header.scan + 4 : header.scan + 12]
+    behind = bytes((0xFF, 0xDA, 0, 8, 1, missing, 0, 0, 63, 0))
+    if missing in first[1 : 1 + 2 * first[0] : 2]:
+        header = dataclasses.replace(header, component_ids=(*header.component_ids, missing + 1))
+        behind = bytes((0xFF, 0xDA, 0, 8, 1, missing + 1, 0, 0, 63, 0))
+    with pytest.raises(ImageDefect, match="no scan of component"):
+        jpeg.check_scans(header, cut + behind, 100)
 
 
 # --- damage -----------------------------------------------------------------------------------

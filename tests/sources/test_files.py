@@ -1,5 +1,6 @@
 """Reading image bytes: what was listed, or a named defect, and never a hang."""
 
+import errno
 import os
 import socket
 from pathlib import Path
@@ -41,6 +42,26 @@ def test_a_run_of_an_archive_is_read(tmp_path_factory, content, data):
     assert read == content[start:stop]
     with pytest.raises(SourceChangedError, match=r"t\.tar"):
         read_image_bytes(root, b"t.tar", start, len(content) - start + 1, version, LIMIT)
+
+
+@pytest.mark.parametrize("code", [errno.EMFILE, errno.ENFILE, errno.ESTALE, errno.ENOMEM])
+@pytest.mark.parametrize("call", ["open", "pread"])
+def test_trouble_of_the_machine_is_no_defect_of_a_file(tmp_path, monkeypatch, code, call):
+    """It stops the run, which can be resumed, instead of rejecting every image from then on."""
+    (tmp_path / "x").write_bytes(bytes(100))
+    assert read_listed(tmp_path, b"x")
+
+    def fail(*_, **__):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, call, fail)
+    with pytest.raises(OSError) as error:
+        read_image_bytes(tmp_path, b"x", WHOLE_FILE, 100, version_of(tmp_path / "x"), LIMIT)
+    assert error.value.errno == code
+
+
+def version_of(path: Path) -> int:
+    return os.stat(path).st_mtime_ns
 
 
 def make_directory(path: Path) -> None:

@@ -1,6 +1,7 @@
 """Labels of a flat val: from Kaggle's table or the devkit, or a named error."""
 
 import gzip
+import re
 
 import pytest
 from imagenet_forms import (
@@ -54,6 +55,40 @@ def test_other_names_take_their_labels_by_order_if_they_are_as_many(tmp_path):
     assert labelled == {(w, f"{n}.JPEG".encode()) for w, n in zip(VAL_WNIDS, "abcd", strict=True)}
     put(tmp_path / "val/e.JPEG", jpeg(1))
     with pytest.raises(SourceError, match="5 validation images, but 4 lines"):
+        discover(tmp_path, None)
+
+
+@pytest.mark.parametrize(
+    "name", ["{}.JPEG", "val_{}.JPEG", "{:04}.jpeg", "ILSVRC2012_val_{:08}.JPEG"]
+)
+def test_numbers_in_names_are_the_lines(tmp_path, name):
+    """Written without zeros, 10 comes before 2 in the order of names."""
+    files = devkit_files()
+    truth = next(path for path in files if path.endswith("ground_truth.txt"))
+    lines = files[truth].split() * 3
+    files[truth] = b"\n".join(lines)
+    flat(tmp_path / "ILSVRC2012_devkit_t12/data", files)
+    flat(tmp_path / "val", {name.format(n + 1): jpeg(1) for n in range(len(lines))})
+    found = discover(tmp_path, None)
+    listing = found.listings["val"]
+    wnids = VAL_WNIDS * 3
+    for label, key in zip(listing.labels, keys(listing), strict=True):
+        number = int(re.search(r"(\d+)\.", key.decode().rpartition("/")[2])[1])
+        assert found.classes.ids[label] == wnids[number - 1]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [f"{n}.JPEG" for n in (0, 1, 2, 10)],  # from 0, and in their order: by order
+        ["2.JPEG", "5.JPEG", "10.JPEG", "11.JPEG"],
+        [*(f"ILSVRC2012_val_{n:08}.JPEG" for n in (1, 2, 3)), "a.JPEG"],
+    ],
+)
+def test_names_that_do_not_say_their_lines_are_refused(tmp_path, names):
+    flat(tmp_path / "ILSVRC2012_devkit_t12/data", devkit_files())
+    flat(tmp_path / "val", {name: jpeg(1) for name in names})
+    with pytest.raises(SourceError, match="keep the original names"):
         discover(tmp_path, None)
 
 

@@ -25,6 +25,17 @@ GOOD = (("a.cls", b"0"), ("a.jpg", b"x" * 700))
 ZSTD = b"\x28\xb5\x2f\xfd"
 
 
+def test_labels_apart_from_their_images_are_not_dropped(tmp_path):
+    """As ``tar -cf X.tar *.jpg *.cls`` packs them."""
+    images = [(f"{name}.jpg", b"x" * 700) for name in "abc"]
+    labels = [(f"{name}.cls", b"1") for name in "abc"]
+    put_tar(tmp_path / "train-0.tar", *images, *labels)
+    for column in (None, "cls"):
+        with pytest.raises(SourceError, match=r"none of them follows its image.*of train") as error:
+            discover(tmp_path, None, SourceOptions(label_column=column))
+        assert "--sort=name" in error.value.remedy
+
+
 def tar_with(name: str, kind: bytes, **fields: object) -> bytes:
     """A tar with one good sample and a member of another kind."""
     buffer = io.BytesIO()
