@@ -21,7 +21,7 @@ def run(data: Path, folder: Path) -> dict[str, object]:
             ("12KB/image", "24KB/image"),
             recipe(epochs=6, batch_size=32, rate=_RATES[0]),
             _RATES,
-            seeds=5,
+            seeds=3,
             request={"init": data / _WEIGHTS},
             score="top1",
         ),
