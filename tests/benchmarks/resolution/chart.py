@@ -50,27 +50,23 @@ def draw_sizes(points: Sequence[Point], score: str, palette: Palette) -> Figure:
     colors = dict(zip(inputs, (palette.curve, palette.chosen, palette.published), strict=False))
     for place, given in enumerate(inputs):
         mine = [point for point in points if point.input == given]
-        sizes = [point.size * 1.015 ** (place - (len(inputs) - 1) / 2) for point in mine]
+        sizes = [point.size * 1.03 ** (place - (len(inputs) - 1) / 2) for point in mine]
         means = [np.mean(point.scores) for point in mine]
         spreads = [np.std(point.scores, ddof=1) if len(point.scores) > 1 else 0 for point in mine]
+        channels = ", ".join(str(point.channels) for point in mine)
         axes.errorbar(
             sizes, means, yerr=spreads, fmt="D-", color=colors[given], markersize=6, capsize=4,
-            label=given,
+            label=f"{given}: {channels} channels" if mine[0].channels else given,
         )  # fmt: skip
         for x, point in zip(sizes, mine, strict=True):
             axes.scatter([x] * len(point.scores), point.scores, 12, color=palette.muted, zorder=3)
-            if point.channels:
-                axes.annotate(
-                    f"{point.channels} ch", (x, min(point.scores)), (0, -14),
-                    textcoords="offset points", ha="center", fontsize=8, color=colors[given],
-                )  # fmt: skip
     axes.set_xscale("log")
     axes.set_xticks(ticks := sorted({point.size for point in points}), map(str, ticks))
     axes.minorticks_off()
     axes.margins(x=0.12, y=0.12)
     axes.set_xlabel("long side of the stored images, pixels", color=palette.muted)
     axes.set_ylabel(f"{score}, %: each seed, mean and deviation", color=palette.muted)
-    axes.legend(frameon=False, labelcolor=palette.ink)
+    axes.legend(frameon=False, labelcolor=palette.ink, loc="lower right")
     axes.grid(axis="y", color=palette.line, linewidth=0.8)
     axes.set_axisbelow(True)
     axes.tick_params(length=0, colors=palette.muted)
