@@ -120,15 +120,15 @@ class ClassifierInput(InputSpec):
         return mine == ("frequency", used.names, read.names, side, _resize(split, side))
 
     @classmethod
-    def rgb(cls, split: Split, read: ChannelsLike = "all", side: int = 224) -> ClassifierInput:
+    def rgb(cls, split: Split, read: ChannelsLike = None, side: int = 224) -> ClassifierInput:
         """Describe an input of RGB pixels, normalised as ImageNet's networks expect.
 
         Parameters
         ----------
         split : Split
             The split to train on.
-        read : str, int, sequence or Selection
-            Channels to read, as for `frequency`.
+        read : str, int, sequence or Selection, optional
+            Channels to read, as for `frequency`; all 192 by default.
         side : int
             Pixels of the input along each axis.
 
