@@ -25,6 +25,7 @@ from freqprep.storage.paths import AnyPath, as_source, remove
 from freqprep.store.reader import open_store
 from freqprep.store.selection_file import SUFFIX
 from freqprep.store.selections import (
+    STEPS_SUFFIX,
     check_name,
     save_selection,
     saved_file,
@@ -219,7 +220,7 @@ class _Files:
             )
         saved = None if self.save is None else saved_file(self.store, self.save)
         beside = None if self.output is None else steps_path(self.output)
-        steps = None if self.save is None else saved_file(self.store, f"{self.save}.steps")
+        steps = None if self.save is None else saved_file(self.store, f"{self.save}{STEPS_SUFFIX}")
         check_targets((self.output, beside, self.report, saved, steps), overwrite)
         if self.report is not None or self.plots is not None:
             check_matplotlib()

@@ -149,6 +149,9 @@ def _scans(header: Header, data: bytes) -> list[int]:
         kind = data[marker.start() + 1]
         if kind == _EOI:
             break
+        if kind in _STANDALONE:  # whatever follows is no length that could hide scans
+            position = marker.end()
+            continue
         if kind == _SOS:
             starts.append(marker.start())
         position = _behind_segment(data, marker.start())

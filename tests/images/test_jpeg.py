@@ -41,9 +41,10 @@ def test_what_is_behind_the_end_holds_no_scans():
     jpeg.check_scans(header, data, pixels)
     scan = bytes((0xFF, 0xDA, 0, 8, 1, header.component_ids[0], 0, 0, 63, 0))
     jpeg.check_scans(header, data + scan * 1000, pixels)
-    before_the_end = data[:-2] + scan * 1000 + data[-2:]
-    with pytest.raises(ImageDefect, match=r"[0-9]+ scans over"):
-        jpeg.check_scans(header, before_the_end, pixels)
+    for hidden in (b"", bytes((0xFF, 0x01, 0xFF, 0xFF))):  # a marker that has no length
+        before_the_end = data[:-2] + hidden + scan * 1000 + data[-2:]
+        with pytest.raises(ImageDefect, match=r"[0-9]+ scans over"):
+            jpeg.check_scans(header, before_the_end, pixels)
 
 
 def test_a_component_is_not_found_behind_the_end():
