@@ -165,9 +165,10 @@ class InputSpec:
                 f"the batch has {_difference(batch.channels, self.read)}",
                 "make the loader with the selection that the input reads, inputs.read_selection",
             )
-        made_with, read = batch.encoding, self.read_selection
+        made_with = batch.encoding
         if made_with is None or made_with is encoding:
             return batch.codes
+        read = self.read_selection
         if not np.array_equal(made_with.steps_of(read), encoding.steps_of(read)):
             raise UsageError(
                 "the batch has other quantization steps than this transform was made for",

@@ -27,9 +27,7 @@ def refuse_other_names(stored: Classes, found: Classes, store: AnyPath) -> None:
 
     Classes are matched by their ids, and numbers from 0 or 1 on are in every other file.
     """
-    names = dict(zip(stored.ids, stored.names, strict=True))
-    differ = other_names(names, zip(found.ids, found.names, strict=True))
-    if differ:
+    if differ := other_names(stored, found):
         raise SourceError(
             f"the source numbers its classes otherwise than {store}: "
             + some([f"{id_} is {b!r}, in the store {a!r}" for id_, a, b in differ]),

@@ -94,7 +94,7 @@ def _largest(
 def _mrmr(sums: Sums, steps: np.ndarray) -> Ordered:
     relevance = label_scores.label_information(sums, steps)
     shared = redundancy.shared_information(sums)
-    candidates = (steps > 0) & ~redundancy.constant_channels(sums)
+    candidates = ~redundancy.constant_channels(sums)
     return redundancy.relevance_minus_redundancy(relevance, shared, candidates)
 
 

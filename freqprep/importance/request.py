@@ -132,7 +132,7 @@ def compute_stats(
     evaluate = None if judge is None else judge.evaluate
     coarser = together[0].selection if together else None
     choice = choose(analysis, request.top, request.by, budget, evaluate, coarser)
-    choice = with_allocation(choice, together, judge.evaluate(together) if judge else ())
+    choice = with_allocation(choice, together, evaluate(together) if evaluate and together else ())
     drift = _drift(choice, analysis, compared_with, request)
     result = StatsResult(analysis, choice, rates, drift=drift)
     if judge is None:

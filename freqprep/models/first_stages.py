@@ -185,9 +185,8 @@ def _descend(
 
 def _errors(stages: _Stages, windows: _Windows, variance: Tensor) -> Tensor:
     """Return each output channel's mean squared error over its variance."""
-    outputs, wanted = (
-        _inner(stages, maps) for maps in (stages.layers(windows.inputs), windows.targets)
-    )
+    outputs = _inner(stages, stages.layers(windows.inputs))
+    wanted = _inner(stages, windows.targets)
     relative: Tensor = (outputs - wanted).square().mean((0, 2, 3)) / variance
     return relative
 

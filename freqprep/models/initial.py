@@ -37,7 +37,7 @@ _BODIES_DIFFER = tuple(_BODY + name for name in _RESNETS_DIFFER)
 
 _STEMS = ("conv1.", "bn1.", "features.0.")
 _MOBILENETS_FIRST = ("features.1.conv.0.", "features.1.conv.1.")
-FIRST_LAYERS = ("gate.", *_STEMS, *_RESNETS_DIFFER, *_MOBILENETS_FIRST, *_BODIES_DIFFER)
+FIRST_LAYERS = ("gate.", *_RESNETS_DIFFER, "features.0.", *_MOBILENETS_FIRST, *_BODIES_DIFFER)
 """Prefixes of the names of what is for the channels of the input, of any network."""
 
 CLASSIFIERS = (*_CLASSIFIERS, "roi_heads.box_predictor.", "roi_heads.mask_predictor.")

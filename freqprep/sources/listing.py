@@ -38,28 +38,20 @@ class Classes:
             raise SourceError(f"{len(self.ids)} class ids and {len(self.names)} names do not pair")
 
 
-def other_names(
-    names: Mapping[str | int, str], found: Iterable[tuple[str | int, str]]
-) -> list[tuple[int, str, str]]:
+def other_names(one: Classes, other: Classes) -> list[tuple[int, str, str]]:
     """Find numbers of classes that have one name here and another there.
 
     Ids that are texts mean themselves, and a name that is the number is none.
 
-    Parameters
-    ----------
-    names : dict of str or int to str
-        Names by id.
-    found : iterable of (str or int, str)
-        Ids and names.
-
     Returns
     -------
     list of (int, str, str)
-        Number, name in ``names``, name in ``found``.
+        Number and its two names, in the order of the second.
     """
+    names = dict(zip(one.ids, one.names, strict=True))
     return [
         (id_, names[id_], name)
-        for id_, name in found
+        for id_, name in zip(other.ids, other.names, strict=True)
         if isinstance(id_, int)
         and id_ in names
         and names[id_] != name

@@ -6,7 +6,7 @@ import numpy as np
 
 from freqprep.errors import UsageError, some
 from freqprep.images.encoding import Encoding
-from freqprep.sources.listing import other_names
+from freqprep.sources.listing import Classes, other_names
 from freqprep.spectrum.quantization import CODE_TYPES
 from freqprep.store.split import Split
 from freqprep.text.quantities import plural
@@ -49,10 +49,8 @@ def renamed_note(config: ModelConfig, split: Split) -> list[str]:
     list of str
         One note, or none.
     """
-    ours = dict(zip(config.class_ids, config.class_names, strict=True))
-    theirs = split.attributes
-    differ = other_names(ours, zip(theirs.class_ids, theirs.class_names, strict=True))
-    if not differ:
+    ours, theirs = (Classes(one.class_ids, one.class_names) for one in (config, split.attributes))
+    if not (differ := other_names(ours, theirs)):
         return []
     named = some([f"{id_} is {quoted(a)} and {quoted(b)}" for id_, a, b in differ])
     return [

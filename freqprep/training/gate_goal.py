@@ -145,8 +145,8 @@ class GateGoal:
         """
         order = np.argsort(-log_worth, kind="stable").tolist()
         chosen = np.zeros(len(order), bool)
-        told = [channel for channel in order if not self.empty[channel]] if self.in_bytes else order
-        chosen[fill(told, len(told), self.costs, limit) or order[:1]] = True
+        some = [channel for channel in order if not (self.in_bytes and self.empty[channel])]
+        chosen[fill(some, len(some), self.costs, limit) or order[:1]] = True
         return chosen
 
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 from freqprep.augment import ClassifierInput, DetectorInput
 from freqprep.errors import RunError
 from freqprep.models.initial import CLASSIFIERS, FIRST_LAYERS
-from freqprep.sources.listing import other_names
+from freqprep.sources.listing import Classes, other_names
 from freqprep.text.quantities import plural
 from freqprep.training.checkpoint import CHECKPOINT
 from freqprep.training.model_config import ModelConfig, read_model_config
@@ -77,8 +77,7 @@ def not_taken_over(config: ModelConfig, parent: ModelConfig | None) -> dict[str,
     mine, theirs = config.inputs.channels, parent.inputs.channels  # none of RGB
     if mine and theirs and mine != theirs:
         found["channels"] = FIRST_LAYERS
-    named = dict(zip(parent.class_ids, parent.class_names, strict=True))
-    others = other_names(named, zip(config.class_ids, config.class_names, strict=True))
-    if parent.class_ids != config.class_ids or others:
+    before, now = (Classes(one.class_ids, one.class_names) for one in (parent, config))
+    if before.ids != now.ids or other_names(before, now):
         found["classes"] = CLASSIFIERS
     return found

@@ -11,7 +11,7 @@ from PIL import Image
 import freqprep
 from freqprep.convert.verify_source import compare_with_source
 from freqprep.errors import SourceError
-from freqprep.sources.listing import other_names
+from freqprep.sources.listing import Classes, other_names
 
 ANIMALS = {0: "cat", 1: "dog", 2: "person"}
 
@@ -62,9 +62,9 @@ def test_verify_refuses_it_as_well(tmp_path):
 
 
 def test_names_are_compared_where_they_are_names():
-    found = [(0, "dog"), (1, "dog"), (2, "2"), (3, "x"), ("n01", "fox"), (7, "new")]
-    names = {0: "cat", 1: "dog", 2: "person", 3: "3", "n01": "Fox"}
-    assert other_names(names, found) == [(0, "cat", "dog")]
+    found = Classes((0, 1, 2, 3, "n01", 7), ("dog", "dog", "2", "x", "fox", "new"))
+    stored = Classes((0, 1, 2, 3, "n01"), ("cat", "dog", "person", "3", "Fox"))
+    assert other_names(stored, found) == [(0, "cat", "dog")]
 
 
 def test_an_evaluation_says_so(tmp_path):

@@ -11,7 +11,8 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -128,16 +129,7 @@ def run_all_sizes(domain: Domain, data: Path, folder: Path) -> dict[str, object]
         _prepare(domain, data, folder, size)
     train = partial(_train, domain, folder)
     with training_pool(_WORKERS) as pool:
-        smallest = min(domain.grids)
-        tried = {
-            rate: [
-                Training(smallest, given, rate, _TRIAL_SEED, "trials") for given in domain.inputs
-            ]
-            for rate in domain.rates
-        }
-        if len(domain.rates) > 1:
-            run_all(pool, train, [trial for trials in tried.values() for trial in trials])
-        rate = _best_rate(folder, tried)
+        rate = _best_rate(domain, folder, pool, train)
         print(f"learning rate: {rate:g}", flush=True)
         runs = [
             Training(size, given, rate, seed, "runs")
@@ -149,10 +141,18 @@ def run_all_sizes(domain: Domain, data: Path, folder: Path) -> dict[str, object]
     return _show(domain, folder, runs)
 
 
-def _best_rate(folder: Path, tried: Mapping[float, list[Training]]) -> float:
-    """Return the rate of the lowest mean loss; a single one needs no trials."""
-    if len(tried) == 1:
-        return next(iter(tried))
+def _best_rate(
+    domain: Domain, folder: Path, pool: ProcessPoolExecutor, train: Callable[[Training], str]
+) -> float:
+    """Try the rates with the smallest images, and return that of the lowest mean loss."""
+    if len(domain.rates) == 1:
+        return domain.rates[0]
+    smallest = min(domain.grids)
+    tried = {
+        rate: [Training(smallest, given, rate, _TRIAL_SEED, "trials") for given in domain.inputs]
+        for rate in domain.rates
+    }
+    run_all(pool, train, [trial for trials in tried.values() for trial in trials])
     losses = {
         rate: mean_loss([folder / trial.folder for trial in trials])
         for rate, trials in tried.items()
